@@ -1,0 +1,1 @@
+"""The meaning: plain async Python and SQL, no framework."""

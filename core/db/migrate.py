@@ -1,0 +1,54 @@
+"""Bring the schema up to date and stamp the database's mode."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from yoyo import get_backend, read_migrations
+
+from core.failures import Misconfigured
+from core.settings import Mode
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Any constant will do; it only has to be ours. Held while migrating, so that two starts take turns.
+_MIGRATING = 402_402
+
+
+def migrate(database_url: str, mode: Mode) -> list[str]:
+    """Apply what is missing, in order, and stamp or check the mode.
+
+    Args:
+        database_url: a libpq URL.
+        mode: what this database is for, for ever.
+
+    Returns:
+        The ids of the migrations that were applied now.
+
+    Raises:
+        Misconfigured: if the database was stamped with the other mode.
+    """
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
+        backend = get_backend(urlsplit(database_url)._replace(scheme="postgresql+psycopg").geturl())
+        try:
+            # yoyo's own lock is a row that a killed process leaves behind; ours ends with its connection.
+            backend.break_lock()
+            missing = backend.to_apply(read_migrations(str(MIGRATIONS)))
+            backend.apply_migrations(missing)
+        finally:
+            backend.connection.close()
+        conn.execute("INSERT INTO installation (mode) VALUES (%s) ON CONFLICT DO NOTHING", [mode])
+        check_mode(conn, mode)
+    return [migration.id for migration in missing]
+
+
+def check_mode(conn: psycopg.Connection[tuple[str]], mode: Mode) -> None:
+    """Refuse a database of the other mode.
+
+    Raises:
+        Misconfigured: if the stamp says otherwise.
+    """
+    stamped = conn.execute("SELECT mode FROM installation").fetchone()
+    if stamped != (mode,):
+        raise Misconfigured(f"this database is for INSTANT_MODE={stamped and stamped[0]}, not {mode}; use another one")

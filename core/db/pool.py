@@ -1,0 +1,71 @@
+"""The connection pool: opened by its outermost user, shared by everyone inside.
+
+The door opens it for its lifetime and the flows it runs share it; a flow on a worker of its own opens its own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from psycopg import AsyncConnection
+from psycopg.rows import namedtuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from core.failures import Misconfigured
+from core.settings import Settings, settings
+
+Connection = AsyncConnection[Any]
+Pool = AsyncConnectionPool[Connection]
+
+# An async pool belongs to one event loop; a process that runs two loops has two pools.
+_open_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def pool() -> AsyncIterator[Pool]:
+    """The pool of this event loop; opened and closed here unless somebody further out did."""
+    loop = asyncio.get_running_loop()
+    if shared := _open_pools.get(loop):
+        yield shared
+        return
+    config = settings()
+    async with AsyncConnectionPool(
+        database_url(config),
+        kwargs={"row_factory": namedtuple_row},
+        min_size=2,
+        max_size=config.pool_size,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        timeout=10,
+        name="instant",
+    ) as opened:
+        _open_pools[loop] = opened
+        try:
+            yield opened
+        finally:
+            del _open_pools[loop]
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[Connection]:
+    """A connection of the shared pool in one transaction: committed at the end, rolled back by an exception."""
+    async with pool() as shared, shared.connection() as conn:
+        yield conn
+
+
+async def connect() -> Connection:
+    """A connection outside the pool in autocommit mode, for LISTEN."""
+    return await AsyncConnection.connect(database_url(settings()), autocommit=True, row_factory=namedtuple_row)
+
+
+def database_url(config: Settings) -> str:
+    """Where our Postgres is, as a libpq URL.
+
+    Raises:
+        Misconfigured: if nobody said so. The `instant` command starts the embedded Postgres and says so itself.
+    """
+    if config.database_url is None:
+        raise Misconfigured("INSTANT_DATABASE_URL is not set; `instant env` prints the embedded one's")
+    return config.database_url.get_secret_value()

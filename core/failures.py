@@ -1,0 +1,109 @@
+"""What can go wrong, as a small tree of codes.
+
+Failure(code)                     str() is the code and nothing else, so it is safe in any log
+  ├─ InvalidInput(fields)         the buyer's request, refused before any money      -> 400
+  ├─ NotFound                     no such resource or execution                      -> 404
+  ├─ PaymentRequired              no payment, or one that we cannot accept           -> 402
+  ├─ PaymentMalformed             a payment header that is no payment                -> 400
+  ├─ PaymentConflict              this payment already bought something else         -> 409
+  ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
+  ├─ Unauthorized                 a missing or wrong token                           -> 401
+  ├─ Unreadable                   a sealed value that no configured master key opens
+  ├─ ExecutionFailed(code, fault) one execution's trouble: data in its row, never a trouble of its batch
+  └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
+
+`api/app.py` holds the table from failure to HTTP status. Sentences for buyers are made there too:
+a Failure never carries foreign text, a value or a cause.
+"""
+
+from typing import Literal
+
+Fault = Literal["buyer", "creator", "provider", "ours"]
+
+
+class Failure(Exception):
+    """Base of everything we raise on purpose.
+
+    Args:
+        code: one of our own words, lower_snake_case.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class InvalidInput(Failure):
+    """The buyer's inputs do not fit; `fields` maps each field to one sentence about it."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__("invalid_input")
+        self.fields = fields
+
+
+class NotFound(Failure):
+    """There is nothing at this address."""
+
+    def __init__(self) -> None:
+        super().__init__("not_found")
+
+
+class PaymentRequired(Failure):
+    """No payment, or one that was refused with certainty: the buyer may sign another."""
+
+
+class PaymentMalformed(Failure):
+    """The payment header cannot be read as an x402 payment."""
+
+
+class PaymentConflict(Failure):
+    """The payment was used for another request, or its replay cannot be trusted with the answer."""
+
+
+class Unavailable(Failure):
+    """Not sellable now. The code is for our logs; buyers get one sentence."""
+
+
+class Unauthorized(Failure):
+    """The bearer token, operator token or status token is missing or wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized")
+
+
+class Unreadable(Failure):
+    """A sealed value was altered, moved to another row, or sealed under a master key that is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("sealed_value_unreadable")
+
+
+class ExecutionFailed(Failure):
+    """One execution came to an end without an answer.
+
+    Args:
+        code: what the buyer may see (content_filtered, generation_timeout, resource_unavailable, internal_error).
+        fault: whose trouble it was.
+        detail: the precise cause for the creator, a code of ours such as `provider_401`.
+        resend: whether the same request may be sent once more.
+        retry_after: seconds the provider asked us to wait before that.
+    """
+
+    def __init__(
+        self, code: str, fault: Fault, detail: str, *, resend: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(code)
+        self.fault: Fault = fault
+        self.detail = detail
+        self.resend = resend
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.code} ({self.detail})"
+
+    def __reduce__(self) -> tuple[type["ExecutionFailed"], tuple[str, Fault, str]]:
+        return type(self), (self.code, self.fault, self.detail)
+
+
+class Misconfigured(Failure):
+    """The settings or the surroundings are wrong; the sentence says what to do."""

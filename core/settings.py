@@ -1,0 +1,168 @@
+"""All configuration, in one frozen place: environment variables `INSTANT_*`, then the state folder's `instant.env`."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.failures import Misconfigured
+
+Mode = Literal["sandbox", "live"]
+
+SANDBOX_NETWORK = "eip155:402402"
+SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
+SANDBOX_ASSET_NAME = "SANDBOX USD (no value)"
+
+
+class Network(BaseModel):
+    """One chain that buyers may pay on.
+
+    Attributes:
+        id: CAIP-2 name, such as `eip155:8453`.
+        asset: the token's contract address; six decimals, EIP-3009.
+        asset_name: `name` of the token's EIP-712 domain ("USD Coin" on Base, "USDC" on Base Sepolia).
+        asset_version: `version` of the token's EIP-712 domain.
+        facilitator_url: who verifies and settles (x402 facilitator, `/verify` and `/settle`).
+        rpc_url: a node's JSON-RPC, which decides what a lost settlement came to.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(pattern=r"^eip155:[1-9][0-9]*$")
+    asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    asset_name: str
+    asset_version: str = "2"
+    facilitator_url: str
+    rpc_url: str
+
+    @property
+    def chain_id(self) -> int:
+        """The number after `eip155:`, as EIP-712 domains want it."""
+        return int(self.id.split(":")[1])
+
+
+class Settings(BaseSettings):
+    """Every knob, with its default. Durations are in seconds, sizes in bytes unless a name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INSTANT_", frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    mode: Mode = Field(description="sandbox: practice money on the practice chain only; live: never that chain")
+    state_dir: Path = Field(default=Path(".instant"), description="where `instant dev` keeps its data and keys")
+
+    database_url: SecretStr | None = Field(default=None, description="our Postgres; unset: the embedded one")
+    prefect_database_url: SecretStr | None = Field(
+        default=None, description="Prefect's Postgres; unset: the embedded one"
+    )
+    pool_size: int = Field(default=16, ge=2, description="most connections of one process to our Postgres")
+
+    host: str = "127.0.0.1"
+    port: int = 4020
+    openrouter_port: int = Field(default=4021, description="the practice OpenRouter")
+    facilitator_port: int = Field(default=4022, description="the practice facilitator")
+    prefect_port: int = 4200
+    public_url: str = Field(default="", description="how buyers reach the door; default http://HOST:PORT")
+    prefect_api_url: str = Field(default="", description="default http://127.0.0.1:PREFECT_PORT/api")
+    prefect_auth_string: SecretStr | None = Field(default=None, description="user:password of Prefect's API")
+
+    master_keys: SecretStr = Field(description="id:base64 of 32 bytes, comma-separated, newest first")
+    networks: tuple[Network, ...] = Field(default=(), description="JSON list; default in sandbox: the practice chain")
+    openrouter_url: str = Field(default="", description="default in sandbox: the practice OpenRouter")
+
+    launch: Literal["here"] = Field(default="here", description="where flows run: here is the door's own process")
+    batch_limit: int = Field(default=32, ge=1, description="most executions in one flow run")
+    heartbeat_seconds: float = Field(default=2, gt=0)
+    lease_seconds: float = Field(default=15, gt=0, description="silence after which an owner counts as dead")
+    recovery_seconds: float = Field(default=5, gt=0, description="how often each launcher looks for what was left")
+    takeover_limit: int = Field(default=3, ge=1, description="takeovers after which an execution fails")
+    send_limit: int = Field(default=2, ge=1, description="most sends of one execution in one round")
+    rerun_limit: int = Field(default=2, ge=0, description="re-runs a buyer has after a failure not their own")
+    rerun_hours: float = Field(default=24, gt=0)
+
+    answer_seconds: float = Field(default=4, gt=0, description="a request without Prefer is answered within this")
+    max_wait_seconds: float = Field(default=60, gt=0, description="the most that Prefer: wait=N may ask for")
+    quote_seconds: int = Field(default=300, gt=0, description="how long a quote keeps its price and version")
+    payment_window_seconds: int = Field(default=300, gt=0, description="maxTimeoutSeconds of our offers")
+    facilitator_timeout_seconds: float = Field(default=30, gt=0)
+    chain_margin_seconds: float = Field(default=60, ge=0, description="after validBefore, until unused means failed")
+
+    body_limit: int = Field(default=1_048_576, gt=0, description="largest request body")
+    payment_header_limit: int = Field(default=16_384, gt=0, description="largest payment header")
+    value_limit: int = Field(default=20_000, gt=0, description="characters in one input value")
+    inputs_limit: int = Field(default=60_000, gt=0, description="characters in all input values together")
+    address_rate: str = Field(default="1200/minute", description="requests of one client address")
+    payer_rate: str = Field(default="240/minute", description="payments of one wallet")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: dict[str, object]) -> dict[str, object]:
+        """Defaults that follow from other settings."""
+        host, port = values.get("host", "127.0.0.1"), values.get("port", 4020)
+        values["public_url"] = str(values.get("public_url") or f"http://{host}:{port}").rstrip("/")
+        values["prefect_api_url"] = values.get("prefect_api_url") or (
+            f"http://127.0.0.1:{values.get('prefect_port', 4200)}/api"
+        )
+        if values.get("mode") == "sandbox":
+            facilitator = f"http://127.0.0.1:{values.get('facilitator_port', 4022)}"
+            values["networks"] = values.get("networks") or [
+                Network(
+                    id=SANDBOX_NETWORK,
+                    asset=SANDBOX_ASSET,
+                    asset_name=SANDBOX_ASSET_NAME,
+                    facilitator_url=facilitator,
+                    rpc_url=f"{facilitator}/rpc",
+                )
+            ]
+            values["openrouter_url"] = values.get("openrouter_url") or (
+                f"http://127.0.0.1:{values.get('openrouter_port', 4021)}/api/v1"
+            )
+        else:
+            values["openrouter_url"] = values.get("openrouter_url") or "https://openrouter.ai/api/v1"
+        return values
+
+    @model_validator(mode="after")
+    def _modes_do_not_mix(self) -> Self:
+        """Practice money never meets real money: see design section 7, Sandbox chain."""
+        loopback = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+        if self.mode == "sandbox":
+            if any(network.id != SANDBOX_NETWORK for network in self.networks):
+                raise ValueError(f"INSTANT_MODE=sandbox serves only {SANDBOX_NETWORK}; remove INSTANT_NETWORKS")
+            if self.host not in ("127.0.0.1", "localhost", "::1") or not self.public_url.startswith(loopback):
+                raise ValueError("INSTANT_MODE=sandbox listens on loopback only; INSTANT_MODE=live is for the world")
+        else:
+            if not self.networks:
+                raise ValueError("INSTANT_MODE=live needs INSTANT_NETWORKS")
+            if any(network.id == SANDBOX_NETWORK for network in self.networks):
+                raise ValueError(f"INSTANT_MODE=live refuses the practice chain {SANDBOX_NETWORK}")
+            if self.openrouter_url.startswith(loopback):
+                raise ValueError("INSTANT_MODE=live refuses a practice provider: set INSTANT_OPENROUTER_URL")
+        if len({network.id for network in self.networks}) < len(self.networks):
+            raise ValueError("INSTANT_NETWORKS names a network twice")
+        return self
+
+
+def load() -> Settings:
+    """Read the settings now.
+
+    Raises:
+        Misconfigured: naming each wrong or missing variable, never its value.
+    """
+    state_dir = Path(os.environ.get("INSTANT_STATE_DIR", ".instant"))
+    try:
+        return Settings(_env_file=state_dir / "instant.env")
+    except ValidationError as error:
+        sentences = [
+            f"INSTANT_{str(problem['loc'][0]).upper()}: {problem['msg']}" if problem["loc"] else problem["msg"]
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+    raise Misconfigured("; ".join(sentences))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load()
