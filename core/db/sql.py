@@ -10,4 +10,5 @@ QUERIES = Path(__file__).parent / "queries"
 
 def load(noun: str) -> Queries:
     """The queries of `queries/{noun}.sql` as async functions taking a connection and keyword arguments."""
-    return aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")
+    queries: Queries = aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")
+    return queries

@@ -1,0 +1,1 @@
+"""The order: what happens, in what sequence."""

@@ -1,0 +1,50 @@
+"""What every task has in common: no cache, no stored results, and one guard against foreign exceptions."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+
+from core.failures import ExecutionFailed, Failure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(
+    **policy: Any,
+) -> Callable[[Callable[P, Awaitable[R]]], Task[P, Any]]:
+    """Make a task of an async function of core.
+
+    Prefect keeps what a task raises: in its state, its log table and, pickled, its result storage. So whatever is not
+    a `Failure` of ours is replaced by the code `internal_{Type}`, raised after the `except` block so that nothing of
+    the original, not even its text as a context, travels along. This is the only place that catches everything.
+
+    Args:
+        policy: passed on to `prefect.task` (retries, timeout_seconds, tags ...).
+    """
+
+    def decorate(function: Callable[P, Awaitable[R]]) -> Task[P, Any]:
+        @wraps(function)
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return await function(*args, **kwargs)
+            except Failure as failure:
+                ours = failure
+            except Exception as foreign:
+                ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
+            raise ours.with_traceback(None) from None
+
+        options = {"retry_condition_fn": may_resend, **policy}
+        return task(cache_policy=NO_CACHE, persist_result=False, log_prints=False, **options)(guarded)
+
+    return decorate
+
+
+def may_resend(_task: Task[..., Any], _run: Any, state: State[Any]) -> bool:
+    """Retry only what says of itself that a second try makes sense."""
+    failure = state.data.exception if hasattr(state.data, "exception") else state.data
+    return isinstance(failure, ExecutionFailed) and failure.resend
