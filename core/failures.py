@@ -7,6 +7,8 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ PaymentMalformed             a payment header that is no payment                -> 400
   ├─ PaymentConflict              this payment already bought something else         -> 409
   ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
+  ├─ TooLarge                     a body or a header above its limit                 -> 413, 431
+  ├─ TooManyRequests              one address or one wallet asks too often           -> 429
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution's trouble: data in its row, never a trouble of its batch
@@ -64,6 +66,22 @@ class Unavailable(Failure):
     """Not sellable now. The code is for our logs; buyers get one sentence."""
 
 
+class TooLarge(Failure):
+    """`body_too_large` or `header_too_large`; `limit` in bytes."""
+
+    def __init__(self, code: str, limit: int) -> None:
+        super().__init__(code)
+        self.limit = limit
+
+
+class TooManyRequests(Failure):
+    """Slow down; `until` is the unix time (UTC, seconds) from which the next request is welcome."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__("too_many_requests")
+        self.until = until
+
+
 class Unauthorized(Failure):
     """The bearer token, operator token or status token is missing or wrong."""
 
@@ -87,16 +105,25 @@ class ExecutionFailed(Failure):
         detail: the precise cause for the creator, a code of ours such as `provider_401`.
         resend: whether the same request may be sent once more.
         retry_after: seconds the provider asked us to wait before that.
+        may_have_cost: whether the provider may have charged for it; counted at the worst case until somebody knows.
     """
 
     def __init__(
-        self, code: str, fault: Fault, detail: str, *, resend: bool = False, retry_after: float | None = None
+        self,
+        code: str,
+        fault: Fault,
+        detail: str,
+        *,
+        resend: bool = False,
+        retry_after: float | None = None,
+        may_have_cost: bool = False,
     ) -> None:
         super().__init__(code)
         self.fault: Fault = fault
         self.detail = detail
         self.resend = resend
         self.retry_after = retry_after
+        self.may_have_cost = may_have_cost
 
     def __str__(self) -> str:
         return f"{self.code} ({self.detail})"

@@ -1,6 +1,6 @@
 """What every task has in common: no cache, no stored results, and one guard against foreign exceptions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 def step(
     **policy: Any,
-) -> Callable[[Callable[P, Awaitable[R]]], Task[P, Any]]:
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
     """Make a task of an async function of core.
 
     Prefect keeps what a task raises: in its state, its log table and, pickled, its result storage. So whatever is not
@@ -27,7 +27,7 @@ def step(
         policy: passed on to `prefect.task` (retries, timeout_seconds, tags ...).
     """
 
-    def decorate(function: Callable[P, Awaitable[R]]) -> Task[P, Any]:
+    def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, Coroutine[Any, Any, R]]:
         @wraps(function)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             try:

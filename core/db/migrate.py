@@ -43,6 +43,21 @@ def migrate(database_url: str, mode: Mode) -> list[str]:
     return [migration.id for migration in missing]
 
 
+def check(database_url: str, mode: Mode) -> None:
+    """Refuse a database that lacks a migration or is for the other mode; changes nothing.
+
+    Raises:
+        Misconfigured: saying what to do.
+    """
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        applied = conn.execute("SELECT to_regclass('_yoyo_migration') IS NOT NULL").fetchone()
+        done = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall() if applied == (True,) else []
+        known = {migration.id for migration in read_migrations(str(MIGRATIONS))}
+        if not known <= {row[0] for row in done}:
+            raise Misconfigured("the database is not up to date; run `instant migrate`")
+        check_mode(conn, mode)
+
+
 def check_mode(conn: psycopg.Connection[tuple[str]], mode: Mode) -> None:
     """Refuse a database of the other mode.
 

@@ -4,17 +4,26 @@ The door opens it for its lifetime and the flows it runs share it; a flow on a w
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import namedtuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core.failures import Misconfigured
 from core.settings import Settings, settings
+
+log = logging.getLogger(__name__)
+R = TypeVar("R")
+
+_INSIST_SECONDS = 0.5
+
+# What is raised while Postgres cannot be reached: worth another try, unlike everything else.
+UNREACHABLE = (OperationalError, PoolTimeout)
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
@@ -53,6 +62,21 @@ async def transaction() -> AsyncIterator[Connection]:
     """A connection of the shared pool in one transaction: committed at the end, rolled back by an exception."""
     async with pool() as shared, shared.connection() as conn:
         yield conn
+
+
+async def insist(shared: Pool, action: Callable[[Connection], Awaitable[R]]) -> R:
+    """Do `action` in a transaction, and again until Postgres can be reached.
+
+    For outcomes that exist nowhere else yet: money that moved, an answer that arrived. The action must be repeatable,
+    because a connection may be lost after its commit.
+    """
+    while True:
+        try:
+            async with shared.connection() as conn:
+                return await action(conn)
+        except UNREACHABLE as error:
+            log.warning("database: out of reach (%s), an outcome waits to be written", type(error).__name__)
+        await asyncio.sleep(_INSIST_SECONDS)
 
 
 async def connect() -> Connection:

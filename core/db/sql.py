@@ -1,14 +1,13 @@
 """Named queries, one file per noun."""
 
 from pathlib import Path
+from typing import Any
 
 import aiosql
-from aiosql.queries import Queries
 
 QUERIES = Path(__file__).parent / "queries"
 
 
-def load(noun: str) -> Queries:
+def load(noun: str) -> Any:
     """The queries of `queries/{noun}.sql` as async functions taking a connection and keyword arguments."""
-    queries: Queries = aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")
-    return queries
+    return aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")

@@ -248,6 +248,7 @@ COMMENT ON COLUMN executions.attempt_id IS 'The attempt whose writes count; any 
 COMMENT ON COLUMN executions.logged_round IS 'The last round that has its usage row: what is terminal but unlogged is found by logged_round < round.';
 COMMENT ON COLUMN executions.rerun_until IS 'Until when a failed, paid execution may be re-run for free by its buyer.';
 CREATE INDEX executions_queued ON executions (queued_at) WHERE state = 'queued' AND claimed_by IS NULL;
+CREATE INDEX executions_owned ON executions (claimed_by) WHERE state IN ('queued', 'running');
 CREATE INDEX executions_unfinished ON executions (account_id) WHERE state IN ('held', 'queued', 'running');
 CREATE INDEX executions_unlogged ON executions (finished_at)
     WHERE logged_round < round AND state IN ('succeeded', 'failed', 'declined');
@@ -259,17 +260,21 @@ CREATE TABLE attempts (
     reason          text NOT NULL CHECK (reason IN ('first', 'resend', 'rerun', 'takeover')),
     worker_id       uuid NOT NULL REFERENCES workers,
     flow_run_id     uuid,
-    task_run_id     uuid,
     sends           integer NOT NULL DEFAULT 0,
-    generation_id   text,
     started_at      timestamptz NOT NULL DEFAULT now(),
     call_started_at timestamptz,
     ended_at        timestamptz,
-    outcome         text
+    outcome         text,
+    generation_id   text,
+    model_served    text,
+    input_tokens    integer,
+    output_tokens   integer,
+    cost_usd        numeric CHECK (cost_usd >= 0)
 );
 COMMENT ON TABLE attempts IS 'Each taking of an execution by a flow run. Writes say WHERE attempt = mine, so a late writer changes nothing.';
 COMMENT ON COLUMN attempts.flow_run_id IS 'The Prefect run that carries it: the link from money to what the operator sees.';
-COMMENT ON COLUMN attempts.generation_id IS 'The provider''s id of the generation, recorded before its body is read.';
+COMMENT ON COLUMN attempts.generation_id IS 'The provider''s id of the generation, to ask for its cost later.';
+COMMENT ON COLUMN attempts.cost_usd IS 'What the provider said it charged. NULL means unknown, never free.';
 COMMENT ON COLUMN attempts.outcome IS 'NULL while it runs or when its process died.';
 CREATE INDEX attempts_execution ON attempts (execution_id);
 

@@ -1,0 +1,177 @@
+"""What a buyer is told about an execution, in each of its states."""
+
+import asyncio
+import base64
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi.responses import JSONResponse
+
+from api.door import Door
+from api.problems import UNAVAILABLE, of_failure, problem
+from core import execution
+from core.db import listen
+from core.draft import usdc
+from core.failures import ExecutionFailed
+from core.payment.receipt import payment_response
+from core.settings import settings
+from core.vault import vault
+
+# At rest: nothing will change any more unless the buyer asks for it.
+_REST = ("succeeded", "failed", "declined", "void")
+_RETRY_AFTER_SECONDS = 2
+
+
+async def follow(door: Door, execution_id: UUID, until: float) -> Any:
+    """Wait for an execution to come to rest.
+
+    Args:
+        door: whose hub tells about changes.
+        execution_id: what to wait for.
+        until: `time.monotonic()` at which to stop waiting.
+
+    Returns:
+        Its row, at rest or not.
+    """
+    with door.hub.event(listen.CHANGED, str(execution_id)) as changed:
+        while True:
+            changed.clear()
+            async with door.pool.connection() as conn:
+                row = await execution.show(conn, execution_id)
+            left = until - time.monotonic()
+            if row.state in _REST or left <= 0:
+                return row
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
+
+
+def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
+    """200 with the result, 202 with where to find it, 422 declined, 502 failed after payment."""
+    status_url = url_of(row.id)
+    headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
+    receipt = receipt_of(row)
+    match row.state:
+        case "succeeded":
+            result = execution.open_result(row.account_id, row.id, row.sealed_result)
+            return JSONResponse(result | {"receipt": receipt}, headers=headers)
+        case "declined":
+            return _failed(row, headers, receipt=receipt)
+        case "failed":
+            rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if may_rerun(row) else {}
+            return _failed(row, headers, receipt=receipt, **rerun)
+        case _:
+            body = {
+                "jobId": str(row.id),
+                "statusUrl": status_url,
+                "retryAfterSeconds": _RETRY_AFTER_SECONDS,
+                "receipt": receipt,
+                "state": "processing",
+                "message": _PROGRESS[row.payment_state or row.state],
+                "ahead": ahead,
+            }
+            headers |= {"Location": status_url, "Retry-After": str(_RETRY_AFTER_SECONDS)}
+            return JSONResponse(body, status_code=202, headers=headers)
+
+
+def status(row: Any, *, ahead: int = 0) -> JSONResponse:
+    """The same as a poll answers it: always 200, with the state in the body."""
+    body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row)}
+    headers = paid_headers(row) | {"Cache-Control": "no-store"}
+    match row.state:
+        case "succeeded":
+            result = execution.open_result(row.account_id, row.id, row.sealed_result)
+            body |= {"state": "succeeded"} | result
+        case "failed" | "declined":
+            sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."
+            body |= {"state": "failed", "code": row.code, "error": sentence}
+            if may_rerun(row):
+                body["rerunUrl"] = url_of(row.id).replace("?", "/rerun?")
+        case "void":
+            body |= {"state": "failed", "code": "payment_failed", "error": "The payment failed; no money moved."}
+        case _:
+            message = _PROGRESS[row.payment_state or row.state]
+            body |= {"state": "processing", "message": message, "ahead": ahead}
+            body |= {"retryAfterSeconds": _RETRY_AFTER_SECONDS}
+            headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return JSONResponse(body, headers=headers)
+
+
+def url_of(execution_id: UUID) -> str:
+    """Where the buyer finds this execution later. The token is a MAC of the id; whoever has it may read the answer."""
+    return f"{settings().public_url}/executions/{execution_id}?token={token_of(execution_id)}"
+
+
+def token_of(execution_id: UUID) -> str:
+    """The status token of an execution."""
+    return base64.urlsafe_b64encode(vault().sign("status", execution_id.bytes)).decode().rstrip("=")
+
+
+def is_token_of(execution_id: UUID, token: str) -> bool:
+    """Whether `token` was given out for this execution, under any configured master key."""
+    with suppress(ValueError):
+        mac = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        return vault().is_signed("status", execution_id.bytes, mac)
+    return False
+
+
+def receipt_of(row: Any) -> dict[str, str | None] | None:
+    """Transaction, paid USDC and network; None for a test or while nothing is paid."""
+    if row.payment_state != "paid":
+        return None
+    return {
+        "transaction": row.transaction,
+        "paidUsdc": usdc(row.amount_atomic),
+        "network": row.network,
+    }
+
+
+def may_rerun(row: Any) -> bool:
+    """Whether the buyer may run the same inputs again for free."""
+    return row.rerun_until is not None and row.rerun_until > datetime.now(row.rerun_until.tzinfo)
+
+
+def paid_headers(row: Any) -> dict[str, str]:
+    """`PAYMENT-RESPONSE` (x402 v2, transports/http) once the payment is decided."""
+    headers = {"Cache-Control": "private"}
+    if row.payment_state in ("paid", "failed"):
+        headers["PAYMENT-RESPONSE"] = payment_response(
+            paid=row.payment_state == "paid",
+            transaction=row.transaction,
+            network=row.network,
+            payer=row.payer,
+            amount_atomic=row.amount_atomic,
+        )
+    return headers
+
+
+_PROGRESS = {
+    "settling": "The payment is being settled.",
+    "unknown": "The payment's outcome is being looked up on the chain. Do not pay again.",
+    "paid": "Paid. The answer is on its way.",
+    "queued": "The answer is on its way.",
+    "running": "The answer is on its way.",
+}
+
+
+def _failed(row: Any, headers: dict[str, str], **more: Any) -> JSONResponse:
+    plain = of_failure(ExecutionFailed(row.code, row.fault, row.detail))
+    sentence = UNAVAILABLE if row.fault != "buyer" else "The model's provider declined this input."
+    return problem(plain.status_code, sentence, row.code, headers, jobId=str(row.id), **more)
+
+
+def _timing(row: Any) -> str:
+    """`Server-Timing` (W3C): how long each phase took, in milliseconds, as far as it is over."""
+    spans = {
+        "settle": (row.claimed_at, row.decided_at),
+        "queue": (row.queued_at, row.call_started_at),
+        "upstream": (row.sent_at, row.ended_at),
+        "total": (row.created_at, row.finished_at),
+    }
+    return ", ".join(
+        f"{name};dur={(end - start).total_seconds() * 1000:.0f}"
+        for name, (start, end) in spans.items()
+        if start and end
+    )

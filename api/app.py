@@ -1,0 +1,64 @@
+"""The front door as an ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from api import buyers, creators, operators, problems
+from api.door import Door, rate
+from core import db
+from core.db import listen
+from core.failures import Failure, NotFound
+from core.payment import settlement
+from core.settings import settings
+from deployments import launch
+
+_PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "Content-Location", "Location", "Retry-After"]
+
+
+def create_app() -> FastAPI:
+    """The application; its lifespan opens the pool, listens, launches, and on the way out waits for settlements."""
+    app = FastAPI(
+        title="x402 Instant",
+        summary="Sell a prompt by the call.",
+        description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
+        lifespan=_lifespan,
+    )
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=[*_PAYMENT_HEADERS, "Preference-Applied", "Server-Timing"],
+    )
+    app.add_exception_handler(Failure, problems.handle)
+    app.add_exception_handler(RequestValidationError, _bad_path)
+    for router in (buyers.router, creators.router, operators.router):
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    config = settings()
+    async with (
+        db.pool() as pool,
+        listen.listening() as hub,
+        settlement.settlers() as settlers,
+        launch.running(pool, hub, settlers) as worker_id,
+    ):
+        door = Door(pool, hub, settlers, worker_id, rate(config.address_rate), rate(config.payer_rate))
+        app.state.door = door
+        yield
+        if door.settling:
+            await asyncio.wait(door.settling)
+
+
+async def _bad_path(_request: Request, _error: Exception) -> JSONResponse:
+    """Only path and header parameters are parsed by FastAPI; one that does not parse names nothing."""
+    return problems.of_failure(NotFound())

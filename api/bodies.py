@@ -1,0 +1,84 @@
+"""What a request says: its body, its inputs, its patience."""
+
+import re
+from dataclasses import dataclass
+
+from fastapi import Request
+from pydantic_core import from_json
+
+from core import resource, template
+from core.failures import InvalidInput, TooLarge
+from core.settings import settings
+
+# How much of a body that is too large is read and thrown away, so that the client gets to see the 413.
+_DRAIN_BYTES = 32 * 1024 * 1024
+
+_NOT_JSON = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a buyer wants to wait (RFC 7240 Prefer)."""
+
+    seconds: float
+    applied: str | None
+
+    def headers(self) -> dict[str, str]:
+        """`Preference-Applied`, if a preference was."""
+        return {"Preference-Applied": self.applied} if self.applied else {}
+
+
+def validated(body: object, version: resource.Version) -> dict[str, str]:
+    """The inputs of a request for a version.
+
+    Raises:
+        InvalidInput: naming each field that does not fit.
+    """
+    config = settings()
+    return template.validate(
+        body,
+        version.parameters,
+        allows_user_message=version.allows_user_message,
+        value_limit=config.value_limit,
+        inputs_limit=config.inputs_limit,
+    )
+
+
+async def read_json(request: Request) -> object | None:
+    """The JSON body; None if there is none.
+
+    Raises:
+        TooLarge: above the limit.
+        InvalidInput: if it is not JSON.
+    """
+    limit = settings().body_limit
+    body, read = bytearray(), 0
+    async for chunk in request.stream():
+        read += len(chunk)
+        if read <= limit:
+            body += chunk
+        elif read > _DRAIN_BYTES:
+            break
+    if read > limit:
+        raise TooLarge("body_too_large", limit)
+    if not body:
+        return None
+    try:
+        parsed: object = from_json(bytes(body), allow_inf_nan=False)
+    except ValueError:
+        parsed = _NOT_JSON
+    if parsed is _NOT_JSON:
+        raise InvalidInput({"body": "The request body must be JSON"})
+    return parsed
+
+
+def patience(prefer: str | None) -> Patience:
+    """`Prefer: respond-async` answers at once, `wait=N` within N seconds up to the maximum (RFC 7240, 4.1 and 4.3)."""
+    config = settings()
+    text = (prefer or "").lower()
+    if re.search(r"\brespond-async\b", text):
+        return Patience(0, "respond-async")
+    if wanted := re.search(r"\bwait\s*=\s*\"?([0-9]{1,6})", text):
+        seconds = min(float(wanted[1]), config.max_wait_seconds)
+        return Patience(seconds, f"wait={seconds:.0f}")
+    return Patience(config.answer_seconds, None)

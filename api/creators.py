@@ -1,0 +1,71 @@
+"""The creator's routes, behind a bearer token."""
+
+import time
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from api import answers
+from api.bodies import patience, read_json, validated
+from api.door import LimitedDoor
+from core import account, execution, resource
+from core.draft import usdc
+from core.failures import Unauthorized
+from core.payment import offer
+
+router = APIRouter(prefix="/me", tags=["creators"])
+
+
+async def _creator(door: LimitedDoor, authorization: Annotated[str, Header()] = "") -> account.Account:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized
+    async with door.pool.connection() as conn:
+        return await account.authenticate(conn, token.strip())
+
+
+Creator = Annotated[account.Account, Depends(_creator)]
+
+
+@router.get("/resources", summary="What you sell")
+async def resources(door: LimitedDoor, creator: Creator) -> Response:
+    """Your resources, newest version each; templates are not shown."""
+    async with door.pool.connection() as conn:
+        versions = await resource.listing(conn, creator.id)
+    return JSONResponse(
+        [
+            {
+                "slug": version.slug,
+                "url": offer.url_of(version),
+                "version": version.number,
+                "title": version.title,
+                "model": version.model_id,
+                "priceUsdc": usdc(version.price_atomic),
+                "archived": version.archived,
+            }
+            for version in versions
+        ]
+    )
+
+
+@router.post("/resources/{slug}/test", summary="Run your own resource for free")
+async def try_out(
+    request: Request,
+    door: LimitedDoor,
+    creator: Creator,
+    slug: str,
+    prefer: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The same flow as a paid call, logged as a test with amount 0. You pay the model as always."""
+    started, wait = time.monotonic(), patience(prefer)
+    body = await read_json(request)
+    async with door.pool.connection() as conn:
+        version = await resource.resolve(conn, creator.handle, slug)
+        inputs = validated({} if body is None else body, version)
+        await resource.readiness(conn, version)
+        execution_id = uuid4()
+        await execution.create(conn, version, inputs, execution_id=execution_id, payment_id=None)
+    row = await answers.follow(door, execution_id, started + wait.seconds)
+    return answers.answer(row)

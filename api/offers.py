@@ -1,0 +1,55 @@
+"""The 402: what it costs, what it wants to know, and the rules."""
+
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from api import problems
+from api.door import Door
+from core import resource
+from core.failures import PaymentMalformed, PaymentRequired
+from core.payment import offer, receipt
+from core.settings import settings
+from core.template import USER_MESSAGE
+
+RULES = [
+    "One payment buys one execution; presenting the same payment again returns the same answer.",
+    "The price is fixed. The payment is settled before the model is asked.",
+    "An input that the model's provider declines counts as answered.",
+    "Any other failure can be re-run with the same inputs for free; what stays unanswered is owed back.",
+]
+
+
+async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequired | PaymentMalformed) -> JSONResponse:
+    """402 with the offer in header and body (400 for what is no payment at all).
+
+    Raises:
+        Unavailable: if it cannot be sold now.
+    """
+    async with door.pool.connection() as conn:
+        ready = await resource.readiness(conn, version)
+    status, sentence = problems.sentence_of(refusal)
+    required = offer.payment_required(version, ready.payouts, sentence)
+    return problems.problem(
+        status,
+        sentence,
+        refusal.code,
+        {"PAYMENT-REQUIRED": receipt.payment_required(required), "Cache-Control": "no-store"},
+        **required.model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
+        inputs=_inputs(version),
+        rules=RULES,
+    )
+
+
+def _inputs(version: resource.Version) -> dict[str, Any]:
+    """JSON Schema of the body to send."""
+    limit = settings().value_limit
+    properties: dict[str, dict[str, Any]] = {
+        parameter.name: {"type": "string", "description": parameter.description, "maxLength": limit}
+        | ({} if parameter.default is None else {"default": parameter.default})
+        for parameter in version.parameters
+    }
+    if version.allows_user_message:
+        properties[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
+    required = [p.name for p in version.parameters if p.required and p.default is None]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

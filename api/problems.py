@@ -1,0 +1,98 @@
+"""Failures as RFC 9457 problem details, with the plain sentence under `error` as well."""
+
+import math
+import time
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from core import failures
+
+# One sentence for everything that is the creator's or the provider's trouble (design, invariant 7).
+UNAVAILABLE = "Resource unavailable"
+
+# What of a refused payment the buyer can act on. Codes of facilitators that are not listed get the last one.
+REFUSED = {
+    "payment_required": "Payment required",
+    "wrong_network": "This payment names a network, scheme or currency that is not on offer.",
+    "wrong_asset": "This payment is in another asset than the offer.",
+    "wrong_pay_to": "This payment goes to another address than the offer.",
+    "wrong_amount": "This payment is of another amount than the offer.",
+    "wrong_resource": "This payment was made for another resource.",
+    "wrong_signature": "The signature is not the payer's.",
+    "not_yet_valid": "This authorization is not valid yet.",
+    "expired": "This authorization has expired, or expires too soon to be settled.",
+    "valid_too_long": "This authorization is valid for longer than the offer's maxTimeoutSeconds.",
+    "quote_expired": "The quote has expired.",
+}
+REFUSED_OTHERWISE = "The payment was refused; no money moved."
+
+CONFLICT = {
+    "other_request": "This payment was made for another request.",
+    "not_yours_to_read": "This payment was used already. Only its sender can fetch the answer, by the status URL.",
+}
+
+
+def problem(status: int, sentence: str, code: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+    """A problem document.
+
+    Args:
+        status: HTTP status.
+        sentence: what happened and what to do, for people.
+        code: the same for programs.
+        headers: response headers.
+        more: extension members, such as `fields`, `receipt` or `accepts`.
+    """
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": sentence}
+    return JSONResponse(
+        body | {"error": sentence, "code": code} | more,
+        status_code=status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def sentence_of(refusal: failures.PaymentRequired | failures.PaymentMalformed) -> tuple[int, str]:
+    """Status and sentence for a payment that is missing, refused, or none at all."""
+    if isinstance(refusal, failures.PaymentMalformed):
+        return 400, "The payment header is not an x402 v2 payment of the exact scheme."
+    return 402, REFUSED.get(refusal.code, REFUSED_OTHERWISE)
+
+
+def of_failure(failure: failures.Failure) -> JSONResponse:
+    """The table from failure to HTTP status."""
+    match failure:
+        case failures.InvalidInput(fields=fields):
+            return problem(400, next(iter(fields.values())), failure.code, fields=fields)
+        case failures.PaymentMalformed() | failures.PaymentRequired():
+            return problem(*sentence_of(failure), failure.code)
+        case failures.Unauthorized():
+            return problem(401, "A valid bearer token is needed.", failure.code, {"WWW-Authenticate": "Bearer"})
+        case failures.NotFound():
+            return problem(404, "There is nothing at this address.", failure.code)
+        case failures.PaymentConflict():
+            return problem(409, CONFLICT[failure.code], failure.code)
+        case failures.TooLarge(code="body_too_large", limit=limit):
+            return problem(413, f"The request body is larger than {limit} bytes.", failure.code)
+        case failures.TooLarge(limit=limit):
+            return problem(431, f"The payment header is larger than {limit} bytes.", failure.code)
+        case failures.TooManyRequests(until=until):
+            wait = str(max(1, math.ceil(until - time.time())))
+            return problem(429, f"Too many requests; try again in {wait} s.", failure.code, {"Retry-After": wait})
+        case failures.Unavailable():
+            return problem(503, UNAVAILABLE, "resource_unavailable", {"Retry-After": "5"})
+        case failures.ExecutionFailed(fault="buyer"):
+            return problem(422, "The model's provider declined this input.", failure.code)
+        case failures.ExecutionFailed():
+            return problem(502, UNAVAILABLE, failure.code)
+        case _:
+            return problem(500, "Something went wrong on our side.", "internal_error")
+
+
+async def handle(_request: Request, failure: Exception) -> JSONResponse:
+    """FastAPI's handler for every Failure."""
+    if not isinstance(failure, failures.Failure):
+        raise failure
+    return of_failure(failure)

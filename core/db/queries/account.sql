@@ -1,0 +1,71 @@
+-- name: create(id, handle, slots, queue_limit, daily_spend_cap_usd)^
+-- No row means that the handle is taken: the unique index decides, so two at once need no look beforehand.
+INSERT INTO accounts (id, handle, slots, queue_limit, daily_spend_cap_usd)
+VALUES (:id, :handle, :slots, :queue_limit, :daily_spend_cap_usd)
+ON CONFLICT (handle) DO NOTHING
+RETURNING id;
+
+-- name: add_payout(account_id, network, address)!
+-- Where this creator is paid on one network.
+INSERT INTO payout_addresses (account_id, network, address) VALUES (:account_id, :network, :address);
+
+-- name: replace_token(id, account_id, token_sha256)!
+-- The lost or leaked token ends in the statement that brings the new one.
+WITH ended AS (
+    UPDATE api_tokens SET revoked_at = now() WHERE account_id = :account_id AND revoked_at IS NULL
+)
+INSERT INTO api_tokens (id, account_id, token_sha256) VALUES (:id, :account_id, :token_sha256);
+
+-- name: by_token(token_sha256)^
+-- Found by hash alone: a wrong guess tells nothing about any account.
+SELECT accounts.id, accounts.handle
+FROM api_tokens JOIN accounts ON accounts.id = api_tokens.account_id
+WHERE api_tokens.token_sha256 = :token_sha256 AND api_tokens.revoked_at IS NULL;
+
+-- name: by_handle(handle)^
+-- For the operator's command line, which names accounts as the public URL does.
+SELECT id, handle FROM accounts WHERE handle = :handle;
+
+-- name: listing()
+-- Everybody, with what an operator wants to see first: who is paid where, and whose key is in order.
+SELECT accounts.handle, accounts.slots, accounts.queue_limit, accounts.daily_spend_cap_usd, accounts.created_at,
+       coalesce(payouts.addresses, '{}') AS payouts,
+       provider_keys.label AS key_label, provider_keys.enabled AS key_enabled,
+       provider_keys.rejected_at AS key_rejected_at,
+       (SELECT count(*) FROM resources WHERE account_id = accounts.id AND archived_at IS NULL) AS resources
+FROM accounts
+LEFT JOIN provider_keys ON provider_keys.account_id = accounts.id AND provider_keys.provider = 'openrouter'
+LEFT JOIN LATERAL (
+    SELECT jsonb_object_agg(network, address) AS addresses FROM payout_addresses WHERE account_id = accounts.id
+) AS payouts ON true
+ORDER BY accounts.handle;
+
+-- name: put_key(id, account_id, sealed_key, key_sha256, label)!
+-- One key per creator. Another key is another row id, because what is sealed is bound to the id;
+-- it starts unrejected, and stays switched off if the creator had switched the old one off.
+INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)
+VALUES (:id, :account_id, 'openrouter', :sealed_key, :key_sha256, :label, now())
+ON CONFLICT (account_id, provider) DO UPDATE
+SET id = EXCLUDED.id, sealed_key = EXCLUDED.sealed_key, key_sha256 = EXCLUDED.key_sha256, label = EXCLUDED.label,
+    checked_at = EXCLUDED.checked_at, created_at = EXCLUDED.created_at, rejected_at = NULL;
+
+-- name: key(account_id)^
+-- Everything about the key but what it is worth without the vault.
+SELECT id, sealed_key, label, enabled, rejected_at, checked_at
+FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter';
+
+-- name: enable_key(account_id, enabled)!
+-- The creator's own switch; the key stays as it is.
+UPDATE provider_keys SET enabled = :enabled WHERE account_id = :account_id AND provider = 'openrouter';
+
+-- name: reject_key(account_id, key_sha256)!
+-- By hash, so that a late 401 of a key that was replaced meanwhile does not stop its successor.
+UPDATE provider_keys SET rejected_at = coalesce(rejected_at, now())
+WHERE account_id = :account_id AND provider = 'openrouter' AND key_sha256 = :key_sha256;
+
+-- name: delete_key(account_id)$
+-- Counts what was on sale with the key, in the statement that ends it. Zero if there was no key.
+WITH gone AS (
+    DELETE FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter' RETURNING account_id
+)
+SELECT count(*) FROM resources JOIN gone USING (account_id) WHERE resources.archived_at IS NULL;

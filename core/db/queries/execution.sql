@@ -1,0 +1,191 @@
+-- name: create(id, kind, payment_id, account_id, version_id, state, sealed_inputs)!
+-- A paid execution is held until its payment is settled; an owner's test is queued at once.
+INSERT INTO executions (id, kind, payment_id, account_id, version_id, state, sealed_inputs, queued_at)
+VALUES (
+    :id, :kind, :payment_id, :account_id, :version_id, :state, :sealed_inputs,
+    CASE WHEN :state = 'queued' THEN now() END
+);
+
+-- name: notify_queued()!
+-- Wake the launchers.
+SELECT pg_notify('execution_queued', '');
+
+-- name: notify_changed(id)!
+-- Wake whoever waits for this execution.
+SELECT pg_notify('execution_changed', :id::uuid::text);
+
+-- name: release_payment_hold(payment_id)^
+-- The money is there: the execution may run.
+UPDATE executions SET state = 'queued', queued_at = now()
+WHERE payment_id = :payment_id AND state = 'held'
+RETURNING id;
+
+-- name: void(payment_id)^
+-- The payment failed: nothing will run, and nothing is owed.
+UPDATE executions SET state = 'void', finished_at = now()
+WHERE payment_id = :payment_id AND state = 'held'
+RETURNING id, round;
+
+-- name: unvoid(payment_id)^
+-- A cleanly refused authorization came back unchanged: hold its execution again.
+UPDATE executions SET state = 'held', finished_at = NULL
+WHERE payment_id = :payment_id AND state = 'void'
+RETURNING id, round;
+
+-- name: queue_has_room(account_id)$
+-- Whether a creator's unfinished executions fit the queue; asked under the lock of their spend_days row.
+SELECT (
+    SELECT count(*) FROM executions WHERE account_id = :account_id AND state IN ('held', 'queued', 'running')
+) <= queue_limit
+FROM accounts WHERE id = :account_id;
+
+-- name: lock_claims()!
+-- Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two.
+SELECT pg_advisory_xact_lock(hashtext('x402-instant/claim'));
+
+-- name: claim(alone, most, worker_id, batch_id)
+-- Take what is queued: free slots per creator, creators in turn, oldest first. What was taken over twice runs alone.
+WITH busy AS (
+    SELECT account_id, count(*) AS calls
+    FROM executions
+    WHERE state = 'running' OR (state = 'queued' AND claimed_by IS NOT NULL)
+    GROUP BY account_id
+), waiting AS (
+    SELECT id, account_id, queued_at, row_number() OVER (PARTITION BY account_id ORDER BY queued_at, id) AS turn
+    FROM executions
+    WHERE state = 'queued' AND claimed_by IS NULL AND (takeovers >= 2) = :alone
+), chosen AS (
+    SELECT waiting.id
+    FROM waiting
+    JOIN accounts ON accounts.id = waiting.account_id
+    LEFT JOIN busy ON busy.account_id = waiting.account_id
+    WHERE waiting.turn + coalesce(busy.calls, 0) <= accounts.slots
+    ORDER BY waiting.turn, waiting.queued_at
+    LIMIT :most
+)
+UPDATE executions SET claimed_by = :worker_id, batch_id = :batch_id
+WHERE id IN (
+    SELECT id FROM executions
+    WHERE id IN (SELECT id FROM chosen) AND state = 'queued' AND claimed_by IS NULL
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
+
+-- name: take(ids, flow_run_id)
+-- Begin: each claimed execution gets an attempt, and from now on only that attempt's writes count.
+WITH taken AS (
+    UPDATE executions SET state = 'running', attempt_id = gen_random_uuid()
+    WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL
+    RETURNING id, attempt_id, batch_id, account_id, version_id, payment_id, round, sends, takeovers, claimed_by,
+        sealed_inputs
+), noted AS (
+    INSERT INTO attempts (id, execution_id, round, reason, worker_id, flow_run_id)
+    SELECT attempt_id, id, round,
+        CASE WHEN takeovers > 0 THEN 'takeover' WHEN round > 1 THEN 'rerun' ELSE 'first' END,
+        claimed_by, :flow_run_id
+    FROM taken
+)
+SELECT taken.*, payments.payer
+FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
+
+-- name: notify_begun(batch_id)!
+-- Tell the launcher that this run has taken its batch, so that it may start the next.
+SELECT pg_notify('batch_begun', :batch_id::uuid::text);
+
+-- name: mark_sent(id, attempt_id, send_limit)^
+-- The durable mark before a send: committed first, so that no execution is ever sent more often than its bound.
+WITH marked AS (
+    UPDATE executions SET sends = sends + 1, call_started_at = coalesce(call_started_at, now())
+    WHERE id = :id AND attempt_id = :attempt_id AND state = 'running' AND sends < :send_limit
+    RETURNING sends
+), noted AS (
+    UPDATE attempts SET sends = attempts.sends + 1, call_started_at = coalesce(call_started_at, now())
+    WHERE id = :attempt_id AND EXISTS (SELECT 1 FROM marked)
+)
+SELECT sends FROM marked;
+
+-- name: succeed(sealed_result, id, round)^
+-- The first valid answer is kept, from whichever attempt brings it.
+UPDATE executions SET state = 'succeeded', sealed_result = :sealed_result, finished_at = now()
+WHERE id = :id AND round = :round AND state IN ('queued', 'running')
+RETURNING id;
+
+-- name: fail(state, code, fault, detail, rerun_seconds, id, attempt_id)^
+-- Only the current attempt may say that it failed.
+UPDATE executions
+SET state = :state, code = :code, fault = :fault, detail = :detail, finished_at = now(),
+    rerun_until = CASE WHEN kind = 'paid' AND :state = 'failed' THEN now() + make_interval(secs => :rerun_seconds) END
+WHERE id = :id AND attempt_id = :attempt_id AND state = 'running'
+RETURNING id;
+
+-- name: end_attempt(outcome, generation_id, model_served, input_tokens, output_tokens, cost_usd, attempt_id)!
+-- How an attempt ended, and what the provider said it used.
+UPDATE attempts
+SET ended_at = now(), outcome = :outcome, generation_id = :generation_id, model_served = :model_served,
+    input_tokens = :input_tokens, output_tokens = :output_tokens, cost_usd = :cost_usd
+WHERE id = :attempt_id AND ended_at IS NULL;
+
+-- name: wake_waiting(account_id)!
+-- A slot became free: wake the launchers if this creator has somebody waiting for it.
+SELECT pg_notify('execution_queued', '')
+WHERE EXISTS (
+    SELECT 1 FROM executions WHERE account_id = :account_id AND state = 'queued' AND claimed_by IS NULL
+);
+
+-- name: hand_back(batch_id, worker_id)
+-- A run ended without taking or finishing these: back to the queue. Only what had begun counts as taken over.
+WITH freed AS (
+    UPDATE executions
+    SET takeovers = takeovers + (state = 'running')::integer, state = 'queued', claimed_by = NULL, attempt_id = NULL
+    WHERE batch_id = :batch_id AND claimed_by = :worker_id AND state IN ('queued', 'running')
+    RETURNING id
+), ended AS (
+    UPDATE attempts SET ended_at = now(), outcome = 'abandoned'
+    WHERE execution_id IN (SELECT id FROM freed) AND ended_at IS NULL
+)
+SELECT id FROM freed;
+
+-- name: rerun(id, rerun_limit)^
+-- The buyer asks again for the same inputs: a new round, while its bound and its time allow.
+UPDATE executions
+SET state = 'queued', round = round + 1, sends = 0, takeovers = 0, code = NULL, fault = NULL, detail = NULL,
+    claimed_by = NULL, batch_id = NULL, attempt_id = NULL, queued_at = now(), call_started_at = NULL,
+    finished_at = NULL, rerun_until = NULL
+WHERE id = :id AND state = 'failed' AND fault <> 'buyer' AND rerun_until > now() AND round <= :rerun_limit
+    AND logged_round = round
+RETURNING id, round, account_id, version_id;
+
+-- name: show(id)^
+-- Everything a buyer, creator or operator may ask about one execution.
+SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
+    executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
+    executions.rerun_until, executions.created_at, executions.queued_at, executions.call_started_at,
+    executions.finished_at, executions.claimed_by IS NOT NULL AS claimed,
+    resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
+    payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
+    payments.decided_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at
+FROM executions
+JOIN resource_versions ON resource_versions.id = executions.version_id
+LEFT JOIN payments ON payments.id = executions.payment_id
+LEFT JOIN attempts ON attempts.id = executions.attempt_id
+WHERE executions.id = :id;
+
+-- name: ahead(id)$
+-- How many of the same creator's executions will begin before this one.
+SELECT count(*)
+FROM executions AS other
+JOIN executions AS mine ON mine.account_id = other.account_id
+WHERE mine.id = :id AND mine.state = 'queued' AND other.state = 'queued'
+    AND (other.queued_at, other.id) < (mine.queued_at, mine.id);
+
+-- name: listing(handle, most)
+-- The newest executions, for an operator or one creator.
+SELECT executions.id, executions.kind, accounts.handle, resources.slug, executions.state, executions.code,
+    executions.detail, executions.round, executions.sends, executions.created_at, executions.finished_at
+FROM executions
+JOIN accounts ON accounts.id = executions.account_id
+JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+WHERE :handle::text IS NULL OR accounts.handle = :handle
+ORDER BY executions.created_at DESC
+LIMIT :most;

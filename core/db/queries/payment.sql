@@ -1,0 +1,59 @@
+-- name: claim(id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, owner, payload_sha256, request_sha256, quoted, sealed_payload)^
+-- One insert decides who spends this authorization; a second presentation returns no row.
+INSERT INTO payments (
+    id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, state, owner,
+    payload_sha256, request_sha256, quoted, sealed_payload
+)
+VALUES (
+    :id, :network, :asset, :payer, :nonce, :pay_to, :amount_atomic, :valid_before, :version_id, 'settling', :owner,
+    :payload_sha256, :request_sha256, :quoted, :sealed_payload
+)
+ON CONFLICT (network, asset, payer, nonce) DO NOTHING
+RETURNING id;
+
+-- name: reenter(owner, id, payload_sha256, request_sha256)^
+-- A cleanly refused authorization that is still valid may come back with the identical payload and request.
+UPDATE payments SET state = 'settling', reason = 'again', owner = :owner, decided_at = NULL
+WHERE id = :id AND state = 'failed' AND payload_sha256 = :payload_sha256 AND request_sha256 = :request_sha256
+    AND valid_before > now()
+RETURNING id;
+
+-- name: find(network, asset, payer, nonce)^
+-- The payment that this authorization made, and its execution.
+SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.amount_atomic,
+    payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
+FROM payments
+JOIN executions ON executions.payment_id = payments.id
+WHERE payments.network = :network AND payments.asset = :asset AND payments.payer = :payer
+    AND payments.nonce = :nonce;
+
+-- name: read(id)^
+-- A payment with what is needed to settle or look for it again.
+SELECT payments.id, payments.network, payments.asset, payments.payer, payments.nonce, payments.pay_to,
+    payments.amount_atomic, payments.valid_before, payments.state, payments.sealed_payload, payments.version_id,
+    payments.created_at, executions.account_id, executions.id AS execution_id
+FROM payments
+JOIN executions ON executions.payment_id = payments.id
+WHERE payments.id = :id;
+
+-- name: pay(transaction, reason, id)^
+-- The money is there, with the transaction that proves it.
+UPDATE payments SET state = 'paid', transaction = :transaction, reason = :reason, decided_at = now(), owner = NULL
+WHERE id = :id AND state IN ('settling', 'unknown')
+RETURNING id;
+
+-- name: fail(reason, id)^
+-- No money moved: refused before broadcast, or proved by the chain.
+UPDATE payments SET state = 'failed', reason = :reason, decided_at = now(), owner = NULL
+WHERE id = :id AND state IN ('settling', 'unknown')
+RETURNING id;
+
+-- name: doubt(reason, id)^
+-- Nobody knows whether money moved; the chain will tell.
+UPDATE payments SET state = 'unknown', reason = :reason, owner = NULL
+WHERE id = :id AND state = 'settling'
+RETURNING id;
+
+-- name: story(payment_id)
+-- A payment's transitions, oldest first.
+SELECT from_state, to_state, reason, transaction, at FROM payment_transitions WHERE payment_id = :payment_id ORDER BY id;

@@ -1,0 +1,67 @@
+-- name: free(lease_seconds)
+-- What dead or departed owners held goes back to the queue. Only what had begun counts as taken over.
+WITH gone AS (
+    SELECT id FROM workers
+    WHERE stopped_at IS NOT NULL OR heartbeat_at < now() - make_interval(secs => :lease_seconds)
+), held AS (
+    SELECT id FROM executions
+    WHERE state IN ('queued', 'running') AND claimed_by IN (SELECT id FROM gone)
+    FOR UPDATE SKIP LOCKED
+), freed AS (
+    UPDATE executions
+    SET takeovers = takeovers + (state = 'running')::integer, state = 'queued', claimed_by = NULL, attempt_id = NULL
+    WHERE id IN (SELECT id FROM held)
+    RETURNING id
+), ended AS (
+    UPDATE attempts SET ended_at = now(), outcome = 'abandoned'
+    WHERE execution_id IN (SELECT id FROM freed) AND ended_at IS NULL
+)
+SELECT id FROM freed;
+
+-- name: give_up(send_limit, rerun_seconds, takeover_limit)
+-- Queued again, but sent or taken over as often as its bound allows: at rest as failed, and the fault is ours.
+UPDATE executions
+SET state = 'failed', code = 'internal_error', fault = 'ours',
+    detail = CASE WHEN sends >= :send_limit THEN 'interrupted' ELSE 'takeover_limit' END,
+    finished_at = now(),
+    rerun_until = CASE WHEN kind = 'paid' THEN now() + make_interval(secs => :rerun_seconds) END
+WHERE state = 'queued' AND claimed_by IS NULL AND (sends >= :send_limit OR takeovers >= :takeover_limit)
+RETURNING id, round, sends;
+
+-- name: doubt(lease_seconds)
+-- A settle whose owner is gone may or may not have reached the chain.
+UPDATE payments SET state = 'unknown', reason = 'owner_gone', owner = NULL
+WHERE id IN (
+    SELECT payments.id
+    FROM payments
+    LEFT JOIN workers ON workers.id = payments.owner
+    WHERE payments.state = 'settling'
+        AND (workers.id IS NULL OR workers.stopped_at IS NOT NULL
+            OR workers.heartbeat_at < now() - make_interval(secs => :lease_seconds))
+    FOR UPDATE OF payments SKIP LOCKED
+)
+RETURNING id;
+
+-- name: adopt(worker_id, lease_seconds)
+-- Take unknown payments to decide them; nobody else looks while this worker lives.
+UPDATE payments SET owner = :worker_id
+WHERE id IN (
+    SELECT payments.id
+    FROM payments
+    LEFT JOIN workers ON workers.id = payments.owner
+    WHERE payments.state = 'unknown'
+        AND (workers.id IS NULL OR workers.stopped_at IS NOT NULL
+            OR workers.heartbeat_at < now() - make_interval(secs => :lease_seconds))
+    ORDER BY payments.created_at
+    LIMIT 50
+    FOR UPDATE OF payments SKIP LOCKED
+)
+RETURNING id;
+
+-- name: let_go(id, worker_id)!
+-- Not decided this time; whoever looks next may try.
+UPDATE payments SET owner = NULL WHERE id = :id AND state = 'unknown' AND owner = :worker_id;
+
+-- name: is_work_left()$
+-- Whether anything is queued that nobody has claimed.
+SELECT EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);

@@ -1,0 +1,100 @@
+-- name: resolve(handle, slug)^
+-- The hot path of every request: three unique indexes, the version on offer now.
+SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
+       version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
+       version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
+       version.price_atomic, version.worst_cost_usd, version.sealed_template, false AS archived
+FROM accounts AS account
+JOIN resources AS resource ON resource.account_id = account.id
+JOIN resource_versions AS version ON version.id = resource.version_id
+WHERE account.handle = :handle AND resource.slug = :slug AND resource.archived_at IS NULL;
+
+-- name: version(version_id)^
+-- Any version, also one that was replaced or archived: what was sold stays readable for ever.
+SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
+       version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
+       version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
+       version.price_atomic, version.worst_cost_usd, version.sealed_template,
+       resource.archived_at IS NOT NULL AS archived
+FROM resource_versions AS version
+JOIN resources AS resource ON resource.id = version.resource_id
+JOIN accounts AS account ON account.id = resource.account_id
+WHERE version.id = :version_id;
+
+-- name: listing(account_id)
+-- What one creator has published, archived ones last.
+SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
+       version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
+       version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
+       version.price_atomic, version.worst_cost_usd, version.sealed_template,
+       resource.archived_at IS NOT NULL AS archived
+FROM accounts AS account
+JOIN resources AS resource ON resource.account_id = account.id
+JOIN resource_versions AS version ON version.id = resource.version_id
+WHERE account.id = :account_id
+ORDER BY archived, resource.slug;
+
+-- name: take(id, account_id, slug)^
+-- Finds or makes the resource and locks it, so that publishers of one slug take turns.
+-- The update changes nothing: it is what makes the conflict lock the row and return it.
+INSERT INTO resources AS resource (id, account_id, slug) VALUES (:id, :account_id, :slug)
+ON CONFLICT (account_id, slug) DO UPDATE SET slug = resource.slug
+RETURNING id, version_id, archived_at IS NOT NULL AS archived;
+
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd)$
+-- Numbers are consecutive because `take` holds the resource until this commits.
+INSERT INTO resource_versions (
+    id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
+    allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd
+)
+VALUES (
+    :id, :resource_id,
+    (SELECT coalesce(max(number), 0) + 1 FROM resource_versions WHERE resource_id = :resource_id),
+    :title, :description, :modality, :model_id, :sealed_template, :parameters,
+    :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd
+)
+RETURNING number;
+
+-- name: offer(id, version_id)!
+-- From the commit on, this version is what buyers see.
+UPDATE resources SET version_id = :version_id WHERE id = :id;
+
+-- name: archive(account_id, slug)!
+-- Off sale at once, and its slug stays taken. Doing it twice keeps the first date.
+UPDATE resources SET archived_at = coalesce(archived_at, now()) WHERE account_id = :account_id AND slug = :slug;
+
+-- name: restore(account_id, slug)!
+-- On sale again with the version it had.
+UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug = :slug;
+
+-- name: readiness(version_id, absence_tolerated)^
+-- Everything that could stop a sale, in one look. It locks nothing: the claim decides again.
+SELECT resource.archived_at IS NOT NULL AS archived,
+       provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
+       provider_key.rejected_at IS NOT NULL AS key_rejected,
+       model.not_sellable IS NOT NULL OR model.disabled
+           OR coalesce(model.missing_since < now() - :absence_tolerated, false) AS model_withdrawn,
+       coalesce(spend.reserved_usd + spend.spent_usd, 0) + version.worst_cost_usd
+           <= account.daily_spend_cap_usd AS has_budget,
+       (SELECT count(*) FROM executions
+        WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
+           < account.queue_limit AS has_room,
+       (SELECT coalesce(jsonb_object_agg(network, address), '{}') FROM payout_addresses
+        WHERE payout_addresses.account_id = account.id) AS payouts
+FROM resource_versions AS version
+JOIN resources AS resource ON resource.id = version.resource_id
+JOIN accounts AS account ON account.id = resource.account_id
+JOIN models AS model ON model.id = version.model_id
+LEFT JOIN provider_keys AS provider_key
+    ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
+LEFT JOIN spend_days AS spend
+    ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
+WHERE version.id = :version_id;
+
+-- name: key(account_id)^
+-- The sealed key for a call that was paid for. A rejected one is tried all the same: the provider has the last word.
+SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter';
+
+-- name: queue_limit(account_id)$
+-- How many executions of this creator may be unfinished.
+SELECT queue_limit FROM accounts WHERE id = :account_id;

@@ -1,0 +1,160 @@
+"""The ledger: settling -> paid | failed | unknown; unknown -> paid | failed; a clean refusal may settle again.
+
+Every transition is one conditional update in the caller's transaction, together with what it means for the execution;
+its history is written by a trigger.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from x402.schemas import PaymentPayload
+
+from core import db, execution, resource
+from core.payment import offer
+from core.private import Private
+from core.vault import vault
+
+sql = db.load("payment")
+
+_PAYLOAD = "payments.sealed_payload"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What a buyer may have to be told about an authorization that was presented before."""
+
+    id: UUID
+    execution_id: UUID
+    state: str
+    reason: str | None
+    transaction: str | None
+    network: str
+    amount_atomic: int
+    payload_sha256: bytes
+    request_sha256: bytes
+    quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A payment that is ours to settle, and what it bought."""
+
+    payment_id: UUID
+    execution_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A payment as recorded, with what is needed to settle it again or to look for it on the chain."""
+
+    id: UUID
+    execution_id: UUID
+    account_id: UUID
+    network: str
+    payer: str
+    nonce: bytes
+    pay_to: str
+    amount_atomic: int
+    valid_before: datetime
+    created_at: datetime
+    sealed_payload: bytes
+
+
+async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
+    """The payment that this authorization made, if it was claimed before."""
+    network, asset, payer, nonce = offer.key_of(payload)
+    row = await sql.find(conn, network=network, asset=asset, payer=payer, nonce=nonce)
+    return Payment(**row._asdict()) if row else None
+
+
+async def claim(
+    conn: db.Connection, terms: offer.Terms, version: resource.Version, inputs: dict[str, str], owner: UUID
+) -> Claimed | None:
+    """Take an authorization, once: payment, execution and reservation in the caller's one transaction.
+
+    Args:
+        conn: the transaction; nothing is settled before it is committed.
+        terms: the payment, matched and verified.
+        version: what it buys.
+        inputs: validated inputs.
+        owner: the worker that will settle it.
+
+    Returns:
+        The payment and its execution, or None when somebody was first: look it up with `find`.
+
+    Raises:
+        Unavailable: when the creator's cap or queue has no room; the transaction must roll back.
+    """
+    payment_id = uuid4()
+    payload = terms.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
+    claimed = await sql.claim(
+        conn,
+        id=payment_id,
+        network=terms.network.id,
+        asset=terms.network.asset.lower(),
+        payer=terms.payer,
+        nonce=terms.nonce,
+        pay_to=terms.pay_to,
+        amount_atomic=terms.amount_atomic,
+        valid_before=terms.valid_before,
+        version_id=version.version_id,
+        owner=owner,
+        payload_sha256=offer.payload_sha256(terms.payload),
+        request_sha256=offer.request_sha256(version.resource_id, inputs),
+        quoted=terms.quoted,
+        sealed_payload=vault().seal(payload, account=version.account_id, column=_PAYLOAD, row=payment_id),
+    )
+    if claimed is None:
+        return None
+    execution_id = uuid4()
+    await execution.create(conn, version, inputs, execution_id=execution_id, payment_id=payment_id)
+    return Claimed(payment_id, execution_id)
+
+
+async def reenter(conn: db.Connection, payment: Payment, version: resource.Version, owner: UUID) -> bool:
+    """Settle a cleanly refused authorization again, if it is still valid and came back unchanged.
+
+    Raises:
+        Unavailable: when the creator's cap or queue has no room any more; the transaction must roll back.
+    """
+    again = await sql.reenter(
+        conn,
+        id=payment.id,
+        owner=owner,
+        payload_sha256=payment.payload_sha256,
+        request_sha256=payment.request_sha256,
+    )
+    if again:
+        await execution.unvoid(conn, payment.id, version)
+    return again is not None
+
+
+async def pay(conn: db.Connection, payment_id: UUID, transaction: str, reason: str) -> None:
+    """Money moved: the payment is paid and its execution queued, in one transaction. Repeating it changes nothing."""
+    if await sql.pay(conn, id=payment_id, transaction=transaction, reason=reason):
+        await execution.queue_paid(conn, payment_id)
+
+
+async def fail(conn: db.Connection, payment_id: UUID, reason: str) -> None:
+    """No money moved: the payment failed and its execution is void."""
+    if await sql.fail(conn, id=payment_id, reason=reason):
+        await execution.void(conn, payment_id)
+
+
+async def doubt(conn: db.Connection, payment_id: UUID, reason: str) -> None:
+    """Nobody knows whether money moved: recovery will ask the chain."""
+    await sql.doubt(conn, id=payment_id, reason=reason)
+
+
+async def read(conn: db.Connection, payment_id: UUID) -> Recorded:
+    """A recorded payment."""
+    row: Any = await sql.read(conn, id=payment_id)
+    return Recorded(**{name: getattr(row, name) for name in Recorded.__slots__})
+
+
+def open_payload(payment: Recorded) -> Private[PaymentPayload]:
+    """The identical payload that was claimed."""
+    plain = vault().open(payment.sealed_payload, account=payment.account_id, column=_PAYLOAD, row=payment.id)
+    return Private(PaymentPayload.model_validate_json(plain.reveal()))

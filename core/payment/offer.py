@@ -1,0 +1,306 @@
+"""What we ask for, and whether a payment answers it.
+
+An offer carries a quote in `extra.quoteId`: version, price and expiry under a MAC, with nothing stored. A client that
+echoes it (x402 v2, `accepted`) is served at that price and version, whatever changed meanwhile.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import struct
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from eth_keys.datatypes import Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError as InvalidSignature
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
+from x402.mechanisms.evm.types import ExactEIP3009Authorization
+from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements, ResourceInfo
+
+from core import failures, resource
+from core.settings import Network, settings
+from core.vault import vault
+
+# Half of the order of secp256k1: tokens refuse the twin of a signature above it (EIP-2, OpenZeppelin ECDSA).
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+# A payment that expires sooner may expire before the facilitator has broadcast it.
+_LEAST_SECONDS_LEFT = 8
+# How far a buyer's clock may run ahead of ours.
+_CLOCK_SKEW_SECONDS = 60
+
+_QUOTE = struct.Struct(">16sQQ8s")
+_MAC_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price that we promised.
+
+    Attributes:
+        version_id: the version it is for.
+        price_atomic: atomic USDC.
+        expires: unix seconds (UTC).
+    """
+
+    version_id: UUID
+    price_atomic: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A payment that fits one of our offers, normalised: what is claimed, settled and looked for on the chain."""
+
+    network: Network
+    requirements: PaymentRequirements
+    payload: PaymentPayload = field(repr=False)
+    payer: str
+    nonce: bytes
+    pay_to: str
+    amount_atomic: int
+    valid_before: datetime
+    quoted: bool
+
+
+class _Authorization(BaseModel):
+    """`payload.authorization` of the exact EVM scheme (x402 specs/schemes/exact/scheme_exact_evm.md, EIP-3009)."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    from_: str = Field(alias="from", pattern=r"^0x[0-9a-fA-F]{40}\z")
+    to: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
+    value: str = Field(pattern=r"^[0-9]{1,30}\z")
+    valid_after: str = Field(alias="validAfter", pattern=r"^[0-9]{1,12}\z")
+    valid_before: str = Field(alias="validBefore", pattern=r"^[0-9]{1,12}\z")
+    nonce: str = Field(pattern=r"^0x[0-9a-fA-F]{64}\z")
+
+
+class _ExactPayload(BaseModel):
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    signature: str = Field(pattern=r"^0x([0-9a-fA-F]{2}){1,4096}\z")
+    authorization: _Authorization
+
+
+def make_quote(version: resource.Version) -> str:
+    """A fresh quote for the version on offer. Its random part keeps strangers from rebuilding a paid header."""
+    body = _QUOTE.pack(
+        version.version_id.bytes,
+        version.price_atomic,
+        int(time.time()) + settings().quote_seconds,
+        os.urandom(8),
+    )
+    return base64.urlsafe_b64encode(body + vault().sign("quote", body)).decode().rstrip("=")
+
+
+def read_quote(text: object) -> Quote | None:
+    """The quote we made, expired or not; None if we did not make it."""
+    if not isinstance(text, str) or not text.isascii():
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    if len(body) != _QUOTE.size or not vault().is_signed("quote", body, mac):
+        return None
+    version_id, price, expires, _random = _QUOTE.unpack(body)
+    return Quote(UUID(bytes=version_id), price, expires)
+
+
+def payment_required(version: resource.Version, payouts: dict[str, str], error: str) -> PaymentRequired:
+    """The 402 of x402 v2 (specs/x402-specification-v2.md, PaymentRequired): one entry per network we can be paid on."""
+    quote = make_quote(version)
+    return PaymentRequired(
+        error=error,
+        resource=ResourceInfo(
+            url=url_of(version), description=version.description or version.title, mime_type="application/json"
+        ),
+        accepts=[
+            _requirements(network, payouts[network.id], version.price_atomic, quote)
+            for network in settings().networks
+            if network.id in payouts
+        ],
+    )
+
+
+def url_of(version: resource.Version) -> str:
+    """Where the resource is sold: built from PUBLIC_URL, never from a Host header."""
+    return f"{settings().public_url}/@{version.handle}/{version.slug}"
+
+
+def decode(header: str) -> PaymentPayload:
+    """Read a PAYMENT-SIGNATURE header: standard base64 of UTF-8 JSON.
+
+    Raises:
+        PaymentMalformed: if it is anything else.
+    """
+    try:
+        payload = PaymentPayload.model_validate_json(base64.b64decode(header, validate=True))
+    except (binascii.Error, ValueError):
+        # pydantic's error prints what it was given; ours must not.
+        payload = None
+    if payload is None or payload.x402_version != 2:
+        raise failures.PaymentMalformed("payment_malformed")
+    return payload
+
+
+def quote_of(payload: PaymentPayload) -> Quote | None:
+    """The quote that the client echoed, if it is one of ours."""
+    return read_quote((payload.accepted.extra or {}).get("quoteId"))
+
+
+def match(payload: PaymentPayload, version: resource.Version, payouts: dict[str, str]) -> Terms:
+    """Compare a payment with our own offer, not with what the client says it accepted.
+
+    Args:
+        payload: as decoded.
+        version: the version that was quoted, or the present one.
+        payouts: where the creator wants the money, per network.
+
+    Raises:
+        PaymentMalformed: if the payload is not an EIP-3009 authorization.
+        PaymentRequired: naming what does not fit: network, asset, amount, payTo, resource, time window or signature.
+    """
+    authorization, signature = _authorization(payload)
+    accepted = payload.accepted
+    network = next((n for n in settings().networks if n.id == accepted.network and n.id in payouts), None)
+    if accepted.scheme != "exact" or network is None:
+        raise failures.PaymentRequired("wrong_network")
+    pay_to = payouts[network.id]
+    _require(accepted.asset.lower() == network.asset.lower(), "wrong_asset")
+    _require(accepted.pay_to.lower() == authorization.to.lower() == pay_to.lower(), "wrong_pay_to")
+    _require(accepted.amount == authorization.value == str(version.price_atomic), "wrong_amount")
+    _require(payload.resource is None or payload.resource.url == url_of(version), "wrong_resource")
+    quote = quote_of(payload)
+    quote_id = str((accepted.extra or {})["quoteId"]) if quote else make_quote(version)
+    requirements = _requirements(network, pay_to, version.price_atomic, quote_id)
+    _in_time(int(authorization.valid_after), int(authorization.valid_before))
+    _signed(authorization, signature, network)
+    return Terms(
+        network=network,
+        requirements=requirements,
+        payload=payload,
+        payer=authorization.from_.lower(),
+        nonce=bytes.fromhex(authorization.nonce[2:]),
+        pay_to=pay_to.lower(),
+        amount_atomic=version.price_atomic,
+        valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
+        quoted=quote is not None,
+    )
+
+
+def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
+    """What the chain spends once, normalised: network, asset, payer, nonce.
+
+    Raises:
+        PaymentMalformed: if the payload is not an EIP-3009 authorization.
+    """
+    authorization, _signature = _authorization(payload)
+    return (
+        payload.accepted.network,
+        payload.accepted.asset.lower(),
+        authorization.from_.lower(),
+        bytes.fromhex(authorization.nonce[2:]),
+    )
+
+
+def require_live_quote(payload: PaymentPayload) -> None:
+    """An old quote keeps no old price.
+
+    Raises:
+        PaymentRequired: if the quote that the client echoed has expired.
+    """
+    quote = quote_of(payload)
+    _require(quote is None or quote.expires >= time.time(), "quote_expired")
+
+
+def payload_sha256(payload: PaymentPayload) -> bytes:
+    """Hash of the whole payload in canonical form: spacing and key order of its JSON do not matter."""
+    return hashlib.sha256(_canonical(payload.model_dump(by_alias=True, exclude_none=True))).digest()
+
+
+def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:
+    """Hash of what is asked for: the resource and its validated inputs."""
+    return hashlib.sha256(resource_id.bytes + _canonical(inputs)).digest()
+
+
+def requirements_of(network: Network, pay_to: str, amount_atomic: int) -> PaymentRequirements:
+    """Requirements rebuilt from a recorded payment, to settle it again with the identical payload."""
+    return _requirements(network, pay_to, amount_atomic, None)
+
+
+def _requirements(network: Network, pay_to: str, amount_atomic: int, quote_id: str | None) -> PaymentRequirements:
+    extra = {"name": network.asset_name, "version": network.asset_version, "paymentFlow": "upfront"}
+    return PaymentRequirements(
+        scheme="exact",
+        network=network.id,
+        asset=network.asset,
+        amount=str(amount_atomic),
+        pay_to=pay_to,
+        max_timeout_seconds=settings().payment_window_seconds,
+        extra=extra | ({"quoteId": quote_id} if quote_id else {}),
+    )
+
+
+def _authorization(payload: PaymentPayload) -> tuple[_Authorization, str]:
+    try:
+        exact = _ExactPayload.model_validate(payload.payload)
+    except ValidationError:
+        exact = None
+    if exact is None:
+        raise failures.PaymentMalformed("payment_malformed")
+    return exact.authorization, exact.signature
+
+
+def _require(fits: bool, code: str) -> None:
+    if not fits:
+        raise failures.PaymentRequired(code)
+
+
+def _in_time(valid_after: int, valid_before: int) -> None:
+    now = time.time()
+    _require(valid_after <= now, "not_yet_valid")
+    _require(valid_before >= now + _LEAST_SECONDS_LEFT, "expired")
+    _require(valid_before <= now + settings().payment_window_seconds + _CLOCK_SKEW_SECONDS, "valid_too_long")
+
+
+def _signed(authorization: _Authorization, signature: str, network: Network) -> None:
+    """Check an ordinary wallet's signature here; a contract wallet's, of any other length, is the facilitator's."""
+    raw = bytes.fromhex(signature[2:])
+    if len(raw) != 65:
+        return
+    digest = hash_eip3009_authorization(
+        ExactEIP3009Authorization(
+            from_address=authorization.from_,
+            to=authorization.to,
+            value=authorization.value,
+            valid_after=authorization.valid_after,
+            valid_before=authorization.valid_before,
+            nonce=authorization.nonce,
+        ),
+        network.chain_id,
+        network.asset,
+        network.asset_name,
+        network.asset_version,
+    )
+    r, s, v = int.from_bytes(raw[:32]), int.from_bytes(raw[32:64]), raw[64]
+    try:
+        signer = Signature(vrs=(v - 27 if v >= 27 else v, r, s)).recover_public_key_from_msg_hash(digest)
+    except (BadSignature, InvalidSignature):
+        signer = None
+    _require(
+        s <= _HALF_ORDER and signer is not None and signer.to_address() == authorization.from_.lower(),
+        "wrong_signature",
+    )
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

@@ -1,0 +1,117 @@
+"""Moving the money, and finding out whether it moved.
+
+These functions take the pool: an outside call stands between their commits, and no connection is held meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import httpx
+from x402.schemas import PaymentPayload, PaymentRequirements
+
+from core import db
+from core.failures import Unavailable
+from core.payment import chain, ledger, offer
+from core.payment.facilitator import Facilitator, Refused, Settled, Unknown
+from core.settings import Network, settings
+
+
+@dataclass(frozen=True, slots=True)
+class Settlers:
+    """How to reach each network: its facilitator, and its chain over the same HTTP client."""
+
+    http: httpx.AsyncClient
+    networks: Mapping[str, Network]
+    facilitators: Mapping[str, Facilitator]
+
+
+@asynccontextmanager
+async def settlers() -> AsyncIterator[Settlers]:
+    """One HTTP client and one facilitator per configured network, for as long as the block runs."""
+    timeout = httpx.Timeout(settings().facilitator_timeout_seconds, connect=5)
+    async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as http:
+        networks = {network.id: network for network in settings().networks}
+        yield Settlers(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
+
+
+async def settle(
+    pool: db.Pool,
+    facilitator: Facilitator,
+    payment_id: UUID,
+    payload: PaymentPayload,
+    requirements: PaymentRequirements,
+) -> None:
+    """Ask the facilitator once, and record what is certain: paid, failed, or unknown."""
+    outcome = await facilitator.settle(payload, requirements)
+
+    async def record(conn: db.Connection) -> None:
+        match outcome:
+            case Settled(transaction):
+                await ledger.pay(conn, payment_id, transaction, "settled")
+            case Refused(reason):
+                await ledger.fail(conn, payment_id, reason)
+            case Unknown(reason):
+                await ledger.doubt(conn, payment_id, reason)
+
+    await db.insist(pool, record)
+
+
+async def decide(pool: db.Pool, settlers: Settlers, payment_id: UUID) -> bool:
+    """Decide an unknown payment from the chain, never by asking the buyer.
+
+    Used with our transfer: paid. Used without it (cancelled, or spent elsewhere): failed. Unused: settled again with
+    the identical payload while it is valid, which the nonce makes harmless; failed once the chain's own clock says
+    that it can no longer land.
+
+    Returns:
+        Whether the payment is decided now.
+    """
+    async with pool.connection() as conn:
+        payment = await ledger.read(conn, payment_id)
+    network = settlers.networks.get(payment.network)
+    if network is None:
+        return False
+    try:
+        seen = await chain.landed(
+            settlers.http,
+            network,
+            payer=payment.payer,
+            nonce=payment.nonce,
+            pay_to=payment.pay_to,
+            amount_atomic=payment.amount_atomic,
+            since=payment.created_at,
+        )
+    except Unavailable:
+        return False
+    match seen:
+        case chain.Landed(transaction):
+            async with pool.connection() as conn:
+                await ledger.pay(conn, payment_id, transaction, "found_on_chain")
+            return True
+        case chain.UsedElsewhere():
+            async with pool.connection() as conn:
+                await ledger.fail(conn, payment_id, "used_elsewhere")
+            return True
+        case chain.NotUsed(chain_time):
+            if chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds):
+                async with pool.connection() as conn:
+                    await ledger.fail(conn, payment_id, "expired_unused")
+                return True
+            if chain_time < payment.valid_before:
+                return await _settle_again(pool, settlers.facilitators[network.id], payment, network)
+    return False
+
+
+async def _settle_again(pool: db.Pool, facilitator: Facilitator, payment: ledger.Recorded, network: Network) -> bool:
+    """One more settle with the identical payload. A refusal proves nothing here: an earlier one may still land."""
+    payload = ledger.open_payload(payment).reveal()
+    requirements = offer.requirements_of(network, payment.pay_to, payment.amount_atomic)
+    outcome = await facilitator.settle(payload, requirements)
+    if not isinstance(outcome, Settled):
+        return False
+    async with pool.connection() as conn:
+        await ledger.pay(conn, payment.id, outcome.transaction, "settled_again")
+    return True

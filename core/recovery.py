@@ -1,0 +1,71 @@
+"""Finish what somebody began and nobody ends. Run by every launcher's timer and, visibly, by a scheduled flow.
+
+It only frees, decides and logs; what became claimable is run by the launchers.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from core import db, execution, usage
+from core.payment import settlement
+from core.settings import settings
+
+sql = db.load("recovery")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What one pass did, as counts."""
+
+    freed: int
+    given_up: int
+    doubted: int
+    decided: int
+    logged: int
+
+
+async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID) -> Recovered:
+    """One pass over everything that could be stuck. Safe to run anywhere, any number of times at once.
+
+    Takes the pool: between its transactions it asks facilitators and chains about unknown payments.
+
+    Args:
+        pool: our database.
+        settlers: how to reach the facilitator and chain of each network.
+        worker_id: owns the payments that are being decided.
+    """
+    config = settings()
+    async with pool.connection() as conn:
+        freed = [row.id async for row in sql.free(conn, lease_seconds=config.lease_seconds)]
+        given_up = [
+            row
+            async for row in sql.give_up(
+                conn,
+                send_limit=config.send_limit,
+                takeover_limit=config.takeover_limit,
+                rerun_seconds=config.rerun_hours * 3600,
+            )
+        ]
+        for row in given_up:
+            await usage.release(conn, row.id, row.round, spent_usd=None if row.sends else Decimal(0))
+            await execution.sql.notify_changed(conn, id=row.id)
+        doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
+        if await sql.is_work_left(conn):
+            await execution.sql.notify_queued(conn)
+    decided = await _decide_unknown(pool, settlers, worker_id)
+    async with pool.connection() as conn:
+        logged = await usage.log(conn)
+    return Recovered(len(freed), len(given_up), len(doubted), decided, len(logged))
+
+
+async def _decide_unknown(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID) -> int:
+    """Ask the chain about every unknown payment; how many were decided."""
+    async with pool.connection() as conn:
+        adopted = [row.id async for row in sql.adopt(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)]
+    decided = 0
+    for payment_id in adopted:
+        decided += await settlement.decide(pool, settlers, payment_id)
+        async with pool.connection() as conn:
+            await sql.let_go(conn, id=payment_id, worker_id=worker_id)
+    return decided

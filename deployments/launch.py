@@ -1,0 +1,132 @@
+"""The launcher: a group commit of flow runs.
+
+It claims what is queued, starts one run for it, and takes the next batch as soon as that run's `validate` has begun.
+Idle, every call has a run of its own; in a burst, one run carries many. Postgres decides who runs what.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from prefect.context import AsyncClientContext, SyncClientContext
+
+from core import db, execution, recovery, worker
+from core.db import listen
+from core.execution import Batch
+from core.payment.settlement import Settlers
+from core.settings import settings
+from flows.instant_execution import instant_execution
+
+log = logging.getLogger(__name__)
+
+# The slow timer that looks again although nobody said anything.
+_LOOK_AGAIN_SECONDS = 5.0
+# After a run that could not be started; whoever cannot be reached is left alone for a moment.
+_BACK_OFF_SECONDS = 1.0
+# How long a stopping process waits for the calls it carries; what is left is taken over by others.
+_DRAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Launcher:
+    pool: db.Pool
+    hub: listen.Hub
+    worker_id: UUID
+    runs: set[asyncio.Task[object]] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def running(pool: db.Pool, hub: listen.Hub, settlers: Settlers) -> AsyncIterator[UUID]:
+    """Launch queued executions, and recover, for as long as the block runs; then wait for what was begun.
+
+    Yields:
+        The id of this process as a worker: whatever it claims is owned by it.
+    """
+    async with worker.alive(pool, "door") as worker_id:
+        launcher = _Launcher(pool, hub, worker_id)
+        loops = [
+            asyncio.create_task(_launch(launcher), name="launch"),
+            asyncio.create_task(_recover(pool, settlers, worker_id), name="recover"),
+        ]
+        for loop in loops:
+            loop.add_done_callback(_must_not_end)
+        try:
+            yield worker_id
+        finally:
+            for loop in loops:
+                loop.cancel()
+            for loop in loops:
+                with suppress(asyncio.CancelledError):
+                    await loop
+            if launcher.runs:
+                await asyncio.wait(launcher.runs, timeout=_DRAIN_SECONDS)
+
+
+def _must_not_end(loop: asyncio.Task[None]) -> None:
+    """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
+    if not loop.cancelled():
+        log.critical("launch: %s ended with %s, stopping", loop.get_name(), type(loop.exception()).__name__)
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _launch(launcher: _Launcher) -> None:
+    # Both clients once for all runs: otherwise each run builds its own, at 20 ms and a blocked event loop.
+    async with AsyncClientContext.get_or_create():
+        with SyncClientContext.get_or_create(), launcher.hub.event(listen.QUEUED) as queued:
+            while True:
+                queued.clear()
+                batch = await _claim(launcher)
+                if batch is None:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS)
+                else:
+                    await _start(launcher, batch)
+
+
+async def _claim(launcher: _Launcher) -> Batch | None:
+    try:
+        async with launcher.pool.connection() as conn:
+            return await execution.claim(conn, launcher.worker_id, settings().batch_limit)
+    except db.UNREACHABLE as error:
+        log.warning("launch: the database is out of reach (%s)", type(error).__name__)
+        await asyncio.sleep(_BACK_OFF_SECONDS)
+        return None
+
+
+async def _start(launcher: _Launcher, batch: Batch) -> None:
+    """Start a run and come back when its `validate` has begun, or when it is over."""
+    with launcher.hub.event(listen.BEGUN, str(batch.id)) as begun:
+        run = asyncio.create_task(_carry(launcher, batch), name=f"batch {batch.id}")
+        launcher.runs.add(run)
+        run.add_done_callback(launcher.runs.discard)
+        waiting = asyncio.create_task(begun.wait())
+        await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+
+async def _carry(launcher: _Launcher, batch: Batch) -> None:
+    """Run the flow, then hand back what it did not bring to rest: it is claimed again, alone if need be."""
+    run = asyncio.ensure_future(instant_execution(batch.execution_ids, return_state=True))
+    await asyncio.wait({run})
+    if trouble := run.exception():
+        # Prefect could not be reached, or gave up. Its text may quote anything, so only its type is told.
+        log.warning("launch: batch %s ended with %s", batch.id, type(trouble).__name__)
+        await asyncio.sleep(_BACK_OFF_SECONDS)
+    freed = await db.insist(launcher.pool, lambda conn: execution.hand_back(conn, batch, launcher.worker_id))
+    if freed:
+        log.warning("launch: batch %s handed back %d executions", batch.id, len(freed))
+
+
+async def _recover(pool: db.Pool, settlers: Settlers, worker_id: UUID) -> None:
+    while True:
+        try:
+            done = await recovery.recover(pool, settlers, worker_id)
+            if done.freed or done.given_up or done.doubted or done.decided or done.logged:
+                log.info("recovery: %s", done)
+        except db.UNREACHABLE as error:
+            log.warning("recovery: the database is out of reach (%s)", type(error).__name__)
+        await asyncio.sleep(settings().recovery_seconds)

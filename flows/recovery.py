@@ -1,0 +1,17 @@
+"""Recovery where the operator sees it; every launcher runs the same on its own timer."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks import recovery as step
+
+
+@flow(name="recovery", persist_result=False, log_prints=False)
+async def recovery() -> State[None]:
+    """Finish what somebody began and nobody ended."""
+    done = await step.recover()
+    return Completed(
+        message=f"freed {done.freed}, gave up {done.given_up}, doubted {done.doubted}, "
+        f"decided {done.decided}, logged {done.logged}"
+    )

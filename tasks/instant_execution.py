@@ -1,0 +1,46 @@
+"""The five steps of a paid call. Four are one task run for the whole list; `call` is one per execution."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect.runtime import flow_run
+
+from core import db, execution, usage
+from core.execution import Opened, Order, Prepared
+from core.private import Private
+from tasks.policy import step
+
+
+@step()
+async def validate(execution_ids: Sequence[UUID]) -> list[Order]:
+    """Take what is claimed and not yet running; read everything again."""
+    async with db.transaction() as conn:
+        return await execution.validate(conn, execution_ids, UUID(flow_run.id))
+
+
+@step()
+async def decrypt(orders: Sequence[Order]) -> list[tuple[Order, Private[Opened]]]:
+    """Open key, template and inputs."""
+    async with db.transaction() as conn:
+        return await execution.decrypt(conn, orders)
+
+
+@step()
+async def substitute(opened: Sequence[tuple[Order, Private[Opened]]]) -> list[Prepared]:
+    """Put the inputs into the templates."""
+    async with db.transaction() as conn:
+        return await execution.substitute(conn, opened)
+
+
+@step(retries=1)
+async def call(prepared: Prepared) -> None:
+    """Ask the model; at most one re-send, and only of what says that it may be sent again."""
+    async with db.pool() as pool:
+        await execution.call(pool, prepared)
+
+
+@step(retries=2, retry_delay_seconds=1)
+async def log(execution_ids: Sequence[UUID]) -> None:
+    """Write the usage rows."""
+    async with db.transaction() as conn:
+        await usage.log(conn, execution_ids)
