@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import buyers, creators, operators, problems
 from api.door import Door, rate
-from core import db
+from core import db, worker
 from core.db import listen
 from core.failures import Failure, NotFound
 from core.payment import settlement
@@ -50,7 +50,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         db.pool() as pool,
         listen.listening() as hub,
         settlement.settlers() as settlers,
-        launch.running(pool, hub, settlers) as worker_id,
+        worker.alive(pool, "door") as worker_id,
+        launch.running(),
     ):
         door = Door(pool, hub, settlers, worker_id, rate(config.address_rate), rate(config.payer_rate))
         app.state.door = door

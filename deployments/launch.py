@@ -6,17 +6,22 @@ Idle, every call has a run of its own; in a burst, one run carries many. Postgre
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import uvloop
 from prefect.context import AsyncClientContext, SyncClientContext
 
 from core import db, execution, recovery, worker
 from core.db import listen
 from core.execution import Batch
+from core.payment import settlement
 from core.payment.settlement import Settlers
 from core.settings import settings
 from flows.instant_execution import instant_execution
@@ -36,41 +41,63 @@ class _Launcher:
     pool: db.Pool
     hub: listen.Hub
     worker_id: UUID
-    runs: set[asyncio.Task[object]] = field(default_factory=set)
+    runs: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 @asynccontextmanager
-async def running(pool: db.Pool, hub: listen.Hub, settlers: Settlers) -> AsyncIterator[UUID]:
+async def running() -> AsyncIterator[None]:
     """Launch queued executions, and recover, for as long as the block runs; then wait for what was begun.
 
-    Yields:
-        The id of this process as a worker: whatever it claims is owned by it.
+    It has a thread and an event loop of its own. In a main thread, every Prefect run replaces the handler of SIGTERM by
+    one that raises wherever the process happens to be; elsewhere it cannot, and the process ends as its owner means it
+    to.
     """
-    async with worker.alive(pool, "door") as worker_id:
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="launcher")
+    thread.start()
+    stop = asyncio.Event()
+    launching = asyncio.run_coroutine_threadsafe(_main(stop), loop)
+    launching.add_done_callback(lambda ended: _must_not_end(ended, stop))
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        try:
+            await asyncio.wrap_future(launching)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+def _must_not_end(launching: Future[None], stop: asyncio.Event) -> None:
+    """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
+    if not stop.is_set():
+        log.critical("launch: ended with %s, stopping", type(launching.exception()).__name__)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _main(stop: asyncio.Event) -> None:
+    async with (
+        db.pool() as pool,
+        listen.listening() as hub,
+        settlement.settlers() as settlers,
+        worker.alive(pool, "executor") as worker_id,
+    ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
             asyncio.create_task(_launch(launcher), name="launch"),
             asyncio.create_task(_recover(pool, settlers, worker_id), name="recover"),
+            asyncio.create_task(stop.wait(), name="stop"),
         ]
-        for loop in loops:
-            loop.add_done_callback(_must_not_end)
-        try:
-            yield worker_id
-        finally:
-            for loop in loops:
-                loop.cancel()
-            for loop in loops:
-                with suppress(asyncio.CancelledError):
-                    await loop
-            if launcher.runs:
-                await asyncio.wait(launcher.runs, timeout=_DRAIN_SECONDS)
-
-
-def _must_not_end(loop: asyncio.Task[None]) -> None:
-    """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
-    if not loop.cancelled():
-        log.critical("launch: %s ended with %s, stopping", loop.get_name(), type(loop.exception()).__name__)
-        signal.raise_signal(signal.SIGTERM)
+        ended, going = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        for loop in going:
+            loop.cancel()
+        await asyncio.wait(going)
+        if launcher.runs:
+            await asyncio.wait(launcher.runs, timeout=_DRAIN_SECONDS)
+        for loop in ended:
+            loop.result()
 
 
 async def _launch(launcher: _Launcher) -> None:
