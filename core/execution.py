@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID, uuid4
 
-from core import db, provider, resource, template, usage
+from core import account, db, provider, resource, template, usage
 from core.failures import ExecutionFailed, InvalidInput, Unavailable, Unreadable
 from core.private import Private
 from core.settings import settings
@@ -249,6 +249,9 @@ async def call(pool: db.Pool, prepared: Prepared) -> None:
         if pause + _LEAST_SECONDS < _seconds_left(order):
             await asyncio.sleep(pause)
             raise trouble
+    if trouble.detail == "provider_401":
+        # Nothing of this creator is sold any more until there is a new key.
+        await db.insist(pool, lambda conn: account.reject_key(conn, order.account_id, prepared.key))
     await _record(pool, order, trouble)
 
 
@@ -269,7 +272,7 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
     )
     await _end_attempt(conn, order, trouble.detail, None)
     if changed:
-        await usage.release(conn, order.id, order.round, spent_usd=None if trouble.may_have_cost else Decimal(0))
+        await usage.release(conn, order.id, order.round, spent_usd=None if usage.may_have_cost(trouble.detail) else Decimal(0))
         await _announce_rest(conn, order)
 
 

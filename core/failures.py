@@ -105,7 +105,6 @@ class ExecutionFailed(Failure):
         detail: the precise cause for the creator, a code of ours such as `provider_401`.
         resend: whether the same request may be sent once more.
         retry_after: seconds the provider asked us to wait before that.
-        may_have_cost: whether the provider may have charged for it; counted at the worst case until somebody knows.
     """
 
     def __init__(
@@ -116,14 +115,12 @@ class ExecutionFailed(Failure):
         *,
         resend: bool = False,
         retry_after: float | None = None,
-        may_have_cost: bool = False,
     ) -> None:
         super().__init__(code)
         self.fault: Fault = fault
         self.detail = detail
         self.resend = resend
         self.retry_after = retry_after
-        self.may_have_cost = may_have_cost
 
     def __str__(self) -> str:
         return f"{self.code} ({self.detail})"

@@ -9,6 +9,27 @@ from core.failures import Unavailable
 
 sql = db.load("usage")
 
+# After these the provider may have charged, and nobody has told us how much.
+_MAY_HAVE_COST = frozenset(
+    {
+        "provider_504",
+        "provider_524",
+        "provider_timeout",
+        "provider_cut",
+        "provider_malformed",
+        "provider_malformed_json",
+        "provider_empty",
+        "provider_truncated",
+        "provider_refused",
+        "provider_content_filter",
+    }
+)
+
+
+def may_have_cost(detail: str) -> bool:
+    """Whether a failure may have cost its creator something; counted at the worst case until somebody knows."""
+    return detail in _MAY_HAVE_COST
+
 
 async def reserve(
     conn: db.Connection, account_id: UUID, *, execution_id: UUID, round_number: int, usd: Decimal

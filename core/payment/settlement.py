@@ -32,7 +32,9 @@ class Settlers:
 async def settlers() -> AsyncIterator[Settlers]:
     """One HTTP client and one facilitator per configured network, for as long as the block runs."""
     timeout = httpx.Timeout(settings().facilitator_timeout_seconds, connect=5)
-    async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as http:
+    # httpx would keep idle connections for 5 s, just as long as uvicorn does: a stale one costs a needless doubt.
+    limits = httpx.Limits(keepalive_expiry=2)
+    async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, limits=limits) as http:
         networks = {network.id: network for network in settings().networks}
         yield Settlers(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
 

@@ -94,7 +94,3 @@ WHERE version.id = :version_id;
 -- name: key(account_id)^
 -- The sealed key for a call that was paid for. A rejected one is tried all the same: the provider has the last word.
 SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter';
-
--- name: queue_limit(account_id)$
--- How many executions of this creator may be unfinished.
-SELECT queue_limit FROM accounts WHERE id = :account_id;

@@ -1,0 +1,228 @@
+"""Creators: who they are, where they are paid, and the provider key that their calls run on.
+
+Functions take a connection and do not commit, except `set_key`, which asks the provider first.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from core import db, provider
+from core.failures import ExecutionFailed, InvalidInput, NotFound, Unauthorized
+from core.private import Private
+from core.settings import settings
+from core.vault import vault
+
+sql = db.load("account")
+
+KEY_COLUMN = "provider_keys.sealed_key"
+
+_HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_KEY = re.compile(r"[\x21-\x7e]{8,512}")
+
+_REFUSED = {
+    "provider_401": "OpenRouter does not accept this key; make a new one at https://openrouter.ai/keys",
+    "provider_403": "OpenRouter does not let this key be used; look at its limits at https://openrouter.ai/keys",
+}
+_UNCHECKED = "OpenRouter could not be asked about this key, so nothing was changed; try again in a minute"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A creator: `handle` is the name in `/@handle/slug`."""
+
+    id: UUID
+    handle: str
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """What may be shown of a stored key.
+
+    Attributes:
+        label: the masked form that the provider itself shows.
+        enabled: the creator's own switch.
+        rejected_at: since when the provider answers 401 to it; None while it works.
+        checked_at: when the provider last confirmed it.
+    """
+
+    label: str
+    enabled: bool
+    rejected_at: datetime | None
+    checked_at: datetime
+
+
+async def add(
+    conn: db.Connection,
+    handle: str,
+    payouts: Mapping[str, str],
+    *,
+    slots: int = 5,
+    queue_limit: int = 200,
+    daily_spend_cap_usd: Decimal = Decimal(50),
+) -> tuple[UUID, str]:
+    """Open an account.
+
+    Args:
+        conn: the transaction to do it in.
+        handle: lower-case letters, digits and single hyphens, at most 40.
+        payouts: CAIP-2 network -> `0x` address, at least one. An address is kept exactly as given.
+        slots: executions that may run at once.
+        queue_limit: unfinished executions after which nothing more is sold.
+        daily_spend_cap_usd: what may be spent on models in one UTC day.
+
+    Returns:
+        The account's id and its bearer token, which only its owner has from here on.
+
+    Raises:
+        InvalidInput: naming `handle`, `payouts` or a limit.
+    """
+    problems = _problems(handle, payouts)
+    if slots < 1 or queue_limit < 1:
+        problems["slots"] = "slots and queue limit must be at least 1"
+    if not daily_spend_cap_usd.is_finite() or daily_spend_cap_usd < 0:
+        problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
+    if problems:
+        raise InvalidInput(problems)
+    created = await sql.create(
+        conn,
+        id=uuid4(),
+        handle=handle,
+        slots=slots,
+        queue_limit=queue_limit,
+        daily_spend_cap_usd=daily_spend_cap_usd,
+    )
+    if created is None:
+        raise InvalidInput({"handle": f"{handle} is taken"})
+    for network, address in payouts.items():
+        await sql.add_payout(conn, account_id=created.id, network=network, address=address)
+    return created.id, await new_token(conn, created.id)
+
+
+async def new_token(conn: db.Connection, account_id: UUID) -> str:
+    """A fresh bearer token; those before it stop working when the transaction commits."""
+    token = "x4i_" + secrets.token_urlsafe(32)
+    await sql.replace_token(conn, id=uuid4(), account_id=account_id, token_sha256=_sha256(token))
+    return token
+
+
+async def authenticate(conn: db.Connection, token: str) -> Account:
+    """Whose token this is.
+
+    Raises:
+        Unauthorized: if nobody's, or if it was replaced.
+    """
+    if (row := await sql.by_token(conn, token_sha256=_sha256(token))) is None:
+        raise Unauthorized
+    return Account(row.id, row.handle)
+
+
+async def find(conn: db.Connection, handle: str) -> Account:
+    """The account of that name.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    if (row := await sql.by_handle(conn, handle=handle)) is None:
+        raise NotFound
+    return Account(row.id, row.handle)
+
+
+async def listing(conn: db.Connection) -> list[dict[str, Any]]:
+    """Every account with its limits, payout addresses, state of key and number of resources, by handle."""
+    return [row._asdict() async for row in sql.listing(conn)]
+
+
+async def set_key(pool: db.Pool, account_id: UUID, key: Private[str]) -> KeyState:
+    """Ask the provider about a key and store it sealed, in place of the one before.
+
+    Takes the pool and commits by itself: no connection is held while the provider is asked.
+
+    Raises:
+        InvalidInput: naming `key`, if it is no key, is refused, manages other keys, or could not be checked.
+    """
+    key = Private(key.reveal().strip())
+    if not _KEY.fullmatch(key.reveal()):
+        raise InvalidInput({"key": "this is not an OpenRouter key; one looks like sk-or-v1-…"})
+    label = await _checked_label(key)
+    row_id = uuid4()
+    sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
+    async with pool.connection() as conn:
+        await sql.put_key(
+            conn, id=row_id, account_id=account_id, sealed_key=sealed, key_sha256=_sha256(key.reveal()), label=label
+        )
+        state = await key_state(conn, account_id)
+    if state is None:
+        raise NotFound
+    return state
+
+
+async def key_state(conn: db.Connection, account_id: UUID) -> KeyState | None:
+    """What may be shown of the stored key; None if there is none."""
+    if (row := await sql.key(conn, account_id=account_id)) is None:
+        return None
+    return KeyState(row.label, row.enabled, row.rejected_at, row.checked_at)
+
+
+async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool) -> None:
+    """Switch the stored key on or off; off, nothing that depends on it is sold.
+
+    Raises:
+        NotFound: if there is no key.
+    """
+    if not await sql.enable_key(conn, account_id=account_id, enabled=enabled):
+        raise NotFound
+
+
+async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str]) -> None:
+    """Note that the provider answered 401 to this key: nothing more is sold on it. A newer key is left alone."""
+    await sql.reject_key(conn, account_id=account_id, key_sha256=_sha256(key.reveal()))
+
+
+async def delete_key(conn: db.Connection, account_id: UUID) -> int:
+    """Forget the key; what depends on it cannot be sold until another is set.
+
+    Returns:
+        How many resources that concerns; 0 as well if there was no key.
+    """
+    affected: int = await sql.delete_key(conn, account_id=account_id)
+    return affected
+
+
+async def _checked_label(key: Private[str]) -> str:
+    """The provider's masked name of a key that may be used for calls."""
+    try:
+        facts = await provider.check_key(key)
+    except ExecutionFailed as failure:
+        refusal = _REFUSED.get(failure.detail, _UNCHECKED)
+    else:
+        if not facts.is_management_key:
+            return facts.label
+        refusal = "this key can make and delete other keys; give one that can only make calls"
+    raise InvalidInput({"key": refusal})
+
+
+def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
+    problems = {}
+    if not _HANDLE.fullmatch(handle) or len(handle) > 40:
+        problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
+    if not payouts:
+        problems["payouts"] = "at least one payout address is needed"
+    served = {network.id for network in settings().networks}
+    for network, address in payouts.items():
+        if network not in served:
+            problems[f"payouts.{network}"] = f"is not served here; served: {', '.join(sorted(served))}"
+        elif not _ADDRESS.fullmatch(address) or not int(address, 16):
+            problems[f"payouts.{network}"] = "must be 0x and 40 hexadecimal digits, and not the zero address"
+    return problems
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,256 @@
+"""What a creator wrote, before it is on sale: its shape, its price and what a call may cost. No database here."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_CEILING, Decimal, localcontext
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from core.catalog import Model
+from core.failures import InvalidInput
+from core.settings import settings
+from core.template import Parameter
+
+Modality = Literal["text", "json", "image"]
+
+LEAST_PRICE_ATOMIC = 1000
+PARAMETER_LIMIT = 64
+
+# Real models vanish from the catalog for hours and come back; after this they count as gone.
+ABSENCE_TOLERATED = timedelta(days=2)
+
+_ATOMIC_PER_USDC = 1_000_000
+_PRICE = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,6}))?")
+
+# UTF-8 needs at most four bytes for a character, and no tokenizer makes more than one token of a byte.
+_BYTES_PER_CHARACTER = 4
+# Role markers and the user turn that we add when the buyer writes none.
+_FRAME_BYTES = 1024
+# What ordinary text never exceeds: a template has at least this fraction of its characters as tokens.
+_MOST_CHARACTERS_PER_TOKEN = 8
+# Some providers refuse to generate less.
+_LEAST_OUTPUT_TOKENS = 16
+
+
+def atomic_usdc(text: str) -> int:
+    """Atomic units of a price in USDC, exactly.
+
+    Args:
+        text: plain decimal digits, at most six behind the point: `0.01`.
+
+    Raises:
+        ValueError: saying what a price looks like.
+    """
+    match = _PRICE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be plain digits with at most six decimals, such as 0.01")
+    atomic = int(match[1]) * _ATOMIC_PER_USDC + int((match[2] or "").ljust(6, "0"))
+    if atomic < LEAST_PRICE_ATOMIC:
+        raise ValueError("must be at least 0.001 USDC")
+    return atomic
+
+
+def usdc(atomic: int) -> str:
+    """A price as people write it: `10000` atomic units are `0.01`."""
+    whole, rest = divmod(atomic, _ATOMIC_PER_USDC)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+
+
+def dollars(usd: Decimal) -> str:
+    """A cost as people read it, rounded up to a millionth of a dollar."""
+    return f"{usd.quantize(Decimal('0.000001'), ROUND_CEILING):f}"
+
+
+def _no_float(value: object) -> object:
+    """JSON and YAML would have rounded it before we see it."""
+    if isinstance(value, float):
+        raise ValueError('write the price in quotes, such as "0.01": a floating-point number is not exact')
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_price(text: str) -> str:
+    atomic_usdc(text)
+    return text
+
+
+def _storable(text: str) -> str:
+    """Postgres has no place for it."""
+    if "\x00" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Descriptions stand in every offer, and a default is sent like a value that a buyer may give."""
+    for parameter in parameters:
+        if len(parameter.description) > 500:
+            raise ValueError("a parameter's description must have at most 500 characters")
+        if len(parameter.default or "") > settings().value_limit:
+            raise ValueError(f"a parameter's default must have at most {settings().value_limit} characters")
+    return parameters
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+
+
+class Draft(BaseModel):
+    """A resource as its creator describes it; see docs/creators.md.
+
+    Attributes:
+        slug: the last part of its URL, for ever.
+        model: the provider's id of the model.
+        template: the prompt with `{name}{/name}` where inputs go. Never shown to buyers.
+        max_output_tokens: what the model may answer at most, reasoning included.
+        timeout_seconds: after which a call counts as failed.
+        price_usdc: what a buyer pays for one call, in USDC, as text: `0.01`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    title: Text = Field(min_length=1, max_length=100)
+    description: Text = Field(default="", max_length=500)
+    modality: Modality = "text"
+    model: Text = Field(min_length=1, max_length=200)
+    template: str = Field(min_length=1, max_length=100_000, repr=False)
+    parameters: Annotated[tuple[Parameter, ...], AfterValidator(_bounded)] = Field(
+        default=(), max_length=PARAMETER_LIMIT
+    )
+    allows_user_message: bool = False
+    max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
+    temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    timeout_seconds: int = Field(default=120, ge=5, le=600)
+    price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
+
+    @property
+    def price_atomic(self) -> int:
+        """The price in atomic USDC."""
+        return atomic_usdc(self.price_usdc)
+
+
+def read(values: Mapping[str, Any]) -> Draft:
+    """Make a draft of what a file or a request body said.
+
+    Raises:
+        InvalidInput: one sentence per field, never quoting what was given.
+    """
+    try:
+        return Draft.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    raise InvalidInput(
+        {
+            ".".join(map(str, problem["loc"])) or "draft": problem["msg"].removeprefix("Value error, ")
+            for problem in problems
+        }
+    )
+
+
+def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
+    """What one call can cost its creator at most, in US dollars, exactly.
+
+    Every byte of the prompt counts as a token, inputs as long as they may be and as often as the template repeats
+    them, but never more tokens than fit into the model; and the answer takes all the tokens that it may.
+
+    Raises:
+        ValueError: if the model's prices are unknown, which a sellable model's never are.
+    """
+    tokens = _most_prompt_bytes(draft)
+    if model.context_length is not None:
+        tokens = min(tokens, model.context_length)
+    return _cost(model, tokens, draft.max_output_tokens, with_images=True)
+
+
+def least_cost_usd(draft: Draft, model: Model) -> Decimal:
+    """What hardly any call falls below: the template alone, packed as tightly as text gets, and the least answer."""
+    tokens = len(draft.template) // _MOST_CHARACTERS_PER_TOKEN
+    return _cost(model, tokens, _LEAST_OUTPUT_TOKENS, with_images=False)
+
+
+def refuse_unsupported(draft: Draft, model: Model) -> None:
+    """Raise what the model cannot do.
+
+    Raises:
+        InvalidInput: naming `model`, or each field that asks too much of it.
+    """
+    if model.not_sellable is not None or model.disabled:
+        why = model.not_sellable or "disabled by the operator"
+        raise InvalidInput({"model": f"{model.id} cannot be sold ({why})"})
+    if model.missing_since is not None and model.missing_since < datetime.now(UTC) - ABSENCE_TOLERATED:
+        raise InvalidInput({"model": f"{model.id} is no longer in the provider's catalog"})
+    problems = {}
+    output = "image" if draft.modality == "image" else "text"
+    if output not in model.output_modalities:
+        problems["modality"] = f"{model.id} makes no {output}, only {', '.join(model.output_modalities)}"
+    most = min(filter(None, (model.max_completion_tokens, model.context_length)), default=draft.max_output_tokens)
+    if draft.max_output_tokens > most:
+        problems["max_output_tokens"] = f"{model.id} answers at most {most} tokens"
+    if problems:
+        raise InvalidInput(problems)
+
+
+def refuse_certain_loss(draft: Draft, model: Model) -> None:
+    """Raise if hardly any call could earn its cost.
+
+    Raises:
+        InvalidInput: naming `price_usdc`, with both numbers.
+    """
+    least = least_cost_usd(draft, model)
+    if least > _usd(draft):
+        raise InvalidInput(
+            {
+                "price_usdc": f"the template and the shortest answer already cost about ${dollars(least)}, "
+                f"more than the price of {usdc(draft.price_atomic)} USDC; raise it, or publish with allow-loss"
+            }
+        )
+
+
+def warnings(draft: Draft, model: Model) -> list[str]:
+    """What may not be intended, as sentences for the creator."""
+    wanted = {"temperature": draft.temperature is not None, "response_format": draft.modality == "json"}
+    sentences = [
+        f"{model.id} does not list {name}, so the provider may ignore it"
+        for name, is_wanted in wanted.items()
+        if is_wanted and name not in model.supported_parameters
+    ]
+    worst = worst_cost_usd(draft, model)
+    if worst > _usd(draft):
+        sentences.append(
+            f"A call can cost you up to ${dollars(worst)}, but sells for {usdc(draft.price_atomic)} USDC; "
+            "fewer max_output_tokens or a higher price narrow the gap"
+        )
+    return sentences
+
+
+def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: bool) -> Decimal:
+    if model.prompt_usd is None or model.completion_usd is None:
+        raise ValueError("a price is unknown, so the cost is")
+    image = model.image_output_usd if with_images else None
+    per_output = max(model.completion_usd, image or Decimal(0))
+    # Catalog prices may have more digits than the default context keeps, and nothing may be rounded here.
+    with localcontext(prec=400):
+        return prompt_tokens * model.prompt_usd + output_tokens * per_output + (model.request_usd or Decimal(0))
+
+
+def _most_prompt_bytes(draft: Draft) -> int:
+    """The template and all that buyers may add: value by value, or bounded by the limit for all values together."""
+    config = settings()
+    value_bytes = config.value_limit * _BYTES_PER_CHARACTER
+    inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
+    uses = [
+        (draft.template.count(f"{{{parameter.name}}}"), len((parameter.default or "").encode()))
+        for parameter in draft.parameters
+    ]
+    by_value = sum(count * max(value_bytes, default) for count, default in uses)
+    together = sum(count * default for count, default in uses) + inputs_bytes * max((n for n, _ in uses), default=0)
+    if draft.allows_user_message:
+        by_value += value_bytes
+        together += inputs_bytes
+    return len(draft.template.encode()) + _FRAME_BYTES + min(by_value, together)
+
+
+def _usd(draft: Draft) -> Decimal:
+    """The price in dollars: one USDC counts as one."""
+    return Decimal(draft.price_atomic).scaleb(-6)

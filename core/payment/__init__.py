@@ -1,0 +1,1 @@
+"""Money: what is offered, who verified and settled it, and what the chain says came of it."""

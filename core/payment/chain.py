@@ -1,0 +1,192 @@
+"""What the chain says about an authorization, read over a node's JSON-RPC.
+
+Facts of the token: EIP-3009 for `authorizationState`, `AuthorizationUsed` and `AuthorizationCanceled`; Circle's
+FiatTokenV2 for their order: a transfer's `AuthorizationUsed` is directly followed by its `Transfer`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+
+import httpx
+from eth_abi.abi import encode
+from eth_utils.abi import event_signature_to_log_topic, function_signature_to_4byte_selector
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from core.failures import Unavailable
+from core.payment.facilitator import Answer, post
+from core.settings import Network
+
+PAGE_BLOCKS = 2_000
+"""Blocks in one eth_getLogs: the least of the caps in use at public nodes that serve logs at all."""
+
+CLOCK_SKEW = timedelta(minutes=10)
+"""How far before `since` a block may say it was made: its clock is not ours."""
+
+T = TypeVar("T")
+
+_AUTHORIZATION_STATE = function_signature_to_4byte_selector("authorizationState(address,bytes32)")
+_USED = "0x" + event_signature_to_log_topic("AuthorizationUsed(address,bytes32)").hex()
+_CANCELED = "0x" + event_signature_to_log_topic("AuthorizationCanceled(address,bytes32)").hex()
+_TRANSFER = "0x" + event_signature_to_log_topic("Transfer(address,address,uint256)").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The money moved as it was signed, in `transaction` (0x and 64 lower-case hex digits)."""
+
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotUsed:
+    """It has not moved by `chain_time`, the clock (UTC) of the latest block; it still may before validBefore."""
+
+    chain_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsedElsewhere:
+    """The nonce is spent, by a cancellation or another transfer: this payment can never land."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+_Quantity = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,15}$")]
+_Word = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
+
+
+class _Block(_Model):
+    number: _Quantity
+    timestamp: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,9}$")]
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(int(self.timestamp, 16), UTC)
+
+
+class _Log(_Model):
+    address: str
+    topics: list[str]
+    data: str
+    log_index: _Quantity
+    transaction_hash: _Word
+
+    @property
+    def index(self) -> int:
+        return int(self.log_index, 16)
+
+    @property
+    def event(self) -> list[str]:
+        """Emitter and topics, comparable."""
+        return [part.lower() for part in (self.address, *self.topics)]
+
+
+class _Receipt(_Model):
+    status: _Quantity
+    logs: list[_Log]
+
+
+async def chain_id(http: httpx.AsyncClient, network: Network) -> int:
+    """The number of the chain that the node is on, to be compared with `network.chain_id` before trusting it.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    return int(await _ask(http, network, TypeAdapter(_Quantity), "eth_chainId"), 16)
+
+
+async def landed(
+    http: httpx.AsyncClient,
+    network: Network,
+    *,
+    payer: str,
+    nonce: bytes,
+    pay_to: str,
+    amount_atomic: int,
+    since: datetime,
+) -> Landed | NotUsed | UsedElsewhere:
+    """Decide what became of an authorization: the state says whether, the logs say what for.
+
+    Args:
+        payer: who signed it.
+        nonce: its 32 bytes.
+        pay_to: who should have received it.
+        amount_atomic: how much, in atomic units.
+        since: the authorization was unused until about then; older blocks are not searched.
+
+    Raises:
+        Unavailable: `chain_unreachable` if the node cannot be asked or answers nonsense; `chain_incomplete` if it
+            says "used" but shows no log of it, as nodes do whose log index lags. Either way nothing is decided.
+    """
+    latest = await _block(http, network, "latest")
+    asked = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
+    call = {"to": network.asset, "data": "0x" + asked.hex()}
+    # Asked of the very block whose clock is reported: a state from another block could be older than that clock.
+    is_used = await _ask(http, network, TypeAdapter(_Word), "eth_call", call, latest.number)
+    if int(is_used, 16) == 0:
+        return NotUsed(latest.time)
+    spent = [_padded(payer), "0x" + nonce.hex()]
+    log = await _newest_log(http, network, [[_USED, _CANCELED], *spent], latest, since - CLOCK_SKEW)
+    if log is None or log.event not in ([network.asset.lower(), kind, *spent] for kind in (_USED, _CANCELED)):
+        raise Unavailable("chain_incomplete")
+    is_paid = log.event[1] == _USED and await _pays(http, network, log, payer, pay_to, amount_atomic)
+    return Landed(log.transaction_hash.lower()) if is_paid else UsedElsewhere()
+
+
+async def _pays(
+    http: httpx.AsyncClient, network: Network, used: _Log, payer: str, pay_to: str, amount_atomic: int
+) -> bool:
+    """Whether the transaction that used the authorization did so for our transfer.
+
+    Only the token's very next event counts. One transaction can hold several authorizations of one payer, and a
+    Transfer that belongs to another of them must not pay for this one too.
+    """
+    receipt = await _ask(http, network, TypeAdapter(_Receipt), "eth_getTransactionReceipt", used.transaction_hash)
+    asset = network.asset.lower()
+    after = [log for log in receipt.logs if log.address.lower() == asset and log.index > used.index]
+    if int(receipt.status, 16) != 1 or not after:
+        return False
+    following = min(after, key=lambda log: log.index)
+    wanted = [asset, _TRANSFER, _padded(payer), _padded(pay_to)]
+    return following.event == wanted and following.data.lower() == f"0x{amount_atomic:064x}"
+
+
+async def _newest_log(
+    http: httpx.AsyncClient, network: Network, topics: list[object], latest: _Block, oldest: datetime
+) -> _Log | None:
+    """The asset's newest log with these topics, searched page by page back to a page that begins before `oldest`."""
+    last = int(latest.number, 16)
+    while last >= 0:
+        first = max(last - PAGE_BLOCKS + 1, 0)
+        wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+        if logs := await _ask(http, network, TypeAdapter(list[_Log]), "eth_getLogs", wanted):
+            return logs[-1]
+        if (await _block(http, network, hex(first))).time < oldest:
+            return None
+        last = first - 1
+    return None
+
+
+async def _block(http: httpx.AsyncClient, network: Network, tag: str) -> _Block:
+    return await _ask(http, network, TypeAdapter(_Block), "eth_getBlockByNumber", tag, False)
+
+
+async def _ask(http: httpx.AsyncClient, network: Network, shape: TypeAdapter[T], method: str, *params: object) -> T:
+    """One JSON-RPC 2.0 call, and its result if that has the expected shape."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    answer = await post(http, network.rpc_url, request)
+    if isinstance(answer, Answer) and answer.status == 200 and answer.body and answer.body.get("error") is None:
+        try:
+            return shape.validate_python(answer.body.get("result"))
+        except ValidationError:
+            pass
+    raise Unavailable("chain_unreachable")
+
+
+def _padded(address: str) -> str:
+    """An address as an indexed topic."""
+    return "0x" + address.lower().removeprefix("0x").rjust(64, "0")

@@ -1,0 +1,280 @@
+"""Prompts for sale: published in immutable versions, resolved by URL, ready or not.
+
+Functions take a connection and do not commit.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from core import catalog, db, template
+from core.account import KEY_COLUMN
+from core.draft import ABSENCE_TOLERATED, Modality, refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
+from core.draft import Draft as Draft
+from core.failures import ExecutionFailed, InvalidInput, NotFound, Unavailable, Unreadable
+from core.private import Private
+from core.settings import settings
+from core.template import Parameter
+from core.vault import vault
+
+sql = db.load("resource")
+
+_TEMPLATE_COLUMN = "resource_versions.sealed_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What exactly is or was sold: everything that the door and the flow need to know about it.
+
+    Attributes:
+        handle: the creator's, as in `/@handle/slug`.
+        number: counts a resource's versions from 1.
+        price_atomic: atomic USDC.
+        worst_cost_usd: what one call can cost its creator at most, by the prices when it was published.
+        archived: whether its resource was off sale when this was read.
+    """
+
+    version_id: UUID
+    resource_id: UUID
+    account_id: UUID
+    handle: str
+    slug: str
+    number: int
+    title: str
+    description: str
+    modality: Modality
+    model_id: str
+    parameters: tuple[Parameter, ...]
+    allows_user_message: bool
+    max_output_tokens: int
+    temperature: Decimal | None
+    timeout_seconds: int
+    price_atomic: int
+    worst_cost_usd: Decimal
+    sealed_template: bytes = field(repr=False)
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing came to.
+
+    Attributes:
+        is_new: False if the present version says the same already.
+        warnings: sentences for the creator about what may not be intended.
+    """
+
+    resource_id: UUID
+    version_id: UUID
+    number: int
+    worst_cost_usd: Decimal
+    warnings: tuple[str, ...]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A version can be sold now; `payouts` maps each network that is served to the creator's address there."""
+
+    payouts: dict[str, str]
+
+
+async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
+    """Put a draft on sale: a new resource, or the next version of the one with that slug.
+
+    Publishing the same again changes nothing, unless the model's price changed meanwhile: then a new version carries
+    the new worst-case cost.
+
+    Args:
+        conn: the transaction to do it in; the resource is locked until it ends.
+        account_id: whose resource.
+        draft: what to sell.
+        allow_loss: sell even below what hardly any call can cost less than.
+
+    Raises:
+        InvalidInput: naming each field that stands in the way.
+    """
+    model = await catalog.find(conn, draft.model)
+    if model is None:
+        raise InvalidInput({"model": f"{draft.model} is not in the catalog"})
+    refuse_unsupported(draft, model)
+    unused = template.check(draft.template, draft.parameters)
+    if not allow_loss:
+        refuse_certain_loss(draft, model)
+    worst = worst_cost_usd(draft, model)
+    warned = (*(f"The template has no tag for the parameter {name}" for name in unused), *warnings(draft, model))
+
+    resource = await sql.take(conn, id=uuid4(), account_id=account_id, slug=draft.slug)
+    if resource.archived:
+        raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
+    if resource.version_id is not None:
+        present = await version(conn, resource.version_id)
+        if _is_same(present, draft, worst):
+            return Published(resource.id, present.version_id, present.number, worst, warned, is_new=False)
+    version_id = uuid4()
+    plain = draft.template.encode()
+    number = await sql.add_version(
+        conn,
+        **_columns(draft) | {"parameters": Jsonb([parameter.model_dump() for parameter in draft.parameters])},
+        id=version_id,
+        resource_id=resource.id,
+        sealed_template=vault().seal(plain, account=account_id, column=_TEMPLATE_COLUMN, row=version_id),
+        worst_cost_usd=worst,
+    )
+    await sql.offer(conn, id=resource.id, version_id=version_id)
+    return Published(resource.id, version_id, number, worst, warned, is_new=True)
+
+
+async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
+    """The version on offer at `/@handle/slug`.
+
+    Raises:
+        NotFound: if there is none, or it is archived.
+    """
+    return _read(await sql.resolve(conn, handle=handle, slug=slug))
+
+
+async def version(conn: db.Connection, version_id: UUID) -> Version:
+    """Any version by its id, also a replaced or archived one.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    return _read(await sql.version(conn, version_id=version_id))
+
+
+async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
+    """The present versions of a creator's resources by slug, archived ones last."""
+    return [_read(row) async for row in sql.listing(conn, account_id=account_id)]
+
+
+async def archive(conn: db.Connection, account_id: UUID, slug: str) -> None:
+    """Take a resource off sale; its slug stays taken. Doing it again changes nothing.
+
+    Raises:
+        NotFound: if this creator has no such resource.
+    """
+    if not await sql.archive(conn, account_id=account_id, slug=slug):
+        raise NotFound
+
+
+async def restore(conn: db.Connection, account_id: UUID, slug: str) -> None:
+    """Put an archived resource on sale again, as it was. Doing it again changes nothing.
+
+    Raises:
+        NotFound: if this creator has no such resource.
+    """
+    if not await sql.restore(conn, account_id=account_id, slug=slug):
+        raise NotFound
+
+
+async def readiness(conn: db.Connection, version: Version) -> Ready:
+    """Whether a call of this version could be sold and run now. Only looks; the claim decides.
+
+    Raises:
+        Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
+            key_unreadable, template_unreadable, model_withdrawn, spend_cap, queue_full, no_payout_address).
+    """
+    row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
+    if row is None:
+        raise NotFound
+    served = {network.id for network in settings().networks}
+    payouts = {network: address for network, address in row.payouts.items() if network in served}
+    obstacles = {
+        "archived": row.archived,
+        "key_missing": row.key_id is None,
+        "key_disabled": row.key_enabled is False,
+        "key_rejected": row.key_rejected,
+        "model_withdrawn": row.model_withdrawn,
+        "spend_cap": not row.has_budget,
+        "queue_full": not row.has_room,
+        "no_payout_address": not payouts,
+    }
+    for code, stands_in_the_way in obstacles.items():
+        if stands_in_the_way:
+            raise Unavailable(code)
+    try:
+        _unseal_key(row.sealed_key, version.account_id, row.key_id)
+        open_template(version)
+    except ExecutionFailed as failure:
+        code = failure.detail
+    else:
+        return Ready(payouts)
+    raise Unavailable(code)
+
+
+async def open_key(conn: db.Connection, account_id: UUID) -> Private[str]:
+    """The creator's provider key, for a call that was paid for.
+
+    Raises:
+        ExecutionFailed: key_missing or key_disabled (the creator's), key_unreadable (ours).
+    """
+    row = await sql.key(conn, account_id=account_id)
+    if row is None:
+        raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
+    if not row.enabled:
+        raise ExecutionFailed("resource_unavailable", "creator", "key_disabled")
+    return _unseal_key(row.sealed_key, account_id, row.id)
+
+
+def open_template(version: Version) -> Private[str]:
+    """The prompt template in the clear.
+
+    Raises:
+        ExecutionFailed: template_unreadable (ours).
+    """
+    try:
+        plain = vault().open(
+            version.sealed_template, account=version.account_id, column=_TEMPLATE_COLUMN, row=version.version_id
+        )
+    except Unreadable:
+        plain = None
+    if plain is None:
+        raise ExecutionFailed("resource_unavailable", "ours", "template_unreadable")
+    return Private(plain.reveal().decode())
+
+
+def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:
+    try:
+        plain = vault().open(sealed, account=account_id, column=KEY_COLUMN, row=key_id)
+    except Unreadable:
+        plain = None
+    if plain is None:
+        # A master key that sealed it is gone, which only the operator can have done.
+        raise ExecutionFailed("resource_unavailable", "ours", "key_unreadable")
+    return Private(plain.reveal().decode())
+
+
+def _read(row: Any) -> Version:
+    if row is None:
+        raise NotFound
+    return Version(**row._asdict() | {"parameters": tuple(map(Parameter.model_validate, row.parameters))})
+
+
+def _columns(draft: Draft) -> dict[str, Any]:
+    """A draft as a version spells it, but for what is sealed or computed."""
+    return {
+        "title": draft.title,
+        "description": draft.description,
+        "modality": draft.modality,
+        "model_id": draft.model,
+        "parameters": draft.parameters,
+        "allows_user_message": draft.allows_user_message,
+        "max_output_tokens": draft.max_output_tokens,
+        "temperature": draft.temperature,
+        "timeout_seconds": draft.timeout_seconds,
+        "price_atomic": draft.price_atomic,
+    }
+
+
+def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:
+    if present.worst_cost_usd != worst or any(getattr(present, n) != value for n, value in _columns(draft).items()):
+        return False
+    try:
+        return open_template(present).reveal() == draft.template
+    except ExecutionFailed:
+        # Publishing it again is how a creator mends a template that nobody can open any more.
+        return False

@@ -1,0 +1,147 @@
+"""What the practice facilitator checks of a payment: its shape, its terms, its signature and its window."""
+
+from typing import Annotated, TypeVar
+
+from eth_keys.constants import SECPK1_N
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from x402.mechanisms.evm.constants import (
+    ERR_ASSET_NOT_DEPLOYED_CONTRACT,
+    ERR_AUTHORIZATION_VALUE_MISMATCH,
+    ERR_INSUFFICIENT_BALANCE,
+    ERR_INVALID_SIGNATURE,
+    ERR_MISSING_EIP712_DOMAIN,
+    ERR_NETWORK_MISMATCH,
+    ERR_NONCE_ALREADY_USED,
+    ERR_RECIPIENT_MISMATCH,
+    ERR_TOKEN_NAME_MISMATCH,
+    ERR_TOKEN_VERSION_MISMATCH,
+    ERR_UNDEPLOYED_SMART_WALLET,
+    ERR_UNSUPPORTED_SCHEME,
+    ERR_VALID_AFTER_FUTURE,
+    ERR_VALID_BEFORE_EXPIRED,
+    SCHEME_EXACT,
+)
+from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
+from x402.mechanisms.evm.types import ExactEIP3009Authorization
+from x402.mechanisms.evm.verify import verify_eoa_signature
+from x402.schemas import PaymentRequirements, SettleRequest, VerifyRequest
+
+from core.settings import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK
+from sandbox.book import Book
+
+ASSET_VERSION = "2"
+EXPIRY_BUFFER = 6
+"""Seconds that an authorization must still have at verify, as in the SDK's facilitator."""
+
+ERR_INVALID_NETWORK = "invalid_network"
+ERR_INVALID_PAYLOAD = "invalid_payload"
+"""These two are names of the x402 v2 specification, section 9, that the Python SDK has no constant for."""
+
+Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$", to_lower=True)]
+_Uint = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,77}$")]
+
+
+class Authorization(BaseModel):
+    """An EIP-3009 TransferWithAuthorization; numbers are decimal text, times seconds since 1970."""
+
+    payer: Address = Field(alias="from")
+    to: Address
+    value: _Uint
+    valid_after: _Uint = Field(alias="validAfter")
+    valid_before: _Uint = Field(alias="validBefore")
+    nonce: Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$", to_lower=True)]
+
+
+class _Terms(BaseModel):
+    asset: Address
+    pay_to: Address
+    amount: _Uint
+
+
+class Payment(BaseModel):
+    """One payment as it was presented, with nothing in it that could still be malformed."""
+
+    authorization: Authorization
+    signature: Annotated[str, StringConstraints(pattern=r"^0x([0-9a-fA-F]{2})*$")]
+    terms: _Terms
+    accepted: PaymentRequirements
+    requirements: PaymentRequirements
+
+
+Presented = TypeVar("Presented", VerifyRequest, SettleRequest)
+
+
+def read(shape: type[Presented], body: bytes) -> Payment | None:
+    """The payment in a verify or settle request; None if any of it is malformed."""
+    try:
+        request = shape.model_validate_json(body)
+        payment = request.payment_payload
+        if request.x402_version != 2 or payment.x402_version != 2:
+            return None
+        return Payment(
+            authorization=payment.payload.get("authorization"),
+            signature=payment.payload.get("signature"),
+            terms=request.payment_requirements.model_dump(by_alias=False),
+            accepted=payment.accepted,
+            requirements=request.payment_requirements,
+        )
+    except ValidationError:
+        return None
+
+
+def objection(payment: Payment) -> str | None:
+    """Why the chain would refuse this payment whatever the time and the balance; named and ordered as in the SDK."""
+    signed, terms, extra = payment.authorization, payment.terms, payment.requirements.extra
+    rules = (
+        (payment.accepted.scheme == payment.requirements.scheme == SCHEME_EXACT, ERR_UNSUPPORTED_SCHEME),
+        (payment.accepted.network == payment.requirements.network, ERR_NETWORK_MISMATCH),
+        (payment.requirements.network == SANDBOX_NETWORK, ERR_INVALID_NETWORK),
+        (terms.asset == SANDBOX_ASSET, ERR_ASSET_NOT_DEPLOYED_CONTRACT),
+        ("name" in extra and "version" in extra, ERR_MISSING_EIP712_DOMAIN),
+        (extra.get("name") == SANDBOX_ASSET_NAME, ERR_TOKEN_NAME_MISMATCH),
+        (extra.get("version") == ASSET_VERSION, ERR_TOKEN_VERSION_MISMATCH),
+        (signed.to == terms.pay_to, ERR_RECIPIENT_MISMATCH),
+        (int(signed.value) == int(terms.amount) > 0, ERR_AUTHORIZATION_VALUE_MISMATCH),
+        (len(payment.signature) == 2 + 2 * 65, ERR_UNDEPLOYED_SMART_WALLET),
+    )
+    broken = (reason for is_kept, reason in rules if not is_kept)
+    return next(broken, None) or (None if _is_signed(payment) else ERR_INVALID_SIGNATURE)
+
+
+def _is_signed(payment: Payment) -> bool:
+    """Whether the payer signed exactly this. The high twin of a signature is refused, as the token does (EIP-2)."""
+    signed, signature = payment.authorization, bytes.fromhex(payment.signature[2:])
+    digest = hash_eip3009_authorization(
+        ExactEIP3009Authorization(
+            from_address=signed.payer,
+            to=signed.to,
+            value=signed.value,
+            valid_after=signed.valid_after,
+            valid_before=signed.valid_before,
+            nonce=signed.nonce,
+        ),
+        int(SANDBOX_NETWORK.split(":")[1]),
+        SANDBOX_ASSET,
+        SANDBOX_ASSET_NAME,
+        ASSET_VERSION,
+    )
+    if int.from_bytes(signature[32:64], "big") > SECPK1_N // 2:
+        return False
+    try:
+        return verify_eoa_signature(digest, signature, signed.payer)
+    except ValueError:
+        return False
+
+
+def too_early_or_late(signed: Authorization, now: float) -> str | None:
+    """Why the authorization is outside its window at `now`, in seconds since 1970, with a margin for settling it."""
+    if int(signed.valid_before) < int(now) + EXPIRY_BUFFER:
+        return ERR_VALID_BEFORE_EXPIRED
+    return ERR_VALID_AFTER_FUTURE if int(signed.valid_after) > int(now) else None
+
+
+def unpayable(book: Book, signed: Authorization) -> str | None:
+    """Why the book would refuse the transfer now."""
+    if book.is_used(signed.payer, signed.nonce):
+        return ERR_NONCE_ALREADY_USED
+    return ERR_INSUFFICIENT_BALANCE if book.balance(signed.payer) < int(signed.value) else None

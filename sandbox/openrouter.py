@@ -1,0 +1,180 @@
+"""A practice OpenRouter: the real protocol, no model behind it, everything in memory.
+
+Served are `/api/v1/models`, `/api/v1/chat/completions` (plain and streamed) and `/api/v1/key`. Keys that start with
+`sk-or-v1-practice-` are good until revoked at the control door `/practice/keys/{key}`, where faults are ordered, too.
+Shapes follow OpenRouter's OpenAPI description of October 2026.
+"""
+
+import argparse
+import socket
+from collections import deque
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from sandbox.openrouter_accounts import KEY_PREFIX, Account, Practice
+from sandbox.openrouter_chat import chat, error_answer, json_answer, read_body
+from sandbox.openrouter_faults import STATUS_WORDS, parse
+
+PracticeKey = Annotated[str, Path(pattern=f"^{KEY_PREFIX}")]
+
+
+class Order(BaseModel):
+    """A wish about one key; what is left out stays as it is, `faults` replaces the queue."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    revoked: bool = False
+    latency_seconds: float | None = Field(default=None, ge=0)
+    management: bool = False
+    credits: Decimal | None = None
+    faults: list[str] = []
+
+    @field_validator("faults")
+    @classmethod
+    def _known(cls, texts: list[str]) -> list[str]:
+        for text in texts:
+            parse(text)
+        return texts
+
+
+def create_app(latency_seconds: float = 0.3) -> FastAPI:
+    """Make the server.
+
+    Args:
+        latency_seconds: how long a chat call takes unless its key says otherwise.
+    """
+    app = FastAPI(title="Practice OpenRouter", docs_url=None, redoc_url=None)
+    practice = Practice(latency_seconds)
+    app.include_router(_api(practice), prefix="/api/v1")
+    app.include_router(_control(practice), prefix="/practice")
+    return app
+
+
+def _api(practice: Practice) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/models")
+    async def models(
+        output_modalities: str = "text",
+        offset: Annotated[int | None, Query(ge=0)] = None,
+        limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
+    ) -> Response:
+        wanted = set(output_modalities.split(","))
+        rows = [
+            row for row in practice.catalog if "all" in wanted or wanted & set(row["architecture"]["output_modalities"])
+        ]
+        start, count = offset or 0, limit or 500
+        paged = offset is not None or limit is not None
+        following = None
+        if paged and start + count < len(rows):
+            following = f"/api/v1/models?output_modalities={output_modalities}&offset={start + count}&limit={count}"
+        page = rows[start : start + count] if paged else rows
+        return json_answer({"data": page, "total_count": len(rows), "links": {"next": following}})
+
+    @router.get("/key")
+    async def key(request: Request) -> Response:
+        account = practice.bearer(request)
+        if account is None:
+            return _unauthorized(request)
+        return json_answer({"data": _key_facts(request.headers["authorization"].split(" ")[-1], account)})
+
+    @router.post("/chat/completions")
+    async def completions(request: Request) -> Response:
+        account = practice.bearer(request)
+        if account is None:
+            return _unauthorized(request)
+        body = await read_body(request)
+        if body is None:
+            return error_answer(400, 'Input required: specify "prompt" or "messages"')
+        async with practice.arrived:
+            headers = {name: value for name, value in request.headers.items() if name != "authorization"}
+            at = datetime.now(UTC).isoformat()
+            account.requests.append({"model": body["model"], "body": body, "headers": headers, "at": at})
+            practice.arrived.notify_all()
+        return await chat(practice, account, body, request)
+
+    return router
+
+
+def _control(practice: Practice) -> APIRouter:
+    router = APIRouter()
+
+    @router.put("/keys/{key}", status_code=204)
+    async def order(key: PracticeKey, wish: Order) -> None:
+        account = practice.account(key)
+        for name in wish.model_fields_set - {"faults"}:
+            setattr(account, name, getattr(wish, name))
+        if "faults" in wish.model_fields_set:
+            account.faults = deque(map(parse, wish.faults))
+
+    @router.get("/keys/{key}")
+    async def seen(key: PracticeKey, arrived: Annotated[int, Query(ge=0)] = 0) -> Response:
+        """What this key sent; with `arrived=N`, answers once N chat calls have come in."""
+        account = practice.account(key)
+        async with practice.arrived:
+            await practice.arrived.wait_for(lambda: len(account.requests) >= arrived)
+        return json_answer(
+            {
+                "revoked": account.revoked,
+                "usage": account.usage,
+                "faults_left": len(account.faults),
+                "requests": account.requests,
+                "generations": account.generations,
+            }
+        )
+
+    return router
+
+
+def _key_facts(key: str, account: Account) -> dict[str, Any]:
+    remaining = None if account.credits is None else account.credits - account.usage
+    return {
+        "label": f"{key[:12]}...{key[-4:]}",
+        "limit": account.credits,
+        "limit_remaining": remaining,
+        "limit_reset": None,
+        "usage": account.usage,
+        "usage_daily": account.usage,
+        "usage_weekly": account.usage,
+        "usage_monthly": account.usage,
+        "byok_usage": 0,
+        "include_byok_in_limit": False,
+        "is_free_tier": False,
+        "is_management_key": account.management,
+        "is_provisioning_key": account.management,
+        "creator_user_id": "user_practice",
+        "expires_at": None,
+        "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
+    }
+
+
+def _unauthorized(request: Request) -> Response:
+    given = "authorization" in request.headers
+    return error_answer(401, STATUS_WORDS[401] if given else "No auth credentials found")
+
+
+def main() -> None:
+    """Serve on loopback until interrupted; exit 2 when the port is taken."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.openrouter", description="A practice OpenRouter.")
+    parser.add_argument("--port", type=int, default=4021)
+    parser.add_argument("--latency", type=float, default=0.3, metavar="SECONDS")
+    arguments = parser.parse_args()
+    door = socket.socket()
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind(("127.0.0.1", arguments.port))
+    except OSError as error:
+        parser.exit(2, f"practice OpenRouter: cannot listen on port {arguments.port}: {error.strerror}\n")
+    config = uvicorn.Config(
+        create_app(arguments.latency), access_log=False, log_level="warning", timeout_graceful_shutdown=1
+    )
+    uvicorn.Server(config).run(sockets=[door])
+
+
+if __name__ == "__main__":
+    main()

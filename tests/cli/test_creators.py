@@ -1,0 +1,246 @@
+"""`instant creators`, `keys`, `resources`: what they print, what they exit with, and what they never say."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import yaml
+
+from cli.app import main
+from core.settings import SANDBOX_NETWORK
+from tests.selling import ADDRESS, FORGET
+from tests.servers import free_port
+
+HAIKU = """\
+slug: haiku
+title: 2026
+model: test/cli
+template: |
+  canary-template: write a haiku about {topic}{/topic}
+parameters:
+  - name: topic
+    default: no
+temperature: 0.7
+price_usdc: 2.01
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(database: str) -> Iterator[None]:
+    """Name Prefect's database too, though nothing here opens it: a missing one would start the embedded server."""
+    given = os.environ.get("INSTANT_PREFECT_DATABASE_URL")
+    os.environ["INSTANT_PREFECT_DATABASE_URL"] = given or database
+    yield
+    if given is None:
+        del os.environ["INSTANT_PREFECT_DATABASE_URL"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model(database: str) -> Iterator[None]:
+    """A model to publish on, in the catalog for as long as these tests run."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO models (id, name, context_length, input_modalities, output_modalities, supported_parameters,"
+            " prompt_usd, completion_usd, raw)"
+            " VALUES ('test/cli', 'CLI', 128000, '{text}', '{text}', '{temperature}', 0.000001, 0.00001, '{}')"
+        )
+        before = conn.execute("SELECT array_agg(id) FROM accounts").fetchone()
+        yield
+        ours = conn.execute("SELECT id FROM accounts WHERE id <> ALL(coalesce(%s, '{}'::uuid[]))", before).fetchall()
+        for statement in FORGET:
+            conn.execute(statement.encode(), {"accounts": [row[0] for row in ours], "model": "test/cli"})
+
+
+@pytest.fixture
+def handle(capsys: pytest.CaptureFixture[str]) -> str:
+    """A creator of their own for each test."""
+    name = f"c{uuid4().hex[:9]}"
+    assert main(["creators", "add", name, "--payout", f"{SANDBOX_NETWORK}={ADDRESS}"]) == 0
+    capsys.readouterr()
+    return name
+
+
+def test_adding_a_creator_prints_the_token_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The token is shown when it is made, whole and on a line of its own, and never in a list."""
+    name = f"c{uuid4().hex[:9]}"
+    code = main(["creators", "add", name, "--payout", f"{SANDBOX_NETWORK}={ADDRESS}"])
+    token = capsys.readouterr().out.splitlines()[0]
+    listed = said(capsys, "creators", "list")
+    replaced = said(capsys, "creators", "token", name)
+
+    assert code == 0
+    assert (token[:4], len(token)) == ("x4i_", 47)
+    assert token not in str(listed)
+    assert [row["payouts"] for row in listed if row["handle"] == name] == [{SANDBOX_NETWORK: ADDRESS}]
+    assert replaced["token"] != token
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["creators", "add", "Ada", "--payout", f"{SANDBOX_NETWORK}={ADDRESS}"], "handle"),
+        (["creators", "add", "ada", "--payout", ADDRESS], "payout"),
+        (["creators", "add", "ada", "--payout", f"eip155:8453={ADDRESS}"], "payouts.eip155:8453"),
+        (["creators", "token", "nobody"], "handle"),
+        (["keys", "set", "nobody", "--from-env", "INSTANT_TEST_NO_SUCH_VARIABLE"], "from_env"),
+        (["keys", "delete", "nobody"], "handle"),
+        (["resources", "list", "nobody"], "handle"),
+        (["resources", "archive", "nobody", "haiku"], "handle"),
+    ],
+)
+def test_what_is_refused_is_named(capsys: pytest.CaptureFixture[str], arguments: list[str], field: str) -> None:
+    """A refusal is exit code 1 and one line for each field, on the error stream."""
+    assert main(arguments) == 1
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"{field}: " in captured.err
+
+
+def test_a_prompt_goes_on_sale_and_off(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
+    """Create, list, archive and restore; a YAML number never becomes a float, and a bare word stays one."""
+    file = written(tmp_path, "haiku.yaml", HAIKU)
+    (created,) = said(capsys, "resources", "create", handle, file)
+    (again,) = said(capsys, "resources", "create", handle, file)
+    states = [said(capsys, "resources", "list", handle)[0]]
+    for verb in ("archive", "restore"):
+        said(capsys, "resources", verb, handle, "haiku")
+        states += said(capsys, "resources", "list", handle)
+
+    assert (created["price_usdc"], created["number"], created["is_new"]) == ("2.01", 1, True)
+    assert created["url"].endswith(f"/@{handle}/haiku")
+    assert (again["version_id"], again["is_new"]) == (created["version_id"], False)
+    assert [state["state"] for state in states] == ["key_missing", "archived", "key_missing"]
+    assert (states[0]["title"], states[0]["price_usdc"]) == ("2026", "2.01")
+    assert main(["resources", "archive", handle, "nothing"]) == 1
+
+
+def test_people_read_the_same_as_programs(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
+    """Without --json there are tables and sentences; a possible loss is a warning with both numbers."""
+    cheap = written(tmp_path, "cheap.yaml", HAIKU.replace("2.01", "0.01").replace("2026", '"[red]loud[/red]"'))
+    main(["resources", "create", handle, cheap])
+    created = capsys.readouterr()
+    main(["resources", "list", handle])
+    listed = capsys.readouterr()
+    main(["creators", "list"])
+
+    assert "version 1, on sale now: 0.01 USDC" in created.out
+    assert "warning: A call can cost you up to $" in created.err
+    assert "[red]loud[/red]" in listed.out
+    assert handle in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said_of_it"),
+    [
+        (HAIKU.replace("2.01", "!!float 2.01"), "price_usdc: write the price in quotes"),
+        (HAIKU.replace("2.01", "0.0001"), "price_usdc: must be at least 0.001 USDC"),
+        (HAIKU + "surprise: 1\n", "surprise: "),
+        (HAIKU.replace("test/cli", "test/other"), "model: "),
+        (HAIKU.replace("{topic}{/topic}", "{thing}{/thing}"), "template: "),
+        (HAIKU.replace("  canary", "  canary" * 5_000).replace("2.01", "0.001"), "price_usdc: the template"),
+        ("- a list", "must be a mapping"),
+        ("{ slug: [", "is not YAML"),
+        ("a: !!python/object/apply:os.getcwd []", "is not YAML"),
+    ],
+)
+def test_a_file_that_cannot_be_published_publishes_nothing(
+    capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, content: str, said_of_it: str
+) -> None:
+    """The file is named with each sentence, and the files beside it are not published either."""
+    good, bad = written(tmp_path, "a.yaml", HAIKU.replace("haiku", "good")), written(tmp_path, "b.yaml", content)
+
+    assert main(["resources", "create", handle, good, bad]) == 1
+    error = capsys.readouterr().err
+    assert "b.yaml: " in error
+    assert said_of_it in error
+    assert "canary" not in error
+    assert said(capsys, "resources", "list", handle) == []
+
+
+def test_a_certain_loss_needs_consent(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
+    """--allow-loss publishes what is refused without it."""
+    file = written(tmp_path, "loss.yaml", HAIKU.replace("  canary", "  canary" * 5_000).replace("2.01", "0.001"))
+
+    assert main(["resources", "create", handle, file]) == 1
+    assert main(["resources", "create", handle, file, "--allow-loss"]) == 0
+    capsys.readouterr()
+
+
+def test_a_key_comes_by_standard_input_and_is_never_shown(
+    capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, practice_openrouter: str
+) -> None:
+    """The key is read from stdin or a variable, makes what is published ready, and is gone when deleted."""
+    said(capsys, "resources", "create", handle, written(tmp_path, "haiku.yaml", HAIKU))
+    key = f"sk-or-v1-practice-{uuid4().hex}"
+    process = subprocess.run(
+        [sys.executable, "-m", "cli", "keys", "set", handle, "--json"],
+        input=f"{key}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    ready = said(capsys, "resources", "list", handle)[0]["state"]
+    os.environ["INSTANT_TEST_KEY"] = f"sk-or-v1-practice-{uuid4().hex}"
+    from_variable = said(capsys, "keys", "set", handle, "--from-env", "INSTANT_TEST_KEY")
+    del os.environ["INSTANT_TEST_KEY"]
+    switched = []
+    for verb in ("disable", "enable"):
+        said(capsys, "keys", verb, handle)
+        switched.append(said(capsys, "resources", "list", handle)[0]["state"])
+    deleted = said(capsys, "keys", "delete", handle)
+
+    assert (process.returncode, process.stderr) == (0, "")
+    assert json.loads(process.stdout)["enabled"] is True
+    assert key not in process.stdout
+    assert ready == "ready"
+    assert from_variable["rejected_at"] is None
+    assert switched == ["key_disabled", "ready"]
+    assert deleted == {"affected_resources": 1}
+    assert main(["keys", "enable", handle]) == 1
+
+
+def test_a_key_that_cannot_be_checked_is_not_kept(handle: str) -> None:
+    """While OpenRouter is out of reach nothing is changed, and the sentence says so."""
+    process = subprocess.run(
+        [sys.executable, "-m", "cli", "keys", "set", handle],
+        input="sk-or-v1-practice-unreachable\n",
+        env=os.environ | {"INSTANT_OPENROUTER_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (process.returncode, process.stdout) == (1, "")
+    assert "key: OpenRouter could not be asked" in process.stderr
+
+
+def test_the_documented_file_can_be_published(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
+    """The example of docs/creators.md works as it stands, with a model of ours."""
+    page = (Path(__file__).parents[2] / "docs" / "creators.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n", 1)[1].split("```", 1)[0]
+    model = yaml.safe_load(example)["model"]
+
+    assert said(capsys, "resources", "create", handle, written(tmp_path, "x.yaml", example.replace(model, "test/cli")))
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What a command prints with --json, after it succeeded."""
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def written(folder: Path, name: str, content: str) -> str:
+    """A file with that content, as its path."""
+    (folder / name).write_text(content, encoding="utf-8")
+    return str(folder / name)

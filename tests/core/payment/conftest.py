@@ -1,0 +1,34 @@
+"""One practice facilitator and one HTTP client for all tests of payments."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from core.settings import Network, settings
+from tests import practice
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    """The practice network, with its facilitator running."""
+    with practice.facilitator() as url:
+        yield practice.network(url)
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A client as the settlers have it."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Half a second for every outside call."""
+    os.environ["INSTANT_FACILITATOR_TIMEOUT_SECONDS"] = "0.5"
+    settings.cache_clear()
+    yield
+    del os.environ["INSTANT_FACILITATOR_TIMEOUT_SECONDS"]
+    settings.cache_clear()

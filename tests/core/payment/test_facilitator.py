@@ -1,0 +1,304 @@
+"""Our facilitator client believes exactly what an answer proves."""
+
+import asyncio
+import gzip
+import json
+import re
+import time
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from x402.schemas import PaymentPayload
+
+from core.failures import Unavailable
+from core.payment.facilitator import (
+    DOUBTS,
+    REFUSALS,
+    Accepted,
+    Answer,
+    Facilitator,
+    Refused,
+    Settled,
+    Settlement,
+    Unknown,
+    settlement,
+)
+from core.settings import SANDBOX_NETWORK, Network
+from tests import practice
+
+HASH = "0x" + "aB" * 32
+
+
+async def funded(http: httpx.AsyncClient, network: Network, *faults: str) -> PaymentPayload:
+    """A payment that would settle, if it were not for the faults."""
+    payer, url = practice.wallet(), network.facilitator_url
+    (await http.post(f"{url}/practice/faucet", json={"address": payer.address, "amount": 10**6})).raise_for_status()
+    (await http.put(f"{url}/practice/payers/{payer.address}", json={"faults": faults})).raise_for_status()
+    return practice.payment(payer, practice.requirements(pay_to=practice.wallet().address))
+
+
+async def transfers(http: httpx.AsyncClient, network: Network, paid: PaymentPayload) -> list[str]:
+    """The transactions in the book that this payment's recipient had."""
+    book = await http.get(f"{network.facilitator_url}/practice/book", params={"pay_to": paid.accepted.pay_to})
+    return [transfer["transaction"] for transfer in book.json()["transfers"]]
+
+
+async def told(http: httpx.AsyncClient, said: bytes | None) -> Settlement:
+    """What settle makes of these bytes."""
+    async with practice.scripted(lambda _: said) as url:
+        paid = practice.payment(practice.wallet(), practice.requirements())
+        return await Facilitator(practice.network(url), http).settle(paid, paid.accepted)
+
+
+async def test_a_good_payment_is_accepted_and_settled(http: httpx.AsyncClient, network: Network) -> None:
+    """The transaction is the book's."""
+    paid = await funded(http, network)
+    facilitator = Facilitator(network, http)
+
+    assert await facilitator.verify(paid, paid.accepted) == Accepted()
+    outcome = await facilitator.settle(paid, paid.accepted)
+    assert [outcome] == [Settled(transaction) for transaction in await transfers(http, network, paid)]
+
+
+async def test_a_payment_without_money_is_refused_at_both_doors(http: httpx.AsyncClient, network: Network) -> None:
+    """With the facilitator's reason."""
+    paid = practice.payment(practice.wallet(), practice.requirements())
+    facilitator = Facilitator(network, http)
+    expected = Refused("invalid_exact_evm_insufficient_balance")
+
+    assert await facilitator.verify(paid, paid.accepted) == expected
+    assert await facilitator.settle(paid, paid.accepted) == expected
+
+
+async def test_a_malformed_payment_is_refused_at_both_doors(http: httpx.AsyncClient, network: Network) -> None:
+    """Though the status is 400; not even what JSON cannot carry makes our side fail."""
+    strange = {"authorization": {"nonce": "\ud800", "value": float("nan")}, "signature": None}
+    paid = PaymentPayload(payload=strange, accepted=practice.requirements())
+    facilitator = Facilitator(network, http)
+
+    assert await facilitator.verify(paid, paid.accepted) == Refused("invalid_payload")
+    assert await facilitator.settle(paid, paid.accepted) == Refused("invalid_payload")
+
+
+DOUBTFUL = [
+    ("lose_reply", "connection_lost", 1),
+    ("pending", "settlement_pending", 1),
+    ("pending_never", "settlement_pending", 0),
+    ("down", "server_error", 0),
+    ("front_run", "transaction_failed", 1),
+    ("cancelled", "invalid_exact_evm_nonce_already_used", 0),
+    ("refuse:invalid_exact_evm_nonce_already_used", "invalid_exact_evm_nonce_already_used", 0),
+    ("refuse:transaction_failed", "transaction_failed", 0),
+    ("refuse:unexpected_settle_error", "unexpected_settle_error", 0),
+    ("refuse:something_new", "unrecognised", 0),
+]
+
+
+@pytest.mark.parametrize(("fault", "reason", "moved"), DOUBTFUL)
+async def test_a_doubtful_settlement_is_unknown(
+    http: httpx.AsyncClient, network: Network, fault: str, reason: str, moved: int
+) -> None:
+    """Whether or not money moved, nobody is told that it did not."""
+    paid = await funded(http, network, fault)
+
+    assert await Facilitator(network, http).settle(paid, paid.accepted) == Unknown(reason)
+    assert len(await transfers(http, network, paid)) == moved
+
+
+async def test_a_late_answer_is_unknown(http: httpx.AsyncClient, network: Network, impatient: None) -> None:
+    """The money moved, and we stopped waiting for the word."""
+    paid = await funded(http, network, "slow:1.5")
+
+    assert await Facilitator(network, http).settle(paid, paid.accepted) == Unknown("timed_out")
+    assert len(await transfers(http, network, paid)) == 1
+
+
+async def test_one_payload_settled_twenty_times_at_once_is_settled_once(
+    http: httpx.AsyncClient, network: Network
+) -> None:
+    """The other nineteen are in doubt, none is refused."""
+    paid = await funded(http, network)
+    facilitator = Facilitator(network, http)
+    outcomes = await asyncio.gather(*(facilitator.settle(paid, paid.accepted) for _ in range(20)))
+
+    assert len(await transfers(http, network, paid)) == 1
+    assert [type(outcome) for outcome in outcomes].count(Settled) == 1
+    assert outcomes.count(Unknown("invalid_exact_evm_nonce_already_used")) == 19
+
+
+async def test_a_facilitator_that_gives_no_verdict_is_down(http: httpx.AsyncClient, network: Network) -> None:
+    """503, silence and nonsense are no verdict; what is raised carries nothing of theirs."""
+    paid = await funded(http, network, "verify_down")
+    with pytest.raises(Unavailable, match=r"^facilitator_down$") as raised:
+        await Facilitator(network, http).verify(paid, paid.accepted)
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    no_verdict = [
+        b"",
+        practice.reply(200, b"{}"),
+        practice.reply(200, b"[]"),
+        practice.reply(200, b'{"isValid": 1}'),
+        practice.reply(500, b'{"isValid": true}'),
+        practice.reply(503, b'{"isValid": false, "invalidReason": "invalid_payload"}'),
+        practice.reply(302, b"", b"location: http://127.0.0.1:9/"),
+    ]
+    for said in no_verdict:
+        async with practice.scripted(lambda _, said=said: said) as url:
+            with pytest.raises(Unavailable, match=r"^facilitator_down$"):
+                await Facilitator(practice.network(url), http).verify(paid, paid.accepted)
+
+
+async def test_foreign_text_goes_no_further(http: httpx.AsyncClient) -> None:
+    """A reason that we do not know by name becomes one word."""
+    said = practice.reply(200, json.dumps({"isValid": False, "invalidReason": "call +1 555 0100"}).encode())
+    async with practice.scripted(lambda _: said) as url:
+        paid = practice.payment(practice.wallet(), practice.requirements())
+
+        assert await Facilitator(practice.network(url), http).verify(paid, paid.accepted) == Refused("unrecognised")
+
+
+async def test_nobody_listening_means_not_sent(http: httpx.AsyncClient) -> None:
+    """It is still unknown, but the reason says that not a byte went out."""
+    async with practice.scripted(lambda _: b"") as url:
+        pass
+    paid = practice.payment(practice.wallet(), practice.requirements())
+
+    assert await Facilitator(practice.network(url), http).settle(paid, paid.accepted) == Unknown("not_sent")
+
+
+async def test_a_redirect_is_not_followed(http: httpx.AsyncClient, network: Network) -> None:
+    """Whoever answers in the facilitator's place does not learn the authorization's way to another host."""
+    asked: list[bytes] = []
+    async with practice.scripted(lambda body: asked.append(body)) as elsewhere:
+        said = practice.reply(307, b"", b"location: " + elsewhere.encode())
+
+        assert await told(http, said) == Unknown("redirected")
+    assert asked == []
+
+
+async def test_an_answer_without_end_is_unreadable(http: httpx.AsyncClient) -> None:
+    """Neither many bytes nor few that unpack to many fill our memory."""
+    packed = gzip.compress(b" " * 5_000_000)
+
+    assert await told(http, practice.reply(200, b" " * 2_000_000)) == Unknown("unreadable")
+    assert await told(http, practice.reply(200, packed, b"content-encoding: gzip")) == Unknown("unreadable")
+    assert await told(http, practice.reply(200, b"x", b"content-encoding: gzip")) == Unknown("unreadable")
+    assert await told(http, practice.reply(200, b"[" * 100_000)) == Unknown("unreadable")
+
+
+async def test_silence_ends_in_time(http: httpx.AsyncClient, impatient: None) -> None:
+    """An answer that never comes is given up."""
+    began = time.monotonic()
+
+    assert await told(http, None) == Unknown("timed_out")
+    assert time.monotonic() - began < 2
+
+
+async def test_a_success_must_name_its_transaction_and_our_network(http: httpx.AsyncClient) -> None:
+    """Anything less is for the chain to decide."""
+    good = {"success": True, "transaction": HASH, "network": SANDBOX_NETWORK}
+    contradictions = [
+        {"transaction": ""},
+        {"transaction": HASH[:-1]},
+        {"transaction": HASH + "\n"},
+        {"transaction": 5},
+        {"network": "eip155:8453"},
+        {"network": None},
+    ]
+
+    assert await told(http, practice.reply(200, json.dumps(good).encode())) == Settled(HASH.lower())
+    for change in contradictions:
+        said = practice.reply(200, json.dumps(good | change).encode())
+        assert await told(http, said) == Unknown("contradictory"), change
+    for success in (1, "true", None):
+        said = practice.reply(200, json.dumps(good | {"success": success}).encode())
+        assert await told(http, said) == Unknown("unrecognised"), success
+    assert await told(http, practice.reply(202, json.dumps(good).encode())) == Unknown("unrecognised")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+near_misses = st.fixed_dictionaries(
+    {
+        "success": st.sampled_from([True, False, True, False, None, 1, 0, "true", "false"]),
+        "transaction": st.sampled_from(["", HASH, None, HASH[:-1], HASH.upper(), "0x"]) | st.text(max_size=5),
+        "network": st.sampled_from([SANDBOX_NETWORK, SANDBOX_NETWORK, "eip155:8453", "", None]),
+        "errorReason": st.sampled_from(sorted(REFUSALS | DOUBTS)) | json_values,
+    }
+).flatmap(
+    lambda body: st.sets(st.sampled_from(sorted(body))).map(lambda gone: {k: body[k] for k in body.keys() - gone})
+)
+statuses = st.sampled_from([200, 200, 200, 202, 400, 402, 412, 422, 500, 503]) | st.integers(200, 599)
+WORDS = REFUSALS | DOUBTS | {
+    "not_sent", "connection_lost", "timed_out", "unreadable", "redirected", "server_error", "contradictory",
+    "unrecognised",
+}  # fmt: skip
+
+
+def check(status: int, body: Any, outcome: Settlement) -> None:
+    """Hold an outcome against the rules, written once more in other words."""
+    said: dict[str, Any] = body if isinstance(body, dict) else {}
+    match outcome:
+        case Settled(transaction):
+            assert status == 200
+            assert said["success"] is True
+            assert said["network"] == SANDBOX_NETWORK
+            assert re.fullmatch("0x[0-9a-f]{64}", transaction)
+            assert transaction == said["transaction"].lower()
+        case Refused(reason):
+            assert status in (200, 400, 402, 412, 422)
+            assert said["success"] is False
+            assert not said.get("transaction")
+            assert reason == said["errorReason"]
+            assert "nonce" not in reason
+            assert not reason.startswith(("unexpected", "transaction", "settlement"))
+        case Unknown(reason):
+            assert reason in WORDS
+
+
+@hypothesis_settings(max_examples=400, deadline=None)
+@given(status=statuses, body=near_misses)
+def test_what_an_answer_proves(status: int, body: dict[str, object]) -> None:
+    """Over everything that nearly is an answer: no refusal and no success without all their conditions."""
+    check(status, body, settlement(Answer(status, body), SANDBOX_NETWORK))
+
+
+@hypothesis_settings(max_examples=120, deadline=None)
+@given(
+    status=statuses,
+    body=near_misses | json_values | st.binary(max_size=60),
+    headers=st.lists(
+        st.sampled_from(
+            [
+                b"location: http://[",
+                b"location: //\xff",
+                b"location: data:x",
+                b"content-encoding: br, gzip",
+                b"set-cookie: a=b; expires=never",
+                b"content-type: text/html; charset=nonsense",
+                b"retry-after: 1",
+            ]
+        ),
+        max_size=2,
+        unique=True,
+    ),
+)
+async def test_any_answer_has_an_outcome(
+    http: httpx.AsyncClient, status: int, body: object, headers: list[bytes]
+) -> None:
+    """Any status, headers, JSON or bytes over a real connection: an outcome, never an exception."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    check(status, body, await told(http, practice.reply(status, content, *headers)))
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(said=st.binary(max_size=80) | st.binary(max_size=20).map(lambda tail: b"HTTP/1.1 " + tail))
+async def test_what_is_not_even_http_is_unknown(http: httpx.AsyncClient, said: bytes) -> None:
+    """The connection carried something else."""
+    assert isinstance(await told(http, said), Unknown)

@@ -1,0 +1,260 @@
+"""Accounts: tokens that open one account, addresses that can be paid, keys that nobody reads back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import account, db, provider, resource
+from core.failures import InvalidInput, NotFound, Unauthorized
+from core.private import Private
+from core.settings import SANDBOX_NETWORK
+from tests.selling import ADDRESS, creator, forget, publish
+
+
+@pytest.fixture
+async def stored(database: str, practice_openrouter: str) -> AsyncIterator[tuple[db.Pool, account.Account]]:
+    """A pool and a committed creator, for what asks the provider between two transactions."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            owner = await creator(conn)
+        yield pool, owner
+        async with pool.connection() as conn:
+            await forget(conn, owner)
+    await provider.close()
+
+
+def fresh_key() -> Private[str]:
+    """A key that the practice OpenRouter accepts."""
+    return Private(f"sk-or-v1-practice-{uuid4().hex}")
+
+
+async def order(openrouter: str, key: Private[str], **wishes: bool) -> None:
+    """Tell the practice OpenRouter what this key is."""
+    async with httpx.AsyncClient() as http:
+        answer = await http.put(f"{openrouter.removesuffix('/api/v1')}/practice/keys/{key.reveal()}", json=wishes)
+    answer.raise_for_status()
+
+
+# --- accounts and tokens
+
+
+async def test_a_token_opens_its_own_account_only(conn: db.Connection) -> None:
+    """Two creators, two tokens; each is the one and never the other."""
+    ada_id, ada = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    bob_id, bob = await account.add(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+
+    assert ada.startswith("x4i_")
+    assert (await account.authenticate(conn, ada)).id == ada_id
+    assert (await account.authenticate(conn, bob)).id == bob_id
+    assert len({ada_id, bob_id, ada, bob}) == 4
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-1], lambda t: t + " ", lambda t: t.upper(), lambda _: "", lambda _: "ü"]
+)
+async def test_a_wrong_token_opens_nothing(conn: db.Connection, change: object) -> None:
+    """Nearly right is wrong."""
+    _, token = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    assert callable(change)
+
+    with pytest.raises(Unauthorized):
+        await account.authenticate(conn, change(token))
+
+
+async def test_a_new_token_ends_the_old_one_and_no_other(conn: db.Connection) -> None:
+    """A lost token is replaced; other creators notice nothing."""
+    ada_id, old = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    bob_id, other = await account.add(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    new = await account.new_token(conn, ada_id)
+
+    with pytest.raises(Unauthorized):
+        await account.authenticate(conn, old)
+    assert (await account.authenticate(conn, new)).id == ada_id
+    assert (await account.authenticate(conn, other)).id == bob_id
+
+
+async def test_a_token_is_nowhere_in_the_rows(conn: db.Connection) -> None:
+    """Only its hash is stored."""
+    _, token = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+
+    assert token not in await everything(conn)
+
+
+async def test_a_handle_is_given_once(conn: db.Connection) -> None:
+    """Who comes second is told, and has changed nothing of the first."""
+    first = await creator(conn)
+    with pytest.raises(InvalidInput) as caught:
+        await account.add(conn, first.handle, {SANDBOX_NETWORK: "0x" + "1" * 40})
+
+    assert list(caught.value.fields) == ["handle"]
+    assert await account.find(conn, first.handle) == first
+    with pytest.raises(NotFound):
+        await account.find(conn, "nobody")
+
+
+@pytest.mark.parametrize(
+    ("handle", "payouts", "field"),
+    [
+        ("Ada", {SANDBOX_NETWORK: ADDRESS}, "handle"),
+        ("", {SANDBOX_NETWORK: ADDRESS}, "handle"),
+        ("a" * 41, {SANDBOX_NETWORK: ADDRESS}, "handle"),
+        ("-a", {SANDBOX_NETWORK: ADDRESS}, "handle"),
+        ("a\n", {SANDBOX_NETWORK: ADDRESS}, "handle"),
+        ("ada", {}, "payouts"),
+        ("ada", {"eip155:8453": ADDRESS}, "payouts.eip155:8453"),
+        ("ada", {SANDBOX_NETWORK: "0x" + "0" * 40}, f"payouts.{SANDBOX_NETWORK}"),
+        ("ada", {SANDBOX_NETWORK: ADDRESS + "0"}, f"payouts.{SANDBOX_NETWORK}"),
+        ("ada", {SANDBOX_NETWORK: "ada.eth"}, f"payouts.{SANDBOX_NETWORK}"),
+    ],
+)
+async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dict[str, str], field: str) -> None:
+    """Handles that make no URL, networks that are not served and addresses that cannot be paid are named."""
+    with pytest.raises(InvalidInput) as caught:
+        await account.add(conn, handle, payouts)
+
+    assert list(caught.value.fields) == [field]
+
+
+@pytest.mark.parametrize("cap", [Decimal("-1"), Decimal("NaN"), Decimal("Infinity")])
+async def test_a_spend_cap_is_an_amount(conn: db.Connection, cap: Decimal) -> None:
+    """Nothing that Postgres would take and no comparison would survive."""
+    with pytest.raises(InvalidInput) as caught:
+        await account.add(conn, "ada", {SANDBOX_NETWORK: ADDRESS}, daily_spend_cap_usd=cap)
+
+    assert list(caught.value.fields) == ["daily_spend_cap_usd"]
+
+
+async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> None:
+    """Each account once, with its addresses as they were given."""
+    owner = await creator(conn)
+    await publish(conn, owner)
+    (row,) = [row for row in await account.listing(conn) if row["handle"] == owner.handle]
+
+    assert row["payouts"] == {SANDBOX_NETWORK: ADDRESS}
+    assert (row["key_label"], row["resources"]) == (None, 1)
+
+
+# --- provider keys
+
+
+async def test_a_key_is_checked_sealed_and_opened_again(
+    stored: tuple[db.Pool, account.Account],
+) -> None:
+    """What OpenRouter accepts is kept so that only a call can have it: its text is nowhere in the rows."""
+    pool, owner = stored
+    key = fresh_key()
+    state = await account.set_key(pool, owner.id, Private(f"  {key.reveal()}\n"))
+
+    async with pool.connection() as conn:
+        rows = await everything(conn)
+        opened = await resource.open_key(conn, owner.id)
+    assert opened.reveal() == key.reveal()
+    assert (state.enabled, state.rejected_at) == (True, None)
+    assert state.label in rows
+    assert key.reveal() not in rows
+    assert key.reveal().encode().hex() not in rows
+
+
+@pytest.mark.parametrize("wish", ["revoked", "management"])
+async def test_a_key_that_cannot_make_calls_changes_nothing(
+    stored: tuple[db.Pool, account.Account], practice_openrouter: str, wish: str
+) -> None:
+    """Refused and key-managing keys are named to the creator, and the key before stays."""
+    pool, owner = stored
+    good, bad = fresh_key(), fresh_key()
+    await account.set_key(pool, owner.id, good)
+    await order(practice_openrouter, bad, **{wish: True})
+
+    with pytest.raises(InvalidInput) as caught:
+        await account.set_key(pool, owner.id, bad)
+    assert list(caught.value.fields) == ["key"]
+    assert bad.reveal() not in str(caught.value.fields)
+    assert caught.value.__cause__ is None
+    async with pool.connection() as conn:
+        assert (await resource.open_key(conn, owner.id)).reveal() == good.reveal()
+
+
+@given(st.one_of(st.text(max_size=7), st.text("é \n\0", min_size=1), st.just("k" * 513), st.just("sk-or-v1-a b")))
+async def test_what_is_no_key_is_refused_before_anybody_is_asked(database: str, text: str) -> None:
+    """Nothing that would not fit into a header reaches the provider."""
+    async with db.pool() as pool:
+        with pytest.raises(InvalidInput) as caught:
+            await account.set_key(pool, uuid4(), Private(text))
+
+    assert list(caught.value.fields) == ["key"]
+
+
+async def test_another_key_starts_unrejected_and_a_late_refusal_of_the_old_one_does_not_stop_it(
+    stored: tuple[db.Pool, account.Account],
+) -> None:
+    """A 401 stops the key that it was an answer to, and only that."""
+    pool, owner = stored
+    old, new = fresh_key(), fresh_key()
+    await account.set_key(pool, owner.id, old)
+    async with pool.connection() as conn:
+        await account.reject_key(conn, owner.id, old)
+        rejected = await account.key_state(conn, owner.id)
+    replaced = await account.set_key(pool, owner.id, new)
+    async with pool.connection() as conn:
+        await account.reject_key(conn, owner.id, old)
+        late = await account.key_state(conn, owner.id)
+
+    assert rejected is not None
+    assert rejected.rejected_at is not None
+    assert replaced.rejected_at is None
+    assert late == replaced
+
+
+async def test_a_key_can_be_switched_off_without_being_sent_again(stored: tuple[db.Pool, account.Account]) -> None:
+    """The switch survives a new key; without a key there is nothing to switch."""
+    pool, owner = stored
+    async with pool.connection() as conn:
+        with pytest.raises(NotFound):
+            await account.enable_key(conn, owner.id, False)
+    await account.set_key(pool, owner.id, fresh_key())
+    async with pool.connection() as conn:
+        await account.enable_key(conn, owner.id, False)
+
+    assert not (await account.set_key(pool, owner.id, fresh_key())).enabled
+
+
+async def test_concurrent_keys_leave_one_that_opens(stored: tuple[db.Pool, account.Account]) -> None:
+    """Whichever came last, what is stored opens."""
+    pool, owner = stored
+    keys = [fresh_key() for _ in range(4)]
+    await asyncio.gather(*(account.set_key(pool, owner.id, key) for key in keys))
+    async with pool.connection() as conn:
+        opened = await resource.open_key(conn, owner.id)
+
+    assert opened.reveal() in {key.reveal() for key in keys}
+
+
+async def test_deleting_a_key_counts_what_depended_on_it(stored: tuple[db.Pool, account.Account]) -> None:
+    """Archived resources and those of others do not count; without a key nothing depended on one."""
+    pool, owner = stored
+    await account.set_key(pool, owner.id, fresh_key())
+    async with pool.connection() as conn:
+        for slug in ("one", "two", "three"):
+            await publish(conn, owner, slug=slug)
+        await resource.archive(conn, owner.id, "three")
+
+        assert await account.delete_key(conn, owner.id) == 2
+        assert await account.delete_key(conn, owner.id) == 0
+        assert await account.key_state(conn, owner.id) is None
+
+
+async def everything(conn: db.Connection) -> str:
+    """Every row of every table of ours, as text."""
+    tables = await (
+        await conn.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+    ).fetchall()
+    dump = [await (await conn.execute(f'SELECT * FROM "{name}"'.encode())).fetchall() for (name,) in tables]  # noqa: S608
+    return f"{dump}" + "".join(
+        value.hex() for rows in dump for row in rows for value in row if isinstance(value, bytes)
+    )

@@ -1,0 +1,139 @@
+"""Settings: practice and real money never mix, and a mistake is named without its value."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from core.failures import Misconfigured
+from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, Settings, load
+
+KEYS = "k:c2VjcmV0LWNhbmFyeQ=="
+BASE = {
+    "id": "eip155:8453",
+    "asset": "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
+    "asset_name": "USD Coin",
+    "facilitator_url": "https://facilitator.example",
+    "rpc_url": "https://rpc.example",
+}
+LIVE = {"INSTANT_MODE": "live", "INSTANT_NETWORKS": json.dumps([BASE])}
+
+
+@contextmanager
+def environment(folder: Path, **variables: str) -> Iterator[None]:
+    """Only these INSTANT_ variables are set, and `folder` is the state folder."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("INSTANT_"):
+            del os.environ[name]
+    os.environ |= {"INSTANT_STATE_DIR": str(folder), "INSTANT_MASTER_KEYS": KEYS} | variables
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+
+
+def read(folder: Path, **variables: str) -> Settings:
+    with environment(folder, **variables):
+        return load()
+
+
+def refusal(folder: Path, **variables: str) -> str:
+    with environment(folder, **variables), pytest.raises(Misconfigured) as caught:
+        load()
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    return str(caught.value)
+
+
+def test_the_sandbox_needs_nothing_but_keys(tmp_path: Path) -> None:
+    """Sandbox fills in the practice chain and the practice servers, all on loopback."""
+    config = read(tmp_path, INSTANT_MODE="sandbox", INSTANT_FACILITATOR_PORT="5022", INSTANT_OPENROUTER_PORT="5021")
+
+    (network,) = config.networks
+    assert (network.id, network.asset, network.chain_id) == (SANDBOX_NETWORK, SANDBOX_ASSET, 402402)
+    assert network.facilitator_url == "http://127.0.0.1:5022"
+    assert config.openrouter_url == "http://127.0.0.1:5021/api/v1"
+    assert config.public_url == "http://127.0.0.1:4020"
+
+
+def test_live_goes_to_the_provider(tmp_path: Path) -> None:
+    """Live uses the real provider and the networks it was given."""
+    config = read(tmp_path, **LIVE)
+
+    assert config.openrouter_url == "https://openrouter.ai/api/v1"
+    assert [network.chain_id for network in config.networks] == [8453]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "INSTANT_MODE"),
+        ({"INSTANT_MODE": "test"}, "INSTANT_MODE"),
+        ({"INSTANT_MODE": "live"}, "INSTANT_NETWORKS"),
+        ({"INSTANT_MODE": "sandbox", "INSTANT_NETWORKS": json.dumps([BASE])}, SANDBOX_NETWORK),
+        ({"INSTANT_MODE": "sandbox", "INSTANT_HOST": "0.0.0.0"}, "loopback"),  # noqa: S104
+        ({"INSTANT_MODE": "sandbox", "INSTANT_PUBLIC_URL": "https://shop.example"}, "loopback"),
+        (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": SANDBOX_NETWORK}])}, "practice chain"),
+        (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE, BASE])}, "twice"),
+        (LIVE | {"INSTANT_OPENROUTER_URL": "http://127.0.0.1:4021/api/v1"}, "practice provider"),
+        (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"asset": "0x12"}])}, "INSTANT_NETWORKS"),
+        (LIVE | {"INSTANT_PORT": "many"}, "INSTANT_PORT"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, variables: dict[str, str], named: str) -> None:
+    """Each wrong or missing variable, and each mixing of the modes, stops the start with a sentence."""
+    assert named in refusal(tmp_path, **variables)
+
+
+def test_a_loopback_name_is_no_prefix(tmp_path: Path) -> None:
+    """A public host whose name merely begins like loopback is not loopback."""
+    for url in ("http://127.0.0.1.shop.example", "http://localhost.shop.example", "http://127.0.0.1@shop.example"):
+        assert "loopback" in refusal(tmp_path, INSTANT_MODE="sandbox", INSTANT_PUBLIC_URL=url)
+
+
+def test_sentences_hold_no_values(tmp_path: Path) -> None:
+    """A refused setting never shows what was given, nor any secret beside it."""
+    sentence = refusal(
+        tmp_path, INSTANT_MODE="canary-1", INSTANT_PORT="canary-2", INSTANT_DATABASE_URL="postgresql://u:canary-3@/x"
+    )
+
+    assert "canary" not in sentence
+    assert "c2VjcmV0" not in sentence
+
+
+def test_printing_settings_shows_no_secret(tmp_path: Path) -> None:
+    """Keys and database passwords are masked in every rendering of the settings."""
+    config = read(
+        tmp_path,
+        INSTANT_MODE="sandbox",
+        INSTANT_DATABASE_URL="postgresql://u:canary@/x",
+        INSTANT_PREFECT_DATABASE_URL="postgresql://u:canary@/y",
+        INSTANT_PREFECT_AUTH_STRING="admin:canary",
+    )
+
+    for shown in (repr(config), str(config.model_dump()), config.model_dump_json()):
+        assert "canary" not in shown
+        assert "c2VjcmV0" not in shown
+
+
+def test_the_state_folder_comes_second(tmp_path: Path) -> None:
+    """`instant.env` in the state folder fills in what the environment does not say; an empty variable says nothing."""
+    (tmp_path / "instant.env").write_text("INSTANT_MODE=sandbox\nINSTANT_PORT=5020\nINSTANT_PREFECT_PORT=5200\n")
+
+    config = read(tmp_path, INSTANT_PORT="6020", INSTANT_PREFECT_PORT="")
+
+    assert (config.mode, config.port, config.prefect_port) == ("sandbox", 6020, 5200)
+    assert config.prefect_api_url == "http://127.0.0.1:5200/api"
+
+
+def test_settings_are_frozen(tmp_path: Path) -> None:
+    """Nobody changes a setting while the process runs."""
+    config = read(tmp_path, INSTANT_MODE="sandbox")
+
+    with pytest.raises(ValidationError):
+        config.mode = "live"

