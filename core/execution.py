@@ -1,64 +1,20 @@
 """An execution's life: held -> queued -> running -> succeeded | failed | declined, or void.
 
-Functions take `conn` and do not commit; `call` takes the pool, because a request to the provider stands between its
-commits. Trouble of one execution is data in its row, never an exception of its batch.
+What happens while it runs is in `core/instant_execution.py`. Functions take `conn` and do not commit.
 """
 
-import asyncio
-import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
-from core import account, db, provider, resource, template, usage
-from core.failures import ExecutionFailed, InvalidInput, Unavailable, Unreadable
-from core.private import Private
+from core import db, resource, usage
+from core.failures import Unavailable
 from core.settings import settings
 from core.vault import vault
 
 sql = db.load("execution")
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
-
-# Below this there is no point in sending again.
-_LEAST_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An execution that this run has taken, with the version that was sold."""
-
-    id: UUID
-    attempt_id: UUID
-    round: int
-    account_id: UUID
-    version: resource.Version
-    buyer: str
-    deadline: datetime
-    sealed_inputs: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What was sealed, in the clear: the creator's key and template, the buyer's inputs."""
-
-    key: Private[str]
-    template: Private[str]
-    inputs: Private[dict[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A call that is ready to be sent."""
-
-    order: Order
-    key: Private[str]
-    prompt: Private[provider.Prompt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,139 +97,10 @@ async def hand_back(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[
     return freed
 
 
-async def validate(conn: db.Connection, execution_ids: Sequence[UUID], flow_run_id: UUID | None) -> list[Order]:
-    """Take the attempt of each execution that is claimed and not yet running, and read everything again.
-
-    Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
-    """
-    rows = [row async for row in sql.take(conn, ids=list(execution_ids), flow_run_id=flow_run_id)]
-    for batch_id in {row.batch_id for row in rows}:
-        await sql.notify_begun(conn, batch_id=batch_id)
-    versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
-    now = datetime.now(UTC)
-    return [
-        Order(
-            id=row.id,
-            attempt_id=row.attempt_id,
-            round=row.round,
-            account_id=row.account_id,
-            version=versions[row.version_id],
-            buyer=hashlib.sha256(f"{row.account_id}:{row.payer}".encode()).hexdigest()[:32],
-            deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
-            sealed_inputs=row.sealed_inputs,
-        )
-        for row in rows
-    ]
-
-
-async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Private[Opened]]]:
-    """Open key, template and inputs of each order; one that cannot be opened has failed and is left out."""
-
-    async def open_one(order: Order) -> tuple[Order, Private[Opened]]:
-        try:
-            sealed = vault().open(
-                order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
-            )
-            opened = Opened(
-                key=await resource.open_key(conn, order.account_id),
-                template=resource.open_template(order.version),
-                inputs=Private(json.loads(sealed.reveal())),
-            )
-        except Unreadable:
-            opened = None
-        if opened is None:
-            raise ExecutionFailed("internal_error", "ours", "sealed_value_unreadable")
-        return order, Private(opened)
-
-    return await _each(conn, orders, open_one, of=lambda order: order)
-
-
-async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Private[Opened]]]) -> list[Prepared]:
-    """Put the inputs into the template of each order."""
-
-    async def prepare(pair: tuple[Order, Private[Opened]]) -> Prepared:
-        order, content = pair
-        version, clear = order.version, content.reveal()
-        try:
-            inputs = template.validate(
-                clear.inputs.reveal(),
-                version.parameters,
-                allows_user_message=version.allows_user_message,
-                value_limit=settings().value_limit,
-                inputs_limit=settings().inputs_limit,
-            )
-        except InvalidInput:
-            inputs = None
-        if inputs is None:
-            # It was valid when it was sold, so the fault cannot be the buyer's.
-            raise ExecutionFailed("internal_error", "ours", "inputs_no_longer_valid")
-        prompt = provider.Prompt(
-            model=version.model_id,
-            messages=template.messages(clear.template.reveal(), version.parameters, inputs),
-            modality=version.modality,
-            max_output_tokens=version.max_output_tokens,
-            temperature=version.temperature,
-            buyer=order.buyer,
-            execution_id=order.id,
-        )
-        return Prepared(order, clear.key, Private(prompt))
-
-    return await _each(conn, opened, prepare, of=lambda pair: pair[0])
-
-
-async def call(pool: db.Pool, prepared: Prepared) -> None:
-    """Send one call and bring its execution to rest.
-
-    Takes the pool: the mark that it is sent is committed before, the outcome right after. No connection is held
-    meanwhile.
-
-    Raises:
-        ExecutionFailed: what happened. With `resend` the execution is still running and may be sent once more, after
-            the pause that the provider asked for; otherwise the failure is recorded already.
-    """
-    order = prepared.order
-    async with pool.connection() as conn:
-        sent = await sql.mark_sent(conn, id=order.id, attempt_id=order.attempt_id, send_limit=settings().send_limit)
-    if sent is None:
-        # Another attempt is the current one, and then this changes nothing; or the bound is used up.
-        await _record(pool, order, ExecutionFailed("internal_error", "ours", "send_refused"))
-    try:
-        reply = await provider.complete(prepared.key, prepared.prompt, deadline_seconds=_seconds_left(order))
-    except ExecutionFailed as failure:
-        trouble = failure
-    else:
-        await _succeed(pool, order, reply)
-        return
-    if trouble.resend and sent.sends < settings().send_limit:
-        pause = trouble.retry_after or 0.0
-        if pause + _LEAST_SECONDS < _seconds_left(order):
-            await asyncio.sleep(pause)
-            raise trouble
-    if trouble.detail == "provider_401":
-        # Nothing of this creator is sold any more until there is a new key.
-        await db.insist(pool, lambda conn: account.reject_key(conn, order.account_id, prepared.key))
-    await _record(pool, order, trouble)
-
-
-async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> None:
-    """Bring an execution to rest without an answer: declined when the fault is the buyer's, failed otherwise.
-
-    A late writer, whose attempt is not the current one, changes nothing.
-    """
-    changed = await sql.fail(
-        conn,
-        id=order.id,
-        attempt_id=order.attempt_id,
-        state="declined" if trouble.fault == "buyer" else "failed",
-        code=trouble.code,
-        fault=trouble.fault,
-        detail=trouble.detail,
-        rerun_seconds=settings().rerun_hours * 3600,
-    )
-    await _end_attempt(conn, order, trouble.detail, None)
-    if changed:
-        await usage.release(conn, order.id, order.round, spent_usd=None if usage.may_have_cost(trouble.detail) else Decimal(0))
-        await _announce_rest(conn, order)
+async def answered(conn: db.Connection, account_id: UUID, execution_id: UUID) -> None:
+    """Tell the buyer that it is at rest, and the launchers that a slot of its creator is free."""
+    await sql.notify_changed(conn, id=execution_id)
+    await sql.wake_waiting(conn, account_id=account_id)
 
 
 async def queue_paid(conn: db.Connection, payment_id: UUID) -> None:
@@ -334,71 +161,3 @@ def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str
     plain = vault().open(sealed, account=account_id, column="executions.sealed_result", row=execution_id)
     result: dict[str, object] = json.loads(plain.reveal())
     return result
-
-
-async def _succeed(pool: db.Pool, order: Order, boxed: Private[provider.Reply]) -> None:
-    reply = boxed.reveal()
-    result: dict[str, object] = {
-        "response": reply.response,
-        "modality": order.version.modality,
-        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
-    }
-    if reply.images:
-        result["images"] = list(reply.images)
-    sealed = vault().seal(
-        json.dumps(result).encode(), account=order.account_id, column="executions.sealed_result", row=order.id
-    )
-
-    async def keep(conn: db.Connection) -> None:
-        changed = await sql.succeed(conn, id=order.id, round=order.round, sealed_result=sealed)
-        await _end_attempt(conn, order, "succeeded", reply)
-        if changed:
-            await usage.release(conn, order.id, order.round, spent_usd=reply.cost_usd)
-            await _announce_rest(conn, order)
-
-    await db.insist(pool, keep)
-
-
-async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoReturn:
-    """Record a failure and raise it, as one that is not sent again."""
-    await db.insist(pool, lambda conn: fail(conn, order, trouble))
-    raise ExecutionFailed(trouble.code, trouble.fault, trouble.detail)
-
-
-def _seconds_left(order: Order) -> float:
-    return max(0.0, (order.deadline - datetime.now(UTC)).total_seconds())
-
-
-async def _end_attempt(conn: db.Connection, order: Order, outcome: str, reply: provider.Reply | None) -> None:
-    await sql.end_attempt(
-        conn,
-        attempt_id=order.attempt_id,
-        outcome=outcome,
-        generation_id=reply and reply.generation_id,
-        model_served=reply and reply.model_served,
-        input_tokens=reply and reply.input_tokens,
-        output_tokens=reply and reply.output_tokens,
-        cost_usd=reply and reply.cost_usd,
-    )
-
-
-async def _announce_rest(conn: db.Connection, order: Order) -> None:
-    await sql.notify_changed(conn, id=order.id)
-    await sql.wake_waiting(conn, account_id=order.account_id)
-
-
-async def _each(
-    conn: db.Connection,
-    items: Sequence[Item],
-    make: Callable[[Item], Awaitable[Made]],
-    *,
-    of: Callable[[Item], Order],
-) -> list[Made]:
-    """Do the same for every item; one that fails is recorded and left out."""
-    made = []
-    for item in items:
-        try:
-            made.append(await make(item))
-        except ExecutionFailed as failure:
-            await fail(conn, of(item), failure)
-    return made

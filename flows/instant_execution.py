@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from core import db
-from core.execution import Prepared
+from core.instant_execution import Prepared
 from tasks import instant_execution as step
 
 

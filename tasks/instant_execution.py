@@ -5,8 +5,8 @@ from uuid import UUID
 
 from prefect.runtime import flow_run
 
-from core import db, execution, usage
-from core.execution import Opened, Order, Prepared
+from core import db, instant_execution, usage
+from core.instant_execution import Opened, Order, Prepared
 from core.private import Private
 from tasks.policy import step
 
@@ -15,28 +15,28 @@ from tasks.policy import step
 async def validate(execution_ids: Sequence[UUID]) -> list[Order]:
     """Take what is claimed and not yet running; read everything again."""
     async with db.transaction() as conn:
-        return await execution.validate(conn, execution_ids, UUID(flow_run.id))
+        return await instant_execution.validate(conn, execution_ids, UUID(flow_run.id))
 
 
 @step()
 async def decrypt(orders: Sequence[Order]) -> list[tuple[Order, Private[Opened]]]:
     """Open key, template and inputs."""
     async with db.transaction() as conn:
-        return await execution.decrypt(conn, orders)
+        return await instant_execution.decrypt(conn, orders)
 
 
 @step()
 async def substitute(opened: Sequence[tuple[Order, Private[Opened]]]) -> list[Prepared]:
     """Put the inputs into the templates."""
     async with db.transaction() as conn:
-        return await execution.substitute(conn, opened)
+        return await instant_execution.substitute(conn, opened)
 
 
 @step(retries=1)
 async def call(prepared: Prepared) -> None:
     """Ask the model; at most one re-send, and only of what says that it may be sent again."""
     async with db.pool() as pool:
-        await execution.call(pool, prepared)
+        await instant_execution.call(pool, prepared)
 
 
 @step(retries=2, retry_delay_seconds=1)

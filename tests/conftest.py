@@ -1,0 +1,126 @@
+"""Everything the tests share. Servers start when the first test asks for them, so that pure tests stay instant."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.rows import namedtuple_row
+
+# Prefect and the settings read the environment once, the former when imported: so it is made before any of our
+# modules is, from nothing that this machine happens to have set.
+TEST_DATABASE_URL = os.environ.get("INSTANT_TEST_DATABASE_URL")
+for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
+    del os.environ[name]
+
+from core import db  # noqa: E402 - after the environment is clean
+from core.db.migrate import migrate  # noqa: E402
+from core.settings import settings  # noqa: E402
+from core.vault import new_master_key  # noqa: E402
+from deployments.prefect_server import client_environment, server_environment  # noqa: E402
+from tests import doors, servers, shops  # noqa: E402
+
+_state = tempfile.TemporaryDirectory(prefix="instant-tests-", ignore_cleanup_errors=True)
+os.environ |= {
+    "INSTANT_MODE": "sandbox",
+    "INSTANT_MASTER_KEYS": new_master_key("test"),
+    "INSTANT_STATE_DIR": _state.name,
+    "INSTANT_OPENROUTER_PORT": str(servers.free_port()),
+    "INSTANT_FACILITATOR_PORT": str(servers.free_port()),
+    "INSTANT_PORT": str(servers.free_port()),
+    # Recovery and leases at the pace of tests; everybody comes from one address.
+    "INSTANT_RECOVERY_SECONDS": "0.5",
+    "INSTANT_HEARTBEAT_SECONDS": "0.5",
+    "INSTANT_LEASE_SECONDS": "2",
+    "INSTANT_ADDRESS_RATE": "1000000/minute",
+    "INSTANT_PREFECT_PORT": str(servers.free_port()),
+}
+os.environ |= client_environment(settings())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A Postgres server's URL: INSTANT_TEST_DATABASE_URL, or an embedded one."""
+    if TEST_DATABASE_URL:
+        yield servers.require_local(TEST_DATABASE_URL)
+    else:
+        with servers.postgres() as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def database(postgres: str) -> Iterator[str]:
+    """Our migrated database; from here on the settings of this process name it."""
+    with servers.database(postgres, "instant") as url:
+        migrate(url, "sandbox")
+        _use("INSTANT_DATABASE_URL", url)
+        yield url
+
+
+@pytest.fixture
+async def conn(database: str) -> AsyncIterator[AsyncConnection]:
+    """A connection whose transaction is rolled back after the test."""
+    async with await AsyncConnection.connect(database, row_factory=namedtuple_row) as connection:
+        yield connection
+        await connection.rollback()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(postgres: str) -> Iterator[str]:
+    """A Prefect server's API URL, on a database of its own."""
+    with servers.database(postgres, "prefect") as url:
+        _use("INSTANT_PREFECT_DATABASE_URL", url)
+        command = ["prefect", "server", "start"]
+        api = settings().prefect_api_url
+        with servers.serving(*command, ready=f"{api}/health", environment=os.environ | server_environment(settings())):
+            yield api
+            # Log lines are sent by a thread, which would meet a closed door.
+            from prefect.logging.handlers import APILogHandler
+
+            APILogHandler.flush()
+
+
+@pytest.fixture(scope="session")
+def practice_openrouter() -> Iterator[str]:
+    """The practice OpenRouter's base URL; the settings of this process name it."""
+    url = settings().openrouter_url
+    command = ["sandbox.openrouter", "--port", os.environ["INSTANT_OPENROUTER_PORT"]]
+    with servers.serving(*command, ready=f"{url}/models", environment=os.environ):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def practice_facilitator() -> Iterator[str]:
+    """The practice facilitator's base URL, with its book in the tests' own folder."""
+    url = settings().networks[0].facilitator_url
+    book = Path(_state.name) / "book.sqlite"
+    command = ["sandbox.facilitator", "--port", os.environ["INSTANT_FACILITATOR_PORT"], "--book", str(book)]
+    with servers.serving(*command, ready=f"{url}/supported", environment=os.environ):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def surroundings(database: str, prefect_server: str, practice_openrouter: str, practice_facilitator: str) -> Path:
+    """Everything that a door needs; the folder where doors leave what they print."""
+    return Path(_state.name)
+
+
+@pytest.fixture(scope="session")
+def door(surroundings: Path) -> Iterator[str]:
+    """The front door with its launcher, as a process of its own; its URL."""
+    with doors.door(surroundings) as running:
+        yield running.url
+
+
+@pytest.fixture
+async def shop(surroundings: Path) -> AsyncIterator[shops.Shop]:
+    """A creator with a key of their own and a prompt for sale."""
+    async with db.pool() as pool:
+        yield await shops.open_shop(pool)
+
+
+def _use(name: str, url: str) -> None:
+    os.environ[name] = url
+    settings.cache_clear()

@@ -1,0 +1,196 @@
+"""A creator who sells, and the buyers who come."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from eth_account.signers.local import LocalAccount
+from x402 import x402Client
+from x402.http.clients import x402HttpxClient
+from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
+from x402.mechanisms.evm.exact.register import register_exact_evm_client
+from x402.schemas import PaymentPayload
+
+from core import account, db, draft, resource
+from core.private import Private
+from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
+from tests import practice, selling
+
+MODEL = "openai/gpt-5-mini"
+PRICE_ATOMIC = 10_000
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A creator of their own for each test, with one prompt for sale."""
+
+    account: account.Account
+    token: str
+    key: str
+    payout: str
+    path: str
+
+    async def openrouter(self, **changes: Any) -> None:
+        """Tell the practice OpenRouter how to treat this creator's key: faults, latency_seconds, revoked ..."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.put(_practice_key(self.key), json=changes)
+            answer.raise_for_status()
+
+    async def sends(self) -> list[dict[str, Any]]:
+        """Every request that the practice OpenRouter got with this key."""
+        async with httpx.AsyncClient() as http:
+            requests: list[dict[str, Any]] = (await http.get(_practice_key(self.key))).json()["requests"]
+            return requests
+
+    async def received(self) -> list[dict[str, Any]]:
+        """Every transfer to this creator, by the facilitator's own book."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"{_facilitator()}/practice/book", params={"pay_to": self.payout})
+            transfers: list[dict[str, Any]] = answer.json()["transfers"]
+            return transfers
+
+    async def publish(self, pool: db.Pool, **changes: object) -> resource.Published:
+        """Put another prompt, or another version, on sale."""
+        async with pool.connection() as conn:
+            return await resource.publish(
+                conn, self.account.id, draft.read(selling.content(**{"model": MODEL} | changes)), allow_loss=True
+            )
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """A wallet with practice money."""
+
+    wallet: LocalAccount = field(default_factory=practice.wallet)
+
+    async def fund(self, amount: int = 100 * PRICE_ATOMIC) -> "Buyer":
+        """Get practice money from the faucet."""
+        async with httpx.AsyncClient() as http:
+            address = {"address": self.wallet.address, "amount": str(amount)}
+            (await http.post(f"{_facilitator()}/practice/faucet", json=address)).raise_for_status()
+        return self
+
+    async def facilitator(self, *faults: str) -> None:
+        """Tell the practice facilitator how to treat the next settlements of this wallet."""
+        async with httpx.AsyncClient() as http:
+            url = f"{_facilitator()}/practice/payers/{self.wallet.address}"
+            (await http.put(url, json={"faults": faults})).raise_for_status()
+
+    async def settles(self) -> int:
+        """How often the facilitator was asked to settle a payment of this wallet."""
+        async with httpx.AsyncClient() as http:
+            count: int = (await http.get(f"{_facilitator()}/practice/payers/{self.wallet.address}")).json()["settles"]
+            return count
+
+    def client(self, **options: Any) -> x402HttpxClient:
+        """The stock Python x402 client, with its own default timeouts."""
+        return x402HttpxClient(self.sdk(), **options)
+
+    def sdk(self) -> x402Client:
+        """The stock client without HTTP: it signs."""
+        client = x402Client()
+        register_exact_evm_client(client, self.wallet)
+        client.set_spend_controls({"allowed_assets": [{"network": SANDBOX_NETWORK, "asset": SANDBOX_ASSET}]})
+        return client
+
+    async def pay(
+        self, url: str, inputs: object = None, change: Callable[[PaymentPayload], None] = lambda _payload: None
+    ) -> str:
+        """Ask for the offer and sign it: a PAYMENT-SIGNATURE header.
+
+        Args:
+            url: the resource.
+            inputs: the body of the request.
+            change: what to do to the payload before it is encoded.
+        """
+        async with httpx.AsyncClient() as http:
+            offered = await (http.get(url) if inputs is None else http.post(url, json=inputs))
+        required = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"])
+        payload = await self.sdk().create_payment_payload(required)
+        change(payload)
+        return encode_payment_signature_header(payload)
+
+
+async def open_shop(pool: db.Pool) -> Shop:
+    """A creator with a verified key and the prompt `haiku` for sale at 0.01 USDC."""
+    handle = f"c{uuid4().hex[:12]}"
+    payout = "0x" + os.urandom(20).hex()
+    key = f"sk-or-v1-practice-{handle}"
+    async with pool.connection() as conn:
+        account_id, token = await account.add(conn, handle, {SANDBOX_NETWORK: payout})
+        await selling.add_model(conn, id=MODEL)
+    await account.set_key(pool, account_id, Private(key))
+    shop = Shop(account.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku")
+    await shop.publish(pool)
+    return shop
+
+
+async def rows(pool: db.Pool, query: str, **parameters: object) -> list[Any]:
+    """What a query finds."""
+    async with pool.connection() as conn:
+        return await (await conn.execute(query.encode(), parameters)).fetchall()
+
+
+async def executions(pool: db.Pool, shop: Shop) -> list[Any]:
+    """All executions of a shop, oldest first, each with its payment and the number of its usage rows."""
+    return await rows(
+        pool,
+        """
+        SELECT executions.*, payments.state AS payment_state, payments.transaction,
+            (SELECT count(*) FROM usage_log WHERE execution_id = executions.id) AS usage_rows
+        FROM executions LEFT JOIN payments ON payments.id = payment_id
+        WHERE executions.account_id = %(account_id)s ORDER BY executions.created_at
+        """,
+        account_id=shop.account.id,
+    )
+
+
+async def execution(pool: db.Pool, execution_id: UUID | str) -> Any:
+    """One execution's row."""
+    return (await rows(pool, "SELECT * FROM executions WHERE id = %(id)s", id=execution_id))[0]
+
+
+def _practice_key(key: str) -> str:
+    return f"{settings().openrouter_url.removesuffix('/api/v1')}/practice/keys/{key}"
+
+
+def _facilitator() -> str:
+    return settings().networks[0].facilitator_url
+
+
+async def eventually(true: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    """Wait for what nobody announces.
+
+    Raises:
+        TimeoutError: after `seconds`.
+    """
+    async with asyncio.timeout(seconds):
+        while not await true():  # noqa: ASYNC110 - another process makes it true, and tells nobody
+            await asyncio.sleep(0.05)
+
+
+async def until(pool: db.Pool, query: str, *, seconds: float = 30, **parameters: object) -> None:
+    """Wait until a query's column `done` is true."""
+
+    async def done() -> bool:
+        return bool((await rows(pool, query, **parameters))[0].done)
+
+    await eventually(done, seconds)
+
+
+async def at_rest(pool: db.Pool, shop: Shop, *, seconds: float = 30) -> list[Any]:
+    """All executions of a shop, once each is at rest and logged."""
+    await until(
+        pool,
+        """
+        SELECT bool_and(state = 'void' OR logged_round = round) AS done FROM executions
+        WHERE account_id = %(account_id)s
+        """,
+        seconds=seconds,
+        account_id=shop.account.id,
+    )
+    return await executions(pool, shop)
