@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import httpx
@@ -29,6 +30,10 @@ _DEADLINE = 120
 
 # Single models vanish and return; where more than one in five is gone, the list was cut off.
 _LARGEST_LOSS = 5
+
+_DEPTH_LIMIT = 64
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -100,10 +105,12 @@ async def fetch(http: httpx.AsyncClient) -> object:
                 body += chunk
                 if len(body) > _SIZE_LIMIT:
                     raise Refused("malformed")
+        if _depth(body) > _DEPTH_LIMIT:
+            raise Refused("malformed")
         return json.loads(body, parse_constant=_no_constant)
     except (httpx.HTTPError, TimeoutError):
         why = "unreachable"
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     raise Refused(why)
 
@@ -186,6 +193,12 @@ def _is_storable(row: object) -> bool:
         return False
     # Pairs of backslashes first: a backslash as such, followed by "u0000", is harmless.
     return "\\u0000" not in text.replace("\\\\", "")
+
+
+def _depth(body: bytes | bytearray) -> int:
+    """How deep JSON is nested. Asked first: the reader recurses, and py_ecc lifts the limit that would stop it."""
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
 
 
 def _no_constant(_name: str) -> None:

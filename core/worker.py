@@ -10,6 +10,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from core import db
+from core.apart import apart
 from core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ async def alive(pool: db.Pool, kind: Literal["door", "executor", "recovery"]) ->
     """Be a worker while the block runs.
 
     Args:
-        pool: for the heartbeats; no connection is held between them.
+        pool: for coming and going; the heartbeat has a connection of its own.
         kind: what this process is for, shown to the operator.
 
     Yields:
@@ -30,22 +31,22 @@ async def alive(pool: db.Pool, kind: Literal["door", "executor", "recovery"]) ->
     worker_id = uuid4()
     async with pool.connection() as conn:
         await sql.register(conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid())
-    beating = asyncio.create_task(_beat(pool, worker_id), name="heartbeat")
-    try:
+    # Apart, so that a busy event loop is not taken for a dead process, and its live work is not taken over.
+    async with apart(lambda stop: _beat(worker_id, stop), name="heartbeat"):
         yield worker_id
-    finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
-        async with pool.connection() as conn:
-            await sql.stop(conn, id=worker_id)
+    async with pool.connection() as conn:
+        await sql.stop(conn, id=worker_id)
 
 
-async def _beat(pool: db.Pool, worker_id: UUID) -> None:
-    while True:
-        await asyncio.sleep(settings().heartbeat_seconds)
+async def _beat(worker_id: UUID, stop: asyncio.Event) -> None:
+    while not stop.is_set():
         try:
-            async with pool.connection() as conn:
-                await sql.beat(conn, id=worker_id)
+            async with await db.connect() as conn:
+                while not stop.is_set():
+                    await sql.beat(conn, id=worker_id)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), settings().heartbeat_seconds)
         except db.UNREACHABLE as error:
             log.warning("heartbeat: missed one (%s)", type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), settings().heartbeat_seconds)

@@ -8,17 +8,16 @@ import asyncio
 import logging
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import uvloop
 from prefect.context import AsyncClientContext, SyncClientContext
 
 from core import db, execution, recovery, worker
+from core.apart import apart
 from core.db import listen
 from core.execution import Batch
 from core.payment import settlement
@@ -52,29 +51,14 @@ async def running() -> AsyncIterator[None]:
     one that raises wherever the process happens to be; elsewhere it cannot, and the process ends as its owner means it
     to.
     """
-    loop = uvloop.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="launcher")
-    thread.start()
-    stop = asyncio.Event()
-    launching = asyncio.run_coroutine_threadsafe(_main(stop), loop)
-    launching.add_done_callback(lambda ended: _must_not_end(ended, stop))
-    try:
+    async with apart(_main, name="launcher", gone=_stop_the_process):
         yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        try:
-            await asyncio.wrap_future(launching)
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
 
 
-def _must_not_end(launching: Future[None], stop: asyncio.Event) -> None:
+def _stop_the_process(ended: Future[None]) -> None:
     """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
-    if not stop.is_set():
-        log.critical("launch: ended with %s, stopping", type(launching.exception()).__name__)
-        os.kill(os.getpid(), signal.SIGTERM)
+    log.critical("launch: ended with %s, stopping", type(ended.exception()).__name__)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _main(stop: asyncio.Event) -> None:
