@@ -1,0 +1,50 @@
+# The two commands a newcomer needs are `make demo` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Practice secrets say so themselves: everything else that looks like one is an error. The lock file holds hashes.
+SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --exclude-files '^requirements\.lock$$'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lock clean .venv
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
+	@$(BIN)/instant dev --demo
+
+test: .venv/installed ## run the tests
+	@$(BIN)/pytest
+
+check: .venv/installed ## style, types, architecture, and a scan for secrets
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q tests/architecture
+	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook $(SECRETS)
+	@echo "All good."
+
+lock: ## compile requirements.lock from pyproject.toml, with hashes
+	@echo "Compiling requirements.lock, which takes a minute or two"
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q pip-tools
+	@.venv-lock/bin/pip-compile --quiet --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra dev -o requirements.lock pyproject.toml
+	@rm -rf .venv-lock
+
+clean: ## remove the virtual environment, practice data and caches
+	@rm -rf .venv .venv-lock .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp comes last, so that an interrupted installation is begun again.
+.venv: .venv/installed
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing into .venv from requirements.lock, which takes a minute or two the first time"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,5 @@
+"""The `instant` command."""
+
+from cli.app import main
+
+__all__ = ["main"]

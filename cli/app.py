@@ -1,0 +1,190 @@
+"""The commands that start, prepare and stop things; those about creators are mounted from their own module.
+
+Modules are imported by the command that needs them: `instant dev` must not wait for Prefect, and Prefect reads its
+environment as it is imported, so that has to be made first.
+"""
+
+import asyncio
+import inspect
+import os
+import shlex
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from cli.creators import creators, keys, resources
+from core.db.pool import UNREACHABLE, database_url
+from core.failures import Failure, InvalidInput, Misconfigured
+from core.settings import Settings, load
+
+app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
+catalog = App(name="catalog", help="The models that prompts can be sold on.")
+for part in (catalog, creators, keys, resources):
+    app.command(part)
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@app.command
+def dev(*, demo: Flag = False, once: Flag = False) -> None:
+    """Start everything on this machine for practice, until Ctrl-C.
+
+    Args:
+        demo: set up a creator with three prompts and buy one of them.
+        once: stop after that (also: ONCE=1).
+    """
+    from deployments.dev import dev as start
+
+    start(_state_dir(), demo=demo, once=once or os.environ.get("ONCE") == "1")
+
+
+@app.command
+def api() -> None:
+    """Serve the front door."""
+    import uvicorn
+
+    from core.db.migrate import check
+    from deployments.ports import is_free, taken
+
+    config = load()
+    check(database_url(config), config.mode)
+    if not is_free(config.host, config.port):
+        raise Misconfigured(taken("INSTANT_PORT", config.host, config.port))
+    _meet_prefect(config)
+    uvicorn.run(
+        "api.app:create_app",
+        factory=True,
+        host=config.host,
+        port=config.port,
+        loop="uvloop",
+        # A payment header may be larger than httptools' fixed limits allow.
+        http="h11",
+        h11_max_incomplete_event_size=65_536,
+        # Status tokens are in URLs.
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_level="warning",
+        # Requests that wait for an answer get this long; then the lifespan ends settlements and calls.
+        timeout_graceful_shutdown=5,
+    )
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from core.db.migrate import migrate as apply
+
+    config = load()
+    applied = apply(database_url(config), config.mode)
+    print("\n".join(f"applied {name}" for name in applied) or "up to date")
+
+
+@app.command
+def env() -> None:
+    """Print `export NAME=VALUE` lines, for a shell that runs `prefect deploy --all` or a stock worker.
+
+    They hold secrets: the password of Prefect's API, and of databases that have one. Use: eval "$(instant env)"
+    """
+    from deployments import postgres
+    from deployments.prefect_server import client_environment
+
+    config = load()
+    lines = {"INSTANT_STATE_DIR": str(config.state_dir.resolve())}
+    if not (config.database_url and config.prefect_database_url):
+        urls = postgres.find(config.state_dir)
+        if urls is None:
+            raise Misconfigured(
+                "no database: set INSTANT_DATABASE_URL and INSTANT_PREFECT_DATABASE_URL, or start `instant dev`"
+            )
+        lines |= urls.environment()
+    for name in ("database_url", "prefect_database_url"):
+        if url := getattr(config, name):
+            lines[f"INSTANT_{name.upper()}"] = url.get_secret_value()
+    for name, value in (lines | client_environment(config)).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@catalog.command
+async def sync(*, if_empty: Flag = False) -> None:
+    """Fetch the provider's models and prices, as a flow run.
+
+    Args:
+        if_empty: do nothing if there are models already.
+    """
+    from core import catalog as models
+    from core import db
+
+    async with db.pool():
+        async with db.transaction() as conn:
+            if if_empty and not await models.is_empty(conn):
+                return
+        _meet_prefect(load())
+        from flows.catalog_sync import catalog_sync
+
+        await catalog_sync()
+
+
+# These start, or find, the databases themselves.
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (dev, env)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 1 if it failed; 2 if the command line or the surroundings must change first; 130 after Ctrl-C.
+    """
+    try:
+        command, bound, _ignored = app.parse_args(arguments, exit_on_error=False, print_error=True)
+        with ExitStack() as databases:
+            if command not in _ON_THEIR_OWN and not _is_help(command):
+                from deployments import postgres
+
+                databases.enter_context(postgres.provided(load()))
+            result = command(*bound.args, **bound.kwargs)
+            if inspect.isawaitable(result):
+                asyncio.run(_finish(result))
+    except CycloptsError:
+        return 2
+    except Misconfigured as failure:
+        return _say(str(failure), 2)
+    except InvalidInput as failure:
+        return _say("\n".join(f"{name}: {sentence}" for name, sentence in failure.fields.items()), 1)
+    except Failure as failure:
+        return _say(str(failure), 1)
+    except UNREACHABLE:
+        return _say("the database cannot be reached; look at INSTANT_DATABASE_URL", 1)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _finish(result: Awaitable[object]) -> None:
+    await result
+
+
+def _is_help(command: Callable[..., Any]) -> bool:
+    """Whether cyclopts answers by itself: --help, or no command at all."""
+    return getattr(command, "__module__", "").startswith("cyclopts") or hasattr(command, "__self__")
+
+
+def _meet_prefect(config: Settings) -> None:
+    """Tell Prefect, which must not be imported yet, where its server and its home are."""
+    from deployments.prefect_server import client_environment
+
+    config.state_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.update(client_environment(config))
+
+
+def _state_dir() -> Path:
+    return Path(os.environ.get("INSTANT_STATE_DIR") or ".instant")
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"instant: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,1 @@
+"""The place: where and when everything runs."""

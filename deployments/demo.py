@@ -1,0 +1,173 @@
+"""A first sale, from nothing: a creator with three prompts, a buyer with a fresh wallet, one paid call."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import yaml
+from eth_account import Account as Wallet
+from rich.console import Console
+from rich.text import Text
+from x402 import x402Client
+from x402.http.clients import x402HttpxClient
+from x402.http.clients.httpx import PaymentError
+from x402.mechanisms.evm.exact import register_exact_evm_client
+
+from core import account, db, draft, execution, resource
+from core.failures import Failure, InvalidInput, NotFound
+from core.private import Private
+from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
+from deployments.prefect_server import how_to_log_in, ui_url
+
+HANDLE = "demo"
+SLUG = "haiku"
+INPUTS = {"topic": "a small payment", "mood": "hopeful"}
+
+# A practice key has this form; it opens nothing outside this machine.
+_KEY = "sk-or-v1-practice-demo"
+_RESOURCES = Path(__file__).parent / "demo_resources"
+_PURSE_ATOMIC = 1_000_000
+_POLL_SECONDS = 60
+
+_out = Console(highlight=False, soft_wrap=True)
+
+
+class NotSold(Failure):
+    """The paid call did not end with an answer; the sentence says what was said instead."""
+
+
+async def demo() -> None:
+    """Set everything up, buy once, and show what happened and where to look.
+
+    Raises:
+        NotSold: if there was no answer.
+    """
+    async with db.pool() as pool:
+        await _set_up_creator(pool)
+        answer, execution_id = await _buy()
+        async with pool.connection() as conn:
+            row = await execution.show(conn, execution_id)
+    _show(answer, row.flow_run_id)
+
+
+async def _set_up_creator(pool: db.Pool) -> None:
+    """Doing it again changes nothing, also after it was interrupted."""
+    async with pool.connection() as conn:
+        try:
+            owner_id = (await account.find(conn, HANDLE)).id
+        except NotFound:
+            # Nobody keeps the key of this wallet: what it earns is worth nothing.
+            owner_id, _ = await account.add(conn, HANDLE, {SANDBOX_NETWORK: Wallet.create().address})
+        if not _token_file().exists():
+            _keep(await account.new_token(conn, owner_id))
+        has_key = await account.key_state(conn, owner_id) is not None
+    if not has_key:
+        await account.set_key(pool, owner_id, Private(_KEY))
+    async with pool.connection() as conn:
+        for path in sorted(_RESOURCES.glob("*.yaml")):
+            await resource.publish(conn, owner_id, draft.read(yaml.safe_load(path.read_text())))
+
+
+def _token_file() -> Path:
+    return settings().state_dir / "demo.token"
+
+
+def _keep(token: str) -> None:
+    descriptor = os.open(_token_file(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+
+
+async def _buy() -> tuple[dict[str, Any], UUID]:
+    """What any buyer does, with the stock x402 client: ask, see the 402, sign, ask again."""
+    config = settings()
+    wallet = Wallet.create()
+    client = register_exact_evm_client(x402Client(), wallet, networks=SANDBOX_NETWORK)
+    # The client spends only what it knows, and nobody knows the practice asset.
+    client.set_spend_controls({"allowed_assets": [{"network": SANDBOX_NETWORK, "asset": SANDBOX_ASSET}]})
+    purse = {"address": wallet.address, "amount": _PURSE_ATOMIC}
+    async with x402HttpxClient(client) as http:
+        try:
+            (await http.post(f"{config.networks[0].facilitator_url}/practice/faucet", json=purse)).raise_for_status()
+            response = await http.post(f"{config.public_url}/@{HANDLE}/{SLUG}", json=INPUTS)
+            location = response.headers.get("Content-Location", "")
+            return await _answer(http, response), UUID(urlsplit(location).path.rpartition("/")[2])
+        except (httpx.HTTPError, PaymentError) as error:
+            trouble = f"{type(error).__name__}: {error}"
+    raise NotSold(trouble)
+
+
+async def _answer(http: httpx.AsyncClient, response: httpx.Response) -> dict[str, Any]:
+    """The answer itself, now or by polling after a 202."""
+    body: dict[str, Any] = response.json()
+    if response.status_code == httpx.codes.ACCEPTED:
+        status_url = body["statusUrl"]
+        async with asyncio.timeout(_POLL_SECONDS):
+            while body["state"] == "processing":
+                await asyncio.sleep(body["retryAfterSeconds"])
+                body = (await http.get(status_url)).json()
+    if "response" not in body:
+        raise NotSold(f"the door answered {response.status_code}: {body.get('error')} ({body.get('code')})")
+    return body
+
+
+def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
+    config = settings()
+    receipt = answer["receipt"]
+    door, prefect, facilitator = config.public_url, ui_url(config), config.networks[0].facilitator_url
+    _out.rule(f"the answer of /@{HANDLE}/{SLUG}", align="left")
+    _out.print(Text(str(answer["response"])), "")
+    _lines(
+        "the receipt",
+        {
+            "paid": f"{receipt['paidUsdc']} USDC of no value on {receipt['network']}",
+            "transaction": receipt["transaction"],
+            "flow run": f"{prefect}/runs/flow-run/{flow_run_id}",
+        },
+    )
+    slugs = sorted(path.stem for path in _RESOURCES.glob("*.yaml"))
+    _lines(
+        "where to look",
+        {
+            "door": f"{door}, described at {door}/docs",
+            "prompts": "  ".join(f"{door}/@{HANDLE}/{slug}" for slug in slugs),
+            "flow runs": f"{prefect}, {how_to_log_in(config)}",
+            "facilitator": f"{facilitator}/practice/book",
+            "creator": f"{HANDLE}; the bearer token is in {_token_file()}",
+        },
+    )
+
+
+def _lines(title: str, rows: dict[str, str]) -> None:
+    """Lines, not a table: a URL that is broken over two lines cannot be clicked."""
+    _out.rule(title, align="left")
+    for name, value in rows.items():
+        _out.print(Text.assemble((f"{name:<12} ", "bold"), value))
+    _out.print()
+
+
+def main() -> int:
+    """Run the demo.
+
+    Returns:
+        0, or 1 after one sentence.
+    """
+    try:
+        asyncio.run(demo())
+    except InvalidInput as failure:
+        trouble = "; ".join(f"{name}: {sentence}" for name, sentence in failure.fields.items())
+    except Failure as failure:
+        trouble = str(failure)
+    else:
+        return 0
+    Console(stderr=True, highlight=False).print(f"demo: {trouble}", markup=False)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Everything on one machine for practice: databases, Prefect, the two practice servers, scheduled flows, the door.
+
+This process imports neither Prefect nor our flows: it starts, watches and ends those that do.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from core.db.migrate import migrate
+from core.db.pool import database_url
+from core.failures import Misconfigured
+from core.settings import Settings, load
+from deployments import postgres, state
+from deployments.ports import check_free
+from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url
+from deployments.processes import Child, Children
+
+# What a killed run left behind ends by itself, but not at once.
+_PATIENCE_SECONDS = 20
+
+# Children run here, so that `-m` and Prefect's entrypoints find our packages wherever `instant dev` was called.
+_ROOT = Path(__file__).parent.parent
+
+_out = Console(highlight=False, soft_wrap=True)
+
+
+def dev(state_dir: Path, *, demo: bool = False, once: bool = False) -> None:
+    """Start everything and stay until Ctrl-C or SIGTERM.
+
+    Args:
+        state_dir: databases, keys and logs; made if it is not there.
+        demo: set up a creator with three prompts and buy one of them.
+        once: end after that.
+
+    Raises:
+        Misconfigured: if something must be changed before this can start.
+        Died: if a process that should run does not.
+    """
+    if os.environ.get("INSTANT_MODE", "sandbox") != "sandbox":
+        raise Misconfigured("`instant dev` is for practice: unset INSTANT_MODE, or start `instant api` on its own")
+    os.environ["INSTANT_STATE_DIR"] = str(state_dir.resolve())
+    with state.owned(state_dir) as was_killed:
+        state.ensure_environment(state_dir)
+        config = load()
+        check_free(
+            {
+                "INSTANT_PORT": (config.host, config.port),
+                "INSTANT_OPENROUTER_PORT": ("127.0.0.1", config.openrouter_port),
+                "INSTANT_FACILITATOR_PORT": ("127.0.0.1", config.facilitator_port),
+                "INSTANT_PREFECT_PORT": ("127.0.0.1", config.prefect_port),
+            },
+            patience=_PATIENCE_SECONDS if was_killed else 0,
+        )
+        with postgres.provided(config):
+            asyncio.run(_dev(load(), demo=demo, once=once))
+
+
+async def _dev(config: Settings, *, demo: bool, once: bool) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with Children(config.state_dir / "logs", _ROOT) as children:
+        work = asyncio.create_task(_bring_up(config, children, demo=demo))
+        stopping = asyncio.create_task(stopped.wait())
+        ends: set[asyncio.Future[Any]] = {stopping, children.died}
+        await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done() and not work.exception() and not once:
+            _out.print("[dim]Ctrl-C stops everything.[/dim]")
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        work.cancel()
+        await asyncio.wait({work})
+        _out.print("[dim]Stopping …[/dim]")
+    if children.died.done() and not children.died.cancelled():
+        children.died.result()
+    if not work.cancelled():
+        work.result()
+
+
+async def _bring_up(config: Settings, children: Children, *, demo: bool) -> None:
+    """Start in the order of who leans on whom, and everything else at once."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    client = environment | client_environment(config)
+    book = config.state_dir / "facilitator.book"
+    _out.print(f"State and logs in {config.state_dir}")
+    prefect = await children.start(
+        "prefect",
+        *_python("prefect", "server", "start"),
+        environment=environment | server_environment(config),
+        is_foundation=True,
+    )
+    openrouter = await children.start(
+        "practice-openrouter",
+        *_python("sandbox.openrouter", "--port", config.openrouter_port),
+        environment=environment,
+        is_foundation=True,
+    )
+    facilitator = await children.start(
+        "practice-facilitator",
+        *_python("sandbox.facilitator", "--port", config.facilitator_port, "--book", book),
+        environment=environment,
+        is_foundation=True,
+    )
+    await asyncio.to_thread(migrate, database_url(config), config.mode)
+    await asyncio.gather(
+        _ready(children, openrouter, config.openrouter_url),
+        _ready(children, facilitator, config.networks[0].facilitator_url),
+        _ready(children, prefect, f"{config.prefect_api_url}/health"),
+    )
+    # The launcher inside asks for Prefect as it starts.
+    door = await children.start("api", *_python("cli", "api"), environment=client)
+    await children.start("serve", *_python("deployments.serve"), environment=client)
+    await children.run("catalog-sync", *_python("cli", "catalog", "sync", "--if-empty"), environment=client)
+    await _ready(children, door, f"http://{config.host}:{config.port}/health/ready")
+    if demo:
+        await children.run("demo", *_python("deployments.demo"), environment=client, shown=True)
+    else:
+        _out.print(f"The door       {config.public_url}, described at {config.public_url}/docs")
+        _out.print(f"Flow runs      {ui_url(config)}, {how_to_log_in(config)}")
+
+
+async def _ready(children: Children, child: Child, url: str) -> None:
+    await children.ready(child, url)
+    _out.print(f"[green]✓[/green] {child.name}")
+
+
+def _python(module: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]

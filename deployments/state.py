@@ -1,0 +1,65 @@
+"""The state folder of one machine: its keys, its logs, and the lock that says whose it is."""
+
+import fcntl
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.failures import Misconfigured
+from core.vault import new_master_key
+
+
+def ensure_environment(state_dir: Path) -> None:
+    """Write `instant.env` for practice, with fresh keys, unless it is there. It appears whole or not at all."""
+    path = state_dir / "instant.env"
+    if path.exists():
+        return
+    lines = [
+        "# Made by the first `instant dev`. Losing INSTANT_MASTER_KEYS means losing every sealed value.",
+        "INSTANT_MODE=sandbox",
+        f"INSTANT_MASTER_KEYS={new_master_key('first')}",
+        f"INSTANT_PREFECT_AUTH_STRING=instant:{secrets.token_urlsafe(18)}",
+    ]
+    descriptor, draft = tempfile.mkstemp(dir=state_dir, prefix="instant.env.")  # mode 600
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(draft).replace(path)
+
+
+@contextmanager
+def owned(state_dir: Path) -> Iterator[bool]:
+    """Hold the state folder for one `instant dev`. The lock ends with its process, so it cannot be stale.
+
+    Yields:
+        Whether the owner before us was killed, so that what it left may still be on its way out.
+
+    Raises:
+        Misconfigured: if another one holds it.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(state_dir / "dev.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            holder = None
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode() or "unknown"
+        if holder:
+            raise Misconfigured(
+                f"another `instant dev` (process {holder}) runs on {state_dir}; "
+                "stop it, or set INSTANT_STATE_DIR and other ports"
+            )
+        was_killed = os.pread(lock, 20, 0) != b""
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        try:
+            yield was_killed
+        finally:
+            os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)

@@ -1,0 +1,67 @@
+"""House rules that a reader feels: files short enough to read, named after nouns, and telling what they are for."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("api", "core", "deployments", "flows", "tasks")
+FILES = sorted(path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+LONGEST = 320
+
+# The one place that may catch everything, because it lets nothing of it through.
+GUARD = "tasks/policy.py"
+
+
+def catches_everything(source: str) -> list[int]:
+    """The lines of handlers that catch whatever comes."""
+
+    def names(kind: ast.expr | None) -> set[str]:
+        kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+        return {one.id if isinstance(one, ast.Name) else "" for one in kinds}
+
+    handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
+    return [node.lineno for node in handlers if node.type is None or names(node.type) & {"Exception", "BaseException"}]
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_length(path: str) -> None:
+    """A file can be read in one sitting."""
+    lines = len((ROOT / path).read_text().splitlines())
+
+    assert lines <= LONGEST
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_docstring(path: str) -> None:
+    """A module says what it is for."""
+    assert ast.get_docstring(ast.parse((ROOT / path).read_text()))
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_name(path: str) -> None:
+    """A module is named after a noun of the trade."""
+    assert not re.search(r"manager|service|helper|util|common|misc", Path(path).name)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path != GUARD])
+def test_no_handler_catches_everything(path: str) -> None:
+    """Only the guard of the tasks catches what it does not know."""
+    assert catches_everything((ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("flows/") and "__init__" not in path])
+def test_a_flow_has_its_tasks(path: str) -> None:
+    """A flow and its tasks have the same name."""
+    assert (ROOT / "tasks" / Path(path).name).exists()
+
+
+def test_a_planted_handler_is_found() -> None:
+    """Bare handlers, and broad ones alone or among others, are found; narrow ones are not."""
+    source = "try: x\nexcept: y\ntry: x\nexcept (KeyError, Exception): y\ntry: x\nexcept BaseException as e: y\n"
+
+    assert catches_everything(source) == [2, 4, 6]
+    assert catches_everything("try: x\nexcept (KeyError, ValueError): y") == []

@@ -1,0 +1,136 @@
+"""Who may import whom: the two tables of the design, held by walking the imports of every file."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+OURS = {"api", "bench", "cli", "core", "deployments", "flows", "sandbox", "tasks", "tests"}
+
+# Five folders, five questions. `deployments` wires and may import anything; so may the tools beside the five.
+MAY_IMPORT = {
+    "api": {"core", "deployments.launch"},
+    "flows": {"tasks", "core"},
+    "tasks": {"core"},
+    "core": set[str](),
+}
+
+# One library, one home: paths begin with one of these.
+HOMES = {
+    "prefect": ("tasks/", "flows/", "deployments/"),
+    "fastapi": ("api/", "sandbox/"),
+    "starlette": ("api/", "sandbox/"),
+    "openai": ("core/provider.py",),
+    "cryptography": ("core/vault.py",),
+    "psycopg": ("core/db/",),
+    "psycopg_pool": ("core/db/",),
+    "aiosql": ("core/db/",),
+    "yoyo": ("core/db/",),
+    "x402": ("core/payment/", "sandbox/", "cli/buy", "deployments/demo"),
+    "httpx": ("core/payment/", "core/catalog.py", "cli/", "deployments/", "sandbox/"),
+}
+
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("api", "cli", "core", "deployments", "flows", "sandbox", "tasks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def imported(path: str, source: str) -> Iterator[str]:
+    """The dotted name of everything a file imports, wherever in it, also by name at run time."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.split("/")[: -node.level] if node.level else []
+            yield from (".".join([*package, *filter(None, [node.module]), alias.name]) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                yield str(node.args[0].value)
+
+
+def violations(path: str, source: str) -> list[str]:
+    """What a file at this path imports and may not."""
+    folder = path.split("/")[0]
+    found = []
+    for name in imported(path, source):
+        top = name.split(".")[0]
+        allowed = MAY_IMPORT.get(folder, OURS) | {folder}
+        if top in OURS and not any(f"{name}.".startswith(f"{module}.") for module in allowed):
+            found.append(f"{path} imports {name}: {folder} may import {sorted(allowed)}")
+        if top in HOMES and not path.startswith(HOMES[top]):
+            found.append(f"{path} imports {name}: its home is {HOMES[top]}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports(path: str) -> None:
+    """Every file imports only what its folder may, and every library only where it is at home."""
+    assert violations(path, (ROOT / path).read_text()) == []
+
+
+def test_there_are_files_to_check() -> None:
+    """The walk finds the folders, so that it cannot pass by looking elsewhere."""
+    assert {"core/vault.py", "core/db/pool.py", "flows/catalog_sync.py", "tasks/policy.py"} <= set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("core/usage.py", "import prefect"),
+        ("core/usage.py", "from prefect.client import get_client"),
+        ("core/usage.py", "def later():\n    import fastapi"),
+        ("core/usage.py", "from starlette.requests import Request"),
+        ("core/usage.py", "from tasks import policy"),
+        ("core/usage.py", "from tests import servers"),
+        ("core/usage.py", "from sandbox.openrouter import create_app"),
+        ("core/usage.py", "import psycopg"),
+        ("core/usage.py", "from psycopg_pool import AsyncConnectionPool"),
+        ("core/usage.py", "import openai.types"),
+        ("core/usage.py", "if TYPE_CHECKING:\n    from cryptography import x509"),
+        ("core/usage.py", "from importlib import import_module\nimport_module('prefect')"),
+        ("core/usage.py", "__import__('flows.recovery')"),
+        ("core/vault.py", "import httpx"),
+        ("core/catalog.py", "import x402"),
+        ("core/db/pool.py", "from ...flows import recovery"),
+        ("tasks/recovery.py", "from flows import recovery"),
+        ("tasks/recovery.py", "import psycopg"),
+        ("flows/recovery.py", "import deployments.launch"),
+        ("flows/recovery.py", "from api.app import create_app"),
+        ("api/app.py", "import prefect"),
+        ("api/app.py", "from flows.recovery import recovery"),
+        ("api/app.py", "from tasks import recovery"),
+        ("api/app.py", "from deployments import dev"),
+        ("api/app.py", "from deployments import *"),
+        ("api/app.py", "import deployments.launcher"),
+        ("api/app.py", "import httpx"),
+        ("deployments/dev.py", "import fastapi"),
+        ("cli/app.py", "import prefect"),
+        ("sandbox/openrouter.py", "from prefect import flow"),
+    ],
+)
+def test_a_planted_violation_is_found(path: str, source: str) -> None:
+    """The checker sees through every form of import."""
+    assert len(violations(path, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("api/app.py", "from core import db\nfrom deployments.launch import Launcher\nimport fastapi"),
+        ("api/app.py", "from deployments import launch"),
+        ("api/app.py", "from . import paywall"),
+        ("core/payment/offer.py", "import x402.mechanisms\nimport httpx\nfrom core.db import Pool"),
+        ("core/usage.py", "import prefectly\nimport coreutils"),
+        ("flows/recovery.py", "from prefect import flow\nfrom tasks import recovery as step\nfrom core import db"),
+        ("deployments/serve.py", "from flows import recovery\nimport api.app\nimport prefect"),
+    ],
+)
+def test_what_is_allowed_is_not_found(path: str, source: str) -> None:
+    """The checker leaves proper imports alone."""
+    assert violations(path, source) == []

@@ -1,0 +1,114 @@
+"""`instant dev`: the whole machine, started, refused, killed, started again, and a first paid call."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import servers
+
+_PORTS = ("INSTANT_PORT", "INSTANT_OPENROUTER_PORT", "INSTANT_FACILITATOR_PORT", "INSTANT_PREFECT_PORT")
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a machine of its own: a state folder and four ports. Nothing of it survives the tests."""
+    state_dir = tmp_path_factory.mktemp("machine")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INSTANT_", "PREFECT_"))}
+    yield kept | {name: str(servers.free_port()) for name in _PORTS} | {"INSTANT_STATE_DIR": str(state_dir)}
+    for process in _processes_of(state_dir):
+        process.kill()
+
+
+def _processes_of(state_dir: Path | str) -> list[psutil.Process]:
+    """Everything that works on this state folder, the Postgres of it included."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("INSTANT_STATE_DIR") == str(state_dir) or str(state_dir) in process.cmdline()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+            found.append(process)
+    return found
+
+
+def _instant(machine: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli", *arguments]
+    return subprocess.run(command, env=machine, text=True, capture_output=True, timeout=120, check=False)
+
+
+def _until(is_so: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_taken_port_stops_it_before_anything_is_started(machine: dict[str, str]) -> None:
+    """Exit code 2 and the setting to change; the state folder has no server in it."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", int(machine["INSTANT_PREFECT_PORT"]))):
+        done = _instant(machine, "dev")
+
+    assert done.returncode == 2
+    assert "INSTANT_PREFECT_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (Path(machine["INSTANT_STATE_DIR"]) / "postgres").exists()
+
+
+def test_it_survives_being_killed_and_sells_a_first_call(machine: dict[str, str]) -> None:
+    """A second one is refused while the first runs; kill -9 ends its children; the next start recovers and sells."""
+    state_dir = Path(machine["INSTANT_STATE_DIR"])
+    first = subprocess.Popen([sys.executable, "-m", "cli", "dev"], env=machine, stdout=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(120, first.kill)
+    watchdog.start()
+    assert first.stdout is not None
+    told = []
+    for line in first.stdout:
+        told.append(line)
+        if "Ctrl-C" in line:
+            break
+    watchdog.cancel()
+    assert any(machine["INSTANT_PORT"] in line for line in told), "".join(told)
+
+    second = _instant(machine, "dev")
+    assert second.returncode == 2
+    assert str(first.pid) in second.stderr
+
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    done = _instant(machine | {"ONCE": "1"}, "dev", "--demo")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0.01 USDC" in done.stdout
+    assert "transaction  0x" in done.stdout
+    assert f"http://127.0.0.1:{machine['INSTANT_PREFECT_PORT']}/runs/flow-run/" in done.stdout
+    assert "flow-run/None" not in done.stdout
+    _until(lambda: not _processes_of(state_dir), 10)
+
+
+def test_a_child_that_dies_ends_everything_with_exit_1(machine: dict[str, str]) -> None:
+    """The message has the end of its log, and SIGTERM ends what is left."""
+    state_dir = Path(machine["INSTANT_STATE_DIR"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "dev"], env=machine, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    _until(lambda: any("sandbox.openrouter" in one.cmdline() for one in _processes_of(state_dir)), 60)
+    [victim] = [one for one in _processes_of(state_dir) if "sandbox.openrouter" in one.cmdline()]
+    victim.send_signal(signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    assert "practice-openrouter was ended by SIGKILL" in output
+    assert "Traceback" not in output
+    _until(lambda: not _processes_of(state_dir), 10)

@@ -1,0 +1,108 @@
+"""The embedded Postgres: started when needed, shared, stopped by the last one out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core.settings import Settings
+from deployments import postgres
+
+_USE_IT = """
+import sys, time
+from pathlib import Path
+from deployments import postgres
+with postgres.running(Path(sys.argv[1])):
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state folder with a space")
+
+
+def test_both_databases_exist_while_it_is_used_and_the_last_one_out_stops_it(state_dir: Path) -> None:
+    """Prefect's database does not wait for the disk; ours does."""
+    with postgres.running(state_dir) as urls:
+        with postgres.running(state_dir) as again:
+            assert again == urls
+        for url, waits in ((urls.instant, "on"), (urls.prefect, "off")):
+            with psycopg.connect(url) as conn:
+                assert conn.execute("SHOW synchronous_commit").fetchone() == (waits,)
+        assert postgres.find(state_dir) == urls
+
+    assert postgres.find(state_dir) is None
+
+
+def test_another_process_keeps_it_running_and_a_killed_one_leaves_it_attachable(state_dir: Path) -> None:
+    user = subprocess.Popen([sys.executable, "-c", _USE_IT, state_dir], stdout=subprocess.PIPE)
+    assert user.stdout is not None
+    assert user.stdout.readline() == b"up\n"
+    with postgres.running(state_dir) as urls:
+        pass
+    assert postgres.find(state_dir) == urls
+
+    user.kill()
+    user.wait()
+    user.stdout.close()
+    assert postgres.find(state_dir) == urls
+    with postgres.running(state_dir), psycopg.connect(urls.instant) as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+    assert postgres.find(state_dir) is None
+
+
+def test_a_stale_pid_file_is_not_believed_although_a_process_has_its_number(state_dir: Path) -> None:
+    """After a power cut the number in postmaster.pid may belong to anybody."""
+    data = state_dir / "postgres"
+    with postgres.running(state_dir):
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    (data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    assert postgres.find(state_dir) is None
+
+    with postgres.running(state_dir) as urls, psycopg.connect(urls.instant) as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_killed_server_is_started_again(state_dir: Path) -> None:
+    with postgres.running(state_dir):
+        pid = int((state_dir / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
+        os.kill(pid, signal.SIGQUIT)  # ends its children too, without a shutdown: what a crash comes to
+        deadline = time.monotonic() + 10
+        while postgres.find(state_dir) is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+        with postgres.running(state_dir) as urls, psycopg.connect(urls.instant) as conn:
+            assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_path_too_long_for_a_socket_gets_a_private_folder(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 120)
+    with postgres.running(deep) as urls, psycopg.connect(urls.instant) as conn:
+        sockets = Path(conn.info.host)
+        assert sockets.stat().st_mode & 0o077 == 0
+
+    assert not sockets.exists()
+
+
+def test_urls_that_the_operator_set_are_left_alone(state_dir: Path) -> None:
+    """Only what is missing is filled in, and taken back afterwards."""
+    theirs = "postgresql://elsewhere/prefect"
+    config = Settings(mode="sandbox", master_keys="", state_dir=state_dir, prefect_database_url=theirs)
+    environment = dict(os.environ)
+    os.environ |= {"INSTANT_PREFECT_DATABASE_URL": theirs, "INSTANT_DATABASE_URL": ""}
+    try:
+        with postgres.provided(config):
+            assert os.environ["INSTANT_PREFECT_DATABASE_URL"] == theirs
+            assert os.environ["INSTANT_DATABASE_URL"].startswith("postgresql://postgres@/instant?host=")
+        assert "INSTANT_DATABASE_URL" not in os.environ
+    finally:
+        os.environ.clear()
+        os.environ |= environment

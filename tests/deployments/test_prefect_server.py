@@ -1,0 +1,99 @@
+"""Prefect's environment, as Prefect itself understands it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from core.settings import Settings
+from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url
+
+_SECRET = "instant:canary-4f1c"
+
+# Each process prints what Prefect makes of the environment it was given, as JSON.
+_READ = """
+import json
+from prefect.settings import get_current_settings
+s = get_current_settings()
+database, services = s.server.database, s.server.services
+print(json.dumps({
+    "home": str(s.home),
+    "api": s.api.url,
+    "auth": s.api.auth_string and s.api.auth_string.get_secret_value(),
+    "server auth": s.server.api.auth_string and s.server.api.auth_string.get_secret_value(),
+    "database": database.connection_url and database.connection_url.get_secret_value(),
+    "host": s.server.api.host,
+    "port": s.server.api.port,
+    "ephemeral": s.server.ephemeral.enabled,
+    "persist": s.results.persist_by_default,
+    "results": str(s.results.local_storage_path),
+    "recorder": [services.task_run_recorder.batch_size, services.task_run_recorder.flush_interval],
+    "triggers": services.triggers.enabled,
+    "vacuum": [sorted(services.db_vacuum.enabled), services.db_vacuum.retention_period.days],
+    "events": s.server.events.retention_period.days,
+    "analytics": s.server.analytics_enabled,
+    "ui": s.server.ui.api_url,
+}))
+"""
+
+
+def _config(state_dir: Path) -> Settings:
+    return Settings(
+        mode="sandbox",
+        master_keys="",
+        state_dir=state_dir,
+        prefect_port=4999,
+        prefect_auth_string=_SECRET,
+        prefect_database_url="postgresql://postgres@/prefect?host=/a%20b/sockets",
+    )
+
+
+def _as_prefect_reads(environment: dict[str, str]) -> dict[str, object]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", _READ],
+        env=clean | environment,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    values: dict[str, object] = json.loads(done.stdout)
+    return values
+
+
+def test_the_server_is_on_postgres_on_loopback_and_behind_the_auth_string(tmp_path: Path) -> None:
+    """Retention is short, analytics are off, and nothing listens for triggers."""
+    values = _as_prefect_reads(server_environment(_config(tmp_path)))
+
+    assert values["database"] == "postgresql+asyncpg://postgres@/prefect?host=/a%20b/sockets"
+    assert (values["host"], values["port"]) == ("127.0.0.1", 4999)
+    assert values["server auth"] == _SECRET
+    assert values["ui"] == "http://127.0.0.1:4999/api"
+    assert values["recorder"] == [50, 1]
+    assert values["vacuum"] == [["events", "flow_runs"], 7]
+    assert values["events"] == 7
+    assert values["triggers"] is values["analytics"] is False
+
+
+def test_clients_find_the_server_keep_no_results_and_never_start_one(tmp_path: Path) -> None:
+    """Whatever Prefect writes stays in the state folder."""
+    values = _as_prefect_reads(client_environment(_config(tmp_path)))
+
+    assert values["api"] == "http://127.0.0.1:4999/api"
+    assert values["auth"] == _SECRET
+    assert values["home"] == str(tmp_path / "prefect")
+    assert str(values["results"]).startswith(str(tmp_path))
+    assert values["ephemeral"] is values["persist"] is False
+    assert values["server auth"] is None
+
+
+def test_without_an_auth_string_none_is_set(tmp_path: Path) -> None:
+    config = _config(tmp_path).model_copy(update={"prefect_auth_string": None})
+
+    assert not [name for name in client_environment(config) | server_environment(config) if "AUTH" in name]
+
+
+def test_people_are_told_where_the_password_is_and_not_what_it_is(tmp_path: Path) -> None:
+    assert "instant.env" in how_to_log_in(_config(tmp_path))
+    assert _SECRET not in how_to_log_in(_config(tmp_path))
+    assert ui_url(_config(tmp_path)) == "http://127.0.0.1:4999"
