@@ -1,8 +1,6 @@
 """What a buyer is told about an execution, in each of its states."""
 
-import asyncio
 import base64
-import time
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -10,42 +8,15 @@ from uuid import UUID
 
 from fastapi.responses import JSONResponse
 
-from api.door import Door
 from api.problems import UNAVAILABLE, of_failure, problem
 from core import execution
-from core.db import listen
 from core.draft import usdc
 from core.failures import ExecutionFailed
 from core.payment.receipt import payment_response
 from core.settings import settings
 from core.vault import vault
 
-# At rest: nothing will change any more unless the buyer asks for it.
-_REST = ("succeeded", "failed", "declined", "void")
 _RETRY_AFTER_SECONDS = 2
-
-
-async def follow(door: Door, execution_id: UUID, until: float) -> Any:
-    """Wait for an execution to come to rest.
-
-    Args:
-        door: whose hub tells about changes.
-        execution_id: what to wait for.
-        until: `time.monotonic()` at which to stop waiting.
-
-    Returns:
-        Its row, at rest or not.
-    """
-    with door.hub.event(listen.CHANGED, str(execution_id)) as changed:
-        while True:
-            changed.clear()
-            async with door.pool.connection() as conn:
-                row = await execution.show(conn, execution_id)
-            left = until - time.monotonic()
-            if row.state in _REST or left <= 0:
-                return row
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
 
 
 def answer(row: Any, *, ahead: int = 0) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What a request says: its body, its inputs, its patience."""
+"""What a request says: its body and its patience."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fastapi import Request
 from pydantic_core import from_json
 
-from core import resource, template
 from core.failures import InvalidInput, TooLarge
 from core.settings import settings
 
@@ -26,22 +25,6 @@ class Patience:
     def headers(self) -> dict[str, str]:
         """`Preference-Applied`, if a preference was."""
         return {"Preference-Applied": self.applied} if self.applied else {}
-
-
-def validated(body: object, version: resource.Version) -> dict[str, str]:
-    """The inputs of a request for a version.
-
-    Raises:
-        InvalidInput: naming each field that does not fit.
-    """
-    config = settings()
-    return template.validate(
-        body,
-        version.parameters,
-        allows_user_message=version.allows_user_message,
-        value_limit=config.value_limit,
-        inputs_limit=config.inputs_limit,
-    )
 
 
 async def read_json(request: Request) -> object | None:

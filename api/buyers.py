@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import answers, paywall, problems
-from api.bodies import patience, read_json, validated
+from api.bodies import patience, read_json
 from api.door import Door, LimitedDoor
 from api.offers import offer_of
 from core import execution, resource
@@ -35,19 +35,19 @@ async def buy(
     body = await read_json(request)
     if payment_signature is None:
         if body is not None:
-            validated(body, current)
+            resource.validate(current, body)
         return await offer_of(door, current, PaymentRequired("payment_required"))
     try:
         payload = paywall.read_header(payment_signature)
         version = await paywall.quoted_version(door, payload, current)
-        purchase = paywall.Purchase(payload, version, validated({} if body is None else body, version))
+        purchase = paywall.Purchase(payload, version, resource.validate(version, {} if body is None else body))
         execution_id = await paywall.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         return await offer_of(door, current, refusal)
     except paywall.Conflict as conflict:
         return _conflict(conflict)
     wait = patience(prefer)
-    row = await answers.follow(door, execution_id, started + wait.seconds)
+    row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
         response = await offer_of(door, current, PaymentRequired(row.reason))
         response.headers.update(answers.paid_headers(row))
@@ -84,7 +84,7 @@ async def rerun(
         accepted = await execution.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
         return problems.problem(409, "This execution cannot be run again.", "rerun_refused")
-    row = await answers.follow(door, execution_id, started + patience(prefer).seconds)
+    row = await execution.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
     return answers.answer(row, ahead=await _ahead(door, row))
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import answers
-from api.bodies import patience, read_json, validated
+from api.bodies import patience, read_json
 from api.door import LimitedDoor
 from core import account, execution, resource
 from core.draft import usdc
@@ -63,9 +63,9 @@ async def try_out(
     body = await read_json(request)
     async with door.pool.connection() as conn:
         version = await resource.resolve(conn, creator.handle, slug)
-        inputs = validated({} if body is None else body, version)
+        inputs = resource.validate(version, {} if body is None else body)
         await resource.readiness(conn, version)
         execution_id = uuid4()
         await execution.create(conn, version, inputs, execution_id=execution_id, payment_id=None)
-    row = await answers.follow(door, execution_id, started + wait.seconds)
+    row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     return answers.answer(row)

@@ -7,8 +7,6 @@ claimed and committed, and nothing that could be refused before is refused after
 from dataclasses import dataclass
 from uuid import UUID
 
-from x402.schemas import PaymentPayload
-
 from api.door import Door
 from core import resource
 from core.failures import PaymentConflict, PaymentRequired, TooLarge
@@ -29,7 +27,7 @@ class Conflict(PaymentConflict):
 class Purchase:
     """What a payment header is for."""
 
-    payload: PaymentPayload
+    payload: offer.PaymentPayload
     version: resource.Version
     inputs: dict[str, str]
 
@@ -39,7 +37,7 @@ class Purchase:
         return offer.request_sha256(self.version.resource_id, self.inputs)
 
 
-def read_header(header: str) -> PaymentPayload:
+def read_header(header: str) -> offer.PaymentPayload:
     """Decode a payment header.
 
     Raises:
@@ -52,7 +50,7 @@ def read_header(header: str) -> PaymentPayload:
     return offer.decode(header)
 
 
-async def quoted_version(door: Door, payload: PaymentPayload, current: resource.Version) -> resource.Version:
+async def quoted_version(door: Door, payload: offer.PaymentPayload, current: resource.Version) -> resource.Version:
     """The version that the buyer was quoted, or the present one without a quote.
 
     Raises:

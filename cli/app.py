@@ -17,14 +17,16 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from cli.creators import creators, keys, resources
+from cli.executions import executions, try_resource
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
 catalog = App(name="catalog", help="The models that prompts can be sold on.")
-for part in (catalog, creators, keys, resources):
+for part in (catalog, creators, executions, keys, resources):
     app.command(part)
+resources.command(try_resource, name="test")
 
 Flag = Annotated[bool, Parameter(negative=())]
 

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import yaml
 from cyclopts import App, Parameter
 from cyclopts.types import ExistingFile
 
 from cli import output
+from cli.shared import Json, in_transaction
 from core import account, db, draft, provider, resource
 from core.failures import InvalidInput, NotFound, Unavailable
 from core.private import Private
@@ -23,9 +24,6 @@ from core.settings import settings
 creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
 keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
 resources = App(name="resources", help="The prompts that are for sale.")
-
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON document.")]
-T = TypeVar("T")
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,7 +51,7 @@ def add_creator(
         payout: NETWORK=ADDRESS, such as eip155:8453=0x…; once for each network.
     """
     payouts = dict(_payout(pair) for pair in payout)
-    _, token = _in_transaction(lambda conn: account.add(conn, handle, payouts))
+    _, token = in_transaction(lambda conn: account.add(conn, handle, payouts))
     _show_token(handle, token, json)
 
 
@@ -64,13 +62,13 @@ def replace_token(handle: str, /, *, json: Json = False) -> None:
     async def replace(conn: db.Connection) -> str:
         return await account.new_token(conn, (await _owner(conn, handle)).id)
 
-    _show_token(handle, _in_transaction(replace), json)
+    _show_token(handle, in_transaction(replace), json)
 
 
 @creators.command(name="list")
 def list_creators(*, json: Json = False) -> None:
     """Show every account, with the state of its key."""
-    rows = _in_transaction(account.listing)
+    rows = in_transaction(account.listing)
     if json:
         output.document(rows)
         return
@@ -136,7 +134,7 @@ def delete_key(handle: str, /, *, json: Json = False) -> None:
     async def delete(conn: db.Connection) -> int:
         return await account.delete_key(conn, (await _owner(conn, handle)).id)
 
-    affected = _in_transaction(delete)
+    affected = in_transaction(delete)
     if json:
         output.document({"affected_resources": affected})
     else:
@@ -165,7 +163,7 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
             for path, content in drafts
         ]
 
-    published = _in_transaction(publish)
+    published = in_transaction(publish)
     if json:
         output.document(published)
         return
@@ -185,7 +183,7 @@ def list_resources(handle: str, /, *, json: Json = False) -> None:
         owner = await _owner(conn, handle)
         return [await _row(conn, version) for version in await resource.listing(conn, owner.id)]
 
-    rows = _in_transaction(collect)
+    rows = in_transaction(collect)
     if json:
         output.document(rows)
     else:
@@ -202,14 +200,6 @@ def archive_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
 def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     """Put an archived prompt on sale again."""
     _switch(handle, slug, resource.restore, json, f"/@{handle}/{slug} is on sale again.")
-
-
-def _in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with db.transaction() as conn:
-            return await work(conn)
-
-    return asyncio.run(run())
 
 
 async def _owner(conn: db.Connection, handle: str) -> account.Account:
@@ -259,7 +249,7 @@ def _switch(
             return False
         return True
 
-    if not _in_transaction(switch):
+    if not in_transaction(switch):
         raise InvalidInput({"slug": f"{handle} has no resource {slug}"})
     if json:
         output.document({"handle": handle, "slug": slug})
@@ -276,7 +266,7 @@ def _enable(handle: str, enabled: bool, json: bool) -> None:
             return False
         return True
 
-    if not _in_transaction(switch):
+    if not in_transaction(switch):
         raise InvalidInput({"key": f"{handle} has no key; give one with: instant keys set {handle}"})
     if json:
         output.document({"handle": handle, "enabled": enabled})

@@ -3,18 +3,25 @@
 What happens while it runs is in `core/instant_execution.py`. Functions take `conn` and do not commit.
 """
 
+import asyncio
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from core import db, resource, usage
+from core.db import listen
 from core.failures import Unavailable
 from core.settings import settings
 from core.vault import vault
 
 sql = db.load("execution")
+
+# At rest: nothing changes any more unless somebody asks for a re-run.
+REST = ("succeeded", "failed", "declined", "void")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,37 @@ async def rerun(conn: db.Connection, execution_id: UUID) -> bool:
 async def show(conn: db.Connection, execution_id: UUID) -> Any:
     """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
     return await sql.show(conn, id=execution_id)
+
+
+async def follow(pool: db.Pool, hub: listen.Hub, execution_id: UUID, until: float) -> Any:
+    """Wait for an execution to come to rest.
+
+    Takes the pool: no connection is held while it waits.
+
+    Args:
+        pool: our database.
+        hub: tells about changes.
+        execution_id: what to wait for.
+        until: `time.monotonic()` at which to stop waiting.
+
+    Returns:
+        Its row as by `show`, at rest or not.
+    """
+    with hub.event(listen.CHANGED, str(execution_id)) as changed:
+        while True:
+            changed.clear()
+            async with pool.connection() as conn:
+                row = await show(conn, execution_id)
+            left = until - time.monotonic()
+            if row.state in REST or left <= 0:
+                return row
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
+
+
+async def listing(conn: db.Connection, handle: str | None, most: int) -> list[Any]:
+    """The newest executions, of one creator or of all."""
+    return [row async for row in sql.listing(conn, handle=handle, most=most)]
 
 
 async def ahead(conn: db.Connection, execution_id: UUID) -> int:

@@ -114,13 +114,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Private[
         order, content = pair
         version, clear = order.version, content.reveal()
         try:
-            inputs = template.validate(
-                clear.inputs.reveal(),
-                version.parameters,
-                allows_user_message=version.allows_user_message,
-                value_limit=settings().value_limit,
-                inputs_limit=settings().inputs_limit,
-            )
+            inputs = resource.validate(version, clear.inputs.reveal())
         except InvalidInput:
             inputs = None
         if inputs is None:

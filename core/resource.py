@@ -3,12 +3,11 @@
 Functions take a connection and do not commit.
 """
 
+import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
-
-from psycopg.types.json import Jsonb
 
 from core import catalog, db, template
 from core.account import KEY_COLUMN
@@ -118,7 +117,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     plain = draft.template.encode()
     number = await sql.add_version(
         conn,
-        **_columns(draft) | {"parameters": Jsonb([parameter.model_dump() for parameter in draft.parameters])},
+        **_columns(draft) | {"parameters": json.dumps([parameter.model_dump() for parameter in draft.parameters])},
         id=version_id,
         resource_id=resource.id,
         sealed_template=vault().seal(plain, account=account_id, column=_TEMPLATE_COLUMN, row=version_id),
@@ -144,6 +143,22 @@ async def version(conn: db.Connection, version_id: UUID) -> Version:
         NotFound: if there is none.
     """
     return _read(await sql.version(conn, version_id=version_id))
+
+
+def validate(version: Version, inputs: object) -> dict[str, str]:
+    """What a buyer sent for a version, if it fits.
+
+    Raises:
+        InvalidInput: naming each field that does not.
+    """
+    config = settings()
+    return template.validate(
+        inputs,
+        version.parameters,
+        allows_user_message=version.allows_user_message,
+        value_limit=config.value_limit,
+        inputs_limit=config.inputs_limit,
+    )
 
 
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:

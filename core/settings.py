@@ -4,6 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.failures import Misconfigured
 
 Mode = Literal["sandbox", "live"]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 SANDBOX_NETWORK = "eip155:402402"
 SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
@@ -127,22 +130,25 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _modes_do_not_mix(self) -> Self:
         """Practice money never meets real money: see design section 7, Sandbox chain."""
-        loopback = ("http://127.0.0.1", "http://localhost", "http://[::1]")
         if self.mode == "sandbox":
             if any(network.id != SANDBOX_NETWORK for network in self.networks):
                 raise ValueError(f"INSTANT_MODE=sandbox serves only {SANDBOX_NETWORK}; remove INSTANT_NETWORKS")
-            if self.host not in ("127.0.0.1", "localhost", "::1") or not self.public_url.startswith(loopback):
+            if self.host not in _LOOPBACK or not _is_loopback(self.public_url):
                 raise ValueError("INSTANT_MODE=sandbox listens on loopback only; INSTANT_MODE=live is for the world")
         else:
             if not self.networks:
                 raise ValueError("INSTANT_MODE=live needs INSTANT_NETWORKS")
             if any(network.id == SANDBOX_NETWORK for network in self.networks):
                 raise ValueError(f"INSTANT_MODE=live refuses the practice chain {SANDBOX_NETWORK}")
-            if self.openrouter_url.startswith(loopback):
+            if _is_loopback(self.openrouter_url):
                 raise ValueError("INSTANT_MODE=live refuses a practice provider: set INSTANT_OPENROUTER_URL")
         if len({network.id for network in self.networks}) < len(self.networks):
             raise ValueError("INSTANT_NETWORKS names a network twice")
         return self
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 def load() -> Settings:

@@ -119,8 +119,7 @@ def _unpack(sealed: bytes) -> tuple[str, bytes, bytes]:
     if sealed[:1] != _ENVELOPE or len(sealed) < 2:
         raise Unreadable
     end = 2 + sealed[1]
-    try:
-        return sealed[2:end].decode("ascii"), sealed[end : end + _NONCE], sealed[end + _NONCE :]
-    except UnicodeDecodeError:
-        pass
-    raise Unreadable
+    key_id, nonce, body = sealed[2:end], sealed[end : end + _NONCE], sealed[end + _NONCE :]
+    if len(nonce) < _NONCE or not key_id.isascii():
+        raise Unreadable
+    return key_id.decode("ascii"), nonce, body

@@ -38,6 +38,12 @@ async def alive(pool: db.Pool, kind: Literal["door", "executor", "recovery"]) ->
         await sql.stop(conn, id=worker_id)
 
 
+async def launchers(conn: db.Connection) -> int:
+    """How many living processes run what is queued."""
+    count: int = await sql.launchers(conn, lease_seconds=settings().lease_seconds)
+    return count
+
+
 async def _beat(worker_id: UUID, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:

@@ -76,10 +76,6 @@ def prefect_server(postgres: str) -> Iterator[str]:
         api = settings().prefect_api_url
         with servers.serving(*command, ready=f"{api}/health", environment=os.environ | server_environment(settings())):
             yield api
-            # Log lines are sent by a thread, which would meet a closed door.
-            from prefect.logging.handlers import APILogHandler
-
-            APILogHandler.flush()
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def serving(
         RuntimeError: with the end of its output, if it ends or stays silent.
     """
     with ExitStack() as stack:
-        printed = stack.enter_context(output.open("a+b") if output else tempfile.TemporaryFile())
+        printed = stack.enter_context(output.open("a+b") if output else tempfile.TemporaryFile())  # noqa: SIM115 - it is
         process = subprocess.Popen(
             [sys.executable, "-m", *module], env=environment, stdout=printed, stderr=subprocess.STDOUT
         )

@@ -21,7 +21,8 @@ from eth_utils.exceptions import ValidationError as InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
 from x402.mechanisms.evm.types import ExactEIP3009Authorization
-from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements, ResourceInfo
+from x402.schemas import PaymentPayload as PaymentPayload
+from x402.schemas import PaymentRequired, PaymentRequirements, ResourceInfo
 
 from core import failures, resource
 from core.settings import Network, settings

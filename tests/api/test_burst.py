@@ -27,8 +27,6 @@ async def test_a_hundred_buyers_at_once(door: str, shop: Shop) -> None:
         assert all(answer["response"] for answer in answers)
         executions = await shops.at_rest(pool, shop)
         received = await shop.received()
-    from collections import Counter
-    print(Counter((e.sends,e.takeovers) for e in executions))
     assert [execution.state for execution in executions] == ["succeeded"] * BUYERS
     assert [execution.usage_rows for execution in executions] == [1] * BUYERS
     assert {execution.transaction for execution in executions} == {transfer["transaction"] for transfer in received}

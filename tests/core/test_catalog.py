@@ -443,11 +443,7 @@ async def test_what_we_read_is_compared_too(conn: AsyncConnection, column: str) 
     row = listed("m/0", pricing={"prompt": "1", "completion": "1", "image_output": "1"})
     await apply(conn, row)
     values = {"text": "'before'", "integer": "7", "numeric": "7", "text[]": "'{before}'"}
-    kinds = await conn.execute(
-        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'models'::regclass AND attname = %s",
-        [column],
-    )
-    (kind,) = await anext(kinds)
+    (kind,) = await anext(await conn.execute(f"SELECT pg_typeof({column})::text FROM models"))  # noqa: S608
     await conn.execute(f"UPDATE models SET {column} = {values[kind]}")  # noqa: S608 - a column of ours
 
     assert await apply(conn, row) == {"changed": 1}
@@ -486,9 +482,10 @@ async def test_a_fifth_may_go_missing_and_no_more(conn: AsyncConnection) -> None
 
 async def test_fetch_asks_for_every_modality(provider: Provider) -> None:
     """Without the parameter the provider lists text models only."""
-    provider.lists(listed())
+    row = listed(name='Brackets in text: "[[[[" \\', deep=[[[{"a": []}]]] * 100)
+    provider.lists(row)
 
-    assert await fetch() == listing(listed())
+    assert await fetch() == listing(row)
     assert provider.asked == "/api/v1/models?output_modalities=all"
 
 
@@ -502,7 +499,8 @@ async def test_fetch_asks_for_every_modality(provider: Provider) -> None:
         (200, b'{"data": [{"id": "a/b", "x": NaN}]}', "malformed"),
         (200, b'{"data": [{"id": "a/b"', "malformed"),
         (200, b"\xff\xfe\x00", "malformed"),
-        (200, b"[" * 100_000, "malformed"),
+        (200, b"[" * 1_000_000, "malformed"),
+        (200, b'{"data": [' + b"[" * 65 + b"]" * 65 + b"]}", "malformed"),
         (200, b" " * (32 * 1024 * 1024) + b"{}", "malformed"),
     ],
 )

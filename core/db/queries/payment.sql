@@ -53,7 +53,3 @@ RETURNING id;
 UPDATE payments SET state = 'unknown', reason = :reason, owner = NULL
 WHERE id = :id AND state = 'settling'
 RETURNING id;
-
--- name: story(payment_id)
--- A payment's transitions, oldest first.
-SELECT from_state, to_state, reason, transaction, at FROM payment_transitions WHERE payment_id = :payment_id ORDER BY id;

@@ -50,7 +50,7 @@ INSERT INTO resource_versions (
 VALUES (
     :id, :resource_id,
     (SELECT coalesce(max(number), 0) + 1 FROM resource_versions WHERE resource_id = :resource_id),
-    :title, :description, :modality, :model_id, :sealed_template, :parameters,
+    :title, :description, :modality, :model_id, :sealed_template, :parameters::jsonb,
     :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd
 )
 RETURNING number;
@@ -73,7 +73,7 @@ SELECT resource.archived_at IS NOT NULL AS archived,
        provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
        provider_key.rejected_at IS NOT NULL AS key_rejected,
        model.not_sellable IS NOT NULL OR model.disabled
-           OR coalesce(model.missing_since < now() - :absence_tolerated, false) AS model_withdrawn,
+           OR coalesce(model.missing_since < now() - CAST(:absence_tolerated AS interval), false) AS model_withdrawn,
        coalesce(spend.reserved_usd + spend.spent_usd, 0) + version.worst_cost_usd
            <= account.daily_spend_cap_usd AS has_budget,
        (SELECT count(*) FROM executions

@@ -9,3 +9,8 @@ UPDATE workers SET heartbeat_at = now(), stopped_at = NULL WHERE id = :id;
 -- name: stop(id)!
 -- Left in good order; what it still held is free at once.
 UPDATE workers SET stopped_at = now() WHERE id = :id;
+
+-- name: launchers(lease_seconds)$
+-- How many processes would run what is queued now.
+SELECT count(*) FROM workers
+WHERE kind = 'executor' AND stopped_at IS NULL AND heartbeat_at > now() - make_interval(secs => :lease_seconds);

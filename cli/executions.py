@@ -1,0 +1,105 @@
+"""Commands about executions, and the owner's test of a resource."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID, uuid4
+
+from cyclopts import App
+
+from cli import output
+from cli.shared import Json, in_transaction
+from core import account, db, execution, resource, template, worker
+from core.db import listen
+from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound
+from core.settings import settings
+
+executions = App(name="executions", help="What was bought, and what became of it.")
+
+
+@executions.command(name="list")
+def list_executions(*, creator: str | None = None, most: int = 20, json: Json = False) -> None:
+    """The newest executions.
+
+    Args:
+        creator: only this creator's.
+        most: how many.
+        json: print JSON.
+    """
+    rows = in_transaction(lambda conn: execution.listing(conn, creator, most))
+    lines = [row._asdict() for row in rows]
+    if json:
+        output.document(lines)
+    else:
+        output.table(lines, empty="Nothing has been executed yet.")
+
+
+@executions.command(name="show")
+def show_execution(execution_id: UUID, /, *, json: Json = False) -> None:
+    """One execution with its payment; never its inputs or its answer."""
+    row = in_transaction(lambda conn: execution.show(conn, execution_id))
+    if row is None:
+        raise NotFound
+    facts = {name: value for name, value in row._asdict().items() if name != "sealed_result"}
+    if json:
+        output.document(facts)
+    else:
+        output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
+
+
+@executions.command(name="rerun")
+def rerun_execution(execution_id: UUID, /, *, json: Json = False) -> None:
+    """Queue a failed, paid execution again with the same inputs."""
+    if not in_transaction(lambda conn: execution.rerun(conn, execution_id)):
+        raise InvalidInput({"execution": "only a failed, paid execution within its time and number can be re-run"})
+    if json:
+        output.document({"execution_id": execution_id, "state": "queued"})
+    else:
+        print(f"{execution_id} is queued again.")
+
+
+def try_resource(
+    handle: str, slug: str, /, *, p: tuple[str, ...] = (), message: str | None = None, json: Json = False
+) -> None:
+    """Run a resource for free as its owner, through the same flow, and print the answer.
+
+    Args:
+        handle: the creator's.
+        slug: the resource's.
+        p: an input as NAME=VALUE; repeat it for more.
+        message: the user message, if the template takes one.
+        json: print JSON.
+    """
+    inputs = dict(_input(pair) for pair in p) | ({} if message is None else {template.USER_MESSAGE: message})
+    result = asyncio.run(_test(handle, slug, inputs))
+    if json:
+        output.document(result)
+    else:
+        print(result["response"])
+        for image in result.get("images", ()):
+            print(f"{image[:60]}… ({len(image)} characters)")
+
+
+async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any]:
+    config, execution_id = settings(), uuid4()
+    async with db.pool() as pool, listen.listening() as hub:
+        async with pool.connection() as conn:
+            if not await worker.launchers(conn):
+                raise Misconfigured("nobody runs executions now; start `instant dev` or `instant api`")
+            owner = await account.find(conn, handle)
+            version = await resource.resolve(conn, owner.handle, slug)
+            valid = resource.validate(version, inputs)
+            await resource.readiness(conn, version)
+            await execution.create(conn, version, valid, execution_id=execution_id, payment_id=None)
+        until = time.monotonic() + version.timeout_seconds + config.lease_seconds
+        row = await execution.follow(pool, hub, execution_id, until)
+    if row.state != "succeeded":
+        raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
+    return execution.open_result(row.account_id, row.id, row.sealed_result)
+
+
+def _input(pair: str) -> tuple[str, str]:
+    name, separator, value = pair.partition("=")
+    if not separator:
+        raise InvalidInput({"-p": f"write NAME=VALUE, not {pair!r}"})
+    return name, value

@@ -1,0 +1,22 @@
+"""What commands share: one transaction each, and JSON for programs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+
+from core import db
+
+T = TypeVar("T")
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON document.")]
+
+
+def in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
+    """Do the work of one command in one transaction."""
+
+    async def run() -> T:
+        async with db.transaction() as conn:
+            return await work(conn)
+
+    return asyncio.run(run())
