@@ -31,13 +31,14 @@ lock: ## compile requirements.lock from pyproject.toml, with hashes
 	@echo "Compiling requirements.lock, which takes a minute or two"
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q pip-tools
 	@.venv-lock/bin/pip-compile --quiet --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra dev -o requirements.lock pyproject.toml
+		--no-emit-find-links --no-emit-trusted-host --extra dev -o requirements.lock pyproject.toml
 	@rm -rf .venv-lock
 
 clean: ## remove the virtual environment, practice data and caches
 	@rm -rf .venv .venv-lock .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# The lock file names everything, so pip resolves nothing (older pips go astray over extras below the newest version).
 # The stamp comes last, so that an interrupted installation is begun again.
 .venv: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
@@ -45,6 +46,6 @@ clean: ## remove the virtual environment, practice data and caches
 		|| { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing into .venv from requirements.lock, which takes a minute or two the first time"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
