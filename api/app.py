@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from api import buyers, creators, operators, problems
@@ -37,6 +39,7 @@ def create_app() -> FastAPI:
         expose_headers=[*_PAYMENT_HEADERS, "Preference-Applied", "Server-Timing"],
     )
     app.add_exception_handler(Failure, problems.handle)
+    app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(RequestValidationError, _bad_path)
     for router in (buyers.router, creators.router, operators.router):
         app.include_router(router)
@@ -58,6 +61,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         if door.settling:
             await asyncio.wait(door.settling)
+
+
+async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
+    """What the router itself refuses: an unknown path, or a method that a path does not have."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return problems.of_failure(NotFound())
+    phrase = HTTPStatus(error.status_code).phrase
+    return problems.problem(error.status_code, phrase, phrase.lower().replace(" ", "_"), dict(error.headers or {}))
 
 
 async def _bad_path(_request: Request, _error: Exception) -> JSONResponse:

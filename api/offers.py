@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from api import problems
 from api.door import Door
 from core import resource
+from core.draft import usdc
 from core.failures import PaymentMalformed, PaymentRequired
 from core.payment import offer, receipt
 from core.settings import settings
@@ -36,9 +37,23 @@ async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequir
         refusal.code,
         {"PAYMENT-REQUIRED": receipt.payment_required(required), "Cache-Control": "no-store"},
         **required.model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
+        product=_product(version),
         inputs=_inputs(version),
         rules=RULES,
     )
+
+
+def _product(version: resource.Version) -> dict[str, Any]:
+    """What is sold, for people and for programs that compare."""
+    return {
+        "title": version.title,
+        "priceUsdc": usdc(version.price_atomic),
+        "modality": version.modality,
+        "model": version.model_id,
+        "version": version.number,
+        "maxOutputTokens": version.max_output_tokens,
+        "maxSeconds": version.timeout_seconds,
+    }
 
 
 def _inputs(version: resource.Version) -> dict[str, Any]:

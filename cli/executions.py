@@ -59,18 +59,24 @@ def rerun_execution(execution_id: UUID, /, *, json: Json = False) -> None:
 
 
 def try_resource(
-    handle: str, slug: str, /, *, p: tuple[str, ...] = (), message: str | None = None, json: Json = False
+    handle: str,
+    slug: str,
+    /,
+    *,
+    param: Annotated[tuple[str, ...], Parameter(name=("--param", "-p"))] = (),
+    message: str | None = None,
+    json: Json = False,
 ) -> None:
     """Run a resource for free as its owner, through the same flow, and print the answer.
 
     Args:
         handle: the creator's.
         slug: the resource's.
-        p: an input as NAME=VALUE; repeat it for more.
+        param: an input as NAME=VALUE; repeat it for more.
         message: the user message, if the template takes one.
         json: print JSON.
     """
-    inputs = dict(_input(pair) for pair in p) | ({} if message is None else {template.USER_MESSAGE: message})
+    inputs = dict(_input(pair) for pair in param) | ({} if message is None else {template.USER_MESSAGE: message})
     result = asyncio.run(_test(handle, slug, inputs))
     if json:
         output.document(result)

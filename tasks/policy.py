@@ -38,7 +38,7 @@ def step(
                 ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
             raise ours.with_traceback(None) from None
 
-        options = {"retry_condition_fn": may_resend, **policy}
+        options = {"task_run_name": function.__name__, "retry_condition_fn": may_resend, **policy}
         return task(cache_policy=NO_CACHE, persist_result=False, log_prints=False, **options)(guarded)
 
     return decorate

@@ -281,7 +281,7 @@ async def test_variables_of_another_openai_account_do_not_travel(creator: Creato
     """OPENAI_* in the environment change neither address, key nor headers."""
     await provider.close()
     with environment(
-        OPENAI_API_KEY="sk-other",
+        OPENAI_API_KEY="sk-other",  # pragma: allowlist secret
         OPENAI_ADMIN_KEY="sk-other-admin",
         OPENAI_ORG_ID="org-other",
         OPENAI_PROJECT_ID="proj-other",
