@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from cli import output
 from cli.shared import Json, in_transaction
