@@ -1,6 +1,7 @@
 """The front door as an ASGI application."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -49,6 +50,8 @@ def create_app() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     config = settings()
+    # Its INFO lines print whole URLs, and those of chain nodes may hold a key.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     async with (
         db.pool() as pool,
         listen.listening() as hub,

@@ -1,9 +1,10 @@
-"""What a request says: its body and its patience."""
+"""What a request says: its address, its body and its patience."""
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Path, Request
 from pydantic_core import from_json
 
 from core.failures import InvalidInput, TooLarge
@@ -13,6 +14,9 @@ from core.settings import settings
 _DRAIN_BYTES = 32 * 1024 * 1024
 
 _NOT_JSON = object()
+
+# A handle or slug in a path: other characters name nothing, and NUL is more than Postgres would look up.
+Name = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=60)]
 
 
 @dataclass(frozen=True, slots=True)

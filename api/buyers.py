@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import answers, paywall, problems
-from api.bodies import patience, read_json
+from api.bodies import Name, patience, read_json
 from api.door import Door, LimitedDoor
 from api.offers import offer_of
 from core import execution, resource
@@ -23,8 +23,8 @@ router = APIRouter(tags=["buyers"])
 async def buy(
     request: Request,
     door: LimitedDoor,
-    handle: str,
-    slug: str,
+    handle: Name,
+    slug: Name,
     payment_signature: Annotated[str | None, Header(description="x402 v2 payment; without it you get the 402")] = None,
     prefer: Annotated[str | None, Header(description="`wait=N` seconds, or `respond-async`")] = None,
 ) -> Response:

@@ -26,6 +26,7 @@ REFUSED = {
     "expired": "This authorization has expired, or expires too soon to be settled.",
     "valid_too_long": "This authorization is valid for longer than the offer's maxTimeoutSeconds.",
     "quote_expired": "The quote has expired.",
+    "quote_unknown": "The quote is not one of ours.",
 }
 REFUSED_OTHERWISE = "The payment was refused; no money moved."
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from core.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("api", "core", "deployments", "flows", "tasks")
 FILES = sorted(path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
@@ -57,6 +59,13 @@ def test_no_handler_catches_everything(path: str) -> None:
 def test_a_flow_has_its_tasks(path: str) -> None:
     """A flow and its tasks have the same name."""
     assert (ROOT / "tasks" / Path(path).name).exists()
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    """The configuration table names every setting, and nothing that is none."""
+    told = set(re.findall(r"INSTANT_[A-Z_]+", (ROOT / "README.md").read_text()))
+
+    assert told == {f"INSTANT_{name.upper()}" for name in Settings.model_fields}
 
 
 def test_a_planted_handler_is_found() -> None:
