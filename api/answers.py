@@ -49,7 +49,7 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
 
 def status(row: Any, *, ahead: int = 0) -> JSONResponse:
     """The same as a poll answers it: always 200, with the state in the body."""
-    body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row)}
+    body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": money_of(row)}
     headers = paid_headers(row) | {"Cache-Control": "no-store"}
     match row.state:
         case "succeeded":
@@ -60,6 +60,8 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
             body |= {"state": "failed", "code": row.code, "error": sentence}
             if may_rerun(row):
                 body["rerunUrl"] = url_of(row.id).replace("?", "/rerun?")
+            if row.refund_transaction:
+                body["refundTransaction"] = row.refund_transaction
         case "void":
             body |= {"state": "failed", "code": "payment_failed", "error": "The payment failed; no money moved."}
         case _:
@@ -99,9 +101,25 @@ def receipt_of(row: Any) -> dict[str, str | None] | None:
     }
 
 
+def money_of(row: Any) -> str:
+    """Where the buyer's money is now."""
+    if row.payment_state is None:
+        return "none"
+    if row.payment_state != "paid":
+        return {"settling": "settling", "unknown": "unknown", "failed": "not_paid"}[row.payment_state]
+    if row.state in ("succeeded", "declined"):
+        return "answered"
+    if row.state != "failed":
+        return "paid"
+    if row.refund:
+        return {"due": "refund_due", "recorded": "refunded", "waived": "refund_waived"}[row.refund]
+    return "rerun_possible" if may_rerun(row) else "refund_due"
+
+
 def may_rerun(row: Any) -> bool:
     """Whether the buyer may run the same inputs again for free."""
-    return row.rerun_until is not None and row.rerun_until > datetime.now(row.rerun_until.tzinfo)
+    lapses = row.rerun_until
+    return lapses is not None and lapses > datetime.now(lapses.tzinfo) and row.round <= settings().rerun_limit
 
 
 def paid_headers(row: Any) -> dict[str, str]:

@@ -18,13 +18,14 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cli.creators import creators, keys, resources
 from cli.executions import executions, try_resource
+from cli.refunds import refunds
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
 catalog = App(name="catalog", help="The models that prompts can be sold on.")
-for part in (catalog, creators, executions, keys, resources):
+for part in (catalog, creators, executions, keys, refunds, resources):
     app.command(part)
 resources.command(try_resource, name="test")
 

@@ -124,6 +124,25 @@ async def void(conn: db.Connection, payment_id: UUID) -> None:
         await sql.notify_changed(conn, id=row.id)
 
 
+async def revive(conn: db.Connection, payment_id: UUID) -> None:
+    """A refused payment landed late: run what it bought.
+
+    Raises:
+        Unavailable: when its cost does not fit; the transaction must roll back, and `owe` says so.
+    """
+    if row := await sql.revive(conn, payment_id=payment_id):
+        version = await resource.version(conn, row.version_id)
+        await reserve(conn, version, execution_id=row.id, round_number=row.round)
+        await sql.notify_queued(conn)
+        await sql.notify_changed(conn, id=row.id)
+
+
+async def owe(conn: db.Connection, payment_id: UUID) -> None:
+    """A refused payment landed late and cannot run now: failed, with a free re-run, and owed when that lapses."""
+    if row := await sql.owe(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
+        await sql.notify_changed(conn, id=row.id)
+
+
 async def unvoid(conn: db.Connection, payment_id: UUID, version: resource.Version) -> None:
     """A refused payment came back unchanged: hold its execution again.
 

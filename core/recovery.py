@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from core import db, execution, usage
+from core import db, execution, refund, usage
 from core.payment import settlement
 from core.settings import settings
 
@@ -23,6 +23,7 @@ class Recovered:
     doubted: int
     decided: int
     logged: int
+    owed: int
 
 
 async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID) -> Recovered:
@@ -51,12 +52,14 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
             await usage.release(conn, row.id, row.round, spent_usd=None if row.sends else Decimal(0))
             await execution.sql.notify_changed(conn, id=row.id)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
+        owed = await refund.fall_due(conn)
         if await sql.is_work_left(conn):
             await execution.sql.notify_queued(conn)
     decided = await _decide_unknown(pool, settlers, worker_id)
+    await _watch_refused(pool, settlers)
     async with pool.connection() as conn:
         logged = await usage.log(conn)
-    return Recovered(len(freed), len(given_up), len(doubted), decided, len(logged))
+    return Recovered(len(freed), len(given_up), len(doubted), decided, len(logged), len(owed))
 
 
 async def _decide_unknown(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID) -> int:
@@ -69,3 +72,11 @@ async def _decide_unknown(pool: db.Pool, settlers: settlement.Settlers, worker_i
         async with pool.connection() as conn:
             await sql.let_go(conn, id=payment_id, worker_id=worker_id)
     return decided
+
+
+async def _watch_refused(pool: db.Pool, settlers: settlement.Settlers) -> None:
+    """Ask the chain about refused payments that could still land."""
+    async with pool.connection() as conn:
+        watched = [row.id async for row in sql.watch(conn, pause_seconds=settings().watch_seconds)]
+    for payment_id in watched:
+        await settlement.watch(pool, settlers, payment_id)

@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     facilitator_timeout_seconds: float = Field(default=30, gt=0)
     chain_margin_seconds: float = Field(default=60, ge=0, description="after validBefore, until unused means failed")
 
+    watch_seconds: float = Field(default=30, gt=0, description="how often a refused payment is looked for on the chain")
+
     body_limit: int = Field(default=1_048_576, gt=0, description="largest request body")
     payment_header_limit: int = Field(default=16_384, gt=0, description="largest payment header")
     value_limit: int = Field(default=20_000, gt=0, description="characters in one input value")

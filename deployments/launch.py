@@ -67,6 +67,7 @@ async def _main(stop: asyncio.Event) -> None:
         listen.listening() as hub,
         settlement.settlers() as settlers,
         worker.alive(pool, "executor") as worker_id,
+        _prefect_clients(),
     ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
@@ -84,18 +85,24 @@ async def _main(stop: asyncio.Event) -> None:
             loop.result()
 
 
-async def _launch(launcher: _Launcher) -> None:
-    # Both clients once for all runs: otherwise each run builds its own, at 20 ms and a blocked event loop.
+@asynccontextmanager
+async def _prefect_clients() -> AsyncIterator[None]:
+    """Both clients once for all runs, to the end of the last: each would build its own, with a blocked event loop."""
     async with AsyncClientContext.get_or_create():
-        with SyncClientContext.get_or_create(), launcher.hub.event(listen.QUEUED) as queued:
-            while True:
-                queued.clear()
-                batch = await _claim(launcher)
-                if batch is None:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS)
-                else:
-                    await _start(launcher, batch)
+        with SyncClientContext.get_or_create():
+            yield
+
+
+async def _launch(launcher: _Launcher) -> None:
+    with launcher.hub.event(listen.QUEUED) as queued:
+        while True:
+            queued.clear()
+            batch = await _claim(launcher)
+            if batch is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS)
+            else:
+                await _start(launcher, batch)
 
 
 async def _claim(launcher: _Launcher) -> Batch | None:
@@ -136,7 +143,7 @@ async def _recover(pool: db.Pool, settlers: Settlers, worker_id: UUID) -> None:
     while True:
         try:
             done = await recovery.recover(pool, settlers, worker_id)
-            if done.freed or done.given_up or done.doubted or done.decided or done.logged:
+            if done.freed or done.given_up or done.doubted or done.decided or done.logged or done.owed:
                 log.info("recovery: %s", done)
         except db.UNREACHABLE as error:
             log.warning("recovery: the database is out of reach (%s)", type(error).__name__)

@@ -13,5 +13,5 @@ async def recovery() -> State[None]:
     done = await step.recover()
     return Completed(
         message=f"freed {done.freed}, gave up {done.given_up}, doubted {done.doubted}, "
-        f"decided {done.decided}, logged {done.logged}"
+        f"decided {done.decided}, logged {done.logged}, owed {done.owed}"
     )

@@ -137,10 +137,32 @@ async def pay(conn: db.Connection, payment_id: UUID, transaction: str, reason: s
         await execution.queue_paid(conn, payment_id)
 
 
-async def fail(conn: db.Connection, payment_id: UUID, reason: str) -> None:
-    """No money moved: the payment failed and its execution is void."""
-    if await sql.fail(conn, id=payment_id, reason=reason):
+async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bool = False) -> None:
+    """No money moved: the payment failed and its execution is void.
+
+    Args:
+        conn: one transaction.
+        payment_id: which payment.
+        reason: as a code.
+        proved: whether the chain has shown that it can never land; otherwise it is watched until it cannot.
+    """
+    if await sql.fail(conn, id=payment_id, reason=reason, proved=proved):
         await execution.void(conn, payment_id)
+
+
+async def land(conn: db.Connection, payment_id: UUID, transaction: str, *, has_room: bool) -> None:
+    """A payment that was refused landed all the same: it is paid, and its execution runs or is owed.
+
+    Raises:
+        Unavailable: with `has_room`, when the creator has none; the transaction must roll back.
+    """
+    if await sql.land(conn, id=payment_id, transaction=transaction):
+        await (execution.revive if has_room else execution.owe)(conn, payment_id)
+
+
+async def prove(conn: db.Connection, payment_id: UUID) -> None:
+    """A payment that was refused can no longer land."""
+    await sql.prove(conn, id=payment_id)
 
 
 async def doubt(conn: db.Connection, payment_id: UUID, reason: str) -> None:

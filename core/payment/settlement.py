@@ -6,7 +6,7 @@ These functions take the pool: an outside call stands between their commits, and
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -73,11 +73,47 @@ async def decide(pool: db.Pool, settlers: Settlers, payment_id: UUID) -> bool:
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
+    seen = await _look(settlers, payment)
+    match seen:
+        case chain.Landed(transaction):
+            await db.insist(pool, lambda conn: ledger.pay(conn, payment_id, transaction, "found_on_chain"))
+            return True
+        case chain.UsedElsewhere():
+            await db.insist(pool, lambda conn: ledger.fail(conn, payment_id, "used_elsewhere", proved=True))
+            return True
+        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+            await db.insist(pool, lambda conn: ledger.fail(conn, payment_id, "expired_unused", proved=True))
+            return True
+        case chain.NotUsed(chain_time) if chain_time < payment.valid_before:
+            return await _settle_again(pool, settlers, payment)
+    return False
+
+
+async def watch(pool: db.Pool, settlers: Settlers, payment_id: UUID) -> None:
+    """Look whether a refused payment has landed all the same; once it no longer can, it is not watched any more."""
+    async with pool.connection() as conn:
+        payment = await ledger.read(conn, payment_id)
+    match await _look(settlers, payment):
+        case chain.Landed(transaction):
+            try:
+                await db.insist(pool, lambda conn: ledger.land(conn, payment_id, transaction, has_room=True))
+            except Unavailable:
+                await db.insist(pool, lambda conn: ledger.land(conn, payment_id, transaction, has_room=False))
+        case chain.UsedElsewhere():
+            await db.insist(pool, lambda conn: ledger.prove(conn, payment_id))
+        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+            await db.insist(pool, lambda conn: ledger.prove(conn, payment_id))
+
+
+async def _look(
+    settlers: Settlers, payment: ledger.Recorded
+) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere | None:
+    """What the chain knows about a payment; None when it cannot be asked, or its network is not served any more."""
     network = settlers.networks.get(payment.network)
     if network is None:
-        return False
+        return None
     try:
-        seen = await chain.landed(
+        return await chain.landed(
             settlers.http,
             network,
             payer=payment.payer,
@@ -87,33 +123,21 @@ async def decide(pool: db.Pool, settlers: Settlers, payment_id: UUID) -> bool:
             since=payment.created_at,
         )
     except Unavailable:
-        return False
-    match seen:
-        case chain.Landed(transaction):
-            async with pool.connection() as conn:
-                await ledger.pay(conn, payment_id, transaction, "found_on_chain")
-            return True
-        case chain.UsedElsewhere():
-            async with pool.connection() as conn:
-                await ledger.fail(conn, payment_id, "used_elsewhere")
-            return True
-        case chain.NotUsed(chain_time):
-            if chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds):
-                async with pool.connection() as conn:
-                    await ledger.fail(conn, payment_id, "expired_unused")
-                return True
-            if chain_time < payment.valid_before:
-                return await _settle_again(pool, settlers.facilitators[network.id], payment, network)
-    return False
+        return None
 
 
-async def _settle_again(pool: db.Pool, facilitator: Facilitator, payment: ledger.Recorded, network: Network) -> bool:
+def _is_over(payment: ledger.Recorded, chain_time: datetime) -> bool:
+    """Whether an authorization can no longer land, by the chain's own clock and with a margin for what is in flight."""
+    return chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds)
+
+
+async def _settle_again(pool: db.Pool, settlers: Settlers, payment: ledger.Recorded) -> bool:
     """One more settle with the identical payload. A refusal proves nothing here: an earlier one may still land."""
+    network = settlers.networks[payment.network]
     payload = ledger.open_payload(payment).reveal()
     requirements = offer.requirements_of(network, payment.pay_to, payment.amount_atomic)
-    outcome = await facilitator.settle(payload, requirements)
+    outcome = await settlers.facilitators[network.id].settle(payload, requirements)
     if not isinstance(outcome, Settled):
         return False
-    async with pool.connection() as conn:
-        await ledger.pay(conn, payment.id, outcome.transaction, "settled_again")
+    await db.insist(pool, lambda conn: ledger.pay(conn, payment.id, outcome.transaction, "settled_again"))
     return True

@@ -32,6 +32,20 @@ UPDATE executions SET state = 'held', finished_at = NULL
 WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id, round;
 
+-- name: revive(payment_id)^
+-- A refused payment landed late: what it bought runs after all.
+UPDATE executions SET state = 'queued', queued_at = now(), finished_at = NULL
+WHERE payment_id = :payment_id AND state = 'void'
+RETURNING id, round, version_id;
+
+-- name: owe(rerun_seconds, payment_id)^
+-- A refused payment landed late, and its creator has no room for it: the buyer may re-run it, or is owed.
+UPDATE executions
+SET state = 'failed', code = 'resource_unavailable', fault = 'creator', detail = 'landed_late', finished_at = now(),
+    rerun_until = now() + make_interval(secs => :rerun_seconds)
+WHERE payment_id = :payment_id AND state = 'void'
+RETURNING id;
+
 -- name: queue_has_room(account_id)$
 -- Whether a creator's unfinished executions fit the queue; asked under the lock of their spend_days row.
 SELECT (
@@ -163,11 +177,13 @@ SELECT executions.id, executions.kind, executions.state, executions.code, execut
     executions.finished_at, executions.claimed_by IS NOT NULL AS claimed,
     resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
-    payments.decided_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at
+    payments.decided_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,
+    refunds.state AS refund, refunds.transaction AS refund_transaction
 FROM executions
 JOIN resource_versions ON resource_versions.id = executions.version_id
 LEFT JOIN payments ON payments.id = executions.payment_id
 LEFT JOIN attempts ON attempts.id = executions.attempt_id
+LEFT JOIN refunds ON refunds.execution_id = executions.id
 WHERE executions.id = :id;
 
 -- name: ahead(id)$

@@ -42,9 +42,11 @@ UPDATE payments SET state = 'paid', transaction = :transaction, reason = :reason
 WHERE id = :id AND state IN ('settling', 'unknown')
 RETURNING id;
 
--- name: fail(reason, id)^
+-- name: fail(reason, proved, id)^
 -- No money moved: refused before broadcast, or proved by the chain.
-UPDATE payments SET state = 'failed', reason = :reason, decided_at = now(), owner = NULL
+UPDATE payments
+SET state = 'failed', reason = :reason, decided_at = now(), owner = NULL,
+    proved_at = CASE WHEN :proved THEN now() END
 WHERE id = :id AND state IN ('settling', 'unknown')
 RETURNING id;
 
@@ -53,3 +55,13 @@ RETURNING id;
 UPDATE payments SET state = 'unknown', reason = :reason, owner = NULL
 WHERE id = :id AND state = 'settling'
 RETURNING id;
+
+-- name: land(transaction, id)^
+-- It was refused, and landed all the same.
+UPDATE payments SET state = 'paid', transaction = :transaction, reason = 'landed_late', decided_at = now()
+WHERE id = :id AND state = 'failed'
+RETURNING id;
+
+-- name: prove(id)!
+-- It was refused, and can no longer land.
+UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;

@@ -65,3 +65,16 @@ UPDATE payments SET owner = NULL WHERE id = :id AND state = 'unknown' AND owner 
 -- name: is_work_left()$
 -- Whether anything is queued that nobody has claimed.
 SELECT EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);
+
+-- name: watch(pause_seconds)
+-- Refused payments whose authorization is still alive somewhere: whoever holds it could send it to the chain.
+UPDATE payments SET checked_at = now()
+WHERE id IN (
+    SELECT id FROM payments
+    WHERE state = 'failed' AND proved_at IS NULL
+        AND (checked_at IS NULL OR checked_at < now() - make_interval(secs => :pause_seconds))
+    ORDER BY checked_at NULLS FIRST
+    LIMIT 50
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id;

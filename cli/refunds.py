@@ -1,0 +1,71 @@
+"""Commands about what is owed to buyers."""
+
+from typing import Literal
+from uuid import UUID
+
+from cyclopts import App
+
+from cli import output
+from cli.shared import Json, in_transaction
+from core import refund
+from core.draft import usdc
+
+refunds = App(name="refunds", help="What is owed to buyers: paid, not answered, and no re-run left.")
+
+
+@refunds.command(name="list")
+def list_refunds(
+    *,
+    state: Literal["due", "recorded", "waived"] | None = None,
+    creator: str | None = None,
+    most: int = 100,
+    json: Json = False,
+) -> None:
+    """Refunds, oldest first.
+
+    Args:
+        state: only these.
+        creator: only this creator's.
+        most: how many.
+        json: print JSON.
+    """
+    rows = in_transaction(lambda conn: refund.listing(conn, state=state, handle=creator, most=most))
+    lines = [row._asdict() | {"usdc": usdc(row.amount_atomic)} for row in rows]
+    if json:
+        output.document(lines)
+    else:
+        output.table(lines, empty="Nothing is owed.")
+
+
+@refunds.command(name="record")
+def record_refund(execution_id: UUID, transaction: str, /, *, note: str | None = None, json: Json = False) -> None:
+    """Say that a refund was paid back by a transfer.
+
+    Args:
+        execution_id: whose refund.
+        transaction: the hash of the transfer.
+        note: a remark.
+        json: print JSON.
+    """
+    in_transaction(lambda conn: refund.record(conn, execution_id, transaction, note))
+    _say(execution_id, "recorded", json)
+
+
+@refunds.command(name="waive")
+def waive_refund(execution_id: UUID, note: str, /, *, json: Json = False) -> None:
+    """Say that a refund will not be paid back.
+
+    Args:
+        execution_id: whose refund.
+        note: why.
+        json: print JSON.
+    """
+    in_transaction(lambda conn: refund.waive(conn, execution_id, note))
+    _say(execution_id, "waived", json)
+
+
+def _say(execution_id: UUID, state: str, json: bool) -> None:
+    if json:
+        output.document({"execution_id": execution_id, "state": state})
+    else:
+        print(f"The refund of {execution_id} is {state}.")
