@@ -13,6 +13,7 @@ from core import execution
 from core.draft import usdc
 from core.failures import ExecutionFailed
 from core.payment.receipt import payment_response
+from core.payment.wire import v1_name
 from core.settings import settings
 from core.vault import vault
 
@@ -123,16 +124,17 @@ def may_rerun(row: Any) -> bool:
 
 
 def paid_headers(row: Any) -> dict[str, str]:
-    """`PAYMENT-RESPONSE` (x402 v2, transports/http) once the payment is decided."""
+    """`PAYMENT-RESPONSE` (x402 v2, transports/http) and v1's form of it, once the payment is decided."""
     headers = {"Cache-Control": "private"}
     if row.payment_state in ("paid", "failed"):
-        headers["PAYMENT-RESPONSE"] = payment_response(
-            paid=row.payment_state == "paid",
-            transaction=row.transaction,
-            network=row.network,
-            payer=row.payer,
-            amount_atomic=row.amount_atomic,
-        )
+        for header, network in (("PAYMENT-RESPONSE", row.network), ("X-PAYMENT-RESPONSE", v1_name(row.network))):
+            headers[header] = payment_response(
+                paid=row.payment_state == "paid",
+                transaction=row.transaction,
+                network=network,
+                payer=row.payer,
+                amount_atomic=row.amount_atomic,
+            )
     return headers
 
 

@@ -21,7 +21,8 @@ from core.payment import settlement
 from core.settings import settings
 from deployments import launch
 
-_PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "Content-Location", "Location", "Retry-After"]
+_PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE"]
+_ANSWER_HEADERS = ["Content-Location", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
 
 
 def create_app() -> FastAPI:
@@ -37,7 +38,7 @@ def create_app() -> FastAPI:
         allow_origins=["*"],
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
-        expose_headers=[*_PAYMENT_HEADERS, "Preference-Applied", "Server-Timing"],
+        expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
     app.add_exception_handler(Failure, problems.handle)
     app.add_exception_handler(HTTPException, _no_such_route)

@@ -26,6 +26,8 @@ async def buy(
     handle: Name,
     slug: Name,
     payment_signature: Annotated[str | None, Header(description="x402 v2 payment; without it you get the 402")] = None,
+    x_payment: Annotated[str | None, Header(description="x402 v1 payment")] = None,
+    status_token: Annotated[str, Header(description="with a repeated v1 payment: proves that it is yours")] = "",
     prefer: Annotated[str | None, Header(description="`wait=N` seconds, or `respond-async`")] = None,
 ) -> Response:
     """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with a URL where it will be."""
@@ -33,14 +35,15 @@ async def buy(
     async with door.pool.connection() as conn:
         current = await resource.resolve(conn, handle, slug)
     body = await read_json(request)
-    if payment_signature is None:
-        if body is not None:
-            resource.validate(current, body)
-        return await offer_of(door, current, PaymentRequired("payment_required"))
     try:
-        payload = paywall.read_header(payment_signature)
+        payload = paywall.read_header(payment_signature, x_payment)
+        if payload is None:
+            if body is not None:
+                resource.validate(current, body)
+            raise PaymentRequired("payment_required")
         version = await paywall.quoted_version(door, payload, current)
-        purchase = paywall.Purchase(payload, version, resource.validate(version, {} if body is None else body))
+        inputs = resource.validate(version, {} if body is None else body)
+        purchase = paywall.Purchase(payload, version, inputs, status_token)
         execution_id = await paywall.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         return await offer_of(door, current, refusal)
@@ -107,5 +110,9 @@ async def _ahead(door: Door, row: Any) -> int:
 
 def _conflict(conflict: paywall.Conflict) -> JSONResponse:
     paid = conflict.payment
-    receipt = {"transaction": paid.transaction, "paidUsdc": usdc(paid.amount_atomic), "network": paid.network}
+    receipt = paid and {
+        "transaction": paid.transaction,
+        "paidUsdc": usdc(paid.amount_atomic),
+        "network": paid.network,
+    }
     return problems.problem(409, problems.CONFLICT[conflict.code], conflict.code, receipt=receipt)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import answers
-from api.bodies import patience, read_json
+from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
 from core import account, execution, resource
 from core.draft import usdc
@@ -55,7 +55,7 @@ async def try_out(
     request: Request,
     door: LimitedDoor,
     creator: Creator,
-    slug: str,
+    slug: Name,
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The same flow as a paid call, logged as a test with amount 0. You pay the model as always."""

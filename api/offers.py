@@ -9,7 +9,7 @@ from api.door import Door
 from core import resource
 from core.draft import usdc
 from core.failures import PaymentMalformed, PaymentRequired
-from core.payment import offer, receipt
+from core.payment import offer, receipt, wire
 from core.settings import settings
 from core.template import USER_MESSAGE
 
@@ -22,7 +22,7 @@ RULES = [
 
 
 async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequired | PaymentMalformed) -> JSONResponse:
-    """402 with the offer in header and body (400 for what is no payment at all).
+    """402 (400 for what is no payment) with the offer: x402 v2 in the header, in the body v1 where v1 can name a network.
 
     Raises:
         Unavailable: if it cannot be sold now.
@@ -36,7 +36,7 @@ async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequir
         sentence,
         refusal.code,
         {"PAYMENT-REQUIRED": receipt.payment_required(required), "Cache-Control": "no-store"},
-        **required.model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
+        **(wire.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
         product=_product(version),
         inputs=_inputs(version),
         rules=RULES,

@@ -4,21 +4,24 @@ The order is the one that survives replays, races and lost replies (design, sect
 claimed and committed, and nothing that could be refused before is refused after.
 """
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.answers import is_token_of
 from api.door import Door
 from core import resource
-from core.failures import PaymentConflict, PaymentRequired, TooLarge
-from core.payment import ledger, offer, settlement
-from core.payment.facilitator import Refused
+from core.failures import PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
+from core.payment import ledger, offer, settlement, wire
+from core.payment.facilitator import Refused, Verdict
 from core.settings import settings
 
 
 class Conflict(PaymentConflict):
     """A conflict that can show the receipt of what the payment bought."""
 
-    def __init__(self, code: str, payment: ledger.Payment) -> None:
+    def __init__(self, code: str, payment: ledger.Payment | None) -> None:
         super().__init__(code)
         self.payment = payment
 
@@ -27,9 +30,10 @@ class Conflict(PaymentConflict):
 class Purchase:
     """What a payment header is for."""
 
-    payload: offer.PaymentPayload
+    payload: wire.PaymentPayload
     version: resource.Version
     inputs: dict[str, str]
+    status_token: str = ""
 
     @property
     def request_sha256(self) -> bytes:
@@ -37,33 +41,42 @@ class Purchase:
         return offer.request_sha256(self.version.resource_id, self.inputs)
 
 
-def read_header(header: str) -> offer.PaymentPayload:
-    """Decode a payment header.
+def read_header(v2: str | None, v1: str | None) -> wire.PaymentPayload | None:
+    """Decode the payment header; None without one. Some wallets send the same value under both names.
 
     Raises:
         TooLarge: above the limit, before anything else is done with it.
-        PaymentMalformed: if it is no x402 v2 payment.
+        PaymentMalformed: if it is no x402 payment, or if there are two.
     """
+    header, other = v2 or v1, v1 or v2
+    if header is None:
+        return None
     limit = settings().payment_header_limit
     if len(header) > limit:
         raise TooLarge("header_too_large", limit)
-    return offer.decode(header)
+    if header != other:
+        raise PaymentMalformed("payment_malformed")
+    return wire.decode(header)
 
 
-async def quoted_version(door: Door, payload: offer.PaymentPayload, current: resource.Version) -> resource.Version:
+async def quoted_version(door: Door, payload: wire.PaymentPayload, current: resource.Version) -> resource.Version:
     """The version that the buyer was quoted, or the present one without a quote.
 
     Raises:
         PaymentRequired: if the quote was made for another resource.
+        Conflict: if the payment was used there already.
     """
     quote = offer.quote_of(payload)
     if quote is None or quote.version_id == current.version_id:
         return current
     async with door.pool.connection() as conn:
         version = await resource.version(conn, quote.version_id)
-    if version.resource_id != current.resource_id:
-        raise PaymentRequired("wrong_resource")
-    return version
+        if version.resource_id == current.resource_id:
+            return version
+        used = await ledger.find(conn, payload)
+    if used:
+        raise Conflict("other_request", used)
+    raise PaymentRequired("wrong_resource")
 
 
 async def admit(door: Door, purchase: Purchase) -> UUID:
@@ -81,7 +94,7 @@ async def admit(door: Door, purchase: Purchase) -> UUID:
         return execution_id
     terms = await _match(door, purchase)
     await door.slow_down(door.payer_rate, f"payer:{terms.payer}")
-    verdict = await door.settlers.facilitators[terms.network.id].verify(purchase.payload, terms.requirements)
+    verdict = await _verify(door, terms)
     if isinstance(verdict, Refused):
         # It may have been refused because the winner of a race has just settled it.
         if execution_id := await _replay(door, purchase):
@@ -105,19 +118,35 @@ async def _match(door: Door, purchase: Purchase) -> offer.Terms:
     return terms
 
 
+async def _verify(door: Door, terms: offer.Terms) -> Verdict:
+    """Ask the facilitator within the time a buyer is answered in: nothing is claimed yet, so giving up is free."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings().answer_seconds):
+            return await door.settlers.facilitators[terms.network.id].verify(terms.payload, terms.requirements)
+    raise Unavailable("facilitator_slow")
+
+
 async def _replay(door: Door, purchase: Purchase) -> UUID | None:
     """The execution that this authorization bought before, if it was presented by the same sender for the same."""
     async with door.pool.connection() as conn:
+        taken = await ledger.is_identifier_taken(conn, purchase.version.resource_id, purchase.payload)
         payment = await ledger.find(conn, purchase.payload)
+    if taken:
+        raise Conflict("identifier_reused", payment)
     if payment is None:
         return None
-    if payment.payload_sha256 != offer.payload_sha256(purchase.payload) or not payment.quoted:
+    if payment.payload_sha256 != offer.payload_sha256(purchase.payload) or not _is_sender(payment, purchase):
         raise Conflict("not_yours_to_read", payment)
     if payment.request_sha256 != purchase.request_sha256:
         raise Conflict("other_request", payment)
     if payment.state == "failed":
         await _try_again(door, purchase, payment)
     return payment.execution_id
+
+
+def _is_sender(payment: ledger.Payment, purchase: Purchase) -> bool:
+    """Whether the bearer knows what is not on the chain: our quote, the identifier, or the status token (v1)."""
+    return payment.quoted or is_token_of(payment.execution_id, purchase.status_token)
 
 
 async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) -> None:

@@ -32,6 +32,7 @@ REFUSED_OTHERWISE = "The payment was refused; no money moved."
 
 CONFLICT = {
     "other_request": "This payment was made for another request.",
+    "identifier_reused": "This payment-identifier came with another payment before.",
     "not_yours_to_read": "This payment was used already. Only its sender can fetch the answer, by the status URL.",
 }
 
@@ -58,7 +59,7 @@ def problem(status: int, sentence: str, code: str, headers: dict[str, str] | Non
 def sentence_of(refusal: failures.PaymentRequired | failures.PaymentMalformed) -> tuple[int, str]:
     """Status and sentence for a payment that is missing, refused, or none at all."""
     if isinstance(refusal, failures.PaymentMalformed):
-        return 400, "The payment header is not an x402 v2 payment of the exact scheme."
+        return 400, "The payment header is not an x402 payment of the exact scheme."
     return 402, REFUSED.get(refusal.code, REFUSED_OTHERWISE)
 
 

@@ -4,6 +4,9 @@ Facts of the token: EIP-3009 for `authorizationState`, `AuthorizationUsed` and `
 FiatTokenV2 for their order: a transfer's `AuthorizationUsed` is directly followed by its `Transfer`.
 """
 
+import asyncio
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
@@ -14,9 +17,11 @@ from eth_utils.abi import event_signature_to_log_topic, function_signature_to_4b
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from core.failures import Unavailable
+from core.failures import Misconfigured, Unavailable
 from core.payment.facilitator import Answer, post
 from core.settings import Network
+
+log = logging.getLogger(__name__)
 
 PAGE_BLOCKS = 2_000
 """Blocks in one eth_getLogs: the least of the caps in use at public nodes that serve logs at all."""
@@ -99,6 +104,27 @@ async def chain_id(http: httpx.AsyncClient, network: Network) -> int:
     return int(await _ask(http, network, TypeAdapter(_Quantity), "eth_chainId"), 16)
 
 
+async def check(http: httpx.AsyncClient, networks: Iterable[Network]) -> None:
+    """Compare each node's chain with the network that it was configured for.
+
+    A node that cannot be asked is only a warning: it may come back, and until then decides nothing.
+
+    Raises:
+        Misconfigured: naming the network whose node is on another chain.
+    """
+
+    async def check_one(network: Network) -> None:
+        try:
+            found = await chain_id(http, network)
+        except Unavailable:
+            log.warning("payment: the node of %s cannot be asked which chain it is on", network.id)
+            return
+        if found != network.chain_id:
+            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {found}")
+
+    await asyncio.gather(*(check_one(network) for network in networks))
+
+
 async def landed(
     http: httpx.AsyncClient,
     network: Network,
@@ -119,9 +145,13 @@ async def landed(
         since: the authorization was unused until about then; older blocks are not searched.
 
     Raises:
-        Unavailable: `chain_unreachable` if the node cannot be asked or answers nonsense; `chain_incomplete` if it
-            says "used" but shows no log of it, as nodes do whose log index lags. Either way nothing is decided.
+        Unavailable: `chain_unreachable` if the node cannot be asked or answers nonsense; `chain_wrong` if it is on
+            another chain; `chain_incomplete` if it says "used" but shows no log of it, as nodes do whose log index
+            lags. In each case nothing is decided.
     """
+    # Asked every time: the node behind a URL can be exchanged, and "unused" on another chain would void a paid call.
+    if await chain_id(http, network) != network.chain_id:
+        raise Unavailable("chain_wrong")
     latest = await _block(http, network, "latest")
     asked = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
     call = {"to": network.asset, "data": "0x" + asked.hex()}

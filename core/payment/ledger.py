@@ -69,6 +69,15 @@ async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
     return Payment(**row._asdict()) if row else None
 
 
+async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: PaymentPayload) -> bool:
+    """Whether the payment-identifier of this payload came with another payload before."""
+    identifier = offer.identifier_sha256(resource_id, payload)
+    if identifier is None:
+        return False
+    first = await sql.owner_of_identifier(conn, identifier_sha256=identifier)
+    return first is not None and bytes(first) != offer.payload_sha256(payload)
+
+
 async def claim(
     conn: db.Connection, terms: offer.Terms, version: resource.Version, inputs: dict[str, str], owner: UUID
 ) -> Claimed | None:
@@ -104,6 +113,7 @@ async def claim(
         payload_sha256=offer.payload_sha256(terms.payload),
         request_sha256=offer.request_sha256(version.resource_id, inputs),
         quoted=terms.quoted,
+        identifier_sha256=offer.identifier_sha256(version.resource_id, terms.payload),
         sealed_payload=vault().seal(payload, account=version.account_id, column=_PAYLOAD, row=payment_id),
     )
     if claimed is None:

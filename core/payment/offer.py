@@ -25,6 +25,7 @@ from x402.schemas import PaymentPayload as PaymentPayload
 from x402.schemas import PaymentRequired, PaymentRequirements, ResourceInfo
 
 from core import failures, resource
+from core.payment import wire
 from core.settings import Network, settings
 from core.vault import vault
 
@@ -83,11 +84,15 @@ class _Authorization(BaseModel):
     nonce: str = Field(pattern=r"^0x[0-9a-fA-F]{64}\z")
 
 
-class _ExactPayload(BaseModel):
+class _ExactPayment(BaseModel):
+    """What identifies a payment of the exact EVM scheme: `payload`, and from `accepted` where the money is."""
+
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
     signature: str = Field(pattern=r"^0x([0-9a-fA-F]{2}){1,4096}\z")
     authorization: _Authorization
+    network: str = Field(pattern=r"^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}\z")  # CAIP-2
+    asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
 
 
 def make_quote(version: resource.Version) -> str:
@@ -129,28 +134,13 @@ def payment_required(version: resource.Version, payouts: dict[str, str], error: 
             for network in settings().networks
             if network.id in payouts
         ],
+        extensions=wire.extensions(),
     )
 
 
 def url_of(version: resource.Version) -> str:
     """Where the resource is sold: built from PUBLIC_URL, never from a Host header."""
     return f"{settings().public_url}/@{version.handle}/{version.slug}"
-
-
-def decode(header: str) -> PaymentPayload:
-    """Read a PAYMENT-SIGNATURE header: standard base64 of UTF-8 JSON.
-
-    Raises:
-        PaymentMalformed: if it is anything else.
-    """
-    try:
-        payload = PaymentPayload.model_validate_json(base64.b64decode(header, validate=True))
-    except (binascii.Error, ValueError):
-        # pydantic's error prints what it was given; ours must not.
-        payload = None
-    if payload is None or payload.x402_version != 2:
-        raise failures.PaymentMalformed("payment_malformed")
-    return payload
 
 
 def quote_of(payload: PaymentPayload) -> Quote | None:
@@ -194,7 +184,7 @@ def match(payload: PaymentPayload, version: resource.Version, payouts: dict[str,
         pay_to=pay_to.lower(),
         amount_atomic=version.price_atomic,
         valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
-        quoted=quote is not None,
+        quoted=quote is not None or wire.identifier(payload) is not None,
     )
 
 
@@ -214,18 +204,25 @@ def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
 
 
 def require_live_quote(payload: PaymentPayload) -> None:
-    """An old quote keeps no old price.
+    """An old quote keeps no old price, and one that we did not make keeps none.
 
     Raises:
-        PaymentRequired: if the quote that the client echoed has expired.
+        PaymentRequired: if the quote that the client echoed has expired or is not ours.
     """
     quote = quote_of(payload)
+    _require(quote is not None or (payload.accepted.extra or {}).get("quoteId") is None, "quote_unknown")
     _require(quote is None or quote.expires >= time.time(), "quote_expired")
 
 
 def payload_sha256(payload: PaymentPayload) -> bytes:
     """Hash of the whole payload in canonical form: spacing and key order of its JSON do not matter."""
     return hashlib.sha256(_canonical(payload.model_dump(by_alias=True, exclude_none=True))).digest()
+
+
+def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
+    """Hash of the client's payment-identifier, within its resource; None without one."""
+    chosen = wire.identifier(payload)
+    return None if chosen is None else hashlib.sha256(resource_id.bytes + chosen.encode()).digest()
 
 
 def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:
@@ -252,8 +249,9 @@ def _requirements(network: Network, pay_to: str, amount_atomic: int, quote_id: s
 
 
 def _authorization(payload: PaymentPayload) -> tuple[_Authorization, str]:
+    accepted = payload.accepted
     try:
-        exact = _ExactPayload.model_validate(payload.payload)
+        exact = _ExactPayment.model_validate(payload.payload | {"network": accepted.network, "asset": accepted.asset})
     except ValidationError:
         exact = None
     if exact is None:

@@ -29,6 +29,10 @@ COMMENT ON COLUMN payments.checked_at IS 'When the chain was last asked about it
 COMMENT ON COLUMN payments.proved_at IS 'When the chain''s own clock said that a failed payment can no longer land. Until then it is watched.';
 CREATE INDEX payments_watched ON payments (checked_at) WHERE state = 'failed' AND proved_at IS NULL;
 
+ALTER TABLE payments ADD COLUMN identifier_sha256 bytea UNIQUE CHECK (length(identifier_sha256) = 32);
+COMMENT ON COLUMN payments.identifier_sha256 IS 'Hash of resource and payment-identifier: the client''s own idempotency key names one payment only.';
+COMMENT ON COLUMN payments.quoted IS 'Whether the payload holds what never reaches the chain, our quote or an identifier. Without it a replay gets the receipt but no answer.';
+
 -- A refused authorization is live until it expires: it may land late, and is then paid after all.
 CREATE OR REPLACE FUNCTION record_payment_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,14 +1,14 @@
--- name: claim(id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, owner, payload_sha256, request_sha256, quoted, sealed_payload)^
--- One insert decides who spends this authorization; a second presentation returns no row.
+-- name: claim(id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, owner, payload_sha256, request_sha256, quoted, identifier_sha256, sealed_payload)^
+-- One insert decides who spends this authorization, and this identifier; a second presentation returns no row.
 INSERT INTO payments (
     id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, state, owner,
-    payload_sha256, request_sha256, quoted, sealed_payload
+    payload_sha256, request_sha256, quoted, identifier_sha256, sealed_payload
 )
 VALUES (
     :id, :network, :asset, :payer, :nonce, :pay_to, :amount_atomic, :valid_before, :version_id, 'settling', :owner,
-    :payload_sha256, :request_sha256, :quoted, :sealed_payload
+    :payload_sha256, :request_sha256, :quoted, :identifier_sha256, :sealed_payload
 )
-ON CONFLICT (network, asset, payer, nonce) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: reenter(owner, id, payload_sha256, request_sha256)^
@@ -65,3 +65,7 @@ RETURNING id;
 -- name: prove(id)!
 -- It was refused, and can no longer land.
 UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;
+
+-- name: owner_of_identifier(identifier_sha256)$
+-- The payload that an identifier was first used with.
+SELECT payload_sha256 FROM payments WHERE identifier_sha256 = :identifier_sha256;
