@@ -22,7 +22,7 @@ RULES = [
 
 
 async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequired | PaymentMalformed) -> JSONResponse:
-    """402 (400 for what is no payment) with the offer: x402 v2 in the header, in the body v1 where v1 can name a network.
+    """402 (400 for what is no payment) with the offer: v2 in the header, in the body v1 where it can name a network.
 
     Raises:
         Unavailable: if it cannot be sold now.

@@ -60,6 +60,16 @@ def database(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def own_database(postgres: str, database: str) -> Iterator[str]:
+    """A migrated database that no other door or launcher looks at; the settings name it during this test."""
+    with servers.database(postgres, "own") as url:
+        migrate(url, "sandbox")
+        _use("INSTANT_DATABASE_URL", url)
+        yield url
+        _use("INSTANT_DATABASE_URL", database)
+
+
+@pytest.fixture
 async def conn(database: str) -> AsyncIterator[AsyncConnection]:
     """A connection whose transaction is rolled back after the test."""
     async with await AsyncConnection.connect(database, row_factory=namedtuple_row) as connection:
@@ -74,7 +84,9 @@ def prefect_server(postgres: str) -> Iterator[str]:
         _use("INSTANT_PREFECT_DATABASE_URL", url)
         command = ["prefect", "server", "start"]
         api = settings().prefect_api_url
-        with servers.serving(*command, ready=f"{api}/health", environment=os.environ | server_environment(settings())):
+        environment = os.environ | server_environment(settings())
+        output = Path(_state.name) / "prefect-server.log"
+        with servers.serving(*command, ready=f"{api}/health", environment=environment, output=output):
             yield api
 
 

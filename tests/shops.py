@@ -11,7 +11,11 @@ import httpx
 from eth_account.signers.local import LocalAccount
 from x402 import x402Client
 from x402.http.clients import x402HttpxClient
-from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
+from x402.http.utils import (
+    decode_payment_required_header,
+    decode_payment_signature_header,
+    encode_payment_signature_header,
+)
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
 from x402.schemas import PaymentPayload
 
@@ -40,11 +44,17 @@ class Shop:
             answer = await http.put(_practice_key(self.key), json=changes)
             answer.raise_for_status()
 
-    async def sends(self) -> list[dict[str, Any]]:
-        """Every request that the practice OpenRouter got with this key."""
-        async with httpx.AsyncClient() as http:
-            requests: list[dict[str, Any]] = (await http.get(_practice_key(self.key))).json()["requests"]
+    async def sends(self, arrived: int = 0) -> list[dict[str, Any]]:
+        """Every request that the practice OpenRouter got with this key, once there are as many as `arrived`."""
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = await http.get(_practice_key(self.key), params={"arrived": arrived})
+            requests: list[dict[str, Any]] = answer.json()["requests"]
             return requests
+
+    async def version(self, pool: db.Pool) -> resource.Version:
+        """What `haiku` is on sale as."""
+        async with pool.connection() as conn:
+            return await resource.resolve(conn, self.account.handle, "haiku")
 
     async def received(self) -> list[dict[str, Any]]:
         """Every transfer to this creator, by the facilitator's own book."""
@@ -79,6 +89,20 @@ class Buyer:
         async with httpx.AsyncClient() as http:
             url = f"{_facilitator()}/practice/payers/{self.wallet.address}"
             (await http.put(url, json={"faults": faults})).raise_for_status()
+
+    async def settle_directly(self, header: str) -> None:
+        """Send a payment to the facilitator past the door, as anybody can who has it."""
+        payload = decode_payment_signature_header(header)
+        body = {"x402Version": 2, "paymentPayload": payload, "paymentRequirements": payload.accepted}
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(
+                f"{_facilitator()}/settle",
+                json={
+                    name: value.model_dump(by_alias=True, exclude_none=True) if hasattr(value, "model_dump") else value
+                    for name, value in body.items()
+                },
+            )
+        assert answer.json()["success"], answer.text
 
     async def settles(self) -> int:
         """How often the facilitator was asked to settle a payment of this wallet."""
@@ -182,15 +206,16 @@ async def until(pool: db.Pool, query: str, *, seconds: float = 30, **parameters:
     await eventually(done, seconds)
 
 
-async def at_rest(pool: db.Pool, shop: Shop, *, seconds: float = 30) -> list[Any]:
-    """All executions of a shop, once each is at rest and logged."""
+async def at_rest(pool: db.Pool, shop: Shop, *, seconds: float = 30, but: str = "") -> list[Any]:
+    """All executions of a shop, once each is at rest and logged; `but` is a state that does not count as rest."""
     await until(
         pool,
         """
-        SELECT bool_and(state = 'void' OR logged_round = round) AS done FROM executions
+        SELECT bool_and(state <> %(but)s AND (state = 'void' OR logged_round = round)) AS done FROM executions
         WHERE account_id = %(account_id)s
         """,
         seconds=seconds,
+        but=but,
         account_id=shop.account.id,
     )
     return await executions(pool, shop)

@@ -1,0 +1,72 @@
+"""The payment-identifier extension: the client's own idempotency key."""
+
+import httpx
+from x402.extensions.payment_identifier import append_payment_identifier_to_extensions
+from x402.schemas import PaymentPayload
+
+from tests.shops import Buyer, Shop
+
+INPUTS = {"topic": "the sea"}
+IDENTIFIER = "pay_7d5d747be160e280504c099d984bcfe0"
+
+
+def named(payload: PaymentPayload) -> None:
+    """Add an identifier as the SDK's clients do, to what the offer declared."""
+    assert payload.extensions is not None
+    append_payment_identifier_to_extensions(payload.extensions, IDENTIFIER)
+
+
+def unquoted(payload: PaymentPayload) -> None:
+    """The same from a client that does not echo the quote."""
+    named(payload)
+    assert payload.accepted.extra is not None
+    del payload.accepted.extra["quoteId"]
+
+
+async def test_the_identifier_names_one_payment(door: str, shop: Shop) -> None:
+    """Same identifier and payload: the stored answer, even without a quote. Another payload with it: 409, no charge."""
+    buyer = await Buyer().fund()
+    url = door + shop.path
+    async with httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http:
+        header = {"PAYMENT-SIGNATURE": await buyer.pay(url, INPUTS, unquoted)}
+        first = await http.post(url, json=INPUTS, headers=header)
+        again = await http.post(url, json=INPUTS, headers=header)
+        other = {"PAYMENT-SIGNATURE": await buyer.pay(url, INPUTS, named)}
+        conflict = await http.post(url, json=INPUTS, headers=other)
+
+    assert first.status_code == again.status_code == 200
+    assert first.json() == again.json()
+    assert conflict.status_code == 409
+    assert conflict.json()["code"] == "identifier_reused"
+    assert len(await shop.received()) == 1
+    assert len(await shop.sends()) == 1
+
+
+async def test_a_malformed_identifier_is_refused(door: str, shop: Shop) -> None:
+    """16 to 128 of [A-Za-z0-9_-]; anything else is 400, before any money."""
+
+    def short(payload: PaymentPayload) -> None:
+        assert payload.extensions is not None
+        payload.extensions["payment-identifier"]["info"]["id"] = "short"
+
+    buyer = await Buyer().fund()
+    url = door + shop.path
+    async with httpx.AsyncClient(timeout=30) as http:
+        header = {"PAYMENT-SIGNATURE": await buyer.pay(url, INPUTS, short)}
+        refused = await http.post(url, json=INPUTS, headers=header)
+
+    assert refused.status_code == 400
+    assert await shop.received() == []
+
+
+async def test_two_different_payments_in_one_request_are_refused(door: str, shop: Shop) -> None:
+    """Some wallets send the same value under both header names; two values are nobody's intention."""
+    buyer = await Buyer().fund()
+    url = door + shop.path
+    async with httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http:
+        header, other = await buyer.pay(url, INPUTS), await buyer.pay(url, INPUTS)
+        refused = await http.post(url, json=INPUTS, headers={"PAYMENT-SIGNATURE": header, "X-PAYMENT": other})
+        bought = await http.post(url, json=INPUTS, headers={"PAYMENT-SIGNATURE": header, "X-PAYMENT": header})
+
+    assert refused.status_code == 400
+    assert bought.status_code == 200
