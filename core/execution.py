@@ -82,15 +82,31 @@ async def reserve(conn: db.Connection, version: resource.Version, *, execution_i
         raise Unavailable("queue_full")
 
 
-async def claim(conn: db.Connection, worker_id: UUID, most: int) -> Batch | None:
+async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
     """Take up to `most` queued executions for one flow run; None when there is nothing to do.
 
     Creators take turns, each has a bounded number of slots, and what was taken over twice comes alone.
+
+    Args:
+        conn: one transaction.
+        worker_id: the launcher.
+        most: how many one run may carry.
+        alone_first: look for one that runs alone first. Launchers do so every other time, so that neither kind waits
+            for ever while the other keeps coming.
     """
+    config = settings()
     await sql.lock_claims(conn)
     batch_id = uuid4()
-    for alone, limit in ((False, most), (True, 1)):
-        rows = sql.claim(conn, worker_id=worker_id, batch_id=batch_id, alone=alone, most=limit)
+    for alone in (alone_first, not alone_first):
+        rows = sql.claim(
+            conn,
+            worker_id=worker_id,
+            batch_id=batch_id,
+            alone=alone,
+            most=1 if alone else most,
+            send_limit=config.send_limit,
+            takeover_limit=config.takeover_limit,
+        )
         if ids := [row.id async for row in rows]:
             return Batch(batch_id, ids)
     return None
@@ -162,6 +178,9 @@ async def rerun(conn: db.Connection, execution_id: UUID) -> bool:
     Raises:
         Unavailable: when its cost does not fit the creator's cap; the transaction must roll back.
     """
+    # The finished round must have its usage row before the next one begins, and its log may still be on its way.
+    await sql.lock(conn, id=execution_id)
+    await usage.log(conn, [execution_id])
     row = await sql.rerun(conn, id=execution_id, rerun_limit=settings().rerun_limit)
     if row is None:
         return False

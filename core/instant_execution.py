@@ -1,7 +1,7 @@
 """The steps of a paid call: validate, decrypt, substitute, call.
 
-Trouble of one execution is data in its row, never an exception of its batch. Functions take `conn` and do not commit;
-`call` takes the pool, because a request to the provider stands between its commits.
+Trouble of one execution is data in its row, never an exception of its batch. Functions take `conn` and do not commit,
+except `validate` and `call`, which take the pool and say why.
 """
 
 import asyncio
@@ -60,15 +60,20 @@ class Prepared:
     prompt: Private[provider.Prompt]
 
 
-async def validate(conn: db.Connection, execution_ids: Sequence[UUID], flow_run_id: UUID | None) -> list[Order]:
+async def validate(pool: db.Pool, execution_ids: Sequence[UUID], flow_run_id: UUID | None) -> list[Order]:
     """Take the attempt of each execution that is claimed and not yet running, and read everything again.
 
     Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
+
+    Takes the pool: the taking is committed before anything is read. What then cannot be read, for whatever reason, has
+    begun and counts as taken over, so that it soon comes alone and fails by itself instead of its batch for ever.
     """
-    rows = [row async for row in sql.take(conn, ids=list(execution_ids), flow_run_id=flow_run_id)]
-    for batch_id in {row.batch_id for row in rows}:
-        await sql.notify_begun(conn, batch_id=batch_id)
-    versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
+    async with pool.connection() as conn:
+        rows = [row async for row in sql.take(conn, ids=list(execution_ids), flow_run_id=flow_run_id)]
+        for batch_id in {row.batch_id for row in rows}:
+            await sql.notify_begun(conn, batch_id=batch_id)
+    async with pool.connection() as conn:
+        versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
     now = datetime.now(UTC)
     return [
         Order(

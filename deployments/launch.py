@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from uuid import UUID
 
 from prefect.context import AsyncClientContext, SyncClientContext
@@ -95,9 +96,9 @@ async def _prefect_clients() -> AsyncIterator[None]:
 
 async def _launch(launcher: _Launcher) -> None:
     with launcher.hub.event(listen.QUEUED) as queued:
-        while True:
+        for alone_first in cycle((False, True)):
             queued.clear()
-            batch = await _claim(launcher)
+            batch = await _claim(launcher, alone_first=alone_first)
             if batch is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS)
@@ -105,10 +106,10 @@ async def _launch(launcher: _Launcher) -> None:
                 await _start(launcher, batch)
 
 
-async def _claim(launcher: _Launcher) -> Batch | None:
+async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
     try:
         async with launcher.pool.connection() as conn:
-            return await execution.claim(conn, launcher.worker_id, settings().batch_limit)
+            return await execution.claim(conn, launcher.worker_id, settings().batch_limit, alone_first=alone_first)
     except db.UNREACHABLE as error:
         log.warning("launch: the database is out of reach (%s)", type(error).__name__)
         await asyncio.sleep(_BACK_OFF_SECONDS)

@@ -14,8 +14,8 @@ from tasks.policy import step
 @step()
 async def validate(execution_ids: Sequence[UUID]) -> list[Order]:
     """Take what is claimed and not yet running; read everything again."""
-    async with db.transaction() as conn:
-        return await instant_execution.validate(conn, execution_ids, UUID(flow_run.id))
+    async with db.pool() as pool:
+        return await instant_execution.validate(pool, execution_ids, UUID(flow_run.id))
 
 
 @step()

@@ -57,8 +57,9 @@ FROM accounts WHERE id = :account_id;
 -- Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two.
 SELECT pg_advisory_xact_lock(hashtext('x402-instant/claim'));
 
--- name: claim(alone, most, worker_id, batch_id)
+-- name: claim(alone, send_limit, takeover_limit, most, worker_id, batch_id)
 -- Take what is queued: free slots per creator, creators in turn, oldest first. What was taken over twice runs alone.
+-- What was sent or taken over as often as it may be is left for recovery, which gives it up.
 WITH busy AS (
     SELECT account_id, count(*) AS calls
     FROM executions
@@ -68,6 +69,7 @@ WITH busy AS (
     SELECT id, account_id, queued_at, row_number() OVER (PARTITION BY account_id ORDER BY queued_at, id) AS turn
     FROM executions
     WHERE state = 'queued' AND claimed_by IS NULL AND (takeovers >= 2) = :alone
+        AND sends < :send_limit AND takeovers < :takeover_limit
 ), chosen AS (
     SELECT waiting.id
     FROM waiting
@@ -158,6 +160,10 @@ WITH freed AS (
     WHERE execution_id IN (SELECT id FROM freed) AND ended_at IS NULL
 )
 SELECT id FROM freed;
+
+-- name: lock(id)!
+-- Wait for whoever is writing about this execution.
+SELECT id FROM executions WHERE id = :id FOR UPDATE;
 
 -- name: rerun(id, rerun_limit)^
 -- The buyer asks again for the same inputs: a new round, while its bound and its time allow.
