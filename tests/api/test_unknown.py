@@ -1,0 +1,223 @@
+"""An unknown settlement is never answered with 402: the chain decides, and the buyer never pays twice."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from core import db
+from core.settings import settings
+from tests import doors, practice, servers, shops
+from tests.shops import Buyer, Shop
+
+TOPIC = {"topic": "the sea"}
+
+# Four seconds, and what two busy cores may add.
+ANSWERED_SECONDS = 4.5
+
+
+@pytest.fixture
+async def buyer(practice_facilitator: str) -> Buyer:
+    return await Buyer().fund()
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=30) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("fault", "settles", "doubt"),
+    [
+        ("lose_reply", 1, "connection_lost"),
+        ("pending", 1, "settlement_pending"),
+        ("front_run", 1, "transaction_failed"),
+        ("pending_never", 2, "settlement_pending"),
+        ("down", 2, "server_error"),
+    ],
+)
+async def test_the_chain_decides(
+    door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient, fault: str, settles: int, doubt: str
+) -> None:
+    """What moved is found on the chain, what did not is settled again with the identical payload: answered once."""
+    await buyer.facilitator(fault)
+    url = door + shop.path
+    paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
+    first = await http.post(url, json=TOPIC, headers=paid | {"Prefer": "respond-async"})
+    told = processing(first)
+    while (answer := await http.post(url, json=TOPIC, headers=paid)).status_code == 202:
+        assert processing(answer)["jobId"] == told["jobId"]
+
+    assert answer.status_code == 200, answer.text
+    assert (await http.get(told["statusUrl"])).json()["response"] == answer.json()["response"]
+    await paid_once(pool, shop, buyer, settles=settles, doubt=doubt)
+
+
+async def test_nobody_knows_yet(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
+    """While nobody can tell, every asking is 202 within its time and says not to pay again; then it is answered."""
+    await buyer.facilitator(*["down"] * 50)
+    url = door + shop.path
+    paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
+    started = time.monotonic()
+    first = await http.post(url, json=TOPIC, headers=paid)
+    assert time.monotonic() - started < ANSWERED_SECONDS
+    told = processing(first)
+    assert "Do not pay again" in told["message"]
+    again = await http.post(url, json=TOPIC, headers=paid | {"Prefer": "wait=1"})
+    assert processing(again)["jobId"] == told["jobId"]
+    status = await http.get(told["statusUrl"])
+    assert (status.status_code, status.json()["state"]) == (200, "processing")
+    assert await shop.received() == []
+
+    await buyer.facilitator()
+    assert (await http.post(url, json=TOPIC, headers=paid | {"Prefer": "wait=20"})).status_code == 200
+    await paid_once(pool, shop, buyer, settles=await buyer.settles(), doubt="server_error")
+
+
+async def test_a_settlement_slower_than_the_buyer(
+    door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
+) -> None:
+    """A stock client with its own time limit of 5 s is told in time where the answer will be; it pays once."""
+    await buyer.facilitator("slow:5.5")
+    started = time.monotonic()
+    async with buyer.client() as client:
+        answer = await client.post(door + shop.path, json=TOPIC)
+    assert time.monotonic() - started < ANSWERED_SECONDS
+    told = processing(answer)
+
+    async def succeeded() -> bool:
+        return bool((await http.get(told["statusUrl"])).json()["state"] == "succeeded")
+
+    await shops.eventually(succeeded)
+    await paid_once(pool, shop, buyer, settles=1, doubt=None)
+
+
+async def test_cancelled_by_the_payer(
+    door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
+) -> None:
+    """An authorization that the payer cancelled under our hands can never land: only then is it 402."""
+    await buyer.facilitator("cancelled")
+    url = door + shop.path
+    paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
+    first = await http.post(url, json=TOPIC, headers=paid | {"Prefer": "respond-async"})
+    told = processing(first)
+    await shops.at_rest(pool, shop)
+
+    assert (await http.get(told["statusUrl"])).json()["code"] == "payment_failed"
+    (execution,) = await shops.executions(pool, shop)
+    assert (execution.state, execution.payment_state) == ("void", "failed")
+    assert await story(pool, execution) == [
+        ("settling", None),
+        ("unknown", "invalid_exact_evm_nonce_already_used"),
+        ("failed", "used_elsewhere"),
+    ]
+    assert await shop.received() == await shop.sends() == []
+
+
+async def test_facilitator_down_before_the_claim(
+    door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
+) -> None:
+    """Without a verdict nothing is claimed: 503 and come back; probes still see the offer; the payment stays good."""
+    await buyer.facilitator("verify_down")
+    url = door + shop.path
+    paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
+    answer = await http.post(url, json=TOPIC, headers=paid)
+    await not_sold(answer, pool, shop, buyer)
+    assert (await http.get(url)).status_code == 402
+    assert (await http.post(url, json=TOPIC, headers=paid)).status_code == 200
+    await paid_once(pool, shop, buyer, settles=1, doubt=None)
+
+
+async def test_facilitator_silent_before_the_claim(
+    surroundings: Path, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
+) -> None:
+    """A facilitator that takes the request and says nothing: still answered in time, and nothing is claimed."""
+    async with practice.scripted(lambda _request: None) as silent:
+        network = settings().networks[0].model_copy(update={"facilitator_url": silent})
+        networks = json.dumps([network.model_dump()])
+        changes = {"INSTANT_NETWORKS": networks, "INSTANT_ANSWER_SECONDS": "1"}
+        with doors.door(surroundings, servers.free_port(), **changes) as door:
+            url = door.url + shop.path
+            paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
+            started = time.monotonic()
+            answer = await http.post(url, json=TOPIC, headers=paid)
+            assert time.monotonic() - started < 1.5
+            await not_sold(answer, pool, shop, buyer)
+
+
+async def test_the_buyer_hangs_up(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
+    """A buyer who is gone before the money moved has bought all the same: a settlement belongs to no request."""
+    await buyer.facilitator("slow_before:1")
+    url = door + shop.path
+    header = await buyer.pay(url, TOPIC)
+    body = json.dumps(TOPIC)
+    _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+    writer.write(
+        f"POST {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        f"PAYMENT-SIGNATURE: {header}\r\n\r\n{body}".encode()
+    )
+
+    async def claimed() -> bool:
+        return len(await shops.executions(pool, shop)) == 1
+
+    await shops.eventually(claimed)
+    writer.transport.abort()
+    assert await shop.received() == []
+    answer = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header, "Prefer": "wait=20"})
+    assert answer.status_code == 200
+    await paid_once(pool, shop, buyer, settles=1, doubt=None)
+
+
+# --- what all of them check
+
+
+def processing(answer: httpx.Response) -> dict[str, Any]:
+    """202 with where and when to look, and no receipt yet."""
+    assert answer.status_code == 202, answer.text
+    told: dict[str, Any] = answer.json()
+    assert told["state"] == "processing"
+    assert answer.headers["Location"] == told["statusUrl"]
+    assert int(answer.headers["Retry-After"]) == told["retryAfterSeconds"] > 0
+    assert "PAYMENT-REQUIRED" not in answer.headers
+    return told
+
+
+async def not_sold(answer: httpx.Response, pool: db.Pool, shop: Shop, buyer: Buyer) -> None:
+    """503 with one sentence; no claim, no settlement."""
+    assert (answer.status_code, answer.json()["error"]) == (503, "Resource unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "PAYMENT-REQUIRED" not in answer.headers
+    assert await shops.executions(pool, shop) == await shop.received() == []
+    assert await buyer.settles() == 0
+
+
+async def paid_once(pool: db.Pool, shop: Shop, buyer: Buyer, *, settles: int, doubt: str | None) -> None:
+    """One execution, one request to the model, one transfer, and the history that this trouble should have left."""
+    (execution,) = await shops.at_rest(pool, shop)
+    (transfer,) = await shop.received()
+    assert (execution.state, execution.usage_rows, execution.sends) == ("succeeded", 1, 1)
+    assert len(await shop.sends()) == 1
+    assert transfer["transaction"] == execution.transaction
+    assert await buyer.settles() == settles
+    settled = "settled" if doubt is None else "settled_again" if settles > 1 else "found_on_chain"
+    between = [] if doubt is None else [("unknown", doubt)]
+    assert await story(pool, execution) == [("settling", None), *between, ("paid", settled)]
+
+
+async def story(pool: db.Pool, execution: Any) -> list[tuple[str, str | None]]:
+    """The states that its payment went through, each with its reason."""
+    query = "SELECT to_state, reason FROM payment_transitions WHERE payment_id = %(id)s ORDER BY id"
+    return [(row.to_state, row.reason) for row in await shops.rows(pool, query, id=execution.payment_id)]

@@ -1,0 +1,323 @@
+"""The ledger against a real Postgres: whatever happens to payments in whatever order, money and executions agree."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import settings as bounds
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+from psycopg.errors import RaiseException
+from x402.schemas import PaymentPayload
+
+from core import db, resource
+from core.failures import Unavailable
+from core.payment import ledger, offer
+from core.settings import settings
+from tests import practice, selling
+
+R = TypeVar("R")
+
+ROOM = 4
+"""Executions that fit the creator's spend cap at once."""
+
+EDGES = {
+    (None, "settling"),
+    *(("settling", to) for to in ("paid", "failed", "unknown")),
+    *(("unknown", to) for to in ("paid", "failed")),
+    *(("failed", to) for to in ("settling", "paid")),
+}
+
+STORY = "SELECT from_state, to_state, transaction FROM payment_transitions WHERE payment_id = %(id)s ORDER BY id"
+BOOK = """
+    SELECT payments.id, payments.state, payments.transaction, payments.nonce, executions.id AS execution_id,
+        executions.state AS execution, reservations.execution_id IS NOT NULL AND released_at IS NULL AS reserved
+    FROM payments
+    JOIN executions ON executions.payment_id = payments.id
+    LEFT JOIN reservations ON reservations.execution_id = executions.id
+    WHERE executions.account_id = %(account)s
+"""
+SPENT = """
+    SELECT coalesce(sum(reserved_usd), 0) AS reserved, coalesce(sum(spent_usd), 0) AS spent
+    FROM spend_days WHERE account_id = %(account)s
+"""
+
+
+@dataclass
+class Expected:
+    """What the machine knows of one payment."""
+
+    payment_id: UUID
+    execution_id: UUID
+    history: list[str]
+    transaction: str | None = None
+    owed: bool = False
+
+    @property
+    def state(self) -> str:
+        return self.history[-1]
+
+    @property
+    def execution(self) -> str:
+        if self.state == "paid":
+            return "failed" if self.owed else "queued"
+        return "void" if self.state == "failed" else "held"
+
+
+@dataclass(frozen=True)
+class Market:
+    """A creator with room for `ROOM` executions, what they sell, and who settles."""
+
+    version: resource.Version
+    owner: UUID
+
+
+async def market(conn: db.Connection) -> Market:
+    """A market of its own."""
+    creator, owner = await selling.creator(conn), uuid4()
+    await selling.publish(conn, creator)
+    version = await resource.resolve(conn, creator.handle, "haiku")
+    await conn.execute("INSERT INTO workers (id, kind, host, pid) VALUES (%s, 'door', 'here', 1)", [owner])
+    await conn.execute(
+        "UPDATE accounts SET daily_spend_cap_usd = %s WHERE id = %s", [ROOM * version.worst_cost_usd, creator.id]
+    )
+    return Market(version, owner)
+
+
+def terms(nonce: int, more: str = "") -> offer.Terms:
+    """A payment that was matched and verified; `more` is what another bearer of the same authorization would say."""
+    requirements = practice.requirements()
+    payer = "0x" + "12" * 20
+    authorization = {"from": payer, "to": practice.PAY_TO, "value": "2000", "validAfter": "0", "validBefore": "9" * 10}
+    payload = {"authorization": authorization | {"nonce": f"0x{nonce:064x}"}, "signature": "0x" + "34" * 65}
+    return offer.Terms(
+        network=settings().networks[0],
+        requirements=requirements,
+        payload=PaymentPayload(payload=payload, accepted=requirements, extensions={"more": more}),
+        payer=payer,
+        nonce=nonce.to_bytes(32),
+        pay_to=practice.PAY_TO.lower(),
+        amount_atomic=2000,
+        valid_before=datetime.now(UTC) + timedelta(minutes=5),
+        quoted=True,
+    )
+
+
+def a_hash() -> str:
+    return "0x" + os.urandom(32).hex()
+
+
+class Ledger(RuleBasedStateMachine):
+    """Everything that may happen to a payment, in any order and again; compared with the plainest possible book."""
+
+    known = Bundle("known")
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A loop of its own beside pytest's, which is never running while this test does.
+        self.loop = asyncio.new_event_loop()
+        self.conn = self.loop.run_until_complete(db.connect())
+        self.loop.run_until_complete(self.conn.set_autocommit(False))
+        self.market = self.do(market)
+        self.expected: dict[int, Expected] = {}
+        # Nonces of earlier examples are spent in the same database.
+        self.first = int.from_bytes(os.urandom(8)) << 8
+
+    def teardown(self) -> None:
+        self.loop.run_until_complete(self.conn.close())
+        self.loop.close()
+
+    def do(self, act: Callable[[db.Connection], Awaitable[R]]) -> R:
+        """One transaction: committed, or rolled back by what it raises."""
+
+        async def transaction() -> R:
+            async with self.conn.transaction():
+                return await act(self.conn)
+
+        return self.loop.run_until_complete(transaction())
+
+    @property
+    def has_room(self) -> bool:
+        return sum(one.execution in ("held", "queued") for one in self.expected.values()) < ROOM
+
+    @rule(target=known, number=st.integers(0, 5), more=st.sampled_from(["", "stranger"]))
+    def claim(self, number: int, more: str) -> Any:
+        """Only the first to present an authorization gets it, whoever comes later with whatever around it."""
+        nonce = self.first + number
+        version, owner = self.market.version, self.market.owner
+        claimed = None
+        with suppress(Unavailable):
+            claimed = self.do(lambda conn: ledger.claim(conn, terms(nonce, more), version, {"topic": "x"}, owner))
+        assert (claimed is not None) is (nonce not in self.expected and self.has_room)
+        if claimed is None:
+            return multiple()
+        self.expected[nonce] = Expected(claimed.payment_id, claimed.execution_id, ["settling"])
+        return nonce
+
+    @rule(nonce=known)
+    def pay(self, nonce: int) -> None:
+        """It settled, or was found on the chain."""
+        transaction, one = a_hash(), self.expected[nonce]
+        self.do(lambda conn: ledger.pay(conn, one.payment_id, transaction, "settled"))
+        if one.state in ("settling", "unknown"):
+            one.history.append("paid")
+            one.transaction = transaction
+
+    @rule(nonce=known, proved=st.booleans())
+    def refuse(self, nonce: int, proved: bool) -> None:
+        """It was refused, or the chain says that it can never land."""
+        one = self.expected[nonce]
+        self.do(lambda conn: ledger.fail(conn, one.payment_id, "refused", proved=proved))
+        if one.state in ("settling", "unknown"):
+            one.history.append("failed")
+
+    @rule(nonce=known)
+    def doubt(self, nonce: int) -> None:
+        """The reply was lost."""
+        one = self.expected[nonce]
+        self.do(lambda conn: ledger.doubt(conn, one.payment_id, "lost"))
+        if one.state == "settling":
+            one.history.append("unknown")
+
+    @rule(nonce=known)
+    def prove(self, nonce: int) -> None:
+        """The chain says that it can no longer land: nothing changes but that nobody looks any more."""
+        self.do(lambda conn: ledger.prove(conn, self.expected[nonce].payment_id))
+
+    @rule(nonce=known, same=st.booleans())
+    def reenter(self, nonce: int, same: bool) -> None:
+        """The identical payload comes back after a refusal; with anything else around it, nothing happens."""
+        one = self.expected[nonce]
+        found = self.do(lambda conn: ledger.find(conn, terms(nonce).payload))
+        assert found is not None
+        if not same:
+            found = replace(found, request_sha256=os.urandom(32))
+        again = False
+        with suppress(Unavailable):
+            again = self.do(lambda conn: ledger.reenter(conn, found, self.market.version, self.market.owner))
+        assert again is (same and one.state == "failed" and self.has_room)
+        if again:
+            one.history.append("settling")
+
+    @rule(nonce=known, has_room=st.booleans())
+    def land(self, nonce: int, has_room: bool) -> None:
+        """A refused payment lands late: it runs if there is room, and is owed otherwise."""
+        one, transaction = self.expected[nonce], a_hash()
+        landed = False
+        with suppress(Unavailable):
+            self.do(lambda conn: ledger.land(conn, one.payment_id, transaction, has_room=has_room))
+            landed = one.state == "failed"
+        assert landed is (one.state == "failed" and (self.has_room or not has_room))
+        if landed:
+            one.history.append("paid")
+            one.transaction, one.owed = transaction, not has_room
+
+    @rule(nonce=known)
+    def replay(self, nonce: int) -> None:
+        """Whoever presents it again is led to the same execution."""
+        found = self.do(lambda conn: ledger.find(conn, terms(nonce, "any").payload))
+        assert found
+        assert (found.id, found.execution_id) == (self.expected[nonce].payment_id, self.expected[nonce].execution_id)
+
+    @rule(nonce=known)
+    def open(self, nonce: int) -> None:
+        """The sealed payload is the one that was claimed, whoever came later."""
+        recorded = self.do(lambda conn: ledger.read(conn, self.expected[nonce].payment_id))
+        assert offer.key_of(ledger.open_payload(recorded).reveal())[3] == recorded.nonce == nonce.to_bytes(32)
+
+    @invariant()
+    def money_and_executions_agree(self) -> None:
+        """One payment per authorization, its execution in the state that follows, and what is reserved adds up."""
+        account = self.market.version.account_id
+        rows = self.do(lambda conn: fetch(conn, BOOK, account=account))
+        assert {int.from_bytes(row.nonce): row.id for row in rows} == {
+            nonce: one.payment_id for nonce, one in self.expected.items()
+        }
+        assert len(rows) == len(self.expected)
+        for row in rows:
+            one = self.expected[int.from_bytes(row.nonce)]
+            assert (row.state, row.transaction) == (one.state, one.transaction)
+            assert (row.execution_id, row.execution) == (one.execution_id, one.execution)
+            assert row.reserved is (one.execution in ("held", "queued"))
+        (sums,) = self.do(lambda conn: fetch(conn, SPENT, account=account))
+        assert sums.reserved == sum(row.reserved for row in rows) * self.market.version.worst_cost_usd
+        assert sums.spent == Decimal(0)
+
+    @invariant()
+    def history_is_told(self) -> None:
+        """Every step is written down, along the allowed edges, without a gap."""
+        for one in self.expected.values():
+            story = self.do(lambda conn, one=one: fetch(conn, STORY, id=one.payment_id))
+            assert [row.to_state for row in story] == one.history
+            assert [row.from_state for row in story] == [None, *one.history[:-1]]
+            assert {(row.from_state, row.to_state) for row in story} <= EDGES
+            paid = [row.transaction for row in story if row.to_state == "paid"]
+            assert paid == ([one.transaction] if one.transaction else [])
+
+
+def test_any_order(own_database: str) -> None:
+    """Claims, refusals, doubts, late landings and replays in any order: see the machine above."""
+    run_state_machine_as_test(Ledger, settings=bounds(max_examples=30, stateful_step_count=25, deadline=None))
+
+
+async def test_claims_race(own_database: str) -> None:
+    """Of many claims of one authorization at once, on connections of their own, one wins and none fails."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            here = await market(conn)
+
+        async def claim(number: int) -> ledger.Claimed | None:
+            async with pool.connection() as conn:
+                return await ledger.claim(conn, terms(1, str(number)), here.version, {"topic": "x"}, here.owner)
+
+        claims = await asyncio.gather(*map(claim, range(12)))
+        async with pool.connection() as conn:
+            rows = await fetch(conn, BOOK, account=here.version.account_id)
+
+    assert [one.payment_id for one in claims if one] == [row.id for row in rows]
+    assert len(rows) == 1
+
+
+async def test_claims_race_for_the_last_room(own_database: str) -> None:
+    """Different payments at once, more than the cap allows: as many as fit are claimed, the rest leave nothing."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            here = await market(conn)
+
+        async def claim(number: int) -> bool:
+            with suppress(Unavailable):
+                async with pool.connection() as conn:
+                    await ledger.claim(conn, terms(100 + number), here.version, {"topic": "x"}, here.owner)
+                    return True
+            return False
+
+        claims = await asyncio.gather(*map(claim, range(12)))
+        async with pool.connection() as conn:
+            rows = await fetch(conn, BOOK, account=here.version.account_id)
+
+    assert sum(claims) == len(rows) == ROOM
+
+
+@pytest.mark.parametrize("state", ["settling", "unknown", "failed"])
+async def test_what_is_paid_stays_paid(own_database: str, state: str) -> None:
+    """Not even by hand: the database refuses to lead a payment out of `paid`."""
+    async with db.pool() as pool, pool.connection() as conn:
+        here = await market(conn)
+        claimed = await ledger.claim(conn, terms(7), here.version, {"topic": "x"}, here.owner)
+        assert claimed
+        await ledger.pay(conn, claimed.payment_id, a_hash(), "settled")
+        change = "UPDATE payments SET state = %s, decided_at = CASE WHEN %s = 'failed' THEN now() END WHERE id = %s"
+        with pytest.raises(RaiseException, match="may not go from paid"):
+            await conn.execute(change, [state, state, claimed.payment_id])
+        await conn.rollback()
+
+
+async def fetch(conn: db.Connection, query: str, **parameters: object) -> list[Any]:
+    return await (await conn.execute(query.encode(), parameters)).fetchall()
