@@ -128,10 +128,10 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
 
 
 async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
-    """The version on offer at `/@handle/slug`.
+    """The version on offer at `/@handle/slug`, or the last one that was: what was paid for there is still answered.
 
     Raises:
-        NotFound: if there is none, or it is archived.
+        NotFound: if there is none.
     """
     return _read(await sql.resolve(conn, handle=handle, slug=slug))
 

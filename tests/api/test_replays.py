@@ -11,7 +11,7 @@ import pytest
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 from x402.schemas import PaymentPayload
 
-from core import db
+from core import db, resource
 from tests import shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
@@ -252,3 +252,22 @@ async def only_one(pool: db.Pool, shop: Shop) -> Any:
     assert transfer["transaction"] == execution.transaction
     assert transfer["amount"] == PRICE_ATOMIC
     return execution
+
+
+async def test_what_was_paid_for_outlives_the_resource(door: str, shop: Shop) -> None:
+    """After archiving, a probe and a new payment find nothing, and the old payment still gets its answer."""
+    buyer = await Buyer().fund()
+    url, inputs = door + shop.path, {"topic": "the sea"}
+    async with httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http, db.pool() as pool:
+        paid, unused = await buyer.pay(url, inputs), await buyer.pay(url, inputs)
+        first = await http.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid})
+        async with pool.connection() as conn:
+            await resource.archive(conn, shop.account.id, "haiku")
+        probe = await http.get(url)
+        late = await http.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": unused})
+        again = await http.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid})
+
+    assert probe.status_code == late.status_code == 404
+    assert again.status_code == 200
+    assert again.json() == first.json()
+    assert len(await shop.received()) == 1

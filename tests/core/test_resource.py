@@ -198,15 +198,14 @@ async def test_what_the_model_ignores_is_a_warning(conn: db.Connection) -> None:
 # --- archiving
 
 
-async def test_archived_is_not_found_and_its_slug_stays_taken(conn: db.Connection) -> None:
-    """An archived URL is 404, takes no new version, and comes back as it was."""
+async def test_archived_says_so_and_its_slug_stays_taken(conn: db.Connection) -> None:
+    """An archived URL is known as archived, takes no new version, and comes back as it was."""
     owner = await creator(conn)
     published = await publish(conn, owner)
     await resource.archive(conn, owner.id, "haiku")
     await resource.archive(conn, owner.id, "haiku")
 
-    with pytest.raises(NotFound):
-        await resource.resolve(conn, owner.handle, "haiku")
+    assert (await resource.resolve(conn, owner.handle, "haiku")).archived
     with pytest.raises(InvalidInput) as caught:
         await publish(conn, owner, title="Another product")
     assert list(caught.value.fields) == ["slug"]

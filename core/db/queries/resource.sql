@@ -3,11 +3,12 @@
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.sealed_template, false AS archived
+       version.price_atomic, version.worst_cost_usd, version.sealed_template,
+       resource.archived_at IS NOT NULL AS archived
 FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
 JOIN resource_versions AS version ON version.id = resource.version_id
-WHERE account.handle = :handle AND resource.slug = :slug AND resource.archived_at IS NULL;
+WHERE account.handle = :handle AND resource.slug = :slug;
 
 -- name: version(version_id)^
 -- Any version, also one that was replaced or archived: what was sold stays readable for ever.
