@@ -8,7 +8,7 @@ from api import problems
 from api.door import Door
 from core import resource
 from core.draft import usdc
-from core.failures import PaymentMalformed, PaymentRequired
+from core.failures import PaymentMalformed, PaymentRequired, Unavailable
 from core.payment import offer, receipt, wire
 from core.settings import settings
 from core.template import USER_MESSAGE
@@ -30,7 +30,7 @@ async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequir
     async with door.pool.connection() as conn:
         ready = await resource.readiness(conn, version)
     status, sentence = problems.sentence_of(refusal)
-    required = offer.payment_required(version, ready.payouts, sentence)
+    required = offer.payment_required(version, _payable(door, ready.payouts), sentence)
     return problems.problem(
         status,
         sentence,
@@ -41,6 +41,15 @@ async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequir
         inputs=_inputs(version),
         rules=RULES,
     )
+
+
+def _payable(door: Door, payouts: dict[str, str]) -> dict[str, str]:
+    """The payouts on networks whose facilitator serves them, by what it last said: nobody waits for it here."""
+    facilitators = door.settlers.facilitators
+    payable = {network: address for network, address in payouts.items() if facilitators[network].is_serving()}
+    if not payable:
+        raise Unavailable("not_supported")
+    return payable
 
 
 def _product(version: resource.Version) -> dict[str, Any]:

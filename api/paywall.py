@@ -12,7 +12,7 @@ from uuid import UUID
 from api.answers import is_token_of
 from api.door import Door
 from core import resource
-from core.failures import PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
+from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
 from core.payment import ledger, offer, settlement, wire
 from core.payment.facilitator import Refused, Verdict
 from core.settings import settings
@@ -92,6 +92,8 @@ async def admit(door: Door, purchase: Purchase) -> UUID:
     """
     if execution_id := await _replay(door, purchase):
         return execution_id
+    if purchase.version.archived:
+        raise NotFound
     terms = await _match(door, purchase)
     await door.slow_down(door.payer_rate, f"payer:{terms.payer}")
     verdict = await _verify(door, terms)
@@ -159,5 +161,4 @@ async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) ->
 
 
 def _settle(door: Door, payment_id: UUID, terms: offer.Terms) -> None:
-    facilitator = door.settlers.facilitators[terms.network.id]
-    door.settle_apart(settlement.settle(door.pool, facilitator, payment_id, terms.payload, terms.requirements))
+    door.settle_apart(settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements))

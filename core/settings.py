@@ -19,6 +19,16 @@ SANDBOX_NETWORK = "eip155:402402"
 SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
 SANDBOX_ASSET_NAME = "SANDBOX USD (no value)"
 
+# Sepolia, Base Sepolia, and the customary id of a node on one's own machine. Every other chain may hold real money.
+TEST_NETWORKS = frozenset({"eip155:11155111", "eip155:84532", "eip155:31337"})
+
+
+# Circle's contracts with the names of their EIP-712 domains, which differ (x402 SDK, default_assets).
+_USDC: dict[str, dict[str, object]] = {
+    "eip155:8453": {"asset": "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "asset_name": "USD Coin"},
+    "eip155:84532": {"asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "asset_name": "USDC"},
+}
+
 
 class Network(BaseModel):
     """One chain that buyers may pay on.
@@ -30,9 +40,11 @@ class Network(BaseModel):
         asset_version: `version` of the token's EIP-712 domain.
         facilitator_url: who verifies and settles (x402 facilitator, `/verify` and `/settle`).
         rpc_url: a node's JSON-RPC, which decides what a lost settlement came to.
+        facilitator_token: sent to the facilitator as a bearer token.
+        cdp_key_id, cdp_key_secret: an API key of the Coinbase Developer Platform, which signs a token for each request.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str = Field(pattern=r"^eip155:[1-9][0-9]*$")
     asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
@@ -40,6 +52,25 @@ class Network(BaseModel):
     asset_version: str = "2"
     facilitator_url: str
     rpc_url: str
+    facilitator_token: SecretStr | None = Field(default=None, min_length=1)
+    cdp_key_id: str | None = Field(default=None, min_length=1)
+    cdp_key_secret: SecretStr | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usdc(cls, values: object) -> object:
+        """USDC where it is well known: then `id`, `facilitator_url` and `rpc_url` are enough."""
+        if isinstance(values, dict) and "asset" not in values:
+            return _USDC.get(str(values.get("id")), {}) | values
+        return values
+
+    @model_validator(mode="after")
+    def _one_way_to_authenticate(self) -> Self:
+        if (self.cdp_key_id is None) != (self.cdp_key_secret is None):
+            raise ValueError("cdp_key_id and cdp_key_secret go together")
+        if self.facilitator_token is not None and self.cdp_key_id is not None:
+            raise ValueError("a facilitator is told facilitator_token or a token signed with cdp_key_secret, not both")
+        return self
 
     @property
     def chain_id(self) -> int:
@@ -95,6 +126,11 @@ class Settings(BaseSettings):
 
     watch_seconds: float = Field(default=30, gt=0, description="how often a refused payment is looked for on the chain")
 
+    books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
+    operator_token: SecretStr | None = Field(
+        default=None, min_length=16, description="bearer token for /health/money; unset: nobody may"
+    )
+
     body_limit: int = Field(default=1_048_576, gt=0, description="largest request body")
     payment_header_limit: int = Field(default=16_384, gt=0, description="largest payment header")
     value_limit: int = Field(default=20_000, gt=0, description="characters in one input value")
@@ -142,8 +178,8 @@ class Settings(BaseSettings):
                 raise ValueError("INSTANT_MODE=live needs INSTANT_NETWORKS")
             if any(network.id == SANDBOX_NETWORK for network in self.networks):
                 raise ValueError(f"INSTANT_MODE=live refuses the practice chain {SANDBOX_NETWORK}")
-            if _is_loopback(self.openrouter_url):
-                raise ValueError("INSTANT_MODE=live refuses a practice provider: set INSTANT_OPENROUTER_URL")
+            if _is_loopback(self.openrouter_url) and any(network.id not in TEST_NETWORKS for network in self.networks):
+                raise ValueError("INSTANT_NETWORKS has a mainnet, which refuses a practice INSTANT_OPENROUTER_URL")
         if len({network.id for network in self.networks}) < len(self.networks):
             raise ValueError("INSTANT_NETWORKS names a network twice")
         return self

@@ -5,21 +5,26 @@ shapes and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 9
 """
 
 import asyncio
-import json
+import logging
 import re
+import time
 from dataclasses import dataclass
 
 import httpx
-from pydantic_core import from_json
+from pydantic import ValidationError
 from x402.mechanisms.evm import constants as evm
-from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, VerifyRequest
+from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, SupportedResponse, VerifyRequest
 
 from core.failures import Unavailable
-from core.settings import Network, settings
+from core.payment.breaker import Breaker
+from core.payment.credentials import credentials_of
+from core.payment.exchange import Answer, Silence, get, post
+from core.settings import Network
 
-CONNECT_SECONDS = 5
-MOST_BYTES = 1_048_576
-"""No answer of a facilitator or node that we ask for is longer."""
+log = logging.getLogger(__name__)
+
+SUPPORTED_SECONDS = 600
+"""How long what a facilitator says it supports is taken for granted."""
 
 REFUSALS = frozenset(
     {
@@ -112,41 +117,68 @@ Verdict = Accepted | Refused
 Settlement = Settled | Refused | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: HTTP status, and the body if it was a JSON object."""
-
-    status: int
-    body: dict[str, object] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Nothing came back: `not_sent`, `connection_lost`, `timed_out` or `unreadable`."""
-
-    reason: str
-
-
 class Facilitator:
     """The facilitator of one network. It never asks twice by itself.
+
+    While it is down, `verify` says so at once, so that nothing is claimed; `settle` is never held back, because what
+    was claimed has to be settled or doubted. Both tell the breaker what they heard.
 
     Args:
         network: where it is and what it settles.
         http: shared with everybody else who asks the outside.
+        breaker: keeps buyers from waiting for a facilitator that is down.
+
+    Raises:
+        Misconfigured: if the settings name a key that cannot sign.
     """
 
-    def __init__(self, network: Network, http: httpx.AsyncClient) -> None:
+    def __init__(self, network: Network, http: httpx.AsyncClient, breaker: Breaker | None = None) -> None:
         self._network = network
         self._http = http
+        self._breaker = breaker or Breaker()
+        self._credentials = credentials_of(network)
+        self._serves = True
+        self._look_again = 0.0
+        self._looking: asyncio.Task[None] | None = None
+
+    def is_serving(self) -> bool:
+        """Whether it settles exact payments on our network, by what it last said; True until it said otherwise.
+
+        Nobody waits for it: what is too old is asked for again beside the caller, on the running event loop.
+        """
+        if time.monotonic() >= self._look_again:
+            self._look_again = time.monotonic() + SUPPORTED_SECONDS
+            self._looking = asyncio.create_task(self._look(), name="supported")
+        return self._serves
+
+    async def get_supported(self) -> SupportedResponse:
+        """Ask what it supports.
+
+        Raises:
+            Unavailable: `facilitator_down`, if it does not say.
+        """
+        url = self._url("supported")
+        answer = await get(self._http, url, self._credentials.headers("GET", url))
+        if isinstance(answer, Answer) and answer.status == 200:
+            try:
+                return SupportedResponse.model_validate(answer.body)
+            except ValidationError:
+                pass
+        raise Unavailable("facilitator_down")
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Verdict:
         """Ask whether this payment would settle now. Nothing moves.
 
         Raises:
-            Unavailable: `facilitator_down`, if it gave no verdict.
+            Unavailable: `facilitator_down`, if it gave no verdict, or gave none to those before; `not_supported`, if
+                it has left our network.
         """
+        if not self.is_serving():
+            raise Unavailable("not_supported")
+        if not self._breaker.may_ask():
+            raise Unavailable("facilitator_down")
         request = VerifyRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
-        answer = await self._ask("verify", request)
+        answer = await self._ask("verify", request, "isValid")
         if isinstance(answer, Answer) and answer.body is not None:
             valid, reason = answer.body.get("isValid"), _known(answer.body.get("invalidReason"))
             if valid is True and answer.status == 200:
@@ -163,14 +195,41 @@ class Facilitator:
             anybody who holds the authorization can still bring it to the chain until its validBefore.
         """
         request = SettleRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
-        answer = await self._ask("settle", request)
+        answer = await self._ask("settle", request, "success")
         if isinstance(answer, Silence):
             return Unknown(answer.reason)
         return settlement(answer, self._network.id)
 
-    async def _ask(self, verb: str, request: VerifyRequest | SettleRequest) -> Answer | Silence:
-        url = f"{self._network.facilitator_url.rstrip('/')}/{verb}"
-        return await post(self._http, url, request.model_dump(by_alias=True, exclude_none=True))
+    async def _ask(self, verb: str, request: VerifyRequest | SettleRequest, word: str) -> Answer | Silence:
+        """Ask, and tell the breaker whether the answer has the one word that it must have."""
+        url, was_open, answered = self._url(verb), self._breaker.is_open, False
+        body = request.model_dump(by_alias=True, exclude_none=True)
+        try:
+            answer = await post(self._http, url, body, self._credentials.headers("POST", url))
+            answered = isinstance(answer, Answer) and isinstance((answer.body or {}).get(word), bool)
+            return answer
+        finally:
+            # Also when the caller gave up waiting: that is no answer either.
+            self._breaker.hear(answered=answered)
+            if self._breaker.is_open != was_open:
+                log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
+
+    async def _look(self) -> None:
+        """Learn what it supports. Without an answer, what was known before stands."""
+        if self._http.is_closed:  # the door closed before this task had its first turn
+            return
+        try:
+            supported = await self.get_supported()
+        except Unavailable:
+            return
+        served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
+        # Some say eip155:* for all of a family (the SDK matches both).
+        self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
+        if not self._serves:
+            log.error("the facilitator of %s does not settle exact payments there", self._network.id)
+
+    def _url(self, verb: str) -> str:
+        return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
 
 
 def settlement(answer: Answer, network: str) -> Settlement:
@@ -194,56 +253,6 @@ def settlement(answer: Answer, network: str) -> Settlement:
     if success is False and status in _REFUSING_STATUS and transaction in (None, "") and reason in REFUSALS:
         return Refused(reason)
     return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
-
-
-async def post(http: httpx.AsyncClient, url: str, body: object) -> Answer | Silence:
-    """Post JSON and read JSON, within the configured time, whatever the status. Nothing is followed or repeated.
-
-    The exceptions of httpx carry the request and its headers, so none of them leaves here.
-    """
-    seconds = settings().facilitator_timeout_seconds
-    try:
-        async with (
-            # httpx counts between bytes; an answer that trickles must end too.
-            asyncio.timeout(seconds),
-            http.stream(
-                "POST",
-                url,
-                # Plain ASCII and the NaN extension: what a buyer signed reaches the facilitator, who may refuse it.
-                content=json.dumps(body).encode(),
-                headers={"content-type": "application/json", "accept": "application/json"},
-                timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
-                follow_redirects=False,
-            ) as response,
-        ):
-            content = await _read(response)
-            return Answer(response.status_code, _object(content)) if content is not None else Silence("unreadable")
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-        return Silence("not_sent")
-    except (httpx.TimeoutException, TimeoutError):
-        return Silence("timed_out")
-    except httpx.DecodingError:
-        return Silence("unreadable")
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return Silence("connection_lost")
-
-
-async def _read(response: httpx.Response) -> bytes | None:
-    """The body, unless it is longer than MOST_BYTES."""
-    content = b""
-    async for part in response.aiter_bytes():
-        content += part
-        if len(content) > MOST_BYTES:
-            return None
-    return content
-
-
-def _object(content: bytes) -> dict[str, object] | None:
-    try:
-        parsed = from_json(content)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def _known(reason: object) -> str:

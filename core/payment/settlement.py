@@ -41,24 +41,39 @@ async def settlers() -> AsyncIterator[Settlers]:
 
 async def settle(
     pool: db.Pool,
-    facilitator: Facilitator,
+    settlers: Settlers,
     payment_id: UUID,
     payload: PaymentPayload,
     requirements: PaymentRequirements,
 ) -> None:
     """Ask the facilitator once, and record what is certain: paid, failed, or unknown."""
-    outcome = await facilitator.settle(payload, requirements)
+    outcome = await settlers.facilitators[requirements.network].settle(payload, requirements)
+    match outcome:
+        case Settled(transaction):
+            await db.insist(pool, lambda conn: ledger.pay(conn, payment_id, transaction, "settled"))
+        case Refused(reason):
+            await _refuse(pool, settlers, payment_id, reason)
+        case Unknown(reason):
+            await db.insist(pool, lambda conn: ledger.doubt(conn, payment_id, reason))
 
-    async def record(conn: db.Connection) -> None:
-        match outcome:
-            case Settled(transaction):
-                await ledger.pay(conn, payment_id, transaction, "settled")
-            case Refused(reason):
-                await ledger.fail(conn, payment_id, reason)
-            case Unknown(reason):
-                await ledger.doubt(conn, payment_id, reason)
 
-    await db.insist(pool, record)
+async def _refuse(pool: db.Pool, settlers: Settlers, payment_id: UUID, reason: str) -> None:
+    """Believe a refusal when the chain agrees.
+
+    Anybody who has seen the authorization may have brought it there first; then the wallet is empty, or the time is
+    over, and a facilitator that looks no further refuses what is paid.
+    """
+    async with pool.connection() as conn:
+        payment = await ledger.read(conn, payment_id)
+    seen = await _look(settlers, payment)
+    match seen:
+        case chain.Landed(transaction):
+            await db.insist(pool, lambda conn: ledger.pay(conn, payment_id, transaction, "found_on_chain"))
+        case None:
+            await db.insist(pool, lambda conn: ledger.doubt(conn, payment_id, reason))
+        case chain.NotUsed() | chain.UsedElsewhere():
+            proved = isinstance(seen, chain.UsedElsewhere)
+            await db.insist(pool, lambda conn: ledger.fail(conn, payment_id, reason, proved=proved))
 
 
 async def decide(pool: db.Pool, settlers: Settlers, payment_id: UUID) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.failures import Misconfigured
-from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, Settings, load
+from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, Network, Settings, load
 
 KEYS = "k:c2VjcmV0LWNhbmFyeQ=="
 BASE = {
@@ -21,6 +21,7 @@ BASE = {
     "rpc_url": "https://rpc.example",
 }
 LIVE = {"INSTANT_MODE": "live", "INSTANT_NETWORKS": json.dumps([BASE])}
+PRACTICE = {"INSTANT_OPENROUTER_URL": "http://127.0.0.1:4021/api/v1"}
 
 
 @contextmanager
@@ -69,6 +70,14 @@ def test_live_goes_to_the_provider(tmp_path: Path) -> None:
     assert [network.chain_id for network in config.networks] == [8453]
 
 
+@pytest.mark.parametrize("network", ["eip155:11155111", "eip155:84532", "eip155:31337"])
+def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> None:
+    """Where no money is worth anything, calls may go to the practice provider."""
+    config = read(tmp_path, **LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": network}])})
+
+    assert config.openrouter_url == PRACTICE["INSTANT_OPENROUTER_URL"]
+
+
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
@@ -80,7 +89,9 @@ def test_live_goes_to_the_provider(tmp_path: Path) -> None:
         ({"INSTANT_MODE": "sandbox", "INSTANT_PUBLIC_URL": "https://shop.example"}, "loopback"),
         (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": SANDBOX_NETWORK}])}, "practice chain"),
         (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE, BASE])}, "twice"),
-        (LIVE | {"INSTANT_OPENROUTER_URL": "http://127.0.0.1:4021/api/v1"}, "practice provider"),
+        (LIVE | PRACTICE, "mainnet"),
+        (LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": "eip155:1"}])}, "mainnet"),
+        (LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": "eip155:84532"}, BASE])}, "mainnet"),
         (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"asset": "0x12"}])}, "INSTANT_NETWORKS"),
         (LIVE | {"INSTANT_PORT": "many"}, "INSTANT_PORT"),
     ],
@@ -137,3 +148,13 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
 
     with pytest.raises(ValidationError):
         config.mode = "live"
+
+
+@pytest.mark.parametrize(("network", "name"), [("eip155:8453", "USD Coin"), ("eip155:84532", "USDC")])
+def test_usdc_is_known(network: str, name: str) -> None:
+    """On Base and Base Sepolia nobody has to look up a contract, nor the name of its EIP-712 domain."""
+    known = Network(id=network, facilitator_url="https://f.example", rpc_url="https://r.example")
+
+    assert (known.asset_name, known.asset_version) == (name, "2")
+    with pytest.raises(ValidationError):
+        Network(id="eip155:1", facilitator_url="https://f.example", rpc_url="https://r.example")

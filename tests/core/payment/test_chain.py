@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
-from core.failures import Unavailable
+from core.failures import Misconfigured, Unavailable
 from core.payment import chain
 from core.payment.facilitator import Facilitator, Settled
 from core.settings import SANDBOX_ASSET, Network
@@ -165,6 +165,7 @@ async def decide(
 def node(*logs: dict[str, Any], status: str = "0x1") -> dict[str, Any]:
     """A node that knows one transaction with these logs, among them the use of NONCE."""
     return {
+        "eth_chainId": hex(402402),
         "eth_getBlockByNumber": {"number": "0x10", "timestamp": "0x69000000"},
         "eth_call": "0x" + "1".rjust(64, "0"),
         "eth_getLogs": [entry for entry in logs if "0x" + NONCE.hex() in entry["topics"]],
@@ -206,6 +207,29 @@ async def test_a_node_that_hides_the_log_decides_nothing(http: httpx.AsyncClient
     """Used, but no trace of it: its log index lags, and the buyer's money may well have moved."""
     with pytest.raises(Unavailable, match=r"^chain_incomplete$"):
         await decide(http, node())
+
+
+async def test_a_node_of_another_chain_decides_nothing(http: httpx.AsyncClient) -> None:
+    """What is unused there may well be used here."""
+    elsewhere = node() | {"eth_chainId": "0x1", "eth_call": "0x" + "0" * 64}
+    with pytest.raises(Unavailable, match=r"^chain_wrong$"):
+        await decide(http, elsewhere)
+
+
+async def test_a_network_with_the_wrong_node_is_a_mistake(http: httpx.AsyncClient, network: Network) -> None:
+    """Its name and the node's chain are told, and not the URL, which may hold a key."""
+    base = network.model_copy(update={"id": "eip155:8453"})
+    with pytest.raises(Misconfigured) as raised:
+        await chain.check(http, [network, base])
+    assert str(raised.value) == "INSTANT_NETWORKS: the rpc_url of eip155:8453 leads to a node of chain 402402"
+
+
+async def test_a_node_that_is_away_is_no_mistake(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    """It may come back; until then it decides nothing."""
+    async with practice.scripted(lambda _: b"") as url:
+        pass
+    await chain.check(http, [practice.network(url)])
+    assert caplog.messages == ["payment: the node of eip155:402402 cannot be asked which chain it is on"]
 
 
 async def test_a_dead_node_decides_nothing(http: httpx.AsyncClient) -> None:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
 from core.failures import Unavailable
+from core.payment.exchange import Answer
 from core.payment.facilitator import (
     DOUBTS,
     REFUSALS,
     Accepted,
-    Answer,
     Facilitator,
     Refused,
     Settled,

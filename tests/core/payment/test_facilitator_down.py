@@ -1,0 +1,143 @@
+"""A facilitator that is down, or has left our network."""
+
+import asyncio
+import logging
+
+import httpx
+import pytest
+
+from core.failures import Unavailable
+from core.payment.breaker import Breaker
+from core.payment.facilitator import Accepted, Facilitator, Settled, Unknown
+from core.settings import SANDBOX_NETWORK, Network
+from tests import practice, shops
+from tests.facilitators import HASH, SETTLED, VALID, somebody, supports
+
+PAID = practice.payment(practice.wallet(), practice.requirements())
+
+
+async def is_down(facilitator: Facilitator) -> bool:
+    try:
+        await facilitator.verify(PAID, PAID.accepted)
+    except Unavailable as refusal:
+        return refusal.code == "facilitator_down"
+    return False
+
+
+async def test_while_it_is_down_nobody_asks_to_verify(http: httpx.AsyncClient) -> None:
+    """Five in a row without a verdict; then the refusal comes at once, and one probe finds out when it is back."""
+    clock = [0.0]
+    async with somebody(verify=practice.reply(503, b"down")) as one:
+        facilitator = Facilitator(practice.network(one.url), http, Breaker(clock=lambda: clock[0]))
+        assert all([await is_down(facilitator) for _ in range(20)])
+        assert one.count("verify") == 5
+
+        clock[0] += 5
+        assert [await is_down(facilitator), await is_down(facilitator)] == [True, True]
+        assert one.count("verify") == 6
+
+        one.says["verify"] = VALID
+        clock[0] += 5
+        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert not await is_down(facilitator)
+
+
+async def test_settle_is_never_held_back(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    """What was claimed is settled or doubted, however open the breaker; a settlement closes it again."""
+    async with somebody(verify=b"", settle=b"") as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        with caplog.at_level(logging.WARNING, "core.payment.facilitator"):
+            for _ in range(7):
+                assert await facilitator.settle(PAID, PAID.accepted) == Unknown("connection_lost")
+            assert await is_down(facilitator)
+            one.says |= {"settle": SETTLED, "verify": VALID}
+            assert await facilitator.settle(PAID, PAID.accepted) == Settled(HASH)
+
+        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert (one.count("settle"), one.count("verify")) == (8, 1)
+        assert [record.getMessage().rsplit(" ", 1)[1] for record in caplog.records] == ["down", "back"]
+
+
+async def test_refusals_are_answers(http: httpx.AsyncClient) -> None:
+    """Buyers without money, in any number, do not make a facilitator down."""
+    refused = practice.reply(400, b'{"isValid": false, "invalidReason": "insufficient_funds"}')
+    async with somebody(verify=refused) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        for _ in range(20):
+            await facilitator.verify(PAID, PAID.accepted)
+
+        assert one.count("verify") == 20
+
+
+async def test_giving_up_counts_as_silence(http: httpx.AsyncClient) -> None:
+    """The door waits less long than we would; the breaker hears of it all the same."""
+    async with somebody(verify=None) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        waiting = [asyncio.create_task(is_down(facilitator)) for _ in range(5)]
+        await shops.eventually(lambda: _done(one.count("verify") == 5))
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+        assert await is_down(facilitator)
+        assert one.count("verify") == 5
+
+
+async def _done(is_true: bool) -> bool:
+    return is_true
+
+
+async def test_what_is_supported_is_asked_once_and_nobody_waits(http: httpx.AsyncClient) -> None:
+    """On the first use, beside it; even if that answer never comes."""
+    async with somebody(supported=None) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+
+        assert facilitator.is_serving()
+        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert facilitator.is_serving()
+        await shops.eventually(lambda: _done(one.count("supported") == 1))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "serves"),
+    [
+        ([(2, "exact", SANDBOX_NETWORK)], True),
+        ([(2, "exact", "eip155:*"), (1, "exact", "base")], True),
+        ([(2, "exact", "eip155:8453")], False),
+        ([(1, "exact", SANDBOX_NETWORK), (2, "upto", SANDBOX_NETWORK)], False),
+        ([], False),
+    ],
+)
+async def test_a_facilitator_that_left_our_network_is_not_asked(
+    http: httpx.AsyncClient, kinds: list[tuple[int, str, str]], serves: bool
+) -> None:
+    """No offer names the network, and a payment on it is refused before anything is claimed."""
+    async with somebody(supported=supports(*kinds)) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        facilitator.is_serving()
+        await shops.eventually(lambda: _done(one.count("supported") == 1 and facilitator.is_serving() == serves))
+
+        if serves:
+            assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        else:
+            with pytest.raises(Unavailable, match=r"^not_supported$"):
+                await facilitator.verify(PAID, PAID.accepted)
+            assert one.count("verify") == 0
+
+
+async def test_the_practice_facilitator_says_what_it_supports(http: httpx.AsyncClient, network: Network) -> None:
+    """As the SDK's own type."""
+    (kind,) = (await Facilitator(network, http).get_supported()).kinds
+
+    assert (kind.x402_version, kind.scheme, kind.network) == (2, "exact", SANDBOX_NETWORK)
+
+
+@pytest.mark.parametrize("said", [b"", practice.reply(200, b"[]"), practice.reply(200, b'{"kinds": 5}'), VALID])
+async def test_nonsense_about_what_is_supported_changes_nothing(http: httpx.AsyncClient, said: bytes) -> None:
+    """It says nothing about verifying, so selling goes on."""
+    async with somebody(supported=said) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+
+        with pytest.raises(Unavailable, match=r"^facilitator_down$"):
+            await facilitator.get_supported()
+        assert facilitator.is_serving()
