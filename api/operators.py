@@ -1,12 +1,77 @@
-"""The operator's routes."""
+"""The operator's routes, and the comparison of the books that runs beside them."""
 
-from fastapi import APIRouter, Request
+import asyncio
+import hmac
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
+from pydantic.alias_generators import to_camel
 
 from api.door import Door
-from core import db
+from core import db, money
+from core.failures import Unauthorized
+from core.settings import settings
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["operators"])
+
+_UNAUTHORIZED: dict[int | str, dict[str, Any]] = {401: {"description": "The operator's token is missing or wrong"}}
+
+
+@dataclass(slots=True)
+class Books:
+    """What the last comparison of ledger and executions found, as counts by kind and never as sums of money."""
+
+    differences: Counter[str] = field(default_factory=Counter)
+    compared_at: float | None = None
+
+    def verdict(self) -> dict[str, object]:
+        """Agree, differ, or unknown when nothing was compared for three times as long as it should take."""
+        if self.compared_at is None:
+            return {"state": "unknown"}
+        age = time.monotonic() - self.compared_at
+        state = "differ" if self.differences else "agree"
+        return {
+            "state": state if age < 3 * settings().books_seconds else "unknown",
+            "differences": self.differences,
+            "ageSeconds": round(age),
+        }
+
+
+@asynccontextmanager
+async def comparing_books(pool: db.Pool) -> AsyncIterator[Books]:
+    """Compare the books at once and again every INSTANT_BOOKS_SECONDS, for as long as the block runs."""
+    books = Books()
+    task = asyncio.create_task(_compare(pool, books), name="books")
+    try:
+        yield books
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _compare(pool: db.Pool, books: Books) -> None:
+    while True:
+        try:
+            found = await money.compare(pool)
+        except db.UNREACHABLE as error:
+            log.warning("books: not compared (%s)", type(error).__name__)
+        else:
+            books.differences = Counter(one.code for one in found.differences)
+            books.compared_at = time.monotonic()
+            if found.differences:
+                log.error("books: %s differences; look at `instant money check`", len(found.differences))
+        await asyncio.sleep(settings().books_seconds)
 
 
 @router.get("/live", summary="Whether the process answers")
@@ -17,11 +82,42 @@ async def live() -> Response:
 
 @router.get("/ready", summary="Whether requests can be served")
 async def ready(request: Request) -> Response:
-    """200 when the database answers, 503 otherwise."""
+    """200 when the database answers, 503 otherwise. Books that differ are no reason to stop serving, but to look."""
     door: Door = request.app.state.door
+    books: Books = request.app.state.books
     try:
         async with door.pool.connection(timeout=2) as conn:
             await conn.execute("SELECT 1")
     except db.UNREACHABLE:
         return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
-    return JSONResponse({"ready": True, "settling": len(door.settling)})
+    return JSONResponse({"ready": True, "settling": len(door.settling), "books": books.verdict()})
+
+
+@router.get("/money", summary="The sums of money, and what does not agree", responses=_UNAUTHORIZED)
+async def sums(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
+    """Ledger and executions with their usage rows, compared now. `instant money check` asks the chain as well."""
+    _require_operator(authorization)
+    door: Door = request.app.state.door
+    found = await money.compare(door.pool)
+    document = jsonable_encoder(found.document())
+    return JSONResponse(_camel(document), headers={"Cache-Control": "no-store"})
+
+
+def _require_operator(authorization: str) -> None:
+    """Let in who has the operator's token.
+
+    Raises:
+        Unauthorized: everybody else, and everybody when there is no such token.
+    """
+    token = settings().operator_token
+    scheme, _, given = authorization.partition(" ")
+    is_right = token is not None and hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode())
+    if scheme.lower() != "bearer" or not is_right:
+        raise Unauthorized
+
+
+def _camel(value: Any) -> Any:
+    """Keys as all our documents have them."""
+    if isinstance(value, dict):
+        return {to_camel(key): _camel(item) for key, item in value.items()}
+    return [_camel(item) for item in value] if isinstance(value, list) else value

@@ -16,8 +16,10 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from cli.buy import buy
 from cli.creators import creators, keys, resources
 from cli.executions import executions, try_resource
+from cli.money import books, payments
 from cli.refunds import refunds
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
@@ -25,9 +27,10 @@ from core.settings import Settings, load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
 catalog = App(name="catalog", help="The models that prompts can be sold on.")
-for part in (catalog, creators, executions, keys, refunds, resources):
+for part in (books, catalog, creators, executions, keys, payments, refunds, resources):
     app.command(part)
 resources.command(try_resource, name="test")
+app.command(buy)
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -57,6 +60,7 @@ def api() -> None:
     check(database_url(config), config.mode)
     if not is_free(config.host, config.port):
         raise Misconfigured(taken("INSTANT_PORT", config.host, config.port))
+    asyncio.run(_check_chains())
     _meet_prefect(config)
     uvicorn.run(
         "api.app:create_app",
@@ -132,15 +136,16 @@ async def sync(*, if_empty: Flag = False) -> None:
         await catalog_sync()
 
 
-# These start, or find, the databases themselves.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (dev, env)
+# These start, or find, the databases themselves, or need none.
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 1 if it failed; 2 if the command line or the surroundings must change first; 130 after Ctrl-C.
+        What the command says, or 0; 1 if it failed; 2 if the command line or the surroundings must change first; 130
+        after Ctrl-C.
     """
     try:
         command, bound, _ignored = app.parse_args(arguments, exit_on_error=False, print_error=True)
@@ -151,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
                 databases.enter_context(postgres.provided(load()))
             result = command(*bound.args, **bound.kwargs)
             if inspect.isawaitable(result):
-                asyncio.run(_finish(result))
+                result = asyncio.run(_finish(result))
     except CycloptsError:
         return 2
     except Misconfigured as failure:
@@ -164,11 +169,19 @@ def main(arguments: list[str] | None = None) -> int:
         return _say("the database cannot be reached; look at INSTANT_DATABASE_URL", 1)
     except KeyboardInterrupt:
         return 130
-    return 0
+    return result if isinstance(result, int) else 0
 
 
-async def _finish(result: Awaitable[object]) -> None:
-    await result
+async def _check_chains() -> None:
+    """Nothing may be sold on a network whose node is on another chain: it would decide what is paid."""
+    from core.payment import chain, settlement
+
+    async with settlement.settlers() as settlers:
+        await chain.check(settlers.http, settlers.networks.values())
+
+
+async def _finish(result: Awaitable[object]) -> object:
+    return await result
 
 
 def _is_help(command: Callable[..., Any]) -> bool:

@@ -22,6 +22,7 @@ def ensure_environment(state_dir: Path) -> None:
         "INSTANT_MODE=sandbox",
         f"INSTANT_MASTER_KEYS={new_master_key('first')}",
         f"INSTANT_PREFECT_AUTH_STRING=instant:{secrets.token_urlsafe(18)}",
+        f"INSTANT_OPERATOR_TOKEN={secrets.token_urlsafe(24)}",
     ]
     descriptor, draft = tempfile.mkstemp(dir=state_dir, prefix="instant.env.")  # mode 600
     with os.fdopen(descriptor, "w") as file:

@@ -21,7 +21,7 @@ from x402.schemas import PaymentPayload
 
 from core import account, db, draft, resource
 from core.private import Private
-from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
+from core.settings import settings
 from tests import practice, selling
 
 MODEL = "openai/gpt-5-mini"
@@ -118,7 +118,8 @@ class Buyer:
         """The stock client without HTTP: it signs."""
         client = x402Client()
         register_exact_evm_client(client, self.wallet)
-        client.set_spend_controls({"allowed_assets": [{"network": SANDBOX_NETWORK, "asset": SANDBOX_ASSET}]})
+        assets = [{"network": network.id, "asset": network.asset} for network in settings().networks]
+        client.set_spend_controls({"allowed_assets": assets})
         return client
 
     async def pay(
@@ -145,7 +146,7 @@ async def open_shop(pool: db.Pool) -> Shop:
     payout = "0x" + os.urandom(20).hex()
     key = f"sk-or-v1-practice-{handle}"
     async with pool.connection() as conn:
-        account_id, token = await account.add(conn, handle, {SANDBOX_NETWORK: payout})
+        account_id, token = await account.add(conn, handle, {network.id: payout for network in settings().networks})
         await selling.add_model(conn, id=MODEL)
     await account.set_key(pool, account_id, Private(key))
     shop = Shop(account.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, IsolationLevel, OperationalError
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -62,6 +62,20 @@ async def transaction() -> AsyncIterator[Connection]:
     """A connection of the shared pool in one transaction: committed at the end, rolled back by an exception."""
     async with pool() as shared, shared.connection() as conn:
         yield conn
+
+
+@asynccontextmanager
+async def snapshot(shared: Pool) -> AsyncIterator[Connection]:
+    """A connection whose queries all see the database as of one moment, and cannot change it."""
+    async with shared.connection() as conn:
+        await conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        await conn.set_read_only(True)
+        try:
+            async with conn.transaction():
+                yield conn
+        finally:
+            await conn.set_isolation_level(None)
+            await conn.set_read_only(None)
 
 
 async def insist(shared: Pool, action: Callable[[Connection], Awaitable[R]]) -> R:

@@ -6,9 +6,10 @@ FiatTokenV2 for their order: a transfer's `AuthorizationUsed` is directly follow
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, TypeVar
 
 import httpx
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from core.failures import Misconfigured, Unavailable
-from core.payment.facilitator import Answer, post
+from core.payment.exchange import Answer, post
 from core.settings import Network
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ PAGE_BLOCKS = 2_000
 
 CLOCK_SKEW = timedelta(minutes=10)
 """How far before `since` a block may say it was made: its clock is not ours."""
+
+TOPIC_VALUES = 500
+"""Most addresses in one filter: nodes have caps, from 1,000 on."""
 
 T = TypeVar("T")
 
@@ -54,6 +58,20 @@ class NotUsed:
 @dataclass(frozen=True, slots=True)
 class UsedElsewhere:
     """The nonce is spent, by a cancellation or another transfer: this payment can never land."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Money that moved, as the chain shows it. Addresses and hash are lower-case hex, the amount is atomic units.
+
+    `nonce` is that of the authorization by which it moved; None if it moved without one.
+    """
+
+    transaction: str
+    payer: str
+    pay_to: str
+    amount_atomic: int
+    nonce: bytes | None
 
 
 class _Model(BaseModel):
@@ -88,6 +106,14 @@ class _Log(_Model):
     def event(self) -> list[str]:
         """Emitter and topics, comparable."""
         return [part.lower() for part in (self.address, *self.topics)]
+
+
+class _Spent(_Log):
+    topics: Annotated[list[_Word], Field(min_length=3, max_length=3)]
+
+
+class _Moved(_Spent):
+    data: _Word
 
 
 class _Receipt(_Model):
@@ -185,20 +211,89 @@ async def _pays(
     return following.event == wanted and following.data.lower() == f"0x{amount_atomic:064x}"
 
 
+async def received(
+    http: httpx.AsyncClient, network: Network, pay_to: Collection[str], since: datetime
+) -> AsyncIterator[list[Transfer]]:
+    """Every transfer of the asset to these addresses, the newest page of blocks first, back to a little before `since`.
+
+    Raises:
+        Unavailable: as `landed` does, but never `chain_incomplete`. What came until then is true, but not all.
+    """
+    if await chain_id(http, network) != network.chain_id:
+        raise Unavailable("chain_wrong")
+    recipients = [_padded(address) for address in pay_to]
+    async for first, last in _pages(http, network, await _block(http, network, "latest"), since - CLOCK_SKEW):
+        page = partial(_logs, http, network, first=first, last=last)
+        moved = await page(TypeAdapter(list[_Moved]), [_TRANSFER, None], recipients)
+        uses = await page(TypeAdapter(list[_Spent]), [_USED], sorted({log.event[2] for log in moved}))
+        used = {(log.transaction_hash.lower(), log.index): log for log in uses}
+        yield [_transfer(log, used.get((log.transaction_hash.lower(), log.index - 1))) for log in moved]
+
+
+def _transfer(moved: _Moved, before: _Spent | None) -> Transfer:
+    """A transfer, by the authorization whose use is the very event before it, if that is its payer's."""
+    _, _, payer, recipient = moved.event
+    nonce = bytes.fromhex(before.event[3][2:]) if before and before.event[1:3] == [_USED, payer] else None
+    parties = ("0x" + payer[-40:], "0x" + recipient[-40:])
+    return Transfer(moved.transaction_hash.lower(), *parties, int(moved.data, 16), nonce)
+
+
 async def _newest_log(
     http: httpx.AsyncClient, network: Network, topics: list[object], latest: _Block, oldest: datetime
 ) -> _Log | None:
     """The asset's newest log with these topics, searched page by page back to a page that begins before `oldest`."""
-    last = int(latest.number, 16)
-    while last >= 0:
-        first = max(last - PAGE_BLOCKS + 1, 0)
+    async for first, last in _pages(http, network, latest, oldest):
         wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
         if logs := await _ask(http, network, TypeAdapter(list[_Log]), "eth_getLogs", wanted):
             return logs[-1]
-        if (await _block(http, network, hex(first))).time < oldest:
-            return None
-        last = first - 1
     return None
+
+
+async def _pages(
+    http: httpx.AsyncClient, network: Network, latest: _Block, oldest: datetime
+) -> AsyncIterator[tuple[int, int]]:
+    """First and last block of each page, from `latest` back to the page that begins before `oldest`."""
+    last = int(latest.number, 16)
+    while last >= 0:
+        first = max(last - PAGE_BLOCKS + 1, 0)
+        yield first, last
+        if (await _block(http, network, hex(first))).time < oldest:
+            return
+        last = first - 1
+
+
+async def _logs(
+    http: httpx.AsyncClient,
+    network: Network,
+    shape: TypeAdapter[list[T]],
+    kind: list[object],
+    addresses: Sequence[str],
+    *,
+    first: int,
+    last: int,
+) -> list[T]:
+    """The asset's logs in these blocks, whose topics begin with `kind` and go on with one of `addresses`.
+
+    Nodes say in many ways that an answer would be too long, and it may be longer than we read. So a page that fails is
+    halved, as long as the node answers anything at all.
+    """
+    if not addresses:
+        return []  # an empty list in a filter would fit everything
+    if len(addresses) > TOPIC_VALUES:
+        half = len(addresses) // 2
+        some = await _logs(http, network, shape, kind, addresses[:half], first=first, last=last)
+        return [*some, *await _logs(http, network, shape, kind, addresses[half:], first=first, last=last)]
+    topics = [*kind, addresses]
+    wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+    try:
+        return await _ask(http, network, shape, "eth_getLogs", wanted)
+    except Unavailable:
+        if first == last:
+            raise
+    await chain_id(http, network)
+    middle = (first + last) // 2
+    older = await _logs(http, network, shape, kind, addresses, first=first, last=middle)
+    return [*older, *await _logs(http, network, shape, kind, addresses, first=middle + 1, last=last)]
 
 
 async def _block(http: httpx.AsyncClient, network: Network, tag: str) -> _Block:

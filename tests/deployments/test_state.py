@@ -35,6 +35,7 @@ def test_the_first_run_makes_keys_that_later_runs_keep(tmp_path: Path) -> None:
     assert path.read_text() == first
     assert values["INSTANT_MODE"] == "sandbox"
     assert ":" in values["INSTANT_PREFECT_AUTH_STRING"]
+    assert len(values["INSTANT_OPERATOR_TOKEN"]) >= 16
     assert [entry.name for entry in tmp_path.iterdir()] == ["instant.env"]
 
 

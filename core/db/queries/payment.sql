@@ -12,10 +12,11 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: reenter(owner, id, payload_sha256, request_sha256)^
--- A cleanly refused authorization that is still valid may come back with the identical payload and request.
+-- A cleanly refused authorization that is still valid may come back with the identical payload and request; one that
+-- the chain has shown to be spent may not.
 UPDATE payments SET state = 'settling', reason = 'again', owner = :owner, decided_at = NULL
 WHERE id = :id AND state = 'failed' AND payload_sha256 = :payload_sha256 AND request_sha256 = :request_sha256
-    AND valid_before > now()
+    AND valid_before > now() AND proved_at IS NULL
 RETURNING id;
 
 -- name: find(network, asset, payer, nonce)^

@@ -1,0 +1,226 @@
+"""`instant buy`: pay a resource once, whatever happens on the way, and get its answer.
+
+What signs and what sends is imported when it is needed: every other command starts without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+from cyclopts import Parameter, validators
+
+from cli import buy_answer, output
+from cli.buy_answer import how_to_resume, plain, say
+from cli.shared import Json
+from core import template
+from core.failures import Misconfigured
+from core.settings import SANDBOX_NETWORK, load
+
+if TYPE_CHECKING:
+    import httpx
+    from x402.schemas import PaymentRequired
+
+    from cli.buy_delivery import Outcome
+    from cli.buy_order import Order
+
+_PROBE_SECONDS = 20
+
+Usdc = Annotated[Decimal, Parameter(validator=validators.Number(gte=0))]
+Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=86_400))]
+Many = Parameter(negative=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What shall be bought, and on which terms."""
+
+    url: str
+    inputs: dict[str, str]
+    max_price: Decimal
+    wallet_file: Path | None
+    asset: tuple[str, ...]
+    fund: bool
+
+
+def buy(
+    url: str | None = None,
+    /,
+    *,
+    param: Annotated[tuple[str, ...], Parameter(name=("--param", "-p"), negative=())] = (),
+    message: str | None = None,
+    max_price: Usdc = Decimal("0.10"),
+    wallet_file: Path | None = None,
+    asset: Annotated[tuple[str, ...], Many] = (),
+    fund: Annotated[bool, Many] = False,
+    wait: Seconds = 120,
+    out: Path | None = None,
+    resume: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Buy one execution: see the price, sign one payment, and stay with it until there is an answer.
+
+    The answer goes to standard output, everything else to standard error. Exit codes: 0 answered; 1 refused, no money
+    moved; 2 wrong usage; 3 paid but not answered, or not known yet: do not pay again.
+
+    Args:
+        url: the resource.
+        param: an input as NAME=VALUE; repeat it for more.
+        message: the user message, if the resource takes one.
+        max_price: the most to pay, in USDC.
+        wallet_file: holds the wallet's private key, readable by you alone. Default: the variable INSTANT_WALLET_KEY.
+        asset: NETWORK=ADDRESS of another token of six decimals that may be paid with.
+        fund: get practice money first; without a key, for a new wallet. Only on the practice chain.
+        wait: seconds from the first attempt until the command gives up waiting.
+        out: a folder for images.
+        resume: finish a payment that was signed before; the command says where it is kept.
+        json: print one JSON document.
+    """
+    from cli.buy_delivery import EXIT, Outcome
+    from cli.buy_order import read
+    from cli.buy_wallet import NotBought
+
+    order, kept = None, resume
+    if out is not None:
+        _make(out)
+    try:
+        if url is not None and resume is None:
+            inputs = dict(_input(pair) for pair in param)
+            if message is not None:
+                inputs[template.USER_MESSAGE] = message
+            order, kept = asyncio.run(_sign(_Wish(_checked(url), inputs, max_price, wallet_file, asset, fund)))
+            say(f"Signed. Should this be interrupted: {how_to_resume(kept)}")
+        elif resume is not None and url is None:
+            order = read(resume)
+        else:
+            raise Misconfigured("name the URL of a resource, or an unfinished payment by --resume")
+        outcome = asyncio.run(_deliver(order, wait))
+    except NotBought as refusal:
+        outcome = Outcome("refused", f"Not bought: {refusal}. Nothing was signed.")
+    images = buy_answer.images(outcome.body, out)
+    left = None if outcome.is_final else kept
+    if json:
+        output.document(buy_answer.document(order, outcome, images, left))
+    else:
+        buy_answer.show(outcome, images, left)
+    if kept and outcome.is_final:
+        kept.unlink(missing_ok=True)
+    return EXIT[outcome.state]
+
+
+async def _sign(wish: _Wish) -> tuple[Order, Path]:
+    """Ask for the offer, sign it once, and keep the order before anybody else gets to see it.
+
+    Raises:
+        NotBought: if there is nothing to be had at these terms.
+        Misconfigured: if the wallet or the options have to change first.
+    """
+    from cli import buy_order, buy_wallet
+
+    known = buy_wallet.assets(wish.asset)
+    is_practice_wallet = wish.fund and wish.wallet_file is None and not os.environ.get(buy_wallet.KEY_VARIABLE)
+    wallet = buy_wallet.new_wallet() if is_practice_wallet else buy_wallet.open_wallet(wish.wallet_file)
+    async with _client() as http:
+        required, title = await _offer(http, wish)
+        chosen = buy_wallet.choose(required, known, wish.max_price)
+        price = f"{buy_wallet.price(chosen):f}"
+        say(f"{title}: {price} USDC on {chosen.network} to {chosen.pay_to}")
+        for path in buy_order.unfinished(wish.url, wish.inputs):
+            say(f"There is an unfinished payment for the same request: {how_to_resume(path)}")
+        if wish.fund:
+            await _fund(http, chosen.network, wallet.address, chosen.amount)
+    payment, valid_before = await buy_wallet.sign(wallet, required, chosen)
+    order = buy_order.Order(
+        url=wish.url,
+        body=wish.inputs,
+        payment=payment,
+        title=title,
+        price_usdc=price,
+        network=chosen.network,
+        valid_before=valid_before,
+    )
+    return order, buy_order.keep(order)
+
+
+async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired, str]:
+    """The offer for this request, and what the seller calls it."""
+    from cli.buy_delivery import NoReply, ask
+    from cli.buy_order import encode
+    from cli.buy_wallet import NotBought, read_offer
+
+    try:
+        kind = {"Content-Type": "application/json"}
+        reply = await ask(http, "POST", wish.url, kind, encode(wish.inputs), _PROBE_SECONDS)
+    except NoReply:
+        reply = None
+    if reply is None:
+        raise NotBought(f"{wish.url} cannot be reached")
+    if reply.status != 402:
+        fields = reply.body.get("fields")
+        said = "; ".join(map(str, fields.values())) if isinstance(fields, dict) else reply.sentence
+        raise NotBought(plain(f"the seller answered {reply.status}: {said}"))
+    required = read_offer(reply.headers.get("PAYMENT-REQUIRED"))
+    product = reply.body.get("product")
+    title = product.get("title") if isinstance(product, dict) else None
+    return required, plain(str(title or wish.url)).replace("\n", " ")[:100]
+
+
+async def _fund(http: httpx.AsyncClient, network: str, address: str, amount: str) -> None:
+    """Ask the practice facilitator's faucet for the price."""
+    from cli.buy_delivery import NoReply, ask
+
+    if network != SANDBOX_NETWORK:
+        raise Misconfigured(f"--fund is for practice money on {SANDBOX_NETWORK}; this is {network}")
+    config = load()
+    if config.mode != "sandbox":
+        raise Misconfigured("--fund needs the practice facilitator of INSTANT_MODE=sandbox")
+    faucet = f"{config.networks[0].facilitator_url}/practice/faucet"
+    body = dumps({"address": address, "amount": int(amount)}).encode()
+    try:
+        reply = await ask(http, "POST", faucet, {"Content-Type": "application/json"}, body, _PROBE_SECONDS)
+    except NoReply:
+        reply = None
+    if reply is None or reply.status != 200:
+        raise Misconfigured(f"the practice facilitator does not answer at {faucet}; start `instant dev`")
+
+
+async def _deliver(order: Order, seconds: float) -> Outcome:
+    from cli.buy_delivery import deliver
+
+    async with _client() as http:
+        return await deliver(http, order, time.monotonic() + seconds)
+
+
+def _client() -> httpx.AsyncClient:
+    import httpx
+
+    return httpx.AsyncClient(follow_redirects=False)
+
+
+def _make(folder: Path) -> None:
+    """Have the folder before anything is paid."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise Misconfigured(f"--out: nothing can be written into {folder}")
+
+
+def _checked(url: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise Misconfigured("the URL of a resource begins with http:// or https://")
+    return url
+
+
+def _input(pair: str) -> tuple[str, str]:
+    name, separator, value = pair.partition("=")
+    if not separator:
+        raise Misconfigured(f"-p: write NAME=VALUE, not {pair}")
+    return name, value

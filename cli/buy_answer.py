@@ -1,0 +1,112 @@
+"""What `instant buy` prints: the answer on standard output, everything else beside it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cli.buy_delivery import Outcome
+    from cli.buy_order import Order
+
+_DATA_URL = re.compile(r"data:image/([a-z0-9]+)[^,;]*;base64,(.*)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LONGEST_LINE = 400
+
+
+class _Told(dict[str, Any]):
+    """A receipt; what it does not say is a question mark."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def document(order: Order | None, outcome: Outcome, pictures: list[str], kept: Path | None) -> dict[str, Any]:
+    """What a program gets to know; the answer's own fields are the seller's."""
+    said = {name: outcome.body[name] for name in ("response", "modality", "usage", "code") if name in outcome.body}
+    return (
+        {"state": outcome.state, "message": outcome.sentence}
+        | ({} if order is None else order.model_dump(include={"url", "title", "price_usdc", "network"}))
+        | said
+        | ({"images": pictures} if pictures else {})
+        | {
+            "receipt": outcome.body.get("receipt"),
+            "status_url": outcome.status_url,
+            "rerun_url": outcome.body.get("rerunUrl"),
+            "unfinished_payment": None if kept is None else str(kept),
+        }
+    )
+
+
+def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
+    """What a person gets to see."""
+    if outcome.state == "answered":
+        print(plain(str(outcome.body.get("response") or "")))
+        for image in pictures:
+            print(plain(image) if len(image) < _LONGEST_LINE else f"an image of {len(image) * 3 // 4} bytes; see --out")
+    say(outcome.sentence)
+    receipt = _Told(_receipt(outcome.body))
+    lines = {
+        "receipt": receipt and "{paidUsdc} USDC on {network}, transaction {transaction}".format_map(receipt),
+        "status": outcome.status_url,
+        "run again for free": outcome.body.get("rerunUrl") and f"POST {outcome.body['rerunUrl']}",
+        "to go on": kept and how_to_resume(kept),
+    }
+    for name, line in lines.items():
+        if line:
+            say(f"{name}: {line}")
+
+
+def images(body: Mapping[str, Any], out: Path | None) -> list[str]:
+    """The answer's images: as they came, or as the files that they were written to."""
+    listed = body.get("images")
+    given = [image for image in listed if isinstance(image, str)] if isinstance(listed, list) else []
+    if out is None:
+        return given
+    transaction = str(_receipt(body).get("transaction"))
+    stem = re.sub("[^0-9a-z]", "", transaction.removeprefix("0x"))[:12] or "image"
+    saved = []
+    for number, image in enumerate(given, 1):
+        kind, content = _opened(image)
+        if content:
+            path = out / f"{stem}-{number}.{kind}"
+            path.write_bytes(content)
+            image = str(path)
+        saved.append(image)
+    return saved
+
+
+def _opened(image: str) -> tuple[str, bytes]:
+    """Kind and content of a data URL; nothing if it is not one."""
+    found = _DATA_URL.fullmatch(image)
+    try:
+        return (found[1], base64.b64decode(found[2], validate=True)) if found else ("", b"")
+    except binascii.Error:
+        return "", b""
+
+
+def how_to_resume(kept: Path) -> str:
+    """What to type to go on with a payment."""
+    return f"instant buy --resume {shlex.quote(str(kept))}"
+
+
+def _receipt(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the seller says was paid; nothing unless it is an object."""
+    said = body.get("receipt")
+    return said if isinstance(said, dict) else {}
+
+
+def plain(text: str) -> str:
+    """Text from outside without what a terminal would obey."""
+    return _CONTROL.sub("", text)
+
+
+def say(sentence: str) -> None:
+    """One line beside the answer."""
+    print(plain(sentence), file=sys.stderr)

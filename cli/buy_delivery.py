@@ -1,0 +1,236 @@
+"""Handing in one signed payment until it is clear what became of it. Nothing in here can sign.
+
+A reply that was lost, or an answer that settles nothing, is followed by the identical request: the seller tells by the
+payment that it is the same (x402 v2; `docs/buyers.md`). Nobody is ever paid twice for an answer that got lost.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx
+from pydantic_core import from_json
+
+from cli.buy_order import Order, encode
+
+State = Literal["answered", "refused", "unsold", "declined", "failed", "open"]
+
+EXIT: dict[State, int] = {"answered": 0, "refused": 1, "unsold": 1, "declined": 3, "failed": 3, "open": 3}
+
+MOST_BYTES = 64 * 1024 * 1024
+_CONNECT_SECONDS = 5
+_PREFER_SECONDS = 10
+_ATTEMPT_SECONDS = 30
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an order.
+
+    Attributes:
+        state: answered; refused (no money moved); unsold (nothing was charged, the payment may come back); declined
+            (paid, and the provider does not want this input); failed (paid, not answered); open (not known yet).
+        sentence: the same for people, with what to do.
+        body: what the seller said last.
+        status_url: where it can be looked up.
+    """
+
+    state: State
+    sentence: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    status_url: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the signed payment is of no more use."""
+        return self.state in ("answered", "refused", "declined")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer; `body` is empty if it was not a JSON object."""
+
+    status: int
+    headers: httpx.Headers
+    body: dict[str, Any]
+    text: str
+
+    @property
+    def sentence(self) -> str:
+        """The seller's words."""
+        return str(self.body.get("error") or self.body.get("detail") or f"HTTP {self.status}")
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds, from the header or the body."""
+        for said in (self.headers.get("Retry-After"), self.body.get("retryAfterSeconds")):
+            with suppress(TypeError, ValueError):
+                return min(max(float(said or ""), 0.1), 60)
+        return None
+
+
+class NoReply(Exception):
+    """The connection broke, or nothing came in time. `sent` is False if not a byte of the request went out."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__()
+        self.sent = sent
+
+
+async def ask(
+    http: httpx.AsyncClient, method: str, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float
+) -> Reply:
+    """One request, within `seconds` altogether. Redirects are not followed: the payment is for this address.
+
+    Raises:
+        NoReply: if there was no complete answer.
+    """
+    timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
+    sent = True
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            http.stream(method, url, headers=dict(headers), content=content, timeout=timeout) as response,
+        ):
+            read = b""
+            async for part in response.aiter_bytes():
+                read += part
+                if len(read) > MOST_BYTES:
+                    break
+            else:
+                return Reply(response.status_code, response.headers, _object(read), read.decode(errors="replace"))
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        sent = False
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+        pass
+    raise NoReply(sent=sent)
+
+
+async def deliver(http: httpx.AsyncClient, order: Order, deadline: float) -> Outcome:
+    """Present the payment until there is an answer, a refusal, or no time left.
+
+    Args:
+        http: a client that follows no redirects.
+        order: what was signed.
+        deadline: `time.monotonic()` of the end.
+    """
+    pause, in_doubt, last = _FIRST_PAUSE, False, "there was no time to ask"
+    while (left := deadline - time.monotonic()) > 0:
+        wait: float | None = None
+        try:
+            reply = await ask(http, "POST", order.url, _headers(order, left), encode(order.body), _attempt(left))
+        except NoReply as silence:
+            in_doubt, last = in_doubt or silence.sent, "there was no reply"
+        else:
+            if status_url := _status_url(order, reply):
+                return await follow(http, status_url, reply.retry_after or pause, deadline)
+            if outcome := _judge(order, reply, in_doubt=in_doubt):
+                return outcome
+            # 503 says that nothing was claimed; a gateway's error says nothing at all.
+            in_doubt = in_doubt or reply.status not in (429, 503)
+            wait, last = reply.retry_after, reply.sentence
+        await _rest(wait or pause, deadline)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    if in_doubt:
+        return Outcome("open", f"It is not known yet whether the payment went through ({last}). Do not pay again.")
+    return Outcome("unsold", f"It was not sold, and nothing was charged ({last}).")
+
+
+async def follow(http: httpx.AsyncClient, status_url: str, pause: float, deadline: float) -> Outcome:
+    """Poll the status URL of a payment that was accepted, as often as the seller wants."""
+    while (left := deadline - time.monotonic()) > 0:
+        await _rest(pause, deadline)
+        with suppress(NoReply):
+            reply = await ask(http, "GET", status_url, {}, None, _attempt(left))
+            if outcome := _judge_status(reply, status_url):
+                return outcome
+            pause = reply.retry_after or pause
+    return Outcome("open", "Accepted, and not answered yet. Do not pay again.", status_url=status_url)
+
+
+def _judge(order: Order, reply: Reply, *, in_doubt: bool) -> Outcome | None:
+    """What an answer to the paid request decides; None if it is to be asked again."""
+    status_url = _location(order, reply)
+    is_ours = "jobId" in reply.body
+    match reply.status:
+        case 200:
+            return Outcome("answered", "Paid and answered.", reply.body or {"response": reply.text}, status_url)
+        case 422 if is_ours:
+            return Outcome("declined", f"Paid. {reply.sentence} That counts as answered.", reply.body, status_url)
+        case 502 if is_ours:
+            return Outcome("failed", f"Paid, and not answered: {reply.sentence}.", reply.body, status_url)
+        case 409:
+            return Outcome("open", f"The seller has seen this payment before: {reply.sentence}", reply.body, status_url)
+        case 202 | 429:
+            return None
+        case status if status >= 500:
+            return None
+    if in_doubt:
+        # It may be refused now because it was settled then: some sellers say so of a nonce that their own reply lost.
+        sentence = f"Refused now ({reply.sentence}), but an earlier attempt got no reply: look at the wallet first."
+        return Outcome("open", sentence, reply.body, status_url)
+    return Outcome("refused", f"The payment was refused, and no money moved: {reply.sentence}", reply.body, status_url)
+
+
+def _judge_status(reply: Reply, status_url: str) -> Outcome | None:
+    """What a poll decides; None if it is to be asked again."""
+    if reply.status in (401, 403, 404, 410):
+        return Outcome("open", f"The status URL is not known any more: {reply.sentence}", reply.body, status_url)
+    match reply.body.get("state"), reply.body.get("code"):
+        case "succeeded", _:
+            return Outcome("answered", "Paid and answered.", reply.body, status_url)
+        case "failed", "payment_failed":
+            return Outcome("refused", f"The payment was refused: {reply.sentence}", reply.body, status_url)
+        case "failed", "content_filtered":
+            return Outcome("declined", f"Paid. {reply.sentence} That counts as answered.", reply.body, status_url)
+        case "failed", _:
+            return Outcome("failed", f"Paid, and not answered: {reply.sentence}.", reply.body, status_url)
+    return None
+
+
+def _headers(order: Order, left: float) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "PAYMENT-SIGNATURE": order.payment,
+        "Prefer": f"wait={int(min(_PREFER_SECONDS, left / 4))}",
+    }
+
+
+def _attempt(left: float) -> float:
+    return min(_ATTEMPT_SECONDS, left)
+
+
+def _status_url(order: Order, reply: Reply) -> str | None:
+    """Where a 202 says that the answer will be."""
+    said = reply.body.get("statusUrl") if reply.status == 202 else None
+    return _absolute(order, said)
+
+
+def _location(order: Order, reply: Reply) -> str | None:
+    return _absolute(order, reply.headers.get("Content-Location"))
+
+
+def _absolute(order: Order, said: object) -> str | None:
+    if not isinstance(said, str):
+        return None
+    try:
+        url = httpx.URL(order.url).join(said)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    return str(url) if url.scheme in ("http", "https") else None
+
+
+async def _rest(seconds: float, deadline: float) -> None:
+    await asyncio.sleep(max(0.0, min(seconds, deadline - time.monotonic())))
+
+
+def _object(read: bytes) -> dict[str, Any]:
+    try:
+        parsed = from_json(read)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,104 @@
+"""What a buyer keeps until the answer is there: the signed payment, and the request that it is for."""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.failures import Misconfigured
+
+
+class Order(BaseModel):
+    """One signed payment and everything that a second attempt needs to be the same as the first.
+
+    Attributes:
+        url: the resource.
+        body: the inputs, as they were sent.
+        payment: the PAYMENT-SIGNATURE header; whoever has it can fetch the answer.
+        title: what the seller calls it.
+        price_usdc: what was signed for.
+        network: CAIP-2.
+        valid_before: unix seconds (UTC) after which the payment can no longer be settled.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    url: str
+    body: dict[str, str] = Field(repr=False)
+    payment: str = Field(repr=False)
+    title: str
+    price_usdc: str
+    network: str
+    valid_before: int
+
+
+def keep(order: Order) -> Path:
+    """Write an order where only its owner reads it, and return only when a crash could not lose it.
+
+    Raises:
+        Misconfigured: if it cannot be written; nothing may be paid then.
+    """
+    folder = _folder()
+    name = hashlib.sha256(order.payment.encode()).hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # mkstemp makes it 600 from the start.
+        descriptor, half_written = tempfile.mkstemp(dir=folder)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(order.model_dump_json(indent=2))
+            file.flush()
+            os.fsync(file.fileno())
+        path = Path(half_written).rename(folder / f"{name}.json")
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError:
+        path = None
+    if path is None:
+        raise Misconfigured(f"{folder} cannot be written, and a payment has to be kept there before it is sent")
+    return path
+
+
+def read(path: Path) -> Order:
+    """An order that was kept.
+
+    Raises:
+        Misconfigured: if there is none in that file.
+    """
+    try:
+        return Order.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        pass
+    raise Misconfigured(f"{path} holds no unfinished payment")
+
+
+def unfinished(url: str, body: dict[str, str]) -> list[Path]:
+    """Kept orders of the same request that can still be settled."""
+    found = []
+    for path in sorted(_folder().glob("*.json")):
+        try:
+            order = read(path)
+        except Misconfigured:
+            continue
+        if (order.url, order.body) == (url, body) and order.valid_before > time.time():
+            found.append(path)
+    return found
+
+
+def encode(body: dict[str, str]) -> bytes:
+    """The request's body: the same bytes at every attempt."""
+    return json.dumps(body).encode()
+
+
+def _folder() -> Path:
+    """In the state folder where there is one, otherwise where programs of this user keep their state (XDG)."""
+    state = Path(os.environ.get("INSTANT_STATE_DIR") or ".instant")
+    if not state.is_dir():
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "x402-instant"
+    return state.resolve() / "purchases"

@@ -1,0 +1,165 @@
+"""The buyer's wallet: what it may pay for, and the one signature that it gives."""
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from x402 import x402Client
+from x402.client_base import SpendControlAsset
+from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
+from x402.mechanisms.evm.default_assets import DEFAULT_ASSETS
+from x402.mechanisms.evm.exact import register_exact_evm_client
+from x402.mechanisms.evm.signers import EthAccountSigner
+from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
+
+from core.failures import Failure, Misconfigured
+from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
+
+KEY_VARIABLE = "INSTANT_WALLET_KEY"
+
+LONGEST_SECONDS = 3600
+"""No seller needs an authorization that is valid for longer."""
+
+_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_BASE_NETWORKS = ("eip155:8453", "eip155:84532")
+_ATOMIC = Decimal(10) ** 6
+
+
+class NotBought(Failure):
+    """Nothing was signed; the sentence says why."""
+
+
+def open_wallet(file: Path | None) -> LocalAccount:
+    """The wallet whose private key is in `file`, or else in the environment.
+
+    Raises:
+        Misconfigured: without a key, with one that is none, or with a file that others can read.
+    """
+    source = str(file) if file else KEY_VARIABLE
+    text = _read(file) if file else os.environ.get(KEY_VARIABLE, "")
+    if not text:
+        raise Misconfigured(f"a wallet's private key is needed: set {KEY_VARIABLE}, or name a file by --wallet-file")
+    wallet: LocalAccount | None = None
+    if _KEY.fullmatch(text):
+        with suppress(ValueError):
+            wallet = Account.from_key(text)
+    if wallet is None:
+        raise Misconfigured(f"{source} does not hold a private key: 64 hex digits")
+    return wallet
+
+
+def new_wallet() -> LocalAccount:
+    """A wallet for practice money, which nobody misses afterwards."""
+    wallet: LocalAccount = Account.create()
+    return wallet
+
+
+def assets(more: tuple[str, ...]) -> dict[str, set[str]]:
+    """The tokens, all of six decimals, that may be paid with: lower-case addresses by CAIP-2 network.
+
+    The practice asset, USDC on Base and Base Sepolia (the SDK's default assets), and what the buyer names.
+
+    Args:
+        more: NETWORK=ADDRESS each.
+
+    Raises:
+        Misconfigured: if one is written otherwise.
+    """
+    known = {SANDBOX_NETWORK: {SANDBOX_ASSET}}
+    for network in _BASE_NETWORKS:
+        known[network] = {asset["asset"].lower() for asset in DEFAULT_ASSETS[network] if asset["symbol"] == "USDC"}
+    for pair in more:
+        network, _, address = pair.partition("=")
+        if not network.startswith("eip155:") or not _ADDRESS.fullmatch(address):
+            raise Misconfigured(f"write --asset eip155:NUMBER=0xADDRESS, not {pair}")
+        known.setdefault(network, set()).add(address.lower())
+    return known
+
+
+def read_offer(header: str | None) -> PaymentRequired:
+    """The offer in a PAYMENT-REQUIRED header.
+
+    Raises:
+        NotBought: if it is not one of x402 v2.
+    """
+    try:
+        required = decode_payment_required_header(header or "")
+    except ValueError:
+        required = None
+    if not isinstance(required, PaymentRequired):
+        raise NotBought("there is no x402 v2 offer at this address")
+    return required
+
+
+def choose(required: PaymentRequired, known: Mapping[str, set[str]], most_usdc: Decimal) -> PaymentRequirements:
+    """The first entry of an offer that can be paid.
+
+    Args:
+        required: the offer.
+        known: as by `assets`.
+        most_usdc: the highest price.
+
+    Raises:
+        NotBought: if none can, saying what stands in the way.
+    """
+    payable = [entry for entry in required.accepts if _is_payable(entry, known)]
+    if not payable:
+        asked = ", ".join(f"{entry.scheme} {entry.network}={entry.asset}" for entry in required.accepts)
+        raise NotBought(f"the seller asks for tokens that this tool does not know ({asked}); see --asset")
+    for entry in payable:
+        if price(entry) <= most_usdc:
+            return entry
+    raise NotBought(f"it costs {price(payable[0]):f} USDC, more than --max-price {most_usdc:f}")
+
+
+def price(entry: PaymentRequirements) -> Decimal:
+    """What an entry costs, in USDC."""
+    return int(entry.amount) / _ATOMIC
+
+
+async def sign(wallet: LocalAccount, required: PaymentRequired, chosen: PaymentRequirements) -> tuple[str, int]:
+    """Sign a payment for one entry of an offer.
+
+    Returns:
+        The PAYMENT-SIGNATURE header, and the unix seconds (UTC) until which it can be settled.
+    """
+    client = register_exact_evm_client(x402Client(), EthAccountSigner(wallet), networks=chosen.network)
+    # The SDK's own limits hold as well, down to this amount of this token.
+    limit = SpendControlAsset(network=chosen.network, asset=chosen.asset, max_amount_per_payment=chosen.amount)
+    client.set_spend_controls({"allowed_assets": [limit]})
+    payload = await client.create_payment_payload(required.model_copy(update={"accepts": [chosen]}))
+    if not isinstance(payload, PaymentPayload):
+        raise NotBought("there is no x402 v2 offer at this address")
+    return encode_payment_signature_header(payload), int(payload.payload["authorization"]["validBefore"])
+
+
+def _is_payable(entry: PaymentRequirements, known: Mapping[str, set[str]]) -> bool:
+    extra = entry.extra or {}
+    return (
+        entry.scheme == "exact"
+        and entry.asset.lower() in known.get(entry.network, set())
+        and entry.amount.isascii()
+        and entry.amount.isdecimal()
+        and extra.get("assetTransferMethod", "eip3009") == "eip3009"
+        and 0 < entry.max_timeout_seconds <= LONGEST_SECONDS
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open() as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            text = opened.read(200).strip()
+    except (OSError, ValueError):
+        mode, text = 0, ""
+    if mode & 0o077:
+        raise Misconfigured(f"{file} can be read by others; change that with: chmod 600 {file}")
+    if not text:
+        raise Misconfigured(f"{file} cannot be read")
+    return text

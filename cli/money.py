@@ -1,0 +1,154 @@
+"""Commands about the money: whether the books agree, and what became of one payment.
+
+What reads chains is imported when it is needed: every other command starts without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from cli import output
+from cli.shared import Json, in_transaction
+from core import db
+from core.draft import usdc
+
+if TYPE_CHECKING:
+    from core import money
+
+books = App(name="money", help="Whether the books agree.")
+payments = App(name="payments", help="What was paid, and what became of it.")
+
+_DIFFERS, _NOT_WHOLE = 1, 3
+
+
+@books.command(name="check")
+def check(
+    *,
+    network: str | None = None,
+    since: Annotated[datetime | None, Parameter(help="Only what was paid since then; UTC unless it says.")] = None,
+    json: Json = False,
+) -> int:
+    """Compare the ledger, the executions with their usage rows, and the chain.
+
+    Exits with 0 if they agree, 1 if something differs, and 3 if nothing does, but a chain could not be compared.
+
+    Args:
+        network: only this one, as eip155:8453.
+        json: print JSON.
+    """
+    if since is not None and since.tzinfo is None:
+        since = since.replace(tzinfo=UTC)
+    found = asyncio.run(_check(network, since))
+    if json:
+        output.document(found.document() | {"is_whole": found.is_whole})
+    else:
+        _show(found)
+    if found.differences:
+        return _DIFFERS
+    return 0 if found.is_whole else _NOT_WHOLE
+
+
+@payments.command(name="list")
+def list_payments(
+    *,
+    network: str | None = None,
+    state: Literal["settling", "paid", "failed", "unknown"] | None = None,
+    creator: str | None = None,
+    most: int = 20,
+    json: Json = False,
+) -> None:
+    """The newest payments.
+
+    Args:
+        network: only on this one.
+        state: only these.
+        creator: only to this creator.
+        most: how many.
+        json: print JSON.
+    """
+    from core.payment import story
+
+    rows = in_transaction(lambda conn: story.listing(conn, network=network, state=state, handle=creator, most=most))
+    lines = [row._asdict() | {"usdc": usdc(row.amount_atomic)} for row in rows]
+    if json:
+        output.document(lines)
+    else:
+        output.table(lines, empty="Nothing has been paid yet.")
+
+
+@payments.command(name="show")
+def show_payment(reference: str, /, *, json: Json = False) -> None:
+    """One payment's whole story.
+
+    Args:
+        reference: the id of the payment or of its execution, or the hash of its transaction.
+        json: print JSON.
+    """
+    payment, happened, chain = asyncio.run(_tell(reference))
+    facts = payment._asdict() | {"nonce": f"0x{payment.nonce.hex()}", "usdc": usdc(payment.amount_atomic)}
+    events = [event._asdict() for event in happened]
+    if json:
+        output.document(facts | {"story": events, "chain": chain})
+    else:
+        output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
+        print()
+        output.table(events, empty="")
+        print(f"\nThe chain: {chain}")
+
+
+async def _check(network: str | None, since: datetime | None) -> money.Comparison:
+    from core import money
+    from core.payment import settlement
+
+    async with db.pool() as pool, settlement.settlers() as settlers:
+        return await money.check(pool, settlers, network=network, since=since)
+
+
+async def _tell(reference: str) -> tuple[Any, list[Any], str]:
+    from core.payment import settlement, story
+
+    async with db.pool() as pool, settlement.settlers() as settlers:
+        async with pool.connection() as conn:
+            payment = await story.find(conn, reference)
+            happened = await story.tell(conn, payment.id)
+        return payment, happened, await story.on_chain(settlers, payment)
+
+
+def _show(found: money.Comparison) -> None:
+    from core.money import RECEIVED
+
+    for book in found.books:
+        print(f"{book.network}, {book.asset}")
+        places = {"received": book.received} | {
+            f"{'  ' if name in RECEIVED else ''}{name.replace('_', ' ')}": book.places[name]
+            for name in (*RECEIVED, "undecided", "failed")
+            if name in book.places
+        }
+        lines = [
+            {"": name, "payments": some.payments, "USDC": usdc(some.amount_atomic)} for name, some in places.items()
+        ]
+        output.table(lines, empty="")
+        print(f"{_asked(book.outside)}\n")
+    for one in found.differences:
+        ids = {"payment": one.payment_id, "execution": one.execution_id, "creator": one.account_id}
+        named = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
+        print(f"{one.code}: {one.sentence}\n    {named or f'transaction {one.transaction}'}")
+    print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
+
+
+def _asked(outside: money.Outside) -> str:
+    counts = f"{outside.transfers} transfers, {outside.undecided} undecided, {outside.foreign} foreign"
+    match outside.state:
+        case "compared" if outside.since is None:
+            return "The chain has nothing to compare: nobody is paid on this network."
+        case "compared":
+            waiting = f", {outside.unconfirmed} of the last minute not seen yet" if outside.unconfirmed else ""
+            return f"The chain since {outside.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
+        case "not_configured":
+            return "The chain was not compared: this asset on this network is not configured any more."
+        case state:
+            return f"The chain was not compared: {state}. Until then it showed {counts}."

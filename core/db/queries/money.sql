@@ -1,0 +1,296 @@
+-- name: sums(network, since)
+-- Where the money of every payment is: each payment is in exactly one place, so that the places add up.
+SELECT payments.network, payments.asset,
+    CASE
+        WHEN payments.state IN ('settling', 'unknown') THEN 'undecided'
+        WHEN payments.state = 'failed' THEN 'failed'
+        WHEN executions.state IN ('succeeded', 'declined') THEN 'answered'
+        WHEN executions.state IN ('queued', 'running') THEN 'in_flight'
+        WHEN executions.state = 'failed' AND refunds.state = 'due' THEN 'refund_due'
+        WHEN executions.state = 'failed' AND refunds.state = 'recorded' THEN 'refunded'
+        WHEN executions.state = 'failed' AND refunds.state = 'waived' THEN 'waived'
+        WHEN executions.state = 'failed' THEN 'rerunnable'
+        ELSE 'astray'
+    END AS place,
+    count(*) AS payments, sum(payments.amount_atomic)::bigint AS amount_atomic
+FROM payments
+LEFT JOIN executions ON executions.payment_id = payments.id
+LEFT JOIN refunds ON refunds.execution_id = executions.id
+WHERE (:network::text IS NULL OR payments.network = :network)
+    AND (:since::timestamptz IS NULL OR payments.created_at >= :since)
+GROUP BY 1, 2, 3;
+
+-- name: compare_executions(network, since)
+-- Money that bought nothing, and work that nobody paid for: both change in one transaction, so no moment is excused.
+SELECT
+    CASE
+        WHEN payments.state = 'paid' THEN 'paid_not_run'
+        WHEN executions.state IN ('queued', 'running', 'succeeded', 'failed', 'declined') THEN 'run_not_paid'
+        ELSE 'hold_differs'
+    END AS code,
+    concat('The payment is ', payments.state, ', but its execution ',
+        coalesce('is ' || executions.state, 'does not exist'), '.') AS sentence,
+    payments.network, payments.id AS payment_id, executions.id AS execution_id, executions.account_id,
+    payments.transaction
+FROM payments
+LEFT JOIN executions ON executions.payment_id = payments.id
+WHERE (:network::text IS NULL OR payments.network = :network)
+    AND (:since::timestamptz IS NULL OR payments.created_at >= :since)
+    AND NOT coalesce(CASE payments.state
+        WHEN 'paid' THEN executions.state IN ('queued', 'running', 'succeeded', 'failed', 'declined')
+        WHEN 'failed' THEN executions.state = 'void'
+        ELSE executions.state = 'held'
+    END, false)
+ORDER BY payments.created_at;
+
+-- name: compare_usage(network, since, grace_seconds)
+-- Every finished round has one usage row, and the first carries what was paid. Only the last may still be on its way.
+WITH scope AS (
+    SELECT executions.id, executions.payment_id, executions.account_id, executions.state, executions.round,
+        executions.round - (executions.state NOT IN ('succeeded', 'failed', 'declined'))::integer AS rounds,
+        executions.finished_at, payments.network, payments.transaction,
+        coalesce(payments.amount_atomic, 0) AS amount_atomic
+    FROM executions
+    LEFT JOIN payments ON payments.id = executions.payment_id
+    WHERE (:network::text IS NULL OR payments.network = :network)
+        AND (:since::timestamptz IS NULL OR executions.created_at >= :since)
+), finished AS (
+    SELECT scope.id, number, CASE WHEN number = 1 THEN amount_atomic ELSE 0 END AS amount_atomic,
+        CASE WHEN number = scope.round THEN scope.state ELSE 'failed' END AS outcome,
+        CASE WHEN number = scope.round THEN finished_at ELSE '-infinity' END AS finished_at
+    FROM scope
+    CROSS JOIN LATERAL generate_series(1, rounds) AS number
+), compared AS (
+    SELECT coalesce(finished.id, usage_log.execution_id) AS id,
+        CASE
+            WHEN usage_log.execution_id IS NULL THEN 'usage_missing'
+            WHEN finished.id IS NULL THEN 'usage_surplus'
+            WHEN usage_log.amount_atomic <> finished.amount_atomic THEN 'usage_amount'
+            ELSE 'usage_outcome'
+        END AS code,
+        CASE
+            WHEN usage_log.execution_id IS NULL
+                THEN concat('Round ', finished.number, ' has ended and has no usage row.')
+            WHEN finished.id IS NULL
+                THEN concat('Round ', usage_log.round, ' has a usage row and has not ended.')
+            WHEN usage_log.amount_atomic <> finished.amount_atomic
+                THEN concat('Round ', finished.number, ' is logged with ', usage_log.amount_atomic,
+                    ' atomic units, and should be with ', finished.amount_atomic, '.')
+            ELSE concat('Round ', finished.number, ' is logged as ', usage_log.outcome, ', and was ',
+                finished.outcome, '.')
+        END AS sentence
+    FROM finished
+    FULL JOIN (
+        SELECT usage_log.* FROM usage_log JOIN scope ON scope.id = usage_log.execution_id
+    ) AS usage_log ON usage_log.execution_id = finished.id AND usage_log.round = finished.number
+    WHERE (usage_log.execution_id IS NULL AND finished.finished_at < now() - make_interval(secs => :grace_seconds))
+        OR finished.id IS NULL
+        OR usage_log.amount_atomic <> finished.amount_atomic
+        OR usage_log.outcome <> finished.outcome
+)
+SELECT compared.code, compared.sentence, scope.network, scope.payment_id, scope.id AS execution_id, scope.account_id,
+    scope.transaction
+FROM compared
+JOIN scope ON scope.id = compared.id
+ORDER BY scope.finished_at;
+
+-- name: compare_refunds(network, since, rerun_limit, grace_seconds)
+-- Paid means answered or owed: what failed is owed when no re-run is left, and what was answered never is.
+SELECT
+    CASE WHEN refunds.execution_id IS NULL THEN 'owed_not_due' ELSE 'refund_differs' END AS code,
+    CASE
+        WHEN refunds.execution_id IS NULL THEN 'It failed, no re-run is left, and no refund is due.'
+        WHEN refunds.amount_atomic <> payments.amount_atomic
+            THEN concat('The refund is of ', refunds.amount_atomic, ' atomic units, the payment of ',
+                payments.amount_atomic, '.')
+        ELSE concat('There is a refund, but its execution is ', executions.state, '.')
+    END AS sentence,
+    payments.network, payments.id AS payment_id, executions.id AS execution_id, executions.account_id,
+    payments.transaction
+FROM executions
+JOIN payments ON payments.id = executions.payment_id
+LEFT JOIN refunds ON refunds.execution_id = executions.id
+WHERE (:network::text IS NULL OR payments.network = :network)
+    AND (:since::timestamptz IS NULL OR payments.created_at >= :since)
+    AND CASE
+        WHEN refunds.execution_id IS NOT NULL
+            THEN executions.state <> 'failed' OR refunds.amount_atomic <> payments.amount_atomic
+        ELSE executions.state = 'failed' AND payments.state = 'paid' AND (
+            executions.rerun_until IS NULL
+            OR executions.rerun_until < now() - make_interval(secs => :grace_seconds)
+            OR (executions.round > :rerun_limit
+                AND executions.finished_at < now() - make_interval(secs => :grace_seconds))
+        )
+    END
+ORDER BY payments.created_at;
+
+-- name: compare_history(network, since)
+-- The history is written by a trigger: a payment that differs from its last row was changed behind the trigger's back.
+SELECT 'history_differs' AS code,
+    CASE
+        WHEN last.to_state IS DISTINCT FROM payments.state
+            THEN concat('The payment is ', payments.state, ', but its history ends with ',
+                coalesce(last.to_state, 'nothing'), '.')
+        ELSE 'The payment names another transaction than its history.'
+    END AS sentence,
+    payments.network, payments.id AS payment_id, executions.id AS execution_id, executions.account_id,
+    payments.transaction
+FROM payments
+LEFT JOIN executions ON executions.payment_id = payments.id
+LEFT JOIN LATERAL (
+    SELECT to_state, transaction FROM payment_transitions
+    WHERE payment_transitions.payment_id = payments.id
+    ORDER BY payment_transitions.id DESC
+    LIMIT 1
+) AS last ON true
+WHERE (:network::text IS NULL OR payments.network = :network)
+    AND (:since::timestamptz IS NULL OR payments.created_at >= :since)
+    AND (last.to_state IS DISTINCT FROM payments.state OR last.transaction IS DISTINCT FROM payments.transaction)
+ORDER BY payments.created_at;
+
+-- name: compare_transactions(network, since)
+-- Two payments that one transfer seems to have paid. A transaction may hold several transfers; the chain tells then.
+WITH alike AS (
+    SELECT id, network, transaction, created_at,
+        count(*) OVER (PARTITION BY network, asset, transaction, payer, pay_to, amount_atomic) AS payments
+    FROM payments
+    WHERE state = 'paid' AND (:network::text IS NULL OR network = :network)
+)
+SELECT 'transfer_shared' AS code,
+    concat(alike.payments, ' payments of the same payer, recipient and amount name this transaction.') AS sentence,
+    alike.network, alike.id AS payment_id, executions.id AS execution_id, executions.account_id, alike.transaction
+FROM alike
+LEFT JOIN executions ON executions.payment_id = alike.id
+WHERE alike.payments > 1 AND (:since::timestamptz IS NULL OR alike.created_at >= :since)
+ORDER BY alike.transaction, alike.created_at;
+
+-- name: compare_spend(since)
+-- A creator's day is the sum of its reservations; they change in one statement.
+SELECT 'spend_differs' AS code,
+    concat(spend_days.day, ': US$ ', spend_days.reserved_usd, ' reserved and ', spend_days.spent_usd,
+        ' spent, but the reservations say ', coalesce(held.reserved_usd, 0), ' and ', coalesce(held.spent_usd, 0),
+        '.') AS sentence,
+    NULL::text AS network, NULL::uuid AS payment_id, NULL::uuid AS execution_id, spend_days.account_id,
+    NULL::text AS transaction
+FROM spend_days
+LEFT JOIN (
+    SELECT account_id, day, coalesce(sum(reserved_usd) FILTER (WHERE released_at IS NULL), 0) AS reserved_usd,
+        coalesce(sum(spent_usd) FILTER (WHERE released_at IS NOT NULL), 0) AS spent_usd
+    FROM reservations
+    GROUP BY account_id, day
+) AS held ON held.account_id = spend_days.account_id AND held.day = spend_days.day
+WHERE (:since::timestamptz IS NULL OR spend_days.day >= (:since AT TIME ZONE 'UTC')::date)
+    AND (spend_days.reserved_usd <> coalesce(held.reserved_usd, 0)
+        OR spend_days.spent_usd <> coalesce(held.spent_usd, 0))
+ORDER BY spend_days.day;
+
+-- name: addresses(network)
+-- Whose transfers to look for, and since when: where buyers were told to pay, now or ever.
+SELECT lower(address) AS address, min(created_at) AS offered_at, NULL::timestamptz AS paid_at
+FROM payout_addresses
+WHERE network = :network
+GROUP BY 1
+UNION ALL
+SELECT pay_to, NULL, min(created_at) FROM payments WHERE network = :network GROUP BY pay_to;
+
+-- name: recognise(network, asset, payers, nonces, recipients, amounts, transactions, margin_seconds)
+-- What the ledger says of transfers that the chain shows; one without a nonce was made without an authorization.
+-- One of another amount or recipient than its payment paid for something else, unless the payment says it is paid.
+SELECT
+    CASE
+        WHEN payments.id IS NULL AND seen.nonce IS NULL THEN 'transfer_foreign'
+        WHEN payments.id IS NULL THEN 'transfer_unrecorded'
+        WHEN payments.state = 'paid' AND same.money AND payments.transaction = seen.transaction THEN 'agrees'
+        WHEN payments.state = 'paid' THEN 'transfer_differs'
+        WHEN NOT same.money THEN 'transfer_foreign'
+        WHEN payments.state = 'failed' THEN 'landed_not_paid'
+        WHEN payments.valid_before < now() - make_interval(secs => :margin_seconds) THEN 'landed_not_paid'
+        ELSE 'undecided'
+    END AS code,
+    seen.transaction, payments.id AS payment_id, payments.state, executions.id AS execution_id, executions.account_id,
+    seen.payer, seen.recipient, seen.amount_atomic
+FROM unnest(:payers::text[], :nonces::bytea[], :recipients::text[], :amounts::numeric[], :transactions::text[])
+    AS seen (payer, nonce, recipient, amount_atomic, transaction)
+LEFT JOIN payments ON payments.network = :network AND payments.asset = :asset AND payments.payer = seen.payer
+    AND payments.nonce = seen.nonce
+LEFT JOIN executions ON executions.payment_id = payments.id
+CROSS JOIN LATERAL (
+    SELECT payments.pay_to = seen.recipient AND payments.amount_atomic = seen.amount_atomic AS money
+) AS same;
+
+-- name: paid(network, asset, since, after, most)
+-- One page of what the ledger says was paid, by id, to be looked for among the chain's transfers.
+SELECT payments.id, payments.transaction, payments.decided_at, executions.id AS execution_id, executions.account_id
+FROM payments
+LEFT JOIN executions ON executions.payment_id = payments.id
+WHERE payments.network = :network AND payments.asset = :asset AND payments.state = 'paid'
+    AND payments.created_at >= :since AND payments.id > :after
+ORDER BY payments.id
+LIMIT :most;
+
+-- name: find_payments(id, transaction)
+-- A payment by its own id, its execution's or its transaction, with what it bought and from whom.
+SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.asset,
+    payments.payer, payments.nonce, payments.pay_to, payments.amount_atomic, payments.created_at,
+    payments.decided_at, payments.valid_before, payments.proved_at, executions.id AS execution_id,
+    executions.state AS execution_state, executions.code, executions.fault, executions.detail, executions.round,
+    executions.rerun_until, accounts.handle, resources.slug, resource_versions.number AS version,
+    refunds.state AS refund_state
+FROM payments
+LEFT JOIN executions ON executions.payment_id = payments.id
+JOIN resource_versions ON resource_versions.id = payments.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+JOIN accounts ON accounts.id = resources.account_id
+LEFT JOIN refunds ON refunds.payment_id = payments.id
+WHERE payments.id = :id::uuid OR executions.id = :id::uuid OR payments.transaction = :transaction::text;
+
+-- name: story(payment_id)
+-- Everything that happened to one payment and what it bought, in the order in which it did.
+WITH mine AS (
+    SELECT id FROM executions WHERE payment_id = :payment_id
+)
+SELECT at, 'payment ' || to_state AS event, NULL::integer AS round, reason AS detail, transaction,
+    NULL::uuid AS flow_run_id
+FROM payment_transitions
+WHERE payment_id = :payment_id
+UNION ALL
+SELECT started_at, 'run begun', round, reason, NULL, flow_run_id FROM attempts JOIN mine ON mine.id = execution_id
+UNION ALL
+SELECT call_started_at, 'call sent', round, concat(sends, ' in this run'), NULL, flow_run_id
+FROM attempts JOIN mine ON mine.id = execution_id
+WHERE call_started_at IS NOT NULL
+UNION ALL
+SELECT ended_at, 'run ended', round, concat_ws(', ', outcome, 'US$ ' || cost_usd), NULL, flow_run_id
+FROM attempts JOIN mine ON mine.id = execution_id
+WHERE ended_at IS NOT NULL
+UNION ALL
+SELECT released_at, 'reservation released', round,
+    concat('US$ ', reserved_usd, ' reserved, ', spent_usd, ' counted as spent'), NULL, NULL
+FROM reservations JOIN mine ON mine.id = execution_id
+WHERE released_at IS NOT NULL
+UNION ALL
+SELECT logged_at, 'usage logged', round, concat_ws(', ', outcome, code, amount_atomic || ' atomic units'), NULL, NULL
+FROM usage_log JOIN mine ON mine.id = execution_id
+UNION ALL
+SELECT due_at, 'refund due', NULL, reason, NULL, NULL FROM refunds WHERE payment_id = :payment_id
+UNION ALL
+SELECT decided_at, 'refund ' || state, NULL, note, transaction, NULL
+FROM refunds
+WHERE payment_id = :payment_id AND decided_at IS NOT NULL
+ORDER BY at;
+
+-- name: listing(network, state, handle, most)
+-- The newest payments, of one network, state or creator.
+SELECT payments.id, payments.created_at, payments.state, payments.reason, payments.amount_atomic, payments.network,
+    payments.payer, payments.transaction, accounts.handle, resources.slug, executions.id AS execution_id,
+    executions.state AS execution_state, refunds.state AS refund_state
+FROM payments
+LEFT JOIN executions ON executions.payment_id = payments.id
+JOIN resource_versions ON resource_versions.id = payments.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+JOIN accounts ON accounts.id = resources.account_id
+LEFT JOIN refunds ON refunds.payment_id = payments.id
+WHERE (:network::text IS NULL OR payments.network = :network) AND (:state::text IS NULL OR payments.state = :state)
+    AND (:handle::text IS NULL OR accounts.handle = :handle)
+ORDER BY payments.created_at DESC
+LIMIT :most;

@@ -1,0 +1,478 @@
+"""The books agree after real sales; each of the three sources is then corrupted, and is caught with its ids."""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from x402.http.utils import decode_payment_signature_header
+
+from core import db, money
+from core.db.migrate import migrate
+from core.failures import InvalidInput, NotFound
+from core.payment import chain, settlement, story
+from core.settings import Network, settings
+from sandbox.book import Book
+from tests import doors, practice, servers, shops
+from tests.shops import PRICE_ATOMIC, Buyer, Shop
+
+OPERATOR_TOKEN = "practice-operator-token"
+INPUTS = {"topic": "the sea"}
+
+# What a trigger or a constraint would not let anybody do by way of the ledger.
+BEHIND_THE_TRIGGER = "ALTER TABLE payments {} TRIGGER payment_transition"
+
+
+@dataclass(frozen=True)
+class Market:
+    """A door of its own on a database and a facilitator's book of its own: nobody else's money is in them."""
+
+    door: str
+    book: Path
+
+
+@dataclass(frozen=True)
+class Sales:
+    """One shop's sales to one buyer, as rows: answered, and failed in two rounds."""
+
+    shop: Shop
+    buyer: Buyer
+    answered: Any
+    failed: Any
+
+
+@pytest.fixture(scope="module")
+def market(
+    postgres: str,
+    database: str,
+    prefect_server: str,
+    practice_openrouter: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Market]:
+    """Everything running, and named by the settings of this process while these tests run."""
+    folder, port = tmp_path_factory.mktemp("books"), servers.free_port()
+    facilitator_port, before = servers.free_port(), dict(os.environ)
+    book = folder / "book.sqlite"
+    command = ["sandbox.facilitator", "--port", str(facilitator_port), "--book", str(book)]
+    ready = f"http://127.0.0.1:{facilitator_port}/supported"
+    with (
+        servers.database(postgres, "books") as url,
+        servers.serving(*command, ready=ready, environment=os.environ),
+    ):
+        migrate(url, "sandbox")
+        os.environ |= {
+            "INSTANT_DATABASE_URL": url,
+            "INSTANT_FACILITATOR_PORT": str(facilitator_port),
+            "INSTANT_BOOKS_SECONDS": "0.3",
+            "INSTANT_OPERATOR_TOKEN": OPERATOR_TOKEN,
+        }
+        settings.cache_clear()
+        with doors.door(folder, port) as running:
+            yield Market(running.url, book)
+        os.environ.clear()
+        os.environ |= before
+        settings.cache_clear()
+
+
+@pytest.fixture
+async def pool(market: Market) -> AsyncIterator[db.Pool]:
+    """The market's database."""
+    async with db.pool() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def sales(market: Market) -> Sales:
+    """One call that was answered, one that failed and failed again, and the owner's free test."""
+    async with db.pool() as pool, httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http:
+        shop, buyer = await shops.open_shop(pool), await Buyer().fund()
+        url = market.door + shop.path
+
+        async def buy() -> httpx.Response:
+            header = await buyer.pay(url, INPUTS)
+            return await http.post(url, json=INPUTS, headers={"PAYMENT-SIGNATURE": header})
+
+        assert (await buy()).status_code == 200
+        owner = {"Authorization": f"Bearer {shop.token}"}
+        assert (await http.post(f"{market.door}/me/resources/haiku/test", json=INPUTS, headers=owner)).is_success
+        await shop.openrouter(faults=["status:400*always"])
+        failure = (await buy()).json()
+        await shops.at_rest(pool, shop)
+        assert (await http.post(failure["rerunUrl"])).status_code == 502
+        answered, _test, failed = await shops.at_rest(pool, shop)
+        assert (answered.state, failed.state, failed.round) == ("succeeded", "failed", 2)
+        return Sales(shop, buyer, answered, failed)
+
+
+async def check(pool: db.Pool, *, since: datetime | None = None, **changes: str) -> money.Comparison:
+    """All three sources compared; `changes` are to the network's settings."""
+    async with settlement.settlers() as settlers:
+        (network,) = settlers.networks.values()
+        networks = {network.id: network.model_copy(update=changes)}
+        return await money.check(pool, replace(settlers, networks=networks), since=since)
+
+
+async def change(pool: db.Pool, *statements: str, **parameters: object) -> None:
+    """Write to the database as nobody should, in one transaction."""
+    async with pool.connection() as conn:
+        for statement in statements:
+            await conn.execute(statement.encode(), parameters)
+
+
+def rewrite(market: Market, statement: str, *parameters: object) -> list[Any]:
+    """Write into the chain's own book; the rows that this returns."""
+    with closing(sqlite3.connect(market.book, timeout=5)) as book, book:
+        return book.execute(statement, parameters).fetchall()
+
+
+def told(found: money.Comparison) -> set[tuple[str, UUID | None]]:
+    """Code and payment of each difference."""
+    return {(one.code, one.payment_id) for one in found.differences}
+
+
+async def test_the_books_agree(pool: db.Pool, sales: Sales) -> None:
+    """What was received is what was answered and what is owed, and the chain shows the same."""
+    found = await check(pool)
+    (book,) = found.books
+
+    assert found.differences == []
+    assert found.is_whole
+    assert book.places == {"answered": money.Sum(1, PRICE_ATOMIC), "rerunnable": money.Sum(1, PRICE_ATOMIC)}
+    assert (book.received, book.owed) == (money.Sum(2, 2 * PRICE_ATOMIC), money.Sum(1, PRICE_ATOMIC))
+    assert (book.outside.transfers, book.outside.foreign, book.outside.unconfirmed) == (2, 0, 0)
+    assert sum(transfer["amount"] for transfer in await sales.shop.received()) == book.received.amount_atomic
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What is done to a sale, what undoes it, and the differences that it makes.
+
+    Attributes:
+        within: found by ledger and executions alone.
+        outside: found with the chain only.
+    """
+
+    does: tuple[str, ...]
+    undoes: tuple[str, ...]
+    within: set[str]
+    outside: frozenset[str] = frozenset()
+    of: str = "answered"
+
+
+def behind(*statements: str) -> tuple[str, ...]:
+    """Statements that the payment's history does not see."""
+    return (BEHIND_THE_TRIGGER.format("DISABLE"), *statements, BEHIND_THE_TRIGGER.format("ENABLE"))
+
+
+PAYMENT = "UPDATE payments SET {} WHERE id = %(payment_id)s"
+EXECUTION = "UPDATE executions SET {} WHERE id = %(id)s"
+USAGE = "UPDATE usage_log SET {} WHERE execution_id = %(id)s AND round = {}"
+HISTORY = "UPDATE payment_transitions SET to_state = '{}' WHERE to_state = '{}' AND payment_id = %(payment_id)s"
+# A living owner keeps recovery from deciding it.
+HELD = "owner = (SELECT id FROM workers WHERE stopped_at IS NULL ORDER BY heartbeat_at DESC LIMIT 1)"
+UNKNOWN = behind(PAYMENT.format(f"state = 'unknown', decided_at = NULL, {HELD}"))
+PAID = behind(PAYMENT.format("state = 'paid', decided_at = now(), owner = NULL, proved_at = NULL"))
+
+CORRUPTIONS = {
+    "the amount of a payment": Corruption(
+        (PAYMENT.format("amount_atomic = amount_atomic + 1"),),
+        (PAYMENT.format("amount_atomic = amount_atomic - 1"),),
+        {"usage_amount"},
+        frozenset({"transfer_differs"}),
+    ),
+    "the transaction of a payment": Corruption(
+        (PAYMENT.format("transaction = (SELECT transaction FROM payments WHERE id <> %(payment_id)s)"),),
+        (PAYMENT.format("transaction = %(transaction)s"),),
+        {"history_differs", "transfer_shared"},
+        frozenset({"transfer_differs"}),
+    ),
+    "the recipient of a payment": Corruption(
+        (PAYMENT.format("pay_to = '0x' || reverse(substr(pay_to, 3))"),),
+        (PAYMENT.format("pay_to = '0x' || reverse(substr(pay_to, 3))"),),
+        set(),
+        frozenset({"transfer_differs"}),
+    ),
+    "a payment that is not decided although it was run": Corruption(UNKNOWN, PAID, {"history_differs", "run_not_paid"}),
+    "the same when its authorization is long over": Corruption(
+        (*UNKNOWN, PAYMENT.format("valid_before = valid_before - interval '1 day'")),
+        (*PAID, PAYMENT.format("valid_before = valid_before + interval '1 day'")),
+        {"history_differs", "run_not_paid"},
+        frozenset({"landed_not_paid"}),
+    ),
+    "a payment that failed although it landed": Corruption(
+        behind(PAYMENT.format("state = 'failed', proved_at = now()")),
+        PAID,
+        {"history_differs", "run_not_paid"},
+        frozenset({"landed_not_paid"}),
+    ),
+    "a payment that failed, whose authorization paid for something else": Corruption(
+        behind(PAYMENT.format("state = 'failed', proved_at = now(), amount_atomic = amount_atomic + 1")),
+        (*PAID, PAYMENT.format("amount_atomic = amount_atomic - 1")),
+        {"history_differs", "run_not_paid", "usage_amount"},
+        frozenset({"transfer_foreign"}),
+    ),
+    "the history of a payment": Corruption(
+        (HISTORY.format("unknown", "paid"),),
+        (HISTORY.format("paid", "unknown"),),
+        {"history_differs"},
+    ),
+    "an execution that is void although it was paid": Corruption(
+        (EXECUTION.format("state = 'void', code = NULL, fault = NULL"),),
+        (EXECUTION.format("state = 'failed', code = 'resource_unavailable', fault = 'provider'"),),
+        {"paid_not_run", "usage_surplus"},
+        of="failed",
+    ),
+    "a lost usage row": Corruption(
+        (
+            EXECUTION.format("finished_at = finished_at - interval '2 minutes'"),
+            "DELETE FROM usage_log WHERE execution_id = %(id)s",
+        ),
+        (EXECUTION.format("logged_round = 0"),),  # and recovery logs it
+        {"usage_missing"},
+    ),
+    "a lost usage row of an earlier round": Corruption(
+        ("UPDATE usage_log SET round = 3 WHERE execution_id = %(id)s AND round = 1",),
+        ("UPDATE usage_log SET round = 1 WHERE execution_id = %(id)s AND round = 3",),
+        {"usage_missing", "usage_surplus"},
+        of="failed",
+    ),
+    "the amount of a usage row": Corruption(
+        (USAGE.format("amount_atomic = amount_atomic - 1", 1),),
+        (USAGE.format("amount_atomic = amount_atomic + 1", 1),),
+        {"usage_amount"},
+    ),
+    "an amount on a later round": Corruption(
+        (USAGE.format("amount_atomic = 1", 2),), (USAGE.format("amount_atomic = 0", 2),), {"usage_amount"}, of="failed"
+    ),
+    "the outcome of a usage row": Corruption(
+        (USAGE.format("outcome = 'declined'", 1),), (USAGE.format("outcome = 'succeeded'", 1),), {"usage_outcome"}
+    ),
+    "a refund of what was answered": Corruption(
+        (
+            "INSERT INTO refunds (execution_id, payment_id, account_id, amount_atomic, reason)"
+            " VALUES (%(id)s, %(payment_id)s, %(account_id)s, 1, 'practice')",
+        ),
+        ("DELETE FROM refunds",),
+        {"refund_differs"},
+    ),
+    "a failure that is not owed": Corruption(
+        (EXECUTION.format("rerun_until = NULL"),),
+        (EXECUTION.format("rerun_until = %(rerun_until)s"),),
+        {"owed_not_due"},
+        of="failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS.values(), ids=CORRUPTIONS.keys())
+async def test_a_corrupted_row_is_caught(pool: db.Pool, sales: Sales, corruption: Corruption) -> None:
+    """Each difference names the payment, of two that share a transfer the wrong one; afterwards all agree again."""
+    sale = getattr(sales, corruption.of)
+    row = sale._asdict()
+    await change(pool, *corruption.does, **row)
+    within, everything = told(await money.compare(pool)), told(await check(pool))
+    await change(pool, *corruption.undoes, **row)
+    await shops.at_rest(pool, sales.shop)
+
+    assert {code for code, _ in within} == corruption.within
+    assert {code for code, _ in everything - within} == corruption.outside
+    assert {payment_id for _, payment_id in everything} == {sale.payment_id}
+    assert told(await check(pool)) == set()
+
+
+async def test_a_corrupted_spending_day_is_caught(pool: db.Pool, sales: Sales) -> None:
+    """It names the creator, and is nobody's payment."""
+    await change(pool, "UPDATE spend_days SET spent_usd = spent_usd + 1")
+    (difference,) = (await check(pool)).differences
+    await change(pool, "UPDATE spend_days SET spent_usd = spent_usd - 1")
+
+    assert (difference.code, difference.account_id) == ("spend_differs", sales.shop.account.id)
+    assert told(await check(pool)) == set()
+
+
+async def test_a_settlement_that_we_never_claimed_is_caught(market: Market, pool: db.Pool, sales: Sales) -> None:
+    """Brought to the facilitator by the buyer alone: the difference names the transaction. So does a plain transfer."""
+    signed = decode_payment_signature_header(await sales.buyer.pay(market.door + sales.shop.path, INPUTS))
+    (network,) = settings().networks
+    async with settlement.settlers() as settlers:
+        settled = await settlers.facilitators[network.id].settle(signed, signed.accepted)
+    async with httpx.AsyncClient() as http:
+        gift = {"address": sales.shop.payout, "amount": "7"}
+        given = (await http.post(f"{network.facilitator_url}/practice/faucet", json=gift)).json()
+    found = await check(pool)
+    for transaction in (settled.transaction, given["transaction"]):
+        rewrite(market, "DELETE FROM transactions WHERE hash = ?", transaction)
+
+    assert {(one.code, one.transaction) for one in found.differences} == {
+        ("transfer_unrecorded", settled.transaction),
+        ("transfer_foreign", given["transaction"]),
+    }
+    assert found.books[0].outside.foreign == 2
+    assert told(await check(pool)) == set()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "codes"),
+    [
+        ("amount", 1, {"transfer_differs"}),
+        ("hash", "0x" + "cd" * 32, {"transfer_differs"}),
+        ("payer", "0x" + "e1" * 20, {"transfer_missing", "transfer_unrecorded"}),
+        ("pay_to", "0x" + "e1" * 20, {"transfer_missing"}),
+    ],
+)
+async def test_a_corrupted_transfer_is_caught(
+    market: Market, pool: db.Pool, sales: Sales, column: str, value: object, codes: set[str]
+) -> None:
+    """Whatever of it is changed in the chain's own book. What is missing only for seconds is not missed yet."""
+    payment_id, transaction = sales.answered.payment_id, sales.answered.transaction
+    update = f"UPDATE transactions SET {column} = ? WHERE block = ?"  # noqa: S608 - the column is ours
+    read = f"SELECT block, {column} FROM transactions WHERE hash = ?"  # noqa: S608
+    ((block, before),) = rewrite(market, read, transaction)
+    rewrite(market, update, value, block)
+    early = await check(pool)
+    await change(pool, PAYMENT.format("decided_at = decided_at - interval '2 minutes'"), payment_id=payment_id)
+    found = await check(pool)
+    await change(pool, PAYMENT.format("decided_at = decided_at + interval '2 minutes'"), payment_id=payment_id)
+    rewrite(market, update, before, block)
+
+    assert {code for code, _ in told(found)} == codes
+    assert payment_id in {one.payment_id for one in found.differences}
+    if "transfer_missing" in codes:
+        assert {code for code, _ in told(early)} == codes - {"transfer_missing"}
+        assert early.books[0].outside.unconfirmed == 1
+    assert told(await check(pool)) == set()
+
+
+async def test_money_that_is_not_decided_yet_is_no_difference_of_the_chain(pool: db.Pool, sales: Sales) -> None:
+    """Its transfer is counted as undecided, as long as its authorization could still be used."""
+    row = sales.answered._asdict()
+    await change(pool, *UNKNOWN, **row)
+    found = await check(pool)
+    await change(pool, *PAID, **row)
+
+    assert found.books[0].places["undecided"] == money.Sum(1, PRICE_ATOMIC)
+    assert found.books[0].outside.undecided == 1
+    assert {one.code for one in found.differences} == {"history_differs", "run_not_paid"}
+
+
+async def test_an_outside_that_cannot_be_asked_is_said(pool: db.Pool, sales: Sales) -> None:
+    """A closed port, another chain, a retired asset: said, while ledger and executions are compared all the same."""
+    other_chain = practice.reply(200, b'{"jsonrpc": "2.0", "id": 1, "result": "0x1"}')
+    async with practice.scripted(lambda _asked: other_chain) as elsewhere:
+        wrong = await check(pool, rpc_url=elsewhere)
+    unreachable = await check(pool, rpc_url=f"http://127.0.0.1:{servers.free_port()}")
+    retired = await check(pool, asset="0x" + "11" * 20)
+
+    states = [[book.outside.state for book in one.books] for one in (wrong, unreachable, retired)]
+    assert states == [["chain_wrong"], ["chain_unreachable"], ["not_configured"]]
+    for one in (wrong, unreachable, retired):
+        assert not one.is_whole
+        assert one.books[0].received == money.Sum(2, 2 * PRICE_ATOMIC)
+        assert one.differences == []
+
+
+async def test_since_leaves_out_what_was_before(pool: db.Pool, sales: Sales) -> None:
+    """Sums and comparisons begin at a time; transfers before it are recognised all the same."""
+    (book,) = (found := await check(pool, since=sales.failed.created_at)).books
+
+    assert found.differences == []
+    assert book.received == money.Sum(1, PRICE_ATOMIC)
+    assert book.outside.transfers == 2
+    assert (await check(pool, since=datetime.now(UTC) + timedelta(days=1))).books[0].places == {}
+
+
+async def test_the_door_tells_whether_the_books_agree(market: Market, pool: db.Pool, sales: Sales) -> None:
+    """Readiness has counts and no sums; the sums need the operator's token."""
+    async with httpx.AsyncClient(base_url=market.door) as http:
+
+        async def verdict() -> dict[str, Any]:
+            books: dict[str, Any] = (await http.get("/health/ready")).json()["books"]
+            return books
+
+        async def is_told(state: str) -> bool:
+            return (await verdict())["state"] == state
+
+        await shops.eventually(lambda: is_told("agree"))
+        await change(pool, "UPDATE usage_log SET amount_atomic = amount_atomic + 1 WHERE round = 2")
+        await shops.eventually(lambda: is_told("differ"))
+        differing = await verdict()
+        bearer = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+        told = await http.get("/health/money", headers=bearer)
+        await change(pool, "UPDATE usage_log SET amount_atomic = amount_atomic - 1 WHERE round = 2")
+        await shops.eventually(lambda: is_told("agree"))
+        refused = [await http.get("/health/money", headers=headers) for headers in ({}, {"Authorization": "Bearer no"})]
+
+    assert differing == {"state": "differ", "differences": {"usage_amount": 1}, "ageSeconds": 0}
+    assert told.json()["books"][0]["received"] == {"payments": 2, "amountAtomic": 2 * PRICE_ATOMIC}
+    assert told.json()["differences"][0]["executionId"] == str(sales.failed.id)
+    assert [answer.status_code for answer in refused] == [401, 401]
+
+
+async def test_a_payment_has_a_story(pool: db.Pool, sales: Sales) -> None:
+    """From claim to usage row, whichever of its names it is asked by; and what the chain says now."""
+    failed = sales.failed
+    async with pool.connection() as conn:
+        asked = [await story.find(conn, str(name)) for name in (failed.payment_id, failed.id, failed.transaction)]
+        events = await story.tell(conn, failed.payment_id)
+        with pytest.raises(NotFound):
+            await story.find(conn, str(UUID(int=0)))
+        with pytest.raises(InvalidInput, match="invalid_input"):
+            await story.find(conn, "nonsense")
+    async with settlement.settlers() as settlers:
+        said = await story.on_chain(settlers, asked[0])
+
+    assert {row.id for row in asked} == {failed.payment_id}
+    assert [(event.event, event.round) for event in events if event.event != "reservation released"] == [
+        ("payment settling", None),
+        ("payment paid", None),
+        *[(event, number) for number in (1, 2) for event in ("run begun", "call sent", "run ended", "usage logged")],
+    ]
+    assert events[1].transaction == failed.transaction
+    assert said == f"The money moved, in {failed.transaction}."
+
+
+async def test_transfers_are_listed_page_by_page(tmp_path: Path) -> None:
+    """More than fit one answer of the node, over several pages, each with its own authorization, back to `since`."""
+    pay_to, other, payer = ("0x" + digit * 40 for digit in "abc")
+    with closing(sqlite3.connect(tmp_path / "book")) as kept:
+        Book(tmp_path / "book").close()
+        rows = [(number, f"0x{number:064x}", payer, pay_to, number, f"0x{number:064x}") for number in range(1, 2601)]
+        with kept:
+            blocks = [(number, 1_700_000_000 + 2 * number) for number in range(1, 2601)]
+            kept.execute("DELETE FROM blocks")
+            kept.executemany("INSERT INTO blocks VALUES (?, ?)", [(0, 1_700_000_000), *blocks])
+            kept.executemany("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?)", rows)
+            kept.execute("UPDATE transactions SET nonce = NULL WHERE block = 2400")
+            kept.execute("UPDATE transactions SET pay_to = ? WHERE block % 100 = 1", (other,))
+    with served(tmp_path / "book") as network:
+        async with httpx.AsyncClient() as http:
+            everything = await listed(http, network, [pay_to], datetime.fromtimestamp(0, UTC))
+            recent = await listed(http, network, [pay_to], datetime.now(UTC) - timedelta(minutes=1))
+
+    assert sorted(one.amount_atomic for one in everything) == [row[0] for row in rows if row[0] % 100 != 1]
+    for one in everything:
+        nonce = None if one.amount_atomic == 2400 else one.amount_atomic.to_bytes(32, "big")
+        assert one == chain.Transfer(f"0x{one.amount_atomic:064x}", payer, pay_to, one.amount_atomic, nonce)
+    assert 0 < len(recent) < len(everything)
+
+
+@contextmanager
+def served(book: Path) -> Iterator[Network]:
+    """A book behind a node of its own, as its network."""
+    port = servers.free_port()
+    command = ["sandbox.facilitator", "--port", str(port), "--book", str(book)]
+    url = f"http://127.0.0.1:{port}"
+    with servers.serving(*command, ready=f"{url}/supported", environment=os.environ):
+        yield practice.network(url)
+
+
+async def listed(http: httpx.AsyncClient, network: Network, pay_to: list[str], since: datetime) -> list[chain.Transfer]:
+    """All pages together."""
+    return [one async for page in chain.received(http, network, pay_to, since) for one in page]

@@ -1,0 +1,75 @@
+"""Sellers that a buyer has to get along with: one whose reply gets lost, and one that is not ours."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from tests import practice
+
+TOKEN = "0x" + "77" * 20
+
+
+@asynccontextmanager
+async def losing_the_first_paid_reply(door: str) -> AsyncIterator[str]:
+    """A proxy in front of the door, as its URL: it reads the first answer to a payment, and hangs up on the buyer."""
+    lost: list[bytes] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", urlsplit(door).port)
+        paid = asyncio.Event()
+
+        async def upwards() -> None:
+            while data := await reader.read(65_536):
+                if b"payment-signature:" in data.lower():
+                    paid.set()
+                back.write(data)
+
+        async def downwards() -> None:
+            while data := await there.read(65_536):
+                if paid.is_set() and not lost:
+                    lost.append(data)
+                    return
+                writer.write(data)
+
+        try:
+            await asyncio.wait(
+                [asyncio.create_task(upwards()), asyncio.create_task(downwards())], return_when="FIRST_COMPLETED"
+            )
+        finally:
+            back.close()
+            writer.close()
+
+    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    assert lost
+
+
+@asynccontextmanager
+async def strange_seller(*silent: int) -> AsyncIterator[tuple[str, list[str | None]]]:
+    """Somebody who answers every request with the same 402, or, if its number is in `silent`, not at all.
+
+    Yields:
+        The URL, and the payment of each request so far.
+    """
+    extra = {"name": "USDC", "version": "2"}
+    terms = {"scheme": "exact", "network": "eip155:402402", "amount": "10", "asset": TOKEN, "payTo": "0x" + "88" * 20}
+    entry = terms | {"maxTimeoutSeconds": 60, "extra": extra}
+    offer = {"x402Version": 2, "error": "no", "resource": {"url": "http://127.0.0.1"}, "accepts": [entry]}
+    header = base64.b64encode(json.dumps(offer).encode())
+    payments: list[str | None] = []
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        payments.append(next((line[19:] for line in lines if line.lower().startswith("payment-signature: ")), None))
+        if len(payments) - 1 not in silent:
+            writer.write(practice.reply(402, b"", b"payment-required: " + header))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", payments
