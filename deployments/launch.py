@@ -8,14 +8,17 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import cast
 from uuid import UUID
 
 from prefect.context import AsyncClientContext, SyncClientContext
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 
 from core import db, execution, recovery, worker
 from core.apart import apart
@@ -34,6 +37,8 @@ _LOOK_AGAIN_SECONDS = 5.0
 _BACK_OFF_SECONDS = 1.0
 # How long a stopping process waits for the calls it carries; what is left is taken over by others.
 _DRAIN_SECONDS = 30.0
+# How long it then waits for Prefect to hear how they ended.
+_TELL_PREFECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,17 @@ async def _main(stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _prefect_clients() -> AsyncIterator[None]:
-    """Both clients once for all runs, to the end of the last: each would build its own, with a blocked event loop."""
+    """Both clients once for all runs, to the end of the last: each would build its own, with a blocked event loop.
+
+    Prefect sends logs and events, and with them how tasks ended, from queues that it empties at exit; but a process
+    that ends by a signal, as uvicorn's do, has no such exit.
+    """
     async with AsyncClientContext.get_or_create():
         with SyncClientContext.get_or_create():
             yield
+    for sender in (APILogWorker, EventsWorker):
+        # Prefect's type is for both kinds of caller; on a running loop it is awaitable.
+        await cast(Awaitable[object], sender.drain_all(timeout=_TELL_PREFECT_SECONDS))
 
 
 async def _launch(launcher: _Launcher) -> None:

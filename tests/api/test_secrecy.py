@@ -1,0 +1,374 @@
+"""No key, prompt, input, answer, payment header or status token is anywhere but where it belongs (invariant 5)."""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import pickle
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.logging.handlers import APILogHandler
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from api.answers import token_of
+from core import db
+from core.failures import ExecutionFailed
+from core.settings import settings
+from tasks.policy import step
+from tests import doors, leaks, orders, servers, shops
+from tests.leaks import canary
+from tests.shops import Buyer, Shop
+
+Places = dict[str, set[str]]
+
+
+@pytest.fixture
+async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+@dataclass
+class Sale:
+    """One call with canaries in everything that is secret about it, and all that anybody was told about it."""
+
+    name: str
+    shop: Shop
+    inputs: dict[str, str]
+    secrets: dict[str, str]
+    told: dict[str, bytes] = field(default_factory=dict)
+
+    def hear(self, what: str, answer: httpx.Response) -> httpx.Response:
+        """Remember an answer with its headers."""
+        self.told[what] = b"\n".join([answer.content, *(value for _, value in answer.headers.raw)])
+        return answer
+
+
+async def open_sale(pool: db.Pool, name: str, faults: list[str]) -> Sale:
+    """A creator with a prompt of canaries, whose provider behaves like this."""
+    words = {kind: canary(kind) for kind in ("template", "input", "message")}
+    shop = await shops.open_shop(pool)
+    template = f"{words['template']} about {{topic}}{{/topic}}"
+    await shop.publish(pool, template=template, allows_user_message=True, timeout_seconds=5)
+    await shop.openrouter(faults=faults, latency_seconds=0.1)
+    inputs = {"topic": words["input"], "user_message": words["message"]}
+    return Sale(name, shop, inputs, words | {"key": shop.key, "creator's token": shop.token})
+
+
+async def sign(door: str, sale: Sale) -> dict[str, str]:
+    """A payment for it, as headers."""
+    header = await (await Buyer().fund()).pay(door + sale.shop.path, sale.inputs)
+    payload = json.loads(base64.b64decode(header))["payload"]
+    signature = payload["signature"].removeprefix("0x")
+    sale.secrets |= {f"header {header[-8:]}": header, f"signature {signature[-8:]}": signature}
+    return {"PAYMENT-SIGNATURE": header}
+
+
+OUTCOMES = {
+    "success": (["echo"], 200),
+    "key refused": (["status:401"], 502),
+    "exhausted": (["status:503*always"], 502),
+    "error in a 200": (["error_200;code=502*always"], 502),
+    "error in the choice": (["finish_error*always"], 502),
+    "html": (["html"], 502),
+    "cut": (["cut"], 502),
+    "no choices": (["no_choices"], 502),
+    "moderated": (["status:403"], 422),
+    "policy": (["status:400;error_type=content_policy_violation"], 422),
+    "refused": (["refusal"], None),
+    "timeout": (["hang"], 502),
+}
+
+
+async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
+    """On success and on every way to fail, canaries are in no database, file, log, metric or error."""
+    sales = {name: await open_sale(pool, name, faults) for name, (faults, _) in OUTCOMES.items()}
+    tampered = await open_sale(pool, "cannot be opened", [])
+    killed = await open_sale(pool, "killed", ["echo*always"])
+    port = servers.free_port()
+    with doors.door(surroundings, port) as door:
+        answers = await asyncio.gather(*(buy(door.url, sale) for sale in sales.values()))
+        await queue_tampered(pool, tampered)
+        await ask_wrongly(door.url, killed)
+        for sale in (*sales.values(), tampered):
+            await shops.at_rest(pool, sale.shop)
+        await recorded(pool)
+        await killed.shop.openrouter(latency_seconds=3)
+        paid = await sign(door.url, killed)
+        async with httpx.AsyncClient(timeout=30) as client:
+            url = door.url + killed.shop.path
+            await client.post(url, json=killed.inputs, headers=paid | {"Prefer": "respond-async"})
+            await killed.shop.sends(arrived=1)
+            door.kill()
+    await killed.shop.openrouter(latency_seconds=0.1)
+    with doors.door(surroundings, port) as door:
+        (last,) = await shops.at_rest(pool, killed.shop)
+        told = await operators_view(door.url)
+    await recorded(pool)
+
+    outcomes = {name: answer.status_code for name, answer in zip(sales, answers, strict=True)}
+    assert {name: status for name, status in outcomes.items() if OUTCOMES[name][1] not in (status, None)} == {}
+    assert sales["success"].secrets["template"] in answers[0].json()["response"]
+    assert (last.state, last.sends, last.takeovers) == ("succeeded", 2, 1)
+    (unopened,) = await shops.executions(pool, tampered.shop)
+    assert unopened.detail == "sealed_value_unreadable"
+    everybody = {
+        f"{sale.name}: {kind}": word
+        for sale in (*sales.values(), tampered, killed)
+        for kind, word in (sale.secrets | await tokens(pool, sale)).items()
+    }
+    assert await everywhere(surroundings, everybody) == {}
+    assert leaks.found(told, everybody) == set()
+    for sale in (*sales.values(), killed):
+        for what, said in sale.told.items():
+            # The buyer's own answer shows what was echoed; a status URL is given to the one who pays.
+            assert (sale.name == "success" and what == "answer") or leaks.found(said, sale.secrets) == set(), what
+
+
+async def buy(door: str, sale: Sale) -> httpx.Response:
+    """Pay, wait, and ask again by the status URL."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        paid = await sign(door, sale)
+        url = door + sale.shop.path
+        answer = await client.post(url, json=sale.inputs, headers=paid | {"Prefer": "wait=30"})
+        return sale.hear("answer", answer)
+
+
+async def queue_tampered(pool: db.Pool, sale: Sale) -> None:
+    """A call whose inputs nobody can open any more."""
+    sold = await sale.shop.version(pool)
+    async with pool.connection() as conn:
+        (one,) = await orders.create(conn, sold, inputs=sale.inputs)
+        await conn.execute("UPDATE executions SET sealed_inputs = sealed_inputs || '\\x00' WHERE id = %s", [one])
+
+
+async def ask_wrongly(door: str, sale: Sale) -> None:
+    """What is refused before any payment quotes nothing of what was sent."""
+    url, inputs = door + sale.shop.path, sale.inputs
+    paid = await sign(door, sale)
+    token = {"Authorization": f"Bearer {sale.shop.token[:-1]}"}
+    async with httpx.AsyncClient() as client:
+        for name, request in {
+            "offer": client.post(url, json=inputs),
+            "wrong type": client.post(url, json=inputs | {"topic": [inputs["topic"]]}),
+            "too long": client.post(url, json=inputs | {"topic": inputs["topic"] * 10_000}),
+            "no JSON": client.post(url, content=inputs["topic"]),
+            "query": client.get(url, params=inputs),
+            "cut header": client.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid["PAYMENT-SIGNATURE"][:-9]}),
+            "large header": client.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": "A" * 40_000}),
+            "wrong status token": client.get(f"{door}/executions/{uuid4()}", params={"token": inputs["topic"]}),
+            "wrong bearer": client.post(f"{door}/me/resources/haiku/test", json=inputs, headers=token),
+        }.items():
+            assert sale.hear(name, await request).status_code >= 400, name
+
+
+async def operators_view(door: str) -> bytes:
+    """What anybody may ask about the installation."""
+    async with httpx.AsyncClient() as client:
+        pages = [await client.get(f"{door}/{page}") for page in ("health/live", "health/ready", "metrics", "docs")]
+    return b"\n".join(page.content for page in pages)
+
+
+async def tokens(pool: db.Pool, sale: Sale) -> dict[str, str]:
+    """The status token of what was bought."""
+    return {f"token of {row.id}": token_of(row.id) for row in await shops.executions(pool, sale.shop)}
+
+
+async def everywhere(folder: Path, canaries: dict[str, str]) -> Places:
+    """Where they are: our database and Prefect's, and every file that any process of ours wrote."""
+    config = settings()
+    assert config.database_url
+    assert config.prefect_database_url
+    assert Path(os.environ["PREFECT_HOME"]).is_relative_to(folder)
+    assert Path(os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"]).is_relative_to(folder)
+    return {
+        **await leaks.in_database(config.database_url.get_secret_value(), canaries),
+        **await leaks.in_database(config.prefect_database_url.get_secret_value(), canaries),
+        **leaks.in_files(folder, canaries),
+    }
+
+
+async def recorded(pool: db.Pool) -> None:
+    """Until Prefect has written down the end of every run that had one; the killed one has none."""
+    finished = await shops.rows(
+        pool, "SELECT DISTINCT flow_run_id FROM attempts WHERE outcome IS DISTINCT FROM 'abandoned'"
+    )
+    for run in finished:
+        await noted(run.flow_run_id)
+
+
+async def prefects_database() -> AsyncConnection[Any]:
+    """A connection to where Prefect keeps what it knows."""
+    url = settings().prefect_database_url
+    assert url
+    return await AsyncConnection.connect(url.get_secret_value(), autocommit=True)
+
+
+async def noted(flow_run_id: UUID) -> None:
+    """Until Prefect has the last event and the last log line of a run."""
+    async with await prefects_database() as conn:
+
+        async def written() -> bool:
+            row = await conn.execute(
+                """
+                SELECT EXISTS (SELECT 1 FROM log WHERE flow_run_id = %(id)s AND message LIKE 'Finished in state%%')
+                    AND EXISTS (
+                        SELECT 1 FROM events WHERE resource_id = 'prefect.flow-run.' || %(id)s::text
+                            AND event IN ('prefect.flow-run.Completed', 'prefect.flow-run.CompletedWithFailures',
+                                'prefect.flow-run.Failed')
+                    )
+                """,
+                {"id": flow_run_id},
+            )
+            return bool((await row.fetchone() or [False])[0])
+
+        await shops.eventually(written)
+
+
+async def test_the_search_finds_what_is_there(surroundings: Path, pool: db.Pool) -> None:
+    """A canary put into each kind of place is found there, in clear, as bytes and pickled; and nowhere once removed."""
+    words = {"planted": canary("planted")}
+    word = words["planted"]
+    pickled = base64.b64encode(pickle.dumps({"some": ["thing", ValueError(word)]})).decode()
+    await orders.queue(pool, await orders.version(pool))
+    ours = "UPDATE executions SET sealed_inputs = %(raw)s, detail = %(word)s RETURNING id"
+    await shops.rows(pool, ours, raw=b"\0\1" + word.encode(), word=word)
+    line = {"name": "x", "level": logging.INFO, "message": f"it says {pickled}", "timestamp": "2026-01-01T00:00:00Z"}
+    async with get_client() as prefect:
+        await prefect.create_logs([line])
+    stored = Path(os.environ["PREFECT_HOME"]) / "storage" / "planted"
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_text(json.dumps({"result": pickled}))
+    printed = surroundings / "door-planted.log"
+    printed.write_text(f"ValueError: {word}")
+
+    places = await everywhere(surroundings, words)
+
+    assert places.keys() == {
+        "executions.sealed_inputs",
+        "executions.detail",
+        "log.message",
+        "prefect/storage/planted",
+        "door-planted.log",
+    }
+    stored.unlink()
+    printed.unlink()
+    await shops.rows(pool, ours, raw=b"gone", word=None)
+    async with await prefects_database() as conn:
+        await conn.execute("DELETE FROM log WHERE message = %s", [line["message"]])
+    assert await everywhere(surroundings, words) == {}
+
+
+class Priced(BaseModel):
+    """Something that pydantic refuses, quoting what it was given."""
+
+    price: int
+
+
+async def invalid(word: str) -> None:
+    Priced.model_validate({"price": word})
+
+
+async def refused_by_postgres(word: str) -> None:
+    async with db.transaction() as conn:
+        await conn.execute("INSERT INTO accounts (id, handle) VALUES (%s, %s)", [uuid4(), f"{word} is no handle"])
+
+
+async def refused_by_a_server(word: str) -> None:
+    request = httpx.Request("POST", "http://127.0.0.1/", headers={"Authorization": f"Bearer {word}"}, content=word)
+    httpx.Response(401, request=request, text=word).raise_for_status()
+
+
+async def chained(word: str) -> None:
+    try:
+        raise KeyError(word)
+    except KeyError as error:
+        raise RuntimeError(word) from error
+
+
+async def grouped(word: str) -> None:
+    raise ExceptionGroup(word, [ValueError(word)])
+
+
+async def ours_in_the_wake_of_another(word: str) -> None:
+    try:
+        raise KeyError(word)
+    except KeyError:
+        raise ExecutionFailed("internal_error", "ours", "practice")  # noqa: B904 - what core avoids; the guard must too
+
+
+@pytest.mark.parametrize(
+    "risk", [invalid, refused_by_postgres, refused_by_a_server, chained, grouped, ours_in_the_wake_of_another]
+)
+async def test_the_guard(
+    surroundings: Path,
+    pool: db.Pool,
+    capfd: pytest.CaptureFixture[str],
+    risk: Callable[[str], Coroutine[Any, Any, None]],
+) -> None:
+    """Whatever core raises, carrying whatever value, leaves nothing behind in the run of a guarded task."""
+    words = {"argument": canary("argument")}
+
+    @flow(name="practice", persist_result=False, log_prints=False)
+    async def careless() -> None:
+        await step(retries=1)(risk)(words["argument"])
+
+    state = await careless(return_state=True)
+    await recorded_here(state.state_details.flow_run_id)
+
+    assert state.is_failed()
+    assert "internal_error (" in str(state.message)
+    assert leaks.found("".join(capfd.readouterr()).encode(), words) == set()
+    assert await everywhere(surroundings, words) == {}
+
+
+async def test_what_a_guarded_task_takes_and_gives_is_not_stored(surroundings: Path, pool: db.Pool) -> None:
+    """Arguments and results of tasks stay in the process that runs them."""
+    words = {"argument": canary("argument")}
+
+    async def say(word: str) -> str:
+        return word
+
+    @flow(name="practice", persist_result=False, log_prints=False)
+    async def careful() -> None:
+        same = step()(say)
+        await same(await same(words["argument"]))
+
+    state = await careful(return_state=True)
+    await recorded_here(state.state_details.flow_run_id)
+
+    assert state.is_completed()
+    assert await everywhere(surroundings, words) == {}
+
+
+async def test_without_the_guard_it_leaks(surroundings: Path, pool: db.Pool) -> None:
+    """The same in a plain Prefect task is found: in the log table and, pickled, in the result storage."""
+    words = {"argument": canary("argument")}
+
+    @flow(name="practice", persist_result=False, log_prints=False)
+    async def careless() -> None:
+        await task(persist_result=False)(invalid)(words["argument"])
+
+    state = await careless(return_state=True)
+    await recorded_here(state.state_details.flow_run_id)
+
+    places = await everywhere(surroundings, words)
+    assert "log.message" in places
+    assert any(place.startswith("prefect/") for place in places)
+
+
+async def recorded_here(flow_run_id: UUID | None) -> None:
+    """Until Prefect has written down all about a run of this process."""
+    assert flow_run_id
+    await APILogHandler.aflush()
+    await noted(flow_run_id)

@@ -1,0 +1,265 @@
+"""What executions cost and earned, against Postgres alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from core import db, execution, instant_execution, usage
+from core.failures import ExecutionFailed, Unavailable
+from core.payment import ledger, offer
+from tests import orders, shops
+
+OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
+R = TypeVar("R")
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def test_one_row_for_each_round(pool: db.Pool) -> None:
+    """Ten loggers at once, on the same finished executions: each is logged by one of them, once."""
+    launcher = await orders.hire(pool)
+    ids = await orders.queue(pool, await orders.version(pool, slots=40), 40)
+    for order in await orders.begin(pool, launcher, ids):
+        async with pool.connection() as conn:
+            await instant_execution.fail(conn, order, OURS)
+
+    async def log(only: list[UUID] | None) -> list[UUID]:
+        async with pool.connection() as conn:
+            return await usage.log(conn, only)
+
+    logged = await asyncio.gather(*(log(ids if number % 2 else None) for number in range(10)))
+
+    assert sorted(one for share in logged for one in share) == sorted(ids)
+    rows = await shops.rows(pool, "SELECT execution_id FROM usage_log")
+    assert sorted(row.execution_id for row in rows) == sorted(ids)
+
+
+async def test_revenue_counts_once(pool: db.Pool) -> None:
+    """A re-run is logged as a round of its own, with amount 0: the buyer paid once."""
+    launcher = await orders.hire(pool)
+    sold = await orders.version(pool)
+    paid = await orders.pay(pool, sold, launcher)
+    for last in (False, True):
+        (order,) = await orders.begin(pool, launcher, [paid])
+        await orders.finish(pool, order, OURS)
+        if not last:
+            async with pool.connection() as conn:
+                assert await execution.rerun(conn, paid)
+
+    rows = await shops.rows(pool, "SELECT round, kind, amount_atomic FROM usage_log ORDER BY round")
+    assert [tuple(row) for row in rows] == [(1, "paid", sold.price_atomic), (2, "paid", 0)]
+
+
+async def test_what_runs_is_not_logged(pool: db.Pool) -> None:
+    """Only what is at rest has a usage row; a re-run that is queued has one for its first round only."""
+    launcher = await orders.hire(pool)
+    paid = await orders.pay(pool, await orders.version(pool), launcher)
+    (order,) = await orders.begin(pool, launcher, [paid])
+    async with pool.connection() as conn:
+        assert await usage.log(conn) == []
+    await orders.finish(pool, order, OURS)
+    async with pool.connection() as conn:
+        assert await execution.rerun(conn, paid)
+        assert await usage.log(conn) == []
+
+
+async def test_the_cap_is_never_overshot(pool: db.Pool) -> None:
+    """Twenty reservations at once and room for seven: seven fit."""
+    sold = await orders.version(pool, calls_a_day=7)
+
+    async def fits() -> bool:
+        try:
+            await orders.queue(pool, sold)
+        except Unavailable as refusal:
+            assert refusal.code == "spend_cap"  # noqa: PT017 - most of them are refused
+            return False
+        return True
+
+    fitted = await asyncio.gather(*(fits() for _ in range(20)))
+
+    assert fitted.count(True) == 7
+    ((reserved,),) = await shops.rows(pool, "SELECT reserved_usd FROM spend_days")
+    assert reserved == 7 * sold.worst_cost_usd
+
+
+@dataclass(frozen=True)
+class Sold:
+    """An execution, and the payment that it waits for."""
+
+    id: UUID
+    payment_id: UUID | None
+    terms: offer.Terms | None
+
+
+class Spending(RuleBasedStateMachine):
+    """Whatever happens to executions, in whatever order and however often, a creator's day is the sum of its parts.
+
+    Everything happens in one transaction, which is rolled back: `now()` stands still.
+    """
+
+    held = Bundle("held")
+    refused = Bundle("refused")
+    queued = Bundle("queued")
+    running = Bundle("running")
+    failed = Bundle("failed")
+    ended = Bundle("ended")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.conn = self.do(db.connect())
+        self.do(self.conn.set_autocommit(False))
+
+    def do(self, work: Coroutine[Any, Any, R]) -> R:
+        return self.runner.run(work)
+
+    def fits(self, work: Coroutine[Any, Any, object]) -> bool:
+        """Do it in a transaction that is rolled back where there is no room."""
+
+        async def attempt() -> bool:
+            try:
+                async with self.conn.transaction():
+                    await work
+            except Unavailable:
+                return False
+            return True
+
+        return self.do(attempt())
+
+    @initialize(calls_a_day=st.integers(1, 4))
+    def open(self, calls_a_day: int) -> None:
+        self.sold = self.do(orders.published(self.conn, calls_a_day=calls_a_day, queue_limit=6))
+        self.cap = calls_a_day * self.sold.worst_cost_usd
+        self.worker = self.do(orders.hired(self.conn))
+
+    @rule(target=queued)
+    def test(self) -> Any:
+        one = uuid4()
+        create = execution.create(self.conn, self.sold, orders.INPUTS, execution_id=one, payment_id=None)
+        return Sold(one, None, None) if self.fits(create) else multiple()
+
+    @rule(target=held)
+    def buy(self) -> Any:
+        terms = orders.terms(self.sold)
+        claimed: list[ledger.Claimed | None] = []
+
+        async def claim() -> None:
+            claimed.append(await ledger.claim(self.conn, terms, self.sold, orders.INPUTS, self.worker))
+
+        if not self.fits(claim()) or claimed[0] is None:
+            return multiple()
+        return Sold(claimed[0].execution_id, claimed[0].payment_id, terms)
+
+    @rule(target=refused, one=consumes(held))
+    def refuse(self, one: Sold) -> Sold:
+        assert one.payment_id
+        self.do(ledger.fail(self.conn, one.payment_id, "practice"))
+        return one
+
+    @rule(one=refused)
+    def refuse_again(self, one: Sold) -> None:
+        assert one.payment_id
+        self.do(ledger.fail(self.conn, one.payment_id, "practice"))
+
+    @rule(target=held, one=consumes(refused))
+    def come_back(self, one: Sold) -> Any:
+        assert one.terms
+        payment = self.do(ledger.find(self.conn, one.terms.payload))
+        assert payment
+        return one if self.fits(ledger.reenter(self.conn, payment, self.sold, self.worker)) else multiple()
+
+    @rule(target=queued, one=consumes(held))
+    def pay(self, one: Sold) -> Sold:
+        assert one.payment_id
+        self.do(ledger.pay(self.conn, one.payment_id, orders.a_transaction(), "settled"))
+        return one
+
+    @rule(target=running)
+    def run(self) -> Any:
+        async def take() -> list[Any]:
+            batch = await execution.claim(self.conn, self.worker, 2)
+            ids = batch.execution_ids if batch else []
+            return [row async for row in execution.sql.take(self.conn, ids=ids, flow_run_id=None)]
+
+        return multiple(*self.do(take()))
+
+    @rule(target=failed, row=running, detail=st.sampled_from(["provider_400", "provider_timeout"]))
+    def fail(self, row: Any, detail: str) -> Any:
+        """Also late, twice, or after an answer."""
+        order = instant_execution.Order(
+            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), b""
+        )
+        trouble = ExecutionFailed("resource_unavailable", "provider", detail)
+        self.do(instant_execution.fail(self.conn, order, trouble))
+        self.do(usage.log(self.conn))
+        return row
+
+    @rule(row=running, share=st.decimals(0, 1, places=2))
+    def answer(self, row: Any, share: Decimal) -> None:
+        """What the call's end does; also late or twice."""
+
+        async def succeed() -> None:
+            if await execution.sql.succeed(self.conn, id=row.id, round=row.round, sealed_result=b"practice"):
+                await usage.release(self.conn, row.id, row.round, spent_usd=share * self.sold.worst_cost_usd)
+
+        self.do(succeed())
+
+    @rule(row=running, share=st.decimals(0, 1, places=2))
+    def release_again(self, row: Any, share: Decimal) -> None:
+        self.do(usage.release(self.conn, row.id, row.round, spent_usd=share * self.sold.worst_cost_usd))
+
+    @rule(row=failed)
+    def rerun(self, row: Any) -> None:
+        self.fits(execution.rerun(self.conn, row.id))
+
+    @invariant()
+    def the_day_is_the_sum_of_its_reservations(self) -> None:
+        if not hasattr(self, "sold"):
+            return
+
+        async def sums() -> Any:
+            found = await self.conn.execute(
+                """
+                SELECT coalesce((SELECT (reserved_usd, spent_usd)::text FROM spend_days WHERE account_id = %(id)s),
+                    '(0,0)') AS day,
+                    coalesce(sum(reserved_usd) FILTER (WHERE released_at IS NULL), 0) AS reserved,
+                    coalesce(sum(spent_usd) FILTER (WHERE released_at IS NOT NULL), 0) AS spent
+                FROM reservations WHERE account_id = %(id)s
+                """,
+                {"id": self.sold.account_id},
+            )
+            return await found.fetchone()
+
+        row = self.do(sums())
+        day = [Decimal(part) for part in row.day.strip("()").split(",")]
+        assert day == [row.reserved, row.spent]
+        assert sum(day) <= self.cap
+
+    def teardown(self) -> None:
+        self.do(self.conn.rollback())
+        self.do(self.conn.close())
+        self.runner.close()
+        super().teardown()
+
+
+Spending.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@pytest.mark.usefixtures("own_database")
+class TestSpending(Spending.TestCase):
+    """The machine above."""

@@ -1,0 +1,119 @@
+"""The launcher: few runs for many executions, nothing lost on the way down, and nothing run twice."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+
+from core import db
+from tests import doors, orders, servers, shops
+from tests.shops import Shop
+
+pytestmark = pytest.mark.usefixtures("own_database")
+
+
+@pytest.fixture
+async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:
+    """Executions of a shop that has slots enough, queued in one transaction."""
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE accounts SET slots = 100 WHERE id = %s", [shop.account.id])
+    return await orders.queue(pool, await shop.version(pool), count)
+
+
+async def test_a_burst_comes_in_few_runs(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """What is queued while a run is starting is carried by the next run together, and every call is sent once."""
+    count = 24
+    await shop.openrouter(latency_seconds=0.1)
+    with doors.door(surroundings, servers.free_port()):
+        for _ in range(count):
+            await queue(pool, shop, 1)
+        executions = await shops.at_rest(pool, shop)
+        attempts = await shops.rows(pool, "SELECT execution_id, flow_run_id FROM attempts")
+
+    assert [execution.state for execution in executions] == ["succeeded"] * count
+    assert len(attempts) == len(await shop.sends()) == count
+    assert 1 <= len({attempt.flow_run_id for attempt in attempts}) <= count // 2
+
+
+async def test_sigterm_in_the_middle_of_calls(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """A door that is told to stop finishes what it carries, sends nothing twice, and ends by itself."""
+    count = 5
+    await shop.openrouter(latency_seconds=2)
+    with doors.door(surroundings, servers.free_port()) as door:
+        await queue(pool, shop, count)
+        await shop.sends(arrived=count)
+        door.process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(door.process.wait, 20)
+
+    executions = await shops.executions(pool, shop)
+    tasks = await at_prefect(pool)
+    # uvicorn raises the signal again once everything is shut down (uvicorn.Server.capture_signals).
+    assert code in (0, -signal.SIGTERM), door.output.read_text()[-2000:]
+    assert [execution.state for execution in executions] == ["succeeded"] * count
+    assert [execution.usage_rows for execution in executions] == [1] * count
+    assert [execution.takeovers for execution in executions] == [0] * count
+    assert len([task for task in tasks if task.name.startswith("call ")]) == count
+    assert {task.state_name for task in tasks} == {"Completed"}
+    assert len(await shop.sends()) == count
+
+
+async def at_prefect(pool: db.Pool) -> list[TaskRun]:
+    """The task runs that carried all executions, once Prefect has recorded the last of each run, `log`."""
+    runs = {row.flow_run_id for row in await shops.rows(pool, "SELECT flow_run_id FROM attempts")}
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=list(runs)))
+    async with get_client() as prefect:
+
+        async def over() -> bool:
+            tasks = await prefect.read_task_runs(flow_run_filter=mine)
+            return [(task.name, task.state_name) for task in tasks].count(("log", "Completed")) == len(runs)
+
+        await shops.eventually(over)
+        return await prefect.read_task_runs(flow_run_filter=mine)
+
+
+async def test_two_doors_share_the_work(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """Two doors on one database: both launch, and no execution is run or sent twice."""
+    count = 30
+    await shop.openrouter(latency_seconds=0.1)
+    port, other = servers.free_port(), servers.free_port()
+    with doors.door(surroundings, port), doors.door(surroundings, other):
+        for _ in range(count):
+            await queue(pool, shop, 1)
+        executions = await shops.at_rest(pool, shop)
+        attempts = await shops.rows(pool, "SELECT execution_id, worker_id FROM attempts")
+
+    assert [execution.state for execution in executions] == ["succeeded"] * count
+    assert [execution.usage_rows for execution in executions] == [1] * count
+    assert len(attempts) == len(await shop.sends()) == count
+    assert len({attempt.worker_id for attempt in attempts}) == 2
+
+
+async def test_without_prefect_they_wait(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """While Prefect cannot be reached, executions stay queued and lose nothing; they run when it is there again."""
+    nobody = f"http://127.0.0.1:{servers.free_port()}/api"
+    count = 3
+    with doors.door(surroundings, servers.free_port(), INSTANT_PREFECT_API_URL=nobody) as lost:
+        await queue(pool, shop, count)
+
+        async def handed_back() -> bool:
+            return lost.output.read_text().count("handed back 3 executions") >= 1
+
+        await shops.eventually(handed_back)
+    waiting = await shops.executions(pool, shop)
+    with doors.door(surroundings, servers.free_port()):
+        executions = await shops.at_rest(pool, shop)
+
+    assert {(one.state, one.takeovers, one.sends) for one in waiting} == {("queued", 0, 0)}
+    assert [execution.state for execution in executions] == ["succeeded"] * count
+    assert len(await shop.sends()) == count

@@ -1,0 +1,229 @@
+"""The flow `instant_execution`, carried by a running door: what fails, fails alone, and no call is sent too often."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, TaskRun
+
+from core import db, resource
+from flows.instant_execution import instant_execution
+from tests import orders, shops
+from tests.shops import Shop
+
+pytestmark = pytest.mark.usefixtures("door")
+
+BATCH = 20
+
+# Queues one execution that will fail in the caller's transaction, and returns its id.
+Poison = Callable[[db.Connection, db.Pool, Shop], Coroutine[Any, Any, UUID]]
+
+
+@pytest.fixture
+async def pool(surroundings: Path) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def altered_inputs(conn: db.Connection, pool: db.Pool, shop: Shop) -> UUID:
+    """Its sealed inputs were altered in the database."""
+    (poisoned,) = await orders.create(conn, await shop.version(pool))
+    await conn.execute("UPDATE executions SET sealed_inputs = sealed_inputs || '\\x00' WHERE id = %s", [poisoned])
+    return poisoned
+
+
+async def altered_template(conn: db.Connection, pool: db.Pool, shop: Shop) -> UUID:
+    """The template of its version was altered in the database."""
+    version = await another(conn, shop)
+    (poisoned,) = await orders.create(conn, version)
+    await conn.execute(
+        "UPDATE resource_versions SET sealed_template = sealed_template || '\\x00' WHERE id = %s", [version.version_id]
+    )
+    return poisoned
+
+
+async def unreadable_version(conn: db.Connection, pool: db.Pool, shop: Shop) -> UUID:
+    """Reading its version raises something that nobody has thought of."""
+    version = await another(conn, shop)
+    (poisoned,) = await orders.create(conn, version)
+    await conn.execute(
+        """UPDATE resource_versions SET parameters = '[{"nonsense": 1}]' WHERE id = %s""", [version.version_id]
+    )
+    return poisoned
+
+
+async def another(conn: db.Connection, shop: Shop) -> resource.Version:
+    """Another resource of the same shop, so that the batch-mates' stays as it is."""
+    await shops.selling.publish(conn, shop.account, slug="another", model=shops.MODEL)
+    return await resource.resolve(conn, shop.account.handle, "another")
+
+
+@pytest.mark.parametrize(
+    ("poison", "detail"),
+    [
+        (altered_inputs, "sealed_value_unreadable"),
+        (altered_template, "template_unreadable"),
+        (unreadable_version, "takeover_limit"),
+    ],
+)
+async def test_one_poisoned_execution_leaves_the_others_their_answers(
+    pool: db.Pool, shop: Shop, poison: Poison, detail: str
+) -> None:
+    """Nineteen answers, one failure with the fault ours, each sent at most once, each logged once."""
+    await shop.openrouter(latency_seconds=0.1)
+    async with pool.connection() as conn:
+        await slots(conn, shop)
+        await orders.create(conn, await shop.version(pool), 9)
+        poisoned = await poison(conn, pool, shop)
+        await orders.create(conn, await shop.version(pool), 10)
+    executions = await shops.at_rest(pool, shop, seconds=60)
+
+    failed = [execution for execution in executions if execution.state != "succeeded"]
+    assert [(one.id, one.state, one.fault, one.detail) for one in failed] == [(poisoned, "failed", "ours", detail)]
+    assert len(executions) == BATCH
+    assert [execution.usage_rows for execution in executions] == [1] * BATCH
+    assert [execution.sends for execution in executions if execution.id != poisoned] == [1] * (BATCH - 1)
+    assert len(await shop.sends()) == BATCH - 1
+    assert {execution.takeovers for execution in executions if execution.id != poisoned} <= {0, 2}
+
+
+async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: Shop) -> None:
+    """One refusal of the provider: its call is Failed, found by its tags; the run is CompletedWithFailures, counted."""
+    await shop.openrouter(latency_seconds=0.1, faults=["status:400"])
+    ids = await burst(pool, shop)
+    executions = await shops.at_rest(pool, shop)
+    ((flow_run_id,),) = {tuple(row) for row in await shops.rows(pool, *mine("flow_run_id", ids))}
+    run, tasks = await at_prefect(flow_run_id)
+
+    (failed,) = [execution for execution in executions if execution.state != "succeeded"]
+    assert (failed.state, failed.fault, failed.detail, failed.sends) == ("failed", "creator", "provider_400", 1)
+    assert (run.state and run.state.name, run.state and run.state.message) == (
+        "CompletedWithFailures",
+        f"1 of {BATCH} failed",
+    )
+    assert run.name == f"{run.parameters['execution_ids'][0][:8]} and {BATCH - 1} more"
+    assert {str(one) for one in ids} == set(run.parameters["execution_ids"])
+    assert run.parameters.keys() == {"execution_ids"}
+    calls = {task.name: task for task in tasks if task.name.startswith("call ")}
+    assert calls.keys() == {f"call {one}" for one in ids}
+    assert [name for name, call in calls.items() if call.state_name == "Failed"] == [f"call {failed.id}"]
+    assert set(calls[f"call {failed.id}"].tags) == {
+        f"execution:{failed.id}",
+        f"creator:{shop.account.handle}",
+        "resource:haiku",
+    }
+    assert {task.name for task in tasks} - calls.keys() == {"validate", "decrypt", "substitute", "log"}
+
+
+async def test_a_slow_call_delays_nobody(pool: db.Pool, shop: Shop) -> None:
+    """A call that takes three seconds comes last; its batch-mates have had their answers long before."""
+    await shop.openrouter(latency_seconds=0.1, faults=["slow:3"])
+    await burst(pool, shop)
+    executions = await shops.at_rest(pool, shop)
+
+    *others, slow = sorted(execution.finished_at for execution in executions)
+    assert {execution.state for execution in executions} == {"succeeded"}
+    assert len({execution.batch_id for execution in executions}) == 1
+    assert (slow - others[-1]).total_seconds() > 1.5
+
+
+async def test_a_repeated_run_changes_nothing(pool: db.Pool, shop: Shop) -> None:
+    """An operator's retry of a run whose executions are at rest carries nothing, sends nothing, writes nothing."""
+    await shop.openrouter(latency_seconds=0.1, faults=["status:400"])
+    ids = await burst(pool, shop, 3)
+    before = await shops.at_rest(pool, shop)
+    attempts = await shops.rows(pool, *mine("*", ids))
+
+    state = await instant_execution(ids, return_state=True)
+
+    assert (state.name, state.message) == ("Completed", "0 answered")
+    assert await shops.executions(pool, shop) == before
+    assert await shops.rows(pool, *mine("*", ids)) == attempts
+    assert len(await shop.sends()) == 3
+
+
+@pytest.mark.parametrize(
+    ("faults", "rest", "sends"),
+    [
+        (["status:503"], ("succeeded", None, None), 2),
+        (["status:503*always"], ("failed", "provider", "provider_503"), 2),
+        (["status:429;retry_after=1"], ("succeeded", None, None), 2),
+        (["status:503;retry_after=1000"], ("failed", "provider", "provider_503"), 1),
+        (["status:504"], ("failed", "provider", "provider_504"), 1),
+        (["html"], ("failed", "provider", "provider_malformed"), 1),
+        (["status:403"], ("declined", "buyer", "provider_403"), 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+async def test_at_most_one_resend(
+    pool: db.Pool, shop: Shop, faults: list[str], rest: tuple[str, str | None, str | None], sends: int
+) -> None:
+    """Only what the provider certainly did not do is sent again, once, after the pause that it asked for."""
+    await shop.openrouter(latency_seconds=0.05, faults=faults)
+    await burst(pool, shop, 1)
+    (execution,) = await shops.at_rest(pool, shop)
+    sent = [datetime.fromisoformat(request["at"]) for request in await shop.sends()]
+
+    assert (execution.state, execution.fault, execution.detail) == rest
+    assert len(sent) == execution.sends == sends
+    assert execution.usage_rows == 1
+    if "retry_after=1" in faults[0].split(";")[1:]:
+        assert (sent[1] - sent[0]).total_seconds() >= 1
+
+
+async def test_a_rejected_key_sells_nothing_more(door: str, pool: db.Pool, shop: Shop) -> None:
+    """401: one send, the creator's fault, the key is marked; the next buyer is turned away before any payment."""
+    await shop.openrouter(revoked=True)
+    await burst(pool, shop, 1)
+    (execution,) = await shops.at_rest(pool, shop)
+    async with httpx.AsyncClient() as client:
+        offer = await client.post(door + shop.path, json=orders.INPUTS)
+
+    assert (execution.state, execution.fault, execution.detail, execution.sends) == (
+        "failed",
+        "creator",
+        "provider_401",
+        1,
+    )
+    assert offer.status_code == 503
+    assert offer.json()["error"] == "Resource unavailable"
+    assert "PAYMENT-REQUIRED" not in offer.headers
+
+
+async def slots(conn: db.Connection, shop: Shop) -> None:
+    """Let a whole batch run at once."""
+    await conn.execute("UPDATE accounts SET slots = %s WHERE id = %s", [BATCH, shop.account.id])
+
+
+async def burst(pool: db.Pool, shop: Shop, count: int = BATCH) -> list[UUID]:
+    """Queue executions in one transaction, so that one run carries them."""
+    sold = await shop.version(pool)
+    async with pool.connection() as conn:
+        await slots(conn, shop)
+        return await orders.create(conn, sold, count)
+
+
+def mine(columns: str, ids: list[UUID]) -> tuple[str]:
+    """The attempts of these executions, as a query."""
+    wanted = ", ".join(f"'{one}'" for one in ids)
+    return (f"SELECT {columns} FROM attempts WHERE execution_id IN ({wanted}) ORDER BY id",)  # noqa: S608 - ids of ours
+
+
+async def at_prefect(flow_run_id: UUID) -> tuple[FlowRun, list[TaskRun]]:
+    """A flow run with its task runs, once Prefect has recorded the end of all of them."""
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    async with get_client() as prefect:
+
+        async def over() -> bool:
+            run = await prefect.read_flow_run(flow_run_id)
+            tasks = await prefect.read_task_runs(flow_run_filter=only)
+            return all(one.state is not None and one.state.is_final() for one in [run, *tasks])
+
+        await shops.eventually(over)
+        return await prefect.read_flow_run(flow_run_id), await prefect.read_task_runs(flow_run_filter=only)

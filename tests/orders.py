@@ -1,0 +1,116 @@
+"""Executions without a door: sold, paid and queued by calling core."""
+
+import os
+from uuid import UUID, uuid4
+
+from core import db, execution, instant_execution, recovery, resource, usage, worker
+from core.failures import ExecutionFailed
+from core.payment import ledger, offer, settlement
+from core.settings import SANDBOX_NETWORK, settings
+from tests import practice, selling
+
+INPUTS = {"topic": "the sea"}
+
+
+async def version(pool: db.Pool, **limits: object) -> resource.Version:
+    """What a creator of its own sells."""
+    async with pool.connection() as conn:
+        return await published(conn, **limits)
+
+
+async def published(
+    conn: db.Connection, *, slots: int = 5, calls_a_day: int = 1000, queue_limit: int = 200
+) -> resource.Version:
+    """What a creator of its own sells, with a spend cap of so many calls at their worst-case cost."""
+    owner = await selling.creator(conn)
+    await selling.publish(conn, owner)
+    sold = await resource.resolve(conn, owner.handle, "haiku")
+    await conn.execute(
+        "UPDATE accounts SET slots = %s, daily_spend_cap_usd = %s, queue_limit = %s WHERE id = %s",
+        [slots, calls_a_day * sold.worst_cost_usd, queue_limit, owner.id],
+    )
+    return sold
+
+
+async def queue(pool: db.Pool, sold: resource.Version, count: int = 1) -> list[UUID]:
+    """Owner's tests, queued together in one transaction."""
+    async with pool.connection() as conn:
+        return await create(conn, sold, count)
+
+
+async def create(
+    conn: db.Connection, sold: resource.Version, count: int = 1, inputs: dict[str, str] = INPUTS
+) -> list[UUID]:
+    """Owner's tests, queued when the transaction is committed."""
+    ids = [uuid4() for _ in range(count)]
+    for execution_id in ids:
+        await execution.create(conn, sold, inputs, execution_id=execution_id, payment_id=None)
+    return ids
+
+
+def terms(sold: resource.Version) -> offer.Terms:
+    """A signed payment of a wallet that nobody has used, as the door would match it."""
+    asked = practice.requirements(amount=sold.price_atomic, pay_to=selling.ADDRESS)
+    return offer.match(practice.payment(practice.wallet(), asked), sold, {SANDBOX_NETWORK: selling.ADDRESS})
+
+
+async def pay(pool: db.Pool, sold: resource.Version, owner: UUID) -> UUID:
+    """A paid, queued execution."""
+    async with pool.connection() as conn:
+        claimed = await ledger.claim(conn, terms(sold), sold, INPUTS, owner)
+        assert claimed
+        await ledger.pay(conn, claimed.payment_id, a_transaction(), "settled")
+    return claimed.execution_id
+
+
+def a_transaction() -> str:
+    """The hash of a transaction that nobody has seen."""
+    return "0x" + os.urandom(32).hex()
+
+
+async def hire(pool: db.Pool) -> UUID:
+    """A worker that looks alive until its lease is over."""
+    async with pool.connection() as conn:
+        return await hired(conn)
+
+
+async def hired(conn: db.Connection) -> UUID:
+    """The same, when the transaction is committed."""
+    worker_id = uuid4()
+    await worker.sql.register(conn, id=worker_id, kind="executor", host="here", pid=os.getpid())
+    return worker_id
+
+
+async def bury(pool: db.Pool, worker_id: UUID) -> None:
+    """Let a worker have been silent for longer than its lease."""
+    silence = 2 * settings().lease_seconds
+    async with pool.connection() as conn:
+        await conn.execute(
+            "UPDATE workers SET heartbeat_at = now() - make_interval(secs => %s) WHERE id = %s", [silence, worker_id]
+        )
+
+
+async def claim(pool: db.Pool, worker_id: UUID, most: int = 32, **how: bool) -> list[UUID]:
+    """What a launcher takes now."""
+    async with pool.connection() as conn:
+        batch = await execution.claim(conn, worker_id, most, **how)
+    return batch.execution_ids if batch else []
+
+
+async def begin(pool: db.Pool, worker_id: UUID, ids: list[UUID]) -> list[instant_execution.Order]:
+    """Claim exactly these, and take their attempts."""
+    assert set(await claim(pool, worker_id, len(ids))) == set(ids)
+    return await instant_execution.validate(pool, ids, None)
+
+
+async def finish(pool: db.Pool, order: instant_execution.Order, trouble: ExecutionFailed) -> None:
+    """Bring an execution to rest without an answer, and log it."""
+    async with pool.connection() as conn:
+        await instant_execution.fail(conn, order, trouble)
+        await usage.log(conn, [order.id])
+
+
+async def recover(pool: db.Pool, worker_id: UUID) -> recovery.Recovered:
+    """One pass of recovery."""
+    async with settlement.settlers() as settlers:
+        return await recovery.recover(pool, settlers, worker_id)
