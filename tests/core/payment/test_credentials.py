@@ -102,7 +102,7 @@ async def test_a_cdp_key_signs_a_token_for_each_request(
         "canary-practice",
         "Y2FuYXJ5",
         base64.b64encode(bytes(64)).decode(),
-        "-----BEGIN EC PRIVATE KEY-----\ncanary-practice\n-----END EC PRIVATE KEY-----",
+        PEM[PrivateFormat.TraditionalOpenSSL][:90],
         ec.generate_private_key(ec.SECP384R1())
         .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         .decode(),
