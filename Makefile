@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lock clean .venv
+.PHONY: help demo test drill check lock clean .venv .chain
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,8 +16,11 @@ help: ## say what there is
 demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
 	@$(BIN)/instant dev --demo
 
-test: .venv/installed ## run the tests
+test: .venv/installed .chain ## run the tests
 	@$(BIN)/pytest
+
+drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md) or NAME=money (SEED=1)
+	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE))
 
 check: .venv/installed ## style, types, architecture, and a scan for secrets
 	@$(BIN)/ruff check
@@ -35,7 +38,7 @@ lock: ## compile requirements.lock from pyproject.toml, with hashes
 	@rm -rf .venv-lock
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .chain .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names everything, so pip resolves nothing (older pips go astray over extras below the newest version).
@@ -49,3 +52,12 @@ clean: ## remove the virtual environment, practice data and caches
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# A chain node for tests/chain, which are skipped without it: one binary, of which nothing is run to install it.
+ANVIL := @foundry-rs/anvil@1.7.1
+.chain:
+	@test -e $@/$(ANVIL) \
+		|| { npm install --prefix $@ --no-save --no-package-lock --no-audit --no-fund --ignore-scripts \
+			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 $(ANVIL) >/dev/null 2>&1 \
+			&& mkdir -p $@/@foundry-rs && touch $@/$(ANVIL); } \
+		|| echo "The chain tests do not run: npm is not here, or could not install $(ANVIL)"

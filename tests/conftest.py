@@ -59,11 +59,18 @@ def database(postgres: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def own_database(postgres: str, database: str) -> Iterator[str]:
-    """A migrated database that no other door or launcher looks at; the settings name it during this test."""
-    with servers.database(postgres, "own") as url:
+@pytest.fixture(scope="session")
+def empty_database(postgres: str) -> Iterator[str]:
+    """A migrated database that stays empty, to be copied: that is much faster than to migrate."""
+    with servers.database(postgres, "empty") as url:
         migrate(url, "sandbox")
+        yield url
+
+
+@pytest.fixture
+def own_database(postgres: str, database: str, empty_database: str) -> Iterator[str]:
+    """A migrated database that no other door or launcher looks at; the settings name it during this test."""
+    with servers.database(postgres, "own", like=empty_database) as url:
         _use("INSTANT_DATABASE_URL", url)
         yield url
         _use("INSTANT_DATABASE_URL", database)

@@ -56,11 +56,18 @@ def require_local(url: str) -> str:
 
 
 @contextmanager
-def database(server_url: str, name: str) -> Iterator[str]:
-    """A new database on that server, as its URL; dropped at the end with whoever is still connected."""
-    unique = f"{name}_{token_hex(4)}"
+def database(server_url: str, name: str, *, like: str = "/template1") -> Iterator[str]:
+    """A new database on that server, as its URL; dropped at the end with whoever is still connected.
+
+    Args:
+        server_url: its maintenance database.
+        name: how its name begins.
+        like: URL of the database to copy, to which nobody may be connected.
+    """
+    unique, model = f"{name}_{token_hex(4)}", urlsplit(like).path.removeprefix("/")
     with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(unique)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        conn.execute(create.format(sql.Identifier(unique), sql.Identifier(model)))
     try:
         yield urlsplit(server_url)._replace(path=f"/{unique}").geturl()
     finally:

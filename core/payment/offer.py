@@ -17,6 +17,7 @@ from uuid import UUID
 
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature
+from eth_utils.address import to_checksum_address
 from eth_utils.exceptions import ValidationError as InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
@@ -242,7 +243,8 @@ def _requirements(network: Network, pay_to: str, amount_atomic: int, quote_id: s
         network=network.id,
         asset=network.asset,
         amount=str(amount_atomic),
-        pay_to=pay_to,
+        # Clients sign the payee as it is written here, and web3.py refuses to send what is not in EIP-55's mixed case.
+        pay_to=to_checksum_address(pay_to),
         max_timeout_seconds=settings().payment_window_seconds,
         extra=extra | ({"quoteId": quote_id} if quote_id else {}),
     )

@@ -59,6 +59,7 @@ class Expected:
     history: list[str]
     transaction: str | None = None
     owed: bool = False
+    proved: bool = False
 
     @property
     def state(self) -> str:
@@ -177,6 +178,7 @@ class Ledger(RuleBasedStateMachine):
         self.do(lambda conn: ledger.fail(conn, one.payment_id, "refused", proved=proved))
         if one.state in ("settling", "unknown"):
             one.history.append("failed")
+            one.proved = proved
 
     @rule(nonce=known)
     def doubt(self, nonce: int) -> None:
@@ -188,12 +190,14 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(nonce=known)
     def prove(self, nonce: int) -> None:
-        """The chain says that it can no longer land: nothing changes but that nobody looks any more."""
-        self.do(lambda conn: ledger.prove(conn, self.expected[nonce].payment_id))
+        """The chain says that it can no longer land: nobody looks any more, and it cannot come back."""
+        one = self.expected[nonce]
+        self.do(lambda conn: ledger.prove(conn, one.payment_id))
+        one.proved |= one.state == "failed"
 
     @rule(nonce=known, same=st.booleans())
     def reenter(self, nonce: int, same: bool) -> None:
-        """The identical payload comes back after a refusal; with anything else around it, nothing happens."""
+        """The identical payload comes back after a refusal without proof; otherwise nothing happens."""
         one = self.expected[nonce]
         found = self.do(lambda conn: ledger.find(conn, terms(nonce).payload))
         assert found is not None
@@ -202,7 +206,7 @@ class Ledger(RuleBasedStateMachine):
         again = False
         with suppress(Unavailable):
             again = self.do(lambda conn: ledger.reenter(conn, found, self.market.version, self.market.owner))
-        assert again is (same and one.state == "failed" and self.has_room)
+        assert again is (same and one.state == "failed" and not one.proved and self.has_room)
         if again:
             one.history.append("settling")
 

@@ -1,0 +1,82 @@
+"""What our reading of a chain makes of a real node's blocks, states and logs."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from x402.schemas import PaymentPayload
+
+from core.payment import chain as reading
+from core.payment.chain import Landed, NotUsed, UsedElsewhere
+from tests import practice
+from tests.chain.anvil import CHAIN_ID, Chain
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A client as the settlers have it."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield client
+
+
+async def look(
+    http: httpx.AsyncClient, chain: Chain, paid: PaymentPayload, amount: int = 2000, pay_to: str = ""
+) -> Landed | NotUsed | UsedElsewhere:
+    """What the chain says of a payment."""
+    return await reading.landed(
+        http,
+        chain.network(),
+        payer=paid.payload["authorization"]["from"].lower(),
+        nonce=practice.nonce(paid),
+        pay_to=(pay_to or paid.accepted.pay_to).lower(),
+        amount_atomic=amount,
+        since=datetime.fromtimestamp(chain.now(), UTC) - timedelta(minutes=1),
+    )
+
+
+async def test_the_node_says_which_chain_it_is_on(http: httpx.AsyncClient, chain: Chain) -> None:
+    """As a number."""
+    assert await reading.chain_id(http, chain.network()) == CHAIN_ID
+
+
+async def test_unused_until_it_has_landed(http: httpx.AsyncClient, chain: Chain) -> None:
+    """Unused by the clock of the latest block; then landed, in the transaction of whoever brought it."""
+    paid = chain.signed()
+
+    assert await look(http, chain, paid) == NotUsed(datetime.fromtimestamp(chain.now(), UTC))
+    transaction = chain.bring(paid)
+    assert await look(http, chain, paid) == Landed(transaction)
+
+
+async def test_a_cancelled_authorization_never_lands(http: httpx.AsyncClient, chain: Chain) -> None:
+    """AuthorizationCanceled spends the nonce for nothing."""
+    payer = practice.wallet()
+    paid = chain.signed(payer)
+    chain.cancel(payer, practice.nonce(paid))
+
+    assert await look(http, chain, paid) == UsedElsewhere()
+
+
+async def test_a_nonce_that_was_signed_twice(http: httpx.AsyncClient, chain: Chain) -> None:
+    """Used, but for another recipient or another amount than ours."""
+    payer = practice.wallet()
+    paid = chain.signed(payer)
+    chain.move(payer, practice.wallet().address, 2000, practice.nonce(paid))
+
+    assert await look(http, chain, paid) == UsedElsewhere()
+    other = chain.signed()
+    chain.bring(other)
+    assert await look(http, chain, other, amount=2001) == UsedElsewhere()
+
+
+async def test_several_authorizations_in_one_transaction(http: httpx.AsyncClient, chain: Chain) -> None:
+    """Each is paid for by its own transfer; that of a neighbour counts for nobody else, whichever comes first."""
+    payer, seller, stranger = practice.wallet(), practice.wallet().address, practice.wallet().address
+    ours = [chain.signed(payer, pay_to=seller) for _ in range(2)]
+    theirs = [chain.signed(payer, pay_to=stranger) for _ in range(2)]
+    transaction = chain.bring_together(theirs[0], *ours, theirs[1])
+
+    assert [await look(http, chain, paid) for paid in ours] == [Landed(transaction)] * 2
+    for paid in theirs:
+        assert await look(http, chain, paid, pay_to=seller) == UsedElsewhere()
