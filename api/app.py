@@ -16,7 +16,7 @@ from api import buyers, creators, operators, problems
 from api.door import Door, rate
 from core import db, worker
 from core.db import listen
-from core.failures import Failure, NotFound
+from core.failures import Failure, NotFound, Unavailable
 from core.payment import settlement
 from core.settings import settings
 from deployments import launch
@@ -42,6 +42,8 @@ def create_app() -> FastAPI:
     )
     app.add_exception_handler(Failure, problems.handle)
     app.add_exception_handler(HTTPException, _no_such_route)
+    for unreachable in db.UNREACHABLE:
+        app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_path)
     for router in (buyers.router, creators.router, operators.router):
         app.include_router(router)
@@ -59,12 +61,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         settlement.settlers() as settlers,
         worker.alive(pool, "door") as worker_id,
         launch.running(),
+        operators.comparing_books(pool) as books,
     ):
         door = Door(pool, hub, settlers, worker_id, rate(config.address_rate), rate(config.payer_rate))
         app.state.door = door
+        app.state.books = books
         yield
         if door.settling:
             await asyncio.wait(door.settling)
+
+
+async def _no_database(_request: Request, _error: Exception) -> JSONResponse:
+    """What cannot be recorded is not accepted. Whoever was paid for already repeats the identical request."""
+    return problems.of_failure(Unavailable("database_unreachable"))
 
 
 async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:

@@ -38,6 +38,8 @@ async def buy(
     try:
         payload = paywall.read_header(payment_signature, x_payment)
         if payload is None:
+            if current.archived:
+                raise NotFound
             if body is not None:
                 resource.validate(current, body)
             raise PaymentRequired("payment_required")
