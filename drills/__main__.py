@@ -1,0 +1,50 @@
+"""`python -m drills NAME`: run one drill and say in one line of JSON how it went."""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from drills import crash, money
+from drills.surroundings import surroundings
+
+
+def main() -> int:
+    """Run what the command line names; 0 if it is ok, 1 if not."""
+    parser = argparse.ArgumentParser(prog="make drill")
+    parser.add_argument("name", choices=["crash", "money"])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
+    parser.add_argument("--payments", type=int, default=1000, help="money: how many")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    try:
+        counts = _money(arguments) if arguments.name == "money" else _crash(arguments)
+    except* (TimeoutError, httpx.TransportError, RuntimeError) as broken:
+        first = broken.exceptions[0]
+        counts = {"wrong": [f"could not be finished: {type(first).__name__} {first}"]}
+    ok = not counts["wrong"]
+    said = {"drill": arguments.name, "seed": arguments.seed, **counts, "seconds": round(time.monotonic() - started)}
+    sys.stdout.write(json.dumps(said | {"ok": ok}) + "\n")
+    return 0 if ok else 1
+
+
+def _crash(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings() as around:
+        counts, outcomes = asyncio.run(crash.drill(around, arguments.seed))
+    if arguments.table:
+        arguments.table.write_text(crash.table(outcomes))
+    return counts
+
+
+def _money(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings(**money.SETTINGS) as around:
+        return asyncio.run(money.drill(around, arguments.seed, arguments.payments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

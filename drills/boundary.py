@@ -1,0 +1,145 @@
+"""Where a process can be killed: before and after each commit and each outside call of the paid path.
+
+`watch` instruments the process that it is called in: psycopg's commit, and the sending of both HTTP libraries. A
+boundary is named after the function of the product that caused it, so nothing in the product knows of this.
+"""
+
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, TypeVar
+
+import httpx
+import httpx2
+import psycopg
+from psycopg.pq import TransactionStatus
+
+T = TypeVar("T")
+Side = Literal["before", "after"]
+
+_ROOT = Path(__file__).parents[1]
+_PRODUCT = {"api", "core", "deployments", "flows", "tasks"}
+# Whoever calls these is of interest, not they.
+_GO_BETWEENS = (
+    "core.db.",
+    "core.payment.chain.",
+    "core.payment.exchange.",
+    "core.payment.facilitator.Facilitator._ask",
+    "core.payment.settlement._look",
+)
+# What happens anyway, whoever pays: timers that look and find nothing, and what is asked once for all.
+_IDLE = {
+    ("deployments.launch._claim", "read"),
+    ("core.recovery.recover", "read"),
+    ("core.recovery._decide_unknown", "read"),
+    ("core.recovery._watch_refused", "read"),
+    ("core.payment.facilitator.Facilitator.get_supported", "GET /supported"),
+    ("prefect", "GET /api/csrf-token"),
+    ("prefect", "GET /api/flows/ID"),
+    ("prefect", "POST /api/logs/"),
+}
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, order=True)
+class Boundary:
+    """A commit (or the end of a read) or an outside call.
+
+    Attributes:
+        place: the product's function.
+        what: `commit`, `read`, or the HTTP request.
+        occurrence: 1 for the first time since the paid request began.
+    """
+
+    place: str
+    what: str
+    occurrence: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a watched process does at its boundaries.
+
+    Attributes:
+        armed: set when the paid request begins; before that nothing counts.
+        passed: is told every boundary as it is passed.
+        victim: where to be killed, and on which side; None watches only.
+    """
+
+    armed: Event
+    passed: "SimpleQueue[Boundary]"
+    victim: tuple[Boundary, Side] | None
+
+
+def watch(plan: Plan) -> None:
+    """Instrument this process."""
+    counts: Counter[tuple[str, str]] = Counter()
+
+    async def around(what: str, action: Callable[[], Awaitable[T]]) -> T:
+        place = _place()
+        if place is None or (place, what) in _IDLE:
+            return await action()
+        counts[place, what] += 1
+        boundary = Boundary(place, what, counts[place, what])
+        plan.passed.put(boundary)
+        if plan.victim == (boundary, "before"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = await action()
+        if plan.victim == (boundary, "after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    commit = psycopg.AsyncConnection.commit
+
+    async def watched_commit(conn: psycopg.AsyncConnection[Any]) -> None:
+        if not plan.armed.is_set() or conn.info.transaction_status is not TransactionStatus.INTRANS:
+            return await commit(conn)
+        return await around("commit" if await _has_written(conn) else "read", lambda: commit(conn))
+
+    psycopg.AsyncConnection.commit = watched_commit  # type: ignore[method-assign, assignment]
+    for client in (httpx.AsyncClient, httpx2.AsyncClient):
+        _watch_sends(client, plan, around)
+
+
+def _watch_sends(
+    client: Any, plan: Plan, around: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+) -> None:
+    send = client.send
+
+    async def watched_send(self: Any, request: Any, **options: Any) -> Any:
+        if not plan.armed.is_set():
+            return await send(self, request, **options)
+        what = f"{request.method} {_ID.sub('ID', request.url.path)}"
+        return await around(what, lambda: send(self, request, **options))
+
+    client.send = watched_send
+
+
+async def _has_written(conn: psycopg.AsyncConnection[Any]) -> bool:
+    row = await (await conn.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")).fetchone()
+    return bool(row and row[0])
+
+
+def _place() -> str | None:
+    """The innermost function of the product that led here; Prefect's engine where it is nobody's; None elsewhere."""
+    frame: FrameType | None = sys._getframe(1)
+    engine = None
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(_ROOT) and path.relative_to(_ROOT).parts[0] in _PRODUCT:
+            module = ".".join(path.relative_to(_ROOT).with_suffix("").parts)
+            name = f"{module}.{frame.f_code.co_qualname.split('.<locals>')[0]}"
+            if not name.startswith(_GO_BETWEENS):
+                return name
+        elif "/prefect/" in frame.f_code.co_filename:
+            engine = "prefect"
+        frame = frame.f_back
+    return engine

@@ -1,0 +1,165 @@
+"""Buyers by the hundred in front of one door that dies now and then, and what each of them was told."""
+
+import asyncio
+import base64
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
+from x402.schemas import PaymentPayload
+
+from core.settings import settings
+from tests.shops import PRICE_ATOMIC, Buyer, Shop
+
+INPUTS = {"topic": "the sea"}
+# Enough for a payment to be made twice, so that it would be seen.
+_FUNDS = 3 * PRICE_ATOMIC
+_PATIENCE_SECONDS = 120
+_AT_ONCE = 30
+# What ends a buyer's waiting: answered, refused, declined, failed.
+FINAL = (200, 402, 422, 502)
+
+
+@dataclass
+class Purchase:
+    """One buyer, one payment, and what was said about it.
+
+    Attributes:
+        told: status codes, in order.
+        answers: the distinct results that the payment was answered with.
+        landed_directly: whether somebody brought it to the chain past the door.
+        wrong: what should not have been said.
+    """
+
+    buyer: Buyer
+    shop: Shop
+    header: str = ""
+    told: list[int] = field(default_factory=list)
+    answers: set[str] = field(default_factory=set)
+    landed_directly: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Market:
+    """How buyers reach the door and the practice facilitator.
+
+    Attributes:
+        door: its URL, where it is not all the time.
+        http: shared by all.
+        slots: how many buyers there are at once.
+    """
+
+    door: str
+    http: httpx.AsyncClient
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    def url(self, shop: Shop) -> str:
+        """Where its haiku is sold."""
+        return self.door + shop.path
+
+    async def purchase(self, shop: Shop, faults: Sequence[str] = ()) -> Purchase:
+        """A new wallet with money, and a payment that it signed for this shop's offer."""
+        purchase = Purchase(Buyer(), shop)
+        wallet = purchase.buyer.wallet
+        await self._facilitator("POST", "/practice/faucet", {"address": wallet.address, "amount": str(_FUNDS)})
+        await self._facilitator("PUT", f"/practice/payers/{wallet.address}", {"faults": list(faults)})
+        while not purchase.header:
+            offered = await self.ask("POST", self.url(shop), json=INPUTS)
+            required = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"])
+            signed = await purchase.buyer.sdk().create_payment_payload(required)
+            purchase.header = encode_payment_signature_header(signed)
+        return purchase
+
+    async def present(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
+        """Present the payment, and again as long as nothing is claimed or nobody answers."""
+        answer = await self.post(purchase.shop, purchase.header, INPUTS, prefer)
+        purchase.told.append(answer.status_code)
+        if answer.status_code == 200:
+            said = answer.json()
+            purchase.answers.add(f"{said['receipt']['transaction']} {said['response']}")
+        return answer
+
+    async def to_the_end(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
+        """Present the payment until something final is said; after a 402 it must not have moved."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while (answer := await self.present(purchase, prefer)).status_code not in FINAL:
+            if time.monotonic() > until:
+                purchase.wrong.append("nothing final was said")
+                break
+            await asyncio.sleep(0.5)
+        if answer.status_code == 402 and not purchase.landed_directly and await self.paid(purchase):
+            purchase.wrong.append("402 for a payment that moved")
+        return answer
+
+    async def post(self, shop: Shop, header: str, inputs: dict[str, str], prefer: str) -> httpx.Response:
+        """One paid request."""
+        return await self.ask(
+            "POST", self.url(shop), json=inputs, headers={"PAYMENT-SIGNATURE": header, "Prefer": prefer}
+        )
+
+    async def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
+        """Ask the door until it is there and ready."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                try:
+                    answer = await self.http.request(method, url, **request)
+                except httpx.TransportError:
+                    await asyncio.sleep(0.3)
+                    continue
+                if answer.status_code not in (429, 503):
+                    return answer
+                await asyncio.sleep(1)
+
+    async def land(self, purchase: Purchase) -> None:
+        """Bring the payment to the chain past the door."""
+        payload = _payload(purchase).model_dump(by_alias=True, exclude_none=True)
+        body = {"x402Version": 2, "paymentPayload": payload, "paymentRequirements": payload["accepted"]}
+        said = await self._facilitator("POST", "/settle", body)
+        purchase.landed_directly = said["success"]
+
+    async def paid(self, purchase: Purchase) -> bool:
+        """Whether the wallet has less than it was given."""
+        seen = await self._facilitator("GET", f"/practice/payers/{purchase.buyer.wallet.address}")
+        return int(seen["balance"]) < _FUNDS
+
+    async def mine(self) -> None:
+        """Add a block every second, as a chain does that others use too."""
+        while True:
+            await self._facilitator("POST", "/practice/mine?blocks=1")
+            await asyncio.sleep(1)
+
+    async def _facilitator(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        answer = await self.http.request(method, settings().networks[0].facilitator_url + path, json=body)
+        answer.raise_for_status()
+        said: dict[str, Any] = answer.json()
+        return said
+
+
+@asynccontextmanager
+async def market(door: str) -> AsyncIterator[Market]:
+    """A market in front of the door at that URL."""
+    limits = httpx.Limits(max_connections=100, keepalive_expiry=2)
+    async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
+        yield Market(door, http)
+
+
+def stranger(purchase: Purchase) -> str:
+    """The payment as the chain shows it: without the quote that only its sender has."""
+    payload = _payload(purchase)
+    (payload.accepted.extra or {}).pop("quoteId")
+    return encode_payment_signature_header(payload)
+
+
+def _payload(purchase: Purchase) -> PaymentPayload:
+    return PaymentPayload.model_validate_json(base64.b64decode(purchase.header))
+
+
+def seeded(*parts: object) -> random.Random:
+    """Randomness that depends on nothing but these."""
+    return random.Random(" ".join(map(str, parts)))  # noqa: S311 - to be repeatable, not secret
