@@ -17,7 +17,7 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 	@$(BIN)/instant dev --demo
 
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md) or NAME=money (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE))

@@ -95,10 +95,10 @@ def test_a_path_too_long_for_a_socket_gets_a_private_folder(tmp_path: Path) -> N
 def test_urls_that_the_operator_set_are_left_alone(state_dir: Path) -> None:
     """Only what is missing is filled in, and taken back afterwards."""
     theirs = "postgresql://elsewhere/prefect"
-    config = Settings(mode="sandbox", master_keys="", state_dir=state_dir, prefect_database_url=theirs)
     environment = dict(os.environ)
     os.environ |= {"INSTANT_PREFECT_DATABASE_URL": theirs, "INSTANT_DATABASE_URL": ""}
     try:
+        config = Settings(mode="sandbox", master_keys="", state_dir=state_dir)
         with postgres.provided(config):
             assert os.environ["INSTANT_PREFECT_DATABASE_URL"] == theirs
             assert os.environ["INSTANT_DATABASE_URL"].startswith("postgresql://postgres@/instant?host=")

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from core import catalog, db
 from flows.catalog_sync import catalog_sync
 
-pytestmark = pytest.mark.usefixtures("database", "prefect_server")
+pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 
 
 async def counts_of(state: State[Any]) -> list[dict[str, int]]:

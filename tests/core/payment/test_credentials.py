@@ -108,6 +108,7 @@ async def test_a_cdp_key_signs_a_token_for_each_request(
         .decode(),
         "ключ",
     ],
+    ids=["words", "short", "no point", "half a PEM", "another curve", "not ASCII"],
 )
 def test_a_key_that_cannot_sign_is_named_but_not_shown(http: httpx.AsyncClient, secret: str) -> None:
     """Found before the door opens."""
