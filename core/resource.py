@@ -133,7 +133,21 @@ async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
     Raises:
         NotFound: if there is none.
     """
-    return _read(await sql.resolve(conn, handle=handle, slug=slug))
+    return (await on_sale(conn, handle, slug))[0]
+
+
+async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
+    """The same, and whether it could be sold now, as by `readiness`.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
+    present = _read(row)
+    try:
+        return present, _ready(present, row)
+    except Unavailable as obstacle:
+        return present, obstacle
 
 
 async def version(conn: db.Connection, version_id: UUID) -> Version:
@@ -196,6 +210,10 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
         raise NotFound
+    return _ready(version, row)
+
+
+def _ready(version: Version, row: Any) -> Ready:
     served = {network.id for network in settings().networks}
     payouts = {network: address for network, address in row.payouts.items() if network in served}
     obstacles = {
@@ -266,7 +284,8 @@ def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:
 def _read(row: Any) -> Version:
     if row is None:
         raise NotFound
-    return Version(**row._asdict() | {"parameters": tuple(map(Parameter.model_validate, row.parameters))})
+    columns = {name: getattr(row, name) for name in Version.__slots__}
+    return Version(**columns | {"parameters": tuple(map(Parameter.model_validate, row.parameters))})
 
 
 def _columns(draft: Draft) -> dict[str, Any]:

@@ -122,9 +122,8 @@ def read_quote(text: object) -> Quote | None:
     return Quote(UUID(bytes=version_id), price, expires)
 
 
-def payment_required(version: resource.Version, payouts: dict[str, str], error: str) -> PaymentRequired:
+def payment_required(version: resource.Version, payouts: dict[str, str], error: str, quote: str) -> PaymentRequired:
     """The 402 of x402 v2 (specs/x402-specification-v2.md, PaymentRequired): one entry per network we can be paid on."""
-    quote = make_quote(version)
     return PaymentRequired(
         error=error,
         resource=ResourceInfo(

@@ -1,7 +1,7 @@
 """What a settled payment looks like to its payer."""
 
-from x402.http.utils import encode_payment_required_header, encode_payment_response_header
-from x402.schemas import PaymentRequired, SettleResponse
+from x402.http.utils import encode_payment_response_header
+from x402.schemas import SettleResponse
 
 
 def payment_response(*, paid: bool, transaction: str | None, network: str, payer: str, amount_atomic: int) -> str:
@@ -24,8 +24,3 @@ def payment_response(*, paid: bool, transaction: str | None, network: str, payer
             error_reason=None if paid else "payment_failed",
         )
     )
-
-
-def payment_required(required: PaymentRequired) -> str:
-    """The PAYMENT-REQUIRED header: base64 of the offer."""
-    return encode_payment_required_header(required)

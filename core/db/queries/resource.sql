@@ -1,13 +1,29 @@
--- name: resolve(handle, slug)^
--- The hot path of every request: three unique indexes, the version on offer now.
+-- name: resolve(handle, slug, absence_tolerated)^
+-- The hot path of every request, in one look: the version on offer now, and what `readiness` asks for.
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, version.worst_cost_usd, version.sealed_template,
-       resource.archived_at IS NOT NULL AS archived
+       resource.archived_at IS NOT NULL AS archived,
+       provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
+       provider_key.rejected_at IS NOT NULL AS key_rejected,
+       model.not_sellable IS NOT NULL OR model.disabled
+           OR coalesce(model.missing_since < now() - CAST(:absence_tolerated AS interval), false) AS model_withdrawn,
+       coalesce(spend.reserved_usd + spend.spent_usd, 0) + version.worst_cost_usd
+           <= account.daily_spend_cap_usd AS has_budget,
+       (SELECT count(*) FROM executions
+        WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
+           < account.queue_limit AS has_room,
+       (SELECT coalesce(jsonb_object_agg(network, address), '{}') FROM payout_addresses
+        WHERE payout_addresses.account_id = account.id) AS payouts
 FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
 JOIN resource_versions AS version ON version.id = resource.version_id
+JOIN models AS model ON model.id = version.model_id
+LEFT JOIN provider_keys AS provider_key
+    ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
+LEFT JOIN spend_days AS spend
+    ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
 WHERE account.handle = :handle AND resource.slug = :slug;
 
 -- name: version(version_id)^

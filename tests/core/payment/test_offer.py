@@ -59,7 +59,7 @@ def version(**changes: Any) -> Version:
 
 def paid(sold: Version) -> PaymentPayload:
     """A payment as a stock client signs our offer."""
-    required = offer.payment_required(sold, PAYOUTS, "Payment required")
+    required = offer.payment_required(sold, PAYOUTS, "Payment required", offer.make_quote(sold))
     payload = practice.payment(WALLET, required.accepts[0])
     payload.resource = required.resource
     return payload
@@ -221,7 +221,8 @@ def test_capitals_are_the_same_money(spelled: set[str]) -> None:
 
 
 def priced(price: int) -> PaymentRequirements:
-    return offer.payment_required(version(price_atomic=price), PAYOUTS, "").accepts[0]
+    sold = version(price_atomic=price)
+    return offer.payment_required(sold, PAYOUTS, "", offer.make_quote(sold)).accepts[0]
 
 
 @quick

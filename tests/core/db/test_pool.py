@@ -1,0 +1,49 @@
+"""Connections of the pool: alive when they are handed out, and nothing of one user left for the next."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+from psycopg import AsyncConnection, OperationalError
+from psycopg.pq import TransactionStatus
+
+from core import db
+
+CONNECTIONS = 4
+
+
+async def test_what_postgres_closed_is_not_handed_out(database: str) -> None:
+    """Connections that went away while they lay in the pool are replaced, and nobody notices."""
+    async with db.pool() as pool, await AsyncConnection.connect(database) as other:
+        async with AsyncExitStack() as stack:
+            held = [await stack.enter_async_context(pool.connection()) for _ in range(CONNECTIONS)]
+            lost = [conn.info.backend_pid for conn in held]
+        await other.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) AS pid", [lost])
+
+        for _ in range(CONNECTIONS):
+            async with pool.connection() as conn:
+                assert conn.info.backend_pid not in lost
+                await conn.execute("SELECT 1")
+
+
+async def test_looking_takes_no_transaction(database: str) -> None:
+    """A query that only looks leaves no transaction open; whoever has the connection next is in one again."""
+    async with db.pool() as pool:
+        async with db.looking(pool) as conn:
+            await conn.execute("SELECT 1")
+            assert conn.info.transaction_status == TransactionStatus.IDLE
+        async with pool.connection() as again:
+            await again.execute("SELECT 1")
+            assert again.info.transaction_status == TransactionStatus.INTRANS
+
+
+async def test_a_look_that_is_cut_off_says_so(database: str) -> None:
+    """A connection that breaks while somebody looks is an unreachable database, and nothing else."""
+    async with db.pool() as pool, await AsyncConnection.connect(database) as other:
+
+        async def look() -> None:
+            async with db.looking(pool) as conn:
+                await other.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])
+                await conn.execute("SELECT 1")
+
+        with pytest.raises(OperationalError):
+            await look()

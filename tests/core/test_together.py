@@ -1,0 +1,107 @@
+"""One question for everybody who has it at the moment."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from core.together import Together
+
+
+class Oracle:
+    """Answers when it is told to, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.asked += 1
+        mine = self.asked
+        await self.may_answer.wait()
+        return mine
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let others have their turn until something is so."""
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - the next turn of the loop makes it true
+            await asyncio.sleep(0)
+
+
+async def test_who_comes_too_late_waits_for_the_next() -> None:
+    """All who come before a question is asked share its answer; who comes while it is asked gets a later one."""
+    together, oracle = Together[str, int](), Oracle()
+    early = [asyncio.create_task(together.ask("a", oracle)) for _ in range(3)]
+    await until(lambda: oracle.asked == 1)
+    late = [asyncio.create_task(together.ask("a", oracle)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert oracle.asked == 1
+    oracle.may_answer.set()
+
+    assert await asyncio.gather(*early, *late) == [1, 1, 1, 2, 2, 2]
+
+
+async def test_other_questions_do_not_wait() -> None:
+    """Another key is asked at once."""
+    together, silent, other = Together[str, int](), Oracle(), Oracle()
+    waiting = asyncio.create_task(together.ask("a", silent))
+    await until(lambda: silent.asked == 1)
+    other.may_answer.set()
+
+    assert await together.ask("b", other) == 1
+    silent.may_answer.set()
+    assert await waiting == 1
+
+
+async def test_who_hangs_up_leaves_the_others_their_answer() -> None:
+    """The first to ask may go away."""
+    together, oracle = Together[str, int](), Oracle()
+    first, second = (asyncio.create_task(together.ask("a", oracle)) for _ in range(2))
+    await until(lambda: oracle.asked == 1)
+    first.cancel()
+    oracle.may_answer.set()
+
+    assert await second == 1
+    assert oracle.asked == 1
+
+
+async def test_trouble_is_everybodys_and_passes() -> None:
+    """What a question raises reaches all who waited for it, and the next is asked afresh."""
+    together = Together[str, int]()
+
+    async def fail() -> int:
+        raise LookupError
+
+    troubles = await asyncio.gather(*(together.ask("a", fail) for _ in range(3)), return_exceptions=True)
+    oracle = Oracle()
+    oracle.may_answer.set()
+
+    assert [type(trouble) for trouble in troubles] == [LookupError] * 3
+    assert await together.ask("a", oracle) == 1
+
+
+@pytest.mark.parametrize("rounds", [50])
+async def test_nobody_is_told_what_was_true_before_they_asked(rounds: int) -> None:
+    """However askers and changes are interleaved, an answer is never older than its question."""
+    together, now = Together[str, int](), [0]
+
+    async def look() -> int:
+        seen = now[0]
+        await asyncio.sleep(0)
+        return seen
+
+    async def ask() -> None:
+        least = now[0]
+        assert await together.ask("a", look) >= least
+
+    async def change() -> None:
+        for _ in range(rounds):
+            now[0] += 1
+            await asyncio.sleep(0)
+
+    async def keep_asking() -> None:
+        for _ in range(rounds):
+            await ask()
+
+    await asyncio.gather(change(), *(keep_asking() for _ in range(5)))
