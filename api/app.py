@@ -1,9 +1,11 @@
 """The front door as an ASGI application."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -12,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, creators, operators, problems
+from api import buyers, creators, documents, operators, problems
 from api.door import Door, rate
 from core import db, worker
 from core.db import listen
@@ -25,13 +27,17 @@ _PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE"
 _ANSWER_HEADERS = ["Content-Location", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
 
 
-def create_app() -> FastAPI:
-    """The application; its lifespan opens the pool, listens, launches, and on the way out waits for settlements."""
+def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launch.running) -> FastAPI:
+    """The application; its lifespan opens the pool, listens, launches, and on the way out waits for settlements.
+
+    Args:
+        launcher: runs what was paid for, for as long as its block is open.
+    """
     app = FastAPI(
         title="x402 Instant",
         summary="Sell a prompt by the call.",
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
-        lifespan=_lifespan,
+        lifespan=partial(_lifespan, launcher=launcher),
     )
     app.add_middleware(
         CORSMiddleware,
@@ -45,13 +51,14 @@ def create_app() -> FastAPI:
     for unreachable in db.UNREACHABLE:
         app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_path)
-    for router in (buyers.router, creators.router, operators.router):
+    for router in (buyers.shop, buyers.router, creators.router, operators.router):
         app.include_router(router)
+    documents.describe(app)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
     config = settings()
     # Its INFO lines print whole URLs, and those of chain nodes may hold a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -60,12 +67,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         listen.listening() as hub,
         settlement.settlers() as settlers,
         worker.alive(pool, "door") as worker_id,
-        launch.running(),
+        launcher(),
         operators.comparing_books(pool) as books,
     ):
         door = Door(pool, hub, settlers, worker_id, rate(config.address_rate), rate(config.payer_rate))
         app.state.door = door
         app.state.books = books
+        # What is there now, stays: looking through all of it again and again would stop the event loop for 0.2 s.
+        gc.collect()
+        gc.freeze()
         yield
         if door.settling:
             await asyncio.wait(door.settling)

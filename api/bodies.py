@@ -16,7 +16,8 @@ _DRAIN_BYTES = 32 * 1024 * 1024
 _NOT_JSON = object()
 
 # A handle or slug in a path: other characters name nothing, and NUL is more than Postgres would look up.
-Name = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=60)]
+NAME = re.compile("[a-z0-9-]{1,60}")
+Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,42 +1,52 @@
 """The buyer's routes: see the price, pay once, get the answer now or fetch it later."""
 
 import time
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 
-from api import answers, paywall, problems
-from api.bodies import Name, patience, read_json
-from api.door import Door, LimitedDoor
-from api.offers import offer_of
-from core import execution, resource
+from api import answers, documents, paywall, problems
+from api.bodies import patience, read_json
+from api.door import Door, LimitedDoor, door_of
+from core import db, execution, resource
 from core.draft import usdc
 from core.failures import NotFound, PaymentMalformed, PaymentRequired
 
+
+class _AsItComes(APIRoute):
+    """A route whose function reads the request itself: to have it taken apart would cost more than to answer it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's hook for what is called with the request."""
+        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return handler
+
+
+shop = APIRouter(tags=["buyers"], route_class=_AsItComes)
 router = APIRouter(tags=["buyers"])
 
 
-@router.get("/@{handle}/{slug}", summary="See the price and the inputs, or buy without inputs")
-@router.post("/@{handle}/{slug}", summary="Buy an execution")
-async def buy(
-    request: Request,
-    door: LimitedDoor,
-    handle: Name,
-    slug: Name,
-    payment_signature: Annotated[str | None, Header(description="x402 v2 payment; without it you get the 402")] = None,
-    x_payment: Annotated[str | None, Header(description="x402 v1 payment")] = None,
-    status_token: Annotated[str, Header(description="with a repeated v1 payment: proves that it is yours")] = "",
-    prefer: Annotated[str | None, Header(description="`wait=N` seconds, or `respond-async`")] = None,
-) -> Response:
+_BUYING = documents.EXECUTION | documents.OFFER | documents.problems(400, 409, 413, 431)
+
+
+@shop.get(
+    "/@{handle}/{slug}",
+    summary="See the price and the inputs, or buy without inputs",
+    responses=_BUYING,
+    openapi_extra={"parameters": documents.PURCHASE["parameters"]},
+)
+@shop.post("/@{handle}/{slug}", summary="Buy an execution", responses=_BUYING, openapi_extra=documents.PURCHASE)
+async def buy(request: Request) -> Response:
     """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with a URL where it will be."""
-    started = time.monotonic()
-    async with door.pool.connection() as conn:
-        current = await resource.resolve(conn, handle, slug)
-    body = await read_json(request)
+    started, door, headers = time.monotonic(), await door_of(request), request.headers
+    offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
+    current, body = offered.version, await read_json(request)
     try:
-        payload = paywall.read_header(payment_signature, x_payment)
+        payload = paywall.read_header(headers.get("payment-signature"), headers.get("x-payment"))
         if payload is None:
             if current.archived:
                 raise NotFound
@@ -45,16 +55,16 @@ async def buy(
             raise PaymentRequired("payment_required")
         version = await paywall.quoted_version(door, payload, current)
         inputs = resource.validate(version, {} if body is None else body)
-        purchase = paywall.Purchase(payload, version, inputs, status_token)
+        purchase = paywall.Purchase(payload, version, inputs, headers.get("status-token", ""))
         execution_id = await paywall.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
-        return await offer_of(door, current, refusal)
+        return offered.answer(refusal)
     except paywall.Conflict as conflict:
         return _conflict(conflict)
-    wait = patience(prefer)
+    wait = patience(headers.get("prefer"))
     row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
-        response = await offer_of(door, current, PaymentRequired(row.reason))
+        response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(row.reason))
         response.headers.update(answers.paid_headers(row))
         return response
     response = answers.answer(row, ahead=await _ahead(door, row))
@@ -62,7 +72,11 @@ async def buy(
     return response
 
 
-@router.get("/executions/{execution_id}", summary="The state of an execution, and its answer when there is one")
+@router.get(
+    "/executions/{execution_id}",
+    summary="The state of an execution, and its answer when there is one",
+    responses=documents.STATUS,
+)
 async def show(
     door: LimitedDoor,
     execution_id: UUID,
@@ -74,7 +88,11 @@ async def show(
     return answers.status(row, ahead=await _ahead(door, row))
 
 
-@router.post("/executions/{execution_id}/rerun", summary="Run a failed execution again with the same inputs, for free")
+@router.post(
+    "/executions/{execution_id}/rerun",
+    summary="Run a failed execution again with the same inputs, for free",
+    responses=documents.EXECUTION | documents.problems(409),
+)
 async def rerun(
     door: LimitedDoor,
     execution_id: UUID,
@@ -96,7 +114,7 @@ async def rerun(
 async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
     if not answers.is_token_of(execution_id, token):
         raise NotFound
-    async with door.pool.connection() as conn:
+    async with db.looking(door.pool) as conn:
         row = await execution.show(conn, execution_id)
     if row is None:
         raise NotFound
@@ -106,7 +124,7 @@ async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
 async def _ahead(door: Door, row: Any) -> int:
     if row.state != "queued":
         return 0
-    async with door.pool.connection() as conn:
+    async with db.looking(door.pool) as conn:
         return await execution.ahead(conn, row.id)
 
 

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api import answers
+from api import answers, documents
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
 from core import account, execution, resource
@@ -18,18 +19,27 @@ from core.payment import offer
 router = APIRouter(prefix="/me", tags=["creators"])
 
 
-async def _creator(door: LimitedDoor, authorization: Annotated[str, Header()] = "") -> account.Account:
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer":
+_bearer = HTTPBearer(scheme_name="creator", description="as `instant creators add` printed it", auto_error=False)
+
+
+async def _creator(
+    door: LimitedDoor, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> account.Account:
+    if bearer is None:
         raise Unauthorized
     async with door.pool.connection() as conn:
-        return await account.authenticate(conn, token.strip())
+        return await account.authenticate(conn, bearer.credentials)
 
 
 Creator = Annotated[account.Account, Depends(_creator)]
 
 
-@router.get("/resources", summary="What you sell")
+@router.get(
+    "/resources",
+    summary="What you sell",
+    response_model=list[documents.Sold],
+    responses=documents.problems(401, 429, 503),
+)
 async def resources(door: LimitedDoor, creator: Creator) -> Response:
     """Your resources, newest version each; templates are not shown."""
     async with door.pool.connection() as conn:
@@ -50,7 +60,12 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
     )
 
 
-@router.post("/resources/{slug}/test", summary="Run your own resource for free")
+@router.post(
+    "/resources/{slug}/test",
+    summary="Run your own resource for free",
+    responses=documents.EXECUTION | documents.problems(400, 401, 413),
+    openapi_extra=documents.INPUTS,
+)
 async def try_out(
     request: Request,
     door: LimitedDoor,

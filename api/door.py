@@ -9,12 +9,15 @@ from uuid import UUID
 from fastapi import Depends, Request
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from api import offers
+from api.bodies import NAME
 from core import db
 from core.db import listen
-from core.failures import TooManyRequests
+from core.failures import NotFound, TooManyRequests
 from core.payment.settlement import Settlers
+from core.together import Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Door:
 
     Attributes:
         worker_id: owns the payments that this process settles.
+        address_rate, payer_rate: how often a client's address may ask, and a wallet may pay.
         settling: tasks that own a settlement; shutdown waits for them.
     """
 
@@ -33,7 +37,22 @@ class Door:
     address_rate: RateLimitItem
     payer_rate: RateLimitItem
     settling: set[asyncio.Task[None]] = field(default_factory=set)
-    _limiter: MovingWindowRateLimiter = field(default_factory=lambda: MovingWindowRateLimiter(MemoryStorage()))
+    _limiter: SlidingWindowCounterRateLimiter = field(
+        default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
+    )
+    _looks: Together[tuple[str, str], offers.Offered] = field(default_factory=Together)
+
+    async def offered(self, handle: str, slug: str) -> offers.Offered:
+        """What is at `/@handle/slug`, as seen after this call; one look for all who wait for it.
+
+        Raises:
+            NotFound: if nothing is.
+        """
+        if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
+            raise NotFound
+        return await self._looks.ask(
+            (handle, slug), lambda: offers.look(self.pool, self.settlers.facilitators, handle, slug)
+        )
 
     def settle_apart(self, settlement: Coroutine[Any, Any, None]) -> None:
         """Run a settlement in a task of its own: the buyer may hang up, the settlement goes on."""
@@ -57,11 +76,15 @@ def rate(text: str) -> RateLimitItem:
     return parse(text)
 
 
-async def _limited_door(request: Request) -> Door:
+async def door_of(request: Request) -> Door:
+    """The door, after the client's address was counted.
+
+    Raises:
+        TooManyRequests: if it asks too often.
+    """
     door: Door = request.app.state.door
     await door.slow_down(door.address_rate, f"address:{request.client.host if request.client else 'unknown'}")
     return door
 
 
-# The door, after the client's address was counted.
-LimitedDoor = Annotated[Door, Depends(_limited_door)]
+LimitedDoor = Annotated[Door, Depends(door_of)]

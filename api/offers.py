@@ -1,15 +1,19 @@
 """The 402: what it costs, what it wants to know, and the rules."""
 
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
 from api import problems
-from api.door import Door
-from core import resource
+from core import db, resource
 from core.draft import usdc
 from core.failures import PaymentMalformed, PaymentRequired, Unavailable
-from core.payment import offer, receipt, wire
+from core.payment import offer, wire
+from core.payment.facilitator import Facilitator
 from core.settings import settings
 from core.template import USER_MESSAGE
 
@@ -21,35 +25,78 @@ RULES = [
 ]
 
 
-async def offer_of(door: Door, version: resource.Version, refusal: PaymentRequired | PaymentMalformed) -> JSONResponse:
-    """402 (400 for what is no payment) with the offer: v2 in the header, in the body v1 where it can name a network.
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What is at an address, as of one look: whoever waited for that look is answered from it.
+
+    Attributes:
+        version: the version on offer.
+        payouts: where it can be paid for now: pairs of network and address.
+        obstacle: why it cannot be sold now, as a code.
+    """
+
+    version: resource.Version
+    payouts: tuple[tuple[str, str], ...]
+    obstacle: str | None = None
+
+    def answer(self, refusal: PaymentRequired | PaymentMalformed) -> Response:
+        """402 (400 for what is no payment) with a quote of its own: v2 in the header, v1 in the body if it can be.
+
+        Raises:
+            Unavailable: if it cannot be sold now.
+        """
+        if self.obstacle:
+            raise Unavailable(self.obstacle)
+        status, sentence = problems.sentence_of(refusal)
+        form = _form(self.version, self.payouts, status, sentence, refusal.code)
+        quote = offer.make_quote(self.version).encode()
+        header = base64.b64encode(form.header.replace(form.quote, quote)).decode()
+        headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
+        return Response(form.body.replace(form.quote, quote), status, headers, "application/problem+json")
+
+
+async def look(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: str, slug: str) -> Offered:
+    """See what is at `/@handle/slug` now.
 
     Raises:
-        Unavailable: if it cannot be sold now.
+        NotFound: if nothing is.
     """
-    async with door.pool.connection() as conn:
-        ready = await resource.readiness(conn, version)
-    status, sentence = problems.sentence_of(refusal)
-    required = offer.payment_required(version, _payable(door, ready.payouts), sentence)
-    return problems.problem(
+    async with db.looking(pool) as conn:
+        version, ready = await resource.on_sale(conn, handle, slug)
+    if isinstance(ready, Unavailable):
+        return Offered(version, (), ready.code)
+    # By what each facilitator last said: nobody waits for it here.
+    payouts = tuple(pair for pair in ready.payouts.items() if facilitators[pair[0]].is_serving())
+    return Offered(version, payouts, None if payouts else "not_supported")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """An offer as it goes over the wire, with the quote that every buyer gets another one for."""
+
+    header: bytes
+    body: bytes
+    quote: bytes
+
+
+@lru_cache(maxsize=1024)
+def _form(
+    version: resource.Version, payouts: tuple[tuple[str, str], ...], status: int, sentence: str, code: str
+) -> _Form:
+    """The same for the same version and addresses, so it is spelled out once."""
+    quote = offer.make_quote(version)
+    required = offer.payment_required(version, dict(payouts), sentence, quote)
+    body = problems.problem(
         status,
         sentence,
-        refusal.code,
-        {"PAYMENT-REQUIRED": receipt.payment_required(required), "Cache-Control": "no-store"},
+        code,
         **(wire.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
         product=_product(version),
         inputs=_inputs(version),
         rules=RULES,
-    )
-
-
-def _payable(door: Door, payouts: dict[str, str]) -> dict[str, str]:
-    """The payouts on networks whose facilitator serves them, by what it last said: nobody waits for it here."""
-    facilitators = door.settlers.facilitators
-    payable = {network: address for network, address in payouts.items() if facilitators[network].is_serving()}
-    if not payable:
-        raise Unavailable("not_supported")
-    return payable
+    ).body
+    header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return _Form(header, bytes(body), quote.encode())
 
 
 def _product(version: resource.Version) -> dict[str, Any]:

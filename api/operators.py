@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic.alias_generators import to_camel
 
+from api import documents
 from api.door import Door
 from core import db, money
 from core.failures import Unauthorized
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["operators"])
 
-_UNAUTHORIZED: dict[int | str, dict[str, Any]] = {401: {"description": "The operator's token is missing or wrong"}}
+_bearer = HTTPBearer(scheme_name="operator", description="INSTANT_OPERATOR_TOKEN", auto_error=False)
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ async def live() -> Response:
     return JSONResponse({"live": True})
 
 
-@router.get("/ready", summary="Whether requests can be served")
+@router.get("/ready", summary="Whether requests can be served", responses={503: {"description": "Not now"}})
 async def ready(request: Request) -> Response:
     """200 when the database answers, 503 otherwise. Books that differ are no reason to stop serving, but to look."""
     door: Door = request.app.state.door
@@ -93,26 +95,26 @@ async def ready(request: Request) -> Response:
     return JSONResponse({"ready": True, "settling": len(door.settling), "books": books.verdict()})
 
 
-@router.get("/money", summary="The sums of money, and what does not agree", responses=_UNAUTHORIZED)
-async def sums(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
+@router.get("/money", summary="The sums of money, and what does not agree", responses=documents.problems(401, 503))
+async def sums(request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Response:
     """Ledger and executions with their usage rows, compared now. `instant money check` asks the chain as well."""
-    _require_operator(authorization)
+    _require_operator(bearer)
     door: Door = request.app.state.door
     found = await money.compare(door.pool)
     document = jsonable_encoder(found.document())
     return JSONResponse(_camel(document), headers={"Cache-Control": "no-store"})
 
 
-def _require_operator(authorization: str) -> None:
+def _require_operator(bearer: HTTPAuthorizationCredentials | None) -> None:
     """Let in who has the operator's token.
 
     Raises:
         Unauthorized: everybody else, and everybody when there is no such token.
     """
     token = settings().operator_token
-    scheme, _, given = authorization.partition(" ")
-    is_right = token is not None and hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode())
-    if scheme.lower() != "bearer" or not is_right:
+    if token is None or bearer is None:
+        raise Unauthorized
+    if not hmac.compare_digest(bearer.credentials.encode(), token.get_secret_value().encode()):
         raise Unauthorized
 
 

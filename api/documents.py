@@ -1,0 +1,207 @@
+"""What the routes take and answer, told to OpenAPI; names are spelled as on the wire.
+
+These models only describe: answers are made where they are given, and a test compares the two.
+"""
+
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from api.bodies import NAME
+
+
+class Receipt(BaseModel):
+    """What was paid, and the transaction that proves it."""
+
+    transaction: str
+    paidUsdc: str = Field(description="US dollars", examples=["0.01"])
+    network: str = Field(description="CAIP-2", examples=["eip155:8453"])
+
+
+class Usage(BaseModel):
+    """Tokens, as the model's provider counted them."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+class Result(BaseModel):
+    """The answer."""
+
+    response: str
+    modality: str
+    usage: Usage
+    images: list[str] = Field(default=[], description="`data:` URLs")
+    receipt: Receipt | None = Field(description="null for the owner's test")
+
+
+class Processing(BaseModel):
+    """Its payment is being settled, or it runs: look at `statusUrl`, and do not pay again."""
+
+    jobId: str
+    statusUrl: str
+    retryAfterSeconds: int
+    receipt: Receipt | None = Field(description="null until it is paid")
+    state: Literal["processing"]
+    message: str
+    ahead: int = Field(description="executions of the same creator that begin before this one")
+
+
+class Status(BaseModel):
+    """Where an execution is, where its money is, and the answer when there is one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    jobId: str
+    state: Literal["processing", "succeeded", "failed"]
+    money: str = Field(description="such as `settling`, `paid`, `answered`, `rerun_possible`, `refund_due`")
+    receipt: Receipt | None
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do (RFC 9457); with `fields`, `receipt` or `rerunUrl` where there is more to say."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    error: str = Field(description="the same as `detail`")
+    code: str = Field(description="the same for programs")
+
+
+class Offer(Problem):
+    """What it costs: here for x402 v1 where v1 can name a network, and for v2 in the header `PAYMENT-REQUIRED`."""
+
+    x402Version: Literal[1, 2]
+    accepts: list[dict[str, Any]]
+    product: dict[str, Any]
+    inputs: dict[str, Any] = Field(description="JSON Schema of the body to send")
+    rules: list[str]
+
+
+class Sold(BaseModel):
+    """A creator's resource."""
+
+    slug: str
+    url: str
+    version: int
+    title: str
+    model: str
+    priceUsdc: str
+    archived: bool
+
+
+_MODELS = (Receipt, Usage, Result, Processing, Status, Problem, Offer, Sold)
+
+_PROBLEMS = {
+    400: "The inputs or the payment header are malformed; nothing was charged",
+    401: "The bearer token is missing or wrong",
+    404: "There is nothing at this address",
+    409: "The payment was used for something else, or the execution cannot be run again",
+    413: "The body is too large",
+    422: "The model's provider declined this input",
+    429: "Too many requests",
+    431: "The payment header is too large",
+    502: "There was no answer: it may be run again, or is owed back",
+    503: "It cannot be sold or shown now; nothing was charged",
+}
+
+Answers = dict[int | str, dict[str, Any]]
+
+
+def _header(description: str, *, always: bool = True) -> dict[str, Any]:
+    return {"description": description, "required": always, "schema": {"type": "string"}}
+
+
+def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+
+
+def problems(*statuses: int) -> Answers:
+    """Answers that are problem documents."""
+    later = {"Retry-After": _header("seconds")}
+    return {
+        status: {
+            "description": _PROBLEMS[status],
+            "content": _body(Problem, "application/problem+json"),
+            "headers": later if status in (429, 503) else {},
+        }
+        for status in statuses
+    }
+
+
+_PAID = {"PAYMENT-RESPONSE": _header("x402 v2 receipt, base64 of JSON", always=False)}
+
+EXECUTION: Answers = {
+    200: {"description": "The answer", "content": _body(Result), "headers": _PAID},
+    202: {
+        "description": "It is on its way",
+        "content": _body(Processing),
+        "headers": _PAID | {"Location": _header("the status URL"), "Retry-After": _header("seconds")},
+    },
+    **problems(404, 422, 429, 502, 503),
+}
+
+OFFER: Answers = {
+    402: {
+        "description": "What it costs, or why a payment was refused",
+        "content": _body(Offer, "application/problem+json"),
+        "headers": {"PAYMENT-REQUIRED": _header("x402 v2 offer, base64 of JSON")},
+    }
+}
+
+STATUS: Answers = {200: {"description": "Where it is", "content": _body(Status)}, **problems(404, 429, 503)}
+
+INPUTS: dict[str, Any] = {
+    "requestBody": {
+        "description": "the inputs, as the offer describes them",
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
+    }
+}
+
+
+def _parameter(name: str, where: str, description: str, **schema: Any) -> dict[str, Any]:
+    schema = {"type": "string", **schema}
+    return {"name": name, "in": where, "required": where == "path", "description": description, "schema": schema}
+
+
+PURCHASE: dict[str, Any] = INPUTS | {
+    "parameters": [
+        _parameter("handle", "path", "the creator", pattern=f"^{NAME.pattern}$"),
+        _parameter("slug", "path", "the resource", pattern=f"^{NAME.pattern}$"),
+        _parameter("payment-signature", "header", "x402 v2 payment; without it you get the 402"),
+        _parameter("x-payment", "header", "x402 v1 payment"),
+        _parameter("status-token", "header", "with a repeated v1 payment: proves that it is yours"),
+        _parameter("prefer", "header", "`wait=N` seconds, or `respond-async`"),
+    ]
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Complete what FastAPI says about an application: with these models, and without its own 422, which we never give.
+
+    Args:
+        app: with all its routes; its document is made when it is first asked for.
+    """
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for validation in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(validation, None)
+            for operation in (operation for path in document["paths"].values() for operation in path.values()):
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+            _, ours = models_json_schema(
+                [(model, "serialization") for model in _MODELS], ref_template="#/components/schemas/{model}"
+            )
+            schemas |= ours["$defs"]
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it

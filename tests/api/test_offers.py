@@ -1,0 +1,53 @@
+"""Offers to many at once: each buyer's own, and never older than the question."""
+
+import asyncio
+from decimal import Decimal
+
+import httpx
+from x402.http.utils import decode_payment_required_header
+
+from core import db
+from tests.shops import Shop
+
+BUYERS = 32
+
+
+def quotes(offered: httpx.Response) -> set[str]:
+    """The quotes in both forms of an offer."""
+    header = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"])
+    return {entry.extra["quoteId"] for entry in header.accepts} | {
+        entry["extra"]["quoteId"] for entry in offered.json()["accepts"]
+    }
+
+
+async def test_every_buyer_has_their_own_quote(door: str, shop: Shop) -> None:
+    """Whoever knows another's quote could fetch that one's answer, so no two offers share one."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        offers = await asyncio.gather(*(http.get(door + shop.path) for _ in range(BUYERS)))
+
+    found = [quotes(offered) for offered in offers]
+    assert [len(one) for one in found] == [1] * BUYERS
+    assert len(set.union(*found)) == BUYERS
+
+
+async def test_an_offer_is_never_older_than_its_question(door: str, shop: Shop) -> None:
+    """While many keep asking, whoever asks after a new price was published is told the new price."""
+    published = Decimal("0.01")
+    done = asyncio.Event()
+
+    async def keep_asking(http: httpx.AsyncClient) -> None:
+        while not done.is_set():
+            least = published
+            offered = await http.get(door + shop.path)
+            assert Decimal(offered.json()["product"]["priceUsdc"]) >= least
+
+    async with httpx.AsyncClient(timeout=30) as http, db.pool() as pool:
+        asking = [asyncio.create_task(keep_asking(http)) for _ in range(8)]
+        for cents in range(2, 20):
+            price = Decimal(cents) / 100
+            await shop.publish(pool, price_usdc=str(price))
+            published = price
+            offered = await http.get(door + shop.path)
+            assert Decimal(offered.json()["product"]["priceUsdc"]) == price
+        done.set()
+        await asyncio.gather(*asking)

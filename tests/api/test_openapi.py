@@ -1,0 +1,155 @@
+"""The OpenAPI document is true: whatever is sent, the door answers with a status and a body that it announced."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+
+from tests.shops import Buyer, Shop
+
+load_all_checks()
+CHECKED = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "unsupported_method",
+        "ignored_auth",
+    ]
+)
+EXAMPLES = 60
+
+BUY, STATUS, RERUN = "/@{handle}/{slug}", "/executions/{execution_id}", "/executions/{execution_id}/rerun"
+TOPIC = {"topic": "rain"}
+
+
+@pytest.fixture(scope="module")
+def document(door: str) -> schemathesis.BaseSchema:
+    """What the running door says about itself."""
+    return schemathesis.openapi.from_url(f"{door}/openapi.json")
+
+
+@dataclass
+class Sale:
+    """What is really there, for requests that shall get past the 404."""
+
+    shop: Shop
+    execution_id: str
+    token: str
+
+    def aim(self, case: schemathesis.Case) -> None:
+        """Let a request name it, and come from who may see it."""
+        names = {"handle": self.shop.account.handle, "slug": "haiku", "execution_id": self.execution_id}
+        case.path_parameters |= {name: names[name] for name in case.path_parameters.keys() & names.keys()}
+        if "execution_id" in case.path_parameters:
+            case.query["token"] = self.token
+        if case.operation.path.startswith("/me"):
+            case.headers["Authorization"] = f"Bearer {self.shop.token}"
+
+
+@pytest.fixture
+async def sale(shop: Shop, door: str) -> Sale:
+    """A shop that has sold once."""
+    async with (await Buyer().fund()).client(timeout=30) as http:
+        sold = await http.post(door + shop.path, json=TOPIC, headers={"Prefer": "wait=20"})
+    assert sold.status_code == 200, sold.text
+    url = urlsplit(sold.headers["Content-Location"])
+    return Sale(shop, url.path.rpartition("/")[2], parse_qs(url.query)["token"][0])
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("aimed", [False, True])
+def test_whatever_is_sent(document: schemathesis.BaseSchema, sale: Sale, mode: GenerationMode, aimed: bool) -> None:
+    """Requests that follow the document, and others, to what is there or not, by anybody or by its owner."""
+    for operation in (found.ok() for found in document.get_all_operations()):
+        if mode is GenerationMode.NEGATIVE and not any(operation.iter_parameters()):
+            continue  # nothing can be wrong with it
+
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: schemathesis.Case) -> None:
+            if aimed:
+                sale.aim(case)
+            case.call_and_validate(checks=CHECKED)
+
+        ask()
+
+
+async def test_every_kind_of_answer(document: schemathesis.BaseSchema, door: str, shop: Shop) -> None:
+    """Whatever buying, looking and running again announce does happen, with the body and the headers announced."""
+    seen: defaultdict[str, set[str]] = defaultdict(set)
+    url, poor, buyer = door + shop.path, Buyer(), await Buyer().fund()
+    async with httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http:
+
+        async def check(path: str, method: str, where: str, **request: Any) -> dict[str, Any]:
+            answer = await http.request(method, where, **request)
+            document[path][method].validate_response(answer)
+            seen[path].add(str(answer.status_code))
+            return answer.json() | {"at": answer.headers.get("Content-Location", "")}
+
+        async def buy(inputs: object = TOPIC, **headers: str) -> dict[str, Any]:
+            return await check(BUY, "POST", url, json=inputs, headers=headers)
+
+        async def look(sold: dict[str, Any]) -> None:
+            await check(STATUS, "GET", sold["at"])
+
+        async def run_again(sold: dict[str, Any], **headers: str) -> dict[str, Any]:
+            return await check(RERUN, "POST", sold["at"].replace("?", "/rerun?"), headers=headers)
+
+        async def pay(who: Buyer = buyer) -> dict[str, str]:
+            return {"PAYMENT-SIGNATURE": await who.pay(url, TOPIC)}
+
+        for nothing in (
+            {"at": f"{door}/executions/none?token=none"},
+            {"at": f"{door}/executions/{UUID(int=0)}?token=none"},
+        ):
+            await look(nothing)
+            await run_again(nothing)
+        await check(BUY, "POST", f"{url}-of-nobody")
+        await check(BUY, "GET", url)
+        await buy({"topic": 1})
+        await buy("x" * 2_000_000)
+        await buy(**await pay(poor))
+        for header in ("none", "x" * 20_000):
+            await buy(**{"PAYMENT-SIGNATURE": header})
+
+        paid = await pay()
+        sold = await buy(**paid)
+        await look(sold)
+        await run_again(sold)
+        await buy({"topic": "snow"}, **paid)
+
+        await shop.openrouter(latency_seconds=1)
+        running = await buy(**await pay(), Prefer="respond-async")
+        await look(running)
+        await shop.sends(arrived=2)
+        await shop.openrouter(latency_seconds=0.1, faults=["filtered"])
+        declined = await buy(**await pay())
+        await look(declined)
+        await run_again(declined)
+        await shop.openrouter(faults=["status:500*always"])
+        failed = await buy(**await pay())
+        await look(failed)
+        await run_again(failed)
+        await shop.openrouter(faults=["filtered"])
+        await run_again(failed)
+        await shop.openrouter(faults=["status:401"])
+        lost = await buy(**await pay())
+        await buy()
+        await run_again(lost, Prefer="respond-async")
+
+    # Too many requests, and a database that is out of reach, have tests of their own.
+    never = {BUY: {"429"}, STATUS: {"429", "503"}, RERUN: {"429", "503"}}
+    for path, others in never.items():
+        operation = next(iter(document.raw_schema["paths"][path].values()))
+        assert seen[path] == operation["responses"].keys() - others, path
