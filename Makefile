@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test drill check lock clean .venv .chain
+.PHONY: help demo test drill bench check lock clean .venv .chain
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: .venv/installed .chain ## run the tests
 
 drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md) or NAME=money (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE))
+
+bench: .venv/installed ## measure beside what one would use otherwise: NAME=door
+	@$(BIN)/python -m bench $(NAME)
 
 check: .venv/installed ## style, types, architecture, and a scan for secrets
 	@$(BIN)/ruff check

@@ -1,0 +1,231 @@
+"""The door beside x402's own FastAPI middleware, in the same run: offers, replays and payments per second.
+
+Each is one uvicorn process with the same settings, in front of the same facilitator, asked by the same third process.
+Rounds alternate who goes first, so that whatever else this machine does hits both; medians are compared. Ours records
+every payment in Postgres before it settles it, and runs nothing afterwards; the middleware records nothing and runs a
+handler that does nothing. A payment counts as done when it is settled.
+"""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import httpx
+import uvloop
+from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
+
+from bench.load import burst, request
+from core import db, execution, instant_execution
+from core.db.migrate import migrate
+from core.settings import settings
+from core.vault import new_master_key
+from core.worker import alive
+from deployments import postgres
+from deployments.prefect_server import client_environment
+from tests import servers, shops
+
+ROUNDS = 5
+CONNECTIONS = 32
+OFFERS, ALONE, REPLAYS, PAYMENTS = 2000, 200, 500, 192
+MOST_STALL_MS = 50.0
+
+_BODY = {"topic": "rain"}
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one of the two did: offers, replays and payments per second, and the longest standstill while it was paid.
+
+    Attributes:
+        alone: offers per second to one client who asks for one after the other.
+        stall_ms: by the clock; `stall_cpu_ms` is what of it was the event loop's own work, on a machine that is shared.
+    """
+
+    offers: float
+    alone: float
+    replays: float
+    payments: float
+    stall_ms: float
+    stall_cpu_ms: float
+
+
+class Middleware:
+    """The SDK's middleware: it answers a payment when it is settled, and a replay by asking for another payment."""
+
+    replayed, paid = 402, 200
+
+    def __init__(self, port: int, http: httpx.AsyncClient) -> None:
+        self.port, self.http = port, http
+        self.path = "/haiku"
+
+    async def prepare(self) -> None:
+        """Before a round."""
+
+    async def answer(self) -> None:
+        """After the payment that will be replayed."""
+
+    async def settled(self) -> None:
+        """After the last payment was answered."""
+
+    async def stall(self) -> dict[str, float]:
+        """The longest standstill of its event loop since this was last asked for."""
+        seen: dict[str, float] = (await self.http.get(self.url("/bench/stall"))).json()
+        return seen
+
+    def url(self, path: str) -> str:
+        """Where a path is served."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+class Ours(Middleware):
+    """Our door: it answers a payment when it is claimed, and a replay with the stored answer."""
+
+    replayed, paid = 200, 202
+
+    def __init__(self, port: int, http: httpx.AsyncClient, pool: db.Pool) -> None:
+        super().__init__(port, http)
+        self.pool = pool
+
+    async def prepare(self) -> None:
+        """A creator with an empty queue."""
+        self.shop = await shops.open_shop(self.pool)
+        self.path = self.shop.path
+
+    async def answer(self) -> None:
+        """Run what creators have slots for, as a flow would: it is among that, beside what earlier rounds left."""
+        await self.settled()
+        async with alive(self.pool, "executor") as worker_id:
+            async with self.pool.connection() as conn:
+                batch = await execution.claim(conn, worker_id, most=1000)
+            assert batch
+            orders = await instant_execution.validate(self.pool, batch.execution_ids, None)
+            async with self.pool.connection() as conn:
+                opened = await instant_execution.decrypt(conn, orders)
+                prepared = await instant_execution.substitute(conn, opened)
+            for one in prepared:
+                await instant_execution.call(self.pool, one)
+
+    async def settled(self) -> None:
+        """Wait until nothing is being settled."""
+        while (await self.http.get(self.url("/health/ready"))).json()["settling"]:
+            pass
+
+
+def main() -> None:
+    """Run the bench and print what came of it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="instant-bench-", ignore_cleanup_errors=True) as folder,
+        _surroundings(Path(folder)) as ports,
+    ):
+        ours, sdk = uvloop.run(_measure(*ports))
+    _report(ours, sdk)
+
+
+@contextmanager
+def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
+    """A migrated database, the practice servers and both doors, from nothing that this machine happens to have set.
+
+    Yields:
+        The ports of our door and of the SDK's.
+    """
+    for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
+        del os.environ[name]
+    os.environ |= {
+        "INSTANT_MODE": "sandbox",
+        "INSTANT_STATE_DIR": str(folder),
+        "INSTANT_MASTER_KEYS": new_master_key("bench"),
+        "INSTANT_ADDRESS_RATE": "1000000/second",
+        **{f"INSTANT_{name}PORT": str(servers.free_port()) for name in ("", "OPENROUTER_", "FACILITATOR_", "PREFECT_")},
+    }
+    with ExitStack() as stack:
+        embedded = stack.enter_context(postgres.running(folder))
+        os.environ |= embedded.environment()
+        os.environ |= client_environment(settings())
+        migrate(embedded.instant, "sandbox")
+        config, other = settings(), servers.free_port()
+
+        def serve(*module: str, port: int, ready: str) -> None:
+            command = [*module, "--port", str(port)]
+            stack.enter_context(servers.serving(*command, ready=ready, environment=os.environ))
+
+        facilitator = ["sandbox.facilitator", "--book", str(folder / "book.sqlite")]
+        serve("sandbox.openrouter", port=config.openrouter_port, ready=f"{config.openrouter_url}/models")
+        serve(*facilitator, port=config.facilitator_port, ready=f"{config.networks[0].facilitator_url}/supported")
+        for name, port in (("ours", config.port), ("sdk", other)):
+            serve("bench.contestants", name, port=port, ready=f"http://127.0.0.1:{port}/bench/stall")
+        yield config.port, other
+
+
+async def _measure(our_port: int, other_port: int) -> tuple[list[Round], list[Round]]:
+    """All rounds of both; the first, which warms up, is left out."""
+    async with db.pool() as pool, httpx.AsyncClient() as http:
+        ours, sdk = Ours(our_port, http, pool), Middleware(other_port, http)
+        rounds: dict[Middleware, list[Round]] = {ours: [], sdk: []}
+        for number in range(ROUNDS + 1):
+            for door in (ours, sdk) if number % 2 else (sdk, ours):
+                rounds[door].append(await _round(door))
+            print(f"round {number} of {ROUNDS}", file=sys.stderr)
+    return rounds[ours][1:], rounds[sdk][1:]
+
+
+async def _round(door: Middleware) -> Round:
+    await door.prepare()
+    first, *payments = await _signed(door, 1 + PAYMENTS)
+    offers = await burst(door.port, [request("GET", door.path)] * OFFERS, CONNECTIONS)
+    alone = await burst(door.port, [request("GET", door.path)] * ALONE, 1)
+    paid = await burst(door.port, [first], 1)
+    await door.answer()
+    replays = await burst(door.port, [first] * REPLAYS, CONNECTIONS)
+    await door.stall()
+    began = time.perf_counter()
+    claims = await burst(door.port, payments, CONNECTIONS)
+    await door.settled()
+    took = time.perf_counter() - began
+    stall = await door.stall()
+    assert offers.statuses + alone.statuses == {402: OFFERS + ALONE}, offers
+    assert replays.statuses == {door.replayed: REPLAYS}, replays
+    assert paid.statuses + claims.statuses == {door.paid: 1 + PAYMENTS}, claims
+    return Round(
+        offers.per_second, alone.per_second, replays.per_second, PAYMENTS / took, stall["wall_ms"], stall["cpu_ms"]
+    )
+
+
+async def _signed(door: Middleware, count: int) -> list[bytes]:
+    """Requests with a payment each, signed by one wallet from one offer."""
+    buyer = await shops.Buyer().fund(count * shops.PRICE_ATOMIC)
+    offered = await door.http.get(door.url(door.path))
+    required, sdk = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"]), buyer.sdk()
+    payloads = [await sdk.create_payment_payload(required) for _ in range(count)]
+    headers = [encode_payment_signature_header(payload) for payload in payloads]
+    return [request("POST", door.path, _BODY, prefer="respond-async", payment_signature=header) for header in headers]
+
+
+def _report(ours: list[Round], sdk: list[Round]) -> None:
+    print("Our door / the SDK's FastAPI middleware, requests per second:")
+    ratios = {}
+    for name in ("offers", "alone", "replays", "payments"):
+        mine, theirs = (median(getattr(one, name) for one in rounds) for rounds in (ours, sdk))
+        ratios[name] = round(mine / theirs, 2)
+        print(f"  {name:<9} {ratios[name]:5.2f}   ({mine:,.0f} / {theirs:,.0f})")
+    stalls = [median(one.stall_ms for one in rounds) for rounds in (ours, sdk)]
+    work = [max(one.stall_cpu_ms for one in rounds) for rounds in (ours, sdk)]
+    print(f"Longest standstill of the event loop in a round while {CONNECTIONS} pay at once:")
+    print(f"  {stalls[0]:.0f} / {stalls[1]:.0f} ms; of its own work never more than {work[0]:.0f} / {work[1]:.0f} ms")
+    print(
+        f"Medians of {ROUNDS} alternating rounds of {OFFERS} offers, {REPLAYS} replays of an answered payment and"
+        f" {PAYMENTS} payments over {CONNECTIONS} connections, and {ALONE} offers alone over one."
+        f" Doors, facilitator, Postgres and load share {os.cpu_count()} cores; Python {platform.python_version()},"
+        f" uvicorn {version('uvicorn')} (h11, uvloop, one worker each), x402 {version('x402')}."
+    )
+    ok = ratios["offers"] >= 1 and max(stalls[0], work[0]) <= MOST_STALL_MS
+    stall = {"stall_ms": round(stalls[0], 1), "most_work_ms": round(work[0], 1)}
+    print(json.dumps({"bench": "door", "ratios": ratios, **stall, "ok": ok}))
