@@ -223,7 +223,10 @@ async def at_prefect(flow_run_id: UUID) -> tuple[FlowRun, list[TaskRun]]:
         async def over() -> bool:
             run = await prefect.read_flow_run(flow_run_id)
             tasks = await prefect.read_task_runs(flow_run_filter=only)
-            return all(one.state is not None and one.state.is_final() for one in [run, *tasks])
+            # Task runs are recorded in their own time, the last after the end of the flow.
+            return any(task.name == "log" for task in tasks) and all(
+                one.state is not None and one.state.is_final() for one in [run, *tasks]
+            )
 
         await shops.eventually(over)
         return await prefect.read_flow_run(flow_run_id), await prefect.read_task_runs(flow_run_filter=only)
