@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,6 +29,9 @@ from tests import practice, selling
 MODEL = "openai/gpt-5-mini"
 PRICE_ATOMIC = 10_000
 
+# Nothing here speaks TLS, and to load the certificates for every client takes longer than most of its requests.
+_connect = partial(httpx.AsyncClient, verify=ssl.create_default_context())
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -40,13 +45,13 @@ class Shop:
 
     async def openrouter(self, **changes: Any) -> None:
         """Tell the practice OpenRouter how to treat this creator's key: faults, latency_seconds, revoked ..."""
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             answer = await http.put(_practice_key(self.key), json=changes)
             answer.raise_for_status()
 
     async def sends(self, arrived: int = 0) -> list[dict[str, Any]]:
         """Every request that the practice OpenRouter got with this key, once there are as many as `arrived`."""
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with _connect(timeout=30) as http:
             answer = await http.get(_practice_key(self.key), params={"arrived": arrived})
             requests: list[dict[str, Any]] = answer.json()["requests"]
             return requests
@@ -58,7 +63,7 @@ class Shop:
 
     async def received(self) -> list[dict[str, Any]]:
         """Every transfer to this creator, by the facilitator's own book."""
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             answer = await http.get(f"{_facilitator()}/practice/book", params={"pay_to": self.payout})
             transfers: list[dict[str, Any]] = answer.json()["transfers"]
             return transfers
@@ -79,14 +84,14 @@ class Buyer:
 
     async def fund(self, amount: int = 100 * PRICE_ATOMIC) -> "Buyer":
         """Get practice money from the faucet."""
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             address = {"address": self.wallet.address, "amount": str(amount)}
             (await http.post(f"{_facilitator()}/practice/faucet", json=address)).raise_for_status()
         return self
 
     async def facilitator(self, *faults: str) -> None:
         """Tell the practice facilitator how to treat the next settlements of this wallet."""
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             url = f"{_facilitator()}/practice/payers/{self.wallet.address}"
             (await http.put(url, json={"faults": faults})).raise_for_status()
 
@@ -94,7 +99,7 @@ class Buyer:
         """Send a payment to the facilitator past the door, as anybody can who has it."""
         payload = decode_payment_signature_header(header)
         body = {"x402Version": 2, "paymentPayload": payload, "paymentRequirements": payload.accepted}
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             answer = await http.post(
                 f"{_facilitator()}/settle",
                 json={
@@ -106,7 +111,7 @@ class Buyer:
 
     async def settles(self) -> int:
         """How often the facilitator was asked to settle a payment of this wallet."""
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             count: int = (await http.get(f"{_facilitator()}/practice/payers/{self.wallet.address}")).json()["settles"]
             return count
 
@@ -132,7 +137,7 @@ class Buyer:
             inputs: the body of the request.
             change: what to do to the payload before it is encoded.
         """
-        async with httpx.AsyncClient() as http:
+        async with _connect() as http:
             offered = await (http.get(url) if inputs is None else http.post(url, json=inputs))
         required = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"])
         payload = await self.sdk().create_payment_payload(required)

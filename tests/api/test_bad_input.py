@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from x402.http.utils import (
@@ -34,23 +33,6 @@ FOREIGN = re.compile(r"Traceback|site-packages|pydantic|psycopg|SELECT|\.py\b|\b
 
 Payload = dict[str, Any]
 Terms = Callable[[PaymentRequired], None]
-
-
-@pytest.fixture
-async def buyer(practice_facilitator: str) -> Buyer:
-    return await Buyer().fund()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as pool:
-        yield pool
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30) as client:
-        yield client
 
 
 # --- the request

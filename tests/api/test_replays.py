@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,24 +16,6 @@ from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 TOPIC = {"topic": "the sea"}
 COPIES = 50
-
-
-@pytest.fixture
-async def buyer(practice_facilitator: str) -> Buyer:
-    return await Buyer().fund()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as pool:
-        yield pool
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=COPIES, max_keepalive_connections=COPIES)
-    async with httpx.AsyncClient(timeout=30, limits=limits) as client:
-        yield client
 
 
 @pytest.mark.parametrize("fault", [None, "slow_before:0.5", "slow:0.5"], ids=["fast", "before-settling", "settled"])

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,23 +19,6 @@ TOPIC = {"topic": "the sea"}
 
 # Four seconds, and what two busy cores may add.
 ANSWERED_SECONDS = 4.5
-
-
-@pytest.fixture
-async def buyer(practice_facilitator: str) -> Buyer:
-    return await Buyer().fund()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as pool:
-        yield pool
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

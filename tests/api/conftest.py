@@ -1,0 +1,30 @@
+"""What most tests of the door need."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from core import db
+from tests.shops import Buyer
+
+
+@pytest.fixture
+async def buyer(practice_facilitator: str) -> Buyer:
+    """A wallet with practice money."""
+    return await Buyer().fund()
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[db.Pool]:
+    """The door's database."""
+    async with db.pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A client that waits, and has a connection for everybody who asks at the same time."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as client:
+        yield client
