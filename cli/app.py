@@ -17,10 +17,11 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from cli.buy import buy
-from cli.creators import creators, keys, resources
+from cli.creators import creators, keys
 from cli.executions import executions, try_resource
 from cli.money import books, payments
 from cli.refunds import refunds
+from cli.resources import resources
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load

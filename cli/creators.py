@@ -1,39 +1,23 @@
-"""`instant creators`, `instant keys`, `instant resources`: the creator's side, for whoever runs the machine."""
+"""`instant creators`, `instant keys`: who sells, within what limits, and on whose key, for whoever runs the machine."""
 
 import asyncio
 import os
-import re
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from decimal import Decimal
 from getpass import getpass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from cyclopts import App, Parameter
-from cyclopts.types import ExistingFile
 
 from cli import output
-from cli.shared import Json, in_transaction
-from core import account, db, draft, provider, resource
-from core.failures import InvalidInput, NotFound, Unavailable
+from cli.shared import Json, in_transaction, owner
+from core import account, db, provider
+from core.failures import InvalidInput, NotFound
 from core.private import Private
-from core.settings import settings
 
 creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
 keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
-resources = App(name="resources", help="The prompts that are for sale.")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which only null, true and false are anything but text: a price never becomes a float."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way, and its type
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(~|null|)$"), ["~", "n", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|false)$"), ["t", "f"])
 
 
 @creators.command(name="add")
@@ -60,9 +44,44 @@ def replace_token(handle: str, /, *, json: Json = False) -> None:
     """Print a new bearer token, this once; the one before stops working."""
 
     async def replace(conn: db.Connection) -> str:
-        return await account.new_token(conn, (await _owner(conn, handle)).id)
+        return await account.new_token(conn, (await owner(conn, handle)).id)
 
     _show_token(handle, in_transaction(replace), json)
+
+
+@creators.command(name="set")
+def set_limits(
+    handle: str,
+    /,
+    *,
+    slots: int | None = None,
+    queue_limit: int | None = None,
+    daily_spend_cap_usd: Decimal | None = None,
+    json: Json = False,
+) -> None:
+    """Change what a creator may use of this machine and spend; what is not named stays.
+
+    Args:
+        handle: whose limits.
+        slots: executions that may run at once; more wait.
+        queue_limit: unfinished executions after which nothing more is sold.
+        daily_spend_cap_usd: what may be spent on models in one UTC day.
+    """
+
+    async def change(conn: db.Connection) -> account.Limits:
+        creator = await owner(conn, handle)
+        return await account.set_limits(
+            conn, creator.id, slots=slots, queue_limit=queue_limit, daily_spend_cap_usd=daily_spend_cap_usd
+        )
+
+    limits = in_transaction(change)
+    if json:
+        output.document({"handle": handle, **asdict(limits)})
+    else:
+        print(
+            f"{handle}: {limits.slots} at once, {limits.queue_limit} unfinished,"
+            f" ${limits.daily_spend_cap_usd} a day on models."
+        )
 
 
 @creators.command(name="list")
@@ -102,9 +121,9 @@ def set_key(handle: str, /, *, from_env: str | None = None, json: Json = False) 
     async def store() -> account.KeyState:
         async with db.pool() as pool:
             async with pool.connection() as conn:
-                owner = await _owner(conn, handle)
+                creator = await owner(conn, handle)
             try:
-                return await account.set_key(pool, owner.id, key)
+                return await account.set_key(pool, creator.id, key)
             finally:
                 await provider.close()
 
@@ -132,7 +151,7 @@ def delete_key(handle: str, /, *, json: Json = False) -> None:
     """Forget a key. What depends on it cannot be bought until another one is set."""
 
     async def delete(conn: db.Connection) -> int:
-        return await account.delete_key(conn, (await _owner(conn, handle)).id)
+        return await account.delete_key(conn, (await owner(conn, handle)).id)
 
     affected = in_transaction(delete)
     if json:
@@ -141,127 +160,11 @@ def delete_key(handle: str, /, *, json: Json = False) -> None:
         print(f"The key is gone; {affected} resources of {handle} are not for sale now.")
 
 
-@resources.command(name="create")
-def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = False, json: Json = False) -> None:
-    """Put prompts on sale, or new versions of them: all of the files, or none.
-
-    Args:
-        handle: whose prompts.
-        files: one YAML file for each prompt; docs/creators.md describes it.
-        allow_loss: sell even where hardly any call can earn its cost.
-    """
-    drafts = sorted(((path, _read_draft(path)) for path in files), key=lambda pair: pair[1].slug)
-
-    async def publish(conn: db.Connection) -> list[dict[str, Any]]:
-        owner = await _owner(conn, handle)
-        return [
-            {
-                "url": f"{settings().public_url}/@{handle}/{content.slug}",
-                "price_usdc": draft.usdc(content.price_atomic),
-                **asdict(await _publish(conn, owner, path, content, allow_loss=allow_loss)),
-            }
-            for path, content in drafts
-        ]
-
-    published = in_transaction(publish)
-    if json:
-        output.document(published)
-        return
-    for one in published:
-        state = "on sale now" if one["is_new"] else "unchanged"
-        cost = draft.dollars(one["worst_cost_usd"])
-        print(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
-        for warning in one["warnings"]:
-            print(f"  warning: {warning}", file=sys.stderr)
-
-
-@resources.command(name="list")
-def list_resources(handle: str, /, *, json: Json = False) -> None:
-    """Show what a creator has published, and what keeps it from being sold."""
-
-    async def collect(conn: db.Connection) -> list[dict[str, Any]]:
-        owner = await _owner(conn, handle)
-        return [await _row(conn, version) for version in await resource.listing(conn, owner.id)]
-
-    rows = in_transaction(collect)
-    if json:
-        output.document(rows)
-    else:
-        output.table(rows, empty=f"{handle} has published nothing yet.")
-
-
-@resources.command(name="archive")
-def archive_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
-    """Take a prompt off sale. Its slug stays taken."""
-    _switch(handle, slug, resource.archive, json, f"/@{handle}/{slug} is off sale.")
-
-
-@resources.command(name="restore")
-def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
-    """Put an archived prompt on sale again."""
-    _switch(handle, slug, resource.restore, json, f"/@{handle}/{slug} is on sale again.")
-
-
-async def _owner(conn: db.Connection, handle: str) -> account.Account:
-    try:
-        return await account.find(conn, handle)
-    except NotFound:
-        pass
-    raise InvalidInput({"handle": f"there is no creator {handle}"})
-
-
-async def _publish(
-    conn: db.Connection, owner: account.Account, path: Path, content: draft.Draft, *, allow_loss: bool
-) -> resource.Published:
-    try:
-        return await resource.publish(conn, owner.id, content, allow_loss=allow_loss)
-    except InvalidInput as refusal:
-        fields = _named(path, refusal)
-    raise InvalidInput(fields)
-
-
-async def _row(conn: db.Connection, version: resource.Version) -> dict[str, Any]:
-    try:
-        await resource.readiness(conn, version)
-        state = "ready"
-    except Unavailable as obstacle:
-        state = obstacle.code
-    return {
-        "slug": version.slug,
-        "title": version.title,
-        "model": version.model_id,
-        "modality": version.modality,
-        "version": version.number,
-        "price_usdc": draft.usdc(version.price_atomic),
-        "worst_cost_usd": draft.dollars(version.worst_cost_usd),
-        "state": state,
-    }
-
-
-def _switch(
-    handle: str, slug: str, change: Callable[[db.Connection, Any, str], Awaitable[None]], json: bool, sentence: str
-) -> None:
-    async def switch(conn: db.Connection) -> bool:
-        owner = await _owner(conn, handle)
-        try:
-            await change(conn, owner.id, slug)
-        except NotFound:
-            return False
-        return True
-
-    if not in_transaction(switch):
-        raise InvalidInput({"slug": f"{handle} has no resource {slug}"})
-    if json:
-        output.document({"handle": handle, "slug": slug})
-    else:
-        print(sentence)
-
-
 def _enable(handle: str, enabled: bool, json: bool) -> None:
     async def switch(conn: db.Connection) -> bool:
-        owner = await _owner(conn, handle)
+        creator = await owner(conn, handle)
         try:
-            await account.enable_key(conn, owner.id, enabled)
+            await account.enable_key(conn, creator.id, enabled)
         except NotFound:
             return False
         return True
@@ -300,23 +203,3 @@ def _read_key(variable: str | None) -> Private[str]:
     if variable not in os.environ:
         raise InvalidInput({"from_env": f"the environment variable {variable} is not set"})
     return Private(os.environ[variable])
-
-
-def _read_draft(path: Path) -> draft.Draft:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
-        if isinstance(values, dict):
-            return draft.read(values)
-        fields = {str(path): "must be a mapping of fields, such as `slug: haiku`"}
-    except UnicodeDecodeError:
-        fields = {str(path): "is not UTF-8 text"}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        fields = {str(path): f"is not YAML, from line {mark.line + 1}" if mark else "is not YAML"}
-    except InvalidInput as refusal:
-        fields = _named(path, refusal)
-    raise InvalidInput(fields)
-
-
-def _named(path: Path, refusal: InvalidInput) -> dict[str, str]:
-    return {f"{path}: {field}": sentence for field, sentence in refusal.fields.items()}

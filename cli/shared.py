@@ -6,7 +6,8 @@ from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
-from core import db
+from core import account, db
+from core.failures import InvalidInput, NotFound
 
 T = TypeVar("T")
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON document.")]
@@ -20,3 +21,16 @@ def in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
             return await work(conn)
 
     return asyncio.run(run())
+
+
+async def owner(conn: db.Connection, handle: str) -> account.Account:
+    """The creator of that name.
+
+    Raises:
+        InvalidInput: if there is none.
+    """
+    try:
+        return await account.find(conn, handle)
+    except NotFound:
+        pass
+    raise InvalidInput({"handle": f"there is no creator {handle}"})

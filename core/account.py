@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from eth_utils.address import is_checksum_address
+
 from core import db, provider
 from core.failures import ExecutionFailed, InvalidInput, NotFound, Unauthorized
 from core.private import Private
@@ -25,6 +27,7 @@ KEY_COLUMN = "provider_keys.sealed_key"
 
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_MOST = 1_000_000
 _KEY = re.compile(r"[\x21-\x7e]{8,512}")
 
 _REFUSED = {
@@ -40,6 +43,21 @@ class Account:
 
     id: UUID
     handle: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an account may use.
+
+    Attributes:
+        slots: executions that may run at once; more wait.
+        queue_limit: unfinished executions after which nothing more is sold.
+        daily_spend_cap_usd: what may be spent on models in one UTC day.
+    """
+
+    slots: int
+    queue_limit: int
+    daily_spend_cap_usd: Decimal
 
 
 @dataclass(frozen=True)
@@ -84,11 +102,7 @@ async def add(
     Raises:
         InvalidInput: naming `handle`, `payouts` or a limit.
     """
-    problems = _problems(handle, payouts)
-    if slots < 1 or queue_limit < 1:
-        problems["slots"] = "slots and queue limit must be at least 1"
-    if not daily_spend_cap_usd.is_finite() or daily_spend_cap_usd < 0:
-        problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
+    problems = _problems(handle, payouts) | _limit_problems(slots, queue_limit, daily_spend_cap_usd)
     if problems:
         raise InvalidInput(problems)
     created = await sql.create(
@@ -104,6 +118,33 @@ async def add(
     for network, address in payouts.items():
         await sql.add_payout(conn, account_id=created.id, network=network, address=address)
     return created.id, await new_token(conn, created.id)
+
+
+async def set_limits(
+    conn: db.Connection,
+    account_id: UUID,
+    *,
+    slots: int | None = None,
+    queue_limit: int | None = None,
+    daily_spend_cap_usd: Decimal | None = None,
+) -> Limits:
+    """Change limits; None leaves one as it is.
+
+    Returns:
+        All of them, as they are now.
+
+    Raises:
+        InvalidInput: naming the limit.
+        NotFound: if there is no such account.
+    """
+    if problems := _limit_problems(slots, queue_limit, daily_spend_cap_usd):
+        raise InvalidInput(problems)
+    row = await sql.set_limits(
+        conn, id=account_id, slots=slots, queue_limit=queue_limit, daily_spend_cap_usd=daily_spend_cap_usd
+    )
+    if row is None:
+        raise NotFound
+    return Limits(**row._asdict())
 
 
 async def new_token(conn: db.Connection, account_id: UUID) -> str:
@@ -221,6 +262,18 @@ def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
             problems[f"payouts.{network}"] = f"is not served here; served: {', '.join(sorted(served))}"
         elif not _ADDRESS.fullmatch(address) or not int(address, 16):
             problems[f"payouts.{network}"] = "must be 0x and 40 hexadecimal digits, and not the zero address"
+        elif not address[2:].islower() and not is_checksum_address(address) and not address[2:].isupper():
+            problems[f"payouts.{network}"] = "its capitals say that a digit is wrong (EIP-55); copy it again"
+    return problems
+
+
+def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:
+    problems = {}
+    for name, most in (("slots", slots), ("queue_limit", queue_limit)):
+        if most is not None and not 1 <= most <= _MOST:
+            problems[name] = f"must be 1 to {_MOST}"
+    if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
+        problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
     return problems
 
 

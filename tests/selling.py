@@ -8,7 +8,7 @@ from core import account, db, draft, resource
 from core.catalog import Model
 from core.settings import SANDBOX_NETWORK
 
-ADDRESS = "0x" + "Ab" * 20
+ADDRESS = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"
 SECRET_TEMPLATE = "canary-template: write a haiku about {topic}{/topic}"
 
 FORGET = (

@@ -82,6 +82,18 @@ def test_adding_a_creator_prints_the_token_once(capsys: pytest.CaptureFixture[st
     assert replaced["token"] != token
 
 
+def test_limits_can_be_changed(capsys: pytest.CaptureFixture[str], handle: str) -> None:
+    """One at a time; a list shows them; what is no limit changes nothing."""
+    changed = said(capsys, "creators", "set", handle, "--slots", "2", "--daily-spend-cap-usd", "0.50")
+    refused = main(["creators", "set", handle, "--slots", "0", "--queue-limit", "7"])
+    capsys.readouterr()
+    (listed,) = (row for row in said(capsys, "creators", "list") if row["handle"] == handle)
+
+    assert refused == 1
+    assert changed == {"handle": handle, "slots": 2, "queue_limit": 200, "daily_spend_cap_usd": "0.50"}
+    assert {name: listed[name] for name in changed} == changed
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [
@@ -89,6 +101,7 @@ def test_adding_a_creator_prints_the_token_once(capsys: pytest.CaptureFixture[st
         (["creators", "add", "ada", "--payout", ADDRESS], "payout"),
         (["creators", "add", "ada", "--payout", f"eip155:8453={ADDRESS}"], "payouts.eip155:8453"),
         (["creators", "token", "nobody"], "handle"),
+        (["creators", "set", "nobody", "--slots", "2"], "handle"),
         (["keys", "set", "nobody", "--from-env", "INSTANT_TEST_NO_SUCH_VARIABLE"], "from_env"),
         (["keys", "delete", "nobody"], "handle"),
         (["resources", "list", "nobody"], "handle"),

@@ -43,6 +43,9 @@ async def order(openrouter: str, key: Private[str], **wishes: bool) -> None:
 
 # --- accounts and tokens
 
+# The first example of EIP-55.
+CHECKSUMMED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+
 
 async def test_a_token_opens_its_own_account_only(conn: db.Connection) -> None:
     """Two creators, two tokens; each is the one and never the other."""
@@ -111,6 +114,8 @@ async def test_a_handle_is_given_once(conn: db.Connection) -> None:
         ("ada", {SANDBOX_NETWORK: "0x" + "0" * 40}, f"payouts.{SANDBOX_NETWORK}"),
         ("ada", {SANDBOX_NETWORK: ADDRESS + "0"}, f"payouts.{SANDBOX_NETWORK}"),
         ("ada", {SANDBOX_NETWORK: "ada.eth"}, f"payouts.{SANDBOX_NETWORK}"),
+        ("ada", {SANDBOX_NETWORK: CHECKSUMMED.replace("f", "F", 1)}, f"payouts.{SANDBOX_NETWORK}"),
+        ("ada", {SANDBOX_NETWORK: CHECKSUMMED.replace("3", "4", 1)}, f"payouts.{SANDBOX_NETWORK}"),
     ],
 )
 async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dict[str, str], field: str) -> None:
@@ -119,6 +124,26 @@ async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dic
         await account.add(conn, handle, payouts)
 
     assert list(caught.value.fields) == [field]
+
+
+@pytest.mark.parametrize("spelled", [CHECKSUMMED, CHECKSUMMED.lower(), "0x" + CHECKSUMMED[2:].upper()])
+async def test_an_address_without_capitals_says_nothing_about_itself(conn: db.Connection, spelled: str) -> None:
+    """All lower or all upper case is no checksum, so there is none that could be wrong."""
+    await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: spelled})
+
+
+async def test_limits_change_alone(conn: db.Connection) -> None:
+    """What is not named stays as it is, for the others too."""
+    account_id, _ = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    other_id, _ = await account.add(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    before = await account.set_limits(conn, other_id)
+    changed = await account.set_limits(conn, account_id, slots=2, daily_spend_cap_usd=Decimal("0.5"))
+
+    assert changed == account.Limits(2, before.queue_limit, Decimal("0.5"))
+    assert await account.set_limits(conn, account_id) == changed
+    assert await account.set_limits(conn, other_id) == before
+    with pytest.raises(NotFound):
+        await account.set_limits(conn, uuid4(), slots=2)
 
 
 @pytest.mark.parametrize("cap", [Decimal("-1"), Decimal("NaN"), Decimal("Infinity")])

@@ -5,6 +5,13 @@ VALUES (:id, :handle, :slots, :queue_limit, :daily_spend_cap_usd)
 ON CONFLICT (handle) DO NOTHING
 RETURNING id;
 
+-- name: set_limits(id, slots, queue_limit, daily_spend_cap_usd)^
+-- What is not given stays as it is.
+UPDATE accounts SET slots = coalesce(:slots, slots), queue_limit = coalesce(:queue_limit, queue_limit),
+    daily_spend_cap_usd = coalesce(:daily_spend_cap_usd, daily_spend_cap_usd)
+WHERE id = :id
+RETURNING slots, queue_limit, daily_spend_cap_usd;
+
 -- name: add_payout(account_id, network, address)!
 -- Where this creator is paid on one network.
 INSERT INTO payout_addresses (account_id, network, address) VALUES (:account_id, :network, :address);

@@ -1,0 +1,158 @@
+"""`instant resources`: what a creator sells, for whoever runs the machine."""
+
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cyclopts import App
+from cyclopts.types import ExistingFile
+
+from cli import output
+from cli.shared import Json, in_transaction, owner
+from core import account, db, draft, resource
+from core.failures import InvalidInput, NotFound, Unavailable
+from core.settings import settings
+
+resources = App(name="resources", help="The prompts that are for sale.")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only null, true and false are anything but text: a price never becomes a float."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way, and its type
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(~|null|)$"), ["~", "n", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|false)$"), ["t", "f"])
+
+
+@resources.command(name="create")
+def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = False, json: Json = False) -> None:
+    """Put prompts on sale, or new versions of them: all of the files, or none.
+
+    Args:
+        handle: whose prompts.
+        files: one YAML file for each prompt; docs/creators.md describes it.
+        allow_loss: sell even where hardly any call can earn its cost.
+    """
+    drafts = sorted(((path, _read_draft(path)) for path in files), key=lambda pair: pair[1].slug)
+
+    async def publish(conn: db.Connection) -> list[dict[str, Any]]:
+        creator = await owner(conn, handle)
+        return [
+            {
+                "url": f"{settings().public_url}/@{handle}/{content.slug}",
+                "price_usdc": draft.usdc(content.price_atomic),
+                **asdict(await _publish(conn, creator, path, content, allow_loss=allow_loss)),
+            }
+            for path, content in drafts
+        ]
+
+    published = in_transaction(publish)
+    if json:
+        output.document(published)
+        return
+    for one in published:
+        state = "on sale now" if one["is_new"] else "unchanged"
+        cost = draft.dollars(one["worst_cost_usd"])
+        print(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
+        for warning in one["warnings"]:
+            print(f"  warning: {warning}", file=sys.stderr)
+
+
+@resources.command(name="list")
+def list_resources(handle: str, /, *, json: Json = False) -> None:
+    """Show what a creator has published, and what keeps it from being sold."""
+
+    async def collect(conn: db.Connection) -> list[dict[str, Any]]:
+        creator = await owner(conn, handle)
+        return [await _row(conn, version) for version in await resource.listing(conn, creator.id)]
+
+    rows = in_transaction(collect)
+    if json:
+        output.document(rows)
+    else:
+        output.table(rows, empty=f"{handle} has published nothing yet.")
+
+
+@resources.command(name="archive")
+def archive_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
+    """Take a prompt off sale. Its slug stays taken."""
+    _switch(handle, slug, resource.archive, json, f"/@{handle}/{slug} is off sale.")
+
+
+@resources.command(name="restore")
+def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
+    """Put an archived prompt on sale again."""
+    _switch(handle, slug, resource.restore, json, f"/@{handle}/{slug} is on sale again.")
+
+
+async def _publish(
+    conn: db.Connection, creator: account.Account, path: Path, content: draft.Draft, *, allow_loss: bool
+) -> resource.Published:
+    try:
+        return await resource.publish(conn, creator.id, content, allow_loss=allow_loss)
+    except InvalidInput as refusal:
+        fields = _named(path, refusal)
+    raise InvalidInput(fields)
+
+
+async def _row(conn: db.Connection, version: resource.Version) -> dict[str, Any]:
+    try:
+        await resource.readiness(conn, version)
+        state = "ready"
+    except Unavailable as obstacle:
+        state = obstacle.code
+    return {
+        "slug": version.slug,
+        "title": version.title,
+        "model": version.model_id,
+        "modality": version.modality,
+        "version": version.number,
+        "price_usdc": draft.usdc(version.price_atomic),
+        "worst_cost_usd": draft.dollars(version.worst_cost_usd),
+        "state": state,
+    }
+
+
+def _switch(
+    handle: str, slug: str, change: Callable[[db.Connection, Any, str], Awaitable[None]], json: bool, sentence: str
+) -> None:
+    async def switch(conn: db.Connection) -> bool:
+        creator = await owner(conn, handle)
+        try:
+            await change(conn, creator.id, slug)
+        except NotFound:
+            return False
+        return True
+
+    if not in_transaction(switch):
+        raise InvalidInput({"slug": f"{handle} has no resource {slug}"})
+    if json:
+        output.document({"handle": handle, "slug": slug})
+    else:
+        print(sentence)
+
+
+def _read_draft(path: Path) -> draft.Draft:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
+        if isinstance(values, dict):
+            return draft.read(values)
+        fields = {str(path): "must be a mapping of fields, such as `slug: haiku`"}
+    except UnicodeDecodeError:
+        fields = {str(path): "is not UTF-8 text"}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        fields = {str(path): f"is not YAML, from line {mark.line + 1}" if mark else "is not YAML"}
+    except InvalidInput as refusal:
+        fields = _named(path, refusal)
+    raise InvalidInput(fields)
+
+
+def _named(path: Path, refusal: InvalidInput) -> dict[str, str]:
+    return {f"{path}: {field}": sentence for field, sentence in refusal.fields.items()}
