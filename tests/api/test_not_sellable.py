@@ -1,0 +1,116 @@
+"""What cannot be sold now is not offered and not paid for: one sentence, no reason, no charge."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import httpx
+
+from core import db
+from tests import doors, servers, shops
+from tests.refusals import (
+    TOPIC,
+    nothing_claimed,
+    offer_sells,
+    plain,
+)
+from tests.selling import add_model
+from tests.shops import Buyer, Shop
+
+
+async def sells_nothing(http: httpx.AsyncClient, url: str, header: str) -> None:
+    """Probe and payment are told the same: one sentence, no reason, no offer."""
+    probe = await http.get(url)
+    paid = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header})
+    for answer in (probe, paid):
+        problem = plain(answer, 503, "resource_unavailable")
+        assert problem == {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "Resource unavailable",
+            "error": "Resource unavailable",
+            "code": "resource_unavailable",
+        }
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "PAYMENT-REQUIRED" not in answer.headers
+
+
+UNREADY = {
+    "key switched off": ("provider_keys", "enabled", "false", "true"),
+    "key rejected": ("provider_keys", "rejected_at", "now()", "NULL"),
+    "payout elsewhere": ("payout_addresses", "network", "'eip155:1'", "'eip155:402402'"),
+    "spend cap": ("accounts", "daily_spend_cap_usd", "0", "50"),
+    "model withdrawn": ("models", "disabled", "true", "false"),
+}
+OWNED = {
+    "accounts": "id = %(id)s",
+    "models": "id = 'test/' || %(id)s::text",
+    "provider_keys": "account_id = %(id)s",
+    "payout_addresses": "account_id = %(id)s",
+}
+
+
+async def test_not_sellable(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
+    """What cannot run now is not sold: 503 without a reason, nothing claimed; once mended the offer is back."""
+    async with pool.connection() as conn:
+        await add_model(conn, id=f"test/{shop.account.id}")
+    await shop.publish(pool, model=f"test/{shop.account.id}")
+    url = door + shop.path
+    header = await buyer.pay(url, TOPIC)
+    for table, column, broken, mended in UNREADY.values():
+        change = f"UPDATE {table} SET {column} = TO_BE WHERE {OWNED[table]} RETURNING 1"  # noqa: S608 - all ours
+        await shops.rows(pool, change.replace("TO_BE", broken), id=shop.account.id)
+        await sells_nothing(http, url, header)
+        await shops.rows(pool, change.replace("TO_BE", mended), id=shop.account.id)
+        assert (await http.get(url)).status_code == 402
+    await shops.rows(pool, "DELETE FROM provider_keys WHERE account_id = %(id)s RETURNING 1", id=shop.account.id)
+    await sells_nothing(http, url, header)
+    await nothing_claimed(pool, shop, buyer)
+
+
+async def test_full_queue(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
+    """A creator's queue is full: 503 for the next buyer, until there is room; the refused payment is still good."""
+    url = door + shop.path
+    first, second = await buyer.pay(url, TOPIC), await (late := await Buyer().fund()).pay(url, TOPIC)
+    await shop.openrouter(latency_seconds=1)
+    await shops.rows(pool, "UPDATE accounts SET queue_limit = 1 WHERE id = %(id)s RETURNING id", id=shop.account.id)
+    await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": first, "Prefer": "respond-async"})
+    await sells_nothing(http, url, second)
+    assert await late.settles() == 0
+    await shops.at_rest(pool, shop)
+    assert (await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": second})).status_code == 200
+
+
+async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
+    """Too many payments of one wallet, or requests of one address, are 429 and say when to come back."""
+    rates = {"INSTANT_PAYER_RATE": "3/minute", "INSTANT_ADDRESS_RATE": "30/minute"}
+    with doors.door(surroundings, servers.free_port(), **rates) as door:
+        url = door.url + shop.path
+        headers = [{"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)} for _ in range(4)]
+        answers = [await http.post(url, json=TOPIC, headers=header) for header in headers]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        again = await http.post(url, json=TOPIC, headers=headers[0])
+        assert again.json() == answers[0].json(), "fetching what was paid for is no payment"
+        other = {"PAYMENT-SIGNATURE": await (await Buyer().fund()).pay(url, TOPIC)}
+        assert (await http.post(url, json=TOPIC, headers=other)).status_code == 200
+        async with asyncio.timeout(20):
+            while (probe := await http.get(url)).status_code == 402:
+                pass
+    for refused in (answers[3], probe):
+        plain(refused, 429, "too_many_requests")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert await buyer.settles() == 3
+
+
+async def test_expired_quote(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
+    """A quote that has run out keeps no price: 402 with a fresh one."""
+    with doors.door(surroundings, servers.free_port(), INSTANT_QUOTE_SECONDS="1") as door:
+        url = door.url + shop.path
+        header = await buyer.pay(url, TOPIC)
+        expires = int(time.time()) + 2
+        await asyncio.sleep(expires - time.time())
+        answer = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header})
+        plain(answer, 402, "quote_expired")
+        assert await buyer.settles() == 0
+        await offer_sells(answer, http, url, buyer)
