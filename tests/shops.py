@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,12 +24,12 @@ from core import account, db, draft, resource
 from core.private import Private
 from core.settings import settings
 from tests import practice, selling
+from tests.servers import TLS
 
 MODEL = "openai/gpt-5-mini"
 PRICE_ATOMIC = 10_000
 
-# Nothing here speaks TLS, and to load the certificates for every client takes longer than most of its requests.
-_connect = partial(httpx.AsyncClient, verify=ssl.create_default_context())
+_connect = partial(httpx.AsyncClient, verify=TLS)
 
 
 @dataclass(frozen=True)
