@@ -1,7 +1,8 @@
 """A practice OpenRouter: the real protocol, no model behind it, everything in memory.
 
-Served are `/api/v1/models`, `/api/v1/chat/completions` (plain and streamed) and `/api/v1/key`. Keys that start with
-`sk-or-v1-practice-` are good until revoked at the control door `/practice/keys/{key}`, where faults are ordered, too.
+Served are `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
+`/key`. Keys that start with `sk-or-v1-practice-` are good until revoked at the control door `/practice/keys/{key}`,
+where faults are ordered, too.
 Shapes follow OpenRouter's OpenAPI description of October 2026.
 """
 
@@ -32,6 +33,7 @@ class Order(BaseModel):
     latency_seconds: float | None = Field(default=None, ge=0)
     management: bool = False
     credits: Decimal | None = None
+    silence: int = Field(default=0, ge=0)
     faults: list[str] = []
 
     @field_validator("faults")
@@ -98,6 +100,16 @@ def _api(practice: Practice) -> APIRouter:
             practice.arrived.notify_all()
         return await chat(practice, account, body, request)
 
+    @router.get("/generation")
+    async def generation(request: Request, id: str) -> Response:
+        account = practice.bearer(request)
+        if account is None:
+            return _unauthorized(request)
+        made = account.generation(id)
+        if made is None:
+            return error_answer(404, f"Generation {id} not found")
+        return json_answer({"data": _generation_facts(made)})
+
     return router
 
 
@@ -150,6 +162,25 @@ def _key_facts(key: str, account: Account) -> dict[str, Any]:
         "creator_user_id": "user_practice",
         "expires_at": None,
         "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
+    }
+
+
+def _generation_facts(made: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": made["id"],
+        "model": made["model"],
+        "provider_name": "Practice",
+        "total_cost": made["cost"],
+        "usage": made["cost"],
+        "upstream_inference_cost": 0,
+        "cache_discount": None,
+        "is_byok": False,
+        "streamed": made["streamed"],
+        "cancelled": made["cancelled"],
+        "finish_reason": made["finish_reason"],
+        "native_finish_reason": made["finish_reason"],
+        "origin": "",
+        "app_id": None,
     }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +19,10 @@ _ROUTED_TO = "openai/gpt-5-mini"
 
 @dataclass(slots=True)
 class Account:
-    """What the server remembers of one key. Credits and usage are US dollars, latency seconds."""
+    """What the server remembers of one key. Credits and usage are US dollars, latency seconds.
+
+    `silence` is how often `GET /generation` is asked in vain before it knows a generation.
+    """
 
     revoked: bool = False
     latency_seconds: float | None = None
@@ -29,6 +32,21 @@ class Account:
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[dict[str, Any]] = field(default_factory=list)
     generations: list[dict[str, Any]] = field(default_factory=list)
+    silence: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def charge(self, generation: dict[str, Any]) -> None:
+        """Book a generation, which costs what its usage says."""
+        generation["cost"] = generation.pop("usage")["cost"]
+        self.usage += generation["cost"]
+        self.generations.append(generation)
+
+    def generation(self, generation_id: str) -> dict[str, Any] | None:
+        """What `GET /generation` tells: nothing for the first `silence` times that it is asked."""
+        self.asked[generation_id] += 1
+        if self.asked[generation_id] <= self.silence:
+            return None
+        return next((made for made in self.generations if made["id"] == generation_id), None)
 
     def next_fault(self) -> Fault:
         """Take the fault that this chat call suffers, `NO_FAULT` when none was ordered."""
@@ -50,6 +68,15 @@ class Practice:
         self.catalog: list[dict[str, Any]] = json.loads(_CATALOG.read_text("utf-8"), parse_float=Decimal)
         self.accounts: dict[str, Account] = {}
         self.arrived = asyncio.Condition()
+        self._answers: dict[tuple[int, bool, bytes], dict[str, Any]] = {}
+
+    def store(self, place: tuple[int, bool, bytes], completion: dict[str, Any]) -> None:
+        """Keep an answer for the identical request of the same key."""
+        self._answers.setdefault(place, completion)
+
+    def stored(self, place: tuple[int, bool, bytes]) -> dict[str, Any] | None:
+        """The answer that is kept for it."""
+        return self._answers.get(place)
 
     def account(self, key: str) -> Account:
         """The account of a key, made on first sight."""

@@ -98,6 +98,30 @@ def picture(seed: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def drawing(kind: str) -> str:
+    """Where a model may say that its picture is; only the first can be shown as it is.
+
+    Args:
+        kind: remote, svg (a program), page (HTML that calls itself a PNG), insecure or broken.
+    """
+    page, svg = b"<!doctype html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    return {
+        "remote": "https://images.example.org/sea.png",
+        "svg": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
+        "page": f"data:image/png;base64,{base64.b64encode(page).decode()}",
+        "insecure": "http://169.254.169.254/latest/meta-data",
+        "broken": "data:image/png;base64,!!!!",
+    }[kind]
+
+
+def tone() -> str:
+    """Base64 of a real WAV file (RIFF, 16-bit PCM), an eighth of a second of silence."""
+    samples = bytes(2000)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
+    body = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
+    return base64.b64encode(struct.pack("<4sI", b"RIFF", len(body)) + body).decode()
+
+
 def tokens(text: str) -> int:
     """A rough count, four characters to the token."""
     return ceil(len(text) / 4)

@@ -1,31 +1,20 @@
 """One chat call at the practice OpenRouter: what is sold, what goes wrong on order, and how it travels."""
 
 import asyncio
+import copy
+import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from sandbox import openrouter_answers as answers
 from sandbox import openrouter_faults as faults
 from sandbox.openrouter_accounts import Account, Practice
-
-_PROCESSING: Final = ": OPENROUTER PROCESSING\n\n"
-
-
-class Cut(Response):
-    """Promises the whole body and hangs up in the middle of it."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        half = self.body[: len(self.body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})
+from sandbox.openrouter_wire import HTML, deliver
 
 
 async def chat(practice: Practice, account: Account, body: dict[str, Any], request: Request) -> Response:
@@ -54,21 +43,57 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
         while (await request.receive())["type"] != "http.disconnect":
             pass
         return Response()
-    if fault.name in ("status", "error_200"):
-        return _refuse(fault, body["model"], excerpt)
+    stream = bool(body.get("stream"))
+    place = _place(account, body, request)
+    if place and fault.name == "none" and (stored := practice.stored(place)):
+        return _again(stored, stream=stream, model=body["model"])
     completion = _completion(row, body, fault)
-    if fault.name != "finish_error":  # which OpenRouter never charges
-        usage = completion["usage"]
-        account.usage += usage["cost"]
-        account.generations.append(
-            {
-                "id": completion["id"],
-                "model": completion["model"],
-                "cost": usage["cost"],
-                "finish_reason": completion["choices"][0]["finish_reason"],
-            }
-        )
-    return _send(_broken(completion, fault, body["model"], excerpt), fault, stream=bool(body.get("stream")))
+    generation = {
+        "id": completion["id"],
+        "model": completion["model"],
+        "usage": completion["usage"],
+        "finish_reason": (completion["choices"] or [{"finish_reason": None}])[0]["finish_reason"],
+        "cancelled": False,
+        "streamed": stream,
+    }
+
+    broken = _broken(copy.deepcopy(completion), fault, body["model"], excerpt)
+
+    def over(is_whole: bool) -> None:
+        # An error is never charged. Who hangs up has still used what was made until then: here, all of it.
+        if fault.name in ("finish_error", "error_chunk"):
+            return
+        generation["cancelled"] = not is_whole and "done" not in fault.options
+        account.charge(generation)
+        if place and not generation["cancelled"]:
+            practice.store(place, broken)
+
+    if fault.name in ("status", "error_200"):
+        if "done" in fault.options:  # the answer was made and charged, and then lost
+            over(True)
+        return _refuse(fault, body["model"], excerpt, completion["id"])
+    headers = {"X-Generation-Id": completion["id"]} | ({"X-OpenRouter-Cache-Status": "MISS"} if place else {})
+    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over)
+
+
+def _place(account: Account, body: dict[str, Any], request: Request) -> tuple[int, bool, bytes] | None:
+    """Where the response cache keeps an answer, None unless the request asks for it: key, stream mode, exact bytes."""
+    if request.headers.get("x-openrouter-cache") != "true":
+        return None
+    return id(account), bool(body.get("stream")), hashlib.sha256(request.state.raw).digest()
+
+
+def _again(stored: dict[str, Any], *, stream: bool, model: str) -> Response:
+    """A stored answer: a new id, zeroed usage, free."""
+    usage = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens", "cost"), 0)
+    completion = stored | {"id": _generation_id(), "usage": usage}
+    headers = {
+        "X-Generation-Id": completion["id"],
+        "X-OpenRouter-Cache-Status": "HIT",
+        "X-OpenRouter-Cache-Age": "1",
+        "X-OpenRouter-Cache-Source-Id": stored["id"],
+    }
+    return deliver(completion, faults.NO_FAULT, stream=stream, headers=headers, model=model, over=lambda _whole: None)
 
 
 def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) -> dict[str, Any]:
@@ -107,7 +132,7 @@ def _broken(completion: dict[str, Any], fault: faults.Fault, model: str, excerpt
     message = choice["message"]
     match fault.name:
         case "finish_error":
-            choice |= {"finish_reason": "error", "error": faults.error_body(fault, model, excerpt)} if fault else {}
+            choice |= {"finish_reason": "error", "error": faults.error_body(fault, model, excerpt)}
             message["content"] = message["content"][:8]
         case "no_choices":
             completion["choices"] = None
@@ -128,61 +153,30 @@ def _broken(completion: dict[str, Any], fault: faults.Fault, model: str, excerpt
             choice["finish_reason"], message["content"] = "content_filter", ""
         case "refusal":
             message["content"], message["refusal"] = None, "I can't help with that."
+        case "reasoning":
+            message["reasoning"] = f"The system prompt says: {excerpt}"
+        case "reasoning_only":
+            choice["finish_reason"], message["content"] = "length", None
+            message["reasoning"] = f"Let me think about {excerpt}"
+        case "tool_call":
+            choice["finish_reason"], message["content"] = "tool_calls", None
+            call = {"name": "search", "arguments": json.dumps({"q": excerpt})}
+            message["tool_calls"] = [{"index": 0, "id": "call_1", "type": "function", "function": call}]
+        case "audio":
+            said, message["content"] = message["content"], None
+            message["audio"] = {"id": "audio-1", "data": answers.tone(), "transcript": said}
+        case "citations":
+            page = {"url": "https://example.org/sea", "title": "The sea", "content": "…", "start_index": 0}
+            message["annotations"] = [{"type": "url_citation", "url_citation": page | {"end_index": 8}}] * 2
+        case "says":
+            message["content"] = fault.argument
+        case "draws":
+            message["images"] = [{"type": "image_url", "image_url": {"url": answers.drawing(fault.argument)}}]
     return completion
-
-
-def _send(completion: dict[str, Any], fault: faults.Fault, *, stream: bool) -> Response:
-    headers = {"X-Generation-Id": completion["id"]}
-    text = answers.dumps(completion)
-    match fault.name:
-        case "html":
-            return Response("<!doctype html><title>Just a moment...</title>", media_type="text/html", headers=headers)
-        case "cut":
-            return Cut(text, media_type="application/json", headers=headers)
-        case "comment":
-            return Response(_PROCESSING * 2 + text, media_type="application/json", headers=headers)
-        case "whitespace":
-            return StreamingResponse(_kept_alive(text, fault.seconds), media_type="application/json", headers=headers)
-    if stream:
-        return StreamingResponse(_chunks(completion), media_type="text/event-stream", headers=headers)
-    return Response(text, media_type="application/json", headers=headers)
-
-
-async def _kept_alive(text: str, seconds: float) -> AsyncIterator[str]:
-    for _ in range(5):
-        yield "\n         "
-        await asyncio.sleep(seconds / 5)
-    yield text
-
-
-async def _chunks(completion: dict[str, Any]) -> AsyncIterator[str]:
-    """The completion as server-sent events: comments, deltas, one last chunk with usage, `[DONE]`."""
-    head = {key: completion[key] for key in ("id", "provider", "model", "created")} | {
-        "object": "chat.completion.chunk"
-    }
-    yield _PROCESSING
-    for choice in completion["choices"] or ():
-        message = choice["message"]
-        content = message["content"]
-        pieces = content if isinstance(content, list) else (content or "").split(" ")
-        for number, piece in enumerate(pieces):
-            said = piece["text"] if isinstance(piece, dict) else (" " if number else "") + piece
-            delta = {"role": "assistant", "content": said}
-            yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-        last = {"role": "assistant", "content": ""} | {key: message[key] for key in ("images",) if key in message}
-        end = {key: choice[key] for key in ("finish_reason", "native_finish_reason")}
-        failure = {"error": choice["error"]} if "error" in choice else {}
-        yield _event(head | failure | {"choices": [{"index": 0, "delta": last} | end]})
-    yield _event(head | {"choices": [], "usage": completion["usage"]})
-    yield "data: [DONE]\n\n"
 
 
 def _generation_id() -> str:
     return f"gen-{int(datetime.now(UTC).timestamp())}-{uuid.uuid4().hex[:20]}"
-
-
-def _event(chunk: dict[str, Any]) -> str:
-    return f"data: {answers.dumps(chunk)}\n\n"
 
 
 def _unservable(row: dict[str, Any], body: dict[str, Any]) -> Response | None:
@@ -195,21 +189,29 @@ def _unservable(row: dict[str, Any], body: dict[str, Any]) -> Response | None:
     return None
 
 
-def _refuse(fault: faults.Fault, model: str, excerpt: str) -> Response:
+def _refuse(fault: faults.Fault, model: str, excerpt: str, generation_id: str) -> Response:
     error = faults.error_body(fault, model, excerpt)
-    headers = {"X-Generation-Id": _generation_id()}
+    headers = {"X-Generation-Id": generation_id}
+    if fault.status == 429 and "availability" not in fault.options:
+        headers |= {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1767225600000"}
     if "retry_after" in fault.options and "availability" not in fault.options:
         headers["Retry-After"] = fault.options["retry_after"]
     status = fault.status if fault.name == "status" else 200
     if 300 <= status < 400:
         headers["Location"] = "/api/v1/chat/completions"
+    match fault.options.get("body"):
+        case "html":
+            return Response(HTML, status, headers, "text/html")
+        case "none":
+            return Response(b"", status, headers)
     return json_answer({"error": error, "user_id": "user_practice"}, status, headers)
 
 
 async def read_body(request: Request) -> dict[str, Any] | None:
     """The request body with exact numbers, None when it is no chat completion."""
     try:
-        body = json.loads(await request.body(), parse_float=Decimal)
+        request.state.raw = await request.body()
+        body = json.loads(request.state.raw, parse_float=Decimal)
     except ValueError:
         return None
     messages = body.get("messages") if isinstance(body, dict) else None

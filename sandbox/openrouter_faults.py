@@ -8,7 +8,13 @@ status:400;error_type=content_policy_violation
 status:402;reason=in_flight_budget_exhausted;limit_source=openrouter_in_flight_budget
 status:503;availability=temporarily_unavailable
 error_200;code=502                       HTTP 200 whose body is an error
+status:502;body=html                     what a proxy in between says; `body=none` says nothing
+status:504;done=1                        the answer was made, charged and stored, and then lost; also `cut;done=1`
+status:404;availability=no_endpoints;form=new      with `http_status` and `error_type` instead of `code`
+empty;plain=1                            as a document, although events were asked for
 slow:3                                   answers properly, three seconds late
+drip:3                                   events spread over three seconds; comments:3 has signs of life before them
+says:TEXT, draws:svg                     that content, that picture
 """
 
 import re
@@ -24,9 +30,11 @@ STATUS_WORDS: Final = {
     404: "No endpoints found that can handle the requested parameters.",
     408: "Your request timed out",
     409: "Conflict",
+    412: "Precondition failed",
     413: "Payload too large",
     422: "Unprocessable request",
     429: "Rate limit exceeded",
+    499: "Client closed request",
     500: "Internal Server Error",
     502: "Provider returned an invalid response",
     503: "No instances available",
@@ -34,31 +42,19 @@ STATUS_WORDS: Final = {
     524: "A timeout occurred",
     529: "Provider overloaded",
 }
-NAMES: Final = frozenset(
+# What happens to the answer's content, to its way, and to its time.
+_CONTENTS = frozenset(
     {
-        "status",
-        "error_200",
-        "finish_error",
-        "no_choices",
-        "empty_choices",
-        "null_content",
-        "parts",
-        "empty",
-        "truncated",
-        "filtered",
-        "refusal",
-        "html",
-        "cut",
-        "hang",
-        "slow",
-        "whitespace",
-        "comment",
-        "echo",
+        *("finish_error", "no_choices", "empty_choices", "null_content", "parts", "empty", "truncated", "filtered"),
+        *("refusal", "reasoning", "reasoning_only", "tool_call", "audio", "citations", "says", "draws", "echo"),
     }
 )
+_WAYS = frozenset({"html", "cut", "comment", "plain", "no_done", "error_chunk"})
+_TIMES = frozenset({"hang", "slow", "whitespace", "comments", "drip", "silent"})
+NAMES: Final = frozenset({"status", "error_200"}) | _CONTENTS | _WAYS | _TIMES
 _RETRYABLE = frozenset({"capacity_exhausted", "temporarily_unavailable"})
 _METADATA = ("error_type", "limit_source", "reason", "provider_name")
-_OPTIONS = frozenset({*_METADATA, "retry_after", "availability", "code"})
+_OPTIONS = frozenset({*_METADATA, "patterns", "retry_after", "availability", "code", "form", "body", "done", "plain"})
 _SHAPE = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^;*]+))?(?P<options>(?:;[^*]+)?)(?:\*(?P<times>[1-9]\d*|always))?")
 
 
@@ -85,7 +81,7 @@ class Fault:
 
     @property
     def seconds(self) -> float:
-        """How late `slow` answers, how long `whitespace` keeps alive."""
+        """How late `slow` answers, how long `whitespace` and `comments` keep alive, how long `drip` takes."""
         return float(Decimal(self.argument or "0.05"))
 
 
@@ -107,7 +103,7 @@ def parse(text: str) -> Fault:
     name, argument = shape["name"], shape["argument"] or ""
     if name == "status" and not re.fullmatch(r"[345]\d\d", argument):
         raise ValueError("status wants a number from 300 to 599")
-    if name in ("slow", "whitespace") and argument and not re.fullmatch(r"\d+(\.\d+)?", argument):
+    if name in _TIMES and argument and not re.fullmatch(r"\d+(\.\d+)?", argument):
         raise ValueError(f"{name} wants seconds")
     times = shape["times"] or "1"
     return Fault(name, argument, options, None if times == "always" else int(times))
@@ -124,7 +120,7 @@ def error_body(fault: Fault, model: str, excerpt: str) -> dict[str, Any]:
     status, options = fault.status, fault.options
     error: dict[str, Any] = {"code": status, "message": STATUS_WORDS.get(status, "Provider returned error")}
     metadata: dict[str, Any] = {key: options[key] for key in _METADATA if key in options}
-    if status == 403 and not metadata:
+    if status == 403 and not metadata and "availability" not in options:
         metadata = {
             "reasons": ["violence"],
             "flagged_input": excerpt[:100],
@@ -134,6 +130,8 @@ def error_body(fault: Fault, model: str, excerpt: str) -> dict[str, Any]:
     elif status >= 500:
         # The upstream's own words, which may quote the prompt.
         metadata.update(raw=f"upstream said no to: {excerpt}", provider_name="Practice")
+    if "patterns" in options:
+        metadata = {"patterns": ["email"]}
     if metadata:
         error["metadata"] = metadata
     if code := options.get("availability"):
@@ -145,4 +143,6 @@ def error_body(fault: Fault, model: str, excerpt: str) -> dict[str, Any]:
         }
         if "retry_after" in options:
             error["availability"]["retry_after"] = Decimal(options["retry_after"])
+    if options.get("form") == "new":
+        error |= {"http_status": error.pop("code"), "error_type": options.get("error_type", "unmapped")}
     return error
