@@ -13,6 +13,7 @@ from core import account, db, execution, resource, template, worker
 from core.db import listen
 from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound
 from core.settings import settings
+from core.trouble import advice
 
 executions = App(name="executions", help="What was bought, and what became of it.")
 
@@ -41,6 +42,7 @@ def show_execution(execution_id: UUID, /, *, json: Json = False) -> None:
     if row is None:
         raise NotFound
     facts = {name: value for name, value in row._asdict().items() if name != "sealed_result"}
+    facts["advice"] = advice(row.detail or "")
     if json:
         output.document(facts)
     else:

@@ -103,6 +103,7 @@ class Draft(BaseModel):
         model: the provider's id of the model.
         template: the prompt with `{name}{/name}` where inputs go. Never shown to buyers.
         max_output_tokens: what the model may answer at most, reasoning included.
+        zdr: zero data retention: only providers that keep nothing of a call.
         timeout_seconds: after which a call counts as failed.
         price_usdc: what a buyer pays for one call, in USDC, as text: `0.01`.
     """
@@ -122,6 +123,7 @@ class Draft(BaseModel):
     max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
+    zdr: bool = False
     price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
 
     @property

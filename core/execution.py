@@ -8,7 +8,6 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -136,7 +135,7 @@ async def queue_paid(conn: db.Connection, payment_id: UUID) -> None:
 async def void(conn: db.Connection, payment_id: UUID) -> None:
     """The payment failed: its execution will never run, and its reservation is free."""
     if row := await sql.void(conn, payment_id=payment_id):
-        await usage.release(conn, row.id, row.round, spent_usd=Decimal(0))
+        await usage.settle(conn, row.id, row.round)
         await sql.notify_changed(conn, id=row.id)
 
 

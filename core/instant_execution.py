@@ -10,14 +10,16 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from core import account, db, execution, provider, resource, template, usage
+from core import account, db, execution, provider, resource, send, template, usage
+from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
+from core.normalise import Reply
 from core.private import Private
+from core.prompt import Prompt
 from core.settings import settings
 from core.vault import vault
 
@@ -57,7 +59,7 @@ class Prepared:
 
     order: Order
     key: Private[str]
-    prompt: Private[provider.Prompt]
+    prompt: Private[Prompt]
 
 
 async def validate(pool: db.Pool, execution_ids: Sequence[UUID], flow_run_id: UUID | None) -> list[Order]:
@@ -125,7 +127,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Private[
         if inputs is None:
             # It was valid when it was sold, so the fault cannot be the buyer's.
             raise ExecutionFailed("internal_error", "ours", "inputs_no_longer_valid")
-        prompt = provider.Prompt(
+        prompt = Prompt(
             model=version.model_id,
             messages=template.messages(clear.template.reveal(), version.parameters, inputs),
             modality=version.modality,
@@ -133,6 +135,8 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Private[
             temperature=version.temperature,
             buyer=order.buyer,
             execution_id=order.id,
+            round=order.round,
+            zdr=version.zdr,
         )
         return Prepared(order, clear.key, Private(prompt))
 
@@ -150,27 +154,28 @@ async def call(pool: db.Pool, prepared: Prepared) -> None:
             the pause that the provider asked for; otherwise the failure is recorded already.
     """
     order = prepared.order
-    async with pool.connection() as conn:
-        sent = await sql.mark_sent(conn, id=order.id, attempt_id=order.attempt_id, send_limit=settings().send_limit)
-    if sent is None:
-        # Another attempt is the current one, and then this changes nothing; or the bound is used up.
-        await _record(pool, order, ExecutionFailed("internal_error", "ours", "send_refused"))
-    try:
-        reply = await provider.complete(prepared.key, prepared.prompt, deadline_seconds=_seconds_left(order))
-    except ExecutionFailed as failure:
-        trouble = failure
-    else:
-        await _succeed(pool, order, reply)
+    sending = await _begin(pool, prepared)
+    boxed = await provider.complete(
+        prepared.key,
+        sending.request,
+        order.version.modality,
+        deadline_seconds=_seconds_left(order),
+        cache_seconds=sending.cache_seconds,
+        noted=lambda generation_id: send.note(pool, sending, generation_id),
+    )
+    used, reply = boxed.reveal().used, boxed.reveal().reply
+    if isinstance(reply, Reply):
+        await _succeed(pool, order, sending, used, Private(reply))
         return
-    if trouble.resend and sent.sends < settings().send_limit:
-        pause = trouble.retry_after or 0.0
-        if pause + _LEAST_SECONDS < _seconds_left(order):
-            await asyncio.sleep(pause)
-            raise trouble
-    if trouble.detail == "provider_401":
+    await db.insist(pool, lambda conn: send.finish(conn, sending, reply.detail, used))
+    pause = send.pause_before_next(sending, reply)
+    if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
+        await asyncio.sleep(pause)
+        raise reply
+    if reply.detail == "provider_401":
         # Nothing of this creator is sold any more until there is a new key.
         await db.insist(pool, lambda conn: account.reject_key(conn, order.account_id, prepared.key))
-    await _record(pool, order, trouble)
+    await _record(pool, order, reply)
 
 
 async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> None:
@@ -188,31 +193,53 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
         detail=trouble.detail,
         rerun_seconds=settings().rerun_hours * 3600,
     )
-    await _end_attempt(conn, order, trouble.detail, None)
+    await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome=trouble.detail)
+    await usage.settle(conn, order.id, order.round)
     if changed:
-        spent = None if usage.may_have_cost(trouble.detail) else Decimal(0)
-        await usage.release(conn, order.id, order.round, spent_usd=spent)
         await execution.answered(conn, order.account_id, order.id)
 
 
-async def _succeed(pool: db.Pool, order: Order, boxed: Private[provider.Reply]) -> None:
+async def _begin(pool: db.Pool, prepared: Prepared) -> send.Send:
+    """The mark of the next send, committed. Where there may be none, the execution has failed."""
+    order = prepared.order
+    try:
+        async with pool.connection() as conn:
+            return await send.begin(
+                conn,
+                prepared.prompt.reveal(),
+                account_id=order.account_id,
+                attempt_id=order.attempt_id,
+                worst_cost_usd=order.version.worst_cost_usd,
+            )
+    except ExecutionFailed as failure:
+        refused = failure
+    # Another attempt may be the current one, and then this changes nothing.
+    await _record(pool, order, refused)
+
+
+async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, boxed: Private[Reply]) -> None:
     reply = boxed.reveal()
     result: dict[str, object] = {
         "response": reply.response,
         "modality": order.version.modality,
-        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
+        "usage": {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens},
     }
     if reply.images:
-        result["images"] = list(reply.images)
+        result["images"] = [image if isinstance(image, str) else image.data_url for image in reply.images]
+    if reply.sound:
+        result["audio"] = reply.sound.data_url
+    if reply.citations:
+        result["citations"] = reply.citations
     sealed = vault().seal(
         json.dumps(result).encode(), account=order.account_id, column="executions.sealed_result", row=order.id
     )
 
     async def keep(conn: db.Connection) -> None:
+        await send.finish(conn, sending, "succeeded", used)
         changed = await sql.succeed(conn, id=order.id, round=order.round, sealed_result=sealed)
-        await _end_attempt(conn, order, "succeeded", reply)
+        await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome="succeeded")
+        await usage.settle(conn, order.id, order.round)
         if changed:
-            await usage.release(conn, order.id, order.round, spent_usd=reply.cost_usd)
             await execution.answered(conn, order.account_id, order.id)
 
     await db.insist(pool, keep)
@@ -226,19 +253,6 @@ async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoRe
 
 def _seconds_left(order: Order) -> float:
     return max(0.0, (order.deadline - datetime.now(UTC)).total_seconds())
-
-
-async def _end_attempt(conn: db.Connection, order: Order, outcome: str, reply: provider.Reply | None) -> None:
-    await sql.end_attempt(
-        conn,
-        attempt_id=order.attempt_id,
-        outcome=outcome,
-        generation_id=reply and reply.generation_id,
-        model_served=reply and reply.model_served,
-        input_tokens=reply and reply.input_tokens,
-        output_tokens=reply and reply.output_tokens,
-        cost_usd=reply and reply.cost_usd,
-    )
 
 
 async def _each(

@@ -1,34 +1,40 @@
 """Calling OpenRouter on the creator's key: the only home of the openai SDK.
 
 One request is one send: the SDK's own retries are off, because a call that was cut off may have been charged. What
-comes out is a `Reply`, or an `ExecutionFailed` that carries codes of ours and nothing of the key, the prompt or the
-provider's words.
+comes out is an `Answer`, whose failures carry codes of ours and nothing of the key, the prompt or the provider's words.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
-from uuid import UUID
+from typing import Any, TypeVar, cast
 
 import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpx2Client, OpenAIError, Timeout
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError, Timeout
+from openai import DefaultAsyncHttpx2Client as HttpClient
 
+from core import charge
+from core.charge import KeyFacts, Used
 from core.failures import ExecutionFailed
-from core.normalise import KeyFacts, Reply, read_key, read_reply
+from core.normalise import Answer, read_answer
 from core.private import Private
+from core.prompt import Modality
 from core.refusal import read_refusal
 from core.settings import settings
+from core.trouble import failed
 
-__all__ = ["KeyFacts", "Prompt", "Reply", "check_key", "close", "complete"]
+__all__ = ["Answer", "KeyFacts", "Used", "check_key", "close", "complete"]
 
 T = TypeVar("T")
+Noted = Callable[[str], Awaitable[None]]
 
 _TITLE = "x402 Instant"
 _CHECK_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
+_BODY_LIMIT = 64 * 1024 * 1024
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
@@ -44,59 +50,49 @@ _HEADERS = frozenset(
         "host",
         "http-referer",
         "user-agent",
+        "x-openrouter-cache",
+        "x-openrouter-cache-ttl",
         "x-openrouter-title",
-        "x-stainless-raw-response",  # how the SDK remembers that the caller wants the bytes
     }
 )
 
 _clients: dict[tuple[asyncio.AbstractEventLoop, str], AsyncOpenAI] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What one execution sends.
-
-    Attributes:
-        model: OpenRouter's model id.
-        messages: `role` and `content` of each.
-        modality: text, json (the answer must parse) or image.
-        max_output_tokens: bound of the answer, reasoning included.
-        temperature: between 0 and 2; None leaves it to the model.
-        buyer: hashed id of the buyer, so that an abusive one is blocked instead of the creator.
-        execution_id: makes each body unique, so that buyers never share a cached answer.
-    """
-
-    model: str
-    messages: tuple[dict[str, str], ...] = field(repr=False)
-    modality: Literal["text", "json", "image"]
-    max_output_tokens: int
-    temperature: Decimal | None
-    buyer: str
-    execution_id: UUID
-
-
-async def complete(key: Private[str], prompt: Private[Prompt], *, deadline_seconds: float) -> Private[Reply]:
-    """Send the prompt once and read the answer.
+async def complete(
+    key: Private[str],
+    request: Private[bytes],
+    modality: Modality,
+    *,
+    deadline_seconds: float,
+    cache_seconds: int = 0,
+    noted: Noted,
+) -> Private[Answer]:
+    """Send a request once and read the answer; its failure is data, and nothing is raised but a cancellation.
 
     Args:
-        key: the creator's OpenRouter key.
-        prompt: what to send.
-        deadline_seconds: from now until the last byte of the answer.
-
-    Raises:
-        ExecutionFailed: no usable answer. `resend` is True only where the provider certainly did not do the work, or
-            says itself that a second try is welcome.
+        key: the creator's key at the provider.
+        request: the exact bytes, as by `core.prompt.request`.
+        modality: what was asked for.
+        deadline_seconds: from now until the last byte of the answer. A stream that is left is cancelled, which stops
+            the bill where the model's provider can.
+        cache_seconds: how long OpenRouter shall keep the answer for the identical request; 0 for not at all.
+        noted: told the provider's id of the generation as soon as its headers are there, before any of the body.
     """
+    used = Used()
+    cache = {"X-OpenRouter-Cache": "true", "X-OpenRouter-Cache-TTL": str(cache_seconds)} if cache_seconds else {}
 
-    async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Reply:
-        asked = prompt.reveal()
-        raw = await client.chat.completions.with_raw_response.create(**_request(asked), extra_headers=headers)
-        return read_reply(raw.content, asked.modality, raw.headers.get("x-generation-id"))
+    async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Answer:
+        nonlocal used
+        async with _stream(client, request, headers | cache) as response:
+            used = _used_by_headers(response.headers)
+            if used.generation_id is not None:
+                await noted(used.generation_id)
+            body = await _read(response)
+        return _whole(read_answer(body, modality), used)
 
     outcome = await _exchange(key, send, deadline_seconds)
-    if isinstance(outcome, ExecutionFailed):
-        raise outcome
-    return Private(outcome)
+    return Private(Answer(used, outcome) if isinstance(outcome, ExecutionFailed) else outcome)
 
 
 async def check_key(key: Private[str]) -> KeyFacts:
@@ -108,7 +104,7 @@ async def check_key(key: Private[str]) -> KeyFacts:
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> KeyFacts:
         response = await client.get("/key", cast_to=httpx2.Response, options={"headers": headers})
-        return read_key(response.content)
+        return charge.read_key(response.content)
 
     outcome = await _exchange(key, send, _CHECK_SECONDS)
     if isinstance(outcome, ExecutionFailed):
@@ -132,7 +128,7 @@ async def _exchange(
     The deadline is an outer one: keep-alive newlines reset the SDK's timeout, which counts from byte to byte.
     """
     if not _KEY.fullmatch(key.reveal()):
-        return ExecutionFailed("resource_unavailable", "creator", "provider_401")
+        return failed("provider_401")
     headers = {
         "Authorization": f"Bearer {key.reveal()}",
         "HTTP-Referer": settings().public_url,
@@ -144,39 +140,66 @@ async def _exchange(
     except ExecutionFailed as failure:
         return failure.with_traceback(None)
     except TimeoutError:
-        return ExecutionFailed("generation_timeout", "provider", "provider_timeout")
+        return failed("provider_timeout")
     except APIStatusError as refusal:
         return read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
     except APIConnectionError as broken:
-        unsent = isinstance(broken.__cause__, _UNSENT)
-        detail = "provider_unreachable" if unsent else "provider_cut"
-        return ExecutionFailed("resource_unavailable", "provider", detail, resend=unsent)
+        if isinstance(broken.__cause__, _UNSENT):
+            return failed("provider_unreachable")
+        return failed("provider_silent" if isinstance(broken, APITimeoutError) else "provider_cut")
+    except httpx2.ReadTimeout:
+        return failed("provider_silent")
+    except httpx2.HTTPError:
+        return failed("provider_cut")
     except OpenAIError:
-        return ExecutionFailed("resource_unavailable", "provider", "provider_malformed")
-    except UnicodeError:
-        # A lone surrogate in the prompt: it cannot be sent as UTF-8, and the error text quotes it.
-        return ExecutionFailed("internal_error", "ours", "prompt_not_text")
+        return failed("provider_malformed")
 
 
-def _request(prompt: Prompt) -> dict[str, Any]:
-    """The keyword arguments of one chat completion; `extra_body` is what OpenRouter has beyond OpenAI."""
-    request: dict[str, Any] = {
-        "model": prompt.model,
-        "messages": list(prompt.messages),
-        "max_completion_tokens": prompt.max_output_tokens,
-        "user": prompt.buyer,
-        "metadata": {"execution_id": str(prompt.execution_id)},
-        # On by default for short contexts, where it would silently cut a paid prompt.
-        "extra_body": {"plugins": [{"id": "context-compression", "enabled": False}]},
-    }
-    if prompt.temperature is not None:
-        request["temperature"] = float(prompt.temperature)
-    if prompt.modality == "json":
-        request["response_format"] = {"type": "json_object"}
-    if prompt.modality == "image":
-        # In extra_body because the SDK's type knows only text and audio.
-        request["extra_body"]["modalities"] = ["image", "text"]
-    return request
+@asynccontextmanager
+async def _stream(
+    client: AsyncOpenAI, request: Private[bytes], headers: dict[str, str]
+) -> AsyncIterator[httpx2.Response]:
+    """The answer with its body still to be read, and its connection closed afterwards: what is left is cancelled."""
+    answered: object = await client.post(
+        "/chat/completions",
+        cast_to=httpx2.Response,
+        content=request.reveal(),
+        options={"headers": {"Content-Type": "application/json", **headers}},
+        stream=True,
+        stream_cls=AsyncStream[Any],
+    )
+    # What the SDK gives for `cast_to`, which its types do not know for streams.
+    response = cast(httpx2.Response, answered)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _BODY_LIMIT:
+            raise failed("provider_too_large")
+    return bytes(body)
+
+
+def _used_by_headers(headers: httpx2.Headers) -> Used:
+    """What is known before the body. A stored answer (`HIT`) is free; its source was charged when it was made."""
+    generation_id = charge.name(headers.get("x-generation-id"))
+    if headers.get("x-openrouter-cache-status", "").upper() != "HIT":
+        return Used(generation_id=generation_id)
+    source = charge.name(headers.get("x-openrouter-cache-source-id"))
+    return Used(generation_id=generation_id, source_id=source or "unknown", cost_usd=Decimal(0))
+
+
+def _whole(answer: Answer, early: Used) -> Answer:
+    """The answer with what its headers told before it. The usage of a stored answer is zeroed, not counted."""
+    used = replace(answer.used, generation_id=early.generation_id or answer.used.generation_id)
+    if early.source_id is not None:
+        used = replace(early, model_served=used.model_served)
+    return Answer(used, answer.reply)
 
 
 def _client() -> AsyncOpenAI:
@@ -191,8 +214,8 @@ def _client() -> AsyncOpenAI:
             webhook_secret="",
             base_url=place[1],
             max_retries=0,
-            timeout=Timeout(None, connect=_CONNECT_SECONDS),
-            http_client=DefaultAsyncHttpx2Client(
+            timeout=Timeout(settings().idle_seconds, connect=_CONNECT_SECONDS, pool=None),
+            http_client=HttpClient(
                 follow_redirects=False,  # a redirected POST is a second send
                 trust_env=settings().mode == "live",  # no proxy reaches the practice provider on loopback
                 event_hooks={"request": [_strip]},

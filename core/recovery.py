@@ -4,7 +4,6 @@ It only frees, decides and logs; what became claimable is run by the launchers.
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 from uuid import UUID
 
 from core import db, execution, refund, usage
@@ -49,7 +48,7 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
             )
         ]
         for row in given_up:
-            await usage.release(conn, row.id, row.round, spent_usd=None if row.sends else Decimal(0))
+            await usage.settle(conn, row.id, row.round)
             await execution.sql.notify_changed(conn, id=row.id)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
         owed = await refund.fall_due(conn)

@@ -12,14 +12,21 @@ from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from core.failures import ExecutionFailed, Fault
+from core.failures import ExecutionFailed
+from core.trouble import failed
 
-# The request never started, or ended without charge; 504 and 524 are not here: their generation may have finished.
-_RESENDABLE = frozenset({408, 429, 500, 502, 503, 529})
-_OUTCOME_UNKNOWN = frozenset({504, 524})
-_TIMEOUTS = frozenset({408, 504, 524})
-_CREATORS = frozenset({400, 401, 402, 403, 404, 409, 412, 413, 422})
-_POLICY = frozenset({"content_policy_violation", "refusal"})
+_MODERATED = frozenset({"content_policy_violation", "refusal"})
+_TOO_LONG = frozenset({"context_length_exceeded", "max_tokens_exceeded", "token_limit_exceeded", "string_too_long"})
+_GONE = frozenset(
+    {"model_not_found", "wrong_endpoint", "model_deprecated", "model_unavailable_upstream", "free_variant_ended"}
+)
+_FILTERED = frozenset({"region_restricted", "privacy_restricted", "constraint_filtered"})
+_LIMITS = {
+    "openrouter_key_limit": "key_limit",
+    "openrouter_workspace_budget": "budget",
+    "openrouter_guardrail_budget": "budget",
+}
+_REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": "too_dear"}
 _PATIENCE = 86_400.0
 _KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
 
@@ -55,13 +62,11 @@ def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None
     wait = _seconds(retry_after)
     if wait is None:
         wait = _seconds(availability.get("retry_after"))
-    detail = f"provider_{status}"
-    if _is_moderation(status, error, metadata):
-        return ExecutionFailed("content_filtered", "buyer", detail)
-    fault: Fault = "creator" if status in _CREATORS else "provider"
-    code = "generation_timeout" if status in _TIMEOUTS else "resource_unavailable"
-    resend = _may_resend(status, metadata, availability)
-    return ExecutionFailed(code, fault, detail, resend=resend, retry_after=wait)
+    name = f"provider_{status}"
+    if why := _why(status, error, metadata, availability):
+        name += f"_{why}"
+    says = availability.get("retryable")
+    return failed(name, resend=says if isinstance(says, bool) else None, retry_after=wait)
 
 
 def parse(body: bytes) -> Any:
@@ -79,8 +84,8 @@ def parse(body: bytes) -> Any:
 
 
 def malformed() -> ExecutionFailed:
-    """The provider may well have done, and charged, its work: never sent again on our own."""
-    return ExecutionFailed("resource_unavailable", "provider", "provider_malformed")
+    """No answer in any form that we know. The provider may well have done, and charged, its work."""
+    return failed("provider_malformed")
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -88,22 +93,37 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _may_resend(status: int, metadata: Mapping[str, Any], availability: Mapping[str, Any]) -> bool:
-    if status in _OUTCOME_UNKNOWN:
-        return False
-    if isinstance(availability.get("retryable"), bool):
-        return bool(availability["retryable"])
-    if status == 402:
-        # Concurrent calls reserve their estimated cost; this one passes once they are through.
-        return metadata.get("reason") == "in_flight_budget_exhausted"
-    return status in _RESENDABLE
+def _why(
+    status: int, error: Mapping[str, Any], metadata: Mapping[str, Any], availability: Mapping[str, Any]
+) -> str | None:
+    """What the codes beside a status tell more than the status; None where it says everything."""
+    kinds = {kind for kind in (error.get("error_type"), metadata.get("error_type")) if isinstance(kind, str)}
+    code = str(availability.get("code"))
+    match status:
+        case 400 if kinds & _MODERATED:
+            return "policy"
+        case 400 if kinds & _TOO_LONG:
+            return "too_long"
+        case 400 | 404 if code in _GONE:
+            return "gone"
+        case 402:
+            return _REASONS.get(str(metadata.get("reason")))
+        case 403:
+            return _why_forbidden(kinds, metadata, code)
+        case 404 if code in _FILTERED:
+            return "filtered"
+    return None
 
 
-def _is_moderation(status: int, error: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    kinds = (error.get("error_type"), metadata.get("error_type"))
-    if status in (400, 403) and any(isinstance(kind, str) and kind in _POLICY for kind in kinds):
-        return True
-    return status == 403 and ("flagged_input" in metadata or "reasons" in metadata)
+def _why_forbidden(kinds: set[str], metadata: Mapping[str, Any], code: str) -> str | None:
+    """403 is moderation of the input, or else a limit of the creator's account."""
+    if limit := _LIMITS.get(str(metadata.get("limit_source"))):
+        return limit
+    if kinds & _MODERATED or "flagged_input" in metadata or "reasons" in metadata:
+        return None
+    if "patterns" in metadata:
+        return "guardrail"
+    return "filtered" if code in _FILTERED else "denied"
 
 
 def _status(value: Any) -> int | None:

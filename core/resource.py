@@ -33,6 +33,7 @@ class Version:
         number: counts a resource's versions from 1.
         price_atomic: atomic USDC.
         worst_cost_usd: what one call can cost its creator at most, by the prices when it was published.
+        zdr: whether only providers that keep nothing may answer.
         archived: whether its resource was off sale when this was read.
     """
 
@@ -53,6 +54,7 @@ class Version:
     timeout_seconds: int
     price_atomic: int
     worst_cost_usd: Decimal
+    zdr: bool
     sealed_template: bytes = field(repr=False)
     archived: bool
 
@@ -301,6 +303,7 @@ def _columns(draft: Draft) -> dict[str, Any]:
         "temperature": draft.temperature,
         "timeout_seconds": draft.timeout_seconds,
         "price_atomic": draft.price_atomic,
+        "zdr": draft.zdr,
     }
 
 

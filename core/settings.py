@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     rerun_limit: int = Field(default=2, ge=0, description="re-runs a buyer has after a failure not their own")
     rerun_hours: float = Field(default=24, gt=0)
 
+    idle_seconds: float = Field(default=60, gt=0, description="longest silence of the provider within one call")
+    cache_seconds: int = Field(default=900, ge=0, le=86_400, description="the provider keeps answers; 0: never")
+
     answer_seconds: float = Field(default=4, gt=0, description="a request without Prefer is answered within this")
     max_wait_seconds: float = Field(default=60, gt=0, description="the most that Prefer: wait=N may ask for")
     quote_seconds: int = Field(default=300, gt=0, description="how long a quote keeps its price and version")

@@ -5,30 +5,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
-from core.failures import Unavailable
+from core.failures import ExecutionFailed, Unavailable
 
 sql = db.load("usage")
-
-# After these the provider may have charged, and nobody has told us how much.
-_MAY_HAVE_COST = frozenset(
-    {
-        "provider_504",
-        "provider_524",
-        "provider_timeout",
-        "provider_cut",
-        "provider_malformed",
-        "provider_malformed_json",
-        "provider_empty",
-        "provider_truncated",
-        "provider_refused",
-        "provider_content_filter",
-    }
-)
-
-
-def may_have_cost(detail: str) -> bool:
-    """Whether a failure may have cost its creator something; counted at the worst case until somebody knows."""
-    return detail in _MAY_HAVE_COST
 
 
 async def reserve(
@@ -52,18 +31,24 @@ async def reserve(
     await sql.hold(conn, execution_id=execution_id, round=round_number, account_id=account_id, day=day.day, usd=usd)
 
 
-async def release(conn: db.Connection, execution_id: UUID, round_number: int, *, spent_usd: Decimal | None) -> None:
-    """Replace a reservation by what was spent.
+async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, usd: Decimal) -> None:
+    """Set more aside for a round that runs: it is sent again, and may cost as much again.
 
-    Args:
-        conn: the transaction that ends the round.
-        execution_id: whose reservation.
-        round_number: of which round.
-        spent_usd: US dollars; None means nobody knows, and then the whole reservation counts as spent.
+    Raises:
+        ExecutionFailed: `spend_cap` (the creator's), when it does not fit; the transaction must roll back.
     """
-    await sql.release(
-        conn, execution_id=execution_id, round=round_number, spent_usd=spent_usd, unknown=spent_usd is None
-    )
+    if await sql.extend(conn, execution_id=execution_id, round=round_number, usd=usd) is None:
+        raise ExecutionFailed("resource_unavailable", "creator", "spend_cap")
+
+
+async def settle(conn: db.Connection, execution_id: UUID, round_number: int) -> None:
+    """Replace a reservation by what the sends of its round cost, and correct its usage row if that is written.
+
+    Sends of unknown cost count at the worst. Does nothing while the round runs, and may be repeated when more is known.
+    """
+    await sql.lock(conn, execution_id=execution_id, round=round_number)
+    await sql.settle(conn, execution_id=execution_id, round=round_number)
+    await sql.correct(conn, execution_id=execution_id, round=round_number)
 
 
 async def log(conn: db.Connection, execution_ids: Sequence[UUID] | None = None) -> list[UUID]:

@@ -3,7 +3,7 @@
 import os
 from uuid import UUID, uuid4
 
-from core import db, execution, instant_execution, recovery, resource, usage, worker
+from core import db, execution, instant_execution, recovery, resource, send, usage, worker
 from core.failures import ExecutionFailed
 from core.payment import ledger, offer, settlement
 from core.settings import SANDBOX_NETWORK, settings
@@ -101,6 +101,13 @@ async def begin(pool: db.Pool, worker_id: UUID, ids: list[UUID]) -> list[instant
     """Claim exactly these, and take their attempts."""
     assert set(await claim(pool, worker_id, len(ids))) == set(ids)
     return await instant_execution.validate(pool, ids, None)
+
+
+async def mark(conn: db.Connection, execution_id: UUID, attempt_id: UUID) -> int | None:
+    """The mark of the next send, without any bytes; None where there may be none."""
+    limit = settings().send_limit
+    row = await send.sql.mark(conn, id=execution_id, attempt_id=attempt_id, send_limit=limit, sealed_request=None)
+    return row and row.number  # type: ignore[no-any-return]
 
 
 async def finish(pool: db.Pool, order: instant_execution.Order, trouble: ExecutionFailed) -> None:

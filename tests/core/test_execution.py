@@ -122,8 +122,7 @@ async def test_the_bound_of_sends_holds_under_concurrency(pool: db.Pool) -> None
 
     async def mark(attempt_id: UUID) -> int | None:
         async with pool.connection() as conn:
-            row = await execution.sql.mark_sent(conn, id=one, attempt_id=attempt_id, send_limit=limit)
-        return row and row.sends  # type: ignore[no-any-return]
+            return await orders.mark(conn, one, attempt_id)
 
     assert await mark(one) is None
     marks = await asyncio.gather(*(mark(order.attempt_id) for _ in range(20)))

@@ -415,6 +415,9 @@ async def test_the_door_tells_whether_the_books_agree(market: Market, pool: db.P
     assert [answer.status_code for answer in refused] == [401, 401]
 
 
+STORY_OF_A_ROUND = ("run begun", "call sent", "call ended", "run ended", "usage logged")
+
+
 async def test_a_payment_has_a_story(pool: db.Pool, sales: Sales) -> None:
     """From claim to usage row, whichever of its names it is asked by; and what the chain says now."""
     failed = sales.failed
@@ -432,7 +435,7 @@ async def test_a_payment_has_a_story(pool: db.Pool, sales: Sales) -> None:
     assert [(event.event, event.round) for event in events if event.event != "reservation released"] == [
         ("payment settling", None),
         ("payment paid", None),
-        *[(event, number) for number in (1, 2) for event in ("run begun", "call sent", "run ended", "usage logged")],
+        *[(event, number) for number in (1, 2) for event in STORY_OF_A_ROUND],
     ]
     assert events[1].transaction == failed.transaction
     assert said == f"The money moved, in {failed.transaction}."

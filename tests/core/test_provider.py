@@ -1,79 +1,24 @@
-"""The provider adapter against the practice OpenRouter: every way an answer can arrive, or not."""
+"""The call itself against the practice OpenRouter: what is sent, how long it may take, and what it cost."""
 
 import asyncio
 import base64
 import json
 import os
-import pickle
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from decimal import Decimal
-from email.utils import format_datetime
-from types import TracebackType
 from typing import Any
-from uuid import UUID, uuid4
 
-import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core import provider
+from core import prompt, provider
 from core.failures import ExecutionFailed
-from core.normalise import Modality, read_key, read_reply
+from core.normalise import Reply
 from core.private import Private
-from core.provider import Prompt
-from core.refusal import read_error, read_refusal
 from core.settings import settings
-from tests import servers
-
-SECRET = "xylophone-canary-7"
-PROMPT = Prompt(
-    model="openai/gpt-5-mini",
-    messages=({"role": "system", "content": "Be brief."}, {"role": "user", "content": f"Say {SECRET} in French"}),
-    modality="text",
-    max_output_tokens=400,
-    temperature=Decimal("0.7"),
-    buyer="b-4f2a",
-    execution_id=UUID("01890000-0000-7000-8000-000000000001"),
-)
-
-
-@dataclass
-class Creator:
-    """A practice key and the control door's view of it."""
-
-    key: str
-    door: httpx.AsyncClient
-
-    async def order(self, *faults: str, **wish: Any) -> None:
-        answer = await self.door.put(f"/practice/keys/{self.key}", json={"faults": faults, **wish})
-        assert answer.status_code == 204, answer.text
-
-    async def seen(self, arrived: int = 0) -> dict[str, Any]:
-        answer = await self.door.get(f"/practice/keys/{self.key}", params={"arrived": arrived})
-        return dict(json.loads(answer.text, parse_float=Decimal))
-
-    async def complete(self, prompt: Prompt = PROMPT, deadline_seconds: float = 10) -> provider.Reply:
-        answer = await provider.complete(Private(self.key), Private(prompt), deadline_seconds=deadline_seconds)
-        return answer.reveal()
-
-    async def fail(self, prompt: Prompt = PROMPT, deadline_seconds: float = 10) -> ExecutionFailed:
-        with pytest.raises(ExecutionFailed) as caught:
-            await self.complete(prompt, deadline_seconds)
-        return caught.value
-
-
-@pytest.fixture
-async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
-    root = practice_openrouter.removesuffix("/api/v1")
-    async with httpx.AsyncClient(base_url=root, trust_env=False, timeout=10) as door:
-        someone = Creator(f"sk-or-v1-practice-{uuid4().hex}", door)
-        await someone.order(latency_seconds=0)
-        yield someone
-    await provider.close()
+from tests import practice, servers, shops
+from tests.callers import PROMPT, SECRET, Creator, assert_bare
 
 
 @contextmanager
@@ -95,34 +40,47 @@ def environment(**values: str) -> Iterator[None]:
 
 async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:
     """Cost is the decimal that the provider wrote, equal to tokens times catalog price."""
-    reply = await creator.complete()
+    answer = await creator.send()
+    used, reply = answer.used, answer.reply
+    assert isinstance(reply, Reply)
     assert SECRET in reply.response
     assert reply.images == ()
-    assert reply.input_tokens
-    assert reply.output_tokens
-    expected = reply.input_tokens * Decimal("0.00000025") + reply.output_tokens * Decimal("0.000002")
-    assert reply.cost_usd == expected
+    assert used.input_tokens
+    assert used.output_tokens
+    assert used.cost_usd == used.input_tokens * Decimal("0.00000025") + used.output_tokens * Decimal("0.000002")
     [generation] = (await creator.seen())["generations"]
-    assert (reply.generation_id, reply.model_served) == (generation["id"], "openai/gpt-5-mini")
-    assert SECRET not in repr(reply)
+    assert (used.generation_id, used.model_served) == (generation["id"], "openai/gpt-5-mini")
+    assert (generation["cost"], generation["cancelled"]) == (used.cost_usd, False)
+    assert SECRET not in repr(answer)
     assert SECRET not in repr(PROMPT)
 
 
 async def test_the_request_says_what_openrouter_needs(creator: Creator) -> None:
-    """One body, with one bound of the answer, no compression of the prompt, and the buyer's hashed id."""
-    await creator.complete()
+    """One body, streamed, with one bound of the answer, no compression of the prompt, and the buyer's hashed id."""
+    await creator.send(cache_seconds=60)
     [request] = (await creator.seen())["requests"]
     assert request["body"] == {
         "model": PROMPT.model,
         "messages": list(PROMPT.messages),
         "max_completion_tokens": 400,
+        "stream": True,
         "temperature": Decimal("0.7"),
         "user": "b-4f2a",
-        "metadata": {"execution_id": str(PROMPT.execution_id)},
+        "metadata": {"execution_id": str(PROMPT.execution_id), "nonce": "1.1"},
         "plugins": [{"id": "context-compression", "enabled": False}],
     }
     assert request["headers"]["http-referer"] == settings().public_url
     assert request["headers"]["x-openrouter-title"] == "x402 Instant"
+    assert request["headers"]["x-openrouter-cache"] == "true"
+    assert request["headers"]["x-openrouter-cache-ttl"] == "60"
+
+
+async def test_privacy_is_asked_for(creator: Creator) -> None:
+    """Zero data retention goes into the routing rules, and without a cache time no cache is asked for."""
+    await creator.send(replace(PROMPT, zdr=True))
+    [request] = (await creator.seen())["requests"]
+    assert request["body"]["provider"] == {"zdr": True, "data_collection": "deny"}
+    assert "x-openrouter-cache" not in request["headers"]
 
 
 async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
@@ -135,137 +93,110 @@ async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
 
 
 async def test_an_image_is_a_real_picture(creator: Creator) -> None:
-    """The image modality asks for pictures and gives back data URLs; the text may be empty."""
+    """The image modality asks for pictures and gives back files; the text may be empty."""
     reply = await creator.complete(replace(PROMPT, model="google/gemini-2.5-flash-image", modality="image"))
-    [url] = reply.images
-    assert base64.b64decode(url.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG\r\n\x1a\n")
+    [image] = reply.images
+    assert not isinstance(image, str)
+    assert image.kind == "image/png"
+    assert image.data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert base64.b64decode(image.data_url.removeprefix("data:image/png;base64,")) == image.data
     assert reply.response == ""
     [request] = (await creator.seen())["requests"]
     assert request["body"]["modalities"] == ["image", "text"]
 
 
-@pytest.mark.parametrize("fault", ["parts", "comment", "whitespace", "slow:0.05"])
-async def test_odd_forms_of_a_good_answer_are_read(creator: Creator, fault: str) -> None:
-    """Content in parts, keep-alive comments or newlines before the document: still the answer that was paid for."""
-    await creator.order(fault)
-    reply = await creator.complete()
-    assert reply.response.startswith("Practice answer")
-    assert SECRET in reply.response
-    assert reply.cost_usd is not None
-
-
-FILTERED = ("content_filtered", "buyer")
-GONE = ("resource_unavailable", "provider")
-OWN = ("resource_unavailable", "creator")
-LATE = ("generation_timeout", "provider")
-
-
 @pytest.mark.parametrize(
-    ("fault", "verdict", "detail", "resend"),
-    [
-        ("status:400", OWN, "provider_400", False),
-        ("status:400;error_type=content_policy_violation", FILTERED, "provider_400", False),
-        ("status:401", OWN, "provider_401", False),
-        ("status:402", OWN, "provider_402", False),
-        ("status:402;reason=weight_exceeds_budget", OWN, "provider_402", False),
-        ("status:402;reason=in_flight_budget_exhausted", OWN, "provider_402", True),
-        ("status:403", FILTERED, "provider_403", False),
-        ("status:403;limit_source=openrouter_key_limit", OWN, "provider_403", False),
-        ("status:404", OWN, "provider_404", False),
-        ("status:404;availability=no_endpoints", OWN, "provider_404", False),
-        ("status:408", LATE, "provider_408", True),
-        ("status:422", OWN, "provider_422", False),
-        ("status:429", GONE, "provider_429", True),
-        ("status:429;availability=capacity_exhausted", GONE, "provider_429", True),
-        ("status:500", GONE, "provider_500", True),
-        ("status:502", GONE, "provider_502", True),
-        ("status:503", GONE, "provider_503", True),
-        ("status:503;availability=model_deprecated", GONE, "provider_503", False),
-        ("status:504", LATE, "provider_504", False),
-        ("status:504;availability=temporarily_unavailable", LATE, "provider_504", False),
-        ("status:520", GONE, "provider_520", False),
-        ("status:524", LATE, "provider_524", False),
-        ("status:529", GONE, "provider_529", True),
-        ("status:307", GONE, "provider_307", False),
-        ("error_200", GONE, "provider_502", True),
-        ("error_200;code=401", OWN, "provider_401", False),
-        ("error_200;code=403", FILTERED, "provider_403", False),
-        ("finish_error", GONE, "provider_502", True),
-        ("finish_error;code=429", GONE, "provider_429", True),
-        ("no_choices", GONE, "provider_malformed", False),
-        ("empty_choices", GONE, "provider_malformed", False),
-        ("null_content", GONE, "provider_empty", False),
-        ("empty", GONE, "provider_empty", False),
-        ("truncated", OWN, "provider_truncated", False),
-        ("filtered", FILTERED, "provider_content_filter", False),
-        ("refusal", FILTERED, "provider_refused", False),
-        ("html", GONE, "provider_malformed", False),
-        ("cut", GONE, "provider_cut", False),
-    ],
+    "fault", ["parts", "comment", "comments:0.05", "whitespace", "slow:0.05", "drip:0.1", "plain", "no_done"]
 )
-async def test_each_trouble_has_one_verdict_and_one_send(
-    creator: Creator, fault: str, verdict: tuple[str, str], detail: str, resend: bool
-) -> None:
-    """The policy table, row by row: code, fault, detail, resend; nothing is sent twice and nothing leaks."""
-    await creator.order(f"{fault}*always")
-    failure = await creator.fail()
-    assert (failure.code, failure.fault) == verdict
-    assert (failure.detail, failure.resend) == (detail, resend)
-    assert len((await creator.seen())["requests"]) == 1
-    assert_bare(failure, creator.key)
+async def test_odd_forms_of_a_good_answer_are_read(creator: Creator, fault: str) -> None:
+    """Parts, keep-alive comments or newlines, a document instead of events: still the answer that was paid for."""
+    await creator.order(fault)
+    answer = await creator.send()
+    assert isinstance(answer.reply, Reply)
+    assert answer.reply.response.startswith("Practice answer")
+    assert SECRET in answer.reply.response
+    assert answer.used.cost_usd
 
 
-async def test_an_image_answer_without_picture_is_empty(creator: Creator) -> None:
-    """Text alone is no image."""
-    await creator.order("empty")
-    prompt = replace(PROMPT, model="google/gemini-2.5-flash-image", modality="image")
-    assert (await creator.fail(prompt)).detail == "provider_empty"
+@pytest.mark.parametrize("fault", ["reasoning_only", "truncated", "refusal", "empty", "tool_call", "says:no json"])
+async def test_a_useless_answer_tells_its_cost(creator: Creator, fault: str) -> None:
+    """What was charged for an answer that cannot be sold is known exactly."""
+    await creator.order(fault)
+    answer = await creator.send(replace(PROMPT, modality="json"))
+    assert isinstance(answer.reply, ExecutionFailed)
+    [generation] = (await creator.seen())["generations"]
+    assert answer.used.cost_usd == generation["cost"] > 0
 
 
-async def test_an_unknown_model_and_a_revoked_key_are_the_creators_trouble(creator: Creator) -> None:
-    """Both come as real error envelopes, without a fault being ordered."""
-    unknown = await creator.fail(replace(PROMPT, model="no/such-model"))
-    assert (unknown.fault, unknown.detail) == ("creator", "provider_400")
-    await creator.order(revoked=True)
-    revoked = await creator.fail()
-    assert (revoked.fault, revoked.detail, revoked.resend) == ("creator", "provider_401", False)
+async def test_the_generation_is_told_before_its_body(creator: Creator) -> None:
+    """Its id arrives with the headers, also when the body never ends, and on refusals not at all."""
+    await creator.order("silent", "status:503")
+    failure = await creator.fail(deadline_seconds=0.3)
+    assert failure.detail == "provider_timeout"
+    [noted] = creator.noted
+    assert noted.startswith("gen-")
+    assert (await creator.fail()).detail == "provider_503"
+    assert creator.noted == [noted]
 
 
-async def test_an_answer_beyond_the_bound_is_a_failure(creator: Creator) -> None:
-    """`finish_reason` length is a fragment, even with text in it."""
-    assert (await creator.fail(replace(PROMPT, max_output_tokens=3))).detail == "provider_truncated"
-
-
-async def test_the_wait_that_the_provider_asks_for_is_kept(creator: Creator) -> None:
-    """Retry-After counts seconds or names a date; availability can carry it instead."""
-    await creator.order("status:429;retry_after=7", "status:503;availability=temporarily_unavailable;retry_after=2.5")
-    assert (await creator.fail()).retry_after == 7
-    assert (await creator.fail()).retry_after == 2.5
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    await creator.order(f"status:503;retry_after={date}")
-    wait = (await creator.fail()).retry_after
-    assert wait is not None
-    assert 80 < wait <= 90
-
-
-@pytest.mark.parametrize("fault", ["hang", "whitespace:5", "slow:5"])
+@pytest.mark.parametrize("fault", ["hang", "whitespace:5", "comments:5", "drip:5", "slow:5"])
 async def test_the_deadline_holds_against_silence_and_against_keep_alive(creator: Creator, fault: str) -> None:
-    """A provider that sends newlines for seconds defeats a read timeout, not the deadline."""
+    """A provider that sends newlines, comments or words for seconds defeats a read timeout, not the deadline."""
     await creator.order(fault)
     failure = await creator.fail(deadline_seconds=0.3)
     assert (failure.code, failure.detail, failure.resend) == ("generation_timeout", "provider_timeout", False)
     assert len((await creator.seen())["requests"]) == 1
-    assert_bare(failure, creator.key)
 
 
-async def test_a_cancelled_call_stays_cancelled(creator: Creator) -> None:
-    """Shutdown is no failure of the provider."""
-    await creator.order("hang")
-    call = asyncio.create_task(creator.complete())
-    await creator.seen(arrived=1)
+@pytest.mark.parametrize("fault", ["hang", "silent"])
+async def test_silence_ends_a_call_before_its_deadline(creator: Creator, fault: str) -> None:
+    """Before the first byte and in the middle of a stream; signs of life are no silence."""
+    await provider.close()
+    await creator.order(fault, "comments:1", latency_seconds=0)
+    with environment(INSTANT_IDLE_SECONDS="0.4"):
+        failure = await creator.fail()
+        reply = await creator.complete()
+    assert (failure.code, failure.detail, failure.resend) == ("generation_timeout", "provider_silent", True)
+    assert reply.response
+
+
+async def test_a_cancelled_call_stops_the_bill(creator: Creator) -> None:
+    """Cancelling closes the stream, which the provider notices; it is no failure of the provider's."""
+    await creator.order("drip:30")
+    call = asyncio.create_task(creator.send())
+
+    async def begun() -> bool:
+        return bool(creator.noted)
+
+    async def booked() -> bool:
+        return bool((await creator.seen())["generations"])
+
+    await shops.eventually(begun)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
+    await shops.eventually(booked)
+    [generation] = (await creator.seen())["generations"]
+    assert (generation["id"], generation["cancelled"]) == (creator.noted[0], True)
+
+
+async def test_the_identical_request_is_answered_from_the_cache(creator: Creator) -> None:
+    """After a loss: same bytes, same answer, charged once, and the source is named. Another nonce is a new request."""
+    await creator.order("cut;done=1")
+    lost = await creator.send(cache_seconds=60)
+    again = await creator.send(cache_seconds=60)
+    anew = await creator.send(number=2, cache_seconds=60)
+    without = await creator.send()
+    generations = (await creator.seen())["generations"]
+
+    assert isinstance(lost.reply, ExecutionFailed)
+    assert lost.reply.detail == "provider_cut"
+    assert isinstance(again.reply, Reply)
+    assert (again.used.cost_usd, again.used.source_id) == (0, lost.used.generation_id)
+    assert (again.used.input_tokens, again.used.output_tokens) == (None, None)
+    assert again.used.generation_id not in (None, lost.used.generation_id)
+    assert [one.used.source_id for one in (anew, without)] == [None, None]
+    assert len(generations) == 3
 
 
 async def test_a_refused_connection_may_be_tried_again(creator: Creator) -> None:
@@ -273,7 +204,6 @@ async def test_a_refused_connection_may_be_tried_again(creator: Creator) -> None
     with environment(INSTANT_OPENROUTER_URL=f"http://127.0.0.1:{servers.free_port()}/api/v1"):
         failure = await creator.fail()
     assert (failure.detail, failure.fault, failure.resend) == ("provider_unreachable", "provider", True)
-    assert_bare(failure, creator.key)
     assert (await creator.complete()).response
 
 
@@ -291,19 +221,83 @@ async def test_variables_of_another_openai_account_do_not_travel(creator: Creato
         await creator.complete()
     [request] = (await creator.seen())["requests"]
     assert "other" not in json.dumps(request["headers"])
-    assert not [name for name in request["headers"] if name.startswith(("openai-", "x-other"))]
+    assert not [name for name in request["headers"] if name.startswith(("openai-", "x-other", "x-stainless"))]
+
+
+async def test_one_client_carries_all_keys_on_kept_connections(creator: Creator) -> None:
+    """The key travels with the call: two creators, one client, one connection."""
+    connections = 0
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-len"))
+                await reader.readexactly(length)
+                keys.append(next(line for line in head.split(b"\r\n") if line.lower().startswith(b"authorization")))
+                writer.write(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    keys: list[bytes] = []
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with environment(INSTANT_OPENROUTER_URL=f"http://127.0.0.1:{port}"):
+            for name in ("first", "second"):
+                await Creator(name, creator.door).fail()
+    assert [key.split()[-1] for key in keys] == [b"first", b"second"]
+    assert connections == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        (b"", "provider_cut"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{", "provider_cut"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope", "provider_cut"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "provider_malformed"),
+        (b"nonsense\r\n\r\n", "provider_cut"),
+        (practice.reply(402, b"{}"), "provider_402"),
+        (practice.reply(429, b"{}", b"retry-after: 900"), "provider_429"),
+    ],
+)
+async def test_one_call_is_one_send(creator: Creator, said: bytes, detail: str) -> None:
+    """The SDK would send what was cut or refused up to three times; here each is one send, with its name."""
+    sent = []
+
+    def say(body: bytes) -> bytes:
+        sent.append(body)
+        return said
+
+    async with practice.scripted(say) as url:
+        with environment(INSTANT_OPENROUTER_URL=url):
+            failure = await creator.fail()
+    assert failure.detail == detail
+    assert sent == [prompt.request(PROMPT, 1)]
 
 
 async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
     """A key with a line break, a prompt that is no UTF-8: refused here, without quoting either."""
-    broken = Creator(f"{creator.key}\r\nX-Evil: 1", creator.door)
-    failure = await broken.fail()
+    failure = await Creator(f"{creator.key}\r\nX-Evil: 1", creator.door).fail()
     assert (failure.detail, failure.fault) == ("provider_401", "creator")
-    prompt = replace(PROMPT, messages=({"role": "user", "content": f"{SECRET} \ud800"},))
-    failure = await creator.fail(prompt)
-    assert (failure.code, failure.fault) == ("internal_error", "ours")
-    assert_bare(failure, creator.key)
+    surrogate = replace(PROMPT, messages=({"role": "user", "content": f"{SECRET} \ud800"},))
+    with pytest.raises(ExecutionFailed) as caught:
+        prompt.request(surrogate, 1)
+    assert (caught.value.code, caught.value.fault) == ("internal_error", "ours")
+    assert caught.value.__context__ is None
     assert (await creator.seen())["requests"] == []
+
+
+async def test_a_flood_is_not_read_to_its_end(creator: Creator) -> None:
+    """An answer larger than anything that can be sold ends the call, and not this process."""
+    flood = b"HTTP/1.1 200 OK\r\ncontent-length: 70000000\r\n\r\n" + b" " * 70_000_000
+    async with practice.scripted(lambda _body: flood) as url:
+        with environment(INSTANT_OPENROUTER_URL=url):
+            failure = await creator.fail()
+    assert (failure.detail, failure.resend) == ("provider_too_large", False)
 
 
 async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
@@ -317,152 +311,6 @@ async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
     for key in (creator.key, "sk-or-v1-unknown", "no key at all"):
         with pytest.raises(ExecutionFailed) as caught:
             await provider.check_key(Private(key))
-        assert (caught.value.code, caught.value.fault, caught.value.detail) == (
-            "resource_unavailable",
-            "creator",
-            "provider_401",
-        )
-        assert_bare(caught.value, key)
-
-
-WORDS = st.sampled_from(
-    [
-        *("id", "model", "choices", "message", "content", "images", "image_url", "url", "type", "text", "refusal"),
-        *("error", "code", "http_status", "metadata", "reasons", "availability", "retryable", "retry_after"),
-        *("finish_reason", "usage", "cost", "prompt_tokens", "completion_tokens", "is_byok", "cost_details"),
-        *("upstream_inference_cost", "data", "label", "limit_remaining", "is_management_key"),
-    ]
-)
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters(exclude_categories=()))
-    | st.sampled_from(["stop", "length", "error", "content_filter", "text", "image_url", "data:image/png;base64,AAAA"])
-)
-TREES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6), max_leaves=20
-)
-ANSWERS = st.fixed_dictionaries(
-    {"choices": st.lists(st.fixed_dictionaries({"message": st.dictionaries(WORDS, TREES)}, optional={"error": TREES}))},
-    optional={"usage": st.dictionaries(WORDS, SCALARS), "id": SCALARS, "model": SCALARS},
-)
-BODIES = st.binary() | (TREES | ANSWERS).map(json.dumps).map(str.encode)
-MODALITIES = st.sampled_from(["text", "json", "image"])
-
-
-@given(BODIES, MODALITIES)
-def test_any_body_is_a_reply_or_a_failure(body: bytes, modality: Modality) -> None:
-    """Whatever comes with status 200 is read into a storable answer or refused with a code of ours."""
-    try:
-        reply = read_reply(body, modality, None)
-    except ExecutionFailed:
-        return
-    assert reply.response.encode()
-    assert reply.cost_usd is None or 0 <= reply.cost_usd <= 200_000
-
-
-@given(BODIES, st.integers(300, 599), st.text() | st.from_regex(r"\w{3}, \d\d \w{3} \d{4,6} \d\d:\d\d:\d\d [+-]?\w*"))
-def test_any_refusal_is_a_failure(body: bytes, status: int, retry_after: str) -> None:
-    """Errors of any shape are classified, and never ask for more than a day of patience."""
-    failure = read_refusal(status, {"retry-after": retry_after}, body)
-    assert failure.detail == f"provider_{status}"
-    assert failure.retry_after is None or 0 <= failure.retry_after <= 86_400
-
-
-@given(BODIES)
-def test_any_key_answer_is_facts_or_a_failure(body: bytes) -> None:
-    """The same for `GET /key`."""
-    try:
-        facts = read_key(body)
-    except ExecutionFailed:
-        return
-    assert facts.limit_remaining_usd is None or facts.limit_remaining_usd.is_finite()
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[" * 100_000, '{"choices":' * 50_000, "1e999999999999999999999", "9" * 5_000, "\ufeff{}", ": only a comment", ""],
-)
-def test_hostile_documents_are_malformed(text: str) -> None:
-    """Nesting and numbers that make parsers raise other errors than theirs."""
-    with pytest.raises(ExecutionFailed, match="provider_malformed"):
-        read_reply(text.encode(), "text", None)
-
-
-def answer_of(message: dict[str, Any], usage: str = "{}") -> bytes:
-    document = json.dumps({"choices": [{"finish_reason": "stop", "message": message}]})
-    return f'{document[:-1]}, "usage": {usage}}}'.encode()
-
-
-@pytest.mark.parametrize(
-    ("usage", "cost"),
-    [
-        ('{"cost": 0.0000000416666666666667}', Decimal("0.0000000416666666666667")),
-        ('{"cost": 1.1e-7}', Decimal("0.00000011")),
-        ('{"cost": 0}', Decimal(0)),
-        ('{"cost": 0.5, "cost_details": {"upstream_inference_cost": 0.5}}', Decimal("0.5")),
-        ('{"cost": 0.1, "is_byok": true, "cost_details": {"upstream_inference_cost": 2.0}}', Decimal("2.1")),
-        ('{"cost": 0.1, "is_byok": true}', None),
-        ('{"cost": -1}', None),
-        ('{"cost": NaN}', None),
-        ('{"cost": true}', None),
-        ('{"cost": "0.1"}', None),
-        ('{"cost": 1e-5000}', None),
-        ("null", None),
-    ],
-)
-def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
-    """Never rounded, never 0 for unknown, and not counted twice when the upstream's share is repeated."""
-    assert read_reply(answer_of({"content": "hello"}, usage), "text", None).cost_usd == cost
-
-
-@pytest.mark.parametrize(
-    ("content", "read"),
-    [
-        ('{"a": 1}', '{"a": 1}'),
-        ('```json\n{"a": 1}\n```', '{"a": 1}'),
-        ('{"a": 1', None),
-        ('{"a": NaN}', None),
-        ("Sure! Here it is.", None),
-    ],
-)
-def test_a_json_answer_is_json(content: str, read: str | None) -> None:
-    """A code fence is taken off; anything that does not parse is the provider's failure."""
-    if read is None:
-        with pytest.raises(ExecutionFailed, match="provider_malformed_json"):
-            read_reply(answer_of({"content": content}), "json", None)
-    else:
-        assert read_reply(answer_of({"content": content}), "json", None).response == read
-
-
-def test_line_separators_in_an_answer_survive() -> None:
-    """U+2028 is a plain character in JSON, and a line end to Python."""
-    body = json.dumps({"choices": [{"message": {"content": "a\u2028b\x85c"}}]}, ensure_ascii=False).encode()
-    assert read_reply(b"\n \n: keep-alive\n\n" + body, "text", "gen-7").response == "a\u2028b\x85c"
-    assert read_reply(body, "text", "gen-7").generation_id == "gen-7"
-
-
-def test_new_style_errors_without_code_are_read() -> None:
-    """Availability errors were documented with `http_status` instead of `code`."""
-    failure = read_error({"http_status": 429, "availability": {"retryable": True, "retry_after": 3}}, 502)
-    assert (failure.detail, failure.resend, failure.retry_after) == ("provider_429", True, 3)
-
-
-def assert_bare(failure: ExecutionFailed, key: str) -> None:
-    """Neither the exception nor any frame it leads to, ours or the SDK's, holds the key, the prompt or foreign text."""
-    assert failure.__cause__ is None
-    assert failure.__context__ is None
-    for line in (str(failure), repr(failure), *locals_of(failure.__traceback__)):
-        assert key not in line
-        assert SECRET not in line
-    copy = pickle.loads(pickle.dumps(failure))  # noqa: S301 - our own bytes, made on this line
-    assert (copy.code, copy.fault, copy.detail) == (failure.code, failure.fault, failure.detail)
-
-
-def locals_of(traceback: TracebackType | None) -> Iterator[str]:
-    while traceback is not None:
-        if "/tests/" not in traceback.tb_frame.f_code.co_filename:
-            yield repr(traceback.tb_frame.f_locals)
-        traceback = traceback.tb_next
+        told: Any = caught.value
+        assert (told.code, told.fault, told.detail) == ("resource_unavailable", "creator", "provider_401")
+        assert_bare(told, key)

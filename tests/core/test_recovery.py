@@ -100,21 +100,20 @@ async def test_it_gives_up_after_the_limit(pool: db.Pool) -> None:
 
 
 async def test_interrupted_sends_count_as_spent(pool: db.Pool) -> None:
-    """Its owner died after the last send it may have: failed, and the worst-case cost is taken for the real one."""
+    """Its owner died after the last send it may have: failed, and each counts at its worst-case cost."""
     alive = await orders.hire(pool)
     sold = await orders.version(pool)
     (one,) = await orders.queue(pool, sold)
     for _ in range(settings().send_limit):
         order = await die_with(pool, one)
         async with pool.connection() as conn:
-            limit = settings().send_limit
-            assert await execution.sql.mark_sent(conn, id=one, attempt_id=order.attempt_id, send_limit=limit)
+            assert await orders.mark(conn, one, order.attempt_id)
         await orders.recover(pool, alive)
 
     row = await shops.execution(pool, one)
     assert (row.state, row.fault, row.detail, row.sends) == ("failed", "ours", "interrupted", settings().send_limit)
     ((reserved, spent),) = await shops.rows(pool, "SELECT reserved_usd, spent_usd FROM spend_days")
-    assert (reserved, spent) == (0, sold.worst_cost_usd)
+    assert (reserved, spent) == (0, settings().send_limit * sold.worst_cost_usd)
 
 
 async def test_a_late_failure_changes_nothing(pool: db.Pool) -> None:
@@ -128,7 +127,7 @@ async def test_a_late_failure_changes_nothing(pool: db.Pool) -> None:
 
     await orders.finish(pool, late, OURS)
     async with pool.connection() as conn:
-        sent = await execution.sql.mark_sent(conn, id=one, attempt_id=late.attempt_id, send_limit=9)
+        sent = await orders.mark(conn, one, late.attempt_id)
 
     assert sent is None
     assert await shops.execution(pool, one) == before

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -13,10 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from core import db, execution, instant_execution, usage
+from core import charge, db, execution, instant_execution, send, usage
 from core.failures import ExecutionFailed, Unavailable
 from core.payment import ledger, offer
-from tests import orders, shops
+from core.private import Private
+from tests import callers, orders, shops
 
 OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
 R = TypeVar("R")
@@ -212,14 +214,47 @@ class Spending(RuleBasedStateMachine):
         """What the call's end does; also late or twice."""
 
         async def succeed() -> None:
-            if await execution.sql.succeed(self.conn, id=row.id, round=row.round, sealed_result=b"practice"):
-                await usage.release(self.conn, row.id, row.round, spent_usd=share * self.sold.worst_cost_usd)
+            used = charge.Used(cost_usd=share * self.sold.worst_cost_usd)
+            await send.finish(self.conn, self.last_send(row), "succeeded", used)
+            await execution.sql.succeed(self.conn, id=row.id, round=row.round, sealed_result=b"practice")
+            await usage.settle(self.conn, row.id, row.round)
 
         self.do(succeed())
 
-    @rule(row=running, share=st.decimals(0, 1, places=2))
-    def release_again(self, row: Any, share: Decimal) -> None:
-        self.do(usage.release(self.conn, row.id, row.round, spent_usd=share * self.sold.worst_cost_usd))
+    @rule(row=running)
+    def send_it(self, row: Any) -> None:
+        """Also for an attempt that is over; a second send sets its cost aside as well, or is refused."""
+        asked = replace(callers.PROMPT, execution_id=row.id, round=row.round)
+
+        async def begin() -> None:
+            async with self.conn.transaction():
+                await send.begin(
+                    self.conn,
+                    asked,
+                    account_id=self.sold.account_id,
+                    attempt_id=row.attempt_id,
+                    worst_cost_usd=self.sold.worst_cost_usd,
+                )
+
+        with suppress(ExecutionFailed):
+            self.do(begin())
+
+    @rule(row=running, outcome=st.sampled_from(["provider_503", "provider_504", "provider_empty"]))
+    def end_send(self, row: Any, outcome: str) -> None:
+        """Also late, when its round is over and settled: the cost is true whoever tells it."""
+
+        async def finish() -> None:
+            await send.finish(self.conn, self.last_send(row), outcome, charge.Used())
+            await usage.settle(self.conn, row.id, row.round)
+
+        self.do(finish())
+
+    @rule(row=running)
+    def settle_again(self, row: Any) -> None:
+        self.do(usage.settle(self.conn, row.id, row.round))
+
+    def last_send(self, row: Any) -> send.Send:
+        return send.Send(row.id, row.round, 1, Private(b""), 0)
 
     @rule(row=failed)
     def rerun(self, row: Any) -> None:

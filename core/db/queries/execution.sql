@@ -108,18 +108,6 @@ FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
 -- Tell the launcher that this run has taken its batch, so that it may start the next.
 SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
--- name: mark_sent(id, attempt_id, send_limit)^
--- The durable mark before a send: committed first, so that no execution is ever sent more often than its bound.
-WITH marked AS (
-    UPDATE executions SET sends = sends + 1, call_started_at = coalesce(call_started_at, now())
-    WHERE id = :id AND attempt_id = :attempt_id AND state = 'running' AND sends < :send_limit
-    RETURNING sends
-), noted AS (
-    UPDATE attempts SET sends = attempts.sends + 1, call_started_at = coalesce(call_started_at, now())
-    WHERE id = :attempt_id AND EXISTS (SELECT 1 FROM marked)
-)
-SELECT sends FROM marked;
-
 -- name: succeed(sealed_result, id, round)^
 -- The first valid answer is kept, from whichever attempt brings it.
 UPDATE executions SET state = 'succeeded', sealed_result = :sealed_result, finished_at = now()
@@ -134,12 +122,9 @@ SET state = :state, code = :code, fault = :fault, detail = :detail, finished_at 
 WHERE id = :id AND attempt_id = :attempt_id AND state = 'running'
 RETURNING id;
 
--- name: end_attempt(outcome, generation_id, model_served, input_tokens, output_tokens, cost_usd, attempt_id)!
--- How an attempt ended, and what the provider said it used.
-UPDATE attempts
-SET ended_at = now(), outcome = :outcome, generation_id = :generation_id, model_served = :model_served,
-    input_tokens = :input_tokens, output_tokens = :output_tokens, cost_usd = :cost_usd
-WHERE id = :attempt_id AND ended_at IS NULL;
+-- name: end_attempt(outcome, attempt_id)!
+-- How an attempt ended; what was used is told by its sends.
+UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = :attempt_id AND ended_at IS NULL;
 
 -- name: wake_waiting(account_id)!
 -- A slot became free: wake the launchers if this creator has somebody waiting for it.

@@ -256,11 +256,13 @@ WHERE payment_id = :payment_id
 UNION ALL
 SELECT started_at, 'run begun', round, reason, NULL, flow_run_id FROM attempts JOIN mine ON mine.id = execution_id
 UNION ALL
-SELECT call_started_at, 'call sent', round, concat(sends, ' in this run'), NULL, flow_run_id
-FROM attempts JOIN mine ON mine.id = execution_id
-WHERE call_started_at IS NOT NULL
+SELECT sent_at, 'call sent', round, concat('send ', number), NULL, NULL FROM sends JOIN mine ON mine.id = execution_id
 UNION ALL
-SELECT ended_at, 'run ended', round, concat_ws(', ', outcome, 'US$ ' || cost_usd), NULL, flow_run_id
+SELECT ended_at, 'call ended', round, concat_ws(', ', outcome, 'US$ ' || cost_usd, generation_id), NULL, NULL
+FROM sends JOIN mine ON mine.id = execution_id
+WHERE ended_at IS NOT NULL
+UNION ALL
+SELECT ended_at, 'run ended', round, outcome, NULL, flow_run_id
 FROM attempts JOIN mine ON mine.id = execution_id
 WHERE ended_at IS NOT NULL
 UNION ALL

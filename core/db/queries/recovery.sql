@@ -26,7 +26,7 @@ SET state = 'failed', code = 'internal_error', fault = 'ours',
     finished_at = now(),
     rerun_until = CASE WHEN kind = 'paid' THEN now() + make_interval(secs => :rerun_seconds) END
 WHERE state = 'queued' AND claimed_by IS NULL AND (sends >= :send_limit OR takeovers >= :takeover_limit)
-RETURNING id, round, sends;
+RETURNING id, round;
 
 -- name: doubt(lease_seconds)
 -- A settle whose owner is gone may or may not have reached the chain.

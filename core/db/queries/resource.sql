@@ -3,7 +3,7 @@
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.sealed_template,
+       version.price_atomic, version.worst_cost_usd, version.zdr, version.sealed_template,
        resource.archived_at IS NOT NULL AS archived,
        provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
        provider_key.rejected_at IS NOT NULL AS key_rejected,
@@ -31,7 +31,7 @@ WHERE account.handle = :handle AND resource.slug = :slug;
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.sealed_template,
+       version.price_atomic, version.worst_cost_usd, version.zdr, version.sealed_template,
        resource.archived_at IS NOT NULL AS archived
 FROM resource_versions AS version
 JOIN resources AS resource ON resource.id = version.resource_id
@@ -43,7 +43,7 @@ WHERE version.id = :version_id;
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.sealed_template,
+       version.price_atomic, version.worst_cost_usd, version.zdr, version.sealed_template,
        resource.archived_at IS NOT NULL AS archived
 FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
@@ -58,17 +58,17 @@ INSERT INTO resources AS resource (id, account_id, slug) VALUES (:id, :account_i
 ON CONFLICT (account_id, slug) DO UPDATE SET slug = resource.slug
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd)$
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
-    allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd
+    allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr
 )
 VALUES (
     :id, :resource_id,
     (SELECT coalesce(max(number), 0) + 1 FROM resource_versions WHERE resource_id = :resource_id),
     :title, :description, :modality, :model_id, :sealed_template, :parameters::jsonb,
-    :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd
+    :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd, :zdr
 )
 RETURNING number;
 

@@ -17,19 +17,65 @@ ON CONFLICT (execution_id, round) DO UPDATE
 SET day = excluded.day, reserved_usd = excluded.reserved_usd, spent_usd = NULL, released_at = NULL
 WHERE held.released_at IS NOT NULL;
 
--- name: release(unknown, spent_usd, execution_id, round)!
--- The round is over: the reservation gives way to what was really spent, or stays spent where nobody knows.
-WITH released AS (
-    UPDATE reservations
-    SET released_at = now(), spent_usd = CASE WHEN :unknown THEN reserved_usd ELSE :spent_usd END
+-- name: extend(execution_id, round, usd)^
+-- One more send may cost as much again: set that aside as well, if the day's cap has room.
+WITH held AS (
+    SELECT account_id, day FROM reservations
     WHERE execution_id = :execution_id AND round = :round AND released_at IS NULL
-    RETURNING account_id, day, reserved_usd, spent_usd
+    FOR UPDATE
+), taken AS (
+    UPDATE spend_days SET reserved_usd = spend_days.reserved_usd + :usd
+    FROM held
+    WHERE spend_days.account_id = held.account_id AND spend_days.day = held.day
+        AND spend_days.reserved_usd + spend_days.spent_usd + :usd
+            <= (SELECT daily_spend_cap_usd FROM accounts WHERE id = held.account_id)
+    RETURNING spend_days.account_id
+)
+UPDATE reservations SET reserved_usd = reserved_usd + :usd
+WHERE execution_id = :execution_id AND round = :round AND EXISTS (SELECT 1 FROM taken)
+RETURNING reserved_usd;
+
+-- name: lock(execution_id, round)!
+-- Whoever settles a round waits for whoever does so now, and then sees what that one wrote.
+SELECT 1 FROM reservations WHERE execution_id = :execution_id AND round = :round FOR UPDATE;
+
+-- name: settle(execution_id, round)!
+-- A round that is over: its reservation gives way to what its sends cost, each at the worst where nobody knows.
+WITH held AS (
+    SELECT reservations.account_id, reservations.day, coalesce(reservations.spent_usd, 0) AS spent_usd,
+        CASE WHEN reservations.released_at IS NULL THEN reservations.reserved_usd ELSE 0 END AS reserved_usd,
+        (
+            SELECT coalesce(sum(coalesce(sends.cost_usd, resource_versions.worst_cost_usd)), 0) FROM sends
+            WHERE sends.execution_id = :execution_id AND sends.round = :round
+        ) AS cost_usd
+    FROM reservations
+    JOIN executions ON executions.id = reservations.execution_id
+    JOIN resource_versions ON resource_versions.id = executions.version_id
+    WHERE reservations.execution_id = :execution_id AND reservations.round = :round
+        AND (executions.round > :round OR executions.state NOT IN ('held', 'queued', 'running'))
+), released AS (
+    UPDATE reservations SET released_at = coalesce(released_at, now()), spent_usd = held.cost_usd
+    FROM held
+    WHERE execution_id = :execution_id AND round = :round
 )
 UPDATE spend_days
-SET reserved_usd = spend_days.reserved_usd - released.reserved_usd,
-    spent_usd = spend_days.spent_usd + released.spent_usd
-FROM released
-WHERE spend_days.account_id = released.account_id AND spend_days.day = released.day;
+SET reserved_usd = spend_days.reserved_usd - held.reserved_usd,
+    spent_usd = spend_days.spent_usd - held.spent_usd + held.cost_usd
+FROM held
+WHERE spend_days.account_id = held.account_id AND spend_days.day = held.day;
+
+-- name: correct(execution_id, round)!
+-- What became known after the round was logged; rows that say so already are not touched.
+UPDATE usage_log SET cost_usd = used.cost_usd, generation_id = used.generation_id
+FROM (
+    SELECT CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END AS cost_usd,
+        (array_agg(generation_id ORDER BY number DESC) FILTER (WHERE generation_id IS NOT NULL))[1] AS generation_id
+    FROM sends
+    WHERE execution_id = :execution_id AND round = :round
+    HAVING count(*) > 0
+) AS used
+WHERE usage_log.execution_id = :execution_id AND usage_log.round = :round
+    AND (usage_log.cost_usd, usage_log.generation_id) IS DISTINCT FROM (used.cost_usd, used.generation_id);
 
 -- name: log(ids)
 -- One row per finished round, whoever finds it first; what is logged already is not found again.
@@ -41,12 +87,19 @@ WITH finished AS (
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
 ), used AS (
-    SELECT execution_id, round, max(model_served) AS model_served, sum(input_tokens) AS input_tokens,
-        sum(output_tokens) AS output_tokens, sum(cost_usd) AS cost_usd, max(generation_id) AS generation_id,
-        (extract(epoch FROM max(ended_at) - min(call_started_at)) * 1000)::integer AS upstream_ms
-    FROM attempts
+    SELECT execution_id, round,
+        (array_agg(model_served ORDER BY number DESC) FILTER (WHERE model_served IS NOT NULL))[1] AS model_served,
+        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+        CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END AS cost_usd,
+        (array_agg(generation_id ORDER BY number DESC) FILTER (WHERE generation_id IS NOT NULL))[1] AS generation_id,
+        (extract(epoch FROM max(ended_at) - min(sent_at)) * 1000)::integer AS upstream_ms
+    FROM sends
     WHERE (execution_id, round) IN (SELECT id, round FROM finished)
     GROUP BY execution_id, round
+), forgotten AS (
+    UPDATE sends SET sealed_request = NULL
+    FROM finished
+    WHERE sends.execution_id = finished.id AND sends.round = finished.round
 ), logged AS (
     INSERT INTO usage_log (
         execution_id, round, kind, account_id, version_id, model_id, model_served, network, amount_atomic, outcome,
@@ -57,7 +110,7 @@ WITH finished AS (
         resource_versions.model_id, used.model_served, payments.network,
         CASE WHEN finished.round = 1 THEN coalesce(payments.amount_atomic, 0) ELSE 0 END,
         finished.state, finished.code, finished.fault, finished.sends, used.input_tokens, used.output_tokens,
-        used.cost_usd,
+        CASE WHEN used.execution_id IS NULL THEN 0 ELSE used.cost_usd END,
         (extract(epoch FROM payments.decided_at - payments.created_at) * 1000)::integer,
         (extract(epoch FROM finished.call_started_at - finished.queued_at) * 1000)::integer,
         used.upstream_ms,

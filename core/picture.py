@@ -1,0 +1,71 @@
+"""What a model drew or spoke, checked by its content: the first bytes say what it is, whatever it was called."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+
+SIZE_LIMIT = 20 * 1024 * 1024
+"""Bytes of one file; what models make today is below 10 MiB."""
+
+_DATA_URL = re.compile(
+    r"data:(?:image|audio)/[a-z0-9.+-]+(?:;[a-z0-9=.+-]+)*;base64,([A-Za-z0-9+/\s]+={0,2})", re.ASCII
+)
+_REMOTE = re.compile(r"https://[\x21-\x7e]{1,2000}")
+
+# Raster only: SVG and its like are programs. Signatures as in the WHATWG MIME Sniffing standard, sections 6.1 and 6.2.
+_IMAGES = (
+    ("image/png", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("image/jpeg", re.compile(rb"\xff\xd8\xff")),
+    ("image/webp", re.compile(rb"RIFF....WEBPVP", re.DOTALL)),
+    ("image/gif", re.compile(rb"GIF8[79]a")),
+    ("image/avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
+)
+_SOUNDS = (
+    ("audio/wav", re.compile(rb"RIFF....WAVE", re.DOTALL)),
+    ("audio/mpeg", re.compile(rb"ID3|\xff[\xe2-\xff]")),
+    ("audio/ogg", re.compile(rb"OggS\x00")),
+    ("audio/flac", re.compile(rb"fLaC")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """A file that can be shown or played.
+
+    Attributes:
+        kind: its MIME type, by content.
+        data: the file.
+    """
+
+    kind: str
+    data: bytes = field(repr=False)
+
+    @property
+    def data_url(self) -> str:
+        """The file itself as a URL (RFC 2397), with its real type."""
+        return f"data:{self.kind};base64,{base64.b64encode(self.data).decode()}"
+
+
+def picture(url: str) -> Medium | str | None:
+    """A picture from where a model says it is: its bytes, an https address that is passed on, or None for neither."""
+    if _REMOTE.fullmatch(url):
+        return url
+    match = _DATA_URL.fullmatch(url)
+    return _read(match[1], _IMAGES) if match else None
+
+
+def sound(encoded: str) -> Medium | None:
+    """A sound from base64; None for what is no container, such as bare samples, whose rate nobody knows."""
+    return _read(encoded, _SOUNDS)
+
+
+def _read(encoded: str, kinds: tuple[tuple[str, re.Pattern[bytes]], ...]) -> Medium | None:
+    if len(encoded) > SIZE_LIMIT * 4 // 3 + 4:
+        return None
+    try:
+        data = base64.b64decode(encoded)
+    except binascii.Error:
+        return None
+    kind = next((kind for kind, signature in kinds if signature.match(data)), None)
+    return Medium(kind, data) if kind and len(data) <= SIZE_LIMIT else None

@@ -1,0 +1,137 @@
+"""What can go wrong between us and a model provider, by name: whose fault, what it may have cost, what to do about it.
+
+A name is the `detail` of an `ExecutionFailed`. Buyers get one sentence for all of them; creators get the advice.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.failures import ExecutionFailed, Fault
+
+# What is known about the work: never begun or never charged; perhaps done, and then charged; done and charged.
+Work = Literal["free", "unknown", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One named failure of a call.
+
+    Attributes:
+        fault: whose trouble it is.
+        work: whether the provider may have charged for it. `unknown` is sent again only where the provider's cache
+            can answer for the first time, with the same bytes; `done` only as a new request.
+        resend: whether a second send makes sense at all.
+        advice: what its creator can do, as a sentence.
+        code: what the buyer is told.
+    """
+
+    fault: Fault
+    work: Work
+    resend: bool
+    advice: str
+    code: str = "resource_unavailable"
+
+
+_LATE = "generation_timeout"
+_FILTERED = "content_filtered"
+_REJECTED = "The provider rejects the request; test the prompt as its owner."
+_BUSY = "Nothing to do: the provider had too much to do. If it lasts, choose another model."
+_FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."
+_SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
+_LOST = "The provider's answer was lost on its way; what it cost is asked for later."
+_MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
+_SETTINGS = "No provider is left after the privacy, region and price limits of your account and of this prompt."
+
+TROUBLES = {
+    "provider_400": Trouble("creator", "free", False, _REJECTED),
+    "provider_400_policy": Trouble("buyer", "free", False, _MODERATED, _FILTERED),
+    "provider_400_too_long": Trouble(
+        "creator", "free", False, "The prompt with its inputs is too long for the model; choose one with more context."
+    ),
+    "provider_400_gone": Trouble("creator", "free", False, "The model cannot be called any more; choose another one."),
+    "provider_401": Trouble("creator", "free", False, "Your key was rejected, so nothing is sold; set a new one."),
+    "provider_402": Trouble("creator", "free", False, "Your account at the provider is out of credit; top it up."),
+    "provider_402_in_flight": Trouble(
+        "creator", "free", True, "Calls at the same time reserve your whole balance; top it up, or use fewer slots."
+    ),
+    "provider_402_too_dear": Trouble(
+        "creator", "free", False, "Your balance does not cover one such call; top it up, or lower max_output_tokens."
+    ),
+    "provider_403": Trouble("buyer", "free", False, _MODERATED, _FILTERED),
+    "provider_403_denied": Trouble("creator", "free", False, "Your key may not make this call; look at its rights."),
+    "provider_403_guardrail": Trouble("creator", "free", False, "A guardrail of your account blocked the prompt."),
+    "provider_403_key_limit": Trouble("creator", "free", False, "Your key's spend limit is used up; raise it."),
+    "provider_403_budget": Trouble("creator", "free", False, "A budget of your workspace is used up; raise it."),
+    "provider_403_filtered": Trouble("creator", "free", False, _SETTINGS),
+    "provider_404": Trouble("creator", "free", False, "No provider serves this request; choose another model."),
+    "provider_404_gone": Trouble("creator", "free", False, "The model cannot be called any more; choose another one."),
+    "provider_404_filtered": Trouble("creator", "free", False, _SETTINGS),
+    "provider_408": Trouble("provider", "free", True, _SLOW, _LATE),
+    "provider_409": Trouble("creator", "free", False, _REJECTED),
+    "provider_412": Trouble("creator", "free", False, _REJECTED),
+    "provider_413": Trouble("creator", "free", False, "The prompt with its inputs is too large for the provider."),
+    "provider_422": Trouble("creator", "free", False, _REJECTED),
+    "provider_429": Trouble("provider", "free", True, _BUSY),
+    "provider_499": Trouble("ours", "unknown", True, _LOST),
+    "provider_500": Trouble("provider", "free", True, _FAILED),
+    "provider_502": Trouble("provider", "free", True, _FAILED),
+    "provider_503": Trouble("provider", "free", True, _BUSY),
+    "provider_504": Trouble("provider", "unknown", True, _SLOW, _LATE),
+    "provider_524": Trouble("provider", "unknown", True, _SLOW, _LATE),
+    "provider_529": Trouble("provider", "free", True, _BUSY),
+    "provider_unreachable": Trouble("provider", "free", True, "The provider was out of reach, so nothing was sent."),
+    "provider_timeout": Trouble("provider", "unknown", False, _SLOW, _LATE),
+    "provider_silent": Trouble("provider", "unknown", True, _SLOW, _LATE),
+    "provider_cut": Trouble("provider", "unknown", True, _LOST),
+    "provider_malformed": Trouble("provider", "unknown", True, "What the provider answered is no answer at all."),
+    "provider_too_large": Trouble("provider", "done", False, "The answer was larger than anything that can be sold."),
+    "provider_empty": Trouble("provider", "done", False, "The model said nothing; try it as its owner."),
+    "provider_reasoning_only": Trouble(
+        "creator", "done", False, "The model only thought and never answered; raise max_output_tokens."
+    ),
+    "provider_truncated": Trouble(
+        "creator", "done", False, "The answer did not fit into max_output_tokens; raise it, or ask for less."
+    ),
+    "provider_tool_call": Trouble(
+        "creator",
+        "done",
+        False,
+        "The model called a tool instead of answering; tell it in the prompt that there is none.",
+    ),
+    "provider_bad_image": Trouble("provider", "done", False, "What the model drew is not an image that can be shown."),
+    "provider_malformed_json": Trouble(
+        "provider",
+        "done",
+        True,
+        "The answer was not JSON, or did not fit the schema; simplify schema or prompt.",
+    ),
+    "provider_content_filter": Trouble("buyer", "done", False, _MODERATED, _FILTERED),
+    "provider_refused": Trouble("buyer", "done", False, "The model refused this buyer's input.", _FILTERED),
+}
+
+# Any other status: `provider_520` and its like.
+OTHERWISE = Trouble("provider", "unknown", False, "The provider answered with a status that nobody expects.")
+
+
+def failed(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:
+    """The failure of that name.
+
+    Args:
+        name: one of `TROUBLES`, or `provider_` and any other status.
+        resend: what the provider itself says about a second try; None leaves it to the table.
+        retry_after: seconds the provider asked to wait.
+    """
+    trouble = TROUBLES.get(name, OTHERWISE)
+    again = trouble.resend if resend is None else resend
+    return ExecutionFailed(trouble.code, trouble.fault, name, resend=again, retry_after=retry_after)
+
+
+def of(detail: str) -> Trouble | None:
+    """What is known about a failure of that name; None for one that has nothing to do with the provider."""
+    return TROUBLES.get(detail, OTHERWISE) if detail.startswith("provider_") else None
+
+
+def work_of(detail: str) -> Work:
+    """What is known about the work of a call that ended like this. What is not of the provider was never sent."""
+    trouble = of(detail)
+    return trouble.work if trouble else "free"

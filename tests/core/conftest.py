@@ -1,0 +1,21 @@
+"""What the tests of the provider share."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from core import provider
+from tests.callers import Creator
+
+
+@pytest.fixture
+async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
+    """A creator with a key of their own, whose calls take no time."""
+    root = practice_openrouter.removesuffix("/api/v1")
+    async with httpx.AsyncClient(base_url=root, trust_env=False, timeout=10) as door:
+        someone = Creator(f"sk-or-v1-practice-{uuid4().hex}", door)
+        await someone.order(latency_seconds=0)
+        yield someone
+    await provider.close()

@@ -1,0 +1,204 @@
+"""Sends: what is remembered of each, which bytes are sent again, and what a round really cost."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core import charge, db, instant_execution, resource, send, usage
+from core.failures import ExecutionFailed
+from core.prompt import Prompt
+from core.vault import vault
+from tests import callers, orders, shops
+
+UNKNOWN = ExecutionFailed("generation_timeout", "provider", "provider_504", resend=True)
+
+
+@dataclass
+class Call:
+    """A taken execution, about to be sent."""
+
+    pool: db.Pool
+    sold: resource.Version
+    order: instant_execution.Order
+    zdr: bool = False
+
+    @property
+    def prompt(self) -> Prompt:
+        return replace(callers.PROMPT, execution_id=self.order.id, round=self.order.round, zdr=self.zdr)
+
+    async def begin(self) -> send.Send:
+        async with self.pool.connection() as conn:
+            return await send.begin(
+                conn,
+                self.prompt,
+                account_id=self.order.account_id,
+                attempt_id=self.order.attempt_id,
+                worst_cost_usd=self.sold.worst_cost_usd,
+            )
+
+    async def finish(self, sent: send.Send, outcome: str, **used: Any) -> None:
+        async with self.pool.connection() as conn:
+            await send.finish(conn, sent, outcome, charge.Used(**used))
+
+    async def rest(self, trouble: ExecutionFailed = UNKNOWN) -> None:
+        await orders.finish(self.pool, self.order, trouble)
+
+    async def rows(self, columns: str) -> list[tuple[Any, ...]]:
+        query = f"SELECT {columns} FROM sends WHERE execution_id = %(id)s ORDER BY round, number"  # noqa: S608 - ours
+        return [tuple(row) for row in await shops.rows(self.pool, query, id=self.order.id)]
+
+    async def books(self) -> tuple[Decimal, Decimal, Decimal | None]:
+        """What its creator's day has reserved and spent, and the cost that is logged."""
+        query = """
+            SELECT reserved_usd, spent_usd, (SELECT cost_usd FROM usage_log WHERE execution_id = %(id)s) FROM spend_days
+            """
+        ((reserved, spent, logged),) = await shops.rows(self.pool, query, id=self.order.id)
+        return reserved, spent, logged
+
+
+@pytest.fixture
+async def call(own_database: str) -> AsyncIterator[Call]:
+    async with db.pool() as pool:
+        sold = await orders.version(pool, calls_a_day=2)
+        launcher = await orders.hire(pool)
+        (order,) = await orders.begin(pool, launcher, await orders.queue(pool, sold))
+        yield Call(pool, sold, order)
+
+
+async def test_a_send_is_recorded_before_it_leaves(call: Call) -> None:
+    """Number, sealed bytes and the generation's id are there while nobody knows the end."""
+    sent = await call.begin()
+    await send.note(call.pool, sent, "gen-1")
+
+    ((number, attempt_id, sealed, generation_id, outcome, cost),) = await call.rows(
+        "number, attempt_id, sealed_request, generation_id, outcome, cost_usd"
+    )
+    assert (number, attempt_id, generation_id, outcome, cost) == (1, call.order.attempt_id, "gen-1", None, None)
+    opened = vault().open(sealed, account=call.order.account_id, column="sends.sealed_request", row=call.order.id)
+    assert opened.reveal() == sent.request.reveal()
+    assert callers.SECRET.encode() not in sealed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_same"),
+    [(None, True), ("provider_504", True), ("provider_cut", True), ("provider_503", False), ("provider_empty", False)],
+)
+async def test_the_same_bytes_only_after_an_unknown_outcome(call: Call, outcome: str | None, is_same: bool) -> None:
+    """Lost, cut, never seen to end: identical, for the cache to answer. Known: a new nonce, or it would answer too."""
+    first = await call.begin()
+    if outcome:
+        await call.finish(first, outcome)
+    second = await call.begin()
+
+    assert (second.request.reveal() == first.request.reveal()) is is_same
+    assert second.request.reveal() == first.request.reveal().replace(b'"1.1"', b'"1.1"' if is_same else b'"1.2"')
+
+
+async def test_each_round_asks_anew(call: Call) -> None:
+    """A re-run is a new request, so that it is not answered with what was no good."""
+    first = await call.begin()
+    call.order = replace(call.order, round=2)
+    await shops.rows(
+        call.pool, "UPDATE executions SET round = 2, sends = 0 WHERE id = %(id)s RETURNING id", id=call.order.id
+    )
+    second = await call.begin()
+    assert b'"1.1"' in first.request.reveal()
+    assert b'"2.1"' in second.request.reveal()
+
+
+async def test_without_a_cache_nothing_is_repeated(call: Call) -> None:
+    """With zero data retention no answer is kept, so what may have been done is not done again by itself."""
+    call.zdr = True
+    sent = await call.begin()
+    assert sent.cache_seconds == 0
+    assert send.pause_before_next(sent, UNKNOWN) is None
+    assert send.pause_before_next(replace(sent, cache_seconds=60), UNKNOWN)
+
+
+async def test_the_bound_holds(call: Call) -> None:
+    """The third send of a round is refused, and leaves no mark."""
+    for _ in range(2):
+        await call.finish(await call.begin(), "provider_503")
+    with pytest.raises(ExecutionFailed, match="send_refused"):
+        await call.begin()
+    assert len(await call.rows("number")) == 2
+
+
+async def test_a_second_charge_needs_room_in_the_cap(call: Call) -> None:
+    """What may have cost already is sent again only if the day's cap covers both; a free failure needs no more."""
+    worst = call.sold.worst_cost_usd
+    await call.begin()
+    await orders.queue(call.pool, call.sold)
+    assert (await call.books())[:2] == (2 * worst, 0)
+    with pytest.raises(ExecutionFailed, match="spend_cap"):
+        await call.begin()
+    assert (await call.rows("number"), (await call.books())[:2]) == ([(1,)], (2 * worst, 0))
+
+
+async def test_a_free_failure_sets_nothing_more_aside(call: Call) -> None:
+    """Room for one call is enough for a re-send of what certainly was not charged."""
+    await orders.queue(call.pool, call.sold)
+    await call.finish(await call.begin(), "provider_503")
+    assert (await call.begin()).number == 2
+
+
+async def test_a_round_costs_what_its_sends_cost(call: Call) -> None:
+    """Free, then charged: the reservation gives way to the sum, and the usage row says the same."""
+    await call.finish(await call.begin(), "provider_503")
+    await call.finish(await call.begin(), "provider_truncated", cost_usd=Decimal("0.0001"), generation_id="gen-2")
+    await call.rest(ExecutionFailed("resource_unavailable", "creator", "provider_truncated"))
+
+    assert await call.books() == (0, Decimal("0.0001"), Decimal("0.0001"))
+    assert await call.rows("cost_usd, sealed_request") == [(0, None), (Decimal("0.0001"), None)]
+
+
+async def test_what_nobody_knows_counts_at_its_worst(call: Call) -> None:
+    """One unknown among two: logged as unknown, spent at the worst; and right as soon as the last cost is known."""
+    first = await call.begin()
+    await call.finish(first, "provider_504")
+    await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
+    await call.rest()
+    worst = call.sold.worst_cost_usd
+    assert await call.books() == (0, worst + Decimal("0.0001"), None)
+
+    await shops.rows(call.pool, "UPDATE sends SET cost_usd = 0.0002 WHERE number = 1 RETURNING number")
+    async with call.pool.connection() as conn:
+        await usage.settle(conn, call.order.id, 1)
+        await usage.settle(conn, call.order.id, 1)
+    assert await call.books() == (0, Decimal("0.0003"), Decimal("0.0003"))
+
+
+async def test_a_late_end_corrects_the_books(call: Call) -> None:
+    """The send of an attempt that was taken over ends after its round: its cost counts, its outcome changes nothing."""
+    first = await call.begin()
+    await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
+    await call.rest()
+    async with call.pool.connection() as conn:
+        await send.finish(conn, first, "succeeded", charge.Used(cost_usd=Decimal("0.0004")))
+        await usage.settle(conn, call.order.id, 1)
+    assert await call.books() == (0, Decimal("0.0005"), Decimal("0.0005"))
+
+
+async def test_a_stored_answer_names_its_source(call: Call) -> None:
+    """The first send died before its headers: the second is free, and tells by which id the first can be asked for."""
+    await call.begin()
+    second = await call.begin()
+    await call.finish(second, "succeeded", cost_usd=Decimal(0), generation_id="gen-2", source_id="gen-1")
+    assert await call.rows("generation_id, cost_usd") == [("gen-1", None), ("gen-2", 0)]
+
+
+async def test_what_was_never_sent_cost_nothing(call: Call) -> None:
+    """Known, not unknown: the day has nothing reserved and nothing spent."""
+    await call.rest(ExecutionFailed("internal_error", "ours", "sealed_value_unreadable"))
+    assert await call.books() == (0, 0, 0)
+
+
+async def test_a_round_that_runs_is_not_settled(call: Call) -> None:
+    """Until it is at rest its reservation stands, whoever settles."""
+    await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
+    async with call.pool.connection() as conn:
+        await usage.settle(conn, call.order.id, 1)
+    assert await call.books() == (call.sold.worst_cost_usd, 0, None)

@@ -1,0 +1,160 @@
+"""The provider's error table, row by row, in the exact form in which it travels, against the practice OpenRouter."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import problems
+from core import trouble
+from core.refusal import read_error, read_refusal
+from core.trouble import TROUBLES, failed
+from tests.callers import PROMPT, Creator
+from tests.core.test_normalise import BODIES
+
+CHARGED = {"free": "no", "unknown": "perhaps", "done": "yes"}
+
+# fault ordered -> name of the failure, whether the provider has charged, whether it may be sent again
+TABLE = {
+    "status:400": ("provider_400", "free", False),
+    "status:400;error_type=invalid_prompt": ("provider_400", "free", False),
+    "status:400;error_type=content_policy_violation": ("provider_400_policy", "free", False),
+    "status:400;error_type=refusal": ("provider_400_policy", "free", False),
+    "status:400;error_type=context_length_exceeded": ("provider_400_too_long", "free", False),
+    "status:400;availability=model_not_found": ("provider_400_gone", "free", False),
+    "status:400;availability=wrong_endpoint;form=new": ("provider_400_gone", "free", False),
+    "status:401": ("provider_401", "free", False),
+    "status:402": ("provider_402", "free", False),
+    "status:402;limit_source=openrouter_credits": ("provider_402", "free", False),
+    "status:402;limit_source=openrouter_credits;reason=weight_exceeds_budget": ("provider_402_too_dear", "free", False),
+    "status:402;limit_source=openrouter_in_flight_budget;reason=in_flight_budget_exhausted;retry_after=1": (
+        "provider_402_in_flight",
+        "free",
+        True,
+    ),
+    "status:403": ("provider_403", "free", False),
+    "status:403;error_type=content_policy_violation": ("provider_403", "free", False),
+    "status:403;error_type=permission_denied": ("provider_403_denied", "free", False),
+    "status:403;patterns=1": ("provider_403_guardrail", "free", False),
+    "status:403;limit_source=openrouter_key_limit": ("provider_403_key_limit", "free", False),
+    "status:403;limit_source=openrouter_workspace_budget": ("provider_403_budget", "free", False),
+    "status:403;limit_source=openrouter_guardrail_budget": ("provider_403_budget", "free", False),
+    "status:403;availability=region_restricted": ("provider_403_filtered", "free", False),
+    "status:404": ("provider_404", "free", False),
+    "status:404;availability=no_endpoints;form=new": ("provider_404", "free", False),
+    "status:404;availability=model_deprecated": ("provider_404_gone", "free", False),
+    "status:404;availability=model_unavailable_upstream": ("provider_404_gone", "free", False),
+    "status:404;availability=free_variant_ended": ("provider_404_gone", "free", False),
+    "status:404;availability=privacy_restricted": ("provider_404_filtered", "free", False),
+    "status:404;availability=constraint_filtered": ("provider_404_filtered", "free", False),
+    "status:408": ("provider_408", "free", True),
+    "status:409": ("provider_409", "free", False),
+    "status:412": ("provider_412", "free", False),
+    "status:413": ("provider_413", "free", False),
+    "status:422": ("provider_422", "free", False),
+    "status:429": ("provider_429", "free", True),
+    "status:429;availability=capacity_exhausted;retry_after=1": ("provider_429", "free", True),
+    "status:499": ("provider_499", "unknown", True),
+    "status:500": ("provider_500", "free", True),
+    "status:500;body=none": ("provider_500", "free", True),
+    "status:502": ("provider_502", "free", True),
+    "status:502;body=html": ("provider_502", "free", True),
+    "status:503": ("provider_503", "free", True),
+    "status:503;availability=temporarily_unavailable;form=new": ("provider_503", "free", True),
+    "status:503;availability=model_deprecated": ("provider_503", "free", False),
+    "status:504": ("provider_504", "unknown", True),
+    "status:524;body=html": ("provider_524", "unknown", True),
+    "status:529": ("provider_529", "free", True),
+    "status:520;body=html": ("provider_520", "unknown", False),
+    "status:307": ("provider_307", "unknown", False),
+    "error_200": ("provider_502", "free", True),
+    "error_200;code=401": ("provider_401", "free", False),
+    "error_200;code=403": ("provider_403", "free", False),
+    "error_200;code=429;form=new": ("provider_429", "free", True),
+    "error_chunk": ("provider_502", "free", True),
+    "error_chunk;code=429": ("provider_429", "free", True),
+    "finish_error": ("provider_502", "free", True),
+    "finish_error;code=429": ("provider_429", "free", True),
+    "no_choices": ("provider_malformed", "unknown", True),
+    "empty_choices": ("provider_malformed", "unknown", True),
+    "null_content": ("provider_empty", "done", False),
+    "empty": ("provider_empty", "done", False),
+    "truncated": ("provider_truncated", "done", False),
+    "reasoning_only": ("provider_reasoning_only", "done", False),
+    "tool_call": ("provider_tool_call", "done", False),
+    "filtered": ("provider_content_filter", "done", False),
+    "refusal": ("provider_refused", "done", False),
+    "html": ("provider_malformed", "unknown", True),
+    "cut": ("provider_cut", "unknown", True),
+}
+
+
+@pytest.mark.parametrize("fault", TABLE)
+async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) -> None:
+    """Name, fault, what it may have cost and whether it is sent again; nothing is sent twice and nothing leaks."""
+    name, work, resend = TABLE[fault]
+    await creator.order(f"{fault}*always")
+    failure = await creator.fail()
+
+    assert (failure.detail, trouble.work_of(failure.detail), failure.resend) == (name, work, resend)
+    assert len((await creator.seen())["requests"]) == 1
+
+
+@pytest.mark.parametrize("fault", ["no_choices", "empty", "refusal", "truncated", "finish_error", "cut"])
+async def test_what_comes_as_a_document_has_the_same_name(creator: Creator, fault: str) -> None:
+    """A provider that ignores `stream` and answers with a document is read alike."""
+    await creator.order(fault, f"{fault};plain=1")
+
+    assert (await creator.fail()).detail == (await creator.fail()).detail
+
+
+async def test_the_wait_that_the_provider_asks_for_is_kept(creator: Creator) -> None:
+    """Retry-After counts seconds or names a date; availability can carry it instead."""
+    await creator.order("status:429;retry_after=7", "status:503;availability=temporarily_unavailable;retry_after=2.5")
+    assert (await creator.fail()).retry_after == 7
+    assert (await creator.fail()).retry_after == 2.5
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    await creator.order(f"status:503;retry_after={date}")
+    wait = (await creator.fail()).retry_after
+    assert wait is not None
+    assert 80 < wait <= 90
+
+
+async def test_an_unknown_model_and_a_revoked_key_are_the_creators_trouble(creator: Creator) -> None:
+    """Both come as real error envelopes, without a fault being ordered."""
+    unknown = await creator.fail(replace(PROMPT, model="no/such-model"))
+    assert (unknown.fault, unknown.detail) == ("creator", "provider_400")
+    await creator.order(revoked=True)
+    revoked = await creator.fail()
+    assert (revoked.fault, revoked.detail, revoked.resend) == ("creator", "provider_401", False)
+
+
+@given(BODIES, st.integers(300, 599), st.text() | st.from_regex(r"\w{3}, \d\d \w{3} \d{4,6} \d\d:\d\d:\d\d [+-]?\w*"))
+def test_any_refusal_is_a_failure(body: bytes, status: int, retry_after: str) -> None:
+    """Errors of any shape are classified, and never ask for more than a day of patience."""
+    failure = read_refusal(status, {"retry-after": retry_after}, body)
+    assert failure.detail.startswith(f"provider_{status}")
+    assert failure.retry_after is None or 0 <= failure.retry_after <= 86_400
+
+
+def test_new_style_errors_without_code_are_read() -> None:
+    """Availability errors were documented with `http_status` instead of `code`."""
+    failure = read_error({"http_status": 429, "availability": {"retryable": True, "retry_after": 3}}, 502)
+    assert (failure.detail, failure.resend, failure.retry_after) == ("provider_429", True, 3)
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
+    """The creator's says what to do, and is in the documentation; buyers see one of two, whatever happened."""
+    known = TROUBLES[name]
+    advice = known.advice
+    row = f"| `{name}` | {known.fault} | {CHARGED[known.work]} | {'yes' if known.resend else 'no'} | {advice} |"
+    assert row in (Path(__file__).parents[2] / "docs" / "failures.md").read_text().splitlines()
+    told = problems.of_failure(failed(name)).body.decode()
+    assert ("declined this input" in told) == (TROUBLES[name].fault == "buyer")
+    assert name not in told
+    assert advice not in told
