@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, creators, documents, operators, problems
+from api import buyers, creators, documents, media, operators, problems
 from api.door import Door, rate
 from core import db, worker
 from core.db import listen
@@ -51,7 +51,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     for unreachable in db.UNREACHABLE:
         app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_path)
-    for router in (buyers.shop, buyers.router, creators.router, operators.router):
+    for router in (buyers.shop, buyers.router, media.router, creators.router, operators.router):
         app.include_router(router)
     documents.describe(app)
     return app

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from api.bodies import NAME
+from core.picture import KINDS
 
 
 class Receipt(BaseModel):
@@ -27,13 +28,22 @@ class Usage(BaseModel):
     output_tokens: int | None
 
 
+class Citation(BaseModel):
+    """A page that an answer names as its source."""
+
+    url: str
+    title: str
+
+
 class Result(BaseModel):
     """The answer."""
 
     response: str
     modality: str
     usage: Usage
-    images: list[str] = Field(default=[], description="`data:` URLs")
+    images: list[str] = Field(default=[], description="URLs that expire, `data:` URLs, or addresses by the model")
+    audio: str | None = Field(default=None, description="a URL that expires, or a `data:` URL")
+    citations: list[Citation] = Field(default=[], description="the pages that the answer names as its sources")
     receipt: Receipt | None = Field(description="null for the owner's test")
 
 
@@ -95,7 +105,7 @@ class Sold(BaseModel):
     archived: bool
 
 
-_MODELS = (Receipt, Usage, Result, Processing, Status, Problem, Offer, Sold)
+_MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer, Sold)
 
 _PROBLEMS = {
     400: "The inputs or the payment header are malformed; nothing was charged",
@@ -155,6 +165,12 @@ OFFER: Answers = {
 }
 
 STATUS: Answers = {200: {"description": "Where it is", "content": _body(Status)}, **problems(404, 429, 503)}
+
+MEDIUM: Answers = {
+    200: {"description": "The file", "content": {kind: {} for kind in KINDS}},
+    307: {"description": "Where its store shows it", "headers": {"Location": _header("a URL that expires soon")}},
+    **problems(404, 429, 503),
+}
 
 INPUTS: dict[str, Any] = {
     "requestBody": {

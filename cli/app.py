@@ -54,11 +54,13 @@ def api() -> None:
     """Serve the front door."""
     import uvicorn
 
+    from core import media
     from core.db.migrate import check
     from deployments.ports import is_free, taken
 
     config = load()
     check(database_url(config), config.mode)
+    media.check()
     if not is_free(config.host, config.port):
         raise Misconfigured(taken("INSTANT_PORT", config.host, config.port))
     asyncio.run(_check_chains())

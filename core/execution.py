@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from core import db, resource, usage
+from core import db, media, resource, usage
 from core.db import listen
 from core.failures import Unavailable
 from core.settings import settings
@@ -232,7 +232,14 @@ async def ahead(conn: db.Connection, execution_id: UUID) -> int:
 
 
 def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str, object]:
-    """The stored answer in the clear: response, modality, usage and images."""
+    """The stored answer in the clear: response, modality, usage, and images, audio or citations if there are any.
+
+    Files that are stored elsewhere have URLs that expire; opening the answer again makes fresh ones.
+    """
     plain = vault().open(sealed, account=account_id, column="executions.sealed_result", row=execution_id)
-    result: dict[str, object] = json.loads(plain.reveal())
+    result: dict[str, Any] = json.loads(plain.reveal())
+    if "images" in result:
+        result["images"] = [media.url_of(held) for held in result["images"]]
+    if "audio" in result:
+        result["audio"] = media.url_of(result["audio"])
     return result

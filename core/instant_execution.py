@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from core import account, db, execution, provider, resource, send, template, usage
+from core import account, db, execution, media, provider, resource, send, template, usage
 from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.normalise import Reply
+from core.picture import Medium
 from core.private import Private
 from core.prompt import Prompt
 from core.settings import settings
@@ -225,9 +226,9 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
         "usage": {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens},
     }
     if reply.images:
-        result["images"] = [image if isinstance(image, str) else image.data_url for image in reply.images]
+        result["images"] = await asyncio.gather(*(_held(order, image) for image in reply.images))
     if reply.sound:
-        result["audio"] = reply.sound.data_url
+        result["audio"] = await _held(order, reply.sound)
     if reply.citations:
         result["citations"] = reply.citations
     sealed = vault().seal(
@@ -243,6 +244,11 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
             await execution.answered(conn, order.account_id, order.id)
 
     await db.insist(pool, keep)
+
+
+async def _held(order: Order, image: Medium | str) -> str:
+    """What the answer holds of a picture: the address that the model gave, or where the file is kept."""
+    return image if isinstance(image, str) else await media.keep(order.id, image)
 
 
 async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoReturn:

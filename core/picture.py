@@ -28,6 +28,19 @@ _SOUNDS = (
     ("audio/flac", re.compile(rb"fLaC")),
 )
 
+KINDS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/avif": "avif",
+    "audio/wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/flac": "flac",
+}
+"""Each kind of file with the ending of its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Medium:

@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     master_keys: SecretStr = Field(description="id:base64 of 32 bytes, comma-separated, newest first")
     networks: tuple[Network, ...] = Field(default=(), description="JSON list; default in sandbox: the practice chain")
     openrouter_url: str = Field(default="", description="default in sandbox: the practice OpenRouter")
+    media_url: str | None = Field(
+        default=None, description="where pictures are kept: file, s3, gs or az; default in sandbox: the state folder"
+    )
+    media_seconds: int = Field(default=86_400, ge=60, description="how long the URL of a picture works")
 
     launch: Literal["here"] = Field(default="here", description="where flows run: here is the door's own process")
     batch_limit: int = Field(default=32, ge=1, description="most executions in one flow run")
@@ -164,6 +168,8 @@ class Settings(BaseSettings):
             values["openrouter_url"] = values.get("openrouter_url") or (
                 f"http://127.0.0.1:{values.get('openrouter_port', 4021)}/api/v1"
             )
+            media = Path(str(values.get("state_dir", ".instant"))).resolve() / "media"
+            values["media_url"] = values.get("media_url") or media.as_uri()
         else:
             values["openrouter_url"] = values.get("openrouter_url") or "https://openrouter.ai/api/v1"
         return values

@@ -135,3 +135,9 @@ def work_of(detail: str) -> Work:
     """What is known about the work of a call that ended like this. What is not of the provider was never sent."""
     trouble = of(detail)
     return trouble.work if trouble else "free"
+
+
+def advice(detail: str) -> str | None:
+    """What the creator can do about a failure, as a sentence; None where it is not for them to do."""
+    trouble = of(detail)
+    return trouble and trouble.advice

@@ -24,6 +24,8 @@ HOMES = {
     "fastapi": ("api/", "sandbox/"),
     "starlette": ("api/", "sandbox/"),
     "openai": ("core/provider.py",),
+    "obstore": ("core/media.py",),
+    "json_repair": ("core/normalise.py",),
     "cryptography": ("core/vault.py",),
     "psycopg": ("core/db/",),
     "psycopg_pool": ("core/db/",),

@@ -1,0 +1,35 @@
+"""Pictures and sounds of answers, for whoever has the URL that the answer holds."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import RedirectResponse, Response
+
+from api import documents
+from api.door import LimitedDoor
+from core import media
+
+router = APIRouter(tags=["buyers"])
+
+# A file that a model made is shown, and never run, whatever is in it.
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Cache-Control": "private, max-age=3600, immutable",
+}
+
+
+@router.get("/media/{execution_id}/{file}", summary="A picture or sound of an answer", responses=documents.MEDIUM)
+async def show(
+    door: LimitedDoor,
+    execution_id: str,
+    file: str,
+    expires: Annotated[int, Query(description="unix time, as in the URL")],
+    signature: Annotated[str, Query(description="as in the URL")],
+) -> Response:
+    """The URL in the answer is the right to see it, until it expires; ask for the answer again to get a fresh one."""
+    found = await media.fetch(f"{execution_id}/{file}", expires, signature)
+    if isinstance(found, str):
+        return RedirectResponse(found, status_code=307, headers={"Cache-Control": "no-store"})
+    return Response(found.data, media_type=found.kind, headers=_HEADERS)

@@ -1,0 +1,187 @@
+"""Files of answers: stored under the hash of their content, shown by URLs that expire, and never worth an answer."""
+
+import base64
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import media, picture
+from core.failures import Misconfigured, NotFound
+from core.picture import KINDS, Medium
+from core.settings import settings
+from sandbox.openrouter_answers import picture as drawn
+from tests import practice
+
+PNG = Medium("image/png", base64.b64decode(drawn(b"abcdef").partition(",")[2]))
+CLOUD = {"AWS_ACCESS_KEY_ID": "practice", "AWS_SECRET_ACCESS_KEY": "practice", "AWS_REGION": "us-east-1"}
+
+
+@contextmanager
+def stored_at(url: str, **more: str) -> Iterator[None]:
+    """The process with its files there."""
+    changes = {"INSTANT_MEDIA_URL": url, **more}
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    settings.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+        for name in [name for name, value in before.items() if value is None]:
+            del os.environ[name]
+        settings.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a space in its name, which nobody has made yet."""
+    place = tmp_path / "the media"
+    with stored_at(place.as_uri()):
+        yield place
+
+
+def files(folder: Path) -> list[Path]:
+    """Everything that is stored."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def show(url: str) -> Medium | str:
+    """What the URL of an answer shows."""
+    parts = urlsplit(url)
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return await media.fetch(parts.path.removeprefix("/media/"), int(query["expires"]), query["signature"])
+
+
+async def test_a_file_is_stored_and_shown(folder: Path) -> None:
+    """Under its execution and its hash; its URL is ours, and shows the same bytes with their real type."""
+    one = uuid4()
+    held = await media.keep(one, PNG)
+    url = media.url_of(held)
+
+    assert [path.parent.name for path in files(folder)] == [str(one)]
+    assert held == await media.keep(one, PNG)
+    assert url.startswith(f"{settings().public_url}/media/{one}/")
+    assert await show(url) == PNG
+    assert url == media.url_of(held)
+
+
+async def test_a_url_is_a_right_that_ends(folder: Path) -> None:
+    """Another file, another time, another signature, or too late: there is nothing at this address."""
+    mine, other = await media.keep(uuid4(), PNG), await media.keep(uuid4(), PNG)
+    url = media.url_of(mine)
+    name, query = mine.removeprefix("media:"), parse_qs(urlsplit(url).query)
+    expires, signature = int(query["expires"][0]), query["signature"][0]
+    passed = int(time.time()) - 1
+
+    assert await media.fetch(name, expires, signature) == PNG
+    for attempt in (
+        (other.removeprefix("media:"), expires, signature),
+        (name, expires + 1, signature),
+        (name, expires, signature[:-1] + ("A" if signature[-1] != "A" else "B")),
+        (name, expires, "é"),
+        (name, passed, media._sign(name, passed)),
+        (f"../{name}", expires, media._sign(f"../{name}", expires)),
+    ):
+        with pytest.raises(NotFound):
+            await media.fetch(*attempt)
+
+
+@given(st.text() | st.from_regex(r"[0-9a-f-]{36}/[0-9a-f]{64}\.[a-z]{3}", fullmatch=True), st.integers(), st.text())
+async def test_nobody_guesses_a_url(name: str, expires: int, signature: str) -> None:
+    """Whatever is asked for, it is not there."""
+    with stored_at("memory:///"), pytest.raises(NotFound):
+        await media.fetch(name, expires, signature)
+
+
+async def test_forgetting_takes_all_files_of_an_execution_and_no_others(folder: Path) -> None:
+    """Also twice; a URL that is still alive then shows nothing."""
+    one, two = uuid4(), uuid4()
+    held = [
+        await media.keep(one, PNG),
+        await media.keep(one, Medium("image/gif", b"GIF89a")),
+        await media.keep(two, PNG),
+    ]
+    await media.forget([one, uuid4()])
+    await media.forget([one])
+
+    with pytest.raises(NotFound):
+        await show(media.url_of(held[0]))
+    assert await show(media.url_of(held[2])) == PNG
+    assert len(files(folder)) == 1
+
+
+async def test_storing_in_trouble_costs_no_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder that cannot be made: the answer carries the picture itself, and the log says so."""
+    (tmp_path / "taken").touch()
+    with stored_at((tmp_path / "taken" / "below").as_uri()):
+        assert await media.keep(uuid4(), PNG) == PNG.data_url
+    assert "media: not stored" in caplog.text
+    assert str(tmp_path) not in caplog.text
+
+
+async def test_without_a_place_the_answer_holds_the_file() -> None:
+    """And what it holds is its URL already."""
+    assert media.url_of(PNG.data_url) == PNG.data_url
+    assert media.url_of("https://example.org/a.png") == "https://example.org/a.png"
+
+
+async def test_a_bucket_shows_its_files_itself() -> None:
+    """S3: put with its type, then a redirect to a URL that the bucket signs, for minutes."""
+    put: list[bytes] = []
+
+    def say(body: bytes) -> bytes:
+        put.append(body)
+        return practice.reply(200, b"", b'ETag: "1"')
+
+    async with practice.scripted(say) as cloud:
+        with stored_at("s3://practice/some/prefix", AWS_ENDPOINT=cloud, AWS_ALLOW_HTTP="true", **CLOUD):
+            held = await media.keep(UUID(int=1), PNG)
+            shown = await show(media.url_of(held))
+
+    assert held.startswith("media:")
+    assert put == [PNG.data]
+    assert isinstance(shown, str)
+    where = urlsplit(shown)
+    assert where.path == f"/practice/some/prefix/{held.removeprefix('media:')}"
+    assert parse_qs(where.query)["X-Amz-Expires"] == ["300"]
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://example.org/", "az://container/without-account", "file:///proc/none/x"]
+)
+def test_a_wrong_place_is_refused_at_the_start(url: str) -> None:
+    """In one sentence that does not repeat it."""
+    with stored_at(url), pytest.raises(Misconfigured, match="INSTANT_MEDIA_URL") as caught:
+        media.check()
+    assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (PNG.data, "image/png"),
+        (b"\xff\xd8\xff\xe0rest", "image/jpeg"),
+        (b"RIFF0000WEBPVP8 ", "image/webp"),
+        (b"GIF89arest", "image/gif"),
+        (b"\x00\x00\x00\x20ftypavifrest", "image/avif"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+        (b"<!doctype html>", None),
+        (b"RIFF0000WAVEfmt ", None),
+        (b"%PDF-1.7", None),
+        (b"", None),
+        (PNG.data + bytes(picture.SIZE_LIMIT), None),
+    ],
+)
+def test_a_picture_is_told_by_its_bytes(data: bytes, kind: str | None) -> None:
+    """Whatever type its URL claims; and it has a name that ends accordingly."""
+    found = picture.picture(f"data:image/png;base64,{base64.b64encode(data).decode()}")
+    assert (found and found.kind if not isinstance(found, str) else found) == kind
+    assert kind is None or kind in KINDS
