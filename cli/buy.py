@@ -105,7 +105,7 @@ def buy(
         outcome = asyncio.run(_deliver(order, wait))
     except NotBought as refusal:
         outcome = Outcome("refused", f"Not bought: {refusal}. Nothing was signed.")
-    images = buy_answer.images(outcome.body, out)
+    images = buy_answer.images(outcome.body, out, order.url if order else None)
     left = None if outcome.is_final else kept
     if json:
         output.document(buy_answer.document(order, outcome, images, left))

@@ -8,8 +8,10 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from cli.buy_delivery import Outcome
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _DATA_URL = re.compile(r"data:image/([a-z0-9]+)[^,;]*;base64,(.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST_LINE = 400
+_SHOW_SECONDS = 30
 
 
 class _Told(dict[str, Any]):
@@ -63,8 +66,14 @@ def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
             say(f"{name}: {line}")
 
 
-def images(body: Mapping[str, Any], out: Path | None) -> list[str]:
-    """The answer's images: as they came, or as the files that they were written to."""
+def images(body: Mapping[str, Any], out: Path | None, shop: str | None) -> list[str]:
+    """The answer's images: as they came, or as the files that they were written to.
+
+    Args:
+        body: the answer.
+        out: the folder for the files; None leaves them where they are.
+        shop: the resource's URL. Addresses at the same place are opened, others are only told.
+    """
     listed = body.get("images")
     given = [image for image in listed if isinstance(image, str)] if isinstance(listed, list) else []
     if out is None:
@@ -73,7 +82,7 @@ def images(body: Mapping[str, Any], out: Path | None) -> list[str]:
     stem = re.sub("[^0-9a-z]", "", transaction.removeprefix("0x"))[:12] or "image"
     saved = []
     for number, image in enumerate(given, 1):
-        kind, content = _opened(image)
+        kind, content = _opened(image, shop)
         if content:
             path = out / f"{stem}-{number}.{kind}"
             path.write_bytes(content)
@@ -82,13 +91,21 @@ def images(body: Mapping[str, Any], out: Path | None) -> list[str]:
     return saved
 
 
-def _opened(image: str) -> tuple[str, bytes]:
-    """Kind and content of a data URL; nothing if it is not one."""
-    found = _DATA_URL.fullmatch(image)
-    try:
-        return (found[1], base64.b64decode(found[2], validate=True)) if found else ("", b"")
-    except binascii.Error:
+def _opened(image: str, shop: str | None) -> tuple[str, bytes]:
+    """Kind and content of a picture that is in its URL, or at the shop; nothing if it is not to be had."""
+    if found := _DATA_URL.fullmatch(image):
+        with suppress(binascii.Error):
+            return found[1], base64.b64decode(found[2], validate=True)
+    if shop is None or urlsplit(image)[:2] != urlsplit(shop)[:2]:
         return "", b""
+    import httpx
+
+    with suppress(httpx.HTTPError):
+        shown = httpx.get(image, timeout=_SHOW_SECONDS, follow_redirects=True)
+        kind = re.fullmatch("image/([a-z0-9]+)", shown.headers.get("content-type", ""))
+        if shown.is_success and kind:
+            return kind[1], shown.content
+    return "", b""
 
 
 def how_to_resume(kept: Path) -> str:

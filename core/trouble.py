@@ -140,4 +140,4 @@ def work_of(detail: str) -> Work:
 def advice(detail: str) -> str | None:
     """What the creator can do about a failure, as a sentence; None where it is not for them to do."""
     trouble = of(detail)
-    return trouble and trouble.advice
+    return trouble.advice if trouble else None

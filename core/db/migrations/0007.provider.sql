@@ -33,10 +33,13 @@ INSERT INTO sends (
 )
 SELECT attempts.execution_id, attempts.round,
     row_number() OVER (PARTITION BY attempts.execution_id ORDER BY attempts.started_at, attempts.id), attempts.id,
-    attempts.call_started_at, attempts.generation_id, CASE WHEN attempts.outcome IS NOT NULL THEN attempts.ended_at END,
-    CASE WHEN attempts.ended_at IS NOT NULL THEN attempts.outcome END, attempts.model_served, attempts.input_tokens,
-    attempts.output_tokens, attempts.cost_usd
+    attempts.call_started_at, attempts.generation_id, seen.ended_at, seen.outcome, attempts.model_served,
+    attempts.input_tokens, attempts.output_tokens, attempts.cost_usd
 FROM attempts
+LEFT JOIN LATERAL (
+    SELECT attempts.ended_at, attempts.outcome
+    WHERE attempts.ended_at IS NOT NULL AND attempts.outcome IS NOT NULL AND attempts.outcome <> 'abandoned'
+) AS seen ON true
 JOIN executions ON executions.id = attempts.execution_id AND executions.round = attempts.round
 WHERE attempts.sends > 0 AND executions.logged_round < executions.round;
 
