@@ -1,5 +1,6 @@
 """A creator who calls the practice OpenRouter through the provider adapter, and what a failure may not carry."""
 
+import asyncio
 import json
 import pickle
 from collections.abc import Iterator
@@ -31,11 +32,15 @@ PROMPT = Prompt(
 
 @dataclass
 class Creator:
-    """A practice key and the control door's view of it; `noted` are the generations told before their bodies."""
+    """A practice key and the control door's view of it; `noted` are the generations told before their bodies.
+
+    `note_seconds` is how long it takes to write one down.
+    """
 
     key: str
     door: httpx.AsyncClient
     noted: list[str] = field(default_factory=list)
+    note_seconds: float = 0
 
     async def order(self, *faults: str, **wish: Any) -> None:
         answer = await self.door.put(f"/practice/keys/{self.key}", json={"faults": faults, **wish})
@@ -50,6 +55,7 @@ class Creator:
     ) -> Answer:
         async def note(generation_id: str) -> None:
             self.noted.append(generation_id)
+            await asyncio.sleep(self.note_seconds)
 
         answer = await provider.complete(
             Private(self.key),

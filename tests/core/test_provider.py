@@ -168,13 +168,27 @@ async def test_a_cancelled_call_stops_the_bill(creator: Creator) -> None:
     async def begun() -> bool:
         return bool(creator.noted)
 
-    async def booked() -> bool:
-        return bool((await creator.seen())["generations"])
-
     await shops.eventually(begun)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
+    await assert_cancelled(creator)
+
+
+async def test_a_call_that_is_left_before_its_body_stops_the_bill(creator: Creator) -> None:
+    """Also when nobody has begun to read what comes."""
+    creator.note_seconds = 30
+    await creator.order("drip:30")
+    assert (await creator.fail(deadline_seconds=0.3)).detail == "provider_timeout"
+    await assert_cancelled(creator)
+
+
+async def assert_cancelled(creator: Creator) -> None:
+    """The provider noticed that its only generation was left."""
+
+    async def booked() -> bool:
+        return bool((await creator.seen())["generations"])
+
     await shops.eventually(booked)
     [generation] = (await creator.seen())["generations"]
     assert (generation["id"], generation["cancelled"]) == (creator.noted[0], True)

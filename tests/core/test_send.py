@@ -182,6 +182,14 @@ async def test_a_late_end_corrects_the_books(call: Call) -> None:
     assert await call.books() == (0, Decimal("0.0005"), Decimal("0.0005"))
 
 
+async def test_an_end_is_told_once(call: Call) -> None:
+    """Whoever comes second with another story of the same send changes nothing."""
+    sent = await call.begin()
+    await call.finish(sent, "succeeded", cost_usd=Decimal("0.0001"), generation_id="gen-1")
+    await call.finish(sent, "provider_cut")
+    assert await call.rows("outcome, cost_usd, generation_id") == [("succeeded", Decimal("0.0001"), "gen-1")]
+
+
 async def test_a_stored_answer_names_its_source(call: Call) -> None:
     """The first send died before its headers: the second is free, and tells by which id the first can be asked for."""
     await call.begin()
