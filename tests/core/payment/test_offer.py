@@ -51,6 +51,7 @@ def version(**changes: Any) -> Version:
         "timeout_seconds": 60,
         "price_atomic": 10_000,
         "worst_cost_usd": Decimal("0.001"),
+        "zdr": False,
         "sealed_template": b"",
         "archived": False,
     }
