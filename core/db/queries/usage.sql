@@ -66,16 +66,19 @@ WHERE spend_days.account_id = held.account_id AND spend_days.day = held.day;
 
 -- name: correct(execution_id, round)!
 -- What became known after the round was logged; rows that say so already are not touched.
-UPDATE usage_log SET cost_usd = used.cost_usd, generation_id = used.generation_id
+UPDATE usage_log SET cost_usd = used.cost_usd, spent_usd = used.spent_usd, generation_id = used.generation_id
 FROM (
     SELECT CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END AS cost_usd,
+        (SELECT spent_usd FROM reservations WHERE execution_id = :execution_id AND round = :round) AS spent_usd,
         (array_agg(generation_id ORDER BY number DESC) FILTER (WHERE generation_id IS NOT NULL))[1] AS generation_id
     FROM sends
     WHERE execution_id = :execution_id AND round = :round
     HAVING count(*) > 0
 ) AS used
 WHERE usage_log.execution_id = :execution_id AND usage_log.round = :round
-    AND (usage_log.cost_usd, usage_log.generation_id) IS DISTINCT FROM (used.cost_usd, used.generation_id);
+    AND usage_log.created_at = (SELECT created_at FROM executions WHERE id = :execution_id)
+    AND (usage_log.cost_usd, usage_log.spent_usd, usage_log.generation_id)
+        IS DISTINCT FROM (used.cost_usd, used.spent_usd, used.generation_id);
 
 -- name: log(ids)
 -- One row per finished round, whoever finds it first; what is logged already is not found again.
@@ -92,7 +95,7 @@ WITH finished AS (
         sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
         CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END AS cost_usd,
         (array_agg(generation_id ORDER BY number DESC) FILTER (WHERE generation_id IS NOT NULL))[1] AS generation_id,
-        (extract(epoch FROM max(ended_at) - min(sent_at)) * 1000)::integer AS upstream_ms
+        milliseconds(max(ended_at) - min(sent_at)) AS upstream_ms
     FROM sends
     WHERE (execution_id, round) IN (SELECT id, round FROM finished)
     GROUP BY execution_id, round
@@ -102,24 +105,29 @@ WITH finished AS (
     WHERE sends.execution_id = finished.id AND sends.round = finished.round
 ), logged AS (
     INSERT INTO usage_log (
-        execution_id, round, kind, account_id, version_id, model_id, model_served, network, amount_atomic, outcome,
-        code, fault, sends, input_tokens, output_tokens, cost_usd, settle_ms, queue_ms, upstream_ms, total_ms,
-        generation_id
+        execution_id, round, created_at, kind, account_id, version_id, model_id, model_served, network, amount_atomic,
+        outcome, code, fault, detail, sends, input_tokens, output_tokens, cost_usd, spent_usd, settle_ms, queue_ms,
+        upstream_ms, total_ms, generation_id
     )
-    SELECT finished.id, finished.round, finished.kind, finished.account_id, finished.version_id,
+    SELECT finished.id, finished.round, finished.created_at, finished.kind, finished.account_id, finished.version_id,
         resource_versions.model_id, used.model_served, payments.network,
         CASE WHEN finished.round = 1 THEN coalesce(payments.amount_atomic, 0) ELSE 0 END,
-        finished.state, finished.code, finished.fault, finished.sends, used.input_tokens, used.output_tokens,
-        CASE WHEN used.execution_id IS NULL THEN 0 ELSE used.cost_usd END,
-        (extract(epoch FROM payments.decided_at - payments.created_at) * 1000)::integer,
-        (extract(epoch FROM finished.call_started_at - finished.queued_at) * 1000)::integer,
+        finished.state, finished.code, finished.fault, finished.detail, finished.sends, used.input_tokens,
+        used.output_tokens, CASE WHEN used.execution_id IS NULL THEN 0 ELSE used.cost_usd END,
+        coalesce(reservations.spent_usd, reservations.reserved_usd, used.cost_usd, 0),
+        CASE WHEN finished.round = 1 THEN milliseconds(payments.decided_at - payments.created_at) END,
+        milliseconds(finished.call_started_at - finished.queued_at),
         used.upstream_ms,
-        (extract(epoch FROM finished.finished_at - finished.created_at) * 1000)::integer,
+        milliseconds(finished.finished_at - CASE
+            WHEN finished.round = 1 THEN finished.created_at
+            ELSE finished.queued_at
+        END),
         used.generation_id
     FROM finished
     JOIN resource_versions ON resource_versions.id = finished.version_id
     LEFT JOIN payments ON payments.id = finished.payment_id
     LEFT JOIN used ON used.execution_id = finished.id AND used.round = finished.round
+    LEFT JOIN reservations ON reservations.execution_id = finished.id AND reservations.round = finished.round
 )
 UPDATE executions SET logged_round = executions.round
 FROM finished WHERE executions.id = finished.id
