@@ -22,13 +22,14 @@ from cli.executions import executions, try_resource
 from cli.money import books, payments
 from cli.refunds import refunds
 from cli.resources import resources
+from cli.usage import usage
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
 catalog = App(name="catalog", help="The models that prompts can be sold on.")
-for part in (books, catalog, creators, executions, keys, payments, refunds, resources):
+for part in (books, catalog, creators, executions, keys, payments, refunds, resources, usage):
     app.command(part)
 resources.command(try_resource, name="test")
 app.command(buy)

@@ -148,6 +148,7 @@ async def compare(pool: db.Pool, *, network: str | None = None, since: datetime 
         found = [
             *await _found(sql.compare_executions(conn, **scope)),
             *await _found(sql.compare_usage(conn, **scope, grace_seconds=GRACE_SECONDS)),
+            *await _found(sql.compare_dropped(conn, **scope)),
             *await _found(
                 sql.compare_refunds(conn, **scope, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS)
             ),

@@ -138,6 +138,10 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="bearer token for /health/money; unset: nobody may"
     )
 
+    usage_kept_months: int = Field(
+        default=24, ge=1, description="how many whole months of the usage log stay; what was counted stays for ever"
+    )
+
     body_limit: int = Field(default=1_048_576, gt=0, description="largest request body")
     payment_header_limit: int = Field(default=16_384, gt=0, description="largest payment header")
     value_limit: int = Field(default=20_000, gt=0, description="characters in one input value")

@@ -13,6 +13,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.catalog_sync import catalog_sync
 from flows.recovery import recovery
+from flows.usage_rollup import usage_rollup
 
 # After a pause every missed run is late and would start at once: one is enough, and it catches up.
 _ALONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
@@ -30,6 +31,12 @@ async def serve() -> None:
         await recovery.ato_deployment(
             "every-5-minutes",
             schedule=Interval(timedelta(minutes=5)),
+            concurrency_limit=_ALONE,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        await usage_rollup.ato_deployment(
+            "hourly",
+            schedule=Cron("5 * * * *", timezone="UTC"),
             concurrency_limit=_ALONE,
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),

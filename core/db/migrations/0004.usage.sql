@@ -133,7 +133,7 @@ COMMENT ON COLUMN usage_rollup.cost_usd IS 'What the provider said it charged, w
 COMMENT ON COLUMN usage_rollup.cost_unknown IS 'Calls that may have cost something and nobody knows how much: cost_usd does not have them, spent_usd has them at their worst case.';
 COMMENT ON COLUMN usage_rollup.spent_usd IS 'The cost, with the worst case where it is not known.';
 COMMENT ON COLUMN usage_rollup.margin_usd IS 'Revenue (one USDC as one dollar) less spent_usd: what is left at least.';
-COMMENT ON COLUMN usage_rollup.settle IS 'This and the next three: how long it took in milliseconds, as a histogram by histogram_bucket(): to settle the payment, from queued to sent, at the provider, and in total (see usage_log). Read them with histogram_percentile(histogram_sum(total), 0.95).';
+COMMENT ON COLUMN usage_rollup.settle IS 'This and the next three: how long it took in milliseconds, as a histogram (see histogram_bucket()): to settle the payment, from queued to sent, at the provider, and in total (see usage_log). Read them with histogram_percentile(histogram_sum(total), 0.95).';
 CREATE INDEX usage_rollup_account ON usage_rollup (account_id, span, starts_at);
 
 CREATE FUNCTION usage_watermark(of_span text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
@@ -148,9 +148,27 @@ COMMENT ON FUNCTION usage_watermark IS 'Every hour, day or month that starts bef
 
 
 CREATE FUNCTION histogram_bucket(ms integer) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN ms <= 1 THEN 1 ELSE least(ceil(ln(ms::double precision) * 5.770780163555853)::integer + 1, 90) END
+    SELECT CASE
+        WHEN ms <= 1 THEN 1
+        WHEN ms <= 4194304 THEN ceil(4 * ln(ms::double precision) / ln(2::double precision))::integer + 1
+        WHEN ms > 4194304 THEN 90
+    END
 $$;
 COMMENT ON FUNCTION histogram_bucket IS 'Which of 90 buckets a time in milliseconds is in: each ends at 2^(1/4) times where it begins. The first holds up to 1 ms, the last all above 2^22 ms (70 minutes).';
+
+CREATE FUNCTION histogram(buckets integer[]) RETURNS integer[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    counted integer[] := array_fill(0, ARRAY[90]);
+    bucket  integer;
+BEGIN
+    FOREACH bucket IN ARRAY buckets LOOP
+        IF bucket IS NOT NULL THEN
+            counted[bucket] := counted[bucket] + 1;
+        END IF;
+    END LOOP;
+    RETURN counted;
+END $$;
+COMMENT ON FUNCTION histogram IS 'How many of these buckets are each of the 90; those that are NULL took no time that anybody measured.';
 
 CREATE FUNCTION histogram_add(counted integer[], more integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
@@ -228,9 +246,12 @@ BEGIN
         OR EXISTS (SELECT FROM usage_dirty WHERE span = 'hour' AND starts_at >= starts AND starts_at < ends) THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('SELECT count(*) FROM %I', name) INTO dropped;
-    UPDATE usage_rollup SET log_dropped_at = now()
-    WHERE span = 'hour' AND starts_at >= starts AND starts_at < ends AND log_dropped_at IS NULL;
+    WITH counted AS (
+        UPDATE usage_rollup SET log_dropped_at = now()
+        WHERE span = 'hour' AND starts_at >= starts AND starts_at < ends AND log_dropped_at IS NULL
+        RETURNING calls
+    )
+    SELECT coalesce(sum(calls), 0) INTO dropped FROM counted;
     INSERT INTO usage_dropped AS already (month, log_rows, dropped_at) VALUES (starts, dropped, now())
     ON CONFLICT (month) DO UPDATE
     SET log_rows = already.log_rows + excluded.log_rows, dropped_at = excluded.dropped_at;

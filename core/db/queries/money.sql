@@ -45,6 +45,7 @@ ORDER BY payments.created_at;
 
 -- name: compare_usage(network, since, grace_seconds)
 -- Every finished round has one usage row, and the first carries what was paid. Only the last may still be on its way.
+-- Months whose rows were dropped are compared by their sums instead.
 WITH scope AS (
     SELECT executions.id, executions.payment_id, executions.account_id, executions.state, executions.round,
         executions.round - (executions.state NOT IN ('succeeded', 'failed', 'declined'))::integer AS rounds,
@@ -54,6 +55,9 @@ WITH scope AS (
     LEFT JOIN payments ON payments.id = executions.payment_id
     WHERE (:network::text IS NULL OR payments.network = :network)
         AND (:since::timestamptz IS NULL OR executions.created_at >= :since)
+        AND NOT EXISTS (
+            SELECT FROM usage_dropped WHERE month = date_trunc('month', executions.created_at, 'UTC')
+        )
 ), finished AS (
     SELECT scope.id, number, CASE WHEN number = 1 THEN amount_atomic ELSE 0 END AS amount_atomic,
         CASE WHEN number = scope.round THEN scope.state ELSE 'failed' END AS outcome,
@@ -93,6 +97,49 @@ SELECT compared.code, compared.sentence, scope.network, scope.payment_id, scope.
 FROM compared
 JOIN scope ON scope.id = compared.id
 ORDER BY scope.finished_at;
+
+-- name: compare_dropped(network, since)
+-- Where the rows of a month were dropped: what was counted of them, and what was logged later, is what had ended.
+WITH months AS (
+    SELECT month, (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC' AS ends
+    FROM usage_dropped
+    WHERE :since::timestamptz IS NULL OR month >= :since
+), ended AS (
+    SELECT month, executions.account_id, coalesce(payments.network, '') AS network,
+        sum(executions.round - (executions.state NOT IN ('succeeded', 'failed', 'declined'))::integer) AS rounds,
+        coalesce(sum(payments.amount_atomic) FILTER (
+            WHERE executions.round > 1 OR executions.state IN ('succeeded', 'failed', 'declined')
+        ), 0) AS amount_atomic
+    FROM months
+    JOIN executions ON executions.created_at >= month AND executions.created_at < ends
+    LEFT JOIN payments ON payments.id = executions.payment_id
+    GROUP BY 1, 2, 3
+), counted AS (
+    SELECT month, account_id, coalesce(network, '') AS network, sum(calls) AS rounds, sum(amount_atomic) AS amount_atomic
+    FROM (
+        SELECT month, account_id, network, calls, revenue_atomic AS amount_atomic
+        FROM months
+        JOIN usage_rollup ON span = 'hour' AND starts_at >= month AND starts_at < ends AND log_dropped_at IS NOT NULL
+        UNION ALL
+        SELECT month, account_id, network, 1, amount_atomic
+        FROM months
+        JOIN usage_log ON created_at >= month AND created_at < ends
+    ) AS parts
+    GROUP BY 1, 2, 3
+)
+SELECT 'usage_dropped' AS code,
+    concat(to_char(month AT TIME ZONE 'UTC', 'YYYY-MM'), ': ', coalesce(ended.rounds, 0), ' rounds with ',
+        coalesce(ended.amount_atomic, 0), ' atomic units had ended, but ', coalesce(counted.rounds, 0), ' with ',
+        coalesce(counted.amount_atomic, 0), ' were counted from the usage log before its rows were dropped.'
+    ) AS sentence,
+    nullif(network, '') AS network, NULL::uuid AS payment_id, NULL::uuid AS execution_id, account_id,
+    NULL::text AS transaction
+FROM ended
+FULL JOIN counted USING (month, account_id, network)
+WHERE (coalesce(ended.rounds, 0) <> coalesce(counted.rounds, 0)
+        OR coalesce(ended.amount_atomic, 0) <> coalesce(counted.amount_atomic, 0))
+    AND (:network::text IS NULL OR network = :network)
+ORDER BY month;
 
 -- name: compare_refunds(network, since, rerun_limit, grace_seconds)
 -- Paid means answered or owed: what failed is owed when no re-run is left, and what was answered never is.

@@ -1,0 +1,55 @@
+"""Commands about usage: what was called, what it earned and what it cost."""
+
+import asyncio
+from datetime import date
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli import output
+from cli.shared import Json
+from core import db, usage_rollup
+
+usage = App(name="usage", help="What was called, what it earned and what it cost.")
+
+
+@usage.command(name="rollup")
+def roll_up(
+    *,
+    since: Annotated[date | None, Parameter(help="Count everything again from this day (UTC) on.")] = None,
+    json: Json = False,
+) -> None:
+    """Count what changed in the usage log since it was last counted, as the schedule does every hour.
+
+    Args:
+        json: print JSON.
+    """
+    facts = asyncio.run(_roll_up(since, quiet=json))
+    if json:
+        output.document(facts)
+    else:
+        print(f"Counted {facts['hours']} hours. Before {facts['watermark']:%Y-%m-%d %H:%M} UTC all is counted.")
+
+
+async def _roll_up(since: date | None, *, quiet: bool) -> dict[str, object]:
+    bar = Progress(
+        TextColumn("hours"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+    async with db.pool() as pool:
+        if since:
+            async with pool.connection() as conn:
+                await usage_rollup.mark(conn, usage_rollup.midnight(since))
+        with bar:
+            task = bar.add_task("hours", total=None)
+            async for progress in usage_rollup.roll_up(pool):
+                bar.update(task, completed=progress.hours, total=progress.of)
+        async with pool.connection() as conn:
+            watermark = await usage_rollup.watermark(conn, "hour")
+    return {"hours": progress.of, "watermark": watermark}

@@ -1,0 +1,42 @@
+-- name: to_make(ahead)
+-- Months that have no partition and have rows, or will.
+SELECT month
+FROM (
+    SELECT DISTINCT date_trunc('month', created_at, 'UTC') FROM usage_log_default
+    UNION
+    SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => number)) AT TIME ZONE 'UTC'
+    FROM generate_series(0, :ahead) AS number
+) AS wanted (month)
+WHERE to_regclass(to_char(month AT TIME ZONE 'UTC', '"usage_log_"YYYY_MM')) IS NULL
+ORDER BY month;
+
+-- name: make(month)$
+-- One transaction each: the rows that were waiting for it move.
+SELECT make_usage_month(:month);
+
+-- name: over(kept)
+-- Months that are not kept any longer, each with how many of its executions could still be logged. A refused payment
+-- could land, and a failed call could be re-run, for a while.
+SELECT month, (
+    SELECT count(*)
+    FROM executions
+    LEFT JOIN payments ON payments.id = executions.payment_id
+    WHERE executions.created_at >= month
+        AND executions.created_at < (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'
+        AND (executions.state IN ('held', 'queued', 'running')
+            OR (executions.state <> 'void' AND executions.logged_round < executions.round)
+            OR executions.rerun_until > now()
+            OR (payments.state = 'failed' AND payments.proved_at IS NULL))
+) AS unfinished
+FROM (
+    SELECT to_date(right(relname, 7), 'YYYY_MM')::timestamp AT TIME ZONE 'UTC' AS month
+    FROM pg_inherits
+    JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE inhparent = 'usage_log'::regclass AND relname <> 'usage_log_default'
+) AS months
+WHERE month < (date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => :kept)) AT TIME ZONE 'UTC'
+ORDER BY month;
+
+-- name: drop(month)$
+-- How many rows went; NULL where something is not counted yet.
+SELECT drop_usage_month(:month);

@@ -1,0 +1,93 @@
+-- name: mark(since)!
+-- Everything since then shall be counted again: what the log has, and what was counted and it has no more.
+INSERT INTO usage_dirty (span, starts_at)
+SELECT 'hour', hour
+FROM (
+    SELECT min(at) AS first, max(at) AS last
+    FROM (
+        SELECT min(created_at) AS at FROM usage_log
+        UNION ALL SELECT max(created_at) FROM usage_log
+        UNION ALL SELECT min(starts_at) FROM usage_rollup WHERE span = 'hour'
+        UNION ALL SELECT max(starts_at) FROM usage_rollup WHERE span = 'hour'
+    ) AS ends
+) AS known
+CROSS JOIN generate_series(
+    date_bin('1 hour', greatest(first, :since), '2000-01-01 00:00Z'), last, '1 hour'
+) AS hour;
+
+-- name: stretches(within, span)
+-- What is marked, by the stretches that are counted in one transaction each.
+SELECT date_trunc(:within::text, starts_at, 'UTC') AS first, count(DISTINCT starts_at) AS periods
+FROM usage_dirty
+WHERE span = :span
+GROUP BY 1
+ORDER BY 1;
+
+-- name: lock(span, first)!
+-- Who counts the same takes turns, so that who counts last has seen the most.
+SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', 'x402-instant/usage_rollup', :span::text, :first::timestamptz), 0));
+
+-- name: take(span, first, within)
+-- Take a stretch's marks away. Whoever marks again from now on is counted again by the next.
+WITH taken AS (
+    DELETE FROM usage_dirty
+    WHERE span = :span AND starts_at >= :first
+        AND starts_at < (:first::timestamptz AT TIME ZONE 'UTC' + ('1 ' || :within::text)::interval) AT TIME ZONE 'UTC'
+    RETURNING starts_at
+)
+SELECT DISTINCT starts_at FROM taken ORDER BY starts_at;
+
+-- name: forget(span, starts)!
+-- What was counted before; what cannot be counted again stays.
+DELETE FROM usage_rollup WHERE span = :span AND starts_at = ANY(:starts::timestamptz[]) AND log_dropped_at IS NULL;
+
+-- name: count_hours(starts)!
+-- The log by hours: one at a time, so that each is sorted in memory. Times are collected first and then counted into
+-- histograms, because that is five times as fast as an aggregate of our own.
+INSERT INTO usage_rollup (
+    span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
+    fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
+    revenue_atomic, cost_usd, cost_unknown, spent_usd, settle, queue, upstream, total
+)
+SELECT 'hour', start, counted.*
+FROM unnest(:starts::timestamptz[]) AS start
+CROSS JOIN LATERAL (
+    SELECT account_id, version_id, model_served, network, kind, count(*),
+        count(*) FILTER (WHERE outcome = 'succeeded'), count(*) FILTER (WHERE outcome = 'failed'),
+        count(*) FILTER (WHERE outcome = 'declined'),
+        count(*) FILTER (WHERE fault = 'buyer'), count(*) FILTER (WHERE fault = 'creator'),
+        count(*) FILTER (WHERE fault = 'provider'), count(*) FILTER (WHERE fault = 'ours'),
+        count(*) FILTER (WHERE charged), sum(sends), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
+        sum(amount_atomic), coalesce(sum(cost_usd), 0), count(*) FILTER (WHERE cost_usd IS NULL AND spent_usd > 0),
+        sum(spent_usd),
+        histogram(array_agg(histogram_bucket(settle_ms))), histogram(array_agg(histogram_bucket(queue_ms))),
+        histogram(array_agg(histogram_bucket(upstream_ms))), histogram(array_agg(histogram_bucket(total_ms)))
+    FROM usage_log
+    WHERE created_at >= start AND created_at < start + interval '1 hour'
+    GROUP BY account_id, version_id, model_served, network, kind
+) AS counted;
+
+-- name: add_up(span, finer, starts)!
+-- Days from hours, months from days. Hours whose rows were dropped from the log count like any other.
+INSERT INTO usage_rollup (
+    span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
+    fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
+    revenue_atomic, cost_usd, cost_unknown, spent_usd, settle, queue, upstream, total
+)
+SELECT :span, start, account_id, version_id, model_served, network, kind, sum(calls), sum(succeeded), sum(failed),
+    sum(declined), sum(fault_buyer), sum(fault_creator), sum(fault_provider), sum(fault_ours), sum(charged),
+    sum(sends), sum(input_tokens), sum(output_tokens), sum(revenue_atomic), sum(cost_usd), sum(cost_unknown),
+    sum(spent_usd), histogram_sum(settle), histogram_sum(queue), histogram_sum(upstream), histogram_sum(total)
+FROM unnest(:starts::timestamptz[]) AS start
+JOIN usage_rollup ON usage_rollup.span = :finer AND starts_at >= start
+    AND starts_at < (start AT TIME ZONE 'UTC' + ('1 ' || :span::text)::interval) AT TIME ZONE 'UTC'
+GROUP BY start, account_id, version_id, model_served, network, kind;
+
+-- name: mark_coarser(span, starts)!
+-- What contains these must be added up again.
+INSERT INTO usage_dirty (span, starts_at)
+SELECT DISTINCT :span, date_trunc(:span::text, start, 'UTC') FROM unnest(:starts::timestamptz[]) AS start;
+
+-- name: watermark(span)$
+-- Before it, every period of this span equals a recount.
+SELECT usage_watermark(:span);

@@ -1,0 +1,27 @@
+"""The flow that counts usage, and keeps the log's months in order."""
+
+from datetime import date
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from core import db
+from tasks import usage_rollup as step
+
+
+@flow(name="usage_rollup", persist_result=False, log_prints=False)
+async def usage_rollup(since: date | None = None) -> State[None]:
+    """Bring the rollups up to date, make the log's next months, and drop old ones.
+
+    Args:
+        since: count everything again from this day (UTC) on, instead of only what changed.
+    """
+    async with db.pool():
+        hours = await step.roll_up(since)
+        made = await step.make_months()
+        dropped = await step.drop_months()
+    return Completed(
+        message=f"counted {hours} hours, made {len(made)} months, dropped {len(dropped.log_rows)}, "
+        f"kept {len(dropped.kept)} that are over"
+    )
