@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import door
+from bench import door, rollup
 
-BENCHES = {"door": door.main}
+BENCHES = {"door": door.main, "rollup": rollup.main}
 
 if __name__ == "__main__":
     names = sys.argv[1:]

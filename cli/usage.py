@@ -48,8 +48,11 @@ async def _roll_up(since: date | None, *, quiet: bool) -> dict[str, object]:
                 await usage_rollup.mark(conn, usage_rollup.midnight(since))
         with bar:
             task = bar.add_task("hours", total=None)
-            async for progress in usage_rollup.roll_up(pool):
+
+            async def tell(progress: usage_rollup.Progress) -> None:
                 bar.update(task, completed=progress.hours, total=progress.of)
+
+            hours = await usage_rollup.roll_up(pool, tell)
         async with pool.connection() as conn:
             watermark = await usage_rollup.watermark(conn, "hour")
-    return {"hours": progress.of, "watermark": watermark}
+    return {"hours": hours, "watermark": watermark}

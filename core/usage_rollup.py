@@ -6,10 +6,10 @@ a run costs depends on what is marked, never on how long the log is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from core import db
 
@@ -17,29 +17,39 @@ sql = db.load("usage_rollup")
 
 Span = Literal["hour", "day", "month"]
 
-# Each span, what it is added up from, and what contains it: that much of it is counted in one transaction.
-_STEPS: tuple[tuple[Span, Span | None, str], ...] = (
-    ("hour", None, "day"),
-    ("day", "hour", "month"),
-    ("month", "day", "year"),
-)
-
 # Transactions at once: Postgres uses one core for each.
 _AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rollup is, in hours of the log; `day` is the last one (UTC) that was counted."""
+    """How far a rollup is, in hours of the log."""
 
     hours: int
     of: int
-    day: datetime | None = None
 
     @property
     def percent(self) -> float:
         """Between 0 and 100."""
         return 100 * self.hours / self.of if self.of else 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is counted: `span` from the log or from what is `finer`, so much in one transaction as is `within` one."""
+
+    span: Span
+    finer: Span | None
+    within: str
+
+
+_HOURS = _Step("hour", None, "day")
+_DAYS = _Step("day", "hour", "month")
+_MONTHS = _Step("month", "day", "year")
+
+
+async def _to_nobody(_progress: Progress) -> None:
+    """Nobody wants to know."""
 
 
 def midnight(day: date) -> datetime:
@@ -59,27 +69,31 @@ async def mark(conn: db.Connection, since: datetime) -> None:
     await sql.mark(conn, since=since)
 
 
-async def roll_up(pool: db.Pool) -> AsyncIterator[Progress]:
-    """Count again what is marked now, oldest first: a day of hours per transaction, then the days, then the months.
+async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _to_nobody) -> int:
+    """Count again what is marked now: a day of hours per transaction, then the days, then the months.
 
     Takes the pool: what was counted stays counted whenever it is stopped. Any number may run at once.
 
-    Yields:
-        How far it is, first and after each transaction.
+    Args:
+        pool: our database.
+        tell: is told how far it is, first and after each day of hours.
+
+    Returns:
+        How many hours were counted.
     """
-    progress = Progress(0, 0)
-    for span, finer, within in _STEPS:
-        async with pool.connection() as conn:
-            stretches = [row async for row in sql.stretches(conn, span=span, within=within)]
-        if span == "hour":
-            progress = Progress(0, sum(row.periods for row in stretches))
-            yield progress
-        for number in range(0, len(stretches), _AT_ONCE):
-            some = stretches[number : number + _AT_ONCE]
-            await asyncio.gather(*(_count(pool, span, finer, within, row.first) for row in some))
-            if span == "hour":
-                progress = Progress(progress.hours + sum(row.periods for row in some), progress.of, some[-1].first)
-                yield progress
+    days = await _marked(pool, _HOURS)
+    counted, of = 0, sum(int(day.periods) for day in days)
+
+    async def count_on(day: Any) -> None:
+        nonlocal counted
+        counted += day.periods
+        await tell(Progress(counted, of))
+
+    await tell(Progress(0, of))
+    await _count(pool, _HOURS, days, count_on)
+    for step in (_DAYS, _MONTHS):
+        await _count(pool, step, await _marked(pool, step))
+    return of
 
 
 async def watermark(conn: db.Connection, span: Span) -> datetime:
@@ -88,17 +102,38 @@ async def watermark(conn: db.Connection, span: Span) -> datetime:
     return until
 
 
-async def _count(pool: db.Pool, span: Span, finer: Span | None, within: str, first: datetime) -> None:
-    """One transaction: take the marks of a stretch, count what they are about, and mark what contains it."""
+async def _marked(pool: db.Pool, step: _Step) -> list[Any]:
+    """The stretches that have marks, oldest first."""
     async with pool.connection() as conn:
-        await sql.lock(conn, span=span, first=first)
-        starts = [row.starts_at async for row in sql.take(conn, span=span, within=within, first=first)]
-        if not starts:
-            return  # somebody else was faster
-        await sql.forget(conn, span=span, starts=starts)
-        if finer:
-            await sql.add_up(conn, span=span, finer=finer, starts=starts)
-        else:
-            await sql.count_hours(conn, starts=starts)
-        if within != "year":
-            await sql.mark_coarser(conn, span=within, starts=starts)
+        return [row async for row in sql.stretches(conn, span=step.span, within=step.within)]
+
+
+async def _count(
+    pool: db.Pool, step: _Step, stretches: list[Any], done: Callable[[Any], Awaitable[None]] | None = None
+) -> None:
+    """Count all of them, some at once."""
+    left = iter(stretches)
+
+    async def work() -> None:
+        for stretch in left:
+            async with pool.connection() as conn:
+                await _count_stretch(conn, step, stretch.first)
+            if done:
+                await done(stretch)
+
+    await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+
+async def _count_stretch(conn: db.Connection, step: _Step, first: datetime) -> None:
+    """One transaction: take the marks of a stretch, count what they are about, and mark what contains it."""
+    await sql.lock(conn, span=step.span, first=first)
+    starts = [row.starts_at async for row in sql.take(conn, span=step.span, within=step.within, first=first)]
+    if not starts:
+        return  # somebody else was faster
+    await sql.forget(conn, span=step.span, starts=starts)
+    if step.finer:
+        await sql.add_up(conn, span=step.span, finer=step.finer, starts=starts)
+    else:
+        await sql.count_hours(conn, starts=starts)
+    if step is not _MONTHS:
+        await sql.mark_coarser(conn, span=step.within, starts=starts)

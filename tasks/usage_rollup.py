@@ -9,7 +9,7 @@ from core import db, usage_months, usage_rollup
 from core.usage_months import Dropped
 from tasks.policy import step
 
-_TOLD_SECONDS = 2
+_PAUSE_SECONDS = 2
 
 
 @step()
@@ -22,20 +22,20 @@ async def make_months() -> list[datetime]:
 @step()
 async def roll_up(since: date | None) -> int:
     """Count again what changed, or everything since a day (UTC), and show how far it is; how many hours that were."""
+    shown = await acreate_progress_artifact(0.0, key="usage-rollup", description="Hours of the usage log counted again")
+    told_at = 0.0
+
+    async def tell(progress: usage_rollup.Progress) -> None:
+        nonlocal told_at
+        if progress.hours == progress.of or time.monotonic() - told_at > _PAUSE_SECONDS:
+            told_at = time.monotonic()
+            await aupdate_progress_artifact(shown, progress.percent)
+
     async with db.pool() as pool:
         if since:
             async with pool.connection() as conn:
                 await usage_rollup.mark(conn, usage_rollup.midnight(since))
-        shown, told_at = None, 0.0
-        async for progress in usage_rollup.roll_up(pool):
-            if shown is None:
-                shown = await acreate_progress_artifact(
-                    progress.percent, key="usage-rollup", description=f"{progress.of} hours of the usage log"
-                )
-            elif progress.hours == progress.of or time.monotonic() - told_at > _TOLD_SECONDS:
-                await aupdate_progress_artifact(shown, progress.percent)
-                told_at = time.monotonic()
-        return progress.of
+        return await usage_rollup.roll_up(pool, tell)
 
 
 @step()

@@ -152,23 +152,22 @@ CREATE FUNCTION histogram_bucket(ms integer) RETURNS integer LANGUAGE sql IMMUTA
         WHEN ms <= 1 THEN 1
         WHEN ms <= 4194304 THEN ceil(4 * ln(ms::double precision) / ln(2::double precision))::integer + 1
         WHEN ms > 4194304 THEN 90
+        ELSE 0
     END
 $$;
-COMMENT ON FUNCTION histogram_bucket IS 'Which of 90 buckets a time in milliseconds is in: each ends at 2^(1/4) times where it begins. The first holds up to 1 ms, the last all above 2^22 ms (70 minutes).';
+COMMENT ON FUNCTION histogram_bucket IS 'Which of 90 buckets a time in milliseconds is in: each ends at 2^(1/4) times where it begins. The first holds up to 1 ms, the last all above 2^22 ms (70 minutes). 0 for NULL, which nobody measured.';
 
 CREATE FUNCTION histogram(buckets integer[]) RETURNS integer[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    counted integer[] := array_fill(0, ARRAY[90]);
+    counted integer[] := array_fill(0, ARRAY[91], ARRAY[0]);
     bucket  integer;
 BEGIN
     FOREACH bucket IN ARRAY buckets LOOP
-        IF bucket IS NOT NULL THEN
-            counted[bucket] := counted[bucket] + 1;
-        END IF;
+        counted[bucket] := counted[bucket] + 1;
     END LOOP;
-    RETURN counted;
+    RETURN counted[1:90];
 END $$;
-COMMENT ON FUNCTION histogram IS 'How many of these buckets are each of the 90; those that are NULL took no time that anybody measured.';
+COMMENT ON FUNCTION histogram IS 'How many of these are in each of the 90 buckets.';
 
 CREATE FUNCTION histogram_add(counted integer[], more integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$

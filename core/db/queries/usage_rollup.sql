@@ -24,8 +24,12 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: lock(span, first)!
--- Who counts the same takes turns, so that who counts last has seen the most.
-SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', 'x402-instant/usage_rollup', :span::text, :first::timestamptz), 0));
+-- Who counts the same takes turns, so that who counts last has seen the most. And every stretch gets a plan of its
+-- own: one that fits any of them would read them all.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
+    pg_advisory_xact_lock(hashtextextended(
+        concat_ws('/', 'x402-instant/usage_rollup', :span::text, :first::timestamptz), 0
+    ));
 
 -- name: take(span, first, within)
 -- Take a stretch's marks away. Whoever marks again from now on is counted again by the next.
