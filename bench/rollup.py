@@ -52,8 +52,8 @@ SELECT gen_random_uuid(), 1, at, CASE WHEN n %% 50 = 0 THEN 'test' ELSE 'paid' E
     ms + 500, CASE WHEN fails THEN NULL ELSE 'gen-' || n END
 FROM (
     SELECT n, %(first)s::timestamptz + (n - %(low)s) * %(step)s::interval AS at,
-        n * 7919::bigint %% 20 = 0 AS fails, (1000 + n * 7919::bigint %% 9000)::integer AS ms, (n %% 1000) * 0.00001 AS cost,
-        n * 31::bigint %% 97 %% 20 AS sold
+        n * 7919::bigint %% 20 = 0 AS fails, (1000 + n * 7919::bigint %% 9000)::integer AS ms,
+        (n %% 1000) * 0.00001 AS cost, n * 31::bigint %% 97 %% 20 AS sold
     FROM generate_series(%(low)s::integer, %(high)s::integer - 1) AS n
 ) AS made
 JOIN (
