@@ -78,6 +78,38 @@ async def test_what_runs_is_not_logged(pool: db.Pool) -> None:
         assert await usage.log(conn) == []
 
 
+@pytest.mark.parametrize(("detail", "charged"), [("provider_400", False), ("provider_timeout", True)])
+async def test_what_failed_after_tokens_were_spent_is_marked(pool: db.Pool, detail: str, charged: bool) -> None:
+    """With its cause; where nobody knows the cost, it counts as spent with all that was reserved."""
+    launcher = await orders.hire(pool)
+    sold = await orders.version(pool)
+    (order,) = await orders.begin(pool, launcher, [await orders.pay(pool, sold, launcher)])
+    await orders.finish(pool, order, ExecutionFailed("resource_unavailable", "provider", detail))
+
+    (row,) = await shops.rows(pool, "SELECT * FROM usage_log")
+    assert (row.detail, row.charged, row.cost_usd) == (detail, charged, None)
+    assert row.spent_usd == (sold.worst_cost_usd if charged else 0)
+    assert row.created_at == (await shops.execution(pool, order.id)).created_at
+
+
+async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -> None:
+    """A payment that was decided after weeks: its times are cut off where they are stored, and all are logged."""
+    launcher = await orders.hire(pool)
+    sold = await orders.version(pool)
+    ids = [await orders.pay(pool, sold, launcher) for _ in range(2)]
+    for order in await orders.begin(pool, launcher, ids):
+        async with pool.connection() as conn:
+            await conn.execute(
+                "UPDATE executions SET created_at = created_at - interval '30 days' WHERE id = %s", [ids[0]]
+            )
+            await instant_execution.fail(conn, order, OURS)
+
+    async with pool.connection() as conn:
+        assert sorted(await usage.log(conn)) == sorted(ids)
+    (longest,) = await shops.rows(pool, "SELECT max(total_ms) AS ms FROM usage_log")
+    assert longest.ms == 2**31 - 1
+
+
 async def test_the_cap_is_never_overshot(pool: db.Pool) -> None:
     """Twenty reservations at once and room for seven: seven fit."""
     sold = await orders.version(pool, calls_a_day=7)

@@ -1,0 +1,33 @@
+"""`instant usage`, as a program and as a person would use it."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+from core import db
+from tests import histories
+
+
+def _instant(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli", "usage", *arguments]
+    return subprocess.run(command, env=os.environ, text=True, capture_output=True, timeout=60, check=False)
+
+
+async def test_what_changed_is_counted_or_everything_since_a_day(own_database: str) -> None:
+    """Without a Prefect server; the second time there is nothing to do, unless a day is named."""
+    at = datetime.now(UTC) - timedelta(days=2)
+    async with db.pool() as pool, pool.connection() as conn:
+        sold = await histories.publish(conn)
+        await histories.sell(conn, sold, at, histories.Ending())
+
+    first, again = (_instant("rollup", "--json") for _ in range(2))
+    since = _instant("rollup", "--since", f"{at:%Y-%m-%d}")
+    wrong = _instant("rollup", "--since", "yesterday")
+
+    assert [json.loads(done.stdout)["hours"] for done in (first, again)] == [1, 0]
+    assert json.loads(first.stdout)["watermark"].endswith(":00:00+00:00")
+    assert first.stderr == ""
+    assert since.stdout.startswith("Counted 1 hours. Before ")
+    assert (since.returncode, wrong.returncode) == (0, 2)

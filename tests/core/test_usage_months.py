@@ -1,0 +1,267 @@
+"""The usage log's months: made, missed, and dropped."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
+from yoyo import get_backend, read_migrations
+
+from core import db, money, resource, usage_months, usage_rollup
+from core.db.migrate import MIGRATIONS, migrate
+from core.settings import settings
+from tests import histories, servers, shops
+from tests.core.test_usage_rollup import calls, is_exact_now
+
+OLD = datetime(2023, 5, 17, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sold(pool: db.Pool) -> resource.Version:
+    async with pool.connection() as conn:
+        return await histories.publish(conn)
+
+
+async def partitions(pool: db.Pool) -> dict[str, int]:
+    """The months that have a partition, or rows without one, and their rows."""
+    rows = await shops.rows(pool, "SELECT tableoid::regclass::text AS name, count(*) AS rows FROM usage_log GROUP BY 1")
+    names = await shops.rows(
+        pool,
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits JOIN pg_class ON"
+        " pg_class.oid = inhparent WHERE pg_class.relname = 'usage_log'",
+    )
+    return {row.name: 0 for row in names} | {row.name: row.rows for row in rows}
+
+
+async def sell(pool: db.Pool, sold: resource.Version, at: datetime, ending: histories.Ending) -> object:
+    async with pool.connection() as conn:
+        return await histories.sell(conn, sold, at, ending)
+
+
+async def test_one_row_per_round_whatever_its_month(pool: db.Pool, sold: resource.Version) -> None:
+    """Neither the same round again nor the same with another time can be inserted, with or without a partition."""
+    copy = (
+        "INSERT INTO usage_log (execution_id, round, created_at, kind, account_id, version_id, model_id,"
+        " amount_atomic, outcome, sends, spent_usd, total_ms) SELECT execution_id, round, created_at + %(later)s,"
+        " kind, account_id, version_id, model_id, amount_atomic, outcome, sends, 0, 0 FROM usage_log"
+    )
+    for at in (OLD, datetime.now(UTC)):
+        await sell(pool, sold, at, histories.Ending())
+    for later, refusal in ((timedelta(0), UniqueViolation), (timedelta(days=40), ForeignKeyViolation)):
+        with pytest.raises(refusal):
+            async with pool.connection() as conn:
+                await conn.execute(copy.encode(), {"later": later})
+
+
+async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: resource.Version) -> None:
+    """Rows of months without a partition are logged, counted, and moved when it is made; their counts stay exact."""
+    months = [datetime(2024 + number // 12, number % 12 + 1, 15, tzinfo=UTC) for number in range(12)]
+    for at in months:
+        await sell(pool, sold, at, histories.Ending())
+    await usage_rollup.roll_up(pool)
+    assert (await partitions(pool))["usage_log_default"] == 12
+
+    made = await usage_months.make(pool)
+
+    found = await partitions(pool)
+    assert found["usage_log_default"] == 0
+    assert {name for name, rows in found.items() if rows} == {f"usage_log_{at:%Y_%m}" for at in months}
+    assert made == [at.replace(day=1) for at in months]
+    assert await is_exact_now(pool) == set()
+    assert await calls(pool) == 12
+    await sell(pool, sold, months[0], histories.FAILED)
+    assert (await partitions(pool))["usage_log_2024_01"] == 2
+    assert await usage_months.make(pool) == []
+
+
+async def test_months_are_made_ahead(pool: db.Pool) -> None:
+    """This month and the next two are there from the start, and again when they are missing."""
+    now = datetime.now(UTC)
+    ahead = [datetime(now.year + (now.month - 1 + more) // 12, (now.month - 1 + more) % 12 + 1, 1) for more in range(3)]
+    names = {f"usage_log_{month:%Y_%m}" for month in ahead}
+    assert names < set(await partitions(pool))
+    async with pool.connection() as conn:
+        await conn.execute(f"DROP TABLE {max(names)}".encode())
+
+    assert [f"usage_log_{month:%Y_%m}" for month in await usage_months.make(pool)] == [max(names)]
+
+
+async def test_what_is_old_is_dropped_and_stays_counted(pool: db.Pool, sold: resource.Version) -> None:
+    """Its sums, its histograms and the books are the same afterwards, also when all is counted again."""
+    for ending in (histories.Ending(), histories.FAILED, histories.CHARGED):
+        await sell(pool, sold, OLD, ending)
+    await sell(pool, sold, OLD + timedelta(days=40), histories.Ending())
+    await sell(pool, sold, datetime.now(UTC), histories.Ending())
+    await usage_months.make(pool)
+    uncounted = await usage_months.drop(pool)
+    await usage_rollup.roll_up(pool)
+    before = await sums(pool)
+
+    dropped = await usage_months.drop(pool)
+
+    assert uncounted.log_rows == {}
+    assert [(kept.month, kept.unfinished) for kept in uncounted.kept] == [(month, 0) for month in dropped.log_rows]
+    assert dropped.log_rows == {datetime(2023, 5, 1, tzinfo=UTC): 3, datetime(2023, 6, 1, tzinfo=UTC): 1}
+    assert dropped.kept == []
+    assert [name for name in await partitions(pool) if name.startswith("usage_log_2023")] == []
+    async with pool.connection() as conn:
+        await usage_rollup.mark(conn, OLD - timedelta(days=900))
+    await usage_rollup.roll_up(pool)
+    assert await sums(pool) == before
+    assert [one.code for one in (await money.compare(pool)).differences if one.code.startswith("usage")] == []
+
+
+async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool, sold: resource.Version) -> None:
+    """Nobody expects it, and all the same it is neither refused nor counted in place of what was there."""
+    await sell(pool, sold, OLD, histories.Ending())
+    await usage_months.make(pool)
+    for log_rows in (1, 1):
+        await usage_rollup.roll_up(pool)
+        assert list((await usage_months.drop(pool)).log_rows.values()) == [log_rows]
+        await sell(pool, sold, OLD, histories.Ending())
+        await usage_rollup.roll_up(pool)
+        await usage_months.make(pool)
+
+    assert await calls(pool) == 3
+    assert "usage_dropped" not in {one.code for one in (await money.compare(pool)).differences}
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        "UPDATE executions SET state = 'running', code = NULL, fault = NULL, finished_at = NULL",
+        "UPDATE executions SET logged_round = 0",
+        "UPDATE executions SET rerun_until = now() + interval '1 hour'",
+        "UPDATE payments SET state = 'unknown', decided_at = NULL",
+    ],
+)
+async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: resource.Version, unfinished: str) -> None:
+    """However old it is: what runs, what is not logged, what its buyer may run again, what may yet land."""
+    await sell(pool, sold, OLD, histories.FAILED)
+    await usage_months.make(pool)
+    await usage_rollup.roll_up(pool)
+    async with pool.connection() as conn:
+        await conn.execute("ALTER TABLE payments DISABLE TRIGGER payment_transition")
+        await conn.execute(unfinished.encode())
+        if "payments" in unfinished:
+            await conn.execute("UPDATE executions SET state = 'held', code = NULL, fault = NULL, finished_at = NULL")
+
+    dropped = await usage_months.drop(pool)
+
+    assert dropped == usage_months.Dropped({}, [usage_months.Kept(datetime(2023, 5, 1, tzinfo=UTC), 1)])
+
+
+async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: resource.Version) -> None:
+    """The month that is just over its time goes, the one after it stays."""
+    now = datetime.now(UTC)
+    edge = now.year * 12 + now.month - 1 - settings().usage_kept_months
+    months = [datetime(number // 12, number % 12 + 1, 28, tzinfo=UTC) for number in (edge - 1, edge)]
+    for at in months:
+        await sell(pool, sold, at, histories.Ending())
+    await usage_months.make(pool)
+    await usage_rollup.roll_up(pool)
+
+    assert list((await usage_months.drop(pool)).log_rows) == [months[0].replace(day=1)]
+
+
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        "UPDATE usage_rollup SET revenue_atomic = revenue_atomic - 1 WHERE span = 'hour'",
+        "UPDATE usage_rollup SET calls = calls + 1 WHERE span = 'hour'",
+        "DELETE FROM usage_rollup WHERE span = 'hour'",
+        "UPDATE payments SET amount_atomic = amount_atomic + 1",
+        "UPDATE executions SET state = 'void', code = NULL, fault = NULL",
+    ],
+)
+async def test_the_books_still_compare_what_was_dropped(pool: db.Pool, sold: resource.Version, corruption: str) -> None:
+    """By month, creator and network: what was counted is what had ended."""
+    await sell(pool, sold, OLD, histories.FAILED)
+    await usage_months.make(pool)
+    await usage_rollup.roll_up(pool)
+    await usage_months.drop(pool)
+    assert "usage_dropped" not in {one.code for one in (await money.compare(pool)).differences}
+    async with pool.connection() as conn:
+        await conn.execute(corruption.encode())
+
+    (found,) = [one for one in (await money.compare(pool)).differences if one.code == "usage_dropped"]
+    assert (found.network, found.account_id) == ("eip155:402402", sold.account_id)
+    assert found.sentence.startswith("2023-05: ")
+    later = [one.code for one in (await money.compare(pool, since=OLD + timedelta(days=40))).differences]
+    assert "usage_dropped" not in later
+
+
+def test_a_running_shop_is_migrated_with_its_log(postgres: str) -> None:
+    """Rows of the log that was one table are all there, with the time of their execution, marked to be counted."""
+    with servers.database(postgres, "grown") as url:
+        backend = get_backend(urlsplit(url)._replace(scheme="postgresql+psycopg").geturl())
+        before = read_migrations(str(MIGRATIONS)).filter(lambda one: one.id < "0003")
+        backend.apply_migrations(backend.to_apply(before))
+        backend.connection.close()
+        with psycopg.connect(url) as conn:
+            conn.execute(_GROWN)
+        migrate(url, "sandbox")
+        with psycopg.connect(url) as conn:
+            rows = conn.execute(
+                "SELECT usage_log.round, usage_log.created_at = executions.created_at, usage_log.detail, spent_usd,"
+                " charged, cost_usd, usage_log.tableoid::regclass::text FROM usage_log"
+                " JOIN executions ON executions.id = execution_id ORDER BY executions.created_at, usage_log.round"
+            ).fetchall()
+            marks = conn.execute("SELECT count(DISTINCT starts_at) FROM usage_dirty WHERE span = 'hour'").fetchone()
+
+    assert rows == [
+        (1, True, "provider_timeout", 2, True, None, "usage_log_2024_02"),
+        (2, True, "provider_503", 0, False, None, "usage_log_2024_02"),
+        (1, True, None, 1, False, 1, "usage_log_2024_03"),
+    ]
+    assert marks == (2,)
+
+
+# Two executions as they were before the log had months, without what else a shop has: one failed at the provider, was
+# re-run a day later and failed again; one succeeded.
+_GROWN = """
+SET session_replication_role = replica;
+INSERT INTO executions (
+    id, kind, account_id, version_id, state, code, fault, detail, round, sealed_inputs, sealed_result, logged_round,
+    created_at, finished_at
+) VALUES
+    (md5('a')::uuid, 'test', md5('x')::uuid, md5('v')::uuid, 'failed', 'resource_unavailable', 'provider',
+        'provider_503', 2, '', NULL, 2, '2024-02-29 23:59Z', '2024-03-01 23:59Z'),
+    (md5('b')::uuid, 'test', md5('x')::uuid, md5('v')::uuid, 'succeeded', NULL, NULL, NULL, 1, '', '', 1,
+        '2024-03-01 00:00Z', '2024-03-01 00:01Z');
+INSERT INTO attempts (id, execution_id, round, reason, worker_id, outcome) VALUES
+    (md5('1')::uuid, md5('a')::uuid, 1, 'first', md5('w')::uuid, 'provider_timeout'),
+    (md5('2')::uuid, md5('a')::uuid, 2, 'rerun', md5('w')::uuid, 'provider_503');
+INSERT INTO reservations (execution_id, round, account_id, day, reserved_usd, spent_usd, released_at) VALUES
+    (md5('a')::uuid, 1, md5('x')::uuid, '2024-02-29', 2, 2, now()),
+    (md5('a')::uuid, 2, md5('x')::uuid, '2024-03-01', 2, 0, now()),
+    (md5('b')::uuid, 1, md5('x')::uuid, '2024-03-01', 2, 1, now());
+INSERT INTO usage_log (
+    execution_id, round, kind, account_id, version_id, model_id, amount_atomic, outcome, code, fault, sends, cost_usd,
+    total_ms, logged_at
+) VALUES
+    (md5('a')::uuid, 1, 'test', md5('x')::uuid, md5('v')::uuid, 'm', 0, 'failed', 'generation_timeout', 'provider', 1,
+        NULL, 5000, '2024-03-01 00:01Z'),
+    (md5('a')::uuid, 2, 'test', md5('x')::uuid, md5('v')::uuid, 'm', 0, 'failed', 'resource_unavailable', 'provider', 1,
+        NULL, 6000, '2024-03-01 23:59Z'),
+    (md5('b')::uuid, 1, 'test', md5('x')::uuid, md5('v')::uuid, 'm', 0, 'succeeded', NULL, NULL, 1, 1, 7000,
+        '2024-03-01 00:01Z');
+"""
+
+
+async def sums(pool: db.Pool) -> list[object]:
+    """Everything that was counted, by span and start."""
+    return await shops.rows(
+        pool,
+        "SELECT span, starts_at, model_served, sum(calls) AS calls, sum(revenue_atomic) AS revenue,"
+        " sum(spent_usd) AS spent, sum(charged) AS charged, histogram_sum(total) AS total"
+        " FROM usage_rollup GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    )
