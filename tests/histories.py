@@ -113,7 +113,7 @@ async def _end(conn: db.Connection, execution_id: UUID, ending: Ending) -> None:
             UPDATE executions
             SET state = %(outcome)s, code = %(code)s, fault = %(fault)s, detail = %(detail)s, sends = 1,
                 sealed_result = %(result)s, call_started_at = queued_at + make_interval(secs => %(queue)s / 1000.0),
-                finished_at = queued_at + make_interval(secs => (%(queue)s + %(upstream)s) / 1000.0)
+                finished_at = queued_at + make_interval(secs => (%(queue)s::bigint + %(upstream)s) / 1000.0)
             WHERE id = %(id)s
             RETURNING *
         ), worked AS (
