@@ -136,12 +136,12 @@ endings = st.builds(
     cost_usd=st.none() | st.decimals(0, 1, places=6),
     spent_usd=st.decimals(0, 1, places=6),
 ) | st.sampled_from([histories.FAILED, histories.CHARGED, histories.DECLINED])
-# The last hours of a month, the first of the next, and a month long before.
+# The last hours of a month, the first of the next, and a month long before; also the first and the last of an hour.
 times = st.builds(
-    lambda hours, minutes, months: NOON + timedelta(hours=hours, minutes=minutes, days=-31 * months),
+    lambda month, hours, within: month + timedelta(hours=hours) + within,
+    st.sampled_from([NOON, NOON, NOON - timedelta(days=186)]),
     st.integers(0, 13),
-    st.integers(0, 59),
-    st.sampled_from([0, 0, 0, 6]),
+    st.sampled_from([timedelta(0), timedelta(minutes=17), timedelta(hours=1) - timedelta(microseconds=1)]),
 )
 
 
@@ -168,7 +168,8 @@ class History(RuleBasedStateMachine):
                 await conn.execute("TRUNCATE accounts, models, payments, workers, usage_rollup, usage_dropped CASCADE")
                 await conn.execute("TRUNCATE usage_dirty")
                 self.sold = await histories.publish(conn)
-                await conn.execute("SELECT make_usage_month(%s)", [NOON])
+                for at in (NOON, NOON + timedelta(days=1)):
+                    await conn.execute("SELECT make_usage_month(%s)", [at])
 
         self.do(empty())
 
