@@ -100,13 +100,13 @@ async def rerun(conn: db.Connection, execution_id: UUID, ending: Ending) -> None
 
 
 async def _end(conn: db.Connection, execution_id: UUID, ending: Ending) -> None:
+    is_answered = ending.outcome == "succeeded"
     facts: dict[str, Any] = {
         **vars(ending),
         "id": execution_id,
-        "code": ending.outcome != "succeeded" and "resource_unavailable",
-        "result": b"sealed" if ending.outcome == "succeeded" else None,
+        "code": None if is_answered else "resource_unavailable",
+        "result": b"sealed" if is_answered else None,
     }
-    facts["code"] = facts["code"] or None
     await conn.execute(
         """
         WITH ended AS (
@@ -119,13 +119,17 @@ async def _end(conn: db.Connection, execution_id: UUID, ending: Ending) -> None:
         ), worked AS (
             INSERT INTO workers (id, kind, host, pid) VALUES (gen_random_uuid(), 'executor', 'here', 1) RETURNING id
         ), attempted AS (
-            INSERT INTO attempts (
-                id, execution_id, round, reason, worker_id, sends, call_started_at, ended_at, outcome, model_served,
-                input_tokens, output_tokens, cost_usd
+            INSERT INTO attempts (id, execution_id, round, reason, worker_id, sends)
+            SELECT gen_random_uuid(), ended.id, ended.round, 'first', worked.id, 1 FROM ended CROSS JOIN worked
+            RETURNING id
+        ), sent AS (
+            INSERT INTO sends (
+                execution_id, round, number, attempt_id, sent_at, ended_at, outcome, model_served, input_tokens,
+                output_tokens, cost_usd
             )
-            SELECT gen_random_uuid(), ended.id, ended.round, 'first', worked.id, 1, ended.call_started_at,
-                ended.finished_at, coalesce(%(detail)s, 'succeeded'), %(model)s, %(tokens)s, %(tokens)s, %(cost_usd)s
-            FROM ended CROSS JOIN worked
+            SELECT ended.id, ended.round, 1, attempted.id, ended.call_started_at, ended.finished_at,
+                coalesce(%(detail)s, 'succeeded'), %(model)s, %(tokens)s, %(tokens)s, %(cost_usd)s
+            FROM ended CROSS JOIN attempted
         )
         INSERT INTO reservations (execution_id, round, account_id, day, reserved_usd, spent_usd, released_at)
         SELECT id, round, account_id, '2026-01-01', 1, %(spent_usd)s, now() FROM ended

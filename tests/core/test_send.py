@@ -198,6 +198,22 @@ async def test_a_stored_answer_names_its_source(call: Call) -> None:
     assert await call.rows("generation_id, cost_usd") == [("gen-1", None), ("gen-2", 0)]
 
 
+async def test_what_failed_after_tokens_were_spent_is_marked(call: Call) -> None:
+    """As charged, with its cause and at the worst while nobody knows; not any more when it turns out to be free."""
+    await call.finish(await call.begin(), "provider_504")
+    await call.rest()
+    query = "SELECT detail, charged, spent_usd, cost_usd FROM usage_log WHERE execution_id = %(id)s"
+    before = await shops.rows(call.pool, query, id=call.order.id)
+    await shops.rows(call.pool, "UPDATE sends SET cost_usd = 0 RETURNING number")
+    async with call.pool.connection() as conn:
+        await usage.settle(conn, call.order.id, 1)
+
+    assert [tuple(row) for row in before] == [("provider_504", True, call.sold.worst_cost_usd, None)]
+    assert [tuple(row) for row in await shops.rows(call.pool, query, id=call.order.id)] == [
+        ("provider_504", False, 0, 0)
+    ]
+
+
 async def test_what_was_never_sent_cost_nothing(call: Call) -> None:
     """Known, not unknown: the day has nothing reserved and nothing spent."""
     await call.rest(ExecutionFailed("internal_error", "ours", "sealed_value_unreadable"))

@@ -78,20 +78,6 @@ async def test_what_runs_is_not_logged(pool: db.Pool) -> None:
         assert await usage.log(conn) == []
 
 
-@pytest.mark.parametrize(("detail", "charged"), [("provider_400", False), ("provider_timeout", True)])
-async def test_what_failed_after_tokens_were_spent_is_marked(pool: db.Pool, detail: str, charged: bool) -> None:
-    """With its cause; where nobody knows the cost, it counts as spent with all that was reserved."""
-    launcher = await orders.hire(pool)
-    sold = await orders.version(pool)
-    (order,) = await orders.begin(pool, launcher, [await orders.pay(pool, sold, launcher)])
-    await orders.finish(pool, order, ExecutionFailed("resource_unavailable", "provider", detail))
-
-    (row,) = await shops.rows(pool, "SELECT * FROM usage_log")
-    assert (row.detail, row.charged, row.cost_usd) == (detail, charged, None)
-    assert row.spent_usd == (sold.worst_cost_usd if charged else 0)
-    assert row.created_at == (await shops.execution(pool, order.id)).created_at
-
-
 async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -> None:
     """A payment that was decided after weeks: its times are cut off where they are stored, and all are logged."""
     launcher = await orders.hire(pool)
