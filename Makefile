@@ -19,7 +19,7 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 test: .venv/installed .chain ## run the tests
 	@$(BIN)/pytest -n 2 --dist loadfile
 
-drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md) or NAME=money (SEED=1)
+drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money or catalog (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE))
 
 bench: .venv/installed ## measure beside what one would use otherwise: NAME=door or NAME=rollup

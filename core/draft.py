@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from core.catalog import Model
 from core.failures import InvalidInput
+from core.model import ABSENCE_TOLERATED, Model
 from core.settings import settings
 from core.template import Parameter
 
@@ -17,9 +17,6 @@ Modality = Literal["text", "json", "image"]
 
 LEAST_PRICE_ATOMIC = 1000
 PARAMETER_LIMIT = 64
-
-# Real models vanish from the catalog for hours and come back; after this they count as gone.
-ABSENCE_TOLERATED = timedelta(days=2)
 
 _ATOMIC_PER_USDC = 1_000_000
 _PRICE = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,6}))?")
@@ -177,11 +174,8 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
     Raises:
         InvalidInput: naming `model`, or each field that asks too much of it.
     """
-    if model.not_sellable is not None or model.disabled:
-        why = model.not_sellable or "disabled by the operator"
-        raise InvalidInput({"model": f"{model.id} cannot be sold ({why})"})
-    if model.missing_since is not None and model.missing_since < datetime.now(UTC) - ABSENCE_TOLERATED:
-        raise InvalidInput({"model": f"{model.id} is no longer in the provider's catalog"})
+    if obstacle := _obstacle(model):
+        raise InvalidInput({"model": f"{model.id} {obstacle}"})
     problems = {}
     output = "image" if draft.modality == "image" else "text"
     if output not in model.output_modalities:
@@ -193,17 +187,22 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
         raise InvalidInput(problems)
 
 
+def is_certain_loss(draft: Draft, model: Model) -> bool:
+    """Whether hardly any call could earn its cost."""
+    return least_cost_usd(draft, model) > _usd(draft)
+
+
 def refuse_certain_loss(draft: Draft, model: Model) -> None:
     """Raise if hardly any call could earn its cost.
 
     Raises:
         InvalidInput: naming `price_usdc`, with both numbers.
     """
-    least = least_cost_usd(draft, model)
-    if least > _usd(draft):
+    if is_certain_loss(draft, model):
+        least = dollars(least_cost_usd(draft, model))
         raise InvalidInput(
             {
-                "price_usdc": f"the template and the shortest answer already cost about ${dollars(least)}, "
+                "price_usdc": f"the template and the shortest answer already cost about ${least}, "
                 f"more than the price of {usdc(draft.price_atomic)} USDC; raise it, or publish with allow-loss"
             }
         )
@@ -217,6 +216,8 @@ def warnings(draft: Draft, model: Model) -> list[str]:
         for name, is_wanted in wanted.items()
         if is_wanted and name not in model.supported_parameters
     ]
+    if model.expires_on is not None:
+        sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
     worst = worst_cost_usd(draft, model)
     if worst > _usd(draft):
         sentences.append(
@@ -224,6 +225,22 @@ def warnings(draft: Draft, model: Model) -> list[str]:
             "fewer max_output_tokens or a higher price narrow the gap"
         )
     return sentences
+
+
+def _obstacle(model: Model) -> str | None:
+    """Why nothing can be published on this model, as the end of a sentence. The SQL function of that name agrees."""
+    now = datetime.now(UTC)
+    if model.disabled:
+        return "cannot be sold (disabled by the operator)"
+    if model.alias_target is not None:
+        return f"cannot be sold (alias): write what it stands for today, {model.alias_target}"
+    if model.not_sellable is not None:
+        return f"cannot be sold ({model.not_sellable})"
+    if model.missing_since is not None and model.missing_since < now - ABSENCE_TOLERATED:
+        return "is no longer in the provider's catalog"
+    if model.expires_on is not None and model.expires_on < now.date():
+        return f"was served until {model.expires_on} only"
+    return None
 
 
 def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: bool) -> Decimal:

@@ -5,17 +5,37 @@ Facts about the format: OpenRouter's `GET /models`, as documented and as counted
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 # "-1" means "varies"; Decimal itself would also take "NaN", "Infinity" and "1_0".
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
+Kind = Literal["text", "image", "video", "audio", "embedding", "multimodal"]
+
+# Real models vanish from the catalog for hours and come back; after this they count as gone.
+ABSENCE_TOLERATED = timedelta(days=2)
+
+# What OpenRouter accepts as an id, and what we can show and compare without surprises.
+ID = re.compile(r"[\x21-\x7e]{1,200}")
+
 _DELIVERABLE = {"text", "image"}
 _PLAIN_VARIANTS = {"", "thinking", "extended"}
 _REFUSED_VARIANTS = {"batch": "batch_only", "free": "free_variant"}
+
+# Listed where the provider knows of no end.
+_NO_EXPIRY = date(2098, 12, 31)
+_LATEST_RELEASE = datetime(2100, 1, 1, tzinfo=UTC)
+
+# The first that applies to what a model makes; with none, what it takes decides.
+_MAKES: tuple[tuple[Kind, frozenset[str]], ...] = (
+    ("image", frozenset({"image"})),
+    ("video", frozenset({"video"})),
+    ("audio", frozenset({"audio", "speech"})),
+    ("embedding", frozenset({"embeddings", "rerank"})),
+)
 
 
 class Model(BaseModel):
@@ -23,6 +43,11 @@ class Model(BaseModel):
 
     Attributes:
         id: what is sent as `model`.
+        modality: the kind of model that it is: by what it makes, else multimodal if it takes more than text.
+        capabilities: badges, from what is listed about it and never from its name.
+        alias_target: the id that it stands for today, which may change any day.
+        released_at: UTC, when the provider first offered it.
+        expires_on: the last day on which the provider promises to serve it (UTC).
         context_length: tokens in and out together; None when not told.
         max_completion_tokens: the most tokens of one answer; None when not told.
         prompt_usd: US dollars per token, the worst over all overrides; None when unknown, which is never free.
@@ -30,6 +55,8 @@ class Model(BaseModel):
         request_usd: US dollars per request; 0 where none is listed.
         image_output_usd: US dollars per image token; None where images are billed as completion tokens.
         not_sellable: why no call to it may be sold; None when one may.
+        curated: whether the operator recommends it.
+        modality_override: the operator's word on its kind.
         disabled: the operator's own switch.
         missing_since: UTC, the first sync that did not list it.
         raw: the provider's row, unknown fields included.
@@ -39,6 +66,12 @@ class Model(BaseModel):
 
     id: str
     name: str
+    description: str = ""
+    modality: Kind = "text"
+    capabilities: tuple[str, ...] = ()
+    alias_target: str | None = None
+    released_at: datetime | None = None
+    expires_on: date | None = None
     context_length: int | None
     max_completion_tokens: int | None
     input_modalities: tuple[str, ...]
@@ -49,25 +82,37 @@ class Model(BaseModel):
     request_usd: Decimal | None
     image_output_usd: Decimal | None
     not_sellable: str | None
+    curated: bool = False
+    modality_override: Kind | None = None
     disabled: bool = False
     missing_since: datetime | None = None
     raw: dict[str, Any]
 
 
+# What no list says: a sync leaves it alone.
+NOT_LISTED = frozenset({"curated", "modality_override", "disabled", "missing_since"})
+
+
 def read(model_id: str, row: dict[str, Any]) -> Model:
     """A model of the provider's row. Fields of unexpected types read as not told; unknown ones are kept in `raw`."""
     architecture, provider = _object(row.get("architecture")), _object(row.get("top_provider"))
-    outputs = _texts(architecture.get("output_modalities"))
+    inputs, outputs = _texts(architecture.get("input_modalities")), _texts(architecture.get("output_modalities"))
+    parameters = _texts(row.get("supported_parameters"))
     prices = _worst_prices(row.get("pricing"))
-    name = row.get("name")
     return Model(
         id=model_id,
-        name=name if isinstance(name, str) and name else model_id,
+        name=_text(row.get("name")) or model_id,
+        description=_text(row.get("description")),
+        modality=_kind(inputs, outputs),
+        capabilities=tuple(_capabilities(row, inputs, outputs, parameters)),
+        alias_target=_alias_target(row.get("alias_target")),
+        released_at=_moment(row.get("created")),
+        expires_on=_day(row.get("expiration_date")),
         context_length=_count(row.get("context_length")),
         max_completion_tokens=_count(provider.get("max_completion_tokens")),
-        input_modalities=_texts(architecture.get("input_modalities")),
+        input_modalities=inputs,
         output_modalities=outputs,
-        supported_parameters=_texts(row.get("supported_parameters")),
+        supported_parameters=parameters,
         prompt_usd=prices.get("prompt"),
         completion_usd=max(prices["completion"], prices["internal_reasoning"]) if prices else None,
         request_usd=prices.get("request"),
@@ -92,6 +137,36 @@ def _form(model_id: str) -> str | None:
 def _modality(outputs: tuple[str, ...]) -> str | None:
     """Anything beside text and images is neither delivered nor in the worst case's price."""
     return None if outputs and _DELIVERABLE.issuperset(outputs) else "unsupported_modality"
+
+
+def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Kind:
+    for kind, made in _MAKES:
+        if not made.isdisjoint(outputs):
+            return kind
+    return "text" if {"image", "audio", "video"}.isdisjoint(inputs) else "multimodal"
+
+
+def _capabilities(
+    row: dict[str, Any], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
+) -> Iterator[str]:
+    """What a model can do, in the order of the badges. Names promise a lot, so none is looked at."""
+    pricing = _object(row.get("pricing"))
+    facts = {
+        "vision": "image" in inputs,
+        "audio_input": "audio" in inputs,
+        "video_input": "video" in inputs,
+        "files": "file" in inputs,
+        "image_output": "image" in outputs,
+        "audio_output": not {"audio", "speech"}.isdisjoint(outputs),
+        "tools": "tools" in parameters,
+        "json": "response_format" in parameters,
+        "structured_outputs": "structured_outputs" in parameters,
+        "reasoning": "reasoning" in parameters,
+        "web_search": "web_search_options" in parameters or bool(_price(pricing.get("web_search"))),
+        "prompt_caching": _price(pricing.get("input_cache_read")) is not None,
+        "moderated": _object(row.get("top_provider")).get("is_moderated") is True,
+    }
+    yield from (badge for badge, is_true in facts.items() if is_true)
 
 
 def _worst_prices(pricing: object) -> dict[str, Decimal]:
@@ -134,6 +209,10 @@ def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _texts(value: object) -> tuple[str, ...]:
     items: Iterable[object] = value if isinstance(value, list) else ()
     return tuple(item for item in items if isinstance(item, str))
@@ -142,3 +221,23 @@ def _texts(value: object) -> tuple[str, ...]:
 def _count(value: object) -> int | None:
     """A positive number of tokens that fits Postgres' integer."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+
+
+def _moment(value: object) -> datetime | None:
+    """Unix seconds."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LATEST_RELEASE.timestamp():
+        return datetime.fromtimestamp(value, UTC)
+    return None
+
+
+def _day(value: object) -> date | None:
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return None if day == _NO_EXPIRY else day
+
+
+def _alias_target(value: object) -> str | None:
+    slug = _text(_object(value).get("slug"))
+    return slug if ID.fullmatch(slug) else None

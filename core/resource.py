@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 from core import catalog, db, template
 from core.account import KEY_COLUMN
-from core.draft import ABSENCE_TOLERATED, Modality, refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
-from core.draft import Draft as Draft
+from core.draft import Draft, Modality, refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
 from core.failures import ExecutionFailed, InvalidInput, NotFound, Unavailable, Unreadable
+from core.model import ABSENCE_TOLERATED
 from core.private import Private
 from core.settings import settings
 from core.template import Parameter
@@ -32,9 +32,10 @@ class Version:
         handle: the creator's, as in `/@handle/slug`.
         number: counts a resource's versions from 1.
         price_atomic: atomic USDC.
-        worst_cost_usd: what one call can cost its creator at most, by the prices when it was published.
+        worst_cost_usd: what one call can cost its creator at most, by the prices of the last sync.
         zdr: whether only providers that keep nothing may answer.
         archived: whether its resource was off sale when this was read.
+        allows_loss: whether its creator agreed to sell even where hardly any call earns its cost; None if not recorded.
     """
 
     version_id: UUID
@@ -57,6 +58,7 @@ class Version:
     zdr: bool
     sealed_template: bytes = field(repr=False)
     archived: bool
+    allows_loss: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     Raises:
         InvalidInput: naming each field that stands in the way.
     """
+    await catalog.hold_prices(conn)
     model = await catalog.find(conn, draft.model)
     if model is None:
         raise InvalidInput({"model": f"{draft.model} is not in the catalog"})
@@ -113,7 +116,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
     if resource.version_id is not None:
         present = await version(conn, resource.version_id)
-        if _is_same(present, draft, worst):
+        if _is_same(present, draft, worst) and (present.allows_loss or not allow_loss):
             return Published(resource.id, present.version_id, present.number, worst, warned, is_new=False)
     version_id = uuid4()
     plain = draft.template.encode()
@@ -124,6 +127,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         resource_id=resource.id,
         sealed_template=vault().seal(plain, account=account_id, column=_TEMPLATE_COLUMN, row=version_id),
         worst_cost_usd=worst,
+        allows_loss=allow_loss,
     )
     await sql.offer(conn, id=resource.id, version_id=version_id)
     return Published(resource.id, version_id, number, worst, warned, is_new=True)
@@ -207,7 +211,8 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
 
     Raises:
         Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
-            key_unreadable, template_unreadable, model_withdrawn, spend_cap, queue_full, no_payout_address).
+            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, queue_full,
+            no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
@@ -224,6 +229,7 @@ def _ready(version: Version, row: Any) -> Ready:
         "key_disabled": row.key_enabled is False,
         "key_rejected": row.key_rejected,
         "model_withdrawn": row.model_withdrawn,
+        "certain_loss": row.is_certain_loss,
         "spend_cap": not row.has_budget,
         "queue_full": not row.has_room,
         "no_payout_address": not payouts,

@@ -1,13 +1,22 @@
 """The flow that keeps the model catalog up to date."""
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from core import db
 from tasks import catalog_sync as step
 
 
 @flow(name="catalog_sync", persist_result=False, log_prints=False)
-async def catalog_sync() -> None:
-    """Bring the catalog up to date and leave the counts as an artifact."""
+async def catalog_sync(*, accept_loss: bool = False) -> State[None]:
+    """Bring the catalog up to date and leave the news as an artifact.
+
+    Args:
+        accept_loss: believe a list that lacks more than a fifth of the models.
+    """
     async with db.pool():
-        await step.report(await step.sync())
+        synced = await step.sync(accept_loss=accept_loss)
+        if synced.outcome == "applied":
+            await step.report(synced)
+    return Completed(message=synced.summary())

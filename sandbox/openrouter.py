@@ -2,11 +2,13 @@
 
 Served are `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
 `/key`. Keys that start with `sk-or-v1-practice-` are good until revoked at the control door `/practice/keys/{key}`,
-where faults are ordered, too.
+where faults are ordered, too. Whatever is put at `/practice/models` is listed instead of the practice catalog, until it
+is deleted there.
 Shapes follow OpenRouter's OpenAPI description of October 2026.
 """
 
 import argparse
+import hashlib
 import socket
 from collections import deque
 from datetime import UTC, datetime
@@ -62,10 +64,13 @@ def _api(practice: Practice) -> APIRouter:
 
     @router.get("/models")
     async def models(
+        request: Request,
         output_modalities: str = "text",
         offset: Annotated[int | None, Query(ge=0)] = None,
         limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
     ) -> Response:
+        if practice.listing is not None:
+            return _unless_known(request, Response(practice.listing, media_type="application/json"))
         wanted = set(output_modalities.split(","))
         rows = [
             row for row in practice.catalog if "all" in wanted or wanted & set(row["architecture"]["output_modalities"])
@@ -76,7 +81,8 @@ def _api(practice: Practice) -> APIRouter:
         if paged and start + count < len(rows):
             following = f"/api/v1/models?output_modalities={output_modalities}&offset={start + count}&limit={count}"
         page = rows[start : start + count] if paged else rows
-        return json_answer({"data": page, "total_count": len(rows), "links": {"next": following}})
+        listed = {"data": page, "total_count": len(rows), "links": {"next": following}}
+        return _unless_known(request, json_answer(listed))
 
     @router.get("/key")
     async def key(request: Request) -> Response:
@@ -123,6 +129,15 @@ def _control(practice: Practice) -> APIRouter:
             setattr(account, name, getattr(wish, name))
         if "faults" in wish.model_fields_set:
             account.faults = deque(map(parse, wish.faults))
+
+    @router.put("/models", status_code=204)
+    async def list_instead(request: Request) -> None:
+        """List this body, byte by byte, whatever it is."""
+        practice.listing = await request.body()
+
+    @router.delete("/models", status_code=204)
+    async def list_again() -> None:
+        practice.listing = None
 
     @router.get("/keys/{key}")
     async def seen(key: PracticeKey, arrived: Annotated[int, Query(ge=0)] = 0) -> Response:
@@ -182,6 +197,13 @@ def _generation_facts(made: dict[str, Any]) -> dict[str, Any]:
         "origin": "",
         "app_id": None,
     }
+
+
+def _unless_known(request: Request, answer: Response) -> Response:
+    """The answer, or 304 to a client that has it."""
+    etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    answer.headers["ETag"] = etag
+    return Response(status_code=304, headers={"ETag": etag}) if request.headers.get("if-none-match") == etag else answer
 
 
 def _unauthorized(request: Request) -> Response:

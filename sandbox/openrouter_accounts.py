@@ -61,11 +61,12 @@ class Account:
 
 
 class Practice:
-    """One server's memory: the catalog and the accounts."""
+    """One server's memory: the catalog, what is listed instead of it, and the accounts."""
 
     def __init__(self, latency_seconds: float) -> None:
         self.latency_seconds = latency_seconds
         self.catalog: list[dict[str, Any]] = json.loads(_CATALOG.read_text("utf-8"), parse_float=Decimal)
+        self.listing: bytes | None = None
         self.accounts: dict[str, Account] = {}
         self.arrived = asyncio.Condition()
         self._answers: dict[tuple[int, bool, bytes], dict[str, Any]] = {}

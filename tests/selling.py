@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from core import account, db, draft, resource
-from core.catalog import Model
+from core.model import Model
 from core.settings import SANDBOX_NETWORK
 
 ADDRESS = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"
@@ -13,12 +13,15 @@ SECRET_TEMPLATE = "canary-template: write a haiku about {topic}{/topic}"
 
 FORGET = (
     "UPDATE resources SET version_id = NULL WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM repriced_versions WHERE version_id IN (SELECT version.id FROM resource_versions AS version"
+    " JOIN resources ON resources.id = resource_id WHERE account_id = ANY(%(accounts)s))",
     "DELETE FROM resource_versions USING resources WHERE resources.id = resource_id AND account_id = ANY(%(accounts)s)",
     "DELETE FROM resources WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM provider_keys WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM payout_addresses WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM api_tokens WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM accounts WHERE id = ANY(%(accounts)s)",
+    "DELETE FROM model_history WHERE model_id = %(model)s",
     "DELETE FROM models WHERE id = %(model)s",
 )
 

@@ -32,7 +32,7 @@ HOMES = {
     "aiosql": ("core/db/",),
     "yoyo": ("core/db/",),
     "x402": ("core/payment/", "sandbox/", "cli/buy", "deployments/demo"),
-    "httpx": ("core/payment/", "core/catalog.py", "cli/", "deployments/", "sandbox/"),
+    "httpx": ("core/payment/", "core/catalog_sync.py", "cli/", "deployments/", "sandbox/"),
 }
 
 FILES = sorted(
@@ -98,6 +98,7 @@ def test_there_are_files_to_check() -> None:
         ("core/usage.py", "from importlib import import_module\nimport_module('prefect')"),
         ("core/usage.py", "__import__('flows.recovery')"),
         ("core/vault.py", "import httpx"),
+        ("core/catalog.py", "import httpx"),
         ("core/catalog.py", "import x402"),
         ("core/db/pool.py", "from ...flows import recovery"),
         ("tasks/recovery.py", "from flows import recovery"),

@@ -11,17 +11,20 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State
 
-from core import catalog, db
-from flows.catalog_sync import catalog_sync
+from core import catalog, catalog_sync, db
+from flows.catalog_sync import catalog_sync as flow
+from tests import practice_catalog
+from tests.shops import open_shop
 
 pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 
 
-async def counts_of(state: State[Any]) -> list[dict[str, int]]:
-    """What the run of this state left as artifacts."""
+async def news_of(state: State[Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """What the run of this state left as artifacts: description and table."""
     async with get_client() as client:
         found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["catalog"])))
-    return [json.loads(str(left.data))[0] for left in found if left.flow_run_id == state.state_details.flow_run_id]
+    run = state.state_details.flow_run_id
+    return [(str(left.description), json.loads(str(left.data))) for left in found if left.flow_run_id == run]
 
 
 def stored_results() -> set[Path]:
@@ -29,41 +32,71 @@ def stored_results() -> set[Path]:
     return set(Path(os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"]).rglob("*"))
 
 
-async def test_a_sync_fills_the_catalog_and_leaves_its_counts(practice_openrouter: str) -> None:
-    """After a run every listed model is in the catalog and its counts are an artifact; no result is stored."""
+async def test_a_sync_fills_the_catalog_and_leaves_its_news(practice_openrouter: str) -> None:
+    """After a run every listed model is in the catalog and named in an artifact; no result is stored."""
     stored_before = stored_results()
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{practice_openrouter}/models", params={"output_modalities": "all"})
-    models, skipped = catalog.parse(answer.json())
+    models, _ = catalog_sync.parse(answer.json())
 
-    state = await catalog_sync(return_state=True)
+    state = await flow(return_state=True)
 
     assert state.is_completed()
-    assert await state.result() is None
+    assert state.message == f"{len(models)} added"
     async with db.transaction() as conn:
         assert [await catalog.find(conn, model.id) for model in models] == models
-    (counts,) = await counts_of(state)
-    assert counts["added"] + counts["changed"] + counts["unchanged"] + counts["returned"] == len(models)
-    assert counts["skipped"] == len(skipped)
+    ((description, rows),) = await news_of(state)
+    assert description.endswith(f"{len(models)} added")
+    assert {row["model"] for row in rows} == {model.id for model in models}
+    assert {row["what"] for row in rows} == {"added"}
     assert stored_results() == stored_before
 
 
-@pytest.mark.usefixtures("practice_openrouter")
-async def test_a_refused_sync_fails_with_its_code() -> None:
+async def test_a_repeated_sync_says_that_nothing_changed(practice_openrouter: str) -> None:
+    """The practice provider knows its list by its ETag, and the run says so without an artifact of nothing."""
+    await flow()
+
+    state = await flow(return_state=True)
+
+    assert state.message == "not modified: the list is the one that was applied last"
+    assert await news_of(state) == []
+
+
+async def test_what_is_for_sale_on_a_dearer_model_is_named(practice_openrouter: str) -> None:
+    """The artifact begins with the resources whose model changed, and what that means."""
+    await flow()
+    async with db.pool() as pool:
+        shop = await open_shop(pool)
+    rows = await practice_catalog.listed()
+    for row in rows:
+        if row["id"] == "openai/gpt-5-mini":
+            row["pricing"] |= {"completion": "0.000016"}
+
+    async with practice_catalog.listing(rows):
+        state = await flow(return_state=True)
+
+    ((description, told),) = await news_of(state)
+    assert "1 repriced" in description
+    assert "1 resources touched" in description
+    assert (told[0]["what"], told[0]["before"]) == ("for sale", shop.path)
+    assert told[1]["what"].startswith("repriced")
+    assert (told[1]["before"], told[1]["now"]) == ("$0.25 in, $2 out", "$0.25 in, $16 out")
+
+
+async def test_a_refused_sync_fails_with_its_code(practice_openrouter: str) -> None:
     """When the list cannot be trusted the run fails at once, naming only our code, and the catalog stays."""
-    strangers = catalog.parse({"data": [{"id": f"stranger/{number}"} for number in range(1000)]})[0]
-    async with db.transaction() as conn:
-        listed = await (await conn.execute("SELECT id FROM models WHERE missing_since IS NULL")).fetchall()
-        await conn.execute("UPDATE models SET missing_since = now()")
-        await catalog.apply(conn, strangers)
+    await flow()
+    rows = await practice_catalog.listed()
 
-    state = await catalog_sync(return_state=True)
+    async with practice_catalog.listing(rows[: len(rows) // 2]):
+        state = await flow(return_state=True)
+        async with db.transaction() as conn:
+            refused = await catalog.page(conn, catalog.Wanted(everything=True), most=1000)
+        accepted = await flow(accept_loss=True, return_state=True)
 
-    async with db.transaction() as conn:
-        present = await (await conn.execute("SELECT id FROM models WHERE missing_since IS NULL")).fetchall()
-        await conn.execute("DELETE FROM models WHERE id LIKE 'stranger/%'")
-        await conn.execute("UPDATE models SET missing_since = NULL WHERE id = ANY(%s)", [[row.id for row in listed]])
     assert state.is_failed()
-    assert "catalog_refused (shrunk)" in str(state.message)
-    assert {row.id for row in present} == {model.id for model in strangers}
-    assert await counts_of(state) == []
+    assert f"catalog_refused (shrunk): {len(rows) - len(rows) // 2} of {len(rows)}" in str(state.message)
+    assert await news_of(state) == []
+    assert [row.missing_since for row in refused[0]] == [None] * len(rows)
+    assert accepted.is_completed()
+    assert f"{len(rows) - len(rows) // 2} missing" in str(accepted.message)

@@ -1,86 +1,95 @@
--- name: take_turns()!
--- Two syncs at once would count each other's rows. Readers, and inserts that refer to a model, go on.
-LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE;
-
--- name: loss(ids)^
--- How much of the catalog a list would take away: asked before anything is written.
-SELECT count(*) AS present, count(*) FILTER (WHERE listed.id IS NULL) AS absent
-FROM models LEFT JOIN unnest(CAST(:ids AS text[])) AS listed (id) USING (id)
-WHERE missing_since IS NULL;
-
--- name: apply(rows)^
--- One statement for the whole list: insert what is new, update what differs, mark what is absent, and count.
--- What we read from a row is compared too, since our reading changes with our versions. All parts see the table
--- as it was before, so the counts are of that moment.
-WITH listed AS (
-    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS listed (
-        id text, name text, context_length integer, max_completion_tokens integer, input_modalities text[],
-        output_modalities text[], supported_parameters text[], prompt_usd numeric, completion_usd numeric,
-        request_usd numeric, image_output_usd numeric, not_sellable text, raw jsonb
-    )
-),
-compared AS (
-    SELECT
-        listed.*,
-        known.id IS NULL AS is_new,
-        known.missing_since IS NOT NULL AS is_back,
-        (known.name, known.context_length, known.max_completion_tokens, known.input_modalities,
-         known.output_modalities, known.supported_parameters, known.prompt_usd, known.completion_usd,
-         known.request_usd, known.image_output_usd, known.not_sellable, known.raw)
-        IS DISTINCT FROM
-        (listed.name, listed.context_length, listed.max_completion_tokens, listed.input_modalities,
-         listed.output_modalities, listed.supported_parameters, listed.prompt_usd, listed.completion_usd,
-         listed.request_usd, listed.image_output_usd, listed.not_sellable, listed.raw) AS differs
-    FROM listed LEFT JOIN models AS known USING (id)
-),
-written AS (
-    INSERT INTO models (
-        id, name, context_length, max_completion_tokens, input_modalities, output_modalities, supported_parameters,
-        prompt_usd, completion_usd, request_usd, image_output_usd, not_sellable, raw
-    )
-    SELECT
-        id, name, context_length, max_completion_tokens, input_modalities, output_modalities, supported_parameters,
-        prompt_usd, completion_usd, request_usd, image_output_usd, not_sellable, raw
-    FROM compared WHERE differs
-    ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name,
-        context_length = excluded.context_length,
-        max_completion_tokens = excluded.max_completion_tokens,
-        input_modalities = excluded.input_modalities,
-        output_modalities = excluded.output_modalities,
-        supported_parameters = excluded.supported_parameters,
-        prompt_usd = excluded.prompt_usd,
-        completion_usd = excluded.completion_usd,
-        request_usd = excluded.request_usd,
-        image_output_usd = excluded.image_output_usd,
-        not_sellable = excluded.not_sellable,
-        raw = excluded.raw,
-        changed_at = now(),
-        missing_since = NULL
-),
-back AS (
-    UPDATE models SET missing_since = NULL
-    FROM compared WHERE models.id = compared.id AND compared.is_back AND NOT compared.differs
-),
-gone AS (
-    UPDATE models SET missing_since = now()
-    WHERE missing_since IS NULL AND NOT EXISTS (SELECT FROM listed WHERE listed.id = models.id)
-    RETURNING models.id
-)
-SELECT
-    (SELECT count(*) FROM compared WHERE is_new) AS added,
-    (SELECT count(*) FROM compared WHERE NOT is_new AND NOT is_back AND differs) AS changed,
-    (SELECT count(*) FROM compared WHERE NOT is_new AND NOT differs AND NOT is_back) AS unchanged,
-    (SELECT count(*) FROM compared WHERE is_back) AS returned,
-    (SELECT count(*) FROM gone) AS missing;
-
 -- name: find(id)^
 -- Sellable or not: whoever asks decides, and wants to say why.
 SELECT
-    id, name, context_length, max_completion_tokens, input_modalities, output_modalities, supported_parameters,
-    prompt_usd, completion_usd, request_usd, image_output_usd, not_sellable, disabled, missing_since, raw
+    id, name, description, modality, capabilities, alias_target, released_at, expires_on, context_length,
+    max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
+    request_usd, image_output_usd, not_sellable, curated, modality_override, disabled, missing_since, raw
 FROM models WHERE id = :id;
+
+-- name: hold_prices()!
+-- Until this transaction ends no sync changes a price: syncs lock the table against it, readers and other publishers
+-- do not.
+LOCK TABLE models IN ROW EXCLUSIVE MODE;
 
 -- name: is_empty()$
 -- Whether no sync ever brought anything.
 SELECT NOT EXISTS (SELECT FROM models);
+
+-- name: page(absence_tolerated, sort, id, everything, words, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
+-- One page of the shelf, or the one model of an id.
+-- The order is a pair of a text and a number, of which each sort uses one, and the id: a cursor names a place between
+-- two models, which stays where it is while models come and go. Words are looked for with position(), because LIKE
+-- would take some of their characters for patterns.
+WITH shelf AS (
+    SELECT
+        id, name, description, provider, coalesce(modality_override, modality) AS modality, capabilities, alias_target,
+        released_at, expires_on, context_length, max_completion_tokens, input_modalities, output_modalities,
+        supported_parameters, prompt_usd, completion_usd, request_usd, image_output_usd, tier, curated, missing_since,
+        first_seen_at, changed_at, model_obstacle(models, CAST(:absence_tolerated AS interval)) AS obstacle,
+        CASE CAST(:sort AS text) WHEN 'name' THEN lower(name) ELSE '' END AS sort_text,
+        CASE CAST(:sort AS text)
+            WHEN 'price' THEN coalesce(output_usd, 'Infinity')
+            WHEN 'newest' THEN -coalesce(extract(epoch FROM released_at), 0)
+            WHEN 'context' THEN -coalesce(context_length, 0)
+            ELSE 0
+        END AS sort_number
+    FROM models
+    WHERE CAST(:id AS text) IS NULL OR id = :id
+)
+SELECT * FROM shelf
+WHERE (CAST(:everything AS boolean) OR obstacle IS NULL)
+    AND NOT EXISTS (
+        SELECT FROM unnest(CAST(:words AS text[])) AS word
+        WHERE position(lower(word) IN lower(concat_ws(' ', id, name, description))) = 0
+    )
+    AND (CAST(:modality AS text) IS NULL OR modality = :modality)
+    AND (CAST(:provider AS text) IS NULL OR provider = :provider)
+    AND (CAST(:tiers AS text[]) IS NULL OR tier = ANY(CAST(:tiers AS text[])))
+    AND (CAST(:min_context AS integer) IS NULL OR context_length >= :min_context)
+    AND (CAST(:capabilities AS text[]) IS NULL OR capabilities @> CAST(:capabilities AS text[]))
+    AND (CAST(:parameters AS text[]) IS NULL OR supported_parameters @> CAST(:parameters AS text[]))
+    AND (CAST(:curated AS boolean) IS NULL OR curated = :curated)
+    AND (
+        CAST(:after_id AS text) IS NULL
+        OR (sort_text, sort_number, id) > (CAST(:after_text AS text), CAST(:after_number AS numeric), :after_id)
+    )
+ORDER BY sort_text, sort_number, id
+LIMIT :most;
+
+-- name: history(id, most)
+-- What a model was since when, newest first.
+SELECT at, listed, prompt_usd, completion_usd, request_usd, image_output_usd, context_length, max_completion_tokens,
+       input_modalities, output_modalities, supported_parameters, capabilities, not_sellable, expires_on, alias_target
+FROM model_history WHERE model_id = :id ORDER BY model_history.id DESC LIMIT :most;
+
+-- name: mark(ids, curated, disabled)
+-- The operator's own switches; NULL leaves one as it is.
+UPDATE models SET curated = coalesce(:curated, curated), disabled = coalesce(:disabled, disabled)
+WHERE id = ANY(CAST(:ids AS text[]))
+RETURNING id;
+
+-- name: override_modality(ids, modality)
+-- The operator's word on what kind of model it is; NULL goes back to what is listed.
+UPDATE models SET modality_override = :modality WHERE id = ANY(CAST(:ids AS text[])) RETURNING id;
+
+-- name: syncs(most)
+-- The last attempts, newest first.
+SELECT at, outcome, why, added, changed, unchanged, returned, missing, quarantined
+FROM catalog_syncs ORDER BY id DESC LIMIT :most;
+
+-- name: quarantine()
+-- What could not be read in the last list that was applied.
+SELECT id, reason, first_seen_at, listed FROM quarantined_models ORDER BY first_seen_at, id;
+
+-- name: sold_on(model_ids)
+-- What is for sale on these models, by whom. Archived resources are not.
+SELECT version.model_id, account.handle, resource.slug, version.price_atomic,
+       coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
+       coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable
+FROM resources AS resource
+JOIN resource_versions AS version ON version.id = resource.version_id
+JOIN models AS model ON model.id = version.model_id
+JOIN accounts AS account ON account.id = resource.account_id
+LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
+WHERE resource.archived_at IS NULL AND version.model_id = ANY(CAST(:model_ids AS text[]))
+ORDER BY account.handle, resource.slug;

@@ -3,13 +3,13 @@
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.zdr, version.sealed_template,
-       resource.archived_at IS NOT NULL AS archived,
+       version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
+       version.zdr, version.sealed_template, resource.archived_at IS NOT NULL AS archived, version.allows_loss,
        provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
        provider_key.rejected_at IS NOT NULL AS key_rejected,
-       model.not_sellable IS NOT NULL OR model.disabled
-           OR coalesce(model.missing_since < now() - CAST(:absence_tolerated AS interval), false) AS model_withdrawn,
-       coalesce(spend.reserved_usd + spend.spent_usd, 0) + version.worst_cost_usd
+       model_obstacle(model, CAST(:absence_tolerated AS interval)) IS NOT NULL AS model_withdrawn,
+       coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false) AS is_certain_loss,
+       coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
            <= account.daily_spend_cap_usd AS has_budget,
        (SELECT count(*) FROM executions
         WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
@@ -20,6 +20,7 @@ FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
 JOIN resource_versions AS version ON version.id = resource.version_id
 JOIN models AS model ON model.id = version.model_id
+LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 LEFT JOIN provider_keys AS provider_key
     ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
 LEFT JOIN spend_days AS spend
@@ -31,11 +32,12 @@ WHERE account.handle = :handle AND resource.slug = :slug;
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.zdr, version.sealed_template,
-       resource.archived_at IS NOT NULL AS archived
+       version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
+       version.zdr, version.sealed_template, resource.archived_at IS NOT NULL AS archived, version.allows_loss
 FROM resource_versions AS version
 JOIN resources AS resource ON resource.id = version.resource_id
 JOIN accounts AS account ON account.id = resource.account_id
+LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 WHERE version.id = :version_id;
 
 -- name: listing(account_id)
@@ -43,11 +45,12 @@ WHERE version.id = :version_id;
 SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, version.worst_cost_usd, version.zdr, version.sealed_template,
-       resource.archived_at IS NOT NULL AS archived
+       version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
+       version.zdr, version.sealed_template, resource.archived_at IS NOT NULL AS archived, version.allows_loss
 FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
 JOIN resource_versions AS version ON version.id = resource.version_id
+LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 WHERE account.id = :account_id
 ORDER BY archived, resource.slug;
 
@@ -58,17 +61,19 @@ INSERT INTO resources AS resource (id, account_id, slug) VALUES (:id, :account_i
 ON CONFLICT (account_id, slug) DO UPDATE SET slug = resource.slug
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr)$
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, allows_loss)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
-    allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr
+    allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd,
+    zdr, allows_loss
 )
 VALUES (
     :id, :resource_id,
     (SELECT coalesce(max(number), 0) + 1 FROM resource_versions WHERE resource_id = :resource_id),
     :title, :description, :modality, :model_id, :sealed_template, :parameters::jsonb,
-    :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd, :zdr
+    :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd,
+    :zdr, :allows_loss
 )
 RETURNING number;
 
@@ -89,9 +94,9 @@ UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug 
 SELECT resource.archived_at IS NOT NULL AS archived,
        provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
        provider_key.rejected_at IS NOT NULL AS key_rejected,
-       model.not_sellable IS NOT NULL OR model.disabled
-           OR coalesce(model.missing_since < now() - CAST(:absence_tolerated AS interval), false) AS model_withdrawn,
-       coalesce(spend.reserved_usd + spend.spent_usd, 0) + version.worst_cost_usd
+       model_obstacle(model, CAST(:absence_tolerated AS interval)) IS NOT NULL AS model_withdrawn,
+       coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false) AS is_certain_loss,
+       coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
            <= account.daily_spend_cap_usd AS has_budget,
        (SELECT count(*) FROM executions
         WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
@@ -102,6 +107,7 @@ FROM resource_versions AS version
 JOIN resources AS resource ON resource.id = version.resource_id
 JOIN accounts AS account ON account.id = resource.account_id
 JOIN models AS model ON model.id = version.model_id
+LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 LEFT JOIN provider_keys AS provider_key
     ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
 LEFT JOIN spend_days AS spend

@@ -1,11 +1,11 @@
-"""The catalog: what is read from a provider's list, and what a sync does to the table."""
+"""Syncing the catalog: what is read from a provider's list, and what a sync does to the table."""
 
 import asyncio
 import json
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 
-from core import catalog, db
-from core.catalog import Refused
+from core import catalog, catalog_news, catalog_sync, db
+from core.catalog_sync import Refused
 from core.db.migrate import migrate
+from core.model import NOT_LISTED, Model
 from core.settings import settings
 from tests import servers
 
@@ -44,19 +45,20 @@ def listing(*rows: object) -> dict[str, object]:
     return {"data": list(rows), "total_count": len(rows), "links": {"next": None}}
 
 
-def read(**fields: Any) -> catalog.Model:
-    (model,), skipped = catalog.parse(listing(listed(**fields)))
-    assert not skipped
+def read(**fields: Any) -> Model:
+    (model,), quarantined = catalog_sync.parse(listing(listed(**fields)))
+    assert not quarantined
     return model
 
 
-def priced(**pricing: object) -> catalog.Model:
+def priced(**pricing: object) -> Model:
     return read(pricing={"prompt": "0.000001", "completion": "0.000002"} | pricing)
 
 
 async def apply(conn: AsyncConnection, *rows: object) -> dict[str, int]:
-    synced = await catalog.apply(conn, *catalog.parse(listing(*rows)))
-    return {name: number for name, number in asdict(synced).items() if number}
+    synced = await catalog_sync.apply(conn, *catalog_sync.parse(listing(*rows)))
+    counts = ("added", "changed", "unchanged", "returned", "missing", "quarantined")
+    return {name: getattr(synced, name) for name in counts if getattr(synced, name)}
 
 
 async def table(conn: AsyncConnection) -> list[Any]:
@@ -65,7 +67,7 @@ async def table(conn: AsyncConnection) -> list[Any]:
 
 def why(document: object) -> str:
     with pytest.raises(Refused, match="catalog_refused") as caught:
-        catalog.parse(document)
+        catalog_sync.parse(document)
     return caught.value.why
 
 
@@ -90,6 +92,8 @@ class Provider:
     status = 200
     body = b""
     asked = ""
+    etag = ""
+    condition: str | None = None
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
@@ -108,13 +112,17 @@ def provider(own_database: str) -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             decided.asked = self.path
+            decided.condition = self.headers.get("If-None-Match")
             decided.was_asked.set()
             decided.may_answer.wait(30)
-            self.send_response(decided.status)
+            is_known = decided.etag and decided.condition == decided.etag
+            body = b"" if is_known else decided.body
+            self.send_response(304 if is_known else decided.status)
             self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", str(len(decided.body)))
+            self.send_header("ETag", decided.etag)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(decided.body)
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Silent."""
@@ -134,7 +142,7 @@ def provider(own_database: str) -> Iterator[Provider]:
 
 async def fetch() -> object:
     async with httpx.AsyncClient() as http:
-        return await catalog.fetch(http)
+        return (await catalog_sync.fetch(http))[0]
 
 
 # Reading one row
@@ -147,6 +155,12 @@ def test_a_row_is_read() -> None:
     assert model.model_dump(exclude={"raw"}) == {
         "id": "maker/model",
         "name": "Maker: Model",
+        "description": "",
+        "modality": "text",
+        "capabilities": (),
+        "alias_target": None,
+        "released_at": None,
+        "expires_on": None,
         "context_length": 8192,
         "max_completion_tokens": 4096,
         "input_modalities": ("text",),
@@ -157,6 +171,8 @@ def test_a_row_is_read() -> None:
         "request_usd": Decimal(0),
         "image_output_usd": None,
         "not_sellable": None,
+        "curated": False,
+        "modality_override": None,
         "disabled": False,
         "missing_since": None,
     }
@@ -234,6 +250,68 @@ def test_an_incomplete_price_is_not_sellable(pricing: object) -> None:
     assert read(pricing=pricing).not_sellable == "unknown_price"
 
 
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"),
+    [
+        (["text"], ["text"], "text"),
+        (["text", "file"], ["text"], "text"),
+        (["text", "image"], ["text"], "multimodal"),
+        (["audio"], ["text"], "multimodal"),
+        (["text"], ["image", "text"], "image"),
+        (["text", "image"], ["video"], "video"),
+        (["text"], ["text", "audio"], "audio"),
+        (["text"], ["speech"], "audio"),
+        (["text"], ["embeddings"], "embedding"),
+        (["text"], ["rerank"], "embedding"),
+        ([], [], "text"),
+    ],
+)
+def test_the_kind_of_a_model(inputs: list[str], outputs: list[str], kind: str) -> None:
+    """What a model makes says what it is; one that makes text is multimodal if it takes more than that."""
+    assert read(architecture={"input_modalities": inputs, "output_modalities": outputs}).modality == kind
+
+
+def test_capabilities_are_facts() -> None:
+    """A badge needs a listed fact; a name that promises everything earns none."""
+    name = {"id": "openai/gpt-4o-vision-search-tools-reasoning", "name": "Vision Search Tools", "description": "tools"}
+    everything = read(
+        architecture={"input_modalities": ["text", "image", "audio", "file"], "output_modalities": ["text", "image"]},
+        supported_parameters=["tools", "response_format", "structured_outputs", "reasoning"],
+        pricing={"prompt": "1", "completion": "1", "web_search": "0.01", "input_cache_read": "0"},
+        top_provider={"is_moderated": True},
+    )
+
+    assert read(**name).capabilities == ()
+    assert " ".join(everything.capabilities) == (
+        "vision audio_input files image_output tools json structured_outputs reasoning web_search prompt_caching"
+        " moderated"
+    )
+    assert priced(web_search="0").capabilities == priced(web_search="-1").capabilities == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "column", "value"),
+    [
+        ({"expiration_date": "2026-12-15"}, "expires_on", date(2026, 12, 15)),
+        ({"expiration_date": "2098-12-31"}, "expires_on", None),
+        ({"expiration_date": "soon"}, "expires_on", None),
+        ({"expiration_date": 20261215}, "expires_on", None),
+        ({"created": 1746611317}, "released_at", datetime(2025, 5, 7, 9, 48, 37, tzinfo=UTC)),
+        ({"created": -1}, "released_at", None),
+        ({"created": 10**20}, "released_at", None),
+        ({"created": True}, "released_at", None),
+        ({"alias_target": {"name": "A", "slug": "maker/a"}}, "alias_target", "maker/a"),
+        ({"alias_target": {"slug": "a b"}}, "alias_target", None),
+        ({"alias_target": "maker/a"}, "alias_target", None),
+        ({"description": "As told"}, "description", "As told"),
+        ({"description": 7}, "description", ""),
+    ],
+)
+def test_what_else_a_row_says(fields: dict[str, Any], column: str, value: object) -> None:
+    """Ends, births, aliases and descriptions are read where they are what they should be."""
+    assert getattr(read(**fields), column) == value
+
+
 def test_prices_that_no_call_of_ours_is_charged() -> None:
     """An odd price for something we never ask for does not stop the sale."""
     assert priced(web_search="-1", audio=None, input_cache_write="?").not_sellable is None
@@ -278,25 +356,37 @@ def test_the_worst_price_per_key(base: dict[str, str], overrides: list[dict[str,
 
 
 @pytest.mark.parametrize(
-    ("row", "skipped"),
+    ("row", "place", "reason"),
     [
-        (7, ("row 1", "no_id")),
-        ({}, ("row 1", "no_id")),
-        ({"id": 7}, ("row 1", "no_id")),
-        ({"id": "a b"}, ("row 1", "no_id")),
-        ({"id": "x" * 201}, ("row 1", "no_id")),
-        (listed("a/a"), ("a/a", "duplicate_id")),
-        (listed("b/b", name="a\0"), ("b/b", "unstorable_text")),
-        (listed("b/b", deep=[{"x": "\ud800"}]), ("b/b", "unstorable_text")),
-        (listed("b/b", huge=float("inf")), ("b/b", "unstorable_text")),
+        (7, "row 1", "no_id"),
+        ({}, "row 1", "no_id"),
+        ({"id": 7}, "row 1", "no_id"),
+        ({"id": "a b"}, "row 1", "no_id"),
+        ({"id": "row 1"}, "row 1", "no_id"),
+        ({"id": "x" * 201}, "row 1", "no_id"),
+        (listed("b/b", name="a\0"), "b/b", "unstorable_text"),
+        (listed("b/b", deep=[{"x": "\ud800"}]), "b/b", "unstorable_text"),
+        (listed("b/b", huge=float("inf")), "b/b", "unstorable_text"),
     ],
 )
-def test_a_bad_row_is_skipped(row: object, skipped: tuple[str, str]) -> None:
-    """One row that cannot be kept is skipped with its reason, and its neighbours are read."""
-    models, reasons = catalog.parse(listing(listed("a/a"), row, listed("c/c")))
+def test_a_bad_row_is_put_aside(row: object, place: str, reason: str) -> None:
+    """One row that cannot be kept is put aside with its reason, and its neighbours are read."""
+    models, quarantined = catalog_sync.parse(listing(listed("a/a"), row, listed("c/c")))
 
     assert [model.id for model in models] == ["a/a", "c/c"]
-    assert reasons == [skipped]
+    assert [(bad.id, bad.reason) for bad in quarantined] == [(place, reason)]
+    assert json.dumps(row).startswith(quarantined[0].listed)
+
+
+def test_rows_of_one_id() -> None:
+    """A row that is listed twice is one model; rows that contradict each other are none."""
+    same = listing(listed("a/a"), listed("b/b"), listed("a/a"))
+    contradicting = listing(listed("a/a"), listed("b/b"), listed("a/a", pricing={}), listed("a/a"))
+
+    assert [model.id for model in catalog_sync.parse(same)[0]] == ["a/a", "b/b"]
+    models, (bad,) = catalog_sync.parse(contradicting)
+    assert [model.id for model in models] == ["b/b"]
+    assert (bad.id, bad.reason) == ("a/a", "contradiction")
 
 
 def test_odd_fields_do_not_cost_a_row() -> None:
@@ -336,7 +426,7 @@ def test_a_list_that_cannot_be_trusted(document: object, reason: str) -> None:
 
 def test_a_list_without_totals() -> None:
     """Older answers hold only `data`."""
-    assert len(catalog.parse({"data": [listed()]})[0]) == 1
+    assert len(catalog_sync.parse({"data": [listed()]})[0]) == 1
 
 
 anything = st.recursive(
@@ -351,7 +441,7 @@ rows = st.dictionaries(st.sampled_from(sorted(listed())), anything).map(lambda f
 def test_parse_reads_or_refuses(document: object) -> None:
     """On any JSON, parse answers or raises Refused; a sellable model has known, finite, non-negative prices."""
     try:
-        models, _ = catalog.parse(document)
+        models, _ = catalog_sync.parse(document)
     except Refused:
         return
 
@@ -368,12 +458,12 @@ def test_parse_reads_or_refuses(document: object) -> None:
 @example(row=listed(), extra={"\0": "\\\0"})
 async def test_what_is_read_can_be_stored(conn: AsyncConnection, row: dict[str, Any], extra: object) -> None:
     """Whatever parse lets through, Postgres takes: one strange row cannot fail a sync."""
-    models, skipped = catalog.parse(listing(row | {"id": "a/b", "extra": extra}, listed("c/d")))
+    models, bad = catalog_sync.parse(listing(row | {"id": "a/b", "extra": extra}, listed("c/d")))
 
-    await catalog.apply(conn, models, skipped)
+    await catalog_sync.apply(conn, models, bad)
 
     stored = await table(conn)
-    assert [row.id for row in stored] == ["c/d"] if skipped else ["a/b", "c/d"]
+    assert [row.id for row in stored] == (["c/d"] if bad else ["a/b", "c/d"])
     await conn.rollback()
 
 
@@ -381,12 +471,12 @@ async def test_what_is_read_can_be_stored(conn: AsyncConnection, row: dict[str, 
 
 
 async def test_counts(conn: AsyncConnection) -> None:
-    """Each listed model is added, changed, unchanged or returned, each absent one missing, each bad row skipped."""
+    """Each listed model is added, changed, unchanged or returned, each absent one missing, each bad row put aside."""
     six = [listed(f"m/{n}") for n in range(6)]
 
     assert await apply(conn, *six) == {"added": 6}
     assert await apply(conn, *six) == {"unchanged": 6}
-    assert await apply(conn, *six[:5], 7) == {"unchanged": 5, "missing": 1, "skipped": 1}
+    assert await apply(conn, *six[:5], 7) == {"unchanged": 5, "missing": 1, "quarantined": 1}
     assert await apply(conn, *six[:5]) == {"unchanged": 5}
     assert await apply(conn, six[5], listed("m/0", name="New"), *six[1:5], listed("m/6")) == {
         "added": 1,
@@ -401,7 +491,7 @@ async def test_find_gives_what_was_listed(conn: AsyncConnection) -> None:
     row = listed(pricing={"prompt": "0.0000000416666666666667", "completion": "1e-7"}, new={"a": [1, None, "ü"]})
     await apply(conn, row)
 
-    assert await catalog.find(conn, "maker/model") == catalog.parse(listing(row))[0][0]
+    assert await catalog.find(conn, "maker/model") == catalog_sync.parse(listing(row))[0][0]
     assert await catalog.find(conn, "maker/other") is None
 
 
@@ -434,7 +524,7 @@ async def test_unchanged_rows_are_not_written(conn: AsyncConnection) -> None:
     assert await (await conn.execute("SELECT id, ctid FROM models ORDER BY id")).fetchall() == before
 
 
-READ = sorted(set(catalog.Model.model_fields) - {"id", "raw", "disabled", "missing_since"})
+READ = sorted(set(Model.model_fields) - {"id", "raw", *NOT_LISTED})
 
 
 @pytest.mark.parametrize("column", READ)
@@ -442,25 +532,28 @@ async def test_what_we_read_is_compared_too(conn: AsyncConnection, column: str) 
     """When our reading of the same row changes, in whatever column, the table follows."""
     row = listed("m/0", pricing={"prompt": "1", "completion": "1", "image_output": "1"})
     await apply(conn, row)
-    values = {"text": "'before'", "integer": "7", "numeric": "7", "text[]": "'{before}'"}
+    values = {"text": "'audio'", "integer": "7", "numeric": "7", "text[]": "'{before}'", "date": "'2026-01-01'"}
+    values["timestamp with time zone"] = values["date"]
     (kind,) = await anext(await conn.execute(f"SELECT pg_typeof({column})::text FROM models"))  # noqa: S608
     await conn.execute(f"UPDATE models SET {column} = {values[kind]}")  # noqa: S608 - a column of ours
 
     assert await apply(conn, row) == {"changed": 1}
-    assert await catalog.find(conn, "m/0") == catalog.parse(listing(row))[0][0]
+    assert await catalog.find(conn, "m/0") == catalog_sync.parse(listing(row))[0][0]
 
 
-async def test_the_operators_switch_stays(conn: AsyncConnection) -> None:
-    """No sync enables what the operator disabled: not by a change, not by an absence and a return."""
+async def test_the_operators_switches_stay(conn: AsyncConnection) -> None:
+    """No sync writes what the operator said: not by a change, not by an absence and a return."""
     six = [listed(f"m/{n}") for n in range(6)]
     await apply(conn, *six)
-    await conn.execute("UPDATE models SET disabled = true WHERE id = 'm/0'")
+    await catalog.mark(conn, ["m/0"], curated=True, disabled=True)
+    await catalog.override_modality(conn, ["m/0"], "audio")
 
     await apply(conn, *six[1:])
     await apply(conn, *six)
     await apply(conn, listed("m/0", name="New"), *six[1:])
 
-    assert [row.disabled for row in await table(conn)] == [True] + [False] * 5
+    switches = [(row.curated, row.modality_override, row.disabled) for row in await table(conn)]
+    assert switches == [(True, "audio", True)] + [(False, None, False)] * 5
 
 
 async def test_a_fifth_may_go_missing_and_no_more(conn: AsyncConnection) -> None:
@@ -475,6 +568,111 @@ async def test_a_fifth_may_go_missing_and_no_more(conn: AsyncConnection) -> None
 
     assert await apply(conn, *ten[2:]) == {"unchanged": 8, "missing": 2}
     assert await apply(conn, *ten[3:]) == {"unchanged": 7, "missing": 1}
+
+
+async def test_an_operator_may_accept_a_loss(conn: AsyncConnection) -> None:
+    """A catalog that nobody synced for months has really lost more than a fifth; an empty list stays refused."""
+    ten = [listed(f"m/{n}") for n in range(10)]
+    await apply(conn, *ten)
+
+    with pytest.raises(Refused, match=r"7 of 10 models .* --accept-loss"):
+        await apply(conn, *ten[:3])
+    synced = await catalog_sync.apply(conn, *catalog_sync.parse(listing(*ten[:3])), accept_loss=True)
+
+    assert (synced.unchanged, synced.missing) == (3, 7)
+    assert why({"data": []}) == "empty"
+
+
+async def history(conn: AsyncConnection, model_id: str) -> list[Any]:
+    """What the history tells of a model, oldest first."""
+    return list(reversed(await catalog.history(conn, model_id)))
+
+
+async def test_history_has_every_change_once(conn: AsyncConnection) -> None:
+    """Prices, capabilities, absences and returns are kept; what a list repeats, and what is no such thing, is not."""
+    others = [listed(f"m/{n}") for n in range(1, 6)]
+    dear = {"prompt": "0.000008", "completion": "0.000016"}
+    for rows in (
+        [listed("m/0")],
+        [listed("m/0")],
+        [listed("m/0", description="new words", benchmarks={"new": 1})],
+        [listed("m/0", pricing=dear)],
+        [],
+        [],
+        [listed("m/0", pricing=dear)],
+        [listed("m/0", pricing=dear, supported_parameters=["tools"])],
+        [listed("m/0", pricing={"prompt": "-1", "completion": "-1"}, supported_parameters=["tools"])],
+    ):
+        await apply(conn, *rows, *others)
+
+    told = [(row.listed, row.completion_usd, row.capabilities) for row in await history(conn, "m/0")]
+    assert told == [
+        (True, Decimal("0.000002"), []),
+        (True, Decimal("0.000016"), []),
+        (False, Decimal("0.000016"), []),
+        (True, Decimal("0.000016"), []),
+        (True, Decimal("0.000016"), ["tools"]),
+        (True, None, ["tools"]),
+    ]
+    assert len(await history(conn, "m/1")) == 1
+
+
+async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
+    """What was added, lost, returned, repriced or changed is told by name, before and after, most pressing first."""
+    rest = [listed(f"m/{n}") for n in range(6)]
+    await apply(conn, listed("m/back"), *rest)
+    await apply(conn, *rest)
+    # Each sync has a time of its own, as it has a transaction of its own.
+    await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
+    changed = [
+        listed("m/1", pricing={"prompt": "0.000002", "completion": "0.0000025", "request": "0.01"}),
+        listed("m/2", top_provider={"max_completion_tokens": 1024}, supported_parameters=["seed"]),
+        listed("m/3", pricing={"prompt": "-1", "completion": "1"}),
+    ]
+    synced = await catalog_sync.apply(
+        conn, *catalog_sync.parse(listing(*changed, *rest[4:], listed("m/back"), listed("m/new"), {}))
+    )
+
+    assert catalog_news.table(synced.news) == [
+        {"what": "quarantined", "model": "row 7", "before": "", "now": "no_id"},
+        {"what": "lost", "model": "m/0", "before": "listed", "now": "not listed"},
+        {
+            "what": "repriced",
+            "model": "m/1",
+            "before": "$1 in, $2 out",
+            "now": "$2 in, $2.5 out, $0.01 a call",
+        },
+        {
+            "what": "repriced, changed",
+            "model": "m/3",
+            "before": "$1 in, $2 out; not_sellable no",
+            "now": "price unknown; not_sellable unknown_price",
+        },
+        {"what": "returned", "model": "m/back", "before": "not listed", "now": "listed"},
+        {
+            "what": "changed",
+            "model": "m/2",
+            "before": "max_completion_tokens 4096; supported_parameters -temperature",
+            "now": "max_completion_tokens 1024; supported_parameters +seed",
+        },
+        {"what": "added", "model": "m/new", "before": "", "now": "$1 in, $2 out"},
+    ]
+    assert synced.summary() == ("1 added, 1 missing, 1 returned, 2 repriced, 3 changed, 2 unchanged, 1 in quarantine")
+    assert await catalog_news.read(conn, synced.at) == synced.news
+
+
+async def test_quarantine_is_of_the_last_list(conn: AsyncConnection) -> None:
+    """A bad row is kept with its reason since when it is bad, and is gone when the list no longer has it."""
+    await apply(conn, listed("a/a"), {"no": "id"}, listed("b/b", name="\0"))
+    await conn.execute("UPDATE quarantined_models SET first_seen_at = '2026-01-01'")
+    await apply(conn, listed("a/a"), listed("b/b", name="\0\0"))
+
+    ((bad_id, reason, since, beginning),) = await catalog.quarantine(conn)
+    assert (bad_id, reason, since.month) == ("b/b", "unstorable_text", 1)
+    assert json.loads(beginning)["name"] == "\0\0"
+
+    await apply(conn, listed("a/a"))
+    assert await catalog.quarantine(conn) == []
 
 
 # Fetching
@@ -532,43 +730,106 @@ async def test_sync_holds_no_connection_while_it_fetches(provider: Provider) -> 
     provider.may_answer.clear()
     async with db.pool() as pool:
         await pool.wait()
-        syncing = asyncio.create_task(catalog.sync(pool))
+        syncing = asyncio.create_task(catalog_sync.sync(pool))
         await asyncio.to_thread(provider.was_asked.wait, 30)
         stats = pool.get_stats()
         provider.may_answer.set()
         synced = await syncing
 
         assert stats["pool_available"] == stats["pool_size"]
-        assert synced == catalog.Synced(added=1, changed=0, unchanged=0, returned=0, missing=0, skipped=0)
+        assert (synced.outcome, synced.summary()) == ("applied", "1 added")
         async with pool.connection() as conn:
             assert await catalog.find(conn, "s/1") is not None
-            await conn.execute("TRUNCATE models CASCADE")
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
 
 
 async def test_syncs_at_once_take_turns(provider: Provider) -> None:
     """Of several syncs of the same list at once, one adds and the others find it done."""
     provider.lists(*[listed(f"s/{n}") for n in range(50)])
     async with db.pool() as pool:
-        results = await asyncio.gather(*[catalog.sync(pool) for _ in range(5)])
+        results = await asyncio.gather(*[catalog_sync.sync(pool) for _ in range(5)])
 
         assert sorted(synced.added for synced in results) == [0, 0, 0, 0, 50]
         assert sorted(synced.unchanged for synced in results) == [0, 50, 50, 50, 50]
         async with pool.connection() as conn:
-            await conn.execute("TRUNCATE models CASCADE")
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
 
 
 async def test_a_refused_sync_changes_nothing(provider: Provider) -> None:
     """A truncated list leaves the committed catalog exactly as it was."""
     async with db.pool() as pool:
         provider.lists(*[listed(f"s/{n}") for n in range(10)])
-        await catalog.sync(pool)
+        await catalog_sync.sync(pool)
         provider.lists(*[listed(f"s/{n}") for n in range(5)])
         async with pool.connection() as conn:
             before = await table(conn)
 
         with pytest.raises(Refused, match="shrunk"):
-            await catalog.sync(pool)
+            await catalog_sync.sync(pool)
 
         async with pool.connection() as conn:
             assert await table(conn) == before
-            await conn.execute("TRUNCATE models CASCADE")
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
+
+
+async def last_sync(pool: db.Pool) -> Any:
+    async with pool.connection() as conn:
+        return (await catalog.syncs(conn, 1))[0]
+
+
+async def test_a_list_that_did_not_change_is_not_fetched_again(provider: Provider) -> None:
+    """What the provider said of the list it is asked again; that nothing changed is noted, and changes nothing."""
+    provider.lists(listed("s/1"))
+    provider.etag = '"one"'
+    async with db.pool() as pool:
+        assert (await catalog_sync.sync(pool)).outcome == "applied"
+        assert provider.condition is None
+
+        again = await catalog_sync.sync(pool)
+        assert (provider.condition, again.outcome, again.news.changes) == ('"one"', "not_modified", ())
+        assert (await last_sync(pool)).at == again.at
+
+        provider.lists(listed("s/1"), listed("s/2"))
+        provider.etag = '"two"'
+        assert (await catalog_sync.sync(pool)).added == 1
+        async with pool.connection() as conn:
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
+
+
+@pytest.mark.parametrize("change", ["source = 'older code'", "at = at - interval '8 days'"])
+async def test_old_validators_are_not_used(provider: Provider, change: str) -> None:
+    """Another version of ours reads the list anew, and so does anybody after a week."""
+    provider.lists(listed("s/1"))
+    provider.etag = '"one"'
+    async with db.pool() as pool:
+        await catalog_sync.sync(pool)
+        async with pool.connection() as conn:
+            await conn.execute(f"UPDATE catalog_syncs SET {change}".encode())  # noqa: S608 - a change of ours
+
+        assert (await catalog_sync.sync(pool)).outcome == "applied"
+        assert provider.condition is None
+        async with pool.connection() as conn:
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
+
+
+async def test_a_refused_list_leaves_its_validators_unknown(provider: Provider) -> None:
+    """A refusal is noted; the list is fetched in full until one is applied, so that it cannot hide behind a 304."""
+    async with db.pool() as pool:
+        provider.lists()
+        provider.etag = '"bad"'
+        for _ in range(2):
+            with pytest.raises(Refused, match="empty"):
+                await catalog_sync.sync(pool)
+            assert provider.condition is None
+        seen = await last_sync(pool)
+        assert (seen.outcome, seen.why) == ("refused", "empty")
+        async with pool.connection() as conn:
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
+
+
+async def test_nobody_asked_for_a_304(provider: Provider) -> None:
+    """A server that answers "not modified" to an unconditional request has not answered."""
+    provider.status = 304
+
+    with pytest.raises(Refused, match="unreachable"):
+        await fetch()

@@ -1,0 +1,138 @@
+-- name: validators(source)^
+-- What the provider said of the list that was applied last, if it was read by the same code from the same place. Only
+-- for a week: a server that wrongly says "not modified" for ever is asked for everything now and then.
+SELECT etag, last_modified
+FROM (SELECT * FROM catalog_syncs WHERE outcome = 'applied' ORDER BY id DESC LIMIT 1) AS latest
+WHERE source = :source AND at > now() - interval '7 days';
+
+-- name: record_not_modified()$
+-- Nothing changed, and we looked.
+INSERT INTO catalog_syncs (outcome) VALUES ('not_modified') RETURNING at;
+
+-- name: record_refusal(why)!
+-- A list that was not applied leaves everything as it was, but for this.
+INSERT INTO catalog_syncs (outcome, why) VALUES ('refused', :why);
+
+-- name: record(added, changed, unchanged, returned, missing, quarantined, etag, last_modified, source)$
+-- In the transaction that applies the list, so that its time is that of the rows which the list brought to the history.
+INSERT INTO catalog_syncs (
+    outcome, added, changed, unchanged, returned, missing, quarantined, etag, last_modified, source
+)
+VALUES (
+    'applied', :added, :changed, :unchanged, :returned, :missing, :quarantined, :etag, :last_modified, :source
+)
+RETURNING at;
+
+-- name: take_turns()!
+-- Two syncs at once would count each other's rows, and a publisher would look at prices that are about to change.
+-- Readers go on.
+LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: loss(ids)^
+-- How much of the catalog a list would take away: asked before anything is written.
+SELECT count(*) AS present, count(*) FILTER (WHERE listed.id IS NULL) AS absent
+FROM models LEFT JOIN unnest(CAST(:ids AS text[])) AS listed (id) USING (id)
+WHERE missing_since IS NULL;
+
+-- name: apply(rows)^
+-- One statement for the whole list: insert what is new, update what differs, mark what is absent, and count.
+-- What we read from a row is compared too, since our reading changes with our versions. All parts see the table
+-- as it was before, so the counts are of that moment. Triggers write the history.
+WITH listed AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS listed (
+        id text, name text, description text, modality text, capabilities text[], alias_target text,
+        released_at timestamptz, expires_on date, context_length integer, max_completion_tokens integer,
+        input_modalities text[], output_modalities text[], supported_parameters text[], prompt_usd numeric,
+        completion_usd numeric, request_usd numeric, image_output_usd numeric, not_sellable text, raw jsonb
+    )
+),
+compared AS (
+    SELECT
+        listed.*,
+        known.id IS NULL AS is_new,
+        known.missing_since IS NOT NULL AS is_back,
+        (known.name, known.description, known.modality, known.capabilities, known.alias_target, known.released_at,
+         known.expires_on, known.context_length, known.max_completion_tokens, known.input_modalities,
+         known.output_modalities, known.supported_parameters, known.prompt_usd, known.completion_usd,
+         known.request_usd, known.image_output_usd, known.not_sellable, known.raw)
+        IS DISTINCT FROM
+        (listed.name, listed.description, listed.modality, listed.capabilities, listed.alias_target, listed.released_at,
+         listed.expires_on, listed.context_length, listed.max_completion_tokens, listed.input_modalities,
+         listed.output_modalities, listed.supported_parameters, listed.prompt_usd, listed.completion_usd,
+         listed.request_usd, listed.image_output_usd, listed.not_sellable, listed.raw) AS differs
+    FROM listed LEFT JOIN models AS known USING (id)
+),
+written AS (
+    INSERT INTO models (
+        id, name, description, modality, capabilities, alias_target, released_at, expires_on, context_length,
+        max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
+        request_usd, image_output_usd, not_sellable, raw
+    )
+    SELECT
+        id, name, description, modality, capabilities, alias_target, released_at, expires_on, context_length,
+        max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
+        request_usd, image_output_usd, not_sellable, raw
+    FROM compared WHERE differs
+    ON CONFLICT (id) DO UPDATE SET
+        name = excluded.name,
+        description = excluded.description,
+        modality = excluded.modality,
+        capabilities = excluded.capabilities,
+        alias_target = excluded.alias_target,
+        released_at = excluded.released_at,
+        expires_on = excluded.expires_on,
+        context_length = excluded.context_length,
+        max_completion_tokens = excluded.max_completion_tokens,
+        input_modalities = excluded.input_modalities,
+        output_modalities = excluded.output_modalities,
+        supported_parameters = excluded.supported_parameters,
+        prompt_usd = excluded.prompt_usd,
+        completion_usd = excluded.completion_usd,
+        request_usd = excluded.request_usd,
+        image_output_usd = excluded.image_output_usd,
+        not_sellable = excluded.not_sellable,
+        raw = excluded.raw,
+        changed_at = now(),
+        missing_since = NULL
+),
+back AS (
+    UPDATE models SET missing_since = NULL
+    FROM compared WHERE models.id = compared.id AND compared.is_back AND NOT compared.differs
+),
+gone AS (
+    UPDATE models SET missing_since = now()
+    WHERE missing_since IS NULL AND NOT EXISTS (SELECT FROM listed WHERE listed.id = models.id)
+    RETURNING models.id
+)
+SELECT
+    (SELECT count(*) FROM compared WHERE is_new) AS added,
+    (SELECT count(*) FROM compared WHERE NOT is_new AND NOT is_back AND differs) AS changed,
+    (SELECT count(*) FROM compared WHERE NOT is_new AND NOT differs AND NOT is_back) AS unchanged,
+    (SELECT count(*) FROM compared WHERE is_back) AS returned,
+    (SELECT count(*) FROM gone) AS missing;
+
+-- name: put_aside(ids, reasons, listed)!
+-- The quarantine holds the last list's bad rows; one that stays bad keeps the time of its first appearance.
+WITH bad AS (
+    SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[]), CAST(:listed AS text[]))
+        AS bad (id, reason, listed)
+),
+gone AS (
+    DELETE FROM quarantined_models WHERE NOT EXISTS (SELECT FROM bad WHERE bad.id = quarantined_models.id)
+)
+INSERT INTO quarantined_models AS known (id, reason, listed) SELECT id, reason, listed FROM bad
+ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, listed = excluded.listed
+WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.listed);
+
+-- name: news(at)
+-- What a sync brought into the history: of each model its row of then, after the one before it if there is one.
+SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
+       story.context_length, story.max_completion_tokens, story.input_modalities, story.output_modalities,
+       story.supported_parameters, story.capabilities, story.not_sellable, story.expires_on, story.alias_target
+FROM model_history AS latest
+CROSS JOIN LATERAL (
+    SELECT * FROM model_history AS one
+    WHERE one.model_id = latest.model_id AND one.id <= latest.id ORDER BY one.id DESC LIMIT 2
+) AS story
+WHERE latest.at = :at
+ORDER BY story.model_id, story.id;

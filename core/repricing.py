@@ -1,0 +1,49 @@
+"""What calls cost after the provider changed its prices: a creator never sells at a loss by accident.
+
+Functions take a connection and do not commit.
+"""
+
+from collections.abc import Sequence
+
+from core import catalog, db, draft, resource
+from core.failures import ExecutionFailed
+
+sql = db.load("repricing")
+
+
+async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
+    """Work out anew what a call of each version on offer can cost, by today's prices of these models.
+
+    From then on that is what is reserved for a call, and what hardly any call can earn is not sold, unless its creator
+    agreed to that. A model whose price is unknown is not sold on, and so needs no cost.
+    """
+    offered = [row async for row in sql.offered(conn, model_ids=list(model_ids))]
+    models = {model_id: await catalog.find(conn, model_id) for model_id in {row.model_id for row in offered}}
+    for version_id, model_id in offered:
+        model = models[model_id]
+        if model is None or model.prompt_usd is None:
+            continue
+        try:
+            content = _content(await resource.version(conn, version_id))
+        except ExecutionFailed:
+            # A template that nobody can open is not sold either.
+            continue
+        await sql.reprice(
+            conn,
+            version_id=version_id,
+            worst_cost_usd=draft.worst_cost_usd(content, model),
+            is_certain_loss=draft.is_certain_loss(content, model),
+        )
+
+
+def _content(version: resource.Version) -> draft.Draft:
+    """A version as its creator wrote it. It is not validated again: limits that were lowered since do not matter here.
+
+    Raises:
+        ExecutionFailed: template_unreadable (ours).
+    """
+    kept = {name: getattr(version, name) for name in draft.Draft.model_fields if hasattr(version, name)}
+    template = resource.open_template(version).reveal()
+    return draft.Draft.model_construct(
+        **kept, model=version.model_id, price_usdc=draft.usdc(version.price_atomic), template=template
+    )

@@ -1,0 +1,163 @@
+"""Repricing: what becomes of resources whose model got dearer, cheaper, lost or unsellable."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from core import catalog, catalog_news, catalog_sync, db, draft, repricing, resource
+from core.failures import InvalidInput, Unavailable
+from tests.core.test_catalog_sync import listed, listing
+from tests.core.test_resource import for_sale
+from tests.selling import content, publish
+
+CHEAP = {"prompt": "0.00000001", "completion": "0.0000001"}
+# The template and the shortest answer cost 0.05 dollars: more than the 0.01 that `haiku` sells for.
+RUINOUS = {"prompt": "0.00000001", "completion": "0.003"}
+
+
+async def sync(conn: db.Connection, **pricing: str) -> catalog_sync.Synced:
+    """The provider lists the model of these tests at this price, and something else."""
+    # Each sync has a time of its own, as it has a transaction of its own.
+    await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
+    row = listed("test/small", pricing=CHEAP | pricing, top_provider={"max_completion_tokens": 16_000})
+    return await catalog_sync.apply(conn, *catalog_sync.parse(listing(row, listed("a/b"))), accept_loss=True)
+
+
+def means(synced: catalog_sync.Synced, handle: str) -> str:
+    """What a sync said about the one resource of this creator."""
+    (touched,) = [one for one in synced.news.touched if one.handle == handle]
+    return touched.means
+
+
+async def test_a_dearer_model_reserves_more(conn: db.Connection) -> None:
+    """From the sync on a call reserves what it can cost now; a creator whose cap that exceeds sells nothing more."""
+    owner, before = await for_sale(conn)
+    synced = await sync(conn, completion="0.0001")
+
+    after = await resource.version(conn, before.version_id)
+    assert after.worst_cost_usd - before.worst_cost_usd > Decimal("0.40")
+    assert after == (await resource.resolve(conn, owner.handle, "haiku"))
+    assert means(synced, owner.handle) == "a call can cost more than it sells for"
+    assert await resource.readiness(conn, after)
+
+    await conn.execute("UPDATE accounts SET daily_spend_cap_usd = 0.4 WHERE id = %s", [owner.id])
+    with pytest.raises(Unavailable, match="spend_cap"):
+        await resource.readiness(conn, after)
+
+
+async def test_a_certain_loss_is_not_sold_until_somebody_says_so(conn: db.Connection) -> None:
+    """What would not be published at today's price is not sold at it: until it falls, or the creator agrees."""
+    owner, version = await for_sale(conn)
+    assert means(await sync(conn, **RUINOUS), owner.handle).startswith("not sold until its price is raised")
+    with pytest.raises(Unavailable, match="certain_loss"):
+        await resource.readiness(conn, version)
+    _, ready = await resource.on_sale(conn, owner.handle, "haiku")
+    assert isinstance(ready, Unavailable)
+
+    assert means(await sync(conn), owner.handle) == ""
+    assert await resource.readiness(conn, version)
+
+    await sync(conn, **RUINOUS)
+    with pytest.raises(InvalidInput, match="invalid_input"):
+        await publish(conn, owner)
+    agreed = await resource.publish(conn, owner.id, draft.read(content()), allow_loss=True)
+    assert agreed.is_new
+    assert await resource.readiness(conn, await resource.version(conn, agreed.version_id))
+    assert not (await resource.publish(conn, owner.id, draft.read(content()), allow_loss=True)).is_new
+    assert "agreed to" in means(await sync(conn, **RUINOUS | {"prompt": "0.00000002"}), owner.handle)
+
+
+async def test_versions_from_before_agreement_was_recorded_are_sold_on(conn: db.Connection) -> None:
+    """Nobody knows whether their creators agreed, so they are named, and left alone."""
+    owner, version = await for_sale(conn)
+    await conn.execute("UPDATE resource_versions SET allows_loss = NULL WHERE id = %s", [version.version_id])
+
+    assert means(await sync(conn, **RUINOUS), owner.handle).startswith("still sold")
+    assert await resource.readiness(conn, version)
+
+
+async def test_what_is_sold_on_a_model_that_is_lost_or_unsellable_is_named(conn: db.Connection) -> None:
+    """Lost: sold for two more days. Unknown price: not sold at all, and again when the price is known."""
+    owner, version = await for_sale(conn)
+    await sync(conn)
+    await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
+    lost = await catalog_sync.apply(conn, *catalog_sync.parse(listing(listed("a/b"))), accept_loss=True)
+    assert means(lost, owner.handle).startswith("sold until 20")
+    assert await resource.readiness(conn, version)
+
+    assert means(await sync(conn, prompt="-1"), owner.handle) == "not sold: its model is unknown_price"
+    with pytest.raises(Unavailable, match="model_withdrawn"):
+        await resource.readiness(conn, version)
+    await sync(conn)
+    assert await resource.readiness(conn, version)
+
+
+async def test_archived_resources_are_repriced_and_not_named(conn: db.Connection) -> None:
+    """They may be restored, and then must not be sold at a loss either."""
+    owner, version = await for_sale(conn)
+    await resource.archive(conn, owner.id, "haiku")
+    assert [one for one in (await sync(conn, **RUINOUS)).news.touched if one.handle == owner.handle] == []
+
+    await resource.restore(conn, owner.id, "haiku")
+    with pytest.raises(Unavailable, match="certain_loss"):
+        await resource.readiness(conn, version)
+
+
+async def test_a_template_that_nobody_can_open_does_not_stop_a_sync(conn: db.Connection) -> None:
+    """It is not sold either, and the others are repriced."""
+    _, broken = await for_sale(conn)
+    _, sound = await for_sale(conn)
+    await conn.execute("UPDATE resource_versions SET sealed_template = 'x' WHERE id = %s", [broken.version_id])
+
+    await sync(conn, completion="0.0001")
+
+    assert (await resource.version(conn, broken.version_id)).worst_cost_usd == broken.worst_cost_usd
+    assert (await resource.version(conn, sound.version_id)).worst_cost_usd > sound.worst_cost_usd
+
+
+async def test_the_artifact_names_resources_first(conn: db.Connection) -> None:
+    """Who looks at the news sees at once which sales are in trouble, with both numbers."""
+    owner, _ = await for_sale(conn)
+    first = catalog_news.table((await sync(conn, **RUINOUS)).news)[0]
+
+    assert (first["what"], first["before"], first["model"]) == ("for sale", f"/@{owner.handle}/haiku", "test/small")
+    assert first["now"].startswith("sells for 0.01 USDC, costs up to $12.")
+
+
+async def test_a_publisher_and_a_sync_take_turns(own_database: str) -> None:
+    """A version is published at the price before a sync, and repriced by it, or at the price after it."""
+    async with db.pool() as pool, pool.connection() as conn, pool.connection() as other:
+        await catalog.hold_prices(conn)
+        await other.execute("SET LOCAL lock_timeout = 100")
+        with pytest.raises(db.UNREACHABLE):
+            await catalog_sync.sql.take_turns(other)
+        await other.rollback()
+
+
+amounts = st.decimals(min_value=0, max_value="0.01", places=9).map(lambda price: format(price, "f"))
+
+
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(prompt=amounts, completion=amounts, template=st.text("ab {}/tpic", min_size=1), tokens=st.integers(16, 8_000))
+async def test_repricing_says_what_publishing_would(
+    conn: db.Connection, prompt: str, completion: str, template: str, tokens: int
+) -> None:
+    """A repriced version costs, and is refused, exactly as if it were published now."""
+    owner, _ = await for_sale(conn)
+    await sync(conn)
+    changes = {"template": f"{template}{{topic}}{{/topic}}", "max_output_tokens": tokens, "slug": "other"}
+    published = await resource.publish(conn, owner.id, draft.read(content(**changes)), allow_loss=True)
+    await sync(conn, prompt=prompt, completion=completion)
+
+    await repricing.reprice(conn, ["test/small"])
+
+    model = await catalog.find(conn, "test/small")
+    assert model is not None
+    wanted = draft.read(content(**changes))
+    assert (await resource.version(conn, published.version_id)).worst_cost_usd == draft.worst_cost_usd(wanted, model)
+    (row,) = [row for row in await catalog.sold_on(conn, ["test/small"]) if row.slug == "other"]
+    assert row.is_certain_loss == draft.is_certain_loss(wanted, model)
+    await conn.rollback()
