@@ -14,17 +14,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, creators, documents, media, operators, problems
+from api import buyers, catalog, creators, documents, media, operators, problems
 from api.door import Door, rate
 from core import db, worker
 from core.db import listen
-from core.failures import Failure, NotFound, Unavailable
+from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.payment import settlement
 from core.settings import settings
 from deployments import launch
 
 _PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE"]
-_ANSWER_HEADERS = ["Content-Location", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
+_ANSWER_HEADERS = ["Content-Location", "ETag", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
 
 
 def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launch.running) -> FastAPI:
@@ -50,8 +50,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_exception_handler(HTTPException, _no_such_route)
     for unreachable in db.UNREACHABLE:
         app.add_exception_handler(unreachable, _no_database)
-    app.add_exception_handler(RequestValidationError, _bad_path)
-    for router in (buyers.shop, buyers.router, media.router, creators.router, operators.router):
+    app.add_exception_handler(RequestValidationError, _bad_parameter)
+    for router in (buyers.shop, buyers.router, media.router, catalog.router, creators.router, operators.router):
         app.include_router(router)
     documents.describe(app)
     return app
@@ -96,6 +96,13 @@ async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
     return problems.problem(error.status_code, phrase, phrase.lower().replace(" ", "_"), dict(error.headers or {}))
 
 
-async def _bad_path(_request: Request, _error: Exception) -> JSONResponse:
-    """Only path and header parameters are parsed by FastAPI; one that does not parse names nothing."""
-    return problems.of_failure(NotFound())
+async def _bad_parameter(_request: Request, error: Exception) -> JSONResponse:
+    """FastAPI parses only paths, headers and queries. A path or header that does not parse names nothing."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    problem_of = {problem["loc"]: problem["msg"] for problem in error.errors()}
+    if any(loc[0] != "query" for loc in problem_of):
+        return problems.of_failure(NotFound())
+    return problems.of_failure(
+        InvalidInput({".".join(map(str, loc[1:])): sentence for loc, sentence in problem_of.items()})
+    )

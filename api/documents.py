@@ -108,7 +108,7 @@ class Sold(BaseModel):
 _MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer, Sold)
 
 _PROBLEMS = {
-    400: "The inputs or the payment header are malformed; nothing was charged",
+    400: "The inputs, the query or the payment header are malformed; nothing was charged",
     401: "The bearer token is missing or wrong",
     404: "There is nothing at this address",
     409: "The payment was used for something else, or the execution cannot be run again",
@@ -123,7 +123,8 @@ _PROBLEMS = {
 Answers = dict[int | str, dict[str, Any]]
 
 
-def _header(description: str, *, always: bool = True) -> dict[str, Any]:
+def header(description: str, *, always: bool = True) -> dict[str, Any]:
+    """A header of an answer."""
     return {"description": description, "required": always, "schema": {"type": "string"}}
 
 
@@ -133,7 +134,7 @@ def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[
 
 def problems(*statuses: int) -> Answers:
     """Answers that are problem documents."""
-    later = {"Retry-After": _header("seconds")}
+    later = {"Retry-After": header("seconds")}
     return {
         status: {
             "description": _PROBLEMS[status],
@@ -144,14 +145,14 @@ def problems(*statuses: int) -> Answers:
     }
 
 
-_PAID = {"PAYMENT-RESPONSE": _header("x402 v2 receipt, base64 of JSON", always=False)}
+_PAID = {"PAYMENT-RESPONSE": header("x402 v2 receipt, base64 of JSON", always=False)}
 
 EXECUTION: Answers = {
     200: {"description": "The answer", "content": _body(Result), "headers": _PAID},
     202: {
         "description": "It is on its way",
         "content": _body(Processing),
-        "headers": _PAID | {"Location": _header("the status URL"), "Retry-After": _header("seconds")},
+        "headers": _PAID | {"Location": header("the status URL"), "Retry-After": header("seconds")},
     },
     **problems(404, 422, 429, 502, 503),
 }
@@ -160,7 +161,7 @@ OFFER: Answers = {
     402: {
         "description": "What it costs, or why a payment was refused",
         "content": _body(Offer, "application/problem+json"),
-        "headers": {"PAYMENT-REQUIRED": _header("x402 v2 offer, base64 of JSON")},
+        "headers": {"PAYMENT-REQUIRED": header("x402 v2 offer, base64 of JSON")},
     }
 }
 
@@ -168,7 +169,7 @@ STATUS: Answers = {200: {"description": "Where it is", "content": _body(Status)}
 
 MEDIUM: Answers = {
     200: {"description": "The file", "content": {kind: {} for kind in KINDS}},
-    307: {"description": "Where its store shows it", "headers": {"Location": _header("a URL that expires soon")}},
+    307: {"description": "Where its store shows it", "headers": {"Location": header("a URL that expires soon")}},
     **problems(404, 429, 503),
 }
 

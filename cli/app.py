@@ -12,29 +12,28 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from cli.buy import buy
+from cli.catalog import catalog
 from cli.creators import creators, keys
 from cli.executions import executions, try_resource
 from cli.money import books, payments
 from cli.refunds import refunds
 from cli.resources import resources
+from cli.shared import Flag, meet_prefect
 from cli.usage import usage
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
-from core.settings import Settings, load
+from core.settings import load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
-catalog = App(name="catalog", help="The models that prompts can be sold on.")
 for part in (books, catalog, creators, executions, keys, payments, refunds, resources, usage):
     app.command(part)
 resources.command(try_resource, name="test")
 app.command(buy)
-
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 @app.command
@@ -65,7 +64,7 @@ def api() -> None:
     if not is_free(config.host, config.port):
         raise Misconfigured(taken("INSTANT_PORT", config.host, config.port))
     asyncio.run(_check_chains())
-    _meet_prefect(config)
+    meet_prefect(config)
     uvicorn.run(
         "api.app:create_app",
         factory=True,
@@ -120,26 +119,6 @@ def env() -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-@catalog.command
-async def sync(*, if_empty: Flag = False) -> None:
-    """Fetch the provider's models and prices, as a flow run.
-
-    Args:
-        if_empty: do nothing if there are models already.
-    """
-    from core import catalog as models
-    from core import db
-
-    async with db.pool():
-        async with db.transaction() as conn:
-            if if_empty and not await models.is_empty(conn):
-                return
-        _meet_prefect(load())
-        from flows.catalog_sync import catalog_sync
-
-        await catalog_sync()
-
-
 # These start, or find, the databases themselves, or need none.
 _ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
 
@@ -191,14 +170,6 @@ async def _finish(result: Awaitable[object]) -> object:
 def _is_help(command: Callable[..., Any]) -> bool:
     """Whether cyclopts answers by itself: --help, or no command at all."""
     return getattr(command, "__module__", "").startswith("cyclopts") or hasattr(command, "__self__")
-
-
-def _meet_prefect(config: Settings) -> None:
-    """Tell Prefect, which must not be imported yet, where its server and its home are."""
-    from deployments.prefect_server import client_environment
-
-    config.state_dir.mkdir(parents=True, exist_ok=True)
-    os.environ.update(client_environment(config))
 
 
 def _state_dir() -> Path:

@@ -1,6 +1,7 @@
-"""What commands share: one transaction each, and JSON for programs."""
+"""What commands share: one transaction each, JSON for programs, and where Prefect is."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -8,8 +9,10 @@ from cyclopts import Parameter
 
 from core import account, db
 from core.failures import InvalidInput, NotFound
+from core.settings import Settings
 
 T = TypeVar("T")
+Flag = Annotated[bool, Parameter(negative=())]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON document.")]
 
 
@@ -34,3 +37,11 @@ async def owner(conn: db.Connection, handle: str) -> account.Account:
     except NotFound:
         pass
     raise InvalidInput({"handle": f"there is no creator {handle}"})
+
+
+def meet_prefect(config: Settings) -> None:
+    """Tell Prefect, which must not be imported yet, where its server and its home are."""
+    from deployments.prefect_server import client_environment
+
+    config.state_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.update(client_environment(config))

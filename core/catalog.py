@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from core import db
 from core.failures import InvalidInput
-from core.model import ABSENCE_TOLERATED, Kind, Model
+from core.model import ABSENCE_TOLERATED, Capability, Kind, Model
 
 sql = db.load("catalog")
 
@@ -40,7 +40,7 @@ class Wanted:
     provider: str | None = None
     tiers: Sequence[Tier] = ()
     min_context: int | None = None
-    capabilities: Sequence[str] = ()
+    capabilities: Sequence[Capability] = ()
     parameters: Sequence[str] = ()
     curated: bool | None = None
     everything: bool = False

@@ -148,7 +148,7 @@ def _rows(news: News) -> Iterator[dict[str, str]]:
 
 def _change(model_id: str, before: Any, now: Any) -> Change:
     if before is None:
-        return Change(model_id, ("added",), "", _price(now))
+        return Change(model_id, ("added",), "", price(now))
     prices = any(getattr(before, name) != getattr(now, name) for name in _PRICES)
     others = [name for name in _OTHERS if getattr(before, name) != getattr(now, name)]
     happened: dict[Event, bool] = {
@@ -170,7 +170,7 @@ def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str)
     if of.listed != beside.listed:
         yield "listed" if of.listed else "not listed"
     if prices:
-        yield _price(of)
+        yield price(of)
     for name in others:
         value, other = getattr(of, name), getattr(beside, name)
         if not isinstance(value, list):
@@ -179,7 +179,7 @@ def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str)
             yield f"{name} {' '.join(sign + item for item in own)}"
 
 
-def _price(row: Any) -> str:
+def price(row: Any) -> str:
     """Prices as people compare them: US dollars per million tokens."""
     if row.prompt_usd is None or row.completion_usd is None:
         return "price unknown"

@@ -15,6 +15,22 @@ from pydantic import BaseModel, ConfigDict
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
 Kind = Literal["text", "image", "video", "audio", "embedding", "multimodal"]
 
+Capability = Literal[
+    "vision",
+    "audio_input",
+    "video_input",
+    "files",
+    "image_output",
+    "audio_output",
+    "tools",
+    "json",
+    "structured_outputs",
+    "reasoning",
+    "web_search",
+    "prompt_caching",
+    "moderated",
+]
+
 # Real models vanish from the catalog for hours and come back; after this they count as gone.
 ABSENCE_TOLERATED = timedelta(days=2)
 
@@ -148,10 +164,10 @@ def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Kind:
 
 def _capabilities(
     row: dict[str, Any], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
-) -> Iterator[str]:
+) -> Iterator[Capability]:
     """What a model can do, in the order of the badges. Names promise a lot, so none is looked at."""
     pricing = _object(row.get("pricing"))
-    facts = {
+    facts: dict[Capability, bool] = {
         "vision": "image" in inputs,
         "audio_input": "audio" in inputs,
         "video_input": "video" in inputs,

@@ -18,7 +18,7 @@ SELECT NOT EXISTS (SELECT FROM models);
 -- name: page(absence_tolerated, sort, id, everything, words, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
 -- One page of the shelf, or the one model of an id.
 -- The order is a pair of a text and a number, of which each sort uses one, and the id: a cursor names a place between
--- two models, which stays where it is while models come and go. Words are looked for with position(), because LIKE
+-- two models, which stays where it is while models come and go, and has to be short. Words are looked for with position(), because LIKE
 -- would take some of their characters for patterns.
 WITH shelf AS (
     SELECT
@@ -26,7 +26,7 @@ WITH shelf AS (
         released_at, expires_on, context_length, max_completion_tokens, input_modalities, output_modalities,
         supported_parameters, prompt_usd, completion_usd, request_usd, image_output_usd, tier, curated, missing_since,
         first_seen_at, changed_at, model_obstacle(models, CAST(:absence_tolerated AS interval)) AS obstacle,
-        CASE CAST(:sort AS text) WHEN 'name' THEN lower(name) ELSE '' END AS sort_text,
+        CASE CAST(:sort AS text) WHEN 'name' THEN left(lower(name), 100) ELSE '' END AS sort_text,
         CASE CAST(:sort AS text)
             WHEN 'price' THEN coalesce(output_usd, 'Infinity')
             WHEN 'newest' THEN -coalesce(extract(epoch FROM released_at), 0)

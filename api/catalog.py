@@ -1,0 +1,188 @@
+"""The catalog for everybody: which models there are, what they cost and can do, and since when."""
+
+import base64
+import hashlib
+import json
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api import catalog_documents as documents
+from api.door import LimitedDoor
+from core import catalog, db
+from core.catalog import Place
+from core.failures import InvalidInput, NotFound
+from core.model import ID, Capability, Kind
+
+router = APIRouter(prefix="/models", tags=["catalog"])
+
+# Models change once a day; whoever shows them on pages need not ask for each visitor.
+_CACHED = "public, max-age=60"
+
+_NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?|Infinity")
+
+
+def _storable(text: str) -> str:
+    """Postgres has no place for it."""
+    if "\x00" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+class Filter(BaseModel):
+    """What to look for; everything that is given must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    search: Annotated[str, AfterValidator(_storable)] = Field(
+        default="", max_length=200, description="words, each in id, name or description"
+    )
+    modality: Kind | None = None
+    provider: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,200}$", description="as an id begins: `openai`")
+    tier: list[catalog.Tier] = Field(default=[], max_length=5, description="any of them")
+    capability: list[Capability] = Field(default=[], max_length=20, description="all of them")
+    parameter: list[Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,100}$")]] = Field(
+        default=[], max_length=20, description="supported request parameters, all of them"
+    )
+    min_context: int | None = Field(default=None, alias="minContext", ge=1, lt=2**31, description="tokens")
+    curated: bool | None = Field(default=None, description="recommended here, or not")
+    show: Literal["sellable", "all"] = Field(default="sellable", description="all: also what cannot be sold now")
+    sort: catalog.Sort = Field(default="name", description="by name, cheapest, newest or longest context first")
+    cursor: str | None = Field(default=None, max_length=2000, description="from `next` of the page before")
+    limit: int = Field(default=50, ge=1, le=200)
+
+    def wanted(self) -> catalog.Wanted:
+        """The same in the words of the catalog."""
+        return catalog.Wanted(
+            words=self.search.split(),
+            modality=self.modality,
+            provider=self.provider,
+            tiers=self.tier,
+            min_context=self.min_context,
+            capabilities=self.capability,
+            parameters=self.parameter,
+            curated=self.curated,
+            everything=self.show == "all",
+            sort=self.sort,
+        )
+
+
+@router.get("", summary="The models that prompts can be sold on", responses=documents.PAGE)
+async def models(
+    request: Request,
+    door: LimitedDoor,
+    query: Annotated[Filter, Query()],
+    if_none_match: Annotated[str, Header()] = "",
+) -> Response:
+    """Page by page: `next` leads to the models after these, also when some come or go meanwhile."""
+    after = None if query.cursor is None else _place(query.cursor, query.sort)
+    async with db.looking(door.pool) as conn:
+        rows, following = await catalog.page(conn, query.wanted(), after=after, most=query.limit)
+    where = request.url.include_query_params(cursor=_cursor(following, query.sort)) if following else None
+    page = {"models": [_listed(row) for row in rows], "next": where and f"{where.path}?{where.query}"}
+    return _unless_known(page, if_none_match)
+
+
+@router.get("/{model_id:path}", summary="One model, with what it was since when", responses=documents.ENTRY)
+async def model(
+    door: LimitedDoor,
+    model_id: Annotated[str, Path(pattern=f"^{ID.pattern}$")],
+    if_none_match: Annotated[str, Header()] = "",
+) -> Response:
+    """Any model that was ever listed, sellable or not, with its prices and capabilities of the past."""
+    async with db.looking(door.pool) as conn:
+        row = await catalog.show(conn, model_id)
+        past = await catalog.history(conn, model_id)
+    if row is None:
+        raise NotFound
+    seen = {"firstSeenAt": _time(row.first_seen_at), "changedAt": _time(row.changed_at)}
+    history = [{"at": _time(then.at), "listed": then.listed, **_state(then, then.not_sellable)} for then in past]
+    return _unless_known({**_listed(row), **seen, "history": history}, if_none_match)
+
+
+def _listed(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "provider": row.provider,
+        "modality": row.modality,
+        "tier": row.tier,
+        "curated": row.curated,
+        "sellable": row.obstacle is None,
+        "releasedAt": _time(row.released_at),
+        "missingSince": _time(row.missing_since),
+        **_state(row, row.obstacle),
+    }
+
+
+def _state(row: Any, obstacle: str | None) -> dict[str, Any]:
+    return {
+        "pricing": None
+        if row.prompt_usd is None
+        else {
+            "promptUsd": _usd(row.prompt_usd),
+            "completionUsd": _usd(row.completion_usd),
+            "requestUsd": _usd(row.request_usd or Decimal(0)),
+            "imageOutputUsd": None if row.image_output_usd is None else _usd(row.image_output_usd),
+        },
+        "contextLength": row.context_length,
+        "maxCompletionTokens": row.max_completion_tokens,
+        "inputModalities": row.input_modalities,
+        "outputModalities": row.output_modalities,
+        "supportedParameters": row.supported_parameters,
+        "capabilities": row.capabilities,
+        "notSellable": obstacle,
+        "expiresOn": _time(row.expires_on),
+        "aliasTarget": row.alias_target,
+    }
+
+
+def _usd(amount: Decimal) -> str:
+    """All digits, and never an exponent."""
+    return f"{amount:f}"
+
+
+def _time(moment: datetime | date | None) -> str | None:
+    if isinstance(moment, datetime):
+        moment = moment.astimezone(UTC)
+    return None if moment is None else moment.isoformat()
+
+
+def _unless_known(document: dict[str, Any], known: str) -> Response:
+    """The document, or 304 to a client that has it (RFC 9110, 13.1.2)."""
+    answer = JSONResponse(document)
+    etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": _CACHED}
+    if etag in (one.strip().removeprefix("W/") for one in known.split(",")) or known.strip() == "*":
+        return Response(status_code=304, headers=headers)
+    answer.headers.update(headers)
+    return answer
+
+
+def _cursor(place: Place, sort: catalog.Sort) -> str:
+    text = json.dumps([sort, place.text, f"{place.number:f}", place.id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str, sort: catalog.Sort) -> Place:
+    """Where a cursor points to.
+
+    Raises:
+        InvalidInput: if it is none of ours, or of another order.
+    """
+    try:
+        its_sort, text, number, model_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        # What Postgres would not take is not ours either.
+        text, model_id = _storable(text.encode().decode()), _storable(model_id.encode().decode())
+        is_ours = its_sort == sort and _NUMBER.fullmatch(number) is not None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise InvalidInput({"cursor": "this is no cursor of this order; begin without one"})
+    return Place(text, Decimal(number), model_id)

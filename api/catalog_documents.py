@@ -1,0 +1,78 @@
+"""What the routes of the catalog answer, told to OpenAPI as in `documents`."""
+
+from pydantic import BaseModel, Field
+
+from api.documents import Answers, header, problems
+
+
+class Pricing(BaseModel):
+    """US dollars as exact decimals: the worst of all that the provider lists, whatever the hour or the prompt."""
+
+    promptUsd: str = Field(description="a token of the prompt", examples=["0.00000025"])
+    completionUsd: str = Field(description="a token of the answer, reasoning included", examples=["0.000002"])
+    requestUsd: str = Field(description="a request", examples=["0"])
+    imageOutputUsd: str | None = Field(description="an image token; null where images count as answer")
+
+
+class ModelState(BaseModel):
+    """What a model costs and can do."""
+
+    pricing: Pricing | None = Field(description="null: unknown, which is never free")
+    contextLength: int | None = Field(description="tokens, prompt and answer together")
+    maxCompletionTokens: int | None
+    inputModalities: list[str]
+    outputModalities: list[str]
+    supportedParameters: list[str]
+    capabilities: list[str] = Field(description="badges, from what is listed about it and never from its name")
+    notSellable: str | None = Field(description="why no call to it may be sold; null if one may")
+    expiresOn: str | None = Field(description="the last day on which its provider promises to serve it (UTC)")
+    aliasTarget: str | None = Field(description="the model that it stands for today")
+
+
+class CatalogModel(ModelState):
+    """A model that prompts can be sold on, or not."""
+
+    id: str
+    name: str
+    description: str
+    provider: str
+    modality: str = Field(description="text, image, video, audio, embedding or multimodal")
+    tier: str = Field(description="by the dearest output per million tokens: free, budget (1), standard (5), premium")
+    curated: bool = Field(description="recommended here")
+    sellable: bool
+    releasedAt: str | None
+    missingSince: str | None = Field(description="the first sync that did not list it; it may return")
+
+
+class PastModel(ModelState):
+    """What a model was from then on."""
+
+    at: str
+    listed: bool
+
+
+class CatalogPage(BaseModel):
+    """Models, and where the next ones are."""
+
+    models: list[CatalogModel]
+    next: str | None = Field(description="path and query of the next page; null at the end")
+
+
+class CatalogEntry(CatalogModel):
+    """One model and its past."""
+
+    firstSeenAt: str
+    changedAt: str
+    history: list[PastModel] = Field(description="newest first, the last 100")
+
+
+def _cached(model: type[BaseModel], description: str) -> Answers:
+    etag = {"ETag": header("for `If-None-Match`")}
+    return {
+        200: {"description": description, "model": model, "headers": etag},
+        304: {"description": "The same as what you have", "headers": etag},
+    }
+
+
+PAGE: Answers = _cached(CatalogPage, "Models") | problems(400, 429, 503)
+ENTRY: Answers = _cached(CatalogEntry, "The model") | problems(404, 429, 503)

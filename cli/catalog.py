@@ -1,0 +1,219 @@
+"""Commands about the models that prompts can be sold on, and what the operator says of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from cli import output
+from cli.shared import Flag, Json, in_transaction, meet_prefect
+from core import catalog as shelf
+from core import catalog_news, db
+from core.catalog_news import News
+from core.draft import dollars, usdc
+from core.failures import InvalidInput
+from core.model import Capability, Kind
+from core.settings import settings
+
+catalog = App(name="catalog", help="The models that prompts can be sold on.")
+
+_SYNCS = 10
+_NEVER = "No sync ever brought anything; try: instant catalog sync"
+
+
+@catalog.command
+async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json = False) -> None:
+    """Fetch the provider's models and prices, as a flow run, and tell what is new.
+
+    Args:
+        if_empty: do nothing if there are models already.
+        accept_loss: believe a list that lacks more than a fifth of the models, as after months without a sync.
+    """
+    async with db.pool():
+        async with db.transaction() as conn:
+            if if_empty and not await shelf.is_empty(conn):
+                return
+        meet_prefect(settings())
+        from flows.catalog_sync import catalog_sync
+
+        await catalog_sync(accept_loss=accept_loss)
+        async with db.transaction() as conn:
+            (done,) = await shelf.syncs(conn, 1)
+            news = await catalog_news.read(conn, done.at) if done.outcome == "applied" else News()
+    if json:
+        output.document(done._asdict() | asdict(news))
+    else:
+        output.table(catalog_news.table(news), empty="Nothing is new.")
+
+
+@catalog.command(name="list")
+def list_models(
+    *words: str,
+    modality: Kind | None = None,
+    provider: str | None = None,
+    tier: Annotated[tuple[shelf.Tier, ...], Parameter(negative=())] = (),
+    capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
+    parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    min_context: int | None = None,
+    curated: bool | None = None,
+    everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    sort: shelf.Sort = "name",
+    most: int = 50,
+    json: Json = False,
+) -> None:
+    """The models that prompts can be sold on.
+
+    Args:
+        words: each in id, name or description.
+        modality: only of this kind.
+        provider: only of this one, as an id begins.
+        tier: only of this price; repeat it for more.
+        capability: only with it; repeat it for more.
+        parameter: only with this request parameter; repeat it for more.
+        min_context: only with as many tokens.
+        curated: only the recommended ones, or only the others.
+        everything: also what cannot be sold now.
+        sort: by name, cheapest, newest or longest context first.
+        most: how many.
+    """
+    wanted = shelf.Wanted(
+        words, modality, provider, tier, min_context, capability, parameter, curated, everything, sort
+    )
+    rows, _ = in_transaction(lambda conn: shelf.page(conn, wanted, most=most))
+    if json:
+        output.document([_document(row) for row in rows])
+        return
+    output.table(
+        (
+            {
+                "model": row.id,
+                "kind": row.modality,
+                "context": row.context_length,
+                "price per million": catalog_news.price(row),
+                "tier": row.tier,
+                "curated": "yes" if row.curated else "",
+                "capabilities": " ".join(row.capabilities),
+                **({"not sold": row.obstacle} if everything else {}),
+            }
+            for row in rows
+        ),
+        empty="No model fits.",
+    )
+
+
+@catalog.command(name="show")
+def show_model(model_id: str, /, *, json: Json = False) -> None:
+    """One model: what it costs and can do, since when, and what is for sale on it."""
+
+    async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
+        row = await shelf.show(conn, model_id)
+        return row, await shelf.history(conn, model_id), await shelf.sold_on(conn, [model_id])
+
+    row, past, sold = in_transaction(collect)
+    if row is None:
+        raise InvalidInput({model_id: "is not in the catalog"})
+    if json:
+        history, resources = ([_document(one) for one in rows] for rows in (past, sold))
+        output.document(_document(row) | {"history": history, "resources": resources})
+        return
+    facts = {name: _cell(value) for name, value in _document(row).items()}
+    output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
+    print()
+    output.table(
+        (
+            {
+                "since": f"{then.at:%Y-%m-%d %H:%M}",
+                "listed": "yes" if then.listed else "no",
+                "price per million": catalog_news.price(then),
+                "not sold": then.not_sellable,
+            }
+            for then in past
+        ),
+        empty="",
+    )
+    print()
+    output.table(
+        (
+            {
+                "for sale": f"/@{one.handle}/{one.slug}",
+                "USDC": usdc(one.price_atomic),
+                "costs up to $": dollars(one.worst_cost_usd),
+            }
+            for one in sold
+        ),
+        empty="Nothing is for sale on it.",
+    )
+
+
+@catalog.command(name="curate")
+def curate(*model_ids: str, json: Json = False) -> None:
+    """Recommend models."""
+    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, curated=True), "recommended", json)
+
+
+@catalog.command(name="uncurate")
+def uncurate(*model_ids: str, json: Json = False) -> None:
+    """Recommend models no longer."""
+    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, curated=False), "not recommended", json)
+
+
+@catalog.command(name="disable")
+def disable(*model_ids: str, json: Json = False) -> None:
+    """Let nothing be sold on models until they are enabled again; no sync changes that."""
+    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, disabled=True), "disabled", json)
+
+
+@catalog.command(name="enable")
+def enable(*model_ids: str, json: Json = False) -> None:
+    """Let prompts be sold on models again."""
+    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, disabled=False), "enabled", json)
+
+
+@catalog.command(name="modality")
+def override_modality(kind: Kind | Literal["as-listed"], /, *model_ids: str, json: Json = False) -> None:
+    """Say what kind of models these are, whatever the provider lists. It sorts them, and sells nothing.
+
+    Args:
+        kind: `as-listed` goes back to what the provider says.
+        model_ids: which.
+    """
+    modality = None if kind == "as-listed" else kind
+    _say(model_ids, lambda conn: shelf.override_modality(conn, model_ids, modality), kind, json)
+
+
+@catalog.command(name="status")
+def status(*, json: Json = False) -> None:
+    """The last syncs, and the rows of the list that could not be read."""
+
+    async def collect(conn: db.Connection) -> tuple[list[Any], list[Any]]:
+        return await shelf.syncs(conn, _SYNCS), await shelf.quarantine(conn)
+
+    syncs, bad = ([row._asdict() for row in rows] for rows in in_transaction(collect))
+    if json:
+        output.document({"syncs": syncs, "quarantine": bad})
+    else:
+        output.table(syncs, empty=_NEVER)
+        print()
+        output.table(bad, empty="Nothing is in quarantine.")
+
+
+def _say(model_ids: Sequence[str], change: Callable[[db.Connection], Awaitable[None]], state: str, json: bool) -> None:
+    if not model_ids:
+        raise InvalidInput({"model": "name at least one; `instant catalog list` shows them"})
+    in_transaction(change)
+    if json:
+        output.document({"models": model_ids, "state": state})
+    else:
+        print(f"{', '.join(model_ids)}: {state}.")
+
+
+def _document(row: Any) -> dict[str, Any]:
+    """A row without what is only there to sort by; prices with all their digits, and never with an exponent."""
+    kept = {name: value for name, value in row._asdict().items() if not name.startswith("sort_")}
+    return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in kept.items()}
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,273 @@
+"""Reading the catalog: searched, filtered, sorted, page by page, and never fetched twice for nothing."""
+
+import base64
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from api.app import create_app
+from core import catalog, catalog_sync, db
+from core.settings import settings
+from tests import servers
+
+PRACTICE = json.loads((Path(__file__).parents[2] / "sandbox" / "catalog.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def own_database(postgres: str, empty_database: str) -> Iterator[None]:
+    """A database whose catalog these tests alone fill; the settings name it meanwhile."""
+    before = os.environ.get("INSTANT_DATABASE_URL")
+    with servers.database(postgres, "shelf", like=empty_database) as url:
+        os.environ["INSTANT_DATABASE_URL"] = url
+        settings.cache_clear()
+        yield
+        if before is None:
+            del os.environ["INSTANT_DATABASE_URL"]
+        else:
+            os.environ["INSTANT_DATABASE_URL"] = before
+        settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+async def shelf(own_database: None, practice_facilitator: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a door whose catalog is the practice provider's list, synced twice: the second time repriced."""
+    app = create_app(launcher=nullcontext)
+    async with app.router.lifespan_context(app):
+        await sync(PRACTICE)
+        await sync([row | ({"pricing": DEARER} if row["id"] == "x-ai/grok-4.1" else {}) for row in PRACTICE])
+        async with db.transaction() as conn:
+            await catalog.mark(conn, ["openai/gpt-5-mini", "z-ai/glm-4.6"], curated=True)
+            await catalog.mark(conn, ["microsoft/phi-4"], disabled=True)
+            await catalog.override_modality(conn, ["perplexity/sonar"], "text")
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
+            http.app = app
+            yield http
+
+
+DEARER = {"prompt": "0.000004", "completion": "0.00002"}
+
+
+async def sync(rows: list[dict[str, Any]]) -> None:
+    async with db.transaction() as conn:
+        await catalog_sync.apply(conn, *catalog_sync.parse({"data": rows}))
+
+
+async def ids(shelf: httpx.AsyncClient, **query: Any) -> list[str]:
+    """The ids of all pages, in their order."""
+    url: str | None = str(httpx.URL("/models", params=query))
+    found = []
+    while url:
+        page = (await shelf.get(url)).raise_for_status().json()
+        found += [model["id"] for model in page["models"]]
+        url = page["next"]
+    return found
+
+
+async def test_a_model_is_told(shelf: httpx.AsyncClient) -> None:
+    """Prices are exact strings, and everything else is what the provider lists."""
+    model = (await shelf.get("/models/openai/gpt-5-mini")).json()
+
+    assert model["pricing"] == {
+        "promptUsd": "0.00000025",
+        "completionUsd": "0.000002",
+        "requestUsd": "0",
+        "imageOutputUsd": None,
+    }
+    assert (model["provider"], model["modality"], model["tier"]) == ("openai", "multimodal", "standard")
+    assert (model["sellable"], model["notSellable"], model["curated"]) == (True, None, True)
+    assert {"vision", "files", "tools", "web_search", "prompt_caching"} <= set(model["capabilities"])
+    assert model["releasedAt"] == "2025-05-14T11:37:14+00:00"
+    assert (await shelf.get("/models/openai/gpt-4o-mini")).json()["expiresOn"] == "2027-02-27"
+
+
+async def test_prices_have_a_history(shelf: httpx.AsyncClient) -> None:
+    """Each change of a price is told with its time, newest first; a model that did not change has one entry."""
+    changed = (await shelf.get("/models/x-ai/grok-4.1")).json()
+    prices = [past["pricing"]["completionUsd"] for past in changed["history"]]
+
+    assert prices == [DEARER["completion"], "0.000015"]
+    assert changed["history"][0]["at"] > changed["history"][1]["at"]
+    assert len((await shelf.get("/models/x-ai/grok-4-fast")).json()["history"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("~anthropic/claude-sonnet-latest", "alias"),
+        ("openai/gpt-5:batch", "batch_only"),
+        ("openrouter/auto", "router"),
+        ("microsoft/phi-4", "disabled"),
+        ("openai/text-embedding-3-small", "unsupported_modality"),
+    ],
+)
+async def test_what_cannot_be_sold_is_shown_with_its_reason(shelf: httpx.AsyncClient, path: str, reason: str) -> None:
+    """It is not among the models to choose from, unless one asks for all of them."""
+    model = (await shelf.get(f"/models/{path}")).json()
+
+    assert (model["sellable"], model["notSellable"]) == (False, reason)
+    assert path not in await ids(shelf)
+    assert path in await ids(shelf, show="all")
+
+
+@pytest.mark.parametrize("path", ["maker/none", "a%00b", "a b", "x" * 201, "", "%2F"])
+async def test_there_is_no_such_model(shelf: httpx.AsyncClient, path: str) -> None:
+    """What nobody lists is a 404, whatever it looks like."""
+    answer = await shelf.get(f"/models/{path}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+FILTERS = [
+    ({"search": "grok fast"}, lambda m: m["id"] == "x-ai/grok-4-fast"),
+    ({"search": "GEMINI"}, lambda m: "gemini" in m["id"]),
+    ({"search": "100% _ sure"}, lambda _: False),
+    ({"modality": "image"}, lambda m: m["modality"] == "image"),
+    ({"modality": "text"}, lambda m: m["modality"] == "text"),
+    ({"provider": "google"}, lambda m: m["id"].startswith("google/")),
+    ({"tier": "budget"}, lambda m: m["tier"] == "budget"),
+    ({"tier": ["budget", "premium"]}, lambda m: m["tier"] in ("budget", "premium")),
+    ({"minContext": 400_000}, lambda m: (m["contextLength"] or 0) >= 400_000),
+    ({"capability": ["vision", "tools"]}, lambda m: {"vision", "tools"} <= set(m["capabilities"])),
+    ({"parameter": "seed"}, lambda m: "seed" in m["supportedParameters"]),
+    ({"curated": "true"}, lambda m: m["curated"]),
+    ({"curated": "false", "provider": "openai"}, lambda m: not m["curated"] and m["provider"] == "openai"),
+]
+
+
+@pytest.mark.parametrize(("query", "fits"), FILTERS, ids=[str(query) for query, _ in FILTERS])
+async def test_filters(shelf: httpx.AsyncClient, query: dict[str, Any], fits: Any) -> None:
+    """Exactly the models that fit are found, of those that can be sold."""
+    models = (await shelf.get("/models", params={"limit": 200})).json()["models"]
+
+    assert await ids(shelf, **query) == [model["id"] for model in models if fits(model)]
+
+
+def _price(model: dict[str, Any]) -> Decimal:
+    pricing = model["pricing"]
+    if pricing is None:
+        return Decimal("Infinity")
+    return max(Decimal(pricing["completionUsd"]), Decimal(pricing["imageOutputUsd"] or 0))
+
+
+ORDERS = {
+    "name": lambda m: (m["name"].lower()[:100], m["id"]),
+    "price": lambda m: (_price(m), m["id"]),
+    "newest": lambda m: ([-ord(c) for c in m["releasedAt"] or ""], m["id"]),
+    "context": lambda m: (-(m["contextLength"] or 0), m["id"]),
+}
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+@pytest.mark.parametrize("limit", [1, 7, 200])
+async def test_every_order_page_by_page(shelf: httpx.AsyncClient, sort: str, limit: int) -> None:
+    """However long the pages are, every model comes once, in order."""
+    models = (await shelf.get("/models", params={"limit": 200, "show": "all"})).json()["models"]
+    expected = [model["id"] for model in sorted(models, key=ORDERS[sort])]
+
+    assert await ids(shelf, sort=sort, limit=limit, show="all") == expected
+    assert len(expected) == len(PRACTICE)
+
+
+async def test_a_page_goes_on_where_it_was_although_models_come_and_go(shelf: httpx.AsyncClient) -> None:
+    """A cursor names a place, not a number of rows: nothing is skipped or told twice."""
+    everything = await ids(shelf)
+    first = (await shelf.get("/models", params={"limit": 5})).json()
+    async with db.transaction() as conn:
+        await catalog.mark(conn, everything[1:3], disabled=True)
+    rest = await ids(shelf, cursor=httpx.URL(first["next"]).params["cursor"])
+    async with db.transaction() as conn:
+        await catalog.mark(conn, everything[1:3], disabled=False)
+
+    assert [model["id"] for model in first["models"]] + rest == everything
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"modality": "smell"}, "modality"),
+        ({"sort": "taste"}, "sort"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"minContext": str(2**31)}, "minContext"),
+        ({"capability": "flying"}, "capability.0"),
+        ({"tier": ["budget", "gold"]}, "tier.1"),
+        ({"curated": "perhaps"}, "curated"),
+        ({"search": "a\0b"}, "search"),
+        ({"modalitty": "text"}, "modalitty"),
+        ({"cursor": "none"}, "cursor"),
+        ({"cursor": "W10"}, "cursor"),
+        ({"cursor": "W1tbW1tbW1tbW1tbW1tbW1tbW1tb" * 70}, "cursor"),
+    ],
+)
+async def test_a_wrong_query_is_named(shelf: httpx.AsyncClient, query: dict[str, Any], field: str) -> None:
+    """A filter that would silently find everything, or nothing, is 400 with a sentence about it."""
+    answer = await shelf.get("/models", params=query)
+
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+
+
+async def test_a_cursor_of_another_order(shelf: httpx.AsyncClient) -> None:
+    """It would begin anywhere, so it is refused."""
+    following = (await shelf.get("/models", params={"limit": 5})).json()["next"]
+
+    assert (await shelf.get(httpx.URL(following).copy_merge_params({"sort": "price"}))).status_code == 400
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.text() | st.integers() | st.none() | st.sampled_from(["name", "price", "1"]), max_size=5))
+@example(parts=["name", "\ud800", "0", "a"])
+@example(parts=["name", "", "1e999999", "a"])
+@example(parts=["name", "", "NaN", "a"])
+@example(parts=["name", "", "0", "a\0"])
+async def test_forged_cursors(shelf: httpx.AsyncClient, parts: list[Any]) -> None:
+    """Whatever a cursor says, the answer is a page or a 400."""
+    cursor = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+    answer = await shelf.get("/models", params={"cursor": cursor, "limit": 1})
+
+    assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize("path", ["/models?limit=3", "/models/openai/gpt-5"])
+async def test_a_client_that_has_it_is_told_so(shelf: httpx.AsyncClient, path: str) -> None:
+    """304 without a body as long as nothing changed, and the new one as soon as something did."""
+    first = await shelf.get(path)
+    etag = first.headers["ETag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = await shelf.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
+    assert (await shelf.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
+
+    everything = await ids(shelf, show="all")
+    async with db.transaction() as conn:
+        await conn.execute("UPDATE models SET description = description || '.'")
+    changed = await shelf.get(path, headers={"If-None-Match": etag})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != etag
+    assert await ids(shelf, show="all") == everything
+
+
+async def test_what_is_told_is_what_was_announced(shelf: httpx.AsyncClient) -> None:
+    """Every model's document fits the OpenAPI description, to the last field."""
+    document = schemathesis.openapi.from_dict(shelf.app.openapi())
+    for model_id in await ids(shelf, show="all"):
+        document["/models/{model_id}"]["GET"].validate_response(await shelf.get(f"/models/{model_id}"))
+    document["/models"]["GET"].validate_response(await shelf.get("/models", params={"show": "all", "limit": 200}))
+    document["/models"]["GET"].validate_response(await shelf.get("/models", params={"limit": 0}))
+    schemas = document.raw_schema["components"]["schemas"]
+    listed = (await shelf.get("/models")).json()["models"][0]
+    entry = (await shelf.get(f"/models/{listed['id']}")).json()
+    assert listed.keys() == schemas["CatalogModel"]["properties"].keys()
+    assert entry.keys() == schemas["CatalogEntry"]["properties"].keys()
+    assert entry["history"][0].keys() == schemas["PastModel"]["properties"].keys()

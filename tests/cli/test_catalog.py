@@ -1,0 +1,131 @@
+"""`instant catalog`: what operators read, and what they say about models."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cli import main
+from core import catalog, catalog_sync, db
+from core.settings import settings
+from tests import practice_catalog
+from tests.core.test_catalog_sync import listed, listing
+
+
+@pytest.fixture
+def shelf(own_database: str) -> Iterator[None]:
+    """A database of its own with three models; the settings name no other."""
+    given = os.environ.get("INSTANT_PREFECT_DATABASE_URL")
+    # Nothing here opens it, but a missing one would start the embedded server.
+    os.environ["INSTANT_PREFECT_DATABASE_URL"] = given or own_database
+    settings.cache_clear()
+    asyncio.run(_fill())
+    yield
+    if given is None:
+        del os.environ["INSTANT_PREFECT_DATABASE_URL"]
+    settings.cache_clear()
+
+
+async def _fill() -> None:
+    rows = [listed("a/cheap"), listed("b/dear", pricing={"prompt": "1", "completion": "1"}), listed("c/x:batch"), 7]
+    async with db.transaction() as conn:
+        await catalog_sync.apply(conn, *catalog_sync.parse(listing(*rows)))
+
+
+def instant(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What a command says as JSON; it has to succeed."""
+    capsys.readouterr()
+    assert main(["catalog", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def ids(models: list[dict[str, Any]]) -> list[str]:
+    return [model["id"] for model in models]
+
+
+@pytest.mark.usefixtures("shelf")
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    """What can be sold, filtered and sorted like over HTTP; with --all also the rest, and why not."""
+    assert ids(instant(capsys, "list")) == ["a/cheap", "b/dear"]
+    assert ids(instant(capsys, "list", "DEAR")) == ["b/dear"]
+    assert ids(instant(capsys, "list", "--tier", "premium", "--sort", "price")) == ["b/dear"]
+    everything = instant(capsys, "list", "--all")
+    assert {model["id"]: model["obstacle"] for model in everything} == {
+        "a/cheap": None,
+        "b/dear": None,
+        "c/x:batch": "batch_only",
+    }
+    assert everything[0]["prompt_usd"] == "0.000001"
+    assert main(["catalog", "list"]) == 0
+    assert "$1 in, $2 out" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("shelf")
+def test_show(capsys: pytest.CaptureFixture[str]) -> None:
+    """One model with its past; one that is not there is exit 1."""
+    model = instant(capsys, "show", "a/cheap")
+
+    assert (model["tier"], model["history"][0]["completion_usd"], model["resources"]) == ("standard", "0.000002", [])
+    assert main(["catalog", "show", "a/none"]) == 1
+    assert "a/none: is not in the catalog" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("shelf")
+def test_the_operators_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """Recommending, disabling and re-sorting take several models, all or none, and are taken back by their opposite."""
+    instant(capsys, "curate", "a/cheap", "b/dear")
+    instant(capsys, "disable", "b/dear")
+    assert ids(instant(capsys, "list", "--curated")) == ["a/cheap"]
+    assert instant(capsys, "show", "b/dear")["obstacle"] == "disabled"
+
+    instant(capsys, "enable", "b/dear")
+    instant(capsys, "uncurate", "a/cheap")
+    assert ids(instant(capsys, "list", "--curated")) == ["b/dear"]
+    assert ids(instant(capsys, "list", "--no-curated")) == ["a/cheap"]
+
+    instant(capsys, "modality", "audio", "a/cheap")
+    assert ids(instant(capsys, "list", "--modality", "audio")) == ["a/cheap"]
+    instant(capsys, "modality", "as-listed", "a/cheap")
+    assert ids(instant(capsys, "list", "--modality", "text")) == ["a/cheap", "b/dear"]
+
+    assert main(["catalog", "disable", "a/cheap", "a/none"]) == 1
+    assert "a/none: is not in the catalog" in capsys.readouterr().err
+    assert instant(capsys, "show", "a/cheap")["obstacle"] is None
+    assert main(["catalog", "disable"]) == 1
+    assert main(["catalog", "modality", "smell", "a/cheap"]) == 2
+
+
+@pytest.mark.usefixtures("shelf")
+def test_status(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last syncs in numbers, and what is in quarantine."""
+    said = instant(capsys, "status")
+
+    assert [(sync["outcome"], sync["added"], sync["quarantined"]) for sync in said["syncs"]] == [("applied", 3, 1)]
+    assert [(bad["id"], bad["reason"], bad["listed"]) for bad in said["quarantine"]] == [("row 3", "no_id", "7")]
+
+
+@pytest.mark.usefixtures("own_database", "prefect_server", "practice_openrouter")
+async def test_sync() -> None:
+    """A sync tells what is new as JSON on standard output, and nothing else; a refusal is a sentence and exit 1."""
+
+    def instant(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli", "catalog", "sync", *arguments]
+        return subprocess.run(command, text=True, capture_output=True, timeout=60, check=False)
+
+    rows = await practice_catalog.listed()
+    first = json.loads((await asyncio.to_thread(instant, "--json")).stdout)
+    assert (first["outcome"], first["added"], len(first["changes"])) == ("applied", len(rows), len(rows))
+    assert first["changes"][0]["events"] == ["added"]
+
+    async with practice_catalog.listing(rows[:10]):
+        refused = await asyncio.to_thread(instant)
+        accepted = json.loads((await asyncio.to_thread(instant, "--json", "--accept-loss")).stdout)
+    assert (refused.returncode, "instant catalog sync --accept-loss" in refused.stderr) == (1, True)
+    assert (accepted["missing"], accepted["unchanged"]) == (len(rows) - 10, 10)
+    async with db.transaction() as conn:
+        assert [row.outcome for row in await catalog.syncs(conn, 9)] == ["applied", "refused", "applied"]
