@@ -23,19 +23,15 @@ _PRESSING: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "adde
 _ROWS = 200
 
 _PRICES = ("prompt_usd", "completion_usd", "request_usd", "image_output_usd")
+_LISTS = ("input_modalities", "output_modalities", "supported_parameters", "capabilities")
 # How nothing reads in each.
-_NOTHING = {"not_sellable": "no", "expires_on": "never", "alias_target": "none"}
-_OTHERS = (
-    "context_length",
-    "max_completion_tokens",
-    "input_modalities",
-    "output_modalities",
-    "supported_parameters",
-    "capabilities",
-    "not_sellable",
-    "expires_on",
-    "alias_target",
-)
+_VALUES = {
+    "context_length": "unknown",
+    "max_completion_tokens": "unknown",
+    "not_sellable": "no",
+    "expires_on": "never",
+    "alias_target": "none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +146,7 @@ def _change(model_id: str, before: Any, now: Any) -> Change:
     if before is None:
         return Change(model_id, ("added",), "", price(now))
     prices = any(getattr(before, name) != getattr(now, name) for name in _PRICES)
-    others = [name for name in _OTHERS if getattr(before, name) != getattr(now, name)]
+    others = [name for name in (*_VALUES, *_LISTS) if getattr(before, name) != getattr(now, name)]
     happened: dict[Event, bool] = {
         "lost": before.listed and not now.listed,
         "returned": now.listed and not before.listed,
@@ -173,9 +169,9 @@ def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str)
         yield price(of)
     for name in others:
         value, other = getattr(of, name), getattr(beside, name)
-        if not isinstance(value, list):
-            yield f"{name} {_NOTHING.get(name, 'unknown') if value is None else value}"
-        elif own := [item for item in value if item not in other]:
+        if name in _VALUES:
+            yield f"{name} {_VALUES[name] if value is None else value}"
+        elif own := [item for item in value.split() if item not in other.split()]:
             yield f"{name} {' '.join(sign + item for item in own)}"
 
 

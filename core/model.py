@@ -82,7 +82,6 @@ class Model(BaseModel):
 
     id: str
     name: str
-    description: str = ""
     modality: Kind = "text"
     capabilities: tuple[str, ...] = ()
     alias_target: str | None = None
@@ -118,7 +117,6 @@ def read(model_id: str, row: dict[str, Any]) -> Model:
     return Model(
         id=model_id,
         name=_text(row.get("name")) or model_id,
-        description=_text(row.get("description")),
         modality=_kind(inputs, outputs),
         capabilities=tuple(_capabilities(row, inputs, outputs, parameters)),
         alias_target=_alias_target(row.get("alias_target")),

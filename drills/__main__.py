@@ -9,21 +9,22 @@ from pathlib import Path
 
 import httpx
 
-from drills import crash, money
+from drills import catalog, crash, money
 from drills.surroundings import surroundings
 
 
 def main() -> int:
     """Run what the command line names; 0 if it is ok, 1 if not."""
     parser = argparse.ArgumentParser(prog="make drill")
-    parser.add_argument("name", choices=["crash", "money"])
+    parser.add_argument("name", choices=list(_DRILLS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
+    parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
     parser.add_argument("--payments", type=int, default=1000, help="money: how many")
     arguments = parser.parse_args()
     started = time.monotonic()
     try:
-        counts = _money(arguments) if arguments.name == "money" else _crash(arguments)
+        counts = _DRILLS[arguments.name](arguments)
     except* (TimeoutError, httpx.TransportError, RuntimeError) as broken:
         first = broken.exceptions[0]
         counts = {"wrong": [f"could not be finished: {type(first).__name__} {first}"]}
@@ -31,6 +32,11 @@ def main() -> int:
     said = {"drill": arguments.name, "seed": arguments.seed, **counts, "seconds": round(time.monotonic() - started)}
     sys.stdout.write(json.dumps(said | {"ok": ok}) + "\n")
     return 0 if ok else 1
+
+
+def _catalog(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings("sandbox.openrouter") as around:
+        return asyncio.run(catalog.drill(around, arguments.seed, arguments.lists))
 
 
 def _crash(arguments: argparse.Namespace) -> dict[str, object]:
@@ -44,6 +50,9 @@ def _crash(arguments: argparse.Namespace) -> dict[str, object]:
 def _money(arguments: argparse.Namespace) -> dict[str, object]:
     with surroundings(**money.SETTINGS) as around:
         return asyncio.run(money.drill(around, arguments.seed, arguments.payments))
+
+
+_DRILLS = {"catalog": _catalog, "crash": _crash, "money": _money}
 
 
 if __name__ == "__main__":

@@ -35,10 +35,11 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(**changes: str) -> Iterator[Surroundings]:
+def surroundings(*needed: str, **changes: str) -> Iterator[Surroundings]:
     """Start everything but the door; the environment and the settings of this process name it.
 
     Args:
+        needed: start only these beside Postgres, by their modules.
         changes: INSTANT_* variables that differ.
     """
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
@@ -63,6 +64,8 @@ def surroundings(**changes: str) -> Iterator[Surroundings]:
         settings.cache_clear()
         os.environ |= client_environment(settings())
         for command, ready, environment in _servers(folder):
+            if needed and command[0] not in needed:
+                continue
             output = folder / f"{command[0]}.log"
             stack.enter_context(servers.serving(*command, ready=ready, environment=environment, output=output))
         yield Surroundings(folder, postgres)

@@ -251,7 +251,7 @@ async def test_a_client_that_has_it_is_told_so(shelf: httpx.AsyncClient, path: s
 
     everything = await ids(shelf, show="all")
     async with db.transaction() as conn:
-        await conn.execute("UPDATE models SET description = description || '.'")
+        await conn.execute("UPDATE models SET context_length = context_length + 1")
     changed = await shelf.get(path, headers={"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["ETag"] != etag

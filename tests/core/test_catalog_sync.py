@@ -155,7 +155,6 @@ def test_a_row_is_read() -> None:
     assert model.model_dump(exclude={"raw"}) == {
         "id": "maker/model",
         "name": "Maker: Model",
-        "description": "",
         "modality": "text",
         "capabilities": (),
         "alias_target": None,
@@ -303,8 +302,6 @@ def test_capabilities_are_facts() -> None:
         ({"alias_target": {"name": "A", "slug": "maker/a"}}, "alias_target", "maker/a"),
         ({"alias_target": {"slug": "a b"}}, "alias_target", None),
         ({"alias_target": "maker/a"}, "alias_target", None),
-        ({"description": "As told"}, "description", "As told"),
-        ({"description": 7}, "description", ""),
     ],
 )
 def test_what_else_a_row_says(fields: dict[str, Any], column: str, value: object) -> None:
@@ -493,6 +490,14 @@ async def test_find_gives_what_was_listed(conn: AsyncConnection) -> None:
 
     assert await catalog.find(conn, "maker/model") == catalog_sync.parse(listing(row))[0][0]
     assert await catalog.find(conn, "maker/other") is None
+
+
+@pytest.mark.parametrize(("listed_as", "shown"), [("As told", "As told"), (7, ""), (None, ""), ({"a": 1}, "")])
+async def test_descriptions(conn: AsyncConnection, listed_as: object, shown: str) -> None:
+    """A description is text, or there is none."""
+    await apply(conn, listed("a/b", description=listed_as))
+
+    assert (await catalog.show(conn, "a/b")).description == shown
 
 
 async def test_an_absence_is_marked_and_forgiven(conn: AsyncConnection) -> None:

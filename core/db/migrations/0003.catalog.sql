@@ -2,7 +2,9 @@
 -- The catalog as people read it: what a model can do, how it changed, what was put aside, and what that does to sales.
 
 ALTER TABLE models
-    ADD COLUMN description text NOT NULL DEFAULT '',
+    ADD COLUMN description text GENERATED ALWAYS AS (
+        CASE jsonb_typeof(raw -> 'description') WHEN 'string' THEN raw ->> 'description' ELSE '' END
+    ) STORED,
     ADD COLUMN modality text NOT NULL DEFAULT 'text'
         CHECK (modality IN ('text', 'image', 'video', 'audio', 'embedding', 'multimodal')),
     ADD COLUMN capabilities text[] NOT NULL DEFAULT '{}',

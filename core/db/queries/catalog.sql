@@ -1,7 +1,7 @@
 -- name: find(id)^
 -- Sellable or not: whoever asks decides, and wants to say why.
 SELECT
-    id, name, description, modality, capabilities, alias_target, released_at, expires_on, context_length,
+    id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
     max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
     request_usd, image_output_usd, not_sellable, curated, modality_override, disabled, missing_since, raw
 FROM models WHERE id = :id;

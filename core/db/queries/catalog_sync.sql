@@ -40,7 +40,7 @@ WHERE missing_since IS NULL;
 -- as it was before, so the counts are of that moment. Triggers write the history.
 WITH listed AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS listed (
-        id text, name text, description text, modality text, capabilities text[], alias_target text,
+        id text, name text, modality text, capabilities text[], alias_target text,
         released_at timestamptz, expires_on date, context_length integer, max_completion_tokens integer,
         input_modalities text[], output_modalities text[], supported_parameters text[], prompt_usd numeric,
         completion_usd numeric, request_usd numeric, image_output_usd numeric, not_sellable text, raw jsonb
@@ -51,12 +51,12 @@ compared AS (
         listed.*,
         known.id IS NULL AS is_new,
         known.missing_since IS NOT NULL AS is_back,
-        (known.name, known.description, known.modality, known.capabilities, known.alias_target, known.released_at,
+        (known.name, known.modality, known.capabilities, known.alias_target, known.released_at,
          known.expires_on, known.context_length, known.max_completion_tokens, known.input_modalities,
          known.output_modalities, known.supported_parameters, known.prompt_usd, known.completion_usd,
          known.request_usd, known.image_output_usd, known.not_sellable, known.raw)
         IS DISTINCT FROM
-        (listed.name, listed.description, listed.modality, listed.capabilities, listed.alias_target, listed.released_at,
+        (listed.name, listed.modality, listed.capabilities, listed.alias_target, listed.released_at,
          listed.expires_on, listed.context_length, listed.max_completion_tokens, listed.input_modalities,
          listed.output_modalities, listed.supported_parameters, listed.prompt_usd, listed.completion_usd,
          listed.request_usd, listed.image_output_usd, listed.not_sellable, listed.raw) AS differs
@@ -64,18 +64,17 @@ compared AS (
 ),
 written AS (
     INSERT INTO models (
-        id, name, description, modality, capabilities, alias_target, released_at, expires_on, context_length,
+        id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
         max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
         request_usd, image_output_usd, not_sellable, raw
     )
     SELECT
-        id, name, description, modality, capabilities, alias_target, released_at, expires_on, context_length,
+        id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
         max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
         request_usd, image_output_usd, not_sellable, raw
     FROM compared WHERE differs
     ON CONFLICT (id) DO UPDATE SET
         name = excluded.name,
-        description = excluded.description,
         modality = excluded.modality,
         capabilities = excluded.capabilities,
         alias_target = excluded.alias_target,
@@ -126,9 +125,14 @@ WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.l
 
 -- name: news(at)
 -- What a sync brought into the history: of each model its row of then, after the one before it if there is one.
+-- Lists come as text: as lists they would be most of the time of a sync in which everything is new.
 SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
-       story.context_length, story.max_completion_tokens, story.input_modalities, story.output_modalities,
-       story.supported_parameters, story.capabilities, story.not_sellable, story.expires_on, story.alias_target
+       story.context_length, story.max_completion_tokens,
+       array_to_string(story.input_modalities, ' ') AS input_modalities,
+       array_to_string(story.output_modalities, ' ') AS output_modalities,
+       array_to_string(story.supported_parameters, ' ') AS supported_parameters,
+       array_to_string(story.capabilities, ' ') AS capabilities,
+       story.not_sellable, story.expires_on, story.alias_target
 FROM model_history AS latest
 CROSS JOIN LATERAL (
     SELECT * FROM model_history AS one

@@ -1,0 +1,271 @@
+"""Lists of a provider that churns and misbehaves, in random order; then the catalog is compared with what was listed.
+
+They come from the practice provider's real server and go through the real sync. Then ten thousand models at once.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from typing import Any
+
+import httpx
+import psycopg
+
+from core import catalog, catalog_sync, db
+from core.catalog_sync import Refused, Why
+from core.model import Kind
+from core.settings import settings
+from drills.market import seeded
+from drills.surroundings import Surroundings, database, pool
+from drills.world import World
+
+_MODELS = 400
+_MANY = 10_000
+_SECONDS = 2.0
+_SHOWN = 20
+
+# Every model beside its history: how often it changed, whether the newest entry says what the model says, and whether
+# any two entries in a row say the same.
+_CATALOG = """
+SELECT models.id, missing_since IS NULL AS listed, prompt_usd, completion_usd, supported_parameters,
+    max_completion_tokens, not_sellable, curated, disabled, modality_override, story.entries, story.repeats,
+    (SELECT (h.listed, h.prompt_usd, h.completion_usd, h.supported_parameters, h.max_completion_tokens)
+        IS NOT DISTINCT FROM (models.missing_since IS NULL, models.prompt_usd, models.completion_usd,
+            models.supported_parameters, models.max_completion_tokens)
+     FROM model_history AS h WHERE h.model_id = models.id ORDER BY h.id DESC LIMIT 1) AS agrees
+FROM models JOIN (
+    SELECT model_id, count(*) AS entries, count(*) FILTER (WHERE facts = before) AS repeats
+    FROM (
+        SELECT model_id, facts, lag(facts) OVER (PARTITION BY model_id ORDER BY id) AS before
+        FROM (SELECT model_id, id, to_jsonb(h) - 'id' - 'at' AS facts FROM model_history AS h) AS entries
+    ) AS pairs GROUP BY model_id
+) AS story ON story.model_id = models.id
+"""
+_VERSIONS = "SELECT id, xmin::text, ctid::text FROM models ORDER BY id"
+
+
+class _Drill:
+    """One world, its provider's server, and the catalog that follows it."""
+
+    def __init__(self, world: World, opened: db.Pool, http: httpx.AsyncClient) -> None:
+        self.world, self.dice, self.opened, self.http = world, world.dice, opened, http
+        self.wrong: list[str] = []
+        self.outcomes: Counter[str] = Counter()
+        self.news: Counter[str] = Counter()
+        self.told: Counter[str] = Counter()
+        self.marks: dict[str, tuple[bool, bool, Kind | None]] = {}
+        self.body = b""
+
+    async def put(self, body: bytes) -> None:
+        """What the provider answers from now on."""
+        self.body = body
+        url = settings().openrouter_url.removesuffix("/api/v1") + "/practice/models"
+        (await self.http.put(url, content=body)).raise_for_status()
+
+    async def tell(self, rows: list[Any], **more: object) -> None:
+        """A list as the provider gives it."""
+        document = {"data": rows, "total_count": len(rows), "links": {"next": None}} | more
+        await self.put(json.dumps(document).encode())
+
+    async def expect(self, outcome: str, *, at_once: int = 1, accept_loss: bool = False) -> None:
+        """Sync, perhaps several at once, and say so if it ends otherwise."""
+        syncs = (self.sync(accept_loss) for _ in range(at_once))
+        outcomes = await asyncio.gather(*syncs)
+        self.outcomes.update(outcomes)
+        if outcome not in outcomes or set(outcomes) - {outcome, "applied", "not_modified"}:
+            self.wrong.append(f"expected {outcome}, and it was {outcomes}")
+
+    async def sync(self, accept_loss: bool) -> str:
+        """The real one; how it ended."""
+        try:
+            synced = await catalog_sync.sync(self.opened, accept_loss=accept_loss)
+        except Refused as refused:
+            return refused.why
+        except psycopg.Error as broken:
+            return type(broken).__name__
+        for change in synced.news.changes:
+            self.news.update(change.events)
+            self.told[change.model_id] += 1
+        return synced.outcome
+
+    async def day(self) -> None:
+        """The provider's models change, and all of that is listed."""
+        self.world.churn()
+        await self.tell(self.world.listing())
+        self.world.accept()
+        await self.expect("applied", at_once=self.dice.choice([1, 1, 1, 3]))
+
+    async def day_with_bad_rows(self) -> None:
+        """Among good rows are bad ones, and some that come twice."""
+        self.world.churn()
+        rows = self.world.listing()
+        rows += [*self.world.bad_rows(), *deepcopy(self.dice.sample(rows, 3))]
+        self.dice.shuffle(rows)
+        await self.tell(rows)
+        self.world.accept()
+        await self.expect("applied")
+
+    async def other_order(self) -> None:
+        """The same in another order is no news, and writes no model."""
+        before = await self.rows(_VERSIONS)
+        await self.tell(self.world.listing())
+        # A list that was refused has churned too, and is now told in full.
+        changes = self.world.changes.total()
+        self.world.accept()
+        is_news = changes < self.world.changes.total()
+        await self.expect("applied")
+        if not is_news and before != await self.rows(_VERSIONS):
+            self.wrong.append("the same list in another order wrote models")
+
+    async def same_bytes(self) -> None:
+        """What was applied last is listed again, byte by byte."""
+        await self.other_order()
+        await self.expect("not_modified", at_once=2)
+
+    async def halved(self) -> None:
+        """Half of the list: refused, and once in a while believed."""
+        rows = self.world.listing()
+        half = rows[: len(rows) // 2]
+        await self.tell(half)
+        await self.expect("shrunk")
+        if self.dice.random() < 0.2:
+            self.world.vanish({row["id"] for row in rows[len(rows) // 2 :]})
+            self.world.accept()
+            await self.expect("applied", accept_loss=True)
+
+    async def broken(self) -> None:
+        """No list at all, or one that says itself that there is more."""
+        self.world.churn()
+        rows = self.world.listing()
+        whole = json.dumps({"data": rows}).encode()
+        bodies: list[tuple[Why, bytes]] = [
+            ("empty", b'{"data": []}'),
+            ("empty", b'{"data": [7, {}]}'),
+            ("malformed", whole[: len(whole) // 2]),
+            ("malformed", b"<html>"),
+            ("malformed", b'{"error": {"code": 500}}'),
+            ("malformed", b"[" * 100_000),
+            ("truncated", json.dumps({"data": rows, "total_count": len(rows) + 1}).encode()),
+            ("truncated", json.dumps({"data": rows[:500], "links": {"next": "/api/v1/models?offset=500"}}).encode()),
+        ]
+        why, body = self.dice.choice(bodies)
+        await self.put(body)
+        await self.expect(why)
+
+    async def mark(self) -> None:
+        """The operator says something about a model."""
+        model_id = self.dice.choice(sorted(self.world.known))
+        kind: Kind | None = self.dice.choice([None, "audio", "image"])
+        said = (self.dice.random() < 0.5, self.dice.random() < 0.5, kind)
+        async with self.opened.connection() as conn:
+            await catalog.mark(conn, [model_id], curated=said[0], disabled=said[1])
+            await catalog.override_modality(conn, [model_id], said[2])
+        self.marks[model_id] = said
+
+    async def compare(self, after: str) -> None:
+        """The catalog with the truth, model by model."""
+        rows = {row.id: row for row in await self.rows(_CATALOG)}
+        for model_id in rows.keys() ^ self.world.known.keys():
+            self.wrong.append(f"{after}: {model_id} is {'lost' if model_id in self.world.known else 'invented'}")
+        for model_id, truth in self.world.known.items():
+            if row := rows.get(model_id):
+                says = (row.listed, row.prompt_usd, row.completion_usd, tuple(row.supported_parameters))
+                rules = {
+                    "says something else": says == (truth.listed, truth.prompt, truth.completion, truth.parameters),
+                    "has another limit": row.max_completion_tokens == truth.most,
+                    "is sold at no price": (row.not_sellable == "unknown_price") == (truth.prompt is None),
+                    "has another history": row.entries == self.world.changes[model_id],
+                    "has a history that ends otherwise": row.agrees,
+                    "has a change twice": row.repeats == 0,
+                    "was told otherwise": self.told[model_id] == self.world.changes[model_id],
+                    "lost its marks": (row.curated, row.disabled, row.modality_override)
+                    == self.marks.get(model_id, (False, False, None)),
+                }
+                self.wrong += [f"{after}: {model_id} {broken}" for broken, is_kept in rules.items() if not is_kept]
+
+    async def rows(self, query: str) -> list[Any]:
+        """What a query finds."""
+        async with self.opened.connection() as conn:
+            return await (await conn.execute(query.encode())).fetchall()
+
+
+async def drill(around: Surroundings, seed: int, lists: int) -> dict[str, object]:
+    """Run it; what was counted, with everything that is wrong."""
+    # What it is full of would be told 100 times.
+    logging.getLogger("core.catalog_sync").setLevel(logging.ERROR)
+    world = World(seeded(seed, "catalog"))
+    for number in range(_MODELS):
+        world.invent(f"maker-{number % 20}/model-{number}")
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+        with database(around) as url:
+            async with pool(url) as opened:
+                churned = _Drill(world, opened, http)
+                await _churn(churned, lists)
+        with database(around) as url:
+            async with pool(url) as opened:
+                many = _Drill(World(seeded(seed, "many")), opened, http)
+                figures = await _ten_thousand(many)
+    wrong = churned.wrong + many.wrong
+    return {
+        "lists": lists,
+        "outcomes": churned.outcomes,
+        "models": len(world.known),
+        "changes": world.changes.total(),
+        "news": churned.news,
+        "marked": len(churned.marks),
+        "tenThousand": figures,
+        "differences": len(wrong),
+        "wrong": wrong[:_SHOWN],
+    }
+
+
+async def _churn(run: _Drill, lists: int) -> None:
+    stories: dict[Callable[[], Awaitable[None]], int] = {
+        run.day: 40,
+        run.day_with_bad_rows: 20,
+        run.other_order: 10,
+        run.same_bytes: 5,
+        run.halved: 10,
+        run.broken: 15,
+        run.mark: 10,
+    }
+    await run.day()
+    for story in run.dice.choices([*stories], [*stories.values()], k=lists):
+        await story()
+        await run.compare(getattr(story, "__name__", ""))
+
+
+async def _ten_thousand(run: _Drill) -> dict[str, object]:
+    """How long ten thousand models take beyond the fetch: all new, all the same in another order, all repriced."""
+    for number in range(_MANY):
+        run.world.invent(f"maker-{number % 50}/model-{number}")
+        run.world.rows[f"maker-{number % 50}/model-{number}"]["description"] = "As listed by the provider. " * 30
+    seconds: dict[str, float] = {}
+    versions: list[list[Any]] = []
+    for name in ("first", "again", "repriced"):
+        if name == "repriced":
+            for model_id in run.world.rows:
+                run.world.reprice(model_id)
+        await run.tell(run.world.listing())
+        run.world.accept()
+        started = time.monotonic()
+        listed = await run.http.get(f"{settings().openrouter_url}/models")
+        fetched = time.monotonic()
+        await run.expect("applied")
+        seconds[name] = round(time.monotonic() - fetched - (fetched - started), 2)
+        versions.append(await run.rows(_VERSIONS))
+        if seconds[name] > _SECONDS:
+            run.wrong.append(f"ten thousand models, {name}: {seconds[name]} s beyond the fetch")
+    await run.compare("ten thousand")
+    written = len({*versions[1]} - {*versions[0]})
+    if written:
+        run.wrong.append(f"ten thousand models, again: {written} were written")
+    return {
+        "megabytes": round(len(listed.content) / 1e6, 1),
+        "secondsBeyondFetch": seconds,
+        "writtenAgain": written,
+    }
