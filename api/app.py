@@ -96,13 +96,11 @@ async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
     return problems.problem(error.status_code, phrase, phrase.lower().replace(" ", "_"), dict(error.headers or {}))
 
 
-async def _bad_parameter(_request: Request, error: Exception) -> JSONResponse:
-    """FastAPI parses only paths, headers and queries. A path or header that does not parse names nothing."""
+async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:
+    """FastAPI parses paths, headers and queries: what does not parse names nothing, unless the route announces 400."""
     if not isinstance(error, RequestValidationError):
         raise error
-    problem_of = {problem["loc"]: problem["msg"] for problem in error.errors()}
-    if any(loc[0] != "query" for loc in problem_of):
+    faults = {problem["loc"]: problem["msg"] for problem in error.errors()}
+    if 400 not in request.scope["route"].responses or any(loc[0] != "query" for loc in faults):
         return problems.of_failure(NotFound())
-    return problems.of_failure(
-        InvalidInput({".".join(map(str, loc[1:])): sentence for loc, sentence in problem_of.items()})
-    )
+    return problems.of_failure(InvalidInput({".".join(map(str, loc[1:])): said for loc, said in faults.items()}))

@@ -62,15 +62,16 @@ async def find(conn: db.Connection, model_id: str) -> Model | None:
     return row and Model.model_validate(row._asdict())
 
 
+async def hold(conn: db.Connection, model_id: str) -> Model | None:
+    """The same, and no sync changes a price before this transaction ends."""
+    await sql.hold_prices(conn)
+    return await find(conn, model_id)
+
+
 async def is_empty(conn: db.Connection) -> bool:
     """Whether no sync ever brought anything."""
     empty: bool = await sql.is_empty(conn)
     return empty
-
-
-async def hold_prices(conn: db.Connection) -> None:
-    """Let no sync change a price before this transaction ends."""
-    await sql.hold_prices(conn)
 
 
 async def page(

@@ -22,6 +22,10 @@ from core.vault import vault
 sql = db.load("resource")
 
 _TEMPLATE_COLUMN = "resource_versions.sealed_template"
+_SPELLED_ALIKE = (
+    *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
+    *("timeout_seconds", "price_atomic", "zdr"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Version:
         worst_cost_usd: what one call can cost its creator at most, by the prices of the last sync.
         zdr: whether only providers that keep nothing may answer.
         archived: whether its resource was off sale when this was read.
-        allows_loss: whether its creator agreed to sell even where hardly any call earns its cost; None if not recorded.
+        allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
     """
 
     version_id: UUID
@@ -100,8 +104,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     Raises:
         InvalidInput: naming each field that stands in the way.
     """
-    await catalog.hold_prices(conn)
-    model = await catalog.find(conn, draft.model)
+    model = await catalog.hold(conn, draft.model)
     if model is None:
         raise InvalidInput({"model": f"{draft.model} is not in the catalog"})
     refuse_unsupported(draft, model)
@@ -298,19 +301,7 @@ def _read(row: Any) -> Version:
 
 def _columns(draft: Draft) -> dict[str, Any]:
     """A draft as a version spells it, but for what is sealed or computed."""
-    return {
-        "title": draft.title,
-        "description": draft.description,
-        "modality": draft.modality,
-        "model_id": draft.model,
-        "parameters": draft.parameters,
-        "allows_user_message": draft.allows_user_message,
-        "max_output_tokens": draft.max_output_tokens,
-        "temperature": draft.temperature,
-        "timeout_seconds": draft.timeout_seconds,
-        "price_atomic": draft.price_atomic,
-        "zdr": draft.zdr,
-    }
+    return {"model_id": draft.model} | {name: getattr(draft, name) for name in _SPELLED_ALIKE}
 
 
 def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:

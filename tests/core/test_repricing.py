@@ -130,7 +130,7 @@ async def test_the_artifact_names_resources_first(conn: db.Connection) -> None:
 async def test_a_publisher_and_a_sync_take_turns(own_database: str) -> None:
     """A version is published at the price before a sync, and repriced by it, or at the price after it."""
     async with db.pool() as pool, pool.connection() as conn, pool.connection() as other:
-        await catalog.hold_prices(conn)
+        await catalog.hold(conn, "test/small")
         await other.execute("SET LOCAL lock_timeout = 100")
         with pytest.raises(db.UNREACHABLE):
             await catalog_sync.sql.take_turns(other)
