@@ -46,6 +46,7 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
         output.document(done._asdict() | asdict(news))
     else:
         output.table(catalog_news.table(news), empty="Nothing is new.")
+        print(f"\n{catalog_news.headline(news)}" if news.touched else "")
 
 
 @catalog.command(name="list")

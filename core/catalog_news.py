@@ -19,18 +19,25 @@ sql = db.load("catalog_sync")
 Event = Literal["added", "lost", "returned", "repriced", "changed"]
 
 # What an operator wants to see first, and how much of it one page shows.
+_LINES = 20
 _PRESSING: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
 _ROWS = 200
+_NAMED = 2
 
 _PRICES = ("prompt_usd", "completion_usd", "request_usd", "image_output_usd")
-_LISTS = ("input_modalities", "output_modalities", "supported_parameters", "capabilities")
-# How nothing reads in each.
+# What else is kept in the history, and how it is called in the news.
+_LISTS = {
+    "input_modalities": "takes",
+    "output_modalities": "makes",
+    "supported_parameters": "parameters",
+    "capabilities": "can",
+}
 _VALUES = {
-    "context_length": "unknown",
-    "max_completion_tokens": "unknown",
-    "not_sellable": "no",
-    "expires_on": "never",
-    "alias_target": "none",
+    "context_length": "context",
+    "max_completion_tokens": "longest answer",
+    "not_sellable": "obstacle",
+    "expires_on": "served until",
+    "alias_target": "stands for",
 }
 
 
@@ -120,26 +127,35 @@ async def touched(conn: db.Connection, found: Sequence[Change], at: datetime) ->
     return tuple(sorted(resources, key=lambda one: (not one.means, one.handle, one.slug)))
 
 
+def headline(news: News) -> str:
+    """What creators of touched resources should know, as a Markdown list; empty if nothing."""
+    lines = [
+        f"- `/@{sold.handle}/{sold.slug}` on `{sold.model_id}`, for {sold.price_usdc} USDC: **{sold.means}**"
+        for sold in news.touched
+        if sold.means
+    ]
+    rest = [f"- and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
+    return "\n".join([*lines[:_LINES], *rest])
+
+
 def table(news: News) -> list[dict[str, str]]:
     """The news as rows, most pressing first; after so many only their number is told."""
     rows = list(_rows(news))
     if len(rows) > _ROWS:
-        rest = {"what": "…", "model": f"{len(rows) - _ROWS} more", "before": "", "now": ""}
+        rest = {"what": "…", "model": f"{len(rows) - _ROWS} more", "was": "", "is": ""}
         return [*rows[:_ROWS], rest]
     return rows
 
 
 def _rows(news: News) -> Iterator[dict[str, str]]:
     for sold in news.touched:
-        prices = f"sells for {sold.price_usdc} USDC, costs up to ${sold.worst_cost_usd}"
-        resource = f"/@{sold.handle}/{sold.slug}"
-        now = f"{prices}: {sold.means}" if sold.means else prices
-        yield {"what": "for sale", "model": sold.model_id, "before": resource, "now": now}
-    for bad in news.quarantined:
-        yield {"what": "quarantined", "model": bad.id, "before": "", "now": bad.reason}
+        resource = f"/@{sold.handle}/{sold.slug} at {sold.price_usdc} USDC"
+        yield {"what": "on sale", "model": sold.model_id, "was": resource, "is": f"costs up to ${sold.worst_cost_usd}"}
     for change in sorted(news.changes, key=lambda one: _PRESSING.index(one.events[0])):
         what = ", ".join(change.events)
-        yield {"what": what, "model": change.model_id, "before": change.before, "now": change.now}
+        yield {"what": what, "model": change.model_id, "was": change.before, "is": change.now}
+    for bad in news.quarantined:
+        yield {"what": "in quarantine", "model": bad.id, "was": "", "is": bad.reason}
 
 
 def _change(model_id: str, before: Any, now: Any) -> Change:
@@ -170,9 +186,10 @@ def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str)
     for name in others:
         value, other = getattr(of, name), getattr(beside, name)
         if name in _VALUES:
-            yield f"{name} {_VALUES[name] if value is None else value}"
+            yield f"{_VALUES[name]} {'-' if value is None else value}"
         elif own := [item for item in value.split() if item not in other.split()]:
-            yield f"{name} {' '.join(sign + item for item in own)}"
+            named = " ".join(sign + item for item in own) if len(own) <= _NAMED else f"{sign}{len(own)}"
+            yield f"{_LISTS[name]} {named}"
 
 
 def price(row: Any) -> str:

@@ -128,7 +128,7 @@ class Synced:
             "changed": self.changed,
             "unchanged": self.unchanged,
             "in quarantine": self.quarantined,
-            "resources touched": len(self.news.touched),
+            "touched on sale": len(self.news.touched),
         }
         return ", ".join(f"{number} {name}" for name, number in counts.items() if number)
 

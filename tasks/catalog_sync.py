@@ -27,6 +27,5 @@ async def sync(*, accept_loss: bool = False) -> Synced:
 @step(name="report", retries=1)
 async def report(synced: Synced) -> None:
     """Leave the news where the operator looks."""
-    await acreate_table_artifact(
-        catalog_news.table(synced.news), key="catalog", description=f"Models of the provider: {synced.summary()}"
-    )
+    description = f"{synced.summary()}\n\n{catalog_news.headline(synced.news)}".strip()
+    await acreate_table_artifact(catalog_news.table(synced.news), key="catalog", description=description)

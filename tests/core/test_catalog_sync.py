@@ -639,28 +639,28 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
     )
 
     assert catalog_news.table(synced.news) == [
-        {"what": "quarantined", "model": "row 7", "before": "", "now": "no_id"},
-        {"what": "lost", "model": "m/0", "before": "listed", "now": "not listed"},
+        {"what": "lost", "model": "m/0", "was": "listed", "is": "not listed"},
         {
             "what": "repriced",
             "model": "m/1",
-            "before": "$1 in, $2 out",
-            "now": "$2 in, $2.5 out, $0.01 a call",
+            "was": "$1 in, $2 out",
+            "is": "$2 in, $2.5 out, $0.01 a call",
         },
         {
             "what": "repriced, changed",
             "model": "m/3",
-            "before": "$1 in, $2 out; not_sellable no",
-            "now": "price unknown; not_sellable unknown_price",
+            "was": "$1 in, $2 out; obstacle -",
+            "is": "price unknown; obstacle unknown_price",
         },
-        {"what": "returned", "model": "m/back", "before": "not listed", "now": "listed"},
+        {"what": "returned", "model": "m/back", "was": "not listed", "is": "listed"},
         {
             "what": "changed",
             "model": "m/2",
-            "before": "max_completion_tokens 4096; supported_parameters -temperature",
-            "now": "max_completion_tokens 1024; supported_parameters +seed",
+            "was": "longest answer 4096; parameters -temperature",
+            "is": "longest answer 1024; parameters +seed",
         },
-        {"what": "added", "model": "m/new", "before": "", "now": "$1 in, $2 out"},
+        {"what": "added", "model": "m/new", "was": "", "is": "$1 in, $2 out"},
+        {"what": "in quarantine", "model": "row 7", "was": "", "is": "no_id"},
     ]
     assert synced.summary() == ("1 added, 1 missing, 1 returned, 2 repriced, 3 changed, 2 unchanged, 1 in quarantine")
     assert await catalog_news.read(conn, synced.at) == synced.news

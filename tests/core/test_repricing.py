@@ -118,13 +118,25 @@ async def test_a_template_that_nobody_can_open_does_not_stop_a_sync(conn: db.Con
     assert (await resource.version(conn, sound.version_id)).worst_cost_usd > sound.worst_cost_usd
 
 
-async def test_the_artifact_names_resources_first(conn: db.Connection) -> None:
-    """Who looks at the news sees at once which sales are in trouble, with both numbers."""
+async def test_the_news_begin_with_what_is_on_sale(conn: db.Connection) -> None:
+    """Who looks sees at once which sales are in trouble, and what a call costs now."""
     owner, _ = await for_sale(conn)
-    first = catalog_news.table((await sync(conn, **RUINOUS)).news)[0]
+    news = (await sync(conn, **RUINOUS)).news
 
-    assert (first["what"], first["before"], first["model"]) == ("for sale", f"/@{owner.handle}/haiku", "test/small")
-    assert first["now"].startswith("sells for 0.01 USDC, costs up to $12.")
+    path = f"/@{owner.handle}/haiku"
+    first = next(row for row in catalog_news.table(news) if row["was"].startswith(path))
+    assert (first["what"], first["model"], first["was"]) == ("on sale", "test/small", f"{path} at 0.01 USDC")
+    assert first["is"].startswith("costs up to $12.")
+    assert catalog_news.headline(news).startswith("- `/@")
+    assert f"- `{path}` on `test/small`, for 0.01 USDC: **not sold until" in catalog_news.headline(news)
+
+
+def test_a_long_story_is_cut() -> None:
+    """A page shows so much, and the number of what it does not show."""
+    sold = [catalog_news.Touched("ada", f"p{n}", "m", "0.01", "1", "trouble") for n in range(300)]
+
+    assert catalog_news.table(catalog_news.News((), tuple(sold)))[200]["model"] == "100 more"
+    assert catalog_news.headline(catalog_news.News((), tuple(sold))).splitlines()[-1] == "- and 280 more"
 
 
 async def test_a_publisher_and_a_sync_take_turns(own_database: str) -> None:

@@ -46,7 +46,7 @@ async def test_a_sync_fills_the_catalog_and_leaves_its_news(practice_openrouter:
     async with db.transaction() as conn:
         assert [await catalog.find(conn, model.id) for model in models] == models
     ((description, rows),) = await news_of(state)
-    assert description.endswith(f"{len(models)} added")
+    assert description == f"{len(models)} added"
     assert {row["model"] for row in rows} == {model.id for model in models}
     assert {row["what"] for row in rows} == {"added"}
     assert stored_results() == stored_before
@@ -77,9 +77,10 @@ async def test_what_is_for_sale_on_a_dearer_model_is_named(practice_openrouter: 
 
     ((description, told),) = await news_of(state)
     assert "1 repriced" in description
-    assert "1 resources touched" in description
-    assert (told[0]["what"], told[0]["before"]) == ("for sale", shop.path)
-    assert (told[1]["what"], told[1]["before"], told[1]["now"]) == ("repriced", "$0.25 in, $2 out", "$0.25 in, $16 out")
+    assert "1 touched on sale" in description
+    assert f"`{shop.path}` on `openai/gpt-5-mini`, for 0.01 USDC: **a call can cost more" in description
+    assert (told[0]["what"], told[0]["was"]) == ("on sale", f"{shop.path} at 0.01 USDC")
+    assert (told[1]["what"], told[1]["was"], told[1]["is"]) == ("repriced", "$0.25 in, $2 out", "$0.25 in, $16 out")
 
 
 async def test_a_refused_sync_fails_with_its_code(practice_openrouter: str) -> None:
