@@ -90,6 +90,9 @@ class Offer(Problem):
     accepts: list[dict[str, Any]]
     product: dict[str, Any]
     inputs: dict[str, Any] = Field(description="JSON Schema of the body to send")
+    answer: dict[str, Any] | None = Field(
+        default=None, description="JSON Schema that the JSON document in `response` fits, where one is promised"
+    )
     rules: list[str]
 
 

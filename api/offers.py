@@ -1,6 +1,7 @@
 """The 402: what it costs, what it wants to know, and the rules."""
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -93,6 +94,7 @@ def _form(
         **(wire.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
         product=_product(version),
         inputs=_inputs(version),
+        **({} if version.answer_schema is None else {"answer": json.loads(version.answer_schema)}),
         rules=RULES,
     ).body
     header = required.model_dump_json(by_alias=True, exclude_none=True).encode()

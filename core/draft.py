@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal, localcontext
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from core.answer_schema import is_strict
+from core.answer_schema import read as read_schema
 from core.failures import InvalidInput
 from core.model import ABSENCE_TOLERATED, Model
 from core.settings import settings
@@ -101,6 +103,7 @@ class Draft(BaseModel):
         template: the prompt with `{name}{/name}` where inputs go. Never shown to buyers.
         max_output_tokens: what the model may answer at most, reasoning included.
         zdr: zero data retention: only providers that keep nothing of a call.
+        answer_schema: JSON Schema that every answer fits, as by `core.answer_schema.read`; only for json.
         timeout_seconds: after which a call counts as failed.
         price_usdc: what a buyer pays for one call, in USDC, as text: `0.01`.
     """
@@ -121,7 +124,14 @@ class Draft(BaseModel):
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
     zdr: bool = False
+    answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
     price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
+
+    @model_validator(mode="after")
+    def _only_json_has_a_schema(self) -> Self:
+        if self.answer_schema is not None and self.modality != "json":
+            raise ValueError("answer_schema needs the modality json")
+        return self
 
     @property
     def price_atomic(self) -> int:
@@ -218,6 +228,8 @@ def warnings(draft: Draft, model: Model) -> list[str]:
     ]
     if model.expires_on is not None:
         sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
+    if draft.answer_schema is not None:
+        sentences += _schema_warnings(draft.answer_schema, model)
     worst = worst_cost_usd(draft, model)
     if worst > _usd(draft):
         sentences.append(
@@ -241,6 +253,17 @@ def _obstacle(model: Model) -> str | None:
     if model.expires_on is not None and model.expires_on < now.date():
         return f"was served until {model.expires_on} only"
     return None
+
+
+def _schema_warnings(schema: str, model: Model) -> list[str]:
+    if "structured_outputs" not in model.supported_parameters:
+        return [f"{model.id} is not held to the schema but asked to fit it, and an answer that does not is a failure"]
+    if not is_strict(schema):
+        return [
+            "The model is asked to fit the schema, but not held to it word by word: that needs additionalProperties "
+            "false and every property required in each object, and no oneOf, allOf or prefixItems"
+        ]
+    return []
 
 
 def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: bool) -> Decimal:
@@ -267,7 +290,9 @@ def _most_prompt_bytes(draft: Draft) -> int:
     if draft.allows_user_message:
         by_value += value_bytes
         together += inputs_bytes
-    return len(draft.template.encode()) + _FRAME_BYTES + min(by_value, together)
+    # In words and as a parameter: nobody says which of them a provider charges for.
+    schema_bytes = 2 * len((draft.answer_schema or "").encode())
+    return len(draft.template.encode()) + schema_bytes + _FRAME_BYTES + min(by_value, together)
 
 
 def _usd(draft: Draft) -> Decimal:

@@ -138,6 +138,8 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Private[
             execution_id=order.id,
             round=order.round,
             zdr=version.zdr,
+            answer_schema=version.answer_schema,
+            supported=version.supported_parameters,
         )
         return Prepared(order, clear.key, Private(prompt))
 
@@ -160,6 +162,7 @@ async def call(pool: db.Pool, prepared: Prepared) -> None:
         prepared.key,
         sending.request,
         order.version.modality,
+        order.version.answer_schema,
         deadline_seconds=_seconds_left(order),
         cache_seconds=sending.cache_seconds,
         noted=lambda generation_id: send.note(pool, sending, generation_id),

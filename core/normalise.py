@@ -13,7 +13,7 @@ from typing import Any
 
 from json_repair import repair_json
 
-from core import event_stream, picture
+from core import answer_schema, event_stream, picture
 from core.charge import Used, read_used
 from core.failures import ExecutionFailed
 from core.picture import Medium
@@ -54,20 +54,26 @@ class Answer:
     reply: Reply | ExecutionFailed
 
 
-def read_answer(body: bytes, modality: Modality) -> Answer:
-    """Read the body of a 200 answer of `POST /chat/completions`, streamed or not."""
+def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> Answer:
+    """Read the body of a 200 answer of `POST /chat/completions`, streamed or not.
+
+    Args:
+        body: may be anything.
+        modality: what was asked for.
+        schema: JSON Schema that a json answer has to fit.
+    """
     used = Used()
     try:
         document = event_stream.assemble(body) if event_stream.is_stream(body) else parse(body)
         if not isinstance(document, dict):
             raise malformed()
         used = read_used(document)
-        return Answer(used, _reply(document, modality))
+        return Answer(used, _reply(document, modality, schema))
     except ExecutionFailed as failure:
         return Answer(used, failure.with_traceback(None))
 
 
-def _reply(document: Mapping[str, Any], modality: Modality) -> Reply:
+def _reply(document: Mapping[str, Any], modality: Modality, schema: str | None) -> Reply:
     if isinstance(document.get("error"), dict):
         raise read_error(document["error"], 502)
     choices = document.get("choices")
@@ -87,7 +93,7 @@ def _reply(document: Mapping[str, Any], modality: Modality) -> Reply:
     if not text.strip():
         raise failed(_why_empty(message))
     return Reply(
-        _json_document(text) if modality == "json" else text,
+        _json_document(text, schema) if modality == "json" else text,
         sound=picture.sound(audio["data"]) if isinstance(audio.get("data"), str) else None,
         citations=tuple(_citations(message.get("annotations"))),
     )
@@ -165,18 +171,20 @@ def _citations(annotations: Any) -> Iterator[dict[str, str]]:
             yield {"url": url, "title": _storable(title)[:300] if isinstance(title, str) else ""}
 
 
-def _json_document(text: str) -> str:
+def _json_document(text: str, schema: str | None) -> str:
     """The text as JSON: without the code fence that many models put around it, and mended once where it is broken."""
     fenced = _FENCE.match(text.strip())
     candidate = fenced.group(1) if fenced else text
     if _is_json(candidate):
-        return candidate
-    if len(candidate) <= _MENDABLE:
-        mended = _mend(candidate)
+        document = candidate
+    else:
+        document = _mend(candidate) if len(candidate) <= _MENDABLE else ""
         # Prose is mended into an empty text; an object or a list was meant to be JSON.
-        if mended[:1] in ("{", "[") and _is_json(mended):
-            return mended
-    raise failed("provider_malformed_json")
+        if document[:1] not in ("{", "[") or not _is_json(document):
+            raise failed("provider_malformed_json")
+    if schema is not None and not answer_schema.fits(schema, json.loads(document)):
+        raise failed("provider_malformed_json")
+    return document
 
 
 def _is_json(text: str) -> bool:

@@ -63,6 +63,7 @@ async def complete(
     key: Private[str],
     request: Private[bytes],
     modality: Modality,
+    answer_schema: str | None = None,
     *,
     deadline_seconds: float,
     cache_seconds: int = 0,
@@ -74,6 +75,7 @@ async def complete(
         key: the creator's key at the provider.
         request: the exact bytes, as by `core.prompt.request`.
         modality: what was asked for.
+        answer_schema: JSON Schema that the answer has to fit.
         deadline_seconds: from now until the last byte of the answer. A stream that is left is cancelled, which stops
             the bill where the model's provider can.
         cache_seconds: how long OpenRouter shall keep the answer for the identical request; 0 for not at all.
@@ -89,6 +91,9 @@ async def complete(
             if used.generation_id is not None:
                 await noted(used.generation_id)
             body = await _read(response)
+        if modality == "json":
+            # Mending and comparing a large document takes seconds, for which no other call shall wait.
+            return _whole(await asyncio.to_thread(read_answer, body, modality, answer_schema), used)
         return _whole(read_answer(body, modality), used)
 
     outcome = await _exchange(key, send, deadline_seconds)

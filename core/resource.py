@@ -22,9 +22,9 @@ from core.vault import vault
 sql = db.load("resource")
 
 _TEMPLATE_COLUMN = "resource_versions.sealed_template"
-_SPELLED_ALIKE = (
+_AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
-    *("timeout_seconds", "price_atomic", "zdr"),
+    *("timeout_seconds", "price_atomic", "zdr", "answer_schema"),
 )
 
 
@@ -38,6 +38,8 @@ class Version:
         price_atomic: atomic USDC.
         worst_cost_usd: what one call can cost its creator at most, by the prices of the last sync.
         zdr: whether only providers that keep nothing may answer.
+        answer_schema: JSON Schema that every answer fits, as JSON; None where nothing is promised.
+        supported_parameters: what the provider lists for the model now.
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
     """
@@ -60,6 +62,8 @@ class Version:
     price_atomic: int
     worst_cost_usd: Decimal
     zdr: bool
+    answer_schema: str | None
+    supported_parameters: tuple[str, ...]
     sealed_template: bytes = field(repr=False)
     archived: bool
     allows_loss: bool | None = None
@@ -296,12 +300,14 @@ def _read(row: Any) -> Version:
     if row is None:
         raise NotFound
     columns = {name: getattr(row, name) for name in Version.__slots__}
-    return Version(**columns | {"parameters": tuple(map(Parameter.model_validate, row.parameters))})
+    columns["parameters"] = tuple(map(Parameter.model_validate, row.parameters))
+    columns["supported_parameters"] = tuple(row.supported_parameters)
+    return Version(**columns)
 
 
 def _columns(draft: Draft) -> dict[str, Any]:
     """A draft as a version spells it, but for what is sealed or computed."""
-    return {"model_id": draft.model} | {name: getattr(draft, name) for name in _SPELLED_ALIKE}
+    return {name: getattr(draft, name) for name in _AS_WRITTEN} | {"model_id": draft.model}
 
 
 def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:

@@ -27,6 +27,7 @@ PROMPT = Prompt(
     temperature=Decimal("0.7"),
     buyer="b-4f2a",
     execution_id=UUID("01890000-0000-7000-8000-000000000001"),
+    supported=("temperature", "response_format"),
 )
 
 
@@ -61,6 +62,7 @@ class Creator:
             Private(self.key),
             Private(prompt.request(asked, number)),
             asked.modality,
+            asked.answer_schema,
             deadline_seconds=deadline_seconds,
             cache_seconds=cache_seconds,
             noted=note,

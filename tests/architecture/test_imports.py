@@ -26,6 +26,8 @@ HOMES = {
     "openai": ("core/provider.py",),
     "obstore": ("core/media.py",),
     "json_repair": ("core/normalise.py",),
+    "jsonschema": ("core/answer_schema.py",),
+    "referencing": ("core/answer_schema.py",),
     "cryptography": ("core/vault.py",),
     "psycopg": ("core/db/",),
     "psycopg_pool": ("core/db/",),

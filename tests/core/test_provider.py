@@ -85,10 +85,13 @@ async def test_privacy_is_asked_for(creator: Creator) -> None:
 
 async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
     """The json modality asks for an object and gives back a document."""
-    reply = await creator.complete(replace(PROMPT, modality="json", temperature=None))
+    reply = await creator.complete(
+        replace(PROMPT, modality="json", temperature=None, supported=("response_format", "temperature"))
+    )
     assert isinstance(json.loads(reply.response), dict)
     [request] = (await creator.seen())["requests"]
     assert request["body"]["response_format"] == {"type": "json_object"}
+    assert request["body"]["provider"] == {"require_parameters": True}
     assert "temperature" not in request["body"]
 
 

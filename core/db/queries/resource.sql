@@ -4,7 +4,8 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       version.zdr, version.sealed_template, resource.archived_at IS NOT NULL AS archived, version.allows_loss,
+       version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
+       model.supported_parameters, resource.archived_at IS NOT NULL AS archived, version.allows_loss,
        provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
        provider_key.rejected_at IS NOT NULL AS key_rejected,
        model_obstacle(model, CAST(:absence_tolerated AS interval)) IS NOT NULL AS model_withdrawn,
@@ -33,10 +34,12 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       version.zdr, version.sealed_template, resource.archived_at IS NOT NULL AS archived, version.allows_loss
+       version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
+       model.supported_parameters, resource.archived_at IS NOT NULL AS archived, version.allows_loss
 FROM resource_versions AS version
 JOIN resources AS resource ON resource.id = version.resource_id
 JOIN accounts AS account ON account.id = resource.account_id
+JOIN models AS model ON model.id = version.model_id
 LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 WHERE version.id = :version_id;
 
@@ -46,10 +49,12 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       version.zdr, version.sealed_template, resource.archived_at IS NOT NULL AS archived, version.allows_loss
+       version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
+       model.supported_parameters, resource.archived_at IS NOT NULL AS archived, version.allows_loss
 FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
 JOIN resource_versions AS version ON version.id = resource.version_id
+JOIN models AS model ON model.id = version.model_id
 LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 WHERE account.id = :account_id
 ORDER BY archived, resource.slug;
@@ -61,19 +66,19 @@ INSERT INTO resources AS resource (id, account_id, slug) VALUES (:id, :account_i
 ON CONFLICT (account_id, slug) DO UPDATE SET slug = resource.slug
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, allows_loss)$
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, allows_loss)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
     allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd,
-    zdr, allows_loss
+    zdr, answer_schema, allows_loss
 )
 VALUES (
     :id, :resource_id,
     (SELECT coalesce(max(number), 0) + 1 FROM resource_versions WHERE resource_id = :resource_id),
     :title, :description, :modality, :model_id, :sealed_template, :parameters::jsonb,
     :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd,
-    :zdr, :allows_loss
+    :zdr, CAST(:answer_schema AS json), :allows_loss
 )
 RETURNING number;
 

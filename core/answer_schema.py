@@ -1,0 +1,193 @@
+"""The JSON Schema that a creator promises answers to fit: checked when it is published, and against every answer.
+
+The home of jsonschema. What is allowed is a list of keywords whose cost is known: nothing is fetched, no pattern is
+matched, and looking at one answer takes a bounded number of steps.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jsonschema
+from jsonschema import Draft202012Validator
+from referencing import Registry
+
+SIZE_LIMIT = 16_384
+_DEPTH_LIMIT = 32
+# Of an answer, in units of about a byte that is looked at; a second or two, beside the event loop.
+_MOST_WORK = 50_000_000
+_STEP_WORK = 500
+
+_BOUNDS = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
+    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+)
+_WORDS = frozenset({"title", "description", "default", "examples", "format", "type", "enum", "const", "required"})
+_ONE = frozenset({"items", "additionalProperties"})
+_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_MAPS = frozenset({"properties", "$defs"})
+_ALLOWED = _BOUNDS | _WORDS | _ONE | _LISTS | _MAPS | {"$ref"}
+# Applied to the value itself and not to a part of it: a circle of these never ends.
+_IN_PLACE = frozenset({"anyOf", "oneOf", "allOf"})
+_DEFINED = "#/$defs/"
+
+
+class _TooMuch(Exception):
+    """More work than one answer is worth."""
+
+
+def read(given: object) -> str | None:
+    """A schema as it is stored and sent: compact JSON, its keys in the creator's order, which models answer in.
+
+    Args:
+        given: an object, or its JSON text. In YAML files every number is text, and bounds are read from it.
+
+    Raises:
+        ValueError: with a sentence that names the place.
+    """
+    if given is None:
+        return None
+    try:
+        schema = json.loads(given) if isinstance(given, str) else given
+        if not isinstance(schema, dict):
+            raise ValueError("must be a JSON Schema: an object, or its JSON text")
+        schema = {name: value for name, value in schema.items() if name != "$schema"}
+        _check(schema, schema, "$", _DEPTH_LIMIT)
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (json.JSONDecodeError, UnicodeError, RecursionError, TypeError):
+        raise ValueError("must be a JSON Schema: an object, or its JSON text") from None
+    if size > SIZE_LIMIT:
+        raise ValueError(f"must have at most {SIZE_LIMIT} bytes as JSON")
+    if "\\u0000" in text:
+        raise ValueError("must not contain the character U+0000")
+    try:
+        Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        place = error.json_path
+    else:
+        _check_circles(schema)
+        return text
+    raise ValueError(f"is no JSON Schema at {place}")
+
+
+def fits(text: str, document: Any) -> bool:
+    """Whether an answer fits a schema that `read` returned. One that takes too much work to tell does not."""
+    left = _MOST_WORK
+
+    def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+            nonlocal left
+            # jsonschema spells out in its errors whatever does not fit, so each look costs what it looks at.
+            work = sizes.get(id(instance), 0) + (_STEP_WORK * len(value) if isinstance(value, list | dict) else 0)
+            left -= _STEP_WORK + work
+            if left < 0:
+                raise _TooMuch
+            return keyword(validator, value, instance, schema)
+
+        return apply
+
+    keywords = {name: counted(apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED}
+    bounded = jsonschema.validators.create(
+        Draft202012Validator.META_SCHEMA, keywords, type_checker=Draft202012Validator.TYPE_CHECKER
+    )
+    sizes: dict[int, int] = {}
+    try:
+        _measure(document, sizes)
+        return bool(bounded(json.loads(text), registry=Registry()).is_valid(document))
+    except (_TooMuch, RecursionError):
+        return False
+
+
+def is_strict(text: str) -> bool:
+    """Whether providers can hold a model to it word by word: every object closed, and all of its properties required.
+
+    Source: OpenAI's guide to structured outputs, whose strict mode refuses any other schema.
+    """
+    schema = json.loads(text)
+    return schema.get("type") == "object" and all(map(_is_closed, _nodes(schema)))
+
+
+def _check(node: Any, root: Mapping[str, Any], place: str, depth: int) -> None:
+    """Refuse what is not allowed, anywhere below; reads bounds that a YAML file gave as text, in place."""
+    if isinstance(node, bool) and node is not root:
+        return
+    if not isinstance(node, dict):
+        raise ValueError(f"must have an object at {place}")
+    if depth == 0:
+        raise ValueError(f"is nested deeper than {_DEPTH_LIMIT} at {place}")
+    for keyword, value in node.items():
+        if keyword not in _ALLOWED or (keyword == "$defs" and node is not root):
+            raise ValueError(f"must not use {str(keyword)[:40]!r} at {place}")
+        if keyword in _BOUNDS and isinstance(value, str):
+            node[keyword] = json.loads(value)
+    if "$ref" in node:
+        _check_reference(node["$ref"], root, place)
+    for name, child in _children(node):
+        _check(child, root, f"{place}.{name}", depth - 1)
+
+
+def _check_reference(reference: Any, root: Mapping[str, Any], place: str) -> None:
+    defined = root.get("$defs")
+    names = [f"{_DEFINED}{name}" for name in defined if name.isidentifier()] if isinstance(defined, dict) else []
+    if reference not in ["#", *names]:
+        raise ValueError(f"must refer to # or {_DEFINED} and a name that is defined, at {place}")
+
+
+def _check_circles(root: Mapping[str, Any]) -> None:
+    """Refuse definitions that lead to themselves without going into a part of the value."""
+    open_ = {"#": set(_in_place(root))}
+    open_ |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in root.get("$defs", {}).items()}
+    while open_:
+        ended = {name for name, leads_to in open_.items() if leads_to.isdisjoint(open_)}
+        if not ended:
+            raise ValueError(f"refers to itself without end at {min(open_)}")
+        open_ = {name: leads_to for name, leads_to in open_.items() if name not in ended}
+
+
+def _in_place(node: Any) -> Iterator[str]:
+    """The references that apply to the very value that a schema applies to."""
+    if isinstance(node, dict):
+        yield from (node[keyword] for keyword in ("$ref",) if keyword in node)
+        for keyword in _IN_PLACE & node.keys():
+            for child in node[keyword]:
+                yield from _in_place(child)
+
+
+def _children(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The schemas right below; what is not of the right type is told by the metaschema."""
+    for keyword, value in node.items():
+        if keyword in _ONE:
+            yield keyword, value
+        elif keyword in _LISTS and isinstance(value, list):
+            yield from ((f"{keyword}[{place}]", child) for place, child in enumerate(value))
+        elif keyword in _MAPS and isinstance(value, dict):
+            yield from ((f"{keyword}.{str(name)[:40]}", child) for name, child in value.items())
+
+
+def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for _, child in _children(node):
+            yield from _nodes(child)
+
+
+def _is_closed(node: Mapping[str, Any]) -> bool:
+    if not node.keys().isdisjoint(("oneOf", "allOf", "prefixItems", "minProperties", "maxProperties")):
+        return False
+    if node.get("type") != "object" and "properties" not in node:
+        return True
+    required = node.get("required", ())
+    return node.get("additionalProperties") is False and set(node.get("properties", {})) == set(required)
+
+
+def _measure(value: Any, sizes: dict[int, int]) -> int:
+    """How long each part of a document is when it is spelled out, about."""
+    if isinstance(value, dict):
+        size = sum(len(name) + _measure(child, sizes) for name, child in value.items())
+    elif isinstance(value, list):
+        size = sum(_measure(child, sizes) for child in value)
+    else:
+        size = len(value) if isinstance(value, str) else 8
+    sizes[id(value)] = size = size + 4
+    return size
