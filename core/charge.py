@@ -81,6 +81,17 @@ def read_key(body: bytes) -> KeyFacts:
     )
 
 
+def read_generation(body: bytes) -> Decimal | None:
+    """The cost in US dollars in the body of a 200 answer of `GET /generation`; None where it says none."""
+    document = parse(body)
+    data = mapping(mapping(document).get("data"))
+    cost = _amount(data.get("total_cost"))
+    if data.get("is_byok") is not True:
+        return cost
+    upstream = _amount(data.get("upstream_inference_cost"))
+    return None if cost is None or upstream is None else cost + upstream
+
+
 def _cost(usage: Mapping[str, Any]) -> Decimal | None:
     """What the call cost the creator in US dollars.
 

@@ -26,7 +26,7 @@ from core.refusal import read_refusal
 from core.settings import settings
 from core.trouble import failed
 
-__all__ = ["Answer", "KeyFacts", "Used", "check_key", "close", "complete"]
+__all__ = ["Answer", "KeyFacts", "Used", "check_key", "close", "complete", "cost_of"]
 
 T = TypeVar("T")
 Noted = Callable[[str], Awaitable[None]]
@@ -115,6 +115,22 @@ async def check_key(key: Private[str]) -> KeyFacts:
     if isinstance(outcome, ExecutionFailed):
         raise outcome
     return outcome
+
+
+async def cost_of(key: Private[str], generation_id: str) -> Decimal | None:
+    """Ask OpenRouter what a generation was charged (`GET /generation`), in US dollars.
+
+    Returns:
+        None where it does not say: it knows a generation only some time after its end, and none of another account.
+    """
+
+    async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Decimal | None:
+        options: Any = {"headers": headers, "params": {"id": generation_id}}
+        response = await client.get("/generation", cast_to=httpx2.Response, options=options)
+        return charge.read_generation(response.content)
+
+    outcome = await _exchange(key, send, _CHECK_SECONDS)
+    return None if isinstance(outcome, ExecutionFailed) else outcome
 
 
 async def close() -> None:

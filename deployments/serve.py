@@ -12,6 +12,7 @@ from prefect.schedules import Cron, Interval
 from prefect.types.entrypoint import EntrypointType
 
 from flows.catalog_sync import catalog_sync
+from flows.reconciliation import reconciliation
 from flows.recovery import recovery
 from flows.usage_rollup import usage_rollup
 
@@ -37,6 +38,12 @@ async def serve() -> None:
         await usage_rollup.ato_deployment(
             "hourly",
             schedule=Cron("5 * * * *", timezone="UTC"),
+            concurrency_limit=_ALONE,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        await reconciliation.ato_deployment(
+            "nightly",
+            schedule=Cron("30 3 * * *", timezone="UTC"),
             concurrency_limit=_ALONE,
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),

@@ -1,0 +1,17 @@
+-- name: unpriced(youngest_seconds, oldest_seconds, most)
+-- Sends that the provider began and of whose cost nobody knows. What is younger may still run; what was asked for in
+-- vain for so long stays at its worst case. The longest waiting first.
+SELECT sends.execution_id, sends.round, sends.number, sends.generation_id, executions.account_id
+FROM sends
+JOIN executions ON executions.id = sends.execution_id
+WHERE sends.cost_usd IS NULL AND sends.generation_id IS NOT NULL
+    AND sends.sent_at BETWEEN now() - make_interval(secs => :oldest_seconds)
+        AND now() - make_interval(secs => :youngest_seconds)
+ORDER BY sends.sent_at
+LIMIT :most;
+
+-- name: price(cost_usd, execution_id, round, number)^
+-- The first cost that anybody tells counts.
+UPDATE sends SET cost_usd = :cost_usd
+WHERE execution_id = :execution_id AND round = :round AND number = :number AND cost_usd IS NULL
+RETURNING number;

@@ -1,0 +1,91 @@
+"""Costs that came to light later: what a lost call was charged is asked for by the id of its generation.
+
+Until somebody knows, such a send counts at its worst in the day's spending, and its usage row has no cost.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from core import db, provider, resource, usage
+from core.failures import ExecutionFailed
+from core.private import Private
+
+sql = db.load("reconciliation")
+
+# Longer than any call may take.
+_NO_LONGER_RUNS = timedelta(minutes=15)
+# OpenRouter knows a generation within moments, and after an abort within hours.
+_GIVEN_UP = timedelta(days=7)
+_MOST = 5000
+_AT_A_TIME = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What one pass came to, in sends.
+
+    Attributes:
+        asked: of how many the cost was unknown.
+        priced: of how many it is known now.
+        keyless: how many could not be asked for, because their creator has no working key any more.
+    """
+
+    asked: int
+    priced: int
+    keyless: int
+
+
+async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> Reconciled:
+    """Ask the provider what sends of unknown cost were charged, and correct spending and usage.
+
+    Takes the pool: no connection is held while the provider is asked, and each cost is committed as soon as it is
+    known, so that a pass that is cut off loses nothing.
+
+    Args:
+        pool: our database.
+        youngest: how long ago a send must have left, so that it cannot still run.
+    """
+    async with pool.connection() as conn:
+        found = sql.unpriced(
+            conn, youngest_seconds=youngest.total_seconds(), oldest_seconds=_GIVEN_UP.total_seconds(), most=_MOST
+        )
+        rows = [row async for row in found]
+        keys = await _keys(conn, {row.account_id for row in rows})
+    askable = [row for row in rows if row.account_id in keys]
+    turn = asyncio.Semaphore(_AT_A_TIME)
+
+    async def ask(row: Any) -> bool:
+        async with turn:
+            return await _price(pool, row, keys[row.account_id])
+
+    priced = await asyncio.gather(*map(ask, askable))
+    return Reconciled(asked=len(rows), priced=sum(priced), keyless=len(rows) - len(askable))
+
+
+async def _keys(conn: db.Connection, account_ids: set[UUID]) -> dict[UUID, Private[str]]:
+    keys = {}
+    for account_id in account_ids:
+        try:
+            keys[account_id] = await resource.open_key(conn, account_id)
+        except ExecutionFailed:
+            # Gone, switched off or unreadable: the next pass may find another.
+            continue
+    return keys
+
+
+async def _price(pool: db.Pool, row: Any, key: Private[str]) -> bool:
+    """Whether the cost of one send is known now."""
+    cost = await provider.cost_of(key, row.generation_id)
+    if cost is None:
+        return False
+
+    async def correct(conn: db.Connection) -> None:
+        named = {"execution_id": row.execution_id, "round": row.round}
+        if await sql.price(conn, cost_usd=cost, number=row.number, **named):
+            await usage.settle(conn, row.execution_id, row.round)
+
+    await db.insist(pool, correct)
+    return True

@@ -1,0 +1,15 @@
+"""Reconciliation as a task, for the schedule and for the operator's eyes."""
+
+from core import db, provider, reconciliation
+from core.reconciliation import Reconciled
+from tasks.policy import step
+
+
+@step()
+async def reconcile() -> Reconciled:
+    """Ask what calls of unknown cost were charged."""
+    async with db.pool() as pool:
+        try:
+            return await reconciliation.reconcile(pool)
+        finally:
+            await provider.close()
