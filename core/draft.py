@@ -65,7 +65,7 @@ def dollars(usd: Decimal) -> str:
 def _no_float(value: object) -> object:
     """JSON and YAML would have rounded it before we see it."""
     if isinstance(value, float):
-        raise ValueError('write the price in quotes, such as "0.01": a floating-point number is not exact')
+        raise ValueError('write it in quotes, such as "0.01": a floating-point number is not exact')
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -105,6 +105,7 @@ class Draft(BaseModel):
         zdr: zero data retention: only providers that keep nothing of a call.
         answer_schema: JSON Schema that every answer fits, as by `core.answer_schema.read`; only for json.
         timeout_seconds: after which a call counts as failed.
+        daily_spend_cap_usd: what this prompt alone may cost on models in one UTC day; None: no cap of its own.
         price_usdc: what a buyer pays for one call, in USDC, as text: `0.01`.
     """
 
@@ -125,6 +126,9 @@ class Draft(BaseModel):
     timeout_seconds: int = Field(default=120, ge=5, le=600)
     zdr: bool = False
     answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
+    daily_spend_cap_usd: Annotated[Decimal | None, BeforeValidator(_no_float)] = Field(
+        default=None, ge=0, max_digits=12, decimal_places=6, allow_inf_nan=False
+    )
     price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
 
     @model_validator(mode="after")

@@ -118,7 +118,9 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     worst = worst_cost_usd(draft, model)
     warned = (*(f"The template has no tag for the parameter {name}" for name in unused), *warnings(draft, model))
 
-    resource = await sql.take(conn, id=uuid4(), account_id=account_id, slug=draft.slug)
+    resource = await sql.take(
+        conn, id=uuid4(), account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
+    )
     if resource.archived:
         raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
     if resource.version_id is not None:
@@ -218,7 +220,7 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
 
     Raises:
         Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
-            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, queue_full,
+            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, resource_spend_cap, queue_full,
             no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
@@ -238,6 +240,7 @@ def _ready(version: Version, row: Any) -> Ready:
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
         "spend_cap": not row.has_budget,
+        "resource_spend_cap": not row.resource_has_budget,
         "queue_full": not row.has_room,
         "no_payout_address": not payouts,
     }

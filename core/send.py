@@ -60,7 +60,7 @@ async def begin(
 
     Raises:
         ExecutionFailed: `send_refused` (the attempt is not the current one, or the bound is used up), `spend_cap`,
-            `prompt_not_text`.
+            `resource_spend_cap`, `prompt_not_text`.
     """
     last = await sql.last(conn, id=asked.execution_id)
     cache_seconds = 0 if asked.zdr else settings().cache_seconds

@@ -23,22 +23,28 @@ async def reserve(
         usd: worst-case cost in US dollars.
 
     Raises:
-        Unavailable: when today's cap (UTC) has no room for it.
+        Unavailable: `spend_cap` or `resource_spend_cap`, when today's cap (UTC) of the creator or of the resource
+            has no room for it.
     """
     day = await sql.reserve(conn, account_id=account_id, usd=usd)
     if day is None:
         raise Unavailable("spend_cap")
     await sql.hold(conn, execution_id=execution_id, round=round_number, account_id=account_id, day=day.day, usd=usd)
+    if not await sql.resource_has_room(conn, execution_id=execution_id, round=round_number):
+        raise Unavailable("resource_spend_cap")
 
 
 async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, usd: Decimal) -> None:
     """Set more aside for a round that runs: it is sent again, and may cost as much again.
 
     Raises:
-        ExecutionFailed: `spend_cap` (the creator's), when it does not fit; the transaction must roll back.
+        ExecutionFailed: `spend_cap` or `resource_spend_cap` (the creator's), when it does not fit; the transaction must
+            roll back.
     """
     if await sql.extend(conn, execution_id=execution_id, round=round_number, usd=usd) is None:
         raise ExecutionFailed("resource_unavailable", "creator", "spend_cap")
+    if not await sql.resource_has_room(conn, execution_id=execution_id, round=round_number):
+        raise ExecutionFailed("resource_unavailable", "creator", "resource_spend_cap")
 
 
 async def settle(conn: db.Connection, execution_id: UUID, round_number: int) -> None:

@@ -19,9 +19,14 @@ async def version(pool: db.Pool, **limits: object) -> resource.Version:
 
 
 async def published(
-    conn: db.Connection, *, slots: int = 5, calls_a_day: int = 1000, queue_limit: int = 200
+    conn: db.Connection,
+    *,
+    slots: int = 5,
+    calls_a_day: int = 1000,
+    own_calls_a_day: int | None = None,
+    queue_limit: int = 200,
 ) -> resource.Version:
-    """What a creator of its own sells, with a spend cap of so many calls at their worst-case cost."""
+    """What a creator of its own sells, with spend caps, also of the resource alone, of so many calls at their worst."""
     owner = await selling.creator(conn)
     await selling.publish(conn, owner)
     sold = await resource.resolve(conn, owner.handle, "haiku")
@@ -29,6 +34,11 @@ async def published(
         "UPDATE accounts SET slots = %s, daily_spend_cap_usd = %s, queue_limit = %s WHERE id = %s",
         [slots, calls_a_day * sold.worst_cost_usd, queue_limit, owner.id],
     )
+    if own_calls_a_day is not None:
+        await conn.execute(
+            "UPDATE resources SET daily_spend_cap_usd = %s WHERE id = %s",
+            [own_calls_a_day * sold.worst_cost_usd, sold.resource_id],
+        )
     return sold
 
 

@@ -41,9 +41,11 @@ UNREADY = {
     "key rejected": ("provider_keys", "rejected_at", "now()", "NULL"),
     "payout elsewhere": ("payout_addresses", "network", "'eip155:1'", "'eip155:402402'"),
     "spend cap": ("accounts", "daily_spend_cap_usd", "0", "50"),
+    "the prompt's own cap": ("resources", "daily_spend_cap_usd", "0", "NULL"),
     "model withdrawn": ("models", "disabled", "true", "false"),
 }
 OWNED = {
+    "resources": "account_id = %(id)s",
     "accounts": "id = %(id)s",
     "models": "id = 'test/' || %(id)s::text",
     "provider_keys": "account_id = %(id)s",

@@ -153,7 +153,7 @@ def test_people_read_the_same_as_programs(capsys: pytest.CaptureFixture[str], ha
 @pytest.mark.parametrize(
     ("content", "said_of_it"),
     [
-        (HAIKU.replace("2.01", "!!float 2.01"), "price_usdc: write the price in quotes"),
+        (HAIKU.replace("2.01", "!!float 2.01"), "price_usdc: write it in quotes"),
         (HAIKU.replace("2.01", "0.0001"), "price_usdc: must be at least 0.001 USDC"),
         (HAIKU + "surprise: 1\n", "surprise: "),
         (HAIKU.replace("test/cli", "test/other"), "model: "),

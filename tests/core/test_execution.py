@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from core import db, execution
+from core import account, db, execution, resource
 from core.failures import ExecutionFailed, Unavailable
 from core.settings import settings
-from tests import orders, shops
+from tests import orders, selling, shops
 
 OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
 BUYERS = ExecutionFailed("content_filtered", "buyer", "provider_403")
@@ -174,9 +174,12 @@ async def test_no_rerun_of_what_was_answered(pool: db.Pool) -> None:
     assert (await shops.execution(pool, declined)).state == "declined"
 
 
-@pytest.mark.parametrize(("limit", "code"), [("queue_limit", "queue_full"), ("calls_a_day", "spend_cap")])
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("queue_limit", "queue_full"), ("calls_a_day", "spend_cap"), ("own_calls_a_day", "resource_spend_cap")],
+)
 async def test_what_has_no_room_is_not_created(pool: db.Pool, limit: str, code: str) -> None:
-    """At the queue limit or the spend cap nothing is created and nothing stays reserved, however many ask at once."""
+    """At the queue limit or a spend cap nothing is created and nothing stays reserved, however many ask at once."""
     sold = await orders.version(pool, **{limit: 4})
 
     async def ask() -> str:
@@ -189,9 +192,25 @@ async def test_what_has_no_room_is_not_created(pool: db.Pool, limit: str, code: 
     answers = await asyncio.gather(*(ask() for _ in range(12)))
 
     assert sorted(answers) == sorted(["created"] * 4 + [code] * 8)
-    ((reserved,),) = await shops.rows(pool, "SELECT reserved_usd FROM spend_days")
-    assert reserved == 4 * sold.worst_cost_usd
+    for days in ("spend_days", "resource_spend_days"):
+        ((reserved,),) = await shops.rows(pool, f"SELECT reserved_usd FROM {days}")  # noqa: S608 - ours
+        assert reserved == 4 * sold.worst_cost_usd
     assert len(await shops.rows(pool, "SELECT id FROM executions")) == 4
+
+
+async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> None:
+    """The cap of one prompt is its own; the creator's other prompts are sold on, from the same account."""
+    sold = await orders.version(pool, own_calls_a_day=1)
+    async with pool.connection() as conn:
+        await selling.publish(conn, account.Account(sold.account_id, sold.handle), slug="other")
+        other = await resource.resolve(conn, sold.handle, "other")
+    await orders.queue(pool, sold)
+    with pytest.raises(Unavailable, match="resource_spend_cap"):
+        await orders.queue(pool, sold)
+    await orders.queue(pool, other, 3)
+
+    spent = await shops.rows(pool, "SELECT reserved_usd FROM resource_spend_days ORDER BY reserved_usd")
+    assert [row.reserved_usd for row in spent] == [sold.worst_cost_usd, 3 * sold.worst_cost_usd]
 
 
 async def rerun(pool: db.Pool, execution_id: UUID) -> bool:

@@ -271,6 +271,13 @@ async def test_a_complete_resource_is_ready(conn: db.Connection) -> None:
             " VALUES (%(account)s, (now() AT TIME ZONE 'UTC')::date, 25, 25)",
             "spend_cap",
         ),
+        ("UPDATE resources SET daily_spend_cap_usd = 0 WHERE id = %(resource)s", "resource_spend_cap"),
+        (
+            "WITH capped AS (UPDATE resources SET daily_spend_cap_usd = 50 WHERE id = %(resource)s)"
+            " INSERT INTO resource_spend_days (resource_id, day, reserved_usd, spent_usd)"
+            " VALUES (%(resource)s, (now() AT TIME ZONE 'UTC')::date, 25, 25)",
+            "resource_spend_cap",
+        ),
         ("DELETE FROM payout_addresses WHERE account_id = %(account)s", "no_payout_address"),
         ("UPDATE payout_addresses SET network = 'eip155:8453' WHERE account_id = %(account)s", "no_payout_address"),
     ],
@@ -285,6 +292,19 @@ async def test_each_obstacle_stops_the_sale(conn: db.Connection, obstacle: str, 
     with pytest.raises(Unavailable) as caught:
         await resource.readiness(conn, version)
     assert code == caught.value.code
+
+
+async def test_a_cap_of_its_own_is_no_new_version(conn: db.Connection) -> None:
+    """Publishing the same with another cap changes the cap at once, and without one takes it away."""
+    owner = await creator(conn)
+    for cap in ("2.50", "0", None):
+        published = await publish(conn, owner, daily_spend_cap_usd=cap)
+        found = await conn.execute("SELECT daily_spend_cap_usd FROM resources WHERE id = %s", [published.resource_id])
+        assert await found.fetchone() == (None if cap is None else Decimal(cap),)
+        assert published.number == 1
+    with pytest.raises(InvalidInput) as caught:
+        await publish(conn, owner, daily_spend_cap_usd=0.1)
+    assert list(caught.value.fields) == ["daily_spend_cap_usd"]
 
 
 async def test_what_was_spent_yesterday_does_not_count(conn: db.Connection) -> None:

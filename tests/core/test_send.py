@@ -138,6 +138,16 @@ async def test_a_second_charge_needs_room_in_the_cap(call: Call) -> None:
     assert (await call.rows("number"), (await call.books())[:2]) == ([(1,)], (2 * worst, 0))
 
 
+async def test_a_second_charge_needs_room_in_the_resources_own_cap(call: Call) -> None:
+    """The same for the cap of the prompt alone."""
+    cap = "UPDATE resources SET daily_spend_cap_usd = %(cap)s RETURNING id"
+    await shops.rows(call.pool, cap, cap=2 * call.sold.worst_cost_usd - Decimal("1e-12"))
+    await call.begin()
+    with pytest.raises(ExecutionFailed, match="resource_spend_cap"):
+        await call.begin()
+    assert (await call.rows("number"), (await call.books())[:2]) == ([(1,)], (call.sold.worst_cost_usd, 0))
+
+
 async def test_a_free_failure_sets_nothing_more_aside(call: Call) -> None:
     """Room for one call is enough for a re-send of what certainly was not charged."""
     await orders.queue(call.pool, call.sold)

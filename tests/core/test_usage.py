@@ -159,10 +159,11 @@ class Spending(RuleBasedStateMachine):
 
         return self.do(attempt())
 
-    @initialize(calls_a_day=st.integers(1, 4))
-    def open(self, calls_a_day: int) -> None:
-        self.sold = self.do(orders.published(self.conn, calls_a_day=calls_a_day, queue_limit=6))
-        self.cap = calls_a_day * self.sold.worst_cost_usd
+    @initialize(calls_a_day=st.integers(1, 4), own_calls_a_day=st.none() | st.integers(1, 4))
+    def open(self, calls_a_day: int, own_calls_a_day: int | None) -> None:
+        limits = {"calls_a_day": calls_a_day, "own_calls_a_day": own_calls_a_day, "queue_limit": 6}
+        self.sold = self.do(orders.published(self.conn, **limits))  # type: ignore[arg-type]
+        self.cap = min(calls_a_day, own_calls_a_day or calls_a_day) * self.sold.worst_cost_usd
         self.worker = self.do(orders.hired(self.conn))
 
     @rule(target=queued)
@@ -288,18 +289,21 @@ class Spending(RuleBasedStateMachine):
                 """
                 SELECT coalesce((SELECT (reserved_usd, spent_usd)::text FROM spend_days WHERE account_id = %(id)s),
                     '(0,0)') AS day,
+                    coalesce((SELECT (reserved_usd, spent_usd)::text FROM resource_spend_days
+                        WHERE resource_id = %(resource)s), '(0,0)') AS own_day,
                     coalesce(sum(reserved_usd) FILTER (WHERE released_at IS NULL), 0) AS reserved,
                     coalesce(sum(spent_usd) FILTER (WHERE released_at IS NOT NULL), 0) AS spent
                 FROM reservations WHERE account_id = %(id)s
                 """,
-                {"id": self.sold.account_id},
+                {"id": self.sold.account_id, "resource": self.sold.resource_id},
             )
             return await found.fetchone()
 
         row = self.do(sums())
-        day = [Decimal(part) for part in row.day.strip("()").split(",")]
-        assert day == [row.reserved, row.spent]
-        assert sum(day) <= self.cap
+        for counted in (row.day, row.own_day):
+            day = [Decimal(part) for part in counted.strip("()").split(",")]
+            assert day == [row.reserved, row.spent]
+            assert sum(day) <= self.cap
 
     def teardown(self) -> None:
         self.do(self.conn.rollback())

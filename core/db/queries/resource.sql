@@ -12,6 +12,10 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false) AS is_certain_loss,
        coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
            <= account.daily_spend_cap_usd AS has_budget,
+       coalesce(
+           coalesce(resource_spend.reserved_usd + resource_spend.spent_usd, 0)
+               + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
+               <= resource.daily_spend_cap_usd, true) AS resource_has_budget,
        (SELECT count(*) FROM executions
         WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
            < account.queue_limit AS has_room,
@@ -26,6 +30,8 @@ LEFT JOIN provider_keys AS provider_key
     ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
 LEFT JOIN spend_days AS spend
     ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
+LEFT JOIN resource_spend_days AS resource_spend
+    ON resource_spend.resource_id = resource.id AND resource_spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
 WHERE account.handle = :handle AND resource.slug = :slug;
 
 -- name: version(version_id)^
@@ -59,11 +65,12 @@ LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 WHERE account.id = :account_id
 ORDER BY archived, resource.slug;
 
--- name: take(id, account_id, slug)^
+-- name: take(id, account_id, slug, daily_spend_cap_usd)^
 -- Finds or makes the resource and locks it, so that publishers of one slug take turns.
--- The update changes nothing: it is what makes the conflict lock the row and return it.
-INSERT INTO resources AS resource (id, account_id, slug) VALUES (:id, :account_id, :slug)
-ON CONFLICT (account_id, slug) DO UPDATE SET slug = resource.slug
+-- Its cap is no part of what is sold, so it needs no new version.
+INSERT INTO resources AS resource (id, account_id, slug, daily_spend_cap_usd)
+VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
+ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
 -- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, allows_loss)$
@@ -103,6 +110,10 @@ SELECT resource.archived_at IS NOT NULL AS archived,
        coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false) AS is_certain_loss,
        coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
            <= account.daily_spend_cap_usd AS has_budget,
+       coalesce(
+           coalesce(resource_spend.reserved_usd + resource_spend.spent_usd, 0)
+               + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
+               <= resource.daily_spend_cap_usd, true) AS resource_has_budget,
        (SELECT count(*) FROM executions
         WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
            < account.queue_limit AS has_room,
@@ -117,6 +128,8 @@ LEFT JOIN provider_keys AS provider_key
     ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
 LEFT JOIN spend_days AS spend
     ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
+LEFT JOIN resource_spend_days AS resource_spend
+    ON resource_spend.resource_id = resource.id AND resource_spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
 WHERE version.id = :version_id;
 
 -- name: key(account_id)^

@@ -17,6 +17,17 @@ ON CONFLICT (execution_id, round) DO UPDATE
 SET day = excluded.day, reserved_usd = excluded.reserved_usd, spent_usd = NULL, released_at = NULL
 WHERE held.released_at IS NOT NULL;
 
+-- name: resource_has_room(execution_id, round)$
+-- Whether the resource's own cap covers what was just set aside; asked under the lock of its resource_spend_days row.
+SELECT resources.daily_spend_cap_usd IS NULL
+    OR spend.reserved_usd + spend.spent_usd <= resources.daily_spend_cap_usd
+FROM reservations
+JOIN executions ON executions.id = reservations.execution_id
+JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day
+WHERE reservations.execution_id = :execution_id AND reservations.round = :round;
+
 -- name: extend(execution_id, round, usd)^
 -- One more send may cost as much again: set that aside as well, if the day's cap has room.
 WITH held AS (
