@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import buyers, catalog, creators, documents, media, operators, problems
 from api.door import Door, rate
-from core import db, worker
+from core import db, tracing, worker
 from core.db import listen
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.payment import settlement
@@ -63,6 +63,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
     # Its INFO lines print whole URLs, and those of chain nodes may hold a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     async with (
+        tracing.sending(),
         db.pool() as pool,
         listen.listening() as hub,
         settlement.settlers() as settlers,

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from api import answers, documents, paywall, problems
 from api.bodies import patience, read_json
 from api.door import Door, LimitedDoor, door_of
-from core import db, execution, resource
+from core import db, execution, resource, tracing
 from core.draft import usdc
 from core.failures import NotFound, PaymentMalformed, PaymentRequired
 
@@ -42,7 +42,8 @@ _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(400, 409, 4
 @shop.post("/@{handle}/{slug}", summary="Buy an execution", responses=_BUYING, openapi_extra=documents.PURCHASE)
 async def buy(request: Request) -> Response:
     """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with a URL where it will be."""
-    started, door, headers = time.monotonic(), await door_of(request), request.headers
+    started, began = time.monotonic(), time.time_ns()
+    door, headers = await door_of(request), request.headers
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
     current, body = offered.version, await read_json(request)
     try:
@@ -56,7 +57,7 @@ async def buy(request: Request) -> Response:
         version = await paywall.quoted_version(door, payload, current)
         inputs = resource.validate(version, {} if body is None else body)
         purchase = paywall.Purchase(payload, version, inputs, headers.get("status-token", ""))
-        execution_id = await paywall.admit(door, purchase)
+        execution_id, is_new = await paywall.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         return offered.answer(refusal)
     except paywall.Conflict as conflict:
@@ -66,9 +67,11 @@ async def buy(request: Request) -> Response:
     if row.state == "void":
         response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(row.reason))
         response.headers.update(answers.paid_headers(row))
-        return response
-    response = answers.answer(row, ahead=await _ahead(door, row))
-    response.headers.update(wait.headers())
+    else:
+        response = answers.answer(row, ahead=await _ahead(door, row))
+        response.headers.update(wait.headers())
+    facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
+    tracing.record("buy", execution_id, began, facts, is_first=is_new)
     return response
 
 

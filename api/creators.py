@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import answers, documents
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
-from core import account, execution, resource
+from core import account, execution, resource, tracing
 from core.draft import usdc
 from core.failures import Unauthorized
 from core.payment import offer
@@ -74,7 +74,7 @@ async def try_out(
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The same flow as a paid call, logged as a test with amount 0. You pay the model as always."""
-    started, wait = time.monotonic(), patience(prefer)
+    started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
     body = await read_json(request)
     async with door.pool.connection() as conn:
         version = await resource.resolve(conn, creator.handle, slug)
@@ -83,4 +83,7 @@ async def try_out(
         execution_id = uuid4()
         await execution.create(conn, version, inputs, execution_id=execution_id, payment_id=None)
     row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
-    return answers.answer(row)
+    response = answers.answer(row)
+    facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
+    tracing.record("test", execution_id, began, facts, is_first=True)
+    return response

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from api.answers import is_token_of
 from api.door import Door
-from core import db, resource
+from core import db, resource, tracing
 from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
 from core.payment import ledger, offer, settlement, wire
 from core.payment.facilitator import Refused, Verdict
@@ -79,11 +79,11 @@ async def quoted_version(door: Door, payload: wire.PaymentPayload, current: reso
     raise PaymentRequired("wrong_resource")
 
 
-async def admit(door: Door, purchase: Purchase) -> UUID:
+async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     """Bring a payment in, new or repeated.
 
     Returns:
-        The id of the execution that it bought.
+        The id of the execution that it bought, and whether it bought it just now.
 
     Raises:
         PaymentRequired: refused with certainty; the buyer may sign another.
@@ -91,7 +91,7 @@ async def admit(door: Door, purchase: Purchase) -> UUID:
         Conflict: this payment was used for something else, or its bearer cannot prove to be its sender.
     """
     if execution_id := await _replay(door, purchase):
-        return execution_id
+        return execution_id, False
     if purchase.version.archived:
         raise NotFound
     terms = await _match(door, purchase)
@@ -100,15 +100,17 @@ async def admit(door: Door, purchase: Purchase) -> UUID:
     if isinstance(verdict, Refused):
         # It may have been refused because the winner of a race has just settled it.
         if execution_id := await _replay(door, purchase):
-            return execution_id
+            return execution_id, False
         raise PaymentRequired(verdict.reason)
     async with door.pool.connection() as conn:
         claimed = await ledger.claim(conn, terms, purchase.version, purchase.inputs, door.worker_id)
     if claimed is None:
         # Somebody was first with the same authorization, so there is one to be found.
-        return await _replay(door, purchase) or await admit(door, purchase)
-    _settle(door, claimed.payment_id, terms)
-    return claimed.execution_id
+        if execution_id := await _replay(door, purchase):
+            return execution_id, False
+        return await admit(door, purchase)
+    _settle(door, claimed.payment_id, claimed.execution_id, terms)
+    return claimed.execution_id, True
 
 
 async def _match(door: Door, purchase: Purchase) -> offer.Terms:
@@ -157,8 +159,12 @@ async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) ->
     async with door.pool.connection() as conn:
         again = await ledger.reenter(conn, payment, purchase.version, door.worker_id)
     if again:
-        _settle(door, payment.id, terms)
+        _settle(door, payment.id, payment.execution_id, terms)
 
 
-def _settle(door: Door, payment_id: UUID, terms: offer.Terms) -> None:
-    door.settle_apart(settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements))
+def _settle(door: Door, payment_id: UUID, execution_id: UUID, terms: offer.Terms) -> None:
+    async def settle() -> None:
+        with tracing.span("settle", execution_id, network=terms.network.id):
+            await settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements)
+
+    door.settle_apart(settle())

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from core import account, db, execution, media, provider, resource, send, template, usage
+from core import account, db, execution, media, provider, resource, send, template, tracing, usage
 from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
@@ -42,6 +42,7 @@ class Order:
     version: resource.Version
     buyer: str
     deadline: datetime
+    flow_run_id: UUID | None
     sealed_inputs: bytes = field(repr=False)
 
 
@@ -87,6 +88,7 @@ async def validate(pool: db.Pool, execution_ids: Sequence[UUID], flow_run_id: UU
             version=versions[row.version_id],
             buyer=hashlib.sha256(f"{row.account_id}:{row.payer}".encode()).hexdigest()[:32],
             deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
+            flow_run_id=flow_run_id,
             sealed_inputs=row.sealed_inputs,
         )
         for row in rows
@@ -157,17 +159,26 @@ async def call(pool: db.Pool, prepared: Prepared) -> None:
             the pause that the provider asked for; otherwise the failure is recorded already.
     """
     order = prepared.order
+    with tracing.span("run", order.id, flow_run=str(order.flow_run_id), attempt=str(order.attempt_id)):
+        await _send(pool, prepared)
+
+
+async def _send(pool: db.Pool, prepared: Prepared) -> None:
+    order = prepared.order
     sending = await _begin(pool, prepared)
-    boxed = await provider.complete(
-        prepared.key,
-        sending.request,
-        order.version.modality,
-        order.version.answer_schema,
-        deadline_seconds=_seconds_left(order),
-        cache_seconds=sending.cache_seconds,
-        noted=lambda generation_id: send.note(pool, sending, generation_id),
-    )
-    used, reply = boxed.reveal().used, boxed.reveal().reply
+    with tracing.span("upstream", order.id, round=sending.round, send=sending.number) as told:
+        boxed = await provider.complete(
+            prepared.key,
+            sending.request,
+            order.version.modality,
+            order.version.answer_schema,
+            deadline_seconds=_seconds_left(order),
+            cache_seconds=sending.cache_seconds,
+            noted=lambda generation_id: send.note(pool, sending, generation_id),
+        )
+        used, reply = boxed.reveal().used, boxed.reveal().reply
+        told["outcome"] = "succeeded" if isinstance(reply, Reply) else reply.detail
+        told.update(generation=used.generation_id, model=used.model_served, output_tokens=used.output_tokens)
     if isinstance(reply, Reply):
         await _succeed(pool, order, sending, used, Private(reply))
         return

@@ -220,8 +220,8 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
 
     Raises:
         Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
-            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, resource_spend_cap, queue_full,
-            no_payout_address).
+            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, resource_spend_cap,
+            queue_full, no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:

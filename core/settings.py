@@ -133,6 +133,9 @@ class Settings(BaseSettings):
 
     watch_seconds: float = Field(default=30, gt=0, description="how often a refused payment is looked for on the chain")
 
+    otlp_endpoint: str | None = Field(
+        default=None, description="where traces go, such as http://127.0.0.1:4318; unset: nowhere"
+    )
     books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
     operator_token: SecretStr | None = Field(
         default=None, min_length=16, description="bearer token for /health/money; unset: nobody may"

@@ -24,6 +24,7 @@ HOMES = {
     "fastapi": ("api/", "sandbox/"),
     "starlette": ("api/", "sandbox/"),
     "openai": ("core/provider.py",),
+    "opentelemetry": ("core/tracing.py",),
     "obstore": ("core/media.py",),
     "json_repair": ("core/normalise.py",),
     "jsonschema": ("core/answer_schema.py",),

@@ -221,7 +221,7 @@ class Spending(RuleBasedStateMachine):
     def fail(self, row: Any, detail: str) -> Any:
         """Also late, twice, or after an answer."""
         order = instant_execution.Order(
-            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), b""
+            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, b""
         )
         trouble = ExecutionFailed("resource_unavailable", "provider", detail)
         self.do(instant_execution.fail(self.conn, order, trouble))
