@@ -13,7 +13,7 @@ from cyclopts.types import ExistingFile
 
 from cli import output
 from cli.shared import Json, in_transaction, owner
-from core import account, db, draft, resource
+from core import account, db, draft, publishing, resource
 from core.failures import InvalidInput, NotFound, Unavailable
 from core.settings import settings
 
@@ -93,9 +93,9 @@ def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
 
 async def _publish(
     conn: db.Connection, creator: account.Account, path: Path, content: draft.Draft, *, allow_loss: bool
-) -> resource.Published:
+) -> publishing.Published:
     try:
-        return await resource.publish(conn, creator.id, content, allow_loss=allow_loss)
+        return await publishing.publish(conn, creator.id, content, allow_loss=allow_loss)
     except InvalidInput as refusal:
         fields = _named(path, refusal)
     raise InvalidInput(fields)

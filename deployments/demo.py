@@ -18,7 +18,7 @@ from x402.http.clients import x402HttpxClient
 from x402.http.clients.httpx import PaymentError
 from x402.mechanisms.evm.exact import register_exact_evm_client
 
-from core import account, db, draft, execution, resource
+from core import account, db, draft, execution, publishing
 from core.failures import Failure, InvalidInput, NotFound
 from core.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
@@ -70,7 +70,7 @@ async def _set_up_creator(pool: db.Pool) -> None:
         await account.set_key(pool, owner_id, Private(_KEY))
     async with pool.connection() as conn:
         for path in sorted(_RESOURCES.glob("*.yaml")):
-            await resource.publish(conn, owner_id, draft.read(yaml.safe_load(path.read_text())))
+            await publishing.publish(conn, owner_id, draft.read(yaml.safe_load(path.read_text())))
 
 
 def _token_file() -> Path:

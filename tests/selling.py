@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from core import account, db, draft, resource
+from core import account, db, draft, publishing
 from core.model import Model
 from core.settings import SANDBOX_NETWORK
 
@@ -79,8 +79,8 @@ async def creator(conn: db.Connection) -> account.Account:
     return account.Account(account_id, handle)
 
 
-async def publish(conn: db.Connection, owner: account.Account, **changes: object) -> resource.Published:
-    return await resource.publish(conn, owner.id, draft.read(content(**changes)))
+async def publish(conn: db.Connection, owner: account.Account, **changes: object) -> publishing.Published:
+    return await publishing.publish(conn, owner.id, draft.read(content(**changes)))
 
 
 async def forget(conn: db.Connection, owner: account.Account) -> None:

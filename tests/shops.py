@@ -20,7 +20,7 @@ from x402.http.utils import (
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
 from x402.schemas import PaymentPayload
 
-from core import account, db, draft, resource
+from core import account, db, draft, publishing, resource
 from core.private import Private
 from core.settings import settings
 from tests import practice, selling
@@ -67,10 +67,10 @@ class Shop:
             transfers: list[dict[str, Any]] = answer.json()["transfers"]
             return transfers
 
-    async def publish(self, pool: db.Pool, **changes: object) -> resource.Published:
+    async def publish(self, pool: db.Pool, **changes: object) -> publishing.Published:
         """Put another prompt, or another version, on sale."""
         async with pool.connection() as conn:
-            return await resource.publish(
+            return await publishing.publish(
                 conn, self.account.id, draft.read(selling.content(**{"model": MODEL} | changes)), allow_loss=True
             )
 

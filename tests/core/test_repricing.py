@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from core import catalog, catalog_news, catalog_sync, db, draft, repricing, resource
+from core import catalog, catalog_news, catalog_sync, db, draft, publishing, repricing, resource
 from core.failures import InvalidInput, Unavailable
 from tests.core.test_catalog_sync import listed, listing
 from tests.core.test_resource import for_sale
@@ -63,10 +63,10 @@ async def test_a_certain_loss_is_not_sold_until_somebody_says_so(conn: db.Connec
     await sync(conn, **RUINOUS)
     with pytest.raises(InvalidInput, match="invalid_input"):
         await publish(conn, owner)
-    agreed = await resource.publish(conn, owner.id, draft.read(content()), allow_loss=True)
+    agreed = await publishing.publish(conn, owner.id, draft.read(content()), allow_loss=True)
     assert agreed.is_new
     assert await resource.readiness(conn, await resource.version(conn, agreed.version_id))
-    assert not (await resource.publish(conn, owner.id, draft.read(content()), allow_loss=True)).is_new
+    assert not (await publishing.publish(conn, owner.id, draft.read(content()), allow_loss=True)).is_new
     assert "agreed to" in means(await sync(conn, **RUINOUS | {"prompt": "0.00000002"}), owner.handle)
 
 
@@ -161,7 +161,7 @@ async def test_repricing_says_what_publishing_would(
     owner, _ = await for_sale(conn)
     await sync(conn)
     changes = {"template": f"{template}{{topic}}{{/topic}}", "max_output_tokens": tokens, "slug": "other"}
-    published = await resource.publish(conn, owner.id, draft.read(content(**changes)), allow_loss=True)
+    published = await publishing.publish(conn, owner.id, draft.read(content(**changes)), allow_loss=True)
     await sync(conn, prompt=prompt, completion=completion)
 
     await repricing.reprice(conn, ["test/small"])

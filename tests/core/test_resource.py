@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from core import account, db, draft, resource
+from core import account, db, draft, publishing, resource
 from core.account import KEY_COLUMN
 from core.failures import ExecutionFailed, InvalidInput, NotFound, Unavailable
 from core.settings import SANDBOX_NETWORK
@@ -107,7 +107,7 @@ async def test_concurrent_publishers_of_one_slug_take_turns(market: tuple[db.Poo
     """Every one of them gets a version of its own, numbered without gaps, whoever came first."""
     pool, owner = market
 
-    async def one(number: int) -> resource.Published:
+    async def one(number: int) -> publishing.Published:
         async with pool.connection() as conn:
             return await publish(conn, owner, title=f"Haiku {number}")
 
@@ -124,7 +124,7 @@ async def test_concurrent_publishers_of_the_same_make_one_version(market: tuple[
     """Identical drafts published at once are one version."""
     pool, owner = market
 
-    async def one() -> resource.Published:
+    async def one() -> publishing.Published:
         async with pool.connection() as conn:
             return await publish(conn, owner)
 
@@ -157,7 +157,7 @@ async def test_what_cannot_be_published(
     await add_model(conn, **columns)
 
     with pytest.raises(InvalidInput) as caught:
-        await resource.publish(conn, owner.id, draft.read(content(**wanted)))
+        await publishing.publish(conn, owner.id, draft.read(content(**wanted)))
     assert [field] == list(caught.value.fields)
 
 
@@ -178,7 +178,7 @@ async def test_a_possible_loss_is_a_warning_and_a_certain_one_needs_consent(conn
     assert any(f"${draft.dollars(risky.worst_cost_usd)}" in line and "0.01 USDC" in line for line in risky.warnings)
 
     await add_model(conn, completion_usd=Decimal("0.01"))
-    consented = await resource.publish(conn, owner.id, draft.read(content()), allow_loss=True)
+    consented = await publishing.publish(conn, owner.id, draft.read(content()), allow_loss=True)
 
     assert consented.number == 2
 
