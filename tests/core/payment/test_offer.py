@@ -52,6 +52,8 @@ def version(**changes: Any) -> Version:
         "price_atomic": 10_000,
         "worst_cost_usd": Decimal("0.001"),
         "zdr": False,
+        "answer_schema": None,
+        "supported_parameters": (),
         "sealed_template": b"",
         "archived": False,
     }
