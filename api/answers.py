@@ -18,14 +18,18 @@ from core.settings import settings
 from core.vault import vault
 
 _RETRY_AFTER_SECONDS = 2
+_DELETED = "This was paid and answered; the answer was kept as long as promised, and then deleted."
 
 
 def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
-    """200 with the result, 202 with where to find it, 422 declined, 502 failed after payment."""
+    """200 with the result, 202 with where to find it, 410 deleted since, 422 declined, 502 failed after payment."""
     status_url = url_of(row.id)
     headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
     receipt = receipt_of(row)
     match row.state:
+        case "succeeded" if row.content_deleted_at:
+            more = {"jobId": str(row.id), "receipt": receipt, "deletedAt": row.content_deleted_at.isoformat()}
+            return problem(410, _DELETED, "deleted", headers, **more)
         case "succeeded":
             result = execution.open_result(row.account_id, row.id, row.sealed_result)
             return JSONResponse(result | {"receipt": receipt}, headers=headers)
@@ -53,6 +57,9 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
     body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": money_of(row)}
     headers = paid_headers(row) | {"Cache-Control": "no-store"}
     match row.state:
+        case "succeeded" if row.content_deleted_at:
+            body |= {"state": "deleted", "code": "deleted", "error": _DELETED}
+            body["deletedAt"] = row.content_deleted_at.isoformat()
         case "succeeded":
             result = execution.open_result(row.account_id, row.id, row.sealed_result)
             body |= {"state": "succeeded"} | result

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, catalog, creators, documents, media, operators, problems
+from api import buyers, catalog, creators, documents, media, operators, problems, upkeep
 from api.door import Door, rate
 from core import db, tracing, worker
 from core.db import listen
@@ -42,7 +42,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
@@ -51,7 +51,14 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     for unreachable in db.UNREACHABLE:
         app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
-    for router in (buyers.shop, buyers.router, media.router, catalog.router, creators.router, operators.router):
+    for router in (
+        buyers.shop,
+        buyers.router,
+        media.router,
+        catalog.router,
+        creators.router,
+        operators.router,
+    ):
         app.include_router(router)
     documents.describe(app)
     return app
@@ -70,10 +77,12 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         worker.alive(pool, "door") as worker_id,
         launcher(),
         operators.comparing_books(pool) as books,
+        upkeep.asking_prefect() as kept,
     ):
         door = Door(pool, hub, settlers, worker_id, rate(config.address_rate), rate(config.payer_rate))
         app.state.door = door
         app.state.books = books
+        app.state.upkeep = kept
         # What is there now, stays: looking through all of it again and again would stop the event loop for 0.2 s.
         gc.collect()
         gc.freeze()

@@ -65,7 +65,7 @@ class Status(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     jobId: str
-    state: Literal["processing", "succeeded", "failed"]
+    state: Literal["processing", "succeeded", "failed", "deleted"]
     money: str = Field(description="such as `settling`, `paid`, `answered`, `rerun_possible`, `refund_due`")
     receipt: Receipt | None
 
@@ -115,6 +115,7 @@ _PROBLEMS = {
     401: "The bearer token is missing or wrong",
     404: "There is nothing at this address",
     409: "The payment was used for something else, or the execution cannot be run again",
+    410: "Paid and answered; the answer was kept as long as promised, and then deleted",
     413: "The body is too large",
     422: "The model's provider declined this input",
     429: "Too many requests",
@@ -157,7 +158,7 @@ EXECUTION: Answers = {
         "content": _body(Processing),
         "headers": _PAID | {"Location": header("the status URL"), "Retry-After": header("seconds")},
     },
-    **problems(404, 422, 429, 502, 503),
+    **problems(404, 410, 422, 429, 502, 503),
 }
 
 OFFER: Answers = {

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from api import documents
 from api.door import Door
+from api.upkeep import Upkeep
 from core import db, money
 from core.failures import Unauthorized
 from core.settings import settings
@@ -92,7 +93,10 @@ async def ready(request: Request) -> Response:
             await conn.execute("SELECT 1")
     except db.UNREACHABLE:
         return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
-    return JSONResponse({"ready": True, "settling": len(door.settling), "books": books.verdict()})
+    upkeep: Upkeep = request.app.state.upkeep
+    return JSONResponse(
+        {"ready": True, "settling": len(door.settling), "books": books.verdict(), "retention": upkeep.verdict()}
+    )
 
 
 @router.get("/money", summary="The sums of money, and what does not agree", responses=documents.problems(401, 503))

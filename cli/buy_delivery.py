@@ -33,7 +33,8 @@ class Outcome:
 
     Attributes:
         state: answered; refused (no money moved); unsold (nothing was charged, the payment may come back); declined
-            (paid, and the provider does not want this input); failed (paid, not answered); open (not known yet).
+            (paid, and the provider does not want this input); failed (paid, and there is
+            no answer, or none any more); open (not known yet).
         sentence: the same for people, with what to do.
         body: what the seller said last.
         status_url: where it can be looked up.
@@ -159,6 +160,8 @@ def _judge(order: Order, reply: Reply, *, in_doubt: bool) -> Outcome | None:
     match reply.status:
         case 200:
             return Outcome("answered", "Paid and answered.", reply.body or {"response": reply.text}, status_url)
+        case 410 if is_ours:
+            return Outcome("failed", reply.sentence, reply.body, status_url)
         case 422 if is_ours:
             return Outcome("declined", f"Paid. {reply.sentence} That counts as answered.", reply.body, status_url)
         case 502 if is_ours:
@@ -183,6 +186,8 @@ def _judge_status(reply: Reply, status_url: str) -> Outcome | None:
     match reply.body.get("state"), reply.body.get("code"):
         case "succeeded", _:
             return Outcome("answered", "Paid and answered.", reply.body, status_url)
+        case "deleted", _:
+            return Outcome("failed", reply.sentence, reply.body, status_url)
         case "failed", "payment_failed":
             return Outcome("refused", f"The payment was refused: {reply.sentence}", reply.body, status_url)
         case "failed", "content_filtered":

@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -136,6 +137,13 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         default=None, description="where traces go, such as http://127.0.0.1:4318; unset: nowhere"
     )
+    retention_days: float = Field(default=30, ge=1, description="inputs and answers are deleted after that")
+    prefect_retention_days: int = Field(default=7, ge=1, description="how long Prefect keeps its runs and events")
+
+    notice_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="JSON list: inner networks that the operator's notices may be sent to"
+    )
+
     books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
     operator_token: SecretStr | None = Field(
         default=None, min_length=16, description="bearer token for /health/money; unset: nobody may"

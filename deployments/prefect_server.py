@@ -4,13 +4,32 @@ Values follow measurements on two cores: batch sizes halve the server's CPU per 
 from growing for ever, which it does by default.
 """
 
+from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
 
 from core.failures import Misconfigured
 from core.settings import Settings
 
-RETENTION = "P7D"
-"""How long Prefect keeps runs and events (ISO 8601). What happened to money is kept by us, not by Prefect."""
+_ASK_SECONDS = 5.0
+_DURATION = TypeAdapter(timedelta)
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuum:
+    """What Prefect's server deletes by itself, and after how long: `kinds` of events, flow_runs and orphans."""
+
+    kinds: frozenset[str]
+    runs: timedelta
+    events: timedelta
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing grows for ever."""
+        return self.kinds >= {"events", "flow_runs"}
 
 
 def client_environment(config: Settings) -> dict[str, str]:
@@ -45,6 +64,8 @@ def server_environment(config: Settings) -> dict[str, str]:
     if config.prefect_database_url is None:
         raise Misconfigured("INSTANT_PREFECT_DATABASE_URL is not set; `instant env` prints the embedded one's")
     url = urlsplit(config.prefect_database_url.get_secret_value())
+    # ISO 8601. What happened to money is kept by us, not by Prefect.
+    retention = f"P{config.prefect_retention_days}D"
     return {
         "PREFECT_HOME": str(config.state_dir.resolve() / "prefect"),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": url._replace(scheme="postgresql+asyncpg").geturl(),
@@ -63,10 +84,32 @@ def server_environment(config: Settings) -> dict[str, str]:
         # Nothing here uses automations, and evaluating their triggers costs a fifth of the latency.
         "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": RETENTION,
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": RETENTION,
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": retention,
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": retention,
         **_nothing_leaves_the_machine(),
     }
+
+
+async def vacuum(config: Settings) -> Vacuum | None:
+    """Ask Prefect's server, which need not be one that we started; None when it does not say.
+
+    Its answer (`GET /admin/settings`) is its whole configuration with the secrets masked; only this much is looked at.
+    """
+    user, _, password = (config.prefect_auth_string.get_secret_value() if config.prefect_auth_string else "").partition(
+        ":"
+    )
+    try:
+        async with httpx.AsyncClient(timeout=_ASK_SECONDS, trust_env=False) as http:
+            answer = await http.get(f"{config.prefect_api_url}/admin/settings", auth=(user, password))
+            server = answer.json()["server"]
+        settings = server["services"]["db_vacuum"]
+        return Vacuum(
+            frozenset(_kinds(settings["enabled"])),
+            _DURATION.validate_python(settings["retention_period"]),
+            _DURATION.validate_python(server["events"]["retention_period"]),
+        )
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, ValidationError):
+        return None
 
 
 def ui_url(config: Settings) -> str:
@@ -79,6 +122,13 @@ def how_to_log_in(config: Settings) -> str:
     if config.prefect_auth_string is None:
         return "no login"
     return f"log in with what INSTANT_PREFECT_AUTH_STRING says in {config.state_dir / 'instant.env'}"
+
+
+def _kinds(enabled: object) -> list[str]:
+    """Prefect's older way to say it is true or false."""
+    if isinstance(enabled, bool):
+        return ["events", "flow_runs"] if enabled else ["events"]
+    return [str(kind) for kind in enabled] if isinstance(enabled, list) else []
 
 
 def _auth(config: Settings, name: str) -> dict[str, str]:

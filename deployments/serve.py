@@ -14,6 +14,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.catalog_sync import catalog_sync
 from flows.reconciliation import reconciliation
 from flows.recovery import recovery
+from flows.retention import retention
 from flows.usage_rollup import usage_rollup
 
 # After a pause every missed run is late and would start at once: one is enough, and it catches up.
@@ -44,6 +45,12 @@ async def serve() -> None:
         await reconciliation.ato_deployment(
             "nightly",
             schedule=Cron("30 3 * * *", timezone="UTC"),
+            concurrency_limit=_ALONE,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        await retention.ato_deployment(
+            "hourly",
+            schedule=Cron("15 * * * *", timezone="UTC"),
             concurrency_limit=_ALONE,
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),

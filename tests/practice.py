@@ -110,7 +110,8 @@ async def scripted(say: Callable[[bytes], bytes | None]) -> AsyncIterator[str]:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            lengths = (line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            length = int(next(lengths, 0))
             said = say(await reader.readexactly(length))
             if said is None:
                 await reader.read()

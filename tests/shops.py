@@ -224,3 +224,14 @@ async def at_rest(pool: db.Pool, shop: Shop, *, seconds: float = 30, but: str = 
         account_id=shop.account.id,
     )
     return await executions(pool, shop)
+
+
+async def outlast_retention(pool: db.Pool, shop: Shop) -> None:
+    """Let everything that a shop sold have come to rest just before INSTANT_RETENTION_DAYS began."""
+    await rows(
+        pool,
+        "UPDATE executions SET finished_at = now() - make_interval(secs => %(seconds)s)"
+        " WHERE account_id = %(id)s AND finished_at IS NOT NULL RETURNING id",
+        seconds=settings().retention_days * 86_400 + 1,
+        id=shop.account.id,
+    )

@@ -12,7 +12,7 @@ OURS = {"api", "bench", "cli", "core", "deployments", "flows", "sandbox", "tasks
 
 # Five folders, five questions. `deployments` wires and may import anything; so may the tools beside the five.
 MAY_IMPORT = {
-    "api": {"core", "deployments.launch"},
+    "api": {"core", "deployments.launch", "deployments.prefect_server"},
     "flows": {"tasks", "core"},
     "tasks": {"core"},
     "core": set[str](),
@@ -23,6 +23,7 @@ HOMES = {
     "prefect": ("tasks/", "flows/", "deployments/"),
     "fastapi": ("api/", "sandbox/"),
     "starlette": ("api/", "sandbox/"),
+    "apprise": ("core/notice/courier.py",),
     "openai": ("core/provider.py",),
     "opentelemetry": ("core/tracing.py",),
     "obstore": ("core/media.py",),

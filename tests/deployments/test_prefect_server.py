@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from core.settings import Settings
-from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url
+from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url, vacuum
+from tests import practice, servers
 
 _SECRET = "instant:canary-4f1c"
 
@@ -97,3 +101,34 @@ def test_people_are_told_where_the_password_is_and_not_what_it_is(tmp_path: Path
     assert "instant.env" in how_to_log_in(_config(tmp_path))
     assert _SECRET not in how_to_log_in(_config(tmp_path))
     assert ui_url(_config(tmp_path)) == "http://127.0.0.1:4999"
+
+
+async def test_a_prefect_server_that_does_not_say_is_unknown() -> None:
+    """Nobody there, somebody else's page, or another document: not known, and never an error."""
+    nobody = _config(Path()).model_copy(update={"prefect_api_url": f"http://127.0.0.1:{servers.free_port()}/api"})
+    assert await vacuum(nobody) is None
+    for body in (b"", b"<html>", b"[]", b'{"server": {"services": {"db_vacuum": {"enabled": ["events"]}}}}'):
+        async with practice.scripted(lambda _request, body=body: practice.reply(200, body)) as url:
+            assert await vacuum(nobody.model_copy(update={"prefect_api_url": url})) is None
+
+
+@pytest.mark.parametrize(
+    ("enabled", "kinds", "is_complete"),
+    [
+        ('["events", "flow_runs"]', {"events", "flow_runs"}, True),
+        ("true", {"events", "flow_runs"}, True),
+        ('["events"]', {"events"}, False),
+        ("false", {"events"}, False),
+        ("null", set(), False),
+    ],
+)
+async def test_what_a_prefect_server_vacuums(enabled: str, kinds: set[str], is_complete: bool) -> None:
+    """Durations in seconds or in ISO 8601; a server that deletes no runs grows for ever."""
+    services = f'{{"db_vacuum": {{"enabled": {enabled}, "retention_period": 3600}}}}'
+    body = f'{{"server": {{"services": {services}, "events": {{"retention_period": "P2D"}}}}}}'
+    async with practice.scripted(lambda _request: practice.reply(200, body.encode())) as url:
+        said = await vacuum(_config(Path()).model_copy(update={"prefect_api_url": url}))
+
+    assert said
+    assert (said.kinds, said.is_complete) == (kinds, is_complete)
+    assert (said.runs, said.events) == (timedelta(hours=1), timedelta(days=2))

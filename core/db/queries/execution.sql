@@ -165,7 +165,7 @@ RETURNING id, round, account_id, version_id;
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
     executions.rerun_until, executions.created_at, executions.queued_at, executions.call_started_at,
-    executions.finished_at, executions.claimed_by IS NOT NULL AS claimed,
+    executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
     resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
     payments.decided_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,

@@ -1,0 +1,14 @@
+"""The flow that forgets: inputs and answers are not kept longer than buyers were promised."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks import retention as step
+
+
+@flow(name="retention", persist_result=False, log_prints=False)
+async def retention() -> State[None]:
+    """Delete what was kept long enough."""
+    deleted = await step.delete_content()
+    return Completed(message=f"deleted the inputs and answers of {deleted} executions")

@@ -1,0 +1,11 @@
+"""Tasks of the flow `retention`."""
+
+from core import db, retention
+from tasks.policy import step
+
+
+@step()
+async def delete_content() -> int:
+    """Delete inputs and answers whose time is over."""
+    async with db.pool() as pool:
+        return await retention.delete_content(pool)

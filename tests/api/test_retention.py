@@ -1,0 +1,74 @@
+"""What a buyer reads after the answer was deleted, and what the operator sees of it."""
+
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from cli import buy_delivery
+from cli.buy_order import Order
+from core import db
+from flows.retention import retention
+from tests import shops
+from tests.shops import Buyer, Shop
+
+INPUTS = {"topic": "the sea"}
+
+
+@pytest.fixture
+async def pool(surroundings: object) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def test_a_deleted_answer(door: str, shop: Shop, pool: db.Pool) -> None:
+    """The flow deletes it; status URL and replay say so with the receipt, and the same payment buys nothing new."""
+    url = door + shop.path
+    paid = {"PAYMENT-SIGNATURE": await (await Buyer().fund()).pay(url, INPUTS), "Prefer": "wait=20"}
+    async with httpx.AsyncClient(timeout=30) as http:
+        answered = await http.post(url, json=INPUTS, headers=paid)
+        status_url = answered.headers["Content-Location"]
+        await shops.at_rest(pool, shop)
+        await shops.outlast_retention(pool, shop)
+        state = await retention(return_state=True)
+        status = await http.get(status_url)
+        again = await http.post(url, json=INPUTS, headers=paid)
+        order = Order(
+            url=url, body=INPUTS, payment=paid["PAYMENT-SIGNATURE"], title="", price_usdc="", network="", valid_before=0
+        )
+        told = [
+            await buy_delivery.deliver(http, order, time.monotonic() + 10),
+            await buy_delivery.follow(http, status_url, 0, time.monotonic() + 10),
+        ]
+
+    assert answered.status_code == 200
+    assert state.is_completed()
+    assert "deleted the inputs and answers of" in str(state.message)
+    assert status.status_code == 200
+    body = status.json()
+    assert (body["state"], body["code"], body["money"]) == ("deleted", "deleted", "answered")
+    assert body["deletedAt"]
+    assert "response" not in body
+    assert again.status_code == 410
+    assert (again.json()["code"], again.json()["deletedAt"]) == ("deleted", body["deletedAt"])
+    assert again.json()["receipt"] == body["receipt"] == answered.json()["receipt"]
+    assert again.headers["PAYMENT-RESPONSE"] == answered.headers["PAYMENT-RESPONSE"]
+    assert len(await shop.sends()) == 1
+    # `instant buy --resume` must not say that no money moved.
+    assert [(one.state, "then deleted" in one.sentence) for one in told] == [("failed", True)] * 2
+
+
+async def test_readiness_says_how_long_things_are_kept(door: str) -> None:
+    """Ours as configured, Prefect's as its server says itself."""
+
+    async def asked() -> bool:
+        async with httpx.AsyncClient() as http:
+            seen.append((await http.get(f"{door}/health/ready")).json()["retention"])
+        return seen[-1]["prefect"]["state"] != "unknown"
+
+    seen: list[dict[str, object]] = []
+    await shops.eventually(asked)
+
+    prefect = {"state": "vacuumed", "vacuumed": ["events", "flow_runs"], "runDays": 7, "eventDays": 7}
+    assert seen[-1] == {"contentDays": 30, "prefect": prefect}

@@ -1,0 +1,189 @@
+"""What is deleted when its time is over, and what is not, against Postgres alone."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from psycopg.errors import CheckViolation
+
+from core import db, execution, instant_execution, media, refund, resource, retention
+from core.failures import ExecutionFailed, Unavailable
+from core.payment import ledger
+from core.picture import Medium
+from core.settings import settings
+from tests import orders, selling, shops
+
+OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
+DECLINED = ExecutionFailed("content_filtered", "buyer", "provider_refused")
+NOTE = "paid back in person"
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def test_what_is_at_rest_for_good_is_deleted(pool: db.Pool) -> None:
+    """Answered, declined, or an owner's failed test: inputs and answer go, everything else stays. Once."""
+    launcher = await orders.hire(pool)
+    answered, declined, tested = await orders.queue(pool, await orders.version(pool), 3)
+    for order in await orders.begin(pool, launcher, [answered, declined, tested]):
+        if order.id == answered:
+            await answer(pool, order.id)
+        else:
+            await orders.finish(pool, order, DECLINED if order.id == declined else OURS)
+    before = {one: await shops.execution(pool, one) for one in (answered, declined, tested)}
+    assert await retention.delete_content(pool) == 0
+
+    await age(pool, answered, declined, tested)
+
+    assert [await retention.delete_content(pool) for _ in range(2)] == [3, 0]
+    for one, old in before.items():
+        row = await shops.execution(pool, one)
+        assert row.content_deleted_at
+        assert (row.sealed_inputs, row.sealed_result) == (None, None)
+        kept = {"sealed_inputs": None, "sealed_result": None, "content_deleted_at": None, "finished_at": None}
+        assert row._replace(**kept) == old._replace(**kept)
+
+
+async def test_what_may_run_again_or_is_owed_keeps_its_inputs(pool: db.Pool) -> None:
+    """A paid failure is kept through its re-run window and while it is owed, and goes when the refund is decided."""
+    launcher = await orders.hire(pool)
+    paid = await orders.pay(pool, await orders.version(pool), launcher)
+    (order,) = await orders.begin(pool, launcher, [paid])
+    await orders.finish(pool, order, OURS)
+    await age(pool, paid)
+    assert await retention.delete_content(pool) == 0
+    async with pool.connection() as conn:
+        assert await execution.rerun(conn, paid)
+    (order,) = await orders.begin(pool, launcher, [paid])
+    assert order.sealed_inputs
+    await orders.finish(pool, order, OURS)
+
+    await shops.rows(pool, "UPDATE executions SET rerun_until = now() WHERE id = %(id)s RETURNING id", id=paid)
+    await age(pool, paid)
+    assert await retention.delete_content(pool) == 0
+    async with pool.connection() as conn:
+        assert await refund.fall_due(conn) == [paid]
+    assert await retention.delete_content(pool) == 0
+    async with pool.connection() as conn:
+        await refund.waive(conn, paid, NOTE)
+
+    assert await retention.delete_content(pool) == 1
+
+
+async def test_what_is_not_logged_yet_is_kept(pool: db.Pool) -> None:
+    """What has no usage row is not at rest for good."""
+    launcher = await orders.hire(pool)
+    (one,) = await orders.queue(pool, await orders.version(pool))
+    (order,) = await orders.begin(pool, launcher, [one])
+    async with pool.connection() as conn:
+        await instant_execution.fail(conn, order, OURS)
+    await age(pool, one)
+
+    assert await retention.delete_content(pool) == 0
+
+
+async def test_a_refused_payment_keeps_its_inputs_while_it_could_land(pool: db.Pool) -> None:
+    """Until the chain has shown that the authorization is dead, what it would buy may still have to run."""
+    owner = await orders.hire(pool)
+    sold = await orders.version(pool)
+    async with pool.connection() as conn:
+        claimed = await ledger.claim(conn, orders.terms(sold), sold, orders.INPUTS, owner)
+        assert claimed
+        await ledger.fail(conn, claimed.payment_id, "insufficient_funds")
+    await age(pool, claimed.execution_id)
+    assert await retention.delete_content(pool) == 0
+
+    async with pool.connection() as conn:
+        await ledger.prove(conn, claimed.payment_id)
+
+    assert await retention.delete_content(pool) == 1
+
+
+async def test_a_long_backlog_is_done_in_batches(pool: db.Pool) -> None:
+    """All of it goes in one call, however much it is, and what still runs is left alone."""
+    launcher = await orders.hire(pool)
+    ids = await orders.queue(pool, await orders.version(pool, slots=40), 40)
+    running, *over = await orders.begin(pool, launcher, ids)
+    for order in over:
+        await orders.finish(pool, order, OURS)
+    await age(pool, *ids)
+
+    assert await retention.delete_content(pool, batch=7) == 39
+    assert (await shops.execution(pool, running.id)).sealed_inputs
+
+
+async def test_files_go_with_their_answer(pool: db.Pool, tmp_path: Path) -> None:
+    """A file is deleted before the answer that names it; while its store is away, only what has files waits."""
+    launcher = await orders.hire(pool)
+    async with pool.connection() as conn:
+        owner = await selling.creator(conn)
+        await selling.add_model(conn, id="test/image", output_modalities=("text", "image"))
+        await selling.publish(conn, owner, slug="image", modality="image", model="test/image")
+        drawn = await resource.resolve(conn, owner.handle, "image")
+    (picture,) = await orders.queue(pool, drawn)
+    (text,) = await orders.queue(pool, await orders.version(pool))
+    with stored_in(tmp_path / "media"):
+        for order in await orders.begin(pool, launcher, [picture, text]):
+            held = await media.keep(order.id, Medium("image/png", b"practice"))
+            await answer(pool, order.id)
+        await age(pool, picture, text)
+        (tmp_path / "media").rename(tmp_path / "away")
+        (tmp_path / "media").write_text("no folder")
+
+        with pytest.raises(Unavailable, match="media_unreachable"):
+            await retention.delete_content(pool)
+        (tmp_path / "media").unlink()
+        (tmp_path / "away").rename(tmp_path / "media")
+        rows = {one: await shops.execution(pool, one) for one in (picture, text)}
+        assert rows[text].content_deleted_at
+        assert rows[picture].sealed_result
+        assert held.startswith("media:")
+        assert await retention.delete_content(pool) == 1
+
+    assert [path.parent.name for path in (tmp_path / "media").rglob("*.png")] == [str(text)]
+
+
+@contextmanager
+def stored_in(folder: Path) -> Iterator[None]:
+    """Files are stored here meanwhile."""
+    os.environ["INSTANT_MEDIA_URL"] = folder.as_uri()
+    settings.cache_clear()
+    yield
+    del os.environ["INSTANT_MEDIA_URL"]
+    settings.cache_clear()
+
+
+async def test_nothing_that_runs_can_lose_its_inputs(pool: db.Pool) -> None:
+    """The database itself refuses it, whoever asks."""
+    (one,) = await orders.queue(pool, await orders.version(pool))
+
+    with pytest.raises(CheckViolation):
+        await shops.rows(
+            pool,
+            "UPDATE executions SET sealed_inputs = NULL, content_deleted_at = now() WHERE id = %(id)s RETURNING id",
+            id=one,
+        )
+
+
+async def answer(pool: db.Pool, execution_id: UUID) -> None:
+    """An answer for a running execution, and its usage row."""
+    async with pool.connection() as conn:
+        assert await execution.sql.succeed(conn, id=execution_id, round=1, sealed_result=b"practice")
+        await instant_execution.usage.log(conn, [execution_id])
+
+
+async def age(pool: db.Pool, *execution_ids: UUID) -> None:
+    """Let them have come to rest just before the retention began."""
+    await shops.rows(
+        pool,
+        "UPDATE executions SET finished_at = now() - make_interval(secs => %(seconds)s)"
+        " WHERE id = ANY(%(ids)s) AND finished_at IS NOT NULL RETURNING id",
+        seconds=settings().retention_days * 86_400 + 1,
+        ids=list(execution_ids),
+    )
