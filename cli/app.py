@@ -21,6 +21,7 @@ from cli.catalog import catalog
 from cli.creators import creators, keys
 from cli.executions import executions, try_resource
 from cli.money import books, payments
+from cli.notices import notices
 from cli.refunds import refunds
 from cli.resources import resources
 from cli.shared import Flag, meet_prefect
@@ -30,7 +31,7 @@ from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
-for part in (books, catalog, creators, executions, keys, payments, refunds, resources, usage):
+for part in (books, catalog, creators, executions, keys, notices, payments, refunds, resources, usage):
     app.command(part)
 resources.command(try_resource, name="test")
 app.command(buy)

@@ -1,20 +1,16 @@
 """`instant creators`, `instant keys`: who sells, within what limits, and on whose key, for whoever runs the machine."""
 
 import asyncio
-import os
-import sys
 from dataclasses import asdict
 from decimal import Decimal
-from getpass import getpass
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from cli import output
-from cli.shared import Json, in_transaction, owner
+from cli.shared import Json, in_transaction, owner, read_secret
 from core import account, db, provider
 from core.failures import InvalidInput, NotFound
-from core.private import Private
 
 creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
 keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
@@ -116,7 +112,7 @@ def set_key(handle: str, /, *, from_env: str | None = None, json: Json = False) 
         handle: whose key.
         from_env: read the key from this environment variable instead.
     """
-    key = _read_key(from_env)
+    key = read_secret("OpenRouter key", from_env)
 
     async def store() -> account.KeyState:
         async with db.pool() as pool:
@@ -195,11 +191,3 @@ def _payout(pair: str) -> tuple[str, str]:
     if not equals:
         raise InvalidInput({"payout": "write it as NETWORK=ADDRESS, such as eip155:8453=0x…"})
     return network, address
-
-
-def _read_key(variable: str | None) -> Private[str]:
-    if variable is None:
-        return Private(getpass("OpenRouter key: ") if sys.stdin.isatty() else sys.stdin.readline())
-    if variable not in os.environ:
-        raise InvalidInput({"from_env": f"the environment variable {variable} is not set"})
-    return Private(os.environ[variable])

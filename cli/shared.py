@@ -1,14 +1,17 @@
-"""What commands share: one transaction each, JSON for programs, and where Prefect is."""
+"""What commands share: one transaction each, JSON for programs, secrets that are not arguments, and where Prefect is."""
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
+from getpass import getpass
 from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
 from core import account, db
 from core.failures import InvalidInput, NotFound
+from core.private import Private
 from core.settings import Settings
 
 T = TypeVar("T")
@@ -45,3 +48,16 @@ def meet_prefect(config: Settings) -> None:
 
     config.state_dir.mkdir(parents=True, exist_ok=True)
     os.environ.update(client_environment(config))
+
+
+def read_secret(what: str, variable: str | None) -> Private[str]:
+    """Read a secret from an environment variable, or from standard input, asking for it on a terminal.
+
+    Raises:
+        InvalidInput: if there is no such variable.
+    """
+    if variable is None:
+        return Private(getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline())
+    if variable not in os.environ:
+        raise InvalidInput({"from_env": f"the environment variable {variable} is not set"})
+    return Private(os.environ[variable])

@@ -12,6 +12,7 @@ from prefect.schedules import Cron, Interval
 from prefect.types.entrypoint import EntrypointType
 
 from flows.catalog_sync import catalog_sync
+from flows.notice import notice
 from flows.reconciliation import reconciliation
 from flows.recovery import recovery
 from flows.retention import retention
@@ -51,6 +52,12 @@ async def serve() -> None:
         await retention.ato_deployment(
             "hourly",
             schedule=Cron("15 * * * *", timezone="UTC"),
+            concurrency_limit=_ALONE,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        await notice.ato_deployment(
+            "hourly",
+            schedule=Cron("20 * * * *", timezone="UTC"),
             concurrency_limit=_ALONE,
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),

@@ -76,3 +76,14 @@ WITH gone AS (
     DELETE FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter' RETURNING account_id
 )
 SELECT count(*) FROM resources JOIN gone USING (account_id) WHERE resources.archived_at IS NULL;
+
+-- name: keys_in_use()
+-- The keys that something is sold on. A rejected one is not asked about again: only another key helps.
+SELECT id, account_id, sealed_key FROM provider_keys
+WHERE enabled AND rejected_at IS NULL
+    AND EXISTS (SELECT 1 FROM resources WHERE resources.account_id = provider_keys.account_id AND archived_at IS NULL)
+ORDER BY checked_at;
+
+-- name: note_key(id, limit_remaining_usd)!
+-- By id, so that a key that was replaced meanwhile says nothing about its successor.
+UPDATE provider_keys SET checked_at = now(), limit_remaining_usd = :limit_remaining_usd WHERE id = :id;

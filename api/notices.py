@@ -1,0 +1,108 @@
+"""What a creator is told without asking, and where to."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse, Response
+
+from api import documents, records
+from api.bodies import read_json
+from api.creators import Creator
+from api.door import LimitedDoor, rate
+from core.failures import InvalidInput
+from core.notice import address, rules, words
+from core.private import Private
+
+router = APIRouter(prefix="/me", tags=["creators"])
+
+_MOST = 100
+# Each new address is tried out in a process of its own.
+_ADD_RATE = rate("10/minute")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+@router.get(
+    "/notices",
+    summary="What you should know",
+    response_model=list[records.Notice],
+    responses=documents.problems(401, 429, 503),
+)
+async def notices(door: LimitedDoor, creator: Creator) -> Response:
+    """The newest notices about your prompts and your key, with where they were sent. Once a week at most for each."""
+    async with door.pool.connection() as conn:
+        rows = await rules.listing(conn, creator.id, _MOST)
+    return JSONResponse(jsonable_encoder([_notice(row) for row in rows]), headers=_NO_STORE)
+
+
+@router.get(
+    "/notice-addresses",
+    summary="Where you are told",
+    response_model=list[records.NoticeAddress],
+    responses=documents.problems(401, 429, 503),
+)
+async def addresses(door: LimitedDoor, creator: Creator) -> Response:
+    """Your addresses by name; the URLs are not shown again."""
+    async with door.pool.connection() as conn:
+        found = await address.listing(conn, creator.id)
+    return JSONResponse([_address(one) for one in found], headers=_NO_STORE)
+
+
+@router.post(
+    "/notice-addresses",
+    summary="Be told at another address",
+    status_code=201,
+    response_model=records.NoticeAddress,
+    responses=documents.problems(400, 401, 413, 429, 503),
+    openapi_extra=records.NEW_NOTICE_ADDRESS,
+)
+async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> Response:
+    """Notices go to apprise URLs of chat services, ntfy, gotify, mail or any HTTPS receiver of JSON; kept sealed."""
+    await door.slow_down(_ADD_RATE, f"notice-address:{creator.id}")
+    body = await read_json(request)
+    fields = body if isinstance(body, dict) else {}
+    url, name = fields.get("url"), fields.get("name", "")
+    if not isinstance(url, str) or not isinstance(name, str) or fields.keys() - {"url", "name"}:
+        raise InvalidInput({"body": "must be an object with url, and name if you like"})
+    added = await address.add(door.pool, creator.id, Private(url), name)
+    return JSONResponse(_address(added), status_code=201, headers=_NO_STORE)
+
+
+@router.delete(
+    "/notice-addresses/{address_id}",
+    summary="Be told there no more",
+    status_code=204,
+    response_class=Response,
+    responses=documents.problems(401, 404, 429, 503),
+)
+async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) -> Response:
+    """What was sent there stays in the log."""
+    async with door.pool.connection() as conn:
+        await address.remove(conn, creator.id, address_id)
+    return Response(status_code=204)
+
+
+def _address(one: address.Address) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "name": one.name,
+        "scheme": one.scheme,
+        "createdAt": one.created_at.isoformat(),
+    }
+
+
+def _notice(row: Any) -> dict[str, Any]:
+    message = words.of_notice(row.rule, row.handle, row.slug, row.facts, to_operator=False)
+    return {
+        "id": row.id,
+        "foundAt": row.found_at,
+        "rule": row.rule,
+        "slug": row.slug,
+        "title": message.title,
+        "body": message.body,
+        "sent": [
+            {"name": one["name"], "state": one["state"], "reason": one["reason"], "triedAt": one["tried_at"]}
+            for one in row.deliveries
+        ],
+    }

@@ -1,0 +1,133 @@
+"""Commands about what people are told without asking."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from cyclopts import App
+
+from cli import output
+from cli.shared import Json, in_transaction, owner, read_secret
+from core import db
+from core.notice import address, delivery, rules, words
+
+notices = App(name="notices", help="What creators and the operator are told without asking, and where.")
+
+_TRIED = {
+    "delivered": "It was delivered.",
+    "not_delivered": "It was not delivered.",
+    "not_understood": "Its service does not understand this URL.",
+}
+
+
+@notices.command(name="list")
+def list_notices(*, creator: str | None = None, most: int = 20, json: Json = False) -> None:
+    """The newest notices, and where they went.
+
+    Args:
+        creator: only those about this one.
+        most: how many.
+        json: print JSON.
+    """
+
+    async def read(conn: db.Connection) -> list[Any]:
+        return await rules.listing(conn, await _owner(conn, creator), most)
+
+    rows = in_transaction(read)
+    if json:
+        output.document([row._asdict() for row in rows])
+        return
+    output.table(
+        (
+            {
+                "found": f"{row.found_at:%Y-%m-%d %H:%M}",
+                "notice": words.of_notice(row.rule, row.handle, row.slug, row.facts, to_operator=False).title,
+                "sent": "\n".join(f"{one['name']} ({one['to']}): {one['state']}" for one in row.deliveries),
+            }
+            for row in rows
+        ),
+        empty="There was nothing to tell.",
+    )
+
+
+@notices.command(name="add")
+def add_address(
+    handle: str | None = None, /, *, name: str = "", from_env: str | None = None, json: Json = False
+) -> None:
+    """Send notices to one more apprise URL. It is read from standard input: it holds a token or a password.
+
+    Args:
+        handle: the creator whose address it is; without one it is the operator's, who is told about everybody.
+        name: what to call it.
+        from_env: read the URL from this environment variable instead.
+        json: print JSON.
+    """
+    url = read_secret("apprise URL", from_env)
+
+    async def add() -> address.Address:
+        async with db.pool() as pool:
+            async with pool.connection() as conn:
+                owner = await _owner(conn, handle)
+            return await address.add(pool, owner, url, name)
+
+    added = asyncio.run(add())
+    if json:
+        output.document(asdict(added))
+    else:
+        print(f"Notices are sent to {added.name} ({added.scheme}) as well. Try it: instant notices try {added.id}")
+
+
+@notices.command(name="addresses")
+def list_addresses(handle: str | None = None, /, *, json: Json = False) -> None:
+    """Where a creator is told, or without a handle the operator; never the URLs."""
+
+    async def read(conn: db.Connection) -> list[dict[str, object]]:
+        return [asdict(one) for one in await address.listing(conn, await _owner(conn, handle))]
+
+    lines = in_transaction(read)
+    if json:
+        output.document(lines)
+    else:
+        output.table(lines, empty="No address yet; add one with: instant notices add")
+
+
+@notices.command(name="remove")
+def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json = False) -> None:
+    """Send nothing more to an address.
+
+    Args:
+        address_id: which.
+        handle: its creator; without one it is the operator's.
+        json: print JSON.
+    """
+
+    async def remove(conn: db.Connection) -> None:
+        await address.remove(conn, await _owner(conn, handle), address_id)
+
+    in_transaction(remove)
+    if json:
+        output.document({"id": address_id, "state": "removed"})
+    else:
+        print("It is forgotten.")
+
+
+@notices.command(name="try")
+def try_address(address_id: UUID, /, *, json: Json = False) -> int:
+    """Send a message that says nothing to an address. Exits with 1 if it was not delivered."""
+
+    async def send() -> str:
+        async with db.pool() as pool:
+            return await delivery.try_out(pool, address_id)
+
+    outcome = asyncio.run(send())
+    if json:
+        output.document({"id": address_id, "outcome": outcome})
+    else:
+        print(_TRIED[outcome])
+    return 0 if outcome == "delivered" else 1
+
+
+async def _owner(conn: db.Connection, handle: str | None) -> UUID | None:
+    """The creator's id, or None for the operator."""
+    return None if handle is None else (await owner(conn, handle)).id

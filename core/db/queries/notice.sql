@@ -1,0 +1,253 @@
+-- name: take_turns()!
+-- Finders and adders take turns, so that "at most" is counted exactly.
+SELECT pg_advisory_xact_lock(hashtext('x402-instant/notice'));
+
+-- name: add_address(id, account_id, name, scheme, sealed_url, most)^
+-- No row means that there are as many as there may be.
+INSERT INTO notice_addresses (id, account_id, name, scheme, sealed_url)
+SELECT :id, :account_id, :name, :scheme, :sealed_url
+WHERE (SELECT count(*) FROM notice_addresses WHERE account_id IS NOT DISTINCT FROM :account_id) < :most
+RETURNING id, name, scheme, created_at;
+
+-- name: addresses(account_id)
+-- Of one creator, or of the operator; the URLs themselves are not shown to anybody.
+SELECT id, name, scheme, created_at FROM notice_addresses
+WHERE account_id IS NOT DISTINCT FROM :account_id
+ORDER BY created_at;
+
+-- name: remove_address(id, account_id)!
+-- Only its owner's; what was sent to it keeps its name in the log.
+DELETE FROM notice_addresses WHERE id = :id AND account_id IS NOT DISTINCT FROM :account_id;
+
+-- name: sealed_url(id)^
+-- For a trial message.
+SELECT id, account_id, sealed_url FROM notice_addresses WHERE id = :id;
+
+-- name: success_low(days, least_calls, least_share)
+-- Resources on sale whose paid calls fail too often; what the buyer's own input caused does not count.
+SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
+        'days', :days::integer, 'calls', counted.calls, 'succeeded', counted.succeeded, 'causes', why.causes
+    ) AS facts
+FROM (
+    SELECT resource_versions.resource_id, sum(calls - declined)::bigint AS calls, sum(succeeded)::bigint AS succeeded
+    FROM usage_rollup JOIN resource_versions ON resource_versions.id = usage_rollup.version_id
+    WHERE span = 'day' AND kind = 'paid' AND starts_at > now() - make_interval(days => :days)
+    GROUP BY resource_versions.resource_id
+    HAVING sum(calls - declined) >= :least_calls AND sum(succeeded) < :least_share * sum(calls - declined)
+) AS counted
+JOIN resources ON resources.id = counted.resource_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('detail', detail, 'fault', fault, 'calls', calls)), '[]') AS causes
+    FROM (
+        SELECT usage_log.detail, usage_log.fault, count(*) AS calls
+        FROM usage_log JOIN resource_versions ON resource_versions.id = usage_log.version_id
+        WHERE usage_log.account_id = resources.account_id AND resource_versions.resource_id = resources.id
+            AND usage_log.kind = 'paid' AND usage_log.outcome = 'failed'
+            AND usage_log.created_at > now() - make_interval(days => :days)
+        GROUP BY usage_log.detail, usage_log.fault
+        ORDER BY count(*) DESC, usage_log.detail
+        LIMIT 3
+    ) AS often
+) AS why
+WHERE resources.archived_at IS NULL;
+
+-- name: failures_charged(days, least_failures, most_share)
+-- Resources whose creator pays the provider for too many calls that failed. What was declined counts as answered; the
+-- rollup does not tell it apart, so it only says whose log is worth looking at.
+SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
+        'days', :days::integer, 'failed', counted.failed, 'charged', why.charged, 'spent_usd', why.spent_usd::text,
+        'causes', why.causes
+    ) AS facts
+FROM (
+    SELECT resource_versions.resource_id, sum(failed)::bigint AS failed
+    FROM usage_rollup JOIN resource_versions ON resource_versions.id = usage_rollup.version_id
+    WHERE span = 'day' AND starts_at > now() - make_interval(days => :days)
+    GROUP BY resource_versions.resource_id
+    HAVING sum(failed) >= :least_failures AND sum(charged) > :most_share * sum(failed)
+) AS counted
+JOIN resources ON resources.id = counted.resource_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(calls), 0)::bigint AS charged, coalesce(sum(spent_usd), 0) AS spent_usd,
+        coalesce(jsonb_agg(jsonb_build_object('detail', detail, 'fault', fault, 'calls', calls) ORDER BY calls DESC)
+            FILTER (WHERE place <= 3), '[]') AS causes
+    FROM (
+        SELECT usage_log.detail, usage_log.fault, count(*) AS calls, sum(usage_log.spent_usd) AS spent_usd,
+            row_number() OVER (ORDER BY count(*) DESC, usage_log.detail) AS place
+        FROM usage_log JOIN resource_versions ON resource_versions.id = usage_log.version_id
+        WHERE usage_log.account_id = resources.account_id AND resource_versions.resource_id = resources.id
+            AND usage_log.outcome = 'failed' AND usage_log.charged
+            AND usage_log.created_at > now() - make_interval(days => :days)
+        GROUP BY usage_log.detail, usage_log.fault
+    ) AS often
+) AS why
+WHERE resources.archived_at IS NULL AND why.charged > :most_share * counted.failed;
+
+-- name: cost_unusual(history_days, least_calls, least_days, far)
+-- Yesterday (UTC) a call cost more than on any day before, and far more than usual: the median of its own days.
+WITH bounds AS (
+    SELECT date_trunc('day', now(), 'UTC') AS today, date_trunc('day', now(), 'UTC') - interval '24 hours' AS yesterday
+), days AS (
+    SELECT resource_versions.resource_id, starts_at = yesterday AS is_last, sum(calls)::bigint AS calls,
+        sum(spent_usd) / sum(calls) AS cost
+    FROM bounds, usage_rollup JOIN resource_versions ON resource_versions.id = usage_rollup.version_id
+    WHERE span = 'day' AND starts_at < today AND starts_at >= yesterday - make_interval(hours => 24 * :history_days)
+    GROUP BY resource_versions.resource_id, starts_at, yesterday
+), judged AS (
+    SELECT resource_id, max(calls) FILTER (WHERE is_last) AS calls, max(cost) FILTER (WHERE is_last) AS cost,
+        count(*) FILTER (WHERE NOT is_last) AS days, max(cost) FILTER (WHERE NOT is_last) AS most,
+        percentile_disc(0.5) WITHIN GROUP (ORDER BY cost) FILTER (WHERE NOT is_last) AS usual
+    FROM days
+    GROUP BY resource_id
+)
+SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
+        'calls', judged.calls, 'days', judged.days, 'cost_usd', judged.cost::text, 'usual_usd', judged.usual::text,
+        'most_usd', judged.most::text
+    ) AS facts
+FROM judged JOIN resources ON resources.id = judged.resource_id
+WHERE judged.calls >= :least_calls AND judged.days >= :least_days AND judged.cost > :far * judged.usual
+    AND judged.cost > judged.most;
+
+-- name: calls_unusual(history_days, least_days, least_calls, far)
+-- Yesterday (UTC) a creator's key carried far more calls than on any day before, or far fewer. Days without calls count.
+WITH bounds AS (
+    SELECT date_trunc('day', now(), 'UTC') AS today, date_trunc('day', now(), 'UTC') - interval '24 hours' AS yesterday
+), counted AS (
+    SELECT account_id, starts_at, sum(calls)::bigint AS calls
+    FROM bounds, usage_rollup
+    WHERE span = 'day' AND starts_at < today AND starts_at >= yesterday - make_interval(hours => 24 * :history_days)
+    GROUP BY account_id, starts_at
+), days AS (
+    SELECT first.account_id, ago = 0 AS is_last, coalesce(counted.calls, 0) AS calls
+    FROM bounds
+    CROSS JOIN (SELECT account_id, min(starts_at) AS since FROM counted GROUP BY account_id) AS first
+    CROSS JOIN LATERAL generate_series(0, (extract(epoch FROM yesterday - first.since) / 86400)::integer) AS ago
+    LEFT JOIN counted
+        ON counted.account_id = first.account_id AND counted.starts_at = yesterday - make_interval(hours => 24 * ago)
+), judged AS (
+    SELECT account_id, max(calls) FILTER (WHERE is_last) AS calls, count(*) FILTER (WHERE NOT is_last) AS days,
+        max(calls) FILTER (WHERE NOT is_last) AS most, min(calls) FILTER (WHERE NOT is_last) AS least,
+        percentile_disc(0.5) WITHIN GROUP (ORDER BY calls) FILTER (WHERE NOT is_last) AS usual
+    FROM days
+    GROUP BY account_id
+)
+SELECT account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'calls', calls, 'days', days, 'usual', usual, 'most', most, 'least', least
+    ) AS facts
+FROM judged
+WHERE days >= :least_days AND (
+    (calls >= :least_calls AND calls > :far * usual AND calls > most)
+    OR (usual >= :least_calls AND calls * :far < usual AND calls < least)
+);
+
+-- name: key_failing(least_calls)
+-- Keys that the provider rejects, or refuses calls of; only of creators who have something on sale.
+SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'rejected_at', keys.rejected_at, 'calls', refused.calls, 'causes', refused.causes
+    ) AS facts
+FROM provider_keys AS keys
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(calls), 0)::bigint AS calls,
+        coalesce(jsonb_agg(jsonb_build_object('detail', detail, 'fault', fault, 'calls', calls) ORDER BY calls DESC),
+            '[]') AS causes
+    FROM (
+        SELECT detail, fault, count(*) AS calls FROM usage_log
+        WHERE account_id = keys.account_id AND created_at > now() - interval '24 hours' AND created_at > keys.created_at
+            AND fault = 'creator' AND detail ~ '^provider_40[13]' AND detail !~ '_(key_limit|budget)$'
+        GROUP BY detail, fault
+    ) AS often
+) AS refused
+WHERE (keys.rejected_at IS NOT NULL OR refused.calls >= :least_calls)
+    AND EXISTS (SELECT 1 FROM resources WHERE resources.account_id = keys.account_id AND archived_at IS NULL);
+
+-- name: key_low(calls_left)
+-- Keys whose own limit covers only a few calls more, at the worst case of the dearest prompt; or the provider says so.
+SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'remaining_usd', keys.limit_remaining_usd::text, 'dearest_usd', on_sale.dearest_usd::text,
+        'calls', refused.calls, 'causes', refused.causes
+    ) AS facts
+FROM provider_keys AS keys
+CROSS JOIN LATERAL (
+    SELECT max(resource_versions.worst_cost_usd) AS dearest_usd
+    FROM resources JOIN resource_versions ON resource_versions.id = resources.version_id
+    WHERE resources.account_id = keys.account_id AND resources.archived_at IS NULL
+) AS on_sale
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(calls), 0)::bigint AS calls,
+        coalesce(jsonb_agg(jsonb_build_object('detail', detail, 'fault', fault, 'calls', calls) ORDER BY calls DESC),
+            '[]') AS causes
+    FROM (
+        SELECT detail, fault, count(*) AS calls FROM usage_log
+        WHERE account_id = keys.account_id AND created_at > now() - interval '24 hours' AND created_at > keys.created_at
+            AND fault = 'creator' AND detail ~ '^provider_(402|403_key_limit$|403_budget$)'
+        GROUP BY detail, fault
+    ) AS often
+) AS refused
+WHERE keys.rejected_at IS NULL AND on_sale.dearest_usd IS NOT NULL
+    AND (keys.limit_remaining_usd < :calls_left * on_sale.dearest_usd OR refused.calls > 0);
+
+-- name: record(rule, subjects, pause_days)
+-- Each subject once in so many days, whoever finds it; asked under `take_turns`.
+INSERT INTO notices (id, rule, account_id, resource_id, facts)
+SELECT gen_random_uuid(), :rule, found.account_id, found.resource_id, found.facts
+FROM jsonb_to_recordset(:subjects::jsonb) AS found (account_id uuid, resource_id uuid, facts jsonb)
+WHERE NOT EXISTS (
+    SELECT 1 FROM notices
+    WHERE notices.account_id = found.account_id AND notices.rule = :rule
+        AND notices.resource_id IS NOT DISTINCT FROM found.resource_id
+        AND notices.found_at > now() - make_interval(days => :pause_days)
+)
+RETURNING id;
+
+-- name: address_all(notice_ids)!
+-- Everything goes to the operator; what is a creator's own, to them as well.
+INSERT INTO notice_deliveries (notice_id, address_id, to_operator, name)
+SELECT notices.id, notice_addresses.id, notice_addresses.account_id IS NULL, notice_addresses.name
+FROM notices
+JOIN notice_addresses ON notice_addresses.account_id IS NULL OR notice_addresses.account_id = notices.account_id
+WHERE notices.id = ANY(:notice_ids);
+
+-- name: claim(patience_seconds, most)
+-- What waits to be sent, or was given to a courier that never came back. Counted first.
+WITH claimed AS (
+    UPDATE notice_deliveries SET state = 'sending', tries = tries + 1, tried_at = now()
+    WHERE id IN (
+        SELECT id FROM notice_deliveries
+        WHERE state IN ('waiting', 'sending')
+            AND (tried_at IS NULL OR tried_at < now() - make_interval(secs => :patience_seconds))
+        ORDER BY tried_at NULLS FIRST, id
+        LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, notice_id, address_id, tries
+)
+SELECT claimed.id, claimed.tries, claimed.address_id, notice_addresses.account_id AS owner_id,
+    notice_addresses.sealed_url, notices.rule, notices.facts, notices.found_at, accounts.handle, resources.slug
+FROM claimed
+JOIN notices ON notices.id = claimed.notice_id
+JOIN accounts ON accounts.id = notices.account_id
+LEFT JOIN resources ON resources.id = notices.resource_id
+LEFT JOIN notice_addresses ON notice_addresses.id = claimed.address_id
+ORDER BY claimed.id;
+
+-- name: end_delivery(id, state, reason)!
+-- How it ended, or that it waits for another try.
+UPDATE notice_deliveries SET state = :state, reason = :reason WHERE id = :id AND state = 'sending';
+
+-- name: listing(account_id, most)
+-- What was found lately, of one creator or of all, with where it went. Others' addresses are nobody's business.
+SELECT notices.id, notices.found_at, notices.rule, accounts.handle, resources.slug, notices.facts,
+    coalesce(log.deliveries, '[]') AS deliveries
+FROM notices
+JOIN accounts ON accounts.id = notices.account_id
+LEFT JOIN resources ON resources.id = notices.resource_id
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_object(
+            'name', name, 'to', CASE WHEN to_operator THEN 'operator' ELSE 'creator' END, 'state', state,
+            'tries', tries, 'reason', reason, 'tried_at', tried_at
+        ) ORDER BY id) AS deliveries
+    FROM notice_deliveries
+    WHERE notice_id = notices.id AND (:account_id::uuid IS NULL OR NOT to_operator)
+) AS log ON true
+WHERE :account_id::uuid IS NULL OR notices.account_id = :account_id
+ORDER BY notices.found_at DESC, notices.id
+LIMIT :most;

@@ -1,0 +1,62 @@
+"""What is worth a notice, found in the usage by SQL; what the thresholds are, and why."""
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+from core import db
+
+sql = db.load("notice")
+
+# A month of calls, and not fewer than would be an accident.
+DAYS = 30
+LEAST_CALLS = 5
+LEAST_SUCCESS = Decimal("0.7")
+MOST_CHARGED = Decimal("0.1")
+
+# Yesterday against the four weeks before: beyond anything there was, and three times what is usual. Below a week of
+# history nothing is unusual, and a handful of calls more or less never is.
+HISTORY_DAYS = 28
+LEAST_HISTORY_DAYS = 7
+FAR = 3
+LEAST_CALLS_A_DAY = 20
+
+LEAST_REFUSALS = 3
+CALLS_LEFT = 20
+
+PAUSE_DAYS = 7
+
+
+async def find(conn: db.Connection) -> int:
+    """Record what the rules find and nobody was told about for a week, each with whom to tell.
+
+    Args:
+        conn: one transaction; others that find wait for its end.
+
+    Returns:
+        How many notices are new.
+    """
+    await sql.take_turns(conn)
+    month = {"days": DAYS}
+    history = {"history_days": HISTORY_DAYS, "least_days": LEAST_HISTORY_DAYS, "far": FAR}
+    found: dict[str, AsyncIterator[Any]] = {
+        "success_low": sql.success_low(conn, **month, least_calls=LEAST_CALLS, least_share=LEAST_SUCCESS),
+        "failures_charged": sql.failures_charged(conn, **month, least_failures=LEAST_CALLS, most_share=MOST_CHARGED),
+        "cost_unusual": sql.cost_unusual(conn, **history, least_calls=LEAST_CALLS),
+        "calls_unusual": sql.calls_unusual(conn, **history, least_calls=LEAST_CALLS_A_DAY),
+        "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
+        "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
+    }
+    new = []
+    for rule, rows in found.items():
+        subjects = json.dumps([row._asdict() async for row in rows], default=str)
+        recorded = sql.record(conn, rule=rule, subjects=subjects, pause_days=PAUSE_DAYS)
+        new += [row.id async for row in recorded]
+    await sql.address_all(conn, notice_ids=new)
+    return len(new)
+
+
+async def listing(conn: db.Connection, account_id: Any, most: int) -> list[Any]:
+    """The newest notices with their deliveries, of one creator or, for None, of all."""
+    return [row async for row in sql.listing(conn, account_id=account_id, most=most)]

@@ -1,0 +1,19 @@
+"""Telling creators and the operator what they should know without asking."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks import notice as step
+
+
+@flow(name="notice", persist_result=False, log_prints=False)
+async def notice() -> State[None]:
+    """Look after the keys, find what is worth a notice, and send it."""
+    keys = await step.check_keys()
+    found = await step.find()
+    sent = await step.deliver()
+    return Completed(
+        message=f"keys: {keys.sound} sound, {keys.rejected} rejected, {keys.unknown} unknown; "
+        f"{found} new notices; {sent.sent} sent, {sent.waiting} tried again later, {sent.failed} failed"
+    )

@@ -1,0 +1,141 @@
+"""What a courier may reach and open, by its audit hook."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.notice import guard
+
+INNER = [
+    "127.0.0.1",
+    "127.8.9.10",
+    "0.0.0.0",  # noqa: S104 - it leads to this machine
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "192.0.2.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::7f00:1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:a9fe:a9fe",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::1",
+    "2001::1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fe80::1%lo",
+    "fec0::1",
+    "ff02::1",
+    "2001:db8::1",
+]
+OUTER = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+
+
+@pytest.mark.parametrize("number", INNER)
+def test_inner_networks(number: str) -> None:
+    """Loopback, private, link-local, shared and reserved networks, clouds' metadata, and every form that hides one."""
+    assert not guard.may_reach((number, 443))
+
+
+@pytest.mark.parametrize("number", OUTER)
+def test_the_public_internet(number: str) -> None:
+    assert guard.may_reach((number, 443))
+
+
+@pytest.mark.parametrize("address", ["/run/docker.sock", b"\0abstract", ("localhost", 80), ("127.1", 80), ("", 80), ()])
+def test_what_is_no_number(address: object) -> None:
+    """Sockets in the file system, and names that would only be looked up afterwards."""
+    assert not guard.may_reach(address)
+
+
+@given(st.ip_addresses(v=4))
+def test_no_form_of_ipv6_hides_an_inner_ipv4_address(number: IPv4Address) -> None:
+    """What is refused as IPv4 is refused in IPv6's forms of it, and no form that ends at a relay is allowed at all."""
+    mapped, nat64 = IPv6Address(f"::ffff:{number}"), IPv6Address((0x64FF9B << 96) | int(number))
+    for form in (mapped, nat64):
+        assert guard.may_reach((str(form), 1)) == guard.may_reach((str(number), 1))
+    six_to_four, compatible = IPv6Address((0x2002 << 112) | (int(number) << 80) | 1), IPv6Address(int(number))
+    for form in (six_to_four, compatible):
+        assert not guard.may_reach((str(form), 1))
+
+
+def test_networks_that_the_operator_opened() -> None:
+    """They are reached, also as IPv6 that stands for them, and their neighbours are not."""
+    networks = [ip_network("10.1.0.0/16")]
+
+    assert guard.may_reach(("10.1.2.3", 1), networks)
+    assert guard.may_reach(("::ffff:10.1.2.3", 1), networks)
+    assert not guard.may_reach(("10.2.0.1", 1), networks)
+
+
+def test_files() -> None:
+    """Python's own libraries may be read, nothing else, and nothing may be written, also through links."""
+    hook, library = guard.hook([]), f"{sysconfig.get_path('stdlib')}/json/__init__.py"
+    hook("open", (library, "r", os.O_RDONLY))
+    hook("open", (3, "r", os.O_RDONLY))
+
+    for path, flags in [
+        ("/etc/passwd", os.O_RDONLY),
+        (b"/etc/passwd", os.O_RDONLY),
+        (f"{sysconfig.get_path('stdlib')}/../../../../../../../etc/passwd", os.O_RDONLY),
+        (library, os.O_WRONLY),
+        (library, os.O_RDWR),
+        ("/tmp/new", os.O_CREAT),  # noqa: S108 - it is not opened
+        (None, os.O_RDONLY),
+    ]:
+        with pytest.raises(PermissionError):
+            hook("open", (path, "r", flags))
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import socket; socket.create_connection(('localhost', 9), 1)",
+        "import socket; socket.socket().connect(('127.0.0.1', 9))",
+        "import socket; socket.socket().connect_ex(('127.0.0.1', 9))",
+        "import socket; socket.socket(socket.AF_UNIX).connect('/run/docker.sock')",
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendmsg([b'x'], [], 0, ('127.0.0.1', 9))",
+        "import socket; socket.socket().bind(('', 0))",
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.system('true')",
+        "import os; os.fork()",
+        "import os; os.open('/etc/passwd', os.O_RDONLY)",
+        "import os; os.remove('/tmp/none')",
+        "import ctypes; ctypes.CDLL(None)",
+        "from pathlib import Path; Path('/etc/passwd').read_text()",
+        "from urllib.request import urlopen; urlopen('file:///etc/passwd')",
+    ],
+)
+def test_python_keeps_to_it(attempt: str) -> None:
+    """Each is stopped in a real process, before it happens."""
+    code = f"import sys; from core.notice import guard; sys.addaudithook(guard.hook([])); {attempt}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]
+    )
+
+    assert done.returncode == 1
+    assert "PermissionError" in done.stderr

@@ -1,0 +1,229 @@
+"""What is worth a notice, and what is not yet: thresholds on both sides, from usage rows that were rolled up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core import db, resource
+from core.notice import address, rules, words
+from core.private import Private
+from tests import orders, shops
+from tests.history import Calls, happened
+
+NOW = datetime.now(UTC)
+TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+YESTERDAY = TODAY - timedelta(hours=24)
+A_WEEK = [YESTERDAY - timedelta(hours=24 * ago) for ago in range(1, 8)]
+CREDIT: dict[str, Any] = {"outcome": "failed", "detail": "provider_402", "fault": "creator", "cost_usd": None}
+SLOW: dict[str, Any] = {
+    "outcome": "failed",
+    "detail": "provider_timeout",
+    "fault": "provider",
+    "cost_usd": None,
+    "spent_usd": "0.02",
+}
+REFUSED: dict[str, Any] = {"outcome": "declined", "detail": "provider_refused", "fault": "buyer"}
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sold(pool: db.Pool) -> resource.Version:
+    return await orders.version(pool)
+
+
+async def found(pool: db.Pool) -> list[Any]:
+    """Look once; the rules and facts of what was found."""
+    async with pool.connection() as conn:
+        await rules.find(conn)
+    return await shops.rows(pool, "SELECT rule, facts, account_id, resource_id FROM notices ORDER BY found_at, rule")
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "declined", "is_told"),
+    [(3, 2, 0, True), (2, 2, 0, False), (7, 3, 0, False), (69, 31, 0, True), (2, 2, 9, False), (0, 5, 9, True)],
+)
+async def test_low_success(
+    pool: db.Pool, sold: resource.Version, succeeded: int, failed: int, declined: int, is_told: bool
+) -> None:
+    """Five calls or more in thirty days and below 70 %; what buyers caused is not counted."""
+    await happened(
+        pool,
+        sold,
+        [Calls(NOW, succeeded), Calls(NOW - timedelta(days=20), failed, **CREDIT), Calls(NOW, declined, **REFUSED)],
+    )
+
+    told = [row for row in await found(pool) if row.rule == "success_low"]
+
+    assert bool(told) is is_told
+    if told:
+        assert told[0].facts["causes"] == [{"detail": "provider_402", "fault": "creator", "calls": failed}]
+        message = words.of_notice("success_low", "ada", "haiku", told[0].facts, to_operator=False)
+        assert f"{succeeded} of {succeeded + failed} paid calls" in message.body
+        assert "out of credit" in message.body
+
+
+async def test_old_and_free_failures_do_not_count(pool: db.Pool, sold: resource.Version) -> None:
+    """Nor what happened more than thirty days ago, nor an owner's own tests, nor what is off sale."""
+    await happened(pool, sold, [Calls(NOW - timedelta(days=32), 20, **CREDIT)])
+    await happened(pool, sold, [Calls(NOW - timedelta(days=5), 20, **CREDIT)], kind="test")
+    assert [row for row in await found(pool) if row.rule == "success_low"] == []
+    await happened(pool, sold, [Calls(NOW - timedelta(days=5), 20, **CREDIT)])
+    async with pool.connection() as conn:
+        await resource.archive(conn, sold.account_id, sold.slug)
+
+    assert [row for row in await found(pool) if row.rule == "success_low"] == []
+
+
+@pytest.mark.parametrize(("charged", "free", "is_told"), [(1, 8, True), (1, 9, False), (4, 0, False), (5, 0, True)])
+async def test_charged_failures(pool: db.Pool, sold: resource.Version, charged: int, free: int, is_told: bool) -> None:
+    """More than a tenth of five failures or more; what was declined is paid for and no failure."""
+    await happened(
+        pool, sold, [Calls(NOW, charged, **SLOW), Calls(NOW, free, **CREDIT), Calls(NOW, 99), Calls(NOW, 9, **REFUSED)]
+    )
+
+    told = [row for row in await found(pool) if row.rule == "failures_charged"]
+
+    assert bool(told) is is_told
+    if told:
+        facts = told[0].facts
+        assert (facts["charged"], facts["failed"]) == (charged, charged + free)
+        assert Decimal(facts["spent_usd"]) == charged * Decimal(SLOW["spent_usd"])
+
+
+@pytest.mark.parametrize(
+    ("days", "usual", "yesterday", "is_told"),
+    [
+        (A_WEEK, "0.001", "0.004", True),
+        (A_WEEK, "0.001", "0.003", False),
+        (A_WEEK[1:], "0.001", "0.004", False),
+        ([], "0.001", "0.004", False),
+    ],
+)
+async def test_unusual_cost(
+    pool: db.Pool, sold: resource.Version, days: list[datetime], usual: str, yesterday: str, is_told: bool
+) -> None:
+    """Three times the usual and more than ever before, against a week of its own days at least."""
+    await happened(pool, sold, [Calls(day, 10, cost_usd=usual) for day in days])
+    await happened(pool, sold, [Calls(YESTERDAY, 5, cost_usd=yesterday), Calls(NOW, 50, cost_usd="1")])
+
+    told = [row for row in await found(pool) if row.rule == "cost_unusual"]
+
+    assert bool(told) is is_told
+    if told:
+        assert told[0].resource_id == sold.resource_id
+        message = words.of_notice("cost_unusual", "ada", "haiku", told[0].facts, to_operator=False)
+        assert "a call cost $0.004 on average, over 5 calls" in message.body
+        assert "$0.001 usually" in message.body
+
+
+async def test_a_dear_day_before_makes_another_usual(pool: db.Pool, sold: resource.Version) -> None:
+    """What was as dear before is in its history."""
+    await happened(pool, sold, [Calls(day, 10, cost_usd="0.001") for day in A_WEEK[1:]])
+    await happened(pool, sold, [Calls(A_WEEK[0], 10, cost_usd="0.005"), Calls(YESTERDAY, 10, cost_usd="0.005")])
+
+    assert [row for row in await found(pool) if row.rule == "cost_unusual"] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "yesterday", "more"),
+    [
+        ([5] * 7, 20, True),
+        ([5] * 7, 19, None),
+        ([7] * 7, 21, None),
+        ([5] * 6 + [25], 24, None),
+        ([30] * 7, 9, False),
+        ([30] * 7, 10, None),
+        ([30] * 7, 0, False),
+        ([5] * 6, 99, None),
+        ([40, 0, 0, 0, 0, 0, 40], 41, True),
+    ],
+)
+async def test_unusual_calls(
+    pool: db.Pool, sold: resource.Version, before: list[int], yesterday: int, more: bool | None
+) -> None:
+    """Far more or far fewer on a creator's key than on any day of its own; days without calls count as such."""
+    days = [YESTERDAY - timedelta(hours=24 * (number + 1)) for number in range(len(before))]
+    past = [Calls(day, number) for day, number in zip(days, before, strict=True)]
+    await happened(pool, sold, [*past, Calls(YESTERDAY, yesterday)])
+
+    told = [row for row in await found(pool) if row.rule == "calls_unusual"]
+
+    assert bool(told) is (more is not None)
+    if told:
+        assert (told[0].account_id, told[0].resource_id) == (sold.account_id, None)
+        message = words.of_notice("calls_unusual", "ada", None, told[0].facts, to_operator=False)
+        assert ("far more" if more else "far fewer") in message.title
+
+
+async def test_keys(pool: db.Pool, practice_openrouter: str) -> None:
+    """A key that is rejected, refused three times in a day, near its limit, or out of credit; each says what to do."""
+    told = {}
+    for change, calls in {
+        "rejected_at = now()": [],
+        "label = label": [Calls(NOW, 3, **CREDIT | {"detail": "provider_403"})],
+        "limit_remaining_usd = 0.0001": [],
+        "enabled = enabled": [Calls(NOW, 1, **CREDIT)],
+        "limit_remaining_usd = 100": [Calls(NOW, 2, **CREDIT | {"detail": "provider_401"})],
+    }.items():
+        shop = await shops.open_shop(pool)
+        await shops.rows(
+            pool,
+            f"UPDATE provider_keys SET {change}, created_at = %(at)s WHERE account_id = %(id)s RETURNING id",  # noqa: S608
+            id=shop.account.id,
+            at=NOW - timedelta(hours=1),
+        )
+        await happened(pool, await shop.version(pool), calls)
+        told[change] = shop.account.id
+
+    rows = await found(pool)
+
+    assert {(row.rule, row.account_id) for row in rows} == {
+        ("key_failing", told["rejected_at = now()"]),
+        ("key_failing", told["label = label"]),
+        ("key_low", told["limit_remaining_usd = 0.0001"]),
+        ("key_low", told["enabled = enabled"]),
+    }
+    said = [words.of_notice(row.rule, "ada", None, row.facts, to_operator=False) for row in rows]
+    assert all("https://openrouter.ai" in one.body or "OpenRouter" in one.title for one in said)
+
+
+async def test_once_a_week(pool: db.Pool, sold: resource.Version) -> None:
+    """However many look, and however often; after a week it is said again, and of somebody else at once."""
+    await happened(pool, sold, [Calls(NOW, 9, **CREDIT)])
+    await asyncio.gather(*(found(pool) for _ in range(5)))
+    assert [row.rule for row in await found(pool)] == ["success_low"]
+
+    other = await orders.version(pool)
+    await happened(pool, other, [Calls(NOW, 9, **CREDIT)])
+    assert {row.account_id for row in await found(pool)} == {sold.account_id, other.account_id}
+
+    await shops.rows(pool, "UPDATE notices SET found_at = found_at - interval '7 days 1 second' RETURNING id")
+    assert len(await found(pool)) == 4
+    assert len(await found(pool)) == 4
+
+
+async def test_who_is_told(pool: db.Pool, sold: resource.Version) -> None:
+    """The operator everywhere and the creator at their own addresses; others' addresses hear and show nothing."""
+    other = await orders.version(pool)
+    for account_id, name in ((None, "operator"), (sold.account_id, "mine"), (other.account_id, "theirs")):
+        await address.add(pool, account_id, Private("json://example.org/x"), name)
+    await happened(pool, sold, [Calls(NOW, 9, **CREDIT)])
+    await found(pool)
+
+    async with pool.connection() as conn:
+        ((mine,), (every,), none) = [
+            [row.deliveries for row in await rules.listing(conn, account_id, 9)]
+            for account_id in (sold.account_id, None, other.account_id)
+        ]
+    assert [one["name"] for one in mine] == ["mine"]
+    assert {one["name"] for one in every} == {"operator", "mine"}
+    assert none == []

@@ -1,0 +1,39 @@
+"""Whoever sells is told what to do about every failure that there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core import advice
+
+CORE = Path(advice.__file__).parent
+# Causes as they stand in the code: the last argument of a failure, or what SQL writes into `detail`.
+LITERAL = re.compile(r'ExecutionFailed\(\s*"\w+",\s*"\w+",\s*"(\w+)"')
+WRITTEN = re.compile(r"detail = (?:CASE .*?THEN '(\w+)' ELSE '(\w+)' END|'(\w+)')")
+
+
+def causes() -> set[str]:
+    """Every cause that core names."""
+    source = "\n".join(path.read_text() for path in CORE.rglob("*.py"))
+    queries = "\n".join(path.read_text() for path in CORE.rglob("*.sql"))
+    return set(LITERAL.findall(source)) | {name for names in WRITTEN.findall(queries) for name in names if name}
+
+
+def test_every_cause_has_its_advice() -> None:
+    """None falls back on what is said about all of its fault."""
+    assert {"key_missing", "prompt_not_text", "landed_late", "takeover_limit"} <= causes()
+    assert causes() - advice.ADVICE.keys() == set()
+
+
+@pytest.mark.parametrize("fault", ["buyer", "creator", "provider", "ours"])
+def test_causes_that_nobody_thought_of(fault: str) -> None:
+    """A status that is new, or a guard's code: advice by whose fault it was."""
+    assert advice.of("provider_599", fault)
+    assert advice.of("internal_TypeError", fault)
+    assert advice.of(None, fault)
+    assert "out of credit" in str(advice.of("provider_402", "creator"))
+
+
+def test_what_succeeded_needs_none() -> None:
+    assert advice.of(None, None) is None

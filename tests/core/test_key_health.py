@@ -1,0 +1,54 @@
+"""Keys in use are looked after, against the practice OpenRouter."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from core import account, db, key_health, resource
+from core.failures import Unavailable
+from core.key_health import Checked
+from tests import shops
+
+pytestmark = pytest.mark.usefixtures("practice_openrouter")
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.Pool) -> None:
+    """Each key by itself; one that cannot be opened is nobody's fault, and a rejected one is not asked about again."""
+    sound, revoked, lost = [await shops.open_shop(pool) for _ in range(3)]
+    await sound.openrouter(credits="12.5")
+    await revoked.openrouter(revoked=True)
+    await shops.rows(
+        pool, "UPDATE provider_keys SET sealed_key = 'x' WHERE account_id = %(id)s RETURNING id", id=lost.account.id
+    )
+    checked = "SELECT limit_remaining_usd, checked_at FROM provider_keys WHERE account_id = %(id)s"
+    ((_, before),) = await shops.rows(pool, checked, id=sound.account.id)
+
+    assert await key_health.check(pool) == Checked(sound=1, rejected=1, unknown=1)
+
+    ((left, after),) = await shops.rows(pool, checked, id=sound.account.id)
+    assert left == Decimal("12.5")
+    assert after > before
+    async with pool.connection() as conn:
+        state = await account.key_state(conn, revoked.account.id)
+        assert state
+        assert state.rejected_at
+        with pytest.raises(Unavailable):
+            await resource.readiness(conn, await revoked.version(pool))
+    assert await key_health.check(pool) == Checked(sound=1, rejected=0, unknown=1)
+
+
+async def test_keys_that_nothing_is_sold_on_are_left_alone(pool: db.Pool) -> None:
+    """Switched off, or with nothing on sale: the provider is not asked."""
+    off, closed = [await shops.open_shop(pool) for _ in range(2)]
+    async with pool.connection() as conn:
+        await account.enable_key(conn, off.account.id, False)
+        await resource.archive(conn, closed.account.id, "haiku")
+
+    assert await key_health.check(pool) == Checked(0, 0, 0)
