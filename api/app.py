@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, catalog, creators, documents, media, notices, operators, problems, upkeep
+from api import buyers, catalog, creators, documents, history, media, notices, operators, problems, upkeep
 from api.door import Door, rate
 from core import db, tracing, worker
 from core.db import listen
@@ -57,6 +57,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         media.router,
         catalog.router,
         creators.router,
+        history.router,
         notices.router,
         operators.router,
     ):

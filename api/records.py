@@ -5,6 +5,86 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 
+class Execution(BaseModel):
+    """What became of a call, for the creator who sold it."""
+
+    id: str
+    slug: str
+    version: int
+    kind: Literal["paid", "test"]
+    state: Literal["held", "queued", "running", "succeeded", "failed", "declined", "void"]
+    code: str | None = Field(description="what its buyer is told")
+    fault: Literal["buyer", "creator", "provider", "ours"] | None
+    detail: str | None = Field(description="the precise cause", examples=["provider_402"])
+    advice: str | None = Field(description="what you can do about it")
+    round: int
+    sends: int = Field(description="requests to the provider in this round")
+    createdAt: str
+    finishedAt: str | None
+    paidUsdc: str | None = Field(description="US dollars; null when nothing is paid")
+    network: str | None
+    transaction: str | None
+    refund: Literal["due", "recorded", "waived"] | None
+    model: str | None = Field(description="which one answered")
+    inputTokens: int | None
+    outputTokens: int | None
+    costUsd: str | None = Field(description="what the provider charged, all rounds together; null if it did not say")
+
+
+class History(BaseModel):
+    """Executions, newest first."""
+
+    executions: list[Execution]
+    next: str | None = Field(description="for `after`; null on the last page")
+
+
+class Figures(BaseModel):
+    """What happened to a number of calls. Money is in US dollars, times are in milliseconds and within 9.1 %."""
+
+    subject: str | None = Field(description="the day, the resource … that they have in common")
+    calls: int = Field(description="a re-run is a call of its own")
+    succeeded: int
+    failed: int
+    declined: int = Field(description="by the buyer's own doing; counts as answered")
+    success: str | None = Field(description="of those that were not declined", examples=["0.9731"])
+    faultCreator: int
+    faultProvider: int
+    faultOurs: int
+    charged: int = Field(description="not answered, and charged by the provider all the same, or perhaps")
+    inputTokens: int
+    outputTokens: int
+    revenueUsdc: str
+    costUsd: str = Field(description="what the provider said it charged")
+    costUnknown: int = Field(description="calls that may have cost something that nobody knows")
+    marginUsd: str = Field(description="at least")
+    p50Ms: int | None
+    p95Ms: int | None
+    p99Ms: int | None
+    upstreamP95Ms: int | None
+    queueP95Ms: int | None
+
+
+class Cause(BaseModel):
+    """Why calls got no answer, and what you can do about it."""
+
+    detail: str
+    fault: Literal["buyer", "creator", "provider", "ours"]
+    calls: int
+    charged: int
+    advice: str | None
+
+
+class UsageReport(BaseModel):
+    """What was sold in whole days (UTC), from `since` to the day before `until`."""
+
+    since: str
+    until: str
+    completeUntil: str = Field(description="what was sold before is counted; of what is newer some may be missing")
+    rows: list[Figures]
+    total: Figures | None
+    causes: list[Cause]
+
+
 class NoticeAddress(BaseModel):
     """Where notices go. Its URL is not shown again."""
 

@@ -23,6 +23,7 @@ from cli.executions import executions, try_resource
 from cli.money import books, payments
 from cli.notices import notices
 from cli.refunds import refunds
+from cli.report import report
 from cli.resources import resources
 from cli.shared import Flag, meet_prefect
 from cli.usage import usage
@@ -34,6 +35,7 @@ app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], r
 for part in (books, catalog, creators, executions, keys, notices, payments, refunds, resources, usage):
     app.command(part)
 resources.command(try_resource, name="test")
+usage.command(report)
 app.command(buy)
 
 

@@ -1,4 +1,4 @@
-"""What commands share: one transaction each, JSON for programs, secrets that are not arguments, and where Prefect is."""
+"""What commands share: one transaction each, JSON for programs, secrets off the command line, where Prefect is."""
 
 import asyncio
 import os

@@ -225,6 +225,23 @@ async def listing(conn: db.Connection, handle: str | None, most: int) -> list[An
     return [row async for row in sql.listing(conn, handle=handle, most=most)]
 
 
+async def history(
+    conn: db.Connection, account_id: UUID, *, state: str | None, slug: str | None, after: UUID | None, most: int
+) -> list[Any]:
+    """A creator's executions, newest first, with what they earned and used.
+
+    Args:
+        conn: to read with.
+        account_id: whose.
+        state: only in this one.
+        slug: only of this resource.
+        after: only what is older than this execution of theirs.
+        most: how many.
+    """
+    rows = sql.history(conn, account_id=account_id, state=state, slug=slug, after=after, most=most)
+    return [row async for row in rows]
+
+
 async def ahead(conn: db.Connection, execution_id: UUID) -> int:
     """How many of the same creator's executions begin before this one."""
     count: int = await sql.ahead(conn, id=execution_id)

@@ -3,9 +3,9 @@
 import time
 from datetime import date, datetime
 
-from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 
-from core import db, usage_months, usage_rollup
+from core import day_report, db, usage_months, usage_rollup
 from core.usage_months import Dropped
 from tasks.policy import step
 
@@ -43,3 +43,11 @@ async def drop_months() -> Dropped:
     """Drop the rows of old months."""
     async with db.pool() as pool:
         return await usage_months.drop(pool)
+
+
+@step()
+async def report() -> None:
+    """Leave the day on one page where the operator looks; the runs before have the days before."""
+    async with db.pool() as pool, db.snapshot(pool) as conn:
+        page = await day_report.compose(conn)
+    await acreate_markdown_artifact(page, key="usage", description="What was sold today, and how it went")

@@ -196,3 +196,28 @@ JOIN resources ON resources.id = resource_versions.resource_id
 WHERE :handle::text IS NULL OR accounts.handle = :handle
 ORDER BY executions.created_at DESC
 LIMIT :most;
+
+-- name: history(account_id, state, slug, after, most)
+-- A creator's own, newest first, with what all rounds together used; never what went in or came out.
+SELECT executions.id, executions.kind, resources.slug, resource_versions.number, executions.state, executions.code,
+    executions.fault, executions.detail, executions.round, executions.sends, executions.created_at,
+    executions.finished_at, CASE WHEN payments.state = 'paid' THEN payments.amount_atomic END AS amount_atomic,
+    payments.network, payments.transaction, refunds.state AS refund, used.model_served, used.input_tokens,
+    used.output_tokens, used.cost_usd
+FROM executions
+JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+LEFT JOIN payments ON payments.id = executions.payment_id
+LEFT JOIN refunds ON refunds.execution_id = executions.id
+LEFT JOIN LATERAL (
+    SELECT max(usage_log.model_served) AS model_served, sum(usage_log.input_tokens) AS input_tokens,
+        sum(usage_log.output_tokens) AS output_tokens, sum(usage_log.cost_usd) AS cost_usd
+    FROM usage_log
+    WHERE usage_log.execution_id = executions.id AND usage_log.created_at = executions.created_at
+) AS used ON true
+WHERE executions.account_id = :account_id AND (:state::text IS NULL OR executions.state = :state)
+    AND (:slug::text IS NULL OR resources.slug = :slug)
+    AND (:after::uuid IS NULL OR (executions.created_at, executions.id)
+        < (SELECT created_at, id FROM executions WHERE id = :after AND account_id = :account_id))
+ORDER BY executions.created_at DESC, executions.id DESC
+LIMIT :most;

@@ -12,7 +12,7 @@ from core import db, resource
 from core.notice import address, rules, words
 from core.private import Private
 from tests import orders, shops
-from tests.history import Calls, happened
+from tests.past import Calls, happened
 
 NOW = datetime.now(UTC)
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""A past that did not happen: executions at rest with their usage rows, at any time, made in one statement."""
+"""A past that did not happen: many calls at once, at any time, in one statement. `histories` logs each by core."""
 
 import json
 from collections.abc import Iterable
@@ -84,5 +84,4 @@ async def happened(pool: db.Pool, sold: resource.Version, calls: Iterable[Calls]
 
 async def count(pool: db.Pool) -> None:
     """Bring the rollup up to date."""
-    async for _ in usage_rollup.roll_up(pool):
-        pass
+    await usage_rollup.roll_up(pool)

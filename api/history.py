@@ -1,0 +1,125 @@
+"""What became of a creator's calls: each of them, with what to do about those that failed, and all of them together."""
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse, Response
+from pydantic.alias_generators import to_camel
+
+from api import documents, records
+from api.bodies import NAME
+from api.creators import Creator
+from api.door import LimitedDoor
+from core import advice, db, execution, report
+from core.draft import usdc
+from core.failures import InvalidInput
+
+router = APIRouter(prefix="/me", tags=["creators"])
+
+_MOST = 50
+_STATES = ("held", "queued", "running", "succeeded", "failed", "declined", "void")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+@router.get(
+    "/executions",
+    summary="What was bought, and what became of it",
+    response_model=records.History,
+    responses=documents.problems(400, 401, 429, 503),
+)
+async def executions(
+    door: LimitedDoor,
+    creator: Creator,
+    state: Annotated[str, Query(description=f"only these: {', '.join(_STATES)}")] = "",
+    slug: Annotated[str, Query(description="only of this resource")] = "",
+    after: Annotated[str, Query(description="`next` of the page before")] = "",
+) -> Response:
+    """Newest first, fifty at a time; never an input or an answer. Failures say whose fault it was and what to do."""
+    if state and state not in _STATES:
+        raise InvalidInput({"state": f"must be one of: {', '.join(_STATES)}"})
+    if slug and not NAME.fullmatch(slug):
+        raise InvalidInput({"slug": "must be the slug of a resource"})
+    async with door.pool.connection() as conn:
+        page = await execution.history(
+            conn, creator.id, state=state or None, slug=slug or None, after=_id(after), most=_MOST + 1
+        )
+    rows, more = page[:_MOST], page[_MOST:]
+    document = {"executions": [_execution(row) for row in rows], "next": rows[-1].id if more else None}
+    return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
+
+
+@router.get(
+    "/usage",
+    summary="What you sold, earned and spent",
+    response_model=records.UsageReport,
+    responses=documents.problems(400, 401, 429, 503),
+)
+async def usage(
+    door: LimitedDoor,
+    creator: Creator,
+    by: Annotated[str, Query(description=f"what makes a row: {', '.join(report.BY)}")] = "day",
+    since: Annotated[str, Query(description="the first day (UTC); default the last 30 days")] = "",
+    until: Annotated[str, Query(description="the day after the last; default all of today")] = "",
+) -> Response:
+    """Calls, revenue, cost and times, counted every hour, and why calls failed."""
+    first, end = _day("since", since), _day("until", until)
+    async with db.snapshot(door.pool) as conn:
+        found = await report.report(conn, creator.id, by=by, since=first, until=end)
+    document = {
+        "since": found.since,
+        "until": found.until,
+        "completeUntil": found.complete_until,
+        "rows": [_figures(row) for row in found.rows],
+        "total": found.total and _figures(found.total),
+        "causes": found.causes,
+    }
+    return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
+
+
+def _figures(row: report.Figures) -> dict[str, Any]:
+    return {to_camel(name): value for name, value in report.document(row).items()}
+
+
+def _day(name: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        pass
+    raise InvalidInput({name: "must be a day, as 2026-01-31"})
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        pass
+    raise InvalidInput({"after": "must be `next` of the page before"})
+
+
+def _execution(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "slug": row.slug,
+        "version": row.number,
+        "kind": row.kind,
+        "state": row.state,
+        "code": row.code,
+        "fault": row.fault,
+        "detail": row.detail,
+        "advice": advice.of(row.detail, row.fault),
+        "round": row.round,
+        "sends": row.sends,
+        "createdAt": row.created_at,
+        "finishedAt": row.finished_at,
+        "paidUsdc": None if row.amount_atomic is None else usdc(row.amount_atomic),
+        "network": row.network,
+        "transaction": row.transaction,
+        "refund": row.refund,
+        "model": row.model_served,
+        "inputTokens": row.input_tokens,
+        "outputTokens": row.output_tokens,
+        "costUsd": None if row.cost_usd is None else str(row.cost_usd),
+    }

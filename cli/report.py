@@ -1,0 +1,103 @@
+"""`instant usage report`: what was sold, as a table, CSV or JSON."""
+
+import asyncio
+import csv
+import sys
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from cli import output
+from cli.shared import Json, owner
+from core import db
+from core import report as reports
+from core.day_report import seconds, share, usd
+from core.failures import InvalidInput
+from core.report import By, Figures, Report
+
+Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Print rows of comma-separated values.")]
+
+
+def report(
+    *,
+    by: By = "day",
+    since: date | None = None,
+    until: date | None = None,
+    creator: str | None = None,
+    kind: Literal["paid", "test"] | None = None,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """What was sold, how it went, what it earned and what it cost.
+
+    Args:
+        by: what makes a row.
+        since: the first day (UTC); default the last 30 days.
+        until: the day after the last; default all of today.
+        creator: only this one's.
+        kind: only what was paid, or only the owners' tests.
+        csv: print CSV.
+        json: print JSON.
+    """
+    if csv and json:
+        raise InvalidInput({"csv": "choose one of --csv and --json"})
+    found = asyncio.run(_read(creator, by, since, until, kind))
+    if json:
+        document = asdict(found) | {"rows": [reports.document(row) for row in found.rows]}
+        output.document(document | {"total": found.total and reports.document(found.total)})
+    elif csv:
+        _write(found)
+    else:
+        _show(found, by)
+
+
+async def _read(
+    creator: str | None, by: By, since: date | None, until: date | None, kind: Literal["paid", "test"] | None
+) -> Report:
+    async with db.pool() as pool, db.snapshot(pool) as conn:
+        account_id = None if creator is None else (await owner(conn, creator)).id
+        return await reports.report(conn, account_id, by=by, since=since, until=until, kind=kind)
+
+
+def _write(found: Report) -> None:
+    lines = [reports.document(row) for row in found.rows]
+    writer = csv.DictWriter(sys.stdout, reports.columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+
+
+def _show(found: Report, by: By) -> None:
+    rows = [_line(by, row.subject or "–", row) for row in found.rows]
+    if found.total:
+        rows.append(_line(by, "together", found.total))
+    output.table(rows, empty=f"Nothing was sold from {found.since} to {found.until}.")
+    if found.causes:
+        print()
+        output.table(
+            (
+                {"cause": one.detail, "fault": one.fault, "calls": one.calls, "charged": one.charged, "": one.advice}
+                for one in found.causes
+            ),
+            empty="",
+        )
+    print(f"\nAll is counted until {found.complete_until:%Y-%m-%d %H:%M} UTC.")
+
+
+def _line(by: By, subject: str, row: Figures) -> dict[str, object]:
+    return {
+        by: subject,
+        "calls": row.calls,
+        "answered": share(row.success),
+        "declined": row.declined,
+        "failed": row.failed,
+        "charged": row.charged,
+        "revenue": usd(Decimal(row.revenue_atomic).scaleb(-6)),
+        "cost": usd(row.cost_usd),
+        "unknown": row.cost_unknown,
+        "margin": usd(row.margin_usd),
+        "p50": seconds(row.p50_ms),
+        "p95": seconds(row.p95_ms),
+    }

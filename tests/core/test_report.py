@@ -1,0 +1,184 @@
+"""Figures, pages and pictures of what was sold."""
+
+import base64
+import re
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import day_report, db, report, resource
+from core.failures import InvalidInput
+from core.report import Figures
+from tests import orders
+from tests.past import Calls, happened
+
+NOON = datetime(2026, 3, 14, 12, 30, tzinfo=UTC)
+DAYS = {"since": date(2026, 3, 1), "until": date(2026, 4, 1)}
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sold(pool: db.Pool) -> resource.Version:
+    return await orders.version(pool)
+
+
+async def test_every_figure(pool: db.Pool, sold: resource.Version) -> None:
+    """Each is what happened, whatever it is seen by."""
+    await happened(
+        pool,
+        sold,
+        [
+            Calls(NOON, 7, cost_usd="0.002", total_ms=1000),
+            Calls(NOON, 2, "failed", "provider_402", "creator", cost_usd=None),
+            Calls(NOON, 1, "failed", "provider_timeout", "provider", cost_usd=None, spent_usd="0.05", total_ms=60_000),
+            Calls(NOON, 1, "declined", "provider_refused", "buyer", cost_usd="0.001"),
+        ],
+    )
+    await happened(pool, sold, [Calls(NOON, 3)], kind="test")
+    handles = {
+        "hour": "2026-03-14T12:00Z",
+        "day": "2026-03-14",
+        "month": "2026-03",
+        "resource": f"/@{sold.handle}/haiku",
+        "creator": sold.handle,
+        "model": sold.model_id,
+        "network": "eip155:402402",
+    }
+    for by, subject in handles.items():
+        async with db.snapshot(pool) as conn:
+            found = await report.report(conn, None, by=by, kind="paid", **DAYS)
+        (row,) = found.rows
+        assert row.subject == subject
+        assert (row.calls, row.succeeded, row.failed, row.declined, row.charged) == (11, 7, 3, 1, 2)
+        assert (row.fault_creator, row.fault_provider, row.fault_ours) == (2, 1, 0)
+        assert (row.revenue_atomic, row.cost_usd, row.cost_unknown) == (11 * sold.price_atomic, Decimal("0.015"), 1)
+        assert row.margin_usd == Decimal(11 * sold.price_atomic).scaleb(-6) - Decimal("0.065")
+        assert row.success == Decimal("0.7")
+        assert row.p50_ms == pytest.approx(1000, rel=0.1)
+        assert row.p99_ms == pytest.approx(60_000, rel=0.1)
+        assert found.total
+        assert report.document(found.total) == report.document(row) | {"subject": None}
+        assert [(one.detail, one.fault, one.calls) for one in found.causes] == [
+            ("provider_402", "creator", 2),
+            ("provider_refused", "buyer", 1),
+            ("provider_timeout", "provider", 1),
+        ]
+        assert all(one.advice for one in found.causes)
+
+
+async def test_whose_and_when(pool: db.Pool, sold: resource.Version) -> None:
+    """A creator's own, and whole days from the first up to the last."""
+    other = await orders.version(pool)
+    times = [datetime(2026, 3, 14, tzinfo=UTC), NOON, datetime(2026, 3, 15, tzinfo=UTC) - timedelta(seconds=1)]
+    around = [times[0] - timedelta(seconds=1), times[2] + timedelta(seconds=1)]
+    await happened(pool, sold, [Calls(at) for at in (*times, *around)])
+    await happened(pool, other, [Calls(NOON, 5)])
+
+    day = {"since": date(2026, 3, 14), "until": date(2026, 3, 15)}
+    async with pool.connection() as conn:
+        mine = await report.report(conn, sold.account_id, **day)
+        all_of_them = await report.report(conn, None, by="creator", **day)
+        nothing = await report.report(conn, sold.account_id, since=date(2026, 5, 1), until=date(2026, 5, 2))
+
+    assert [(row.subject, row.calls) for row in mine.rows] == [("2026-03-14", 3)]
+    assert {row.subject: row.calls for row in all_of_them.rows} == {sold.handle: 3, other.handle: 5}
+    assert (nothing.rows, nothing.total, nothing.causes) == ([], None, [])
+
+
+@given(
+    by=st.sampled_from([*report.BY, "nonsense"]),
+    since=st.none() | st.dates(),
+    until=st.none() | st.dates(),
+)
+def test_any_days_are_taken_or_refused(by: str, since: date | None, until: date | None) -> None:
+    """Whatever is asked for: a period that begins before it ends, or a refusal that names what is wrong."""
+    try:
+        first, end = report.days_of(since, until)
+    except InvalidInput as refusal:
+        named = refusal.fields.keys()
+    else:
+        named = set() if first < end else {"neither"}
+    assert named <= {"since", "until"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"by": "nonsense"}, "by"),
+        ({"since": date(2026, 3, 2), "until": date(2026, 3, 2)}, "since"),
+        ({"until": date(1, 1, 1)}, "until"),
+        ({"by": "hour", "since": date(2026, 1, 1), "until": date(2026, 3, 2)}, "since"),
+    ],
+)
+async def test_what_cannot_be_asked(pool: db.Pool, wrong: dict[str, object], named: str) -> None:
+    async with pool.connection() as conn:
+        with pytest.raises(InvalidInput) as refused:
+            await report.report(conn, None, **wrong)
+
+    assert refused.value.fields.keys() == {named}
+
+
+async def test_the_day_on_one_page(pool: db.Pool, sold: resource.Version) -> None:
+    """Three columns of figures, what was slow, what went wrong, and a picture that is one."""
+    slow = await orders.version(pool)
+    await happened(pool, sold, [Calls(NOON, 8), Calls(NOON - timedelta(days=1), 100)])
+    await happened(
+        pool,
+        slow,
+        [Calls(NOON, 3, total_ms=30_000), Calls(NOON, 1, "failed", "provider_402", "creator", cost_usd=None)],
+    )
+
+    async with db.snapshot(pool) as conn:
+        page = await day_report.compose(conn, NOON)
+
+    assert page.startswith("# Saturday, 14 March 2026 (UTC)")
+    assert "| calls | 12 | 100 | 112 |" in page
+    assert "| answered | 91.7 % | 100 % | 99.1 % |" in page
+    assert page.index(f"/@{slow.handle}/haiku") < page.index(f"/@{sold.handle}/haiku")
+    assert (
+        "**`provider_402`**: 1 call, 0 charged, fault: creator. Your account at the provider is out of credit" in page
+    )
+    pictures = re.findall(r"\(data:image/png;base64,([^)]+)\)", page)
+    assert [base64.b64decode(one)[:8] for one in pictures] == [b"\x89PNG\r\n\x1a\n"]
+
+
+async def test_a_day_without_calls_has_its_page(pool: db.Pool) -> None:
+    """Dashes, no empty tables, and an empty picture."""
+    async with db.snapshot(pool) as conn:
+        page = await day_report.compose(conn, datetime(2026, 1, 1, 0, 0, tzinfo=UTC))
+
+    assert "| calls | – | – | – |" in page
+    assert "Slowest" not in page
+    assert "data:image/png" in page
+
+
+@given(
+    amount=st.decimals(-(10**6), 10**6, places=9),
+    part=st.none() | st.decimals(0, 1, places=6),
+    milliseconds=st.none() | st.integers(0, 2**22),
+)
+def test_numbers_for_people(amount: Decimal, part: Decimal | None, milliseconds: int | None) -> None:
+    """Short, one per cell, near the truth; 100 % is only said of all."""
+    for said in (day_report.usd(amount), day_report.share(part), day_report.seconds(milliseconds)):
+        assert 0 < len(said) < 16
+        assert "|" not in said
+    assert (day_report.share(part) == "100 %") == (part == 1)
+    shown = Decimal(day_report.usd(amount).replace("$", "").replace(",", ""))
+    assert abs(shown - amount) <= max(abs(amount) / 100, Decimal("0.0000005"))
+
+
+def test_columns_are_what_is_written() -> None:
+    """CSV has exactly what JSON has, in the order of the figures."""
+    values = {field.name: 1 for field in fields(Figures)} | {"cost_usd": Decimal(1), "margin_usd": Decimal(1)}
+
+    assert list(report.document(Figures(**values))) == report.columns()
