@@ -13,6 +13,7 @@ ADVICE = {
     "key_unreadable": "We cannot open your key any more; set it again.",
     "landed_late": "It was paid late, when your queue or your spend cap had no room; the buyer may run it again.",
     "prompt_not_text": "An input held half a character, which cannot be sent. " + _NOTHING,
+    "resource_spend_cap": "A second send did not fit the prompt's own daily cap; raise it, or wait for tomorrow (UTC).",
     "sealed_value_unreadable": "We cannot open what it was sold with any more. " + _NOTHING,
     "send_refused": "It was sent as often as it may be. " + _NOTHING,
     "spend_cap": "A second send did not fit your daily spend cap; raise it, or wait for tomorrow (UTC).",
