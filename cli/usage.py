@@ -30,7 +30,7 @@ def roll_up(
     if json:
         output.document(facts)
     else:
-        print(f"Counted {facts['hours']} hours. Before {facts['watermark']:%Y-%m-%d %H:%M} UTC all is counted.")
+        print(f"Hours counted: {facts['hours']}. Before {facts['watermark']:%Y-%m-%d %H:%M} UTC all is counted.")
 
 
 async def _roll_up(since: date | None, *, quiet: bool) -> dict[str, object]:

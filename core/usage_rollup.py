@@ -126,6 +126,7 @@ async def _count(
 
 async def _count_stretch(conn: db.Connection, step: _Step, first: datetime) -> None:
     """One transaction: take the marks of a stretch, count what they are about, and mark what contains it."""
+    await sql.tune(conn)
     await sql.lock(conn, span=step.span, first=first)
     starts = [row.starts_at async for row in sql.take(conn, span=step.span, within=step.within, first=first)]
     if not starts:

@@ -29,5 +29,5 @@ async def test_what_changed_is_counted_or_everything_since_a_day(own_database: s
     assert [json.loads(done.stdout)["hours"] for done in (first, again)] == [1, 0]
     assert json.loads(first.stdout)["watermark"].endswith(":00:00+00:00")
     assert first.stderr == ""
-    assert since.stdout.startswith("Counted 1 hours. Before ")
+    assert since.stdout.startswith("Hours counted: ")
     assert (since.returncode, wrong.returncode) == (0, 2)

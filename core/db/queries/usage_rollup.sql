@@ -23,13 +23,17 @@ WHERE span = :span
 GROUP BY 1
 ORDER BY 1;
 
+-- name: tune()!
+-- For this transaction: each stretch gets a plan of its own, because one that fits any of them would read them all. And
+-- nobody waits for the disk: what a crash takes back is marked again.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS plan,
+    set_config('synchronous_commit', 'off', true) AS commit;
+
 -- name: lock(span, first)!
--- Who counts the same takes turns, so that who counts last has seen the most. And every stretch gets a plan of its
--- own: one that fits any of them would read them all.
-SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
-    pg_advisory_xact_lock(hashtextextended(
-        concat_ws('/', 'x402-instant/usage_rollup', :span::text, :first::timestamptz), 0
-    ));
+-- Who counts the same takes turns, so that who counts last has seen the most.
+SELECT pg_advisory_xact_lock(hashtextextended(
+    concat_ws('/', 'x402-instant/usage_rollup', :span::text, :first::timestamptz), 0
+));
 
 -- name: take(span, first, within)
 -- Take a stretch's marks away. Whoever marks again from now on is counted again by the next.
