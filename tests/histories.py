@@ -4,12 +4,18 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import cycle
 from typing import Any
 from uuid import UUID, uuid4
 
 from core import db, resource, usage
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
 from tests import orders, selling
+
+# Whoever reserves on a day of a resource waits for whoever does so. A call here has a day for itself, so that a
+# transaction that stays open stops nobody who only logs.
+_SPEND_DAYS = 500
+_days = cycle(range(_SPEND_DAYS))
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,11 @@ DECLINED = Ending("declined", "buyer", "provider_content_filter", None, cost_usd
 async def publish(conn: db.Connection) -> resource.Version:
     """What a creator of its own sells."""
     sold = await orders.published(conn)
-    # Here already, so that no transaction waits for another that made it.
-    await conn.execute("INSERT INTO spend_days (account_id, day) VALUES (%s, '2026-01-01')", [sold.account_id])
+    await conn.execute(
+        "INSERT INTO spend_days (account_id, day)"
+        " SELECT %s, '2026-01-01'::date + day FROM generate_series(0, %s::integer) AS day",
+        [sold.account_id, _SPEND_DAYS],
+    )
     return sold
 
 
@@ -104,6 +113,7 @@ async def _end(conn: db.Connection, execution_id: UUID, ending: Ending) -> None:
     facts: dict[str, Any] = {
         **vars(ending),
         "id": execution_id,
+        "day": next(_days),
         "code": None if is_answered else "resource_unavailable",
         "result": b"sealed" if is_answered else None,
     }
@@ -132,7 +142,7 @@ async def _end(conn: db.Connection, execution_id: UUID, ending: Ending) -> None:
             FROM ended CROSS JOIN attempted
         )
         INSERT INTO reservations (execution_id, round, account_id, day, reserved_usd, spent_usd, released_at)
-        SELECT id, round, account_id, '2026-01-01', 1, %(spent_usd)s, now() FROM ended
+        SELECT id, round, account_id, '2026-01-01'::date + %(day)s::integer, 1, %(spent_usd)s, now() FROM ended
         """,
         facts,
     )
