@@ -40,8 +40,8 @@ class Published:
 async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
     """Put a draft on sale: a new resource, or the next version of the one with that slug.
 
-    Publishing the same again changes nothing, unless the model's price changed meanwhile: then a new version carries
-    the new worst-case cost.
+    Publishing the same again changes nothing: if the model's price changed meanwhile, the last sync has repriced the
+    version. To agree to a certain loss is something new, and so makes a new version.
 
     Args:
         conn: the transaction to do it in; the resource is locked until it ends.

@@ -71,6 +71,7 @@ async def ids(shelf: httpx.AsyncClient, **query: Any) -> list[str]:
     while url:
         page = (await shelf.get(url)).raise_for_status().json()
         found += [model["id"] for model in page["models"]]
+        assert len(found) <= len(PRACTICE), "the pages have no end"
         url = page["next"]
     return found
 

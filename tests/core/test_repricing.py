@@ -11,7 +11,7 @@ from core import catalog, catalog_news, catalog_sync, db, draft, publishing, rep
 from core.failures import InvalidInput, Unavailable
 from tests.core.test_catalog_sync import listed, listing
 from tests.core.test_resource import for_sale
-from tests.selling import content, publish
+from tests.selling import content, creator, publish
 
 CHEAP = {"prompt": "0.00000001", "completion": "0.0000001"}
 # The template and the shortest answer cost 0.05 dollars: more than the 0.01 that `haiku` sells for.
@@ -139,10 +139,13 @@ def test_a_long_story_is_cut() -> None:
     assert catalog_news.headline(catalog_news.News((), tuple(sold))).splitlines()[-1] == "- and 280 more"
 
 
-async def test_a_publisher_and_a_sync_take_turns(own_database: str) -> None:
+@pytest.mark.usefixtures("own_database")
+async def test_a_publisher_and_a_sync_take_turns() -> None:
     """A version is published at the price before a sync, and repriced by it, or at the price after it."""
     async with db.pool() as pool, pool.connection() as conn, pool.connection() as other:
-        await catalog.hold(conn, "test/small")
+        owner = await creator(conn)
+        await conn.commit()
+        await publish(conn, owner)
         await other.execute("SET LOCAL lock_timeout = 100")
         with pytest.raises(db.UNREACHABLE):
             await catalog_sync.sql.take_turns(other)

@@ -18,8 +18,8 @@ SELECT NOT EXISTS (SELECT FROM models);
 -- name: page(absence_tolerated, sort, id, everything, words, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
 -- One page of the shelf, or the one model of an id.
 -- The order is a pair of a text and a number, of which each sort uses one, and the id: a cursor names a place between
--- two models, which stays where it is while models come and go, and has to be short. Words are looked for with position(), because LIKE
--- would take some of their characters for patterns.
+-- two models, which stays where it is while models come and go. It has to be short, so of a long name only the beginning
+-- counts. Words are looked for with position(), because LIKE would take some of their characters for patterns.
 WITH shelf AS (
     SELECT
         id, name, description, provider, coalesce(modality_override, modality) AS modality, capabilities, alias_target,

@@ -167,8 +167,9 @@ SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
     ) AS facts
 FROM provider_keys AS keys
 CROSS JOIN LATERAL (
-    SELECT max(resource_versions.worst_cost_usd) AS dearest_usd
+    SELECT max(coalesce(repriced.worst_cost_usd, resource_versions.worst_cost_usd)) AS dearest_usd
     FROM resources JOIN resource_versions ON resource_versions.id = resources.version_id
+    LEFT JOIN repriced_versions AS repriced ON repriced.version_id = resource_versions.id
     WHERE resources.account_id = keys.account_id AND resources.archived_at IS NULL
 ) AS on_sale
 CROSS JOIN LATERAL (

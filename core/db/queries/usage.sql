@@ -56,12 +56,14 @@ WITH held AS (
     SELECT reservations.account_id, reservations.day, coalesce(reservations.spent_usd, 0) AS spent_usd,
         CASE WHEN reservations.released_at IS NULL THEN reservations.reserved_usd ELSE 0 END AS reserved_usd,
         (
-            SELECT coalesce(sum(coalesce(sends.cost_usd, resource_versions.worst_cost_usd)), 0) FROM sends
+            SELECT coalesce(sum(coalesce(sends.cost_usd, repriced.worst_cost_usd, resource_versions.worst_cost_usd)), 0)
+            FROM sends
             WHERE sends.execution_id = :execution_id AND sends.round = :round
         ) AS cost_usd
     FROM reservations
     JOIN executions ON executions.id = reservations.execution_id
     JOIN resource_versions ON resource_versions.id = executions.version_id
+    LEFT JOIN repriced_versions AS repriced ON repriced.version_id = resource_versions.id
     WHERE reservations.execution_id = :execution_id AND reservations.round = :round
         AND (executions.round > :round OR executions.state NOT IN ('held', 'queued', 'running'))
 ), released AS (
