@@ -98,6 +98,11 @@ def prefect_server(postgres: str) -> Iterator[str]:
         output = Path(_state.name) / "prefect-server.log"
         with servers.serving(*command, ready=f"{api}/health", environment=environment, output=output):
             yield api
+            # Here, because Prefect reads the environment as it is imported. Without it the last lines of a flow look
+            # for a server that is gone, for a minute after the last test.
+            from prefect.logging.handlers import APILogHandler
+
+            APILogHandler().flush()
 
 
 @pytest.fixture(scope="session")
