@@ -1,9 +1,9 @@
 """The usage rollup beside a bare GROUP BY over the same rows, and the next hour with little and with much behind it.
 
 Rows are made by SQL in the embedded Postgres, 90 days of calls of 20 prompts, of which 5 % fail. The bare statement
-makes the same numbers by the same hours, and nothing else: no marks, no transactions, no days and months, nothing is
-written, and Postgres may use all cores. A second one, told beside it, makes no histograms either. INSTANT_BENCH_ROWS
-makes it smaller; with few rows in an hour, writing what was counted is most of the work.
+counts and adds up by the same hours, and nothing else: no histograms, no marks, no days and months, nothing is written,
+and Postgres may use all cores. A second one, told beside it, makes the histograms too. INSTANT_BENCH_ROWS makes it
+smaller; with few rows in an hour, writing what was counted is most of the work.
 """
 
 import asyncio
@@ -176,10 +176,10 @@ async def _seconds(pool: db.Pool, query: str) -> float:
 
 
 def _report(full: float, bare: float, alike: float, few: float, many: float) -> None:
-    ratios = {"full": round(full / alike, 2), "without": round(full / bare, 2), "next_hour": round(many / few, 2)}
+    ratios = {"full": round(full / bare, 2), "alike": round(full / alike, 2), "next_hour": round(many / few, 2)}
     print(f"Full rollup of {ROWS:,} rows over {DAYS} days / a bare GROUP BY over the same rows:")
-    print(f"  {ratios['full']:5.2f}   ({full:.1f} / {alike:.1f} s)")
-    print(f"  {ratios['without']:5.2f}   ({full:.1f} / {bare:.1f} s) if that makes no histograms")
+    print(f"  {ratios['full']:5.2f}   ({full:.1f} / {bare:.1f} s) of counts and sums only")
+    print(f"  {ratios['alike']:5.2f}   ({full:.1f} / {alike:.1f} s) with the histograms that the rollup makes too")
     print(f"The next hour of {ROWS // DAYS // 24:,} rows with {ROWS:,} / with {ROWS // 10:,} rows behind it:")
     print(f"  {ratios['next_hour']:5.2f}   ({1000 * many:.0f} / {1000 * few:.0f} ms)")
     print(
