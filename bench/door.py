@@ -107,7 +107,7 @@ class Ours(Middleware):
             async with self.pool.connection() as conn:
                 batch = await execution.claim(conn, worker_id, most=1000)
             assert batch
-            orders = await instant_execution.validate(self.pool, batch.execution_ids, None)
+            orders = await instant_execution.validate(self.pool, batch, worker_id, None)
             async with self.pool.connection() as conn:
                 opened = await instant_execution.decrypt(conn, orders)
                 prepared = await instant_execution.substitute(conn, opened)

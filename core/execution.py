@@ -6,6 +6,7 @@ What happens while it runs is in `core/instant_execution.py`. Functions take `co
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,8 @@ async def reserve(conn: db.Connection, version: resource.Version, *, execution_i
 async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
     """Take up to `most` queued executions for one flow run; None when there is nothing to do.
 
-    Creators take turns, each has a bounded number of slots, and what was taken over twice comes alone.
+    Creators take turns, each has a bounded number of slots, so has each process, and what was taken over twice comes
+    alone.
 
     Args:
         conn: one transaction.
@@ -105,24 +107,32 @@ async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first:
             most=1 if alone else most,
             send_limit=config.send_limit,
             takeover_limit=config.takeover_limit,
+            call_limit=config.call_limit,
         )
         if ids := [row.id async for row in rows]:
+            await sql.begin_batch(conn, id=batch_id, worker_id=worker_id)
             return Batch(batch_id, ids)
     return None
 
 
 async def hand_back(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UUID]:
-    """Return what a run that ended badly did not bring to rest, so that it is claimed again."""
+    """A run is over: what it did not bring to rest goes back to the queue, unless another process owns it by now."""
+    await sql.end_batch(conn, id=batch.id, worker_id=worker_id)
     freed = [row.id async for row in sql.hand_back(conn, batch_id=batch.id, worker_id=worker_id)]
     if freed:
         await sql.notify_queued(conn)
     return freed
 
 
-async def answered(conn: db.Connection, account_id: UUID, execution_id: UUID) -> None:
-    """Tell the buyer that it is at rest, and the launchers that a slot of its creator is free."""
+async def carried(conn: db.Connection, batch_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these batches somebody still carries."""
+    return {row.id async for row in sql.carried(conn, ids=list(batch_ids))}
+
+
+async def answered(conn: db.Connection, execution_id: UUID) -> None:
+    """Tell the buyer that it is at rest, and the launchers that there is room for another."""
     await sql.notify_changed(conn, id=execution_id)
-    await sql.wake_waiting(conn, account_id=account_id)
+    await sql.wake_waiting(conn)
 
 
 async def queue_paid(conn: db.Connection, payment_id: UUID) -> None:

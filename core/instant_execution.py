@@ -64,18 +64,24 @@ class Prepared:
     prompt: Private[Prompt]
 
 
-async def validate(pool: db.Pool, execution_ids: Sequence[UUID], flow_run_id: UUID | None) -> list[Order]:
-    """Take the attempt of each execution that is claimed and not yet running, and read everything again.
+async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_run_id: UUID | None) -> list[Order]:
+    """Take the attempt of each execution that is claimed for this batch and not yet running; read everything again.
 
     Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
 
     Takes the pool: the taking is committed before anything is read. What then cannot be read, for whatever reason, has
     begun and counts as taken over, so that it soon comes alone and fails by itself instead of its batch for ever.
+
+    Args:
+        pool: our database.
+        batch: what was claimed together.
+        worker_id: the process that carries it.
+        flow_run_id: the Prefect run; None without Prefect.
     """
     async with pool.connection() as conn:
-        rows = [row async for row in sql.take(conn, ids=list(execution_ids), flow_run_id=flow_run_id)]
-        for batch_id in {row.batch_id for row in rows}:
-            await sql.notify_begun(conn, batch_id=batch_id)
+        took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
+        rows = [row async for row in took]
+        await sql.notify_begun(conn, batch_id=batch.id)
     async with pool.connection() as conn:
         versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
     now = datetime.now(UTC)
@@ -211,7 +217,7 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
     await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome=trouble.detail)
     await usage.settle(conn, order.id, order.round)
     if changed:
-        await execution.answered(conn, order.account_id, order.id)
+        await execution.answered(conn, order.id)
 
 
 async def _begin(pool: db.Pool, prepared: Prepared) -> send.Send:
@@ -255,7 +261,7 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
         await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome="succeeded")
         await usage.settle(conn, order.id, order.round)
         if changed:
-            await execution.answered(conn, order.account_id, order.id)
+            await execution.answered(conn, order.id)
 
     await db.insist(pool, keep)
 

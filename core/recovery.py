@@ -50,6 +50,7 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
         for row in given_up:
             await usage.settle(conn, row.id, row.round)
             await execution.sql.notify_changed(conn, id=row.id)
+        await sql.bury(conn, lease_seconds=config.lease_seconds)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
         owed = await refund.fall_due(conn)
         if await sql.is_work_left(conn):

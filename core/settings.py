@@ -112,8 +112,15 @@ class Settings(BaseSettings):
     )
     media_seconds: int = Field(default=86_400, ge=60, description="how long the URL of a picture works")
 
-    launch: Literal["here"] = Field(default="here", description="where flows run: here is the door's own process")
+    launch: Literal["here", "executor", "pool"] = Field(
+        default="here", description="where flows run: in the door's process, in `instant executor`s, on a work pool"
+    )
     batch_limit: int = Field(default=32, ge=1, description="most executions in one flow run")
+    call_limit: int = Field(default=200, ge=1, description="most executions that one process carries at once")
+    drain_seconds: float = Field(default=30, ge=0, description="how long a stopping process finishes what it carries")
+    prefect_patience_seconds: float = Field(
+        default=60, ge=0, description="Prefect away for longer: executions run without it; inf: they wait"
+    )
     heartbeat_seconds: float = Field(default=2, gt=0)
     lease_seconds: float = Field(default=15, gt=0, description="silence after which an owner counts as dead")
     recovery_seconds: float = Field(default=5, gt=0, description="how often each launcher looks for what was left")

@@ -1,4 +1,8 @@
-"""A process that may own work: one row, one heartbeat."""
+"""A process that may own work: one row, one heartbeat.
+
+Like the pool, it is opened by its outermost user and shared by everyone inside: a flow in a launcher's process is
+carried by that launcher, and a flow in a process of its own, on a work pool, is a worker itself.
+"""
 
 import asyncio
 import logging
@@ -8,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 from uuid import UUID, uuid4
+from weakref import WeakKeyDictionary
 
 from core import db
 from core.apart import apart
@@ -16,10 +21,12 @@ from core.settings import settings
 log = logging.getLogger(__name__)
 sql = db.load("worker")
 
+_alive: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
+
 
 @asynccontextmanager
-async def alive(pool: db.Pool, kind: Literal["door", "executor", "recovery"]) -> AsyncIterator[UUID]:
-    """Be a worker while the block runs.
+async def alive(pool: db.Pool, kind: Literal["door", "executor", "run", "recovery"]) -> AsyncIterator[UUID]:
+    """Be a worker while the block runs, unless this event loop is one already.
 
     Args:
         pool: for coming and going; the heartbeat has a connection of its own.
@@ -28,12 +35,20 @@ async def alive(pool: db.Pool, kind: Literal["door", "executor", "recovery"]) ->
     Yields:
         The worker's id, to be written as owner of what this process takes.
     """
+    loop = asyncio.get_running_loop()
+    if known := _alive.get(loop):
+        yield known
+        return
     worker_id = uuid4()
     async with pool.connection() as conn:
         await sql.register(conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid())
-    # Apart, so that a busy event loop is not taken for a dead process, and its live work is not taken over.
-    async with apart(lambda stop: _beat(worker_id, stop), name="heartbeat"):
-        yield worker_id
+    _alive[loop] = worker_id
+    try:
+        # Apart, so that a busy event loop is not taken for a dead process, and its live work is not taken over.
+        async with apart(lambda stop: _beat(worker_id, stop), name="heartbeat"):
+            yield worker_id
+    finally:
+        del _alive[loop]
     async with pool.connection() as conn:
         await sql.stop(conn, id=worker_id)
 

@@ -2,23 +2,22 @@
 
 It claims what is queued, starts one run for it, and takes the next batch as soon as that run's `validate` has begun.
 Idle, every call has a run of its own; in a burst, one run carries many. Postgres decides who runs what.
+
+It is the same in the door's process, in an `instant executor`, and in front of a work pool; `deployments/carry.py` has
+the ways in which a batch can be carried.
 """
 
 import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import cycle
-from typing import cast
 from uuid import UUID
-
-from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
 
 from core import db, execution, recovery, worker
 from core.apart import apart
@@ -27,30 +26,50 @@ from core.execution import Batch
 from core.payment import settlement
 from core.payment.settlement import Settlers
 from core.settings import settings
-from flows.instant_execution import instant_execution
+from deployments import carry
+from deployments.carry import Carrier
+from tasks import unfinished_runs
 
 log = logging.getLogger(__name__)
 
 # The slow timer that looks again although nobody said anything.
 _LOOK_AGAIN_SECONDS = 5.0
-# After a run that could not be started; whoever cannot be reached is left alone for a moment.
+# After something that did not work; whoever cannot be reached is left alone for a moment.
 _BACK_OFF_SECONDS = 1.0
-# How long a stopping process waits for the calls it carries; what is left is taken over by others.
-_DRAIN_SECONDS = 30.0
-# How long it then waits for Prefect to hear how they ended.
-_TELL_PREFECT_SECONDS = 5.0
+# How long a run that is cut off may take to tell Prefect so.
+_CUT_OFF_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Launcher:
+    """Who launches, and what it knows.
+
+    Attributes:
+        carriers: tasks that each carry one batch and then hand back what is left of it.
+        runs: what they run, to be cut off when there is no more time.
+        lost_at: `time.monotonic()` since when Prefect is away; None while it is there.
+    """
+
     pool: db.Pool
     hub: listen.Hub
     worker_id: UUID
+    carriers: set[asyncio.Task[None]] = field(default_factory=set)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
+    lost_at: float | None = None
 
 
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
+    """Launch as INSTANT_LAUNCH says for a door: not at all where executors do."""
+    if settings().launch == "executor":
+        yield
+        return
+    async with launching():
+        yield
+
+
+@asynccontextmanager
+async def launching() -> AsyncIterator[None]:
     """Launch queued executions, and recover, for as long as the block runs; then wait for what was begun.
 
     It has a thread and an event loop of its own. In a main thread, every Prefect run replaces the handler of SIGTERM by
@@ -73,49 +92,55 @@ async def _main(stop: asyncio.Event) -> None:
         listen.listening() as hub,
         settlement.settlers() as settlers,
         worker.alive(pool, "executor") as worker_id,
-        _prefect_clients(),
+        carry.prefect_clients(),
     ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
             asyncio.create_task(_launch(launcher), name="launch"),
-            asyncio.create_task(_recover(pool, settlers, worker_id), name="recover"),
+            asyncio.create_task(_recover(launcher, settlers), name="recover"),
+            asyncio.create_task(_look_for_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
         ended, going = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in going:
             loop.cancel()
         await asyncio.wait(going)
-        if launcher.runs:
-            await asyncio.wait(launcher.runs, timeout=_DRAIN_SECONDS)
+        await _drain(launcher)
         for loop in ended:
             loop.result()
 
 
-@asynccontextmanager
-async def _prefect_clients() -> AsyncIterator[None]:
-    """Both clients once for all runs, to the end of the last: each would build its own, with a blocked event loop.
-
-    Prefect sends logs and events, and with them how tasks ended, from queues that it empties at exit; but a process
-    that ends by a signal, as uvicorn's do, has no such exit.
-    """
-    async with AsyncClientContext.get_or_create():
-        with SyncClientContext.get_or_create():
-            yield
-    for sender in (APILogWorker, EventsWorker):
-        # Prefect's type is for both kinds of caller; on a running loop it is awaitable.
-        await cast(Awaitable[object], sender.drain_all(timeout=_TELL_PREFECT_SECONDS))
+async def _drain(launcher: _Launcher) -> None:
+    """Finish what is carried; what takes too long is cut off, and others take it over."""
+    if launcher.carriers:
+        _, late = await asyncio.wait(launcher.carriers, timeout=settings().drain_seconds)
+        for run in launcher.runs:
+            run.cancel()
+        if late:
+            log.warning("launch: cutting off %d runs", len(launcher.runs))
+            await asyncio.wait(late, timeout=_CUT_OFF_SECONDS)
 
 
 async def _launch(launcher: _Launcher) -> None:
     with launcher.hub.event(listen.QUEUED) as queued:
         for alone_first in cycle((False, True)):
             queued.clear()
-            batch = await _claim(launcher, alone_first=alone_first)
-            if batch is None:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS)
+            carrier = _carrier(launcher)
+            batch = carrier and await _claim(launcher, alone_first=alone_first)
+            if carrier and batch:
+                await _start(launcher, batch, carrier)
             else:
-                await _start(launcher, batch)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if carrier else _BACK_OFF_SECONDS)
+
+
+def _carrier(launcher: _Launcher) -> Carrier | None:
+    """How the next batch is carried; None while Prefect is away and may still be back in time."""
+    if launcher.lost_at is None:
+        return carry.on_a_pool if settings().launch == "pool" else carry.here
+    if time.monotonic() - launcher.lost_at >= settings().prefect_patience_seconds:
+        return carry.without_prefect
+    return None
 
 
 async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
@@ -128,36 +153,66 @@ async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
         return None
 
 
-async def _start(launcher: _Launcher, batch: Batch) -> None:
-    """Start a run and come back when its `validate` has begun, or when it is over."""
+async def _start(launcher: _Launcher, batch: Batch, carrier: Carrier) -> None:
+    """Start a run and come back when its `validate` has begun, when it is over, or when Prefect is too slow."""
     with launcher.hub.event(listen.BEGUN, str(batch.id)) as begun:
-        run = asyncio.create_task(_carry(launcher, batch), name=f"batch {batch.id}")
+        run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
         run.add_done_callback(launcher.runs.discard)
+        carrying = asyncio.create_task(_carry(launcher, batch, run, begun))
+        launcher.carriers.add(carrying)
+        carrying.add_done_callback(launcher.carriers.discard)
         waiting = asyncio.create_task(begun.wait())
-        await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
+        patience = None if carrier is carry.on_a_pool else carry.BEGIN_SECONDS
+        await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        if not (begun.is_set() or run.done()):
+            _lose_prefect(launcher, "it does not begin")
+            run.cancel()
+            await asyncio.wait({carrying})
 
 
-async def _carry(launcher: _Launcher, batch: Batch) -> None:
-    """Run the flow, then hand back what it did not bring to rest: it is claimed again, alone if need be."""
-    run = asyncio.ensure_future(instant_execution(batch.execution_ids, return_state=True))
+async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
+    """See a run to its end, then hand back what it did not bring to rest: it is claimed again, alone if need be."""
     await asyncio.wait({run})
-    if trouble := run.exception():
+    trouble = None if run.cancelled() else run.exception()
+    if trouble:
         # Prefect could not be reached, or gave up. Its text may quote anything, so only its type is told.
         log.warning("launch: batch %s ended with %s", batch.id, type(trouble).__name__)
+        if not begun.is_set():
+            _lose_prefect(launcher, type(trouble).__name__)
+    if trouble or not begun.is_set():
         await asyncio.sleep(_BACK_OFF_SECONDS)
     freed = await db.insist(launcher.pool, lambda conn: execution.hand_back(conn, batch, launcher.worker_id))
     if freed:
         log.warning("launch: batch %s handed back %d executions", batch.id, len(freed))
 
 
-async def _recover(pool: db.Pool, settlers: Settlers, worker_id: UUID) -> None:
+def _lose_prefect(launcher: _Launcher, why: str) -> None:
+    if launcher.lost_at is None:
+        log.warning("launch: Prefect is away (%s)", why)
+        launcher.lost_at = time.monotonic()
+
+
+async def _look_for_prefect(launcher: _Launcher) -> None:
+    """While Prefect is away, ask whether it is back."""
+    while True:
+        await asyncio.sleep(_BACK_OFF_SECONDS)
+        if launcher.lost_at is not None and await carry.is_prefect_there():
+            log.warning("launch: Prefect is back after %.0f s", time.monotonic() - launcher.lost_at)
+            launcher.lost_at = None
+            launcher.hub.tell(listen.QUEUED)
+
+
+async def _recover(launcher: _Launcher, settlers: Settlers) -> None:
     while True:
         try:
-            done = await recovery.recover(pool, settlers, worker_id)
-            if done.freed or done.given_up or done.doubted or done.decided or done.logged or done.owed:
+            done = await recovery.recover(launcher.pool, settlers, launcher.worker_id)
+            if any(astuple(done)):
                 log.info("recovery: %s", done)
+            if done.freed and launcher.lost_at is None:
+                await unfinished_runs.close(launcher.pool)
         except db.UNREACHABLE as error:
             log.warning("recovery: the database is out of reach (%s)", type(error).__name__)
         await asyncio.sleep(settings().recovery_seconds)

@@ -10,7 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from core import db
+from core import db, worker
+from core.failures import ExecutionFailed
 from core.instant_execution import Prepared
 from tasks import instant_execution as step
 
@@ -22,13 +23,13 @@ def _name() -> str:
 
 
 @flow(name="instant_execution", flow_run_name=_name, persist_result=False, log_prints=False)
-async def instant_execution(execution_ids: list[UUID]) -> State[None]:
-    """Carry a list of claimed executions from their rows to their answers.
+async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
+    """Carry a batch of claimed executions from their rows to their answers.
 
     What fails alone is red alone: its `call` task failed, its row says why, and the others go on.
     """
-    async with db.pool():
-        orders = await step.validate(execution_ids)
+    async with db.pool() as pool, worker.alive(pool, "run"):
+        orders = await step.validate(execution_ids, batch_id)
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
         calls = await asyncio.gather(*(_call(one) for one in prepared))
@@ -40,13 +41,33 @@ async def instant_execution(execution_ids: list[UUID]) -> State[None]:
     return Completed(message=f"{answered} answered")
 
 
+async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
+    """The same sequence over the tasks' plain functions, for when Prefect is away for too long."""
+    async with db.pool() as pool, worker.alive(pool, "run"):
+        orders = await step.validate.fn(execution_ids, batch_id)
+        opened = await step.decrypt.fn(orders)
+        prepared = await step.substitute.fn(opened)
+        await asyncio.gather(*(_call_plainly(one) for one in prepared))
+        await step.log.fn(execution_ids)
+
+
 async def _call(prepared: Prepared) -> State[None]:
-    """One call as a task run of its own, found by its execution and its creator."""
-    order = prepared.order
-    named = step.call.with_options(
-        task_run_name=f"call {order.id}",
-        tags=[f"execution:{order.id}", f"creator:{order.version.handle}", f"resource:{order.version.slug}"],
-    )
+    """One call as a task run of its own, named after its execution.
+
+    It has no tags: for each task run with a tag, Prefect asks its server for a concurrency slot, and keeps a thread and
+    a client for every set of tags that it has ever seen.
+    """
+    named = step.call.with_options(task_run_name=f"call {prepared.order.id}")
     # Prefect's overload for return_state forgets that an async task is awaited.
     running = cast(Awaitable[State[None]], named(prepared, return_state=True))
     return await running
+
+
+async def _call_plainly(prepared: Prepared) -> None:
+    """One call with the retry that its task would have; how it ended is in its row."""
+    for _ in range(1 + step.call.retries):
+        try:
+            return await step.call.fn(prepared)
+        except ExecutionFailed as failure:
+            if not failure.resend:
+                return

@@ -11,7 +11,8 @@ from tasks import recovery as step
 async def recovery() -> State[None]:
     """Finish what somebody began and nobody ended."""
     done = await step.recover()
+    closed = await step.close_runs()
     return Completed(
         message=f"freed {done.freed}, gave up {done.given_up}, doubted {done.doubted}, "
-        f"decided {done.decided}, logged {done.logged}, owed {done.owed}"
+        f"decided {done.decided}, logged {done.logged}, owed {done.owed}, closed {closed}"
     )

@@ -5,17 +5,19 @@ from uuid import UUID
 
 from prefect.runtime import flow_run
 
-from core import db, instant_execution, usage
+from core import db, instant_execution, usage, worker
+from core.execution import Batch
 from core.instant_execution import Opened, Order, Prepared
 from core.private import Private
 from tasks.policy import step
 
 
 @step()
-async def validate(execution_ids: Sequence[UUID]) -> list[Order]:
-    """Take what is claimed and not yet running; read everything again."""
-    async with db.pool() as pool:
-        return await instant_execution.validate(pool, execution_ids, UUID(flow_run.id))
+async def validate(execution_ids: Sequence[UUID], batch_id: UUID) -> list[Order]:
+    """Take what is claimed for this batch and not yet running; read everything again."""
+    run_id = UUID(flow_run.id) if flow_run.id else None
+    async with db.pool() as pool, worker.alive(pool, "run") as worker_id:
+        return await instant_execution.validate(pool, Batch(batch_id, list(execution_ids)), worker_id, run_id)
 
 
 @step()

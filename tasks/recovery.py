@@ -1,8 +1,9 @@
-"""Recovery as a task, for the schedule and for the operator's eyes."""
+"""Recovery as tasks, for the schedule and for the operator's eyes."""
 
 from core import db, recovery, worker
 from core.payment import settlement
 from core.recovery import Recovered
+from tasks import unfinished_runs
 from tasks.policy import step
 
 
@@ -11,3 +12,10 @@ async def recover() -> Recovered:
     """Free what dead owners held, decide unknown payments, log what is unlogged."""
     async with db.pool() as pool, settlement.settlers() as settlers, worker.alive(pool, "recovery") as worker_id:
         return await recovery.recover(pool, settlers, worker_id)
+
+
+@step()
+async def close_runs() -> int:
+    """Tell Prefect which of its runs are over because their process was killed."""
+    async with db.pool() as pool:
+        return await unfinished_runs.close(pool)

@@ -110,7 +110,23 @@ async def claim(pool: db.Pool, worker_id: UUID, most: int = 32, **how: bool) -> 
 async def begin(pool: db.Pool, worker_id: UUID, ids: list[UUID]) -> list[instant_execution.Order]:
     """Claim exactly these, and take their attempts."""
     assert set(await claim(pool, worker_id, len(ids))) == set(ids)
-    return await instant_execution.validate(pool, ids, None)
+    return await take(pool, ids)
+
+
+async def take(pool: db.Pool, ids: list[UUID]) -> list[instant_execution.Order]:
+    """Take the attempts of what is claimed, as the flow would that its owner starts."""
+    async with pool.connection() as conn:
+        claims = await conn.execute(
+            "SELECT batch_id, claimed_by, array_agg(id) AS ids FROM executions"
+            " WHERE id = ANY(%s) AND claimed_by IS NOT NULL GROUP BY batch_id, claimed_by",
+            [ids],
+        )
+        batches = await claims.fetchall()
+    return [
+        order
+        for batch_id, owner, members in batches
+        for order in await instant_execution.validate(pool, execution.Batch(batch_id, members), owner, None)
+    ]
 
 
 async def mark(conn: db.Connection, execution_id: UUID, attempt_id: UUID) -> int | None:

@@ -43,7 +43,7 @@ async def test_slots_bound_what_runs_at_once(pool: db.Pool) -> None:
     assert len(first) == 2
     assert await orders.claim(pool, launcher) == []
 
-    (order, _) = await begun(pool, first)
+    (order, _) = await orders.take(pool, first)
     assert await orders.claim(pool, launcher) == []
     await orders.finish(pool, order, OURS)
 
@@ -103,7 +103,7 @@ async def test_hand_back_counts_only_what_had_begun(pool: db.Pool) -> None:
     async with pool.connection() as conn:
         batch = await execution.claim(conn, launcher, 2)
     assert batch
-    await begun(pool, ids[:1])
+    await orders.take(pool, ids[:1])
 
     async with pool.connection() as conn:
         assert await execution.hand_back(conn, batch, stranger) == []
@@ -216,11 +216,6 @@ async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> N
 async def rerun(pool: db.Pool, execution_id: UUID) -> bool:
     async with pool.connection() as conn:
         return await execution.rerun(conn, execution_id)
-
-
-async def begun(pool: db.Pool, ids: list[UUID]) -> list[orders.instant_execution.Order]:
-    """Take the attempts of what is claimed."""
-    return await orders.instant_execution.validate(pool, ids, None)
 
 
 async def put_back(pool: db.Pool) -> None:

@@ -33,7 +33,7 @@ async def test_a_dead_owners_work_is_freed(pool: db.Pool) -> None:
     sold = await orders.version(pool)
     begun, claimed = await orders.queue(pool, sold, 2)
     await orders.claim(pool, dead)
-    await instant_execution.validate(pool, [begun], None)
+    await orders.take(pool, [begun])
     (theirs,) = await orders.queue(pool, sold)
     await orders.begin(pool, alive, [theirs])
     await orders.bury(pool, dead)

@@ -212,8 +212,12 @@ class Spending(RuleBasedStateMachine):
     def run(self) -> Any:
         async def take() -> list[Any]:
             batch = await execution.claim(self.conn, self.worker, 2)
-            ids = batch.execution_ids if batch else []
-            return [row async for row in execution.sql.take(self.conn, ids=ids, flow_run_id=None)]
+            if batch is None:
+                return []
+            took = execution.sql.take(
+                self.conn, worker_id=self.worker, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=None
+            )
+            return [row async for row in took]
 
         return multiple(*self.do(take()))
 

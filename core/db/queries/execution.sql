@@ -57,7 +57,7 @@ FROM accounts WHERE id = :account_id;
 -- Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two.
 SELECT pg_advisory_xact_lock(hashtext('x402-instant/claim'));
 
--- name: claim(alone, send_limit, takeover_limit, most, worker_id, batch_id)
+-- name: claim(alone, send_limit, takeover_limit, most, worker_id, call_limit, batch_id)
 -- Take what is queued: free slots per creator, creators in turn, oldest first. What was taken over twice runs alone.
 -- What was sent or taken over as often as it may be is left for recovery, which gives it up.
 WITH busy AS (
@@ -77,7 +77,9 @@ WITH busy AS (
     LEFT JOIN busy ON busy.account_id = waiting.account_id
     WHERE waiting.turn + coalesce(busy.calls, 0) <= accounts.slots
     ORDER BY waiting.turn, waiting.queued_at
-    LIMIT :most
+    LIMIT least(:most, greatest(0, :call_limit - (
+        SELECT count(*) FROM executions WHERE claimed_by = :worker_id AND state IN ('queued', 'running')
+    )))
 )
 UPDATE executions SET claimed_by = :worker_id, batch_id = :batch_id
 WHERE id IN (
@@ -87,11 +89,24 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: take(ids, flow_run_id)
--- Begin: each claimed execution gets an attempt, and from now on only that attempt's writes count.
+-- name: begin_batch(id, worker_id)!
+-- What was claimed together is carried together, for as long as this row is there.
+INSERT INTO batches (id, worker_id) VALUES (:id, :worker_id);
+
+-- name: end_batch(id, worker_id)!
+-- Its run is over; if a process of its own took it, that one's end is the end of the batch.
+DELETE FROM batches WHERE id = :id AND worker_id = :worker_id;
+
+-- name: carried(ids)
+-- Which of these batches somebody still carries.
+SELECT id FROM batches WHERE id = ANY(:ids);
+
+-- name: take(worker_id, ids, batch_id, flow_run_id)
+-- Begin: each execution claimed for this batch gets an attempt, and from now on only that attempt's writes count.
+-- Whoever begins is the owner: on a work pool that is not the launcher.
 WITH taken AS (
-    UPDATE executions SET state = 'running', attempt_id = gen_random_uuid()
-    WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL
+    UPDATE executions SET state = 'running', attempt_id = gen_random_uuid(), claimed_by = :worker_id
+    WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL AND batch_id = :batch_id
     RETURNING id, attempt_id, batch_id, account_id, version_id, payment_id, round, sends, takeovers, claimed_by,
         sealed_inputs
 ), noted AS (
@@ -100,6 +115,8 @@ WITH taken AS (
         CASE WHEN takeovers > 0 THEN 'takeover' WHEN round > 1 THEN 'rerun' ELSE 'first' END,
         claimed_by, :flow_run_id
     FROM taken
+), owned AS (
+    UPDATE batches SET worker_id = :worker_id WHERE id = :batch_id AND worker_id <> :worker_id
 )
 SELECT taken.*, payments.payer
 FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
@@ -126,12 +143,10 @@ RETURNING id;
 -- How an attempt ended; what was used is told by its sends.
 UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = :attempt_id AND ended_at IS NULL;
 
--- name: wake_waiting(account_id)!
--- A slot became free: wake the launchers if this creator has somebody waiting for it.
+-- name: wake_waiting()!
+-- A slot of its creator and a place in its process became free: wake the launchers if anybody waits.
 SELECT pg_notify('execution_queued', '')
-WHERE EXISTS (
-    SELECT 1 FROM executions WHERE account_id = :account_id AND state = 'queued' AND claimed_by IS NULL
-);
+WHERE EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);
 
 -- name: hand_back(batch_id, worker_id)
 -- A run ended without taking or finishing these: back to the queue. Only what had begun counts as taken over.

@@ -78,3 +78,9 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED
 )
 RETURNING id;
+
+-- name: bury(lease_seconds)!
+-- Batches of silent owners: nobody carries them any more. Those who left in good order get as long to tell Prefect.
+DELETE FROM batches
+USING workers
+WHERE workers.id = batches.worker_id AND workers.heartbeat_at < now() - make_interval(secs => :lease_seconds);

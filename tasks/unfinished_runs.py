@@ -1,0 +1,51 @@
+"""Prefect runs that nobody will end any more, because their process was killed."""
+
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Crashed
+
+from core import db, execution
+
+_MOST = 200
+_UNFINISHED = FlowRunFilter(
+    state=FlowRunFilterState(
+        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    )
+)
+_OURS = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
+
+
+async def close(pool: db.Pool) -> int:
+    """Mark as Crashed what Prefect believes to be running and nobody carries, oldest first; how many that were.
+
+    Takes the pool: Prefect is asked before and told after our database is looked at. A run that ends in between keeps
+    its end, because Prefect lets nothing follow a final state that is not forced.
+    """
+    async with get_client() as prefect:
+        runs = await prefect.read_flow_runs(
+            flow_filter=_OURS, flow_run_filter=_UNFINISHED, sort=FlowRunSort.START_TIME_ASC, limit=_MOST
+        )
+        batches = {run.id: batch for run in runs if (batch := _batch(run))}
+        async with pool.connection() as conn:
+            carried = await execution.carried(conn, list(batches.values()))
+        left = [run_id for run_id, batch in batches.items() if batch not in carried]
+        for run_id in left:
+            await prefect.set_flow_run_state(
+                run_id, Crashed(message="Its process is gone; what it carried is taken over.")
+            )
+    return len(left)
+
+
+def _batch(run: FlowRun) -> UUID | None:
+    batch = run.parameters.get("batch_id")
+    return UUID(batch) if isinstance(batch, str) else None
