@@ -29,7 +29,7 @@ from cli.shared import Flag, meet_prefect
 from cli.usage import usage
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
-from core.settings import load
+from core.settings import Settings, load
 
 app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
 for part in (books, catalog, creators, executions, keys, notices, payments, refunds, resources, usage):
@@ -55,36 +55,24 @@ def dev(*, demo: Flag = False, once: Flag = False) -> None:
 @app.command
 def api() -> None:
     """Serve the front door."""
-    import uvicorn
-
-    from core import media
-    from core.db.migrate import check
     from deployments.ports import is_free, taken
 
-    config = load()
-    check(database_url(config), config.mode)
-    media.check()
+    config = _ready_to_run()
     if not is_free(config.host, config.port):
         raise Misconfigured(taken("INSTANT_PORT", config.host, config.port))
-    asyncio.run(_check_chains())
-    meet_prefect(config)
-    uvicorn.run(
-        "api.app:create_app",
-        factory=True,
-        host=config.host,
-        port=config.port,
-        loop="uvloop",
-        # A payment header may be larger than httptools' fixed limits allow.
-        http="h11",
-        h11_max_incomplete_event_size=65_536,
-        # Status tokens are in URLs.
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        log_level="warning",
-        # Requests that wait for an answer get this long; then the lifespan ends settlements and calls.
-        timeout_graceful_shutdown=5,
-    )
+    from deployments.door import serve
+
+    serve(config)
+
+
+@app.command
+def executor() -> None:
+    """Run what is queued, beside doors with INSTANT_LAUNCH=executor; as many of them as you like."""
+    _ready_to_run()
+    from deployments.executor import execute
+
+    print("Executing what is queued; Ctrl-C stops, after what was begun.", flush=True)
+    execute()
 
 
 @app.command
@@ -156,6 +144,23 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _ready_to_run() -> Settings:
+    """Check what a process that sells or executes leans on, and tell Prefect where its server is.
+
+    Raises:
+        Misconfigured: if something must be changed before this can start.
+    """
+    from core import media
+    from core.db.migrate import check
+
+    config = load()
+    check(database_url(config), config.mode)
+    media.check()
+    asyncio.run(_check_chains())
+    meet_prefect(config)
+    return config
 
 
 async def _check_chains() -> None:

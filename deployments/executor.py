@@ -1,0 +1,28 @@
+"""`instant executor`: a launcher in a process of its own, any number of them on any number of hosts."""
+
+import asyncio
+import os
+import signal
+
+from core import tracing
+from deployments.launch import launching
+
+
+def execute() -> None:
+    """Launch until SIGTERM or Ctrl-C, then finish what was begun; a second signal ends it at once."""
+    asyncio.run(_execute())
+
+
+async def _execute() -> None:
+    stopped = asyncio.Event()
+
+    def stop(number: int) -> None:
+        if stopped.is_set():
+            # Whatever is unfinished is found by its silent owner, as after a SIGKILL.
+            os._exit(128 + number)
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    async with tracing.sending(), launching():
+        await stopped.wait()
