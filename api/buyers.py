@@ -117,7 +117,7 @@ async def rerun(
 async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
     if not answers.is_token_of(execution_id, token):
         raise NotFound
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         row = await execution.show(conn, execution_id)
     if row is None:
         raise NotFound
@@ -127,7 +127,7 @@ async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
 async def _ahead(door: Door, row: Any) -> int:
     if row.state != "queued":
         return 0
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         return await execution.ahead(conn, row.id)
 
 

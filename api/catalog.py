@@ -81,7 +81,7 @@ async def models(
 ) -> Response:
     """Page by page: `next` leads to the models after these, also when some come or go meanwhile."""
     after = None if query.cursor is None else _place(query.cursor, query.sort)
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         rows, following = await catalog.page(conn, query.wanted(), after=after, most=query.limit)
     where = request.url.include_query_params(cursor=_cursor(following, query.sort)) if following else None
     page = {"models": [_listed(row) for row in rows], "next": where and f"{where.path}?{where.query}"}
@@ -95,7 +95,7 @@ async def model(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Any model that was ever listed, sellable or not, with its prices and capabilities of the past."""
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         row = await catalog.show(conn, model_id)
         past = await catalog.history(conn, model_id)
     if row is None:

@@ -62,7 +62,7 @@ async def look(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: s
     Raises:
         NotFound: if nothing is.
     """
-    async with db.looking(pool) as conn:
+    async with db.autocommit(pool) as conn:
         version, ready = await resource.on_sale(conn, handle, slug)
     if isinstance(ready, Unavailable):
         return Offered(version, (), ready.code)

@@ -69,7 +69,7 @@ async def quoted_version(door: Door, payload: wire.PaymentPayload, current: reso
     quote = offer.quote_of(payload)
     if quote is None or quote.version_id == current.version_id:
         return current
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         version = await resource.version(conn, quote.version_id)
         if version.resource_id == current.resource_id:
             return version
@@ -115,7 +115,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
 
 async def _match(door: Door, purchase: Purchase) -> offer.Terms:
     """Is it ready, is the quote alive, does the payment fit?"""
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         ready = await resource.readiness(conn, purchase.version)
     terms = offer.match(purchase.payload, purchase.version, ready.payouts)
     offer.require_live_quote(purchase.payload)
@@ -132,7 +132,7 @@ async def _verify(door: Door, terms: offer.Terms) -> Verdict:
 
 async def _replay(door: Door, purchase: Purchase) -> UUID | None:
     """The execution that this authorization bought before, if it was presented by the same sender for the same."""
-    async with db.looking(door.pool) as conn:
+    async with db.autocommit(door.pool) as conn:
         taken = await ledger.is_identifier_taken(conn, purchase.version.resource_id, purchase.payload)
         payment = await ledger.find(conn, purchase.payload)
     if taken:

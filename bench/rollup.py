@@ -130,7 +130,7 @@ async def _make(pool: db.Pool, low: int, high: int, first: datetime, last: datet
 
     half = first + (last - first) / 2
     await asyncio.gather(part(low, middle, first, half), part(middle, high, half, last))
-    async with db.looking(pool) as conn:
+    async with db.autocommit(pool) as conn:
         await conn.execute("VACUUM ANALYZE usage_log")
     _say(f"made {high - low:,} rows in {time.perf_counter() - began:.0f} s")
 
@@ -142,7 +142,7 @@ async def _roll_up(pool: db.Pool) -> float:
         await usage_rollup.mark(conn, _NOW - timedelta(days=DAYS + 1))
     await usage_rollup.roll_up(pool)
     seconds = time.perf_counter() - began
-    async with db.looking(pool) as conn:
+    async with db.autocommit(pool) as conn:
         await conn.execute("VACUUM ANALYZE usage_rollup, usage_dirty")
     return seconds
 
@@ -169,7 +169,7 @@ async def _next_hours(pool: db.Pool) -> float:
 
 async def _seconds(pool: db.Pool, query: str) -> float:
     """How long a query takes."""
-    async with db.looking(pool) as conn:
+    async with db.autocommit(pool) as conn:
         began = time.perf_counter()
         await conn.execute(query.encode())
         return time.perf_counter() - began

@@ -221,7 +221,7 @@ async def follow(pool: db.Pool, hub: listen.Hub, execution_id: UUID, until: floa
     with hub.event(listen.CHANGED, str(execution_id)) as changed:
         while True:
             changed.clear()
-            async with db.looking(pool) as conn:
+            async with db.autocommit(pool) as conn:
                 row = await show(conn, execution_id)
             left = until - time.monotonic()
             if row.state in REST or left <= 0:

@@ -101,10 +101,10 @@ async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_
     ]
 
 
-async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Private[Opened]]]:
+async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
     """Open key, template and inputs of each order; one that cannot be opened has failed and is left out."""
 
-    async def open_one(order: Order) -> tuple[Order, Private[Opened]]:
+    async def open_one(order: Order) -> tuple[Order, Opened]:
         try:
             sealed = vault().open(
                 order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
@@ -118,17 +118,17 @@ async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Or
             opened = None
         if opened is None:
             raise ExecutionFailed("internal_error", "ours", "sealed_value_unreadable")
-        return order, Private(opened)
+        return order, opened
 
     return await _each(conn, orders, open_one, of=lambda order: order)
 
 
-async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Private[Opened]]]) -> list[Prepared]:
+async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]) -> list[Prepared]:
     """Put the inputs into the template of each order."""
 
-    async def prepare(pair: tuple[Order, Private[Opened]]) -> Prepared:
-        order, content = pair
-        version, clear = order.version, content.reveal()
+    async def prepare(pair: tuple[Order, Opened]) -> Prepared:
+        order, clear = pair
+        version = order.version
         try:
             inputs = resource.validate(version, clear.inputs.reveal())
         except InvalidInput:
@@ -224,7 +224,7 @@ async def _begin(pool: db.Pool, prepared: Prepared) -> send.Send:
     """The mark of the next send, committed. Where there may be none, the execution has failed."""
     order = prepared.order
     try:
-        async with pool.connection() as conn:
+        async with db.autocommit(pool) as conn:
             return await send.begin(
                 conn,
                 prepared.prompt.reveal(),
@@ -256,12 +256,14 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
     )
 
     async def keep(conn: db.Connection) -> None:
-        await send.finish(conn, sending, "succeeded", used)
-        changed = await sql.succeed(conn, id=order.id, round=order.round, sealed_result=sealed)
-        await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome="succeeded")
-        await usage.settle(conn, order.id, order.round)
-        if changed:
-            await execution.answered(conn, order.id)
+        # Eight statements in two trips: creators' calls take turns over the day's spending, and this is their turn.
+        async with conn.pipeline():
+            await send.finish(conn, sending, "succeeded", used)
+            changed = await sql.succeed(conn, id=order.id, round=order.round, sealed_result=sealed)
+            await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome="succeeded")
+            await usage.settle(conn, order.id, order.round)
+            if changed:
+                await execution.answered(conn, order.id)
 
     await db.insist(pool, keep)
 

@@ -52,7 +52,7 @@ async def begin(
     """Make the durable mark of the next send, and the bytes that it consists of.
 
     Args:
-        conn: one transaction, to be committed before anything is sent, and rolled back when this raises.
+        conn: with autocommit: the mark is committed when this returns, and nothing is if it raises.
         asked: what to send.
         account_id: the creator, for whom the bytes are sealed.
         attempt_id: whose send it is.
@@ -62,23 +62,31 @@ async def begin(
         ExecutionFailed: `send_refused` (the attempt is not the current one, or the bound is used up), `spend_cap`,
             `resource_spend_cap`, `prompt_not_text`.
     """
-    last = await sql.last(conn, id=asked.execution_id)
+
+    async def mark(request: Private[bytes], send_limit: int) -> Send | None:
+        sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=asked.execution_id)
+        marked = await sql.mark(
+            conn, id=asked.execution_id, attempt_id=attempt_id, send_limit=send_limit, sealed_request=sealed
+        )
+        return marked and Send(asked.execution_id, asked.round, marked.number, request, cache_seconds)
+
     cache_seconds = 0 if asked.zdr else settings().cache_seconds
-    work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
-    request = None
-    if work == "unknown" and cache_seconds:
-        request = _open(last.sealed_request, account_id, asked.execution_id)
-    if request is None:
-        request = Private(prompt.request(asked, last.sends + 1))
-    if work != "free":
-        await usage.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
-    sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=asked.execution_id)
-    marked = await sql.mark(
-        conn, id=asked.execution_id, attempt_id=attempt_id, send_limit=settings().send_limit, sealed_request=sealed
-    )
-    if marked is None:
+    # Nearly always it is the first send of its round, for which nothing has to be looked up.
+    if first := await mark(Private(prompt.request(asked, 1)), 1):
+        return first
+    async with conn.transaction():
+        last = await sql.last(conn, id=asked.execution_id)
+        work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
+        request = None
+        if work == "unknown" and cache_seconds:
+            request = _open(last.sealed_request, account_id, asked.execution_id)
+        if request is None:
+            request = Private(prompt.request(asked, last.sends + 1))
+        if work != "free":
+            await usage.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
+        if again := await mark(request, settings().send_limit):
+            return again
         raise ExecutionFailed("internal_error", "ours", "send_refused")
-    return Send(asked.execution_id, asked.round, marked.number, request, cache_seconds)
 
 
 async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
@@ -87,7 +95,7 @@ async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
     A database out of reach does not stop an answer that is being paid for: the id comes again with its end.
     """
     try:
-        async with pool.connection(timeout=_NOTE_SECONDS) as conn:
+        async with db.autocommit(pool, patience=_NOTE_SECONDS) as conn:
             await sql.note(conn, generation_id=generation_id, **_key(send))
     except db.UNREACHABLE as error:
         log.warning("call: generation not noted (%s)", type(error).__name__)

@@ -13,6 +13,7 @@ from prefect.states import Completed
 from core import db, worker
 from core.failures import ExecutionFailed
 from core.instant_execution import Prepared
+from core.private import Private
 from tasks import instant_execution as step
 
 
@@ -34,10 +35,9 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
         prepared = await step.substitute(opened)
         calls = await asyncio.gather(*(_call(one) for one in prepared))
         await step.log(execution_ids)
-    answered = sum(state.is_completed() for state in calls)
-    failed = len(orders) - answered
-    if failed:
-        return Completed(name="CompletedWithFailures", message=f"{failed} of {len(orders)} failed")
+    began, answered = len(orders.reveal()), sum(state.is_completed() for state in calls)
+    if failed := began - answered:
+        return Completed(name="CompletedWithFailures", message=f"{failed} of {began} failed")
     return Completed(message=f"{answered} answered")
 
 
@@ -51,23 +51,22 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         await step.log.fn(execution_ids)
 
 
-async def _call(prepared: Prepared) -> State[None]:
+async def _call(prepared: Private[Prepared]) -> State[None]:
     """One call as a task run of its own, named after its execution.
 
     It has no tags: for each task run with a tag, Prefect asks its server for a concurrency slot, and keeps a thread and
     a client for every set of tags that it has ever seen.
     """
-    named = step.call.with_options(task_run_name=f"call {prepared.order.id}")
+    running: object = step.call(prepared.reveal().order.id, prepared, return_state=True)
     # Prefect's overload for return_state forgets that an async task is awaited.
-    running = cast(Awaitable[State[None]], named(prepared, return_state=True))
-    return await running
+    return await cast(Awaitable[State[None]], running)
 
 
-async def _call_plainly(prepared: Prepared) -> None:
+async def _call_plainly(prepared: Private[Prepared]) -> None:
     """One call with the retry that its task would have; how it ended is in its row."""
     for _ in range(1 + step.call.retries):
         try:
-            return await step.call.fn(prepared)
+            return await step.call.fn(prepared.reveal().order.id, prepared)
         except ExecutionFailed as failure:
             if not failure.resend:
                 return

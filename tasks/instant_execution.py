@@ -1,4 +1,7 @@
-"""The five steps of a paid call. Four are one task run for the whole list; `call` is one per execution."""
+"""The five steps of a paid call. Four are one task run for the whole list; `call` is one per execution.
+
+What goes from step to step is boxed: Prefect looks into everything else, for futures, field by field.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,32 +16,33 @@ from tasks.policy import step
 
 
 @step()
-async def validate(execution_ids: Sequence[UUID], batch_id: UUID) -> list[Order]:
+async def validate(execution_ids: Sequence[UUID], batch_id: UUID) -> Private[list[Order]]:
     """Take what is claimed for this batch and not yet running; read everything again."""
+    batch = Batch(batch_id, list(execution_ids))
     run_id = UUID(flow_run.id) if flow_run.id else None
     async with db.pool() as pool, worker.alive(pool, "run") as worker_id:
-        return await instant_execution.validate(pool, Batch(batch_id, list(execution_ids)), worker_id, run_id)
+        return Private(await instant_execution.validate(pool, batch, worker_id, run_id))
 
 
 @step()
-async def decrypt(orders: Sequence[Order]) -> list[tuple[Order, Private[Opened]]]:
+async def decrypt(orders: Private[list[Order]]) -> Private[list[tuple[Order, Opened]]]:
     """Open key, template and inputs."""
     async with db.transaction() as conn:
-        return await instant_execution.decrypt(conn, orders)
+        return Private(await instant_execution.decrypt(conn, orders.reveal()))
 
 
 @step()
-async def substitute(opened: Sequence[tuple[Order, Private[Opened]]]) -> list[Prepared]:
+async def substitute(opened: Private[list[tuple[Order, Opened]]]) -> list[Private[Prepared]]:
     """Put the inputs into the templates."""
     async with db.transaction() as conn:
-        return await instant_execution.substitute(conn, opened)
+        return [Private(one) for one in await instant_execution.substitute(conn, opened.reveal())]
 
 
-@step(retries=1)
-async def call(prepared: Prepared) -> None:
+@step(task_run_name="call {execution_id}", retries=1)
+async def call(execution_id: UUID, prepared: Private[Prepared]) -> None:
     """Ask the model; at most one re-send, and only of what says that it may be sent again."""
     async with db.pool() as pool:
-        await instant_execution.call(pool, prepared)
+        await instant_execution.call(pool, prepared.reveal())
 
 
 @step(retries=2, retry_delay_seconds=1)

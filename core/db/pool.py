@@ -67,9 +67,14 @@ async def _check(conn: Connection) -> None:
 
 
 @asynccontextmanager
-async def looking(shared: Pool) -> AsyncIterator[Connection]:
-    """A connection for queries that only look: each stands for itself, which saves the two trips of a transaction."""
-    async with shared.connection() as conn:
+async def autocommit(shared: Pool, *, patience: float | None = None) -> AsyncIterator[Connection]:
+    """A connection whose statements each stand for themselves, which saves the two trips of a transaction.
+
+    Args:
+        shared: where it comes from.
+        patience: seconds to wait for it; by default as long as for any other.
+    """
+    async with shared.connection(patience) as conn:
         await conn.set_autocommit(True)
         try:
             yield conn

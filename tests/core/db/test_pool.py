@@ -28,7 +28,7 @@ async def test_what_postgres_closed_is_not_handed_out(database: str) -> None:
 async def test_looking_takes_no_transaction(database: str) -> None:
     """A query that only looks leaves no transaction open; whoever has the connection next is in one again."""
     async with db.pool() as pool:
-        async with db.looking(pool) as conn:
+        async with db.autocommit(pool) as conn:
             await conn.execute("SELECT 1")
             assert conn.info.transaction_status == TransactionStatus.IDLE
         async with pool.connection() as again:
@@ -41,7 +41,7 @@ async def test_a_look_that_is_cut_off_says_so(database: str) -> None:
     async with db.pool() as pool, await AsyncConnection.connect(database) as other:
 
         async def look() -> None:
-            async with db.looking(pool) as conn:
+            async with db.autocommit(pool) as conn:
                 await other.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])
                 await conn.execute("SELECT 1")
 
