@@ -155,7 +155,7 @@ def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
 
         def serve(*module: str, port: int, ready: str) -> None:
             command = [*module, "--port", str(port)]
-            stack.enter_context(servers.serving(*command, ready=ready, environment=os.environ))
+            stack.enter_context(servers.serving_from_scratch(*command, ready=ready, environment=os.environ))
 
         facilitator = ["sandbox.facilitator", "--book", str(folder / "book.sqlite")]
         serve("sandbox.openrouter", port=config.openrouter_port, ready=f"{config.openrouter_url}/models")

@@ -66,7 +66,7 @@ class Lane:
     url: str
     pool: db.Pool
     port: int
-    output: Path
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Outcome:
 async def drill(around: Surroundings, seed: int) -> tuple[dict[str, object], list[Outcome]]:
     """Run it; the counts, and the outcomes in the order of the table."""
     async with AsyncExitStack() as stack:
-        lanes = [await stack.enter_async_context(_lane(around, number)) for number in range(_LANES)]
+        lanes = [await stack.enter_async_context(_lane(around)) for _ in range(_LANES)]
         calm = await _all(lanes, [Case(scenario, None) for scenario in SCENARIOS])
         cases = list(_cases(sorted(calm, key=_position)))
         random.Random(seed).shuffle(cases)  # noqa: S311 - to be repeatable, not secret
@@ -122,10 +122,10 @@ async def drill(around: Surroundings, seed: int) -> tuple[dict[str, object], lis
 
 
 @asynccontextmanager
-async def _lane(around: Surroundings, number: int) -> AsyncIterator[Lane]:
+async def _lane(around: Surroundings) -> AsyncIterator[Lane]:
     with database(around) as url:
         async with pool(url) as opened:
-            yield Lane(url, opened, servers.free_port(), around.folder / f"lane-{number}.log")
+            yield Lane(url, opened, servers.free_port(), around.folder)
 
 
 def _position(outcome: Outcome) -> tuple[int, int]:
@@ -172,14 +172,14 @@ async def _run(lane: Lane, case: Case) -> Outcome:
     calm = {"INSTANT_DATABASE_URL": lane.url}
     async with httpx.AsyncClient(timeout=60) as http:
         doomed = calm | {"INSTANT_RECOVERY_SECONDS": case.scenario.recovery_seconds}
-        async with doors.watched(lane.port, lane.output, doomed, case.victim) as door:
+        async with doors.watched(lane.port, lane.folder, doomed, case.victim) as door:
             header = await buyer.pay(url, _INPUTS)
             door.arm()
             first = await _present(http, url, header)
             wrong = await _lies(first, case.scenario, shop)
             reached = await _settled(door, case)
             passed = door.passed()
-        async with doors.calm(lane.port, lane.output, calm):
+        async with doors.calm(lane.port, lane.folder, calm):
             later: list[httpx.Response] = []
             while len(later) < _TRIES and (not later or later[-1].status_code in (202, 402)):
                 later.append(await http.post(url, json=_INPUTS, headers=_paid(header)))

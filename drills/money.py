@@ -92,7 +92,7 @@ async def _trade(
 
     async def keep_open() -> None:
         for so_many in [*kills, len(plot) + 1]:
-            async with doors.calm(port, around.folder / "door.log", {"INSTANT_DATABASE_URL": url}), ended:
+            async with doors.calm(port, around.folder, {"INSTANT_DATABASE_URL": url}), ended:
                 while len(told) < so_many:
                     await ended.wait()
 

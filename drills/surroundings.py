@@ -67,7 +67,8 @@ def surroundings(*needed: str, **changes: str) -> Iterator[Surroundings]:
             if needed and command[0] not in needed:
                 continue
             output = folder / f"{command[0]}.log"
-            stack.enter_context(servers.serving(*command, ready=ready, environment=environment, output=output))
+            serving = servers.serving_from_scratch if command[0] == "prefect" else servers.serving
+            stack.enter_context(serving(*command, ready=ready, environment=environment, output=output))
         yield Surroundings(folder, postgres)
 
 

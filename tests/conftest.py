@@ -96,7 +96,7 @@ def prefect_server(postgres: str) -> Iterator[str]:
         api = settings().prefect_api_url
         environment = os.environ | server_environment(settings())
         output = Path(_state.name) / "prefect-server.log"
-        with servers.serving(*command, ready=f"{api}/health", environment=environment, output=output):
+        with servers.serving_from_scratch(*command, ready=f"{api}/health", environment=environment, output=output):
             yield api
             # Here, because Prefect reads the environment as it is imported. Without it the last lines of a flow look
             # for a server that is gone, for a minute after the last test.

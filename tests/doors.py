@@ -1,14 +1,13 @@
 """The front door as a process that can be killed."""
 
 import os
-import signal
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tests import servers
+from tests import forks, servers
 
 
 @dataclass(frozen=True)
@@ -16,27 +15,49 @@ class Door:
     """A running door: where it is, and where everything that it prints goes."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: forks.Fork
     output: Path
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
 
 
 @contextmanager
-def door(folder: Path, port: int | None = None, **changes: str) -> Iterator[Door]:
+def door(
+    folder: Path, port: int | None = None, first: Callable[[], None] | None = None, **changes: str
+) -> Iterator[Door]:
     """`instant api`, on the surroundings that the environment names.
 
     Args:
         folder: where its output is kept.
         port: default INSTANT_PORT.
+        first: what the new process calls before it becomes a door.
         changes: environment variables that differ.
     """
     port = port or int(os.environ["INSTANT_PORT"])
     url = f"http://127.0.0.1:{port}"
     output = folder / f"door-{port}.log"
     environment = os.environ | {"INSTANT_PORT": str(port)} | changes
-    with servers.serving("cli", "api", ready=f"{url}/health/ready", environment=environment, output=output) as process:
+    with servers.serving(
+        *("cli", "api"),
+        ready=f"{url}/health/ready",
+        environment=environment,
+        output=output,
+        first=partial(_before_it_opens, first),
+    ) as process:
         yield Door(url, process, output)
+
+
+def _before_it_opens(first: Callable[[], None] | None) -> None:
+    """The door tells Prefect where its server is before importing it: here that is too late to be heard."""
+    from prefect.context import refresh_global_settings_context
+
+    from cli.shared import meet_prefect
+    from core.settings import load
+
+    meet_prefect(load())
+    refresh_global_settings_context()
+    if first:
+        first()

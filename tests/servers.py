@@ -6,8 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +17,12 @@ import httpx
 import psycopg
 from psycopg import sql
 
+from tests import forks
+
 # Nothing here speaks TLS, and to load the certificates for every client takes longer than most of its requests.
 TLS = ssl.create_default_context()
 
+_PATIENCE_SECONDS = 60
 _LOCAL = {"", "localhost", "127.0.0.1", "::1"}
 
 
@@ -81,16 +84,20 @@ def database(server_url: str, name: str, *, like: str = "/template1") -> Iterato
 
 @contextmanager
 def serving(
-    *module: str, ready: str, environment: Mapping[str, str], patience: float = 60, output: Path | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+    *module: str,
+    ready: str,
+    environment: Mapping[str, str],
+    output: Path | None = None,
+    first: Callable[[], None] | None = None,
+) -> Iterator[forks.Fork]:
     """Run `python -m module...` until the block ends.
 
     Args:
         module: the module and its arguments.
         ready: a URL that answers 200 once the server can be used.
         environment: all of its environment variables.
-        patience: seconds until `ready` has to answer.
         output: where all that it prints is kept; by default nowhere.
+        first: what the new process calls before the module is run.
 
     Yields:
         The process, for those who want to kill it.
@@ -98,19 +105,53 @@ def serving(
     Raises:
         RuntimeError: with the end of its output, if it ends or stays silent.
     """
-    with ExitStack() as stack:
-        printed = stack.enter_context(output.open("a+b") if output else tempfile.TemporaryFile())  # noqa: SIM115 - it is
+    with _printed(output) as file:
+        process = forks.start(*module, environment=environment, output=file, first=first)
+        with _until_it_serves(process, module[0], ready, file):
+            yield process
+
+
+@contextmanager
+def serving_from_scratch(
+    *module: str, ready: str, environment: Mapping[str, str], output: Path | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The same in an interpreter of its own: for Prefect's server, which reads its settings while it is imported."""
+    with _printed(output) as file, file.open("ab") as printed:
         process = subprocess.Popen(
             [sys.executable, "-m", *module], env=environment, stdout=printed, stderr=subprocess.STDOUT
         )
-        stack.callback(_stop, process)
-        deadline = time.monotonic() + patience
+        with _until_it_serves(process, module[0], ready, file):
+            yield process
+
+
+@contextmanager
+def _printed(output: Path | None) -> Iterator[Path]:
+    if output:
+        yield output
+    else:
+        with tempfile.NamedTemporaryFile(prefix="instant-server-") as file:
+            yield Path(file.name)
+
+
+@contextmanager
+def _until_it_serves(
+    process: "forks.Fork | subprocess.Popen[bytes]", name: str, ready: str, output: Path
+) -> Iterator[None]:
+    """Begin the block when the server is ready, and end the server with it."""
+    try:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _answers(ready):
             if process.poll() is not None or time.monotonic() > deadline:
-                printed.seek(0)
-                raise RuntimeError(f"{module[0]} does not serve:\n{printed.read()[-4000:].decode(errors='replace')}")
-            time.sleep(0.05)
-        yield process
+                raise RuntimeError(f"{name} does not serve:\n{output.read_text(errors='replace')[-4000:]}")
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _answers(url: str) -> bool:
@@ -118,12 +159,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=5, verify=TLS).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
