@@ -104,7 +104,11 @@ def start(
 
 
 def run(
-    *command: str, environment: Mapping[str, str], words: str = "", seconds: float = 60
+    *command: str,
+    environment: Mapping[str, str],
+    words: str = "",
+    seconds: float = 60,
+    first: Callable[[], None] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `python -m command...` to its end.
 
@@ -113,6 +117,7 @@ def run(
         environment: all of its environment variables.
         words: what it reads from standard input.
         seconds: how long it may take.
+        first: as for `start`.
 
     Raises:
         subprocess.TimeoutExpired: if it takes longer.
@@ -120,7 +125,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="instant-fork-") as folder:
         said, out, err = (Path(folder) / name for name in ("in", "out", "err"))
         said.write_text(words)
-        fork = start(*command, environment=environment, output=out, errors=err, words=said)
+        fork = start(*command, environment=environment, output=out, errors=err, words=said, first=first)
         try:
             code = fork.wait(seconds)
         finally:

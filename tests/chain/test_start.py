@@ -2,9 +2,8 @@
 
 import json
 import os
-import subprocess
-import sys
 
+from tests import forks
 from tests.chain.conftest import Market
 
 
@@ -13,9 +12,9 @@ def test_a_node_of_another_chain(market: Market) -> None:
     network, _ = json.loads(market.environment["INSTANT_NETWORKS"])
     elsewhere = json.dumps([network | {"id": "eip155:11155111"}])
     environment = os.environ | market.environment | {"INSTANT_PORT": "0", "INSTANT_NETWORKS": elsewhere}
-    ended = subprocess.run([sys.executable, "-m", "cli", "api"], env=environment, capture_output=True, timeout=60)
+    ended = forks.run("cli", "api", environment=environment)
 
     assert ended.returncode == 2
     sentence = "instant: INSTANT_NETWORKS: the rpc_url of eip155:11155111 leads to a node of chain 31337"
-    assert ended.stderr.decode().strip().endswith(sentence)
-    assert network["rpc_url"] not in ended.stderr.decode()
+    assert ended.stderr.strip().endswith(sentence)
+    assert network["rpc_url"] not in ended.stderr

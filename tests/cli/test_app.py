@@ -2,19 +2,18 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from core.vault import new_master_key
+from tests import forks
 
 
 def _instant(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("INSTANT_", "PREFECT_"))}
     environment = clean | {"INSTANT_STATE_DIR": str(tmp_path / "state")} | settings
-    command = [sys.executable, "-m", "cli", *arguments]
-    return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60, check=False)
+    return forks.run("cli", *arguments, environment=environment)
 
 
 def _sandbox() -> dict[str, str]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import stat
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -16,7 +15,7 @@ import pytest
 
 from cli.app import main
 from core import db
-from tests import selling, shops
+from tests import forks, selling, shops
 from tests.sellers import TOKEN, losing_the_first_paid_reply, strange_seller
 from tests.shops import Buyer, Shop
 
@@ -49,17 +48,13 @@ class Desk:
         key = "0x" + bytes(self.buyer.wallet.key).hex()
         return {"INSTANT_STATE_DIR": str(self.folder), "INSTANT_WALLET_KEY": key}
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    def start(self, *arguments: str) -> forks.Fork:
         """`instant buy` as a process of its own."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "buy", *arguments),
-            env=os.environ | self.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        environment, output = os.environ | self.environment, self.folder / "output.log"
+        return forks.start("cli", "buy", *arguments, environment=environment, output=output)
 
     async def buy(self, *arguments: str, **changes: str) -> Done:
-        """`instant buy`, to its end: in a thread, because a process needs two seconds to begin."""
+        """`instant buy`, to its end, in a thread."""
         before, out, err = dict(os.environ), StringIO(), StringIO()
         os.environ |= self.environment | changes
         try:
@@ -259,14 +254,14 @@ async def test_declined_and_failed_are_exit_3(door: str, shop: Shop, desk: Desk)
 async def test_kill_9_and_resume(door: str, shop: Shop, desk: Desk) -> None:
     """Killed while the payment is being settled: the kept payment, readable by its owner alone, gets the answer."""
     await desk.buyer.facilitator("slow:2")
-    process = await desk.start(door + shop.path, "-p", "topic=the sea")
+    process = desk.start(door + shop.path, "-p", "topic=the sea")
 
     async def settling() -> bool:
         return await desk.buyer.settles() == 1
 
     await shops.eventually(settling)
     process.kill()
-    await process.communicate()
+    process.wait()
     (kept,) = desk.kept()
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (kept, kept.parent)]
     done = await desk.buy("--resume", str(kept), "--json", INSTANT_WALLET_KEY="")

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from cli import main
 from core import catalog, catalog_sync, db
 from core.settings import settings
-from tests import practice_catalog
+from tests import forks, practice_catalog
 from tests.core.test_catalog_sync import listed, listing
 
 
@@ -114,8 +113,7 @@ async def test_sync() -> None:
     """A sync tells what is new as JSON on standard output, and nothing else; a refusal is a sentence and exit 1."""
 
     def instant(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "cli", "catalog", "sync", *arguments]
-        return subprocess.run(command, text=True, capture_output=True, timeout=60, check=False)
+        return forks.run("cli", "catalog", "sync", *arguments, environment=os.environ)
 
     rows = await practice_catalog.listed()
     async with db.transaction() as conn:

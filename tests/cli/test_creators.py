@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import yaml
 
 from cli.app import main
 from core.settings import SANDBOX_NETWORK
+from tests import forks
 from tests.selling import ADDRESS, FORGET
 from tests.servers import free_port
 
@@ -193,14 +192,7 @@ def test_a_key_comes_by_standard_input_and_is_never_shown(
     """The key is read from stdin or a variable, makes what is published ready, and is gone when deleted."""
     said(capsys, "resources", "create", handle, written(tmp_path, "haiku.yaml", HAIKU))
     key = f"sk-or-v1-practice-{uuid4().hex}"
-    process = subprocess.run(
-        [sys.executable, "-m", "cli", "keys", "set", handle, "--json"],
-        input=f"{key}\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    process = forks.run("cli", "keys", "set", handle, "--json", environment=os.environ, words=f"{key}\n")
     ready = said(capsys, "resources", "list", handle)[0]["state"]
     os.environ["INSTANT_TEST_KEY"] = f"sk-or-v1-practice-{uuid4().hex}"
     from_variable = said(capsys, "keys", "set", handle, "--from-env", "INSTANT_TEST_KEY")
@@ -223,14 +215,10 @@ def test_a_key_comes_by_standard_input_and_is_never_shown(
 
 def test_a_key_that_cannot_be_checked_is_not_kept(handle: str) -> None:
     """While OpenRouter is out of reach nothing is changed, and the sentence says so."""
-    process = subprocess.run(
-        [sys.executable, "-m", "cli", "keys", "set", handle],
-        input="sk-or-v1-practice-unreachable\n",
-        env=os.environ | {"INSTANT_OPENROUTER_PORT": str(free_port())},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    process = forks.run(
+        *("cli", "keys", "set", handle),
+        environment=os.environ | {"INSTANT_OPENROUTER_PORT": str(free_port())},
+        words="sk-or-v1-practice-unreachable\n",
     )
 
     assert (process.returncode, process.stdout) == (1, "")

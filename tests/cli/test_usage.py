@@ -3,16 +3,14 @@
 import json
 import os
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 from core import db
-from tests import histories
+from tests import forks, histories
 
 
 def _instant(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli", "usage", *arguments]
-    return subprocess.run(command, env=os.environ, text=True, capture_output=True, timeout=60, check=False)
+    return forks.run("cli", "usage", *arguments, environment=os.environ)
 
 
 async def test_what_changed_is_counted_or_everything_since_a_day(own_database: str) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -19,7 +17,7 @@ from x402.http.facilitator_client_base import FacilitatorConfig
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
-from tests import practice
+from tests import forks, practice
 
 
 @pytest.fixture(scope="module")
@@ -370,14 +368,7 @@ def test_a_taken_port_is_one_line_and_exit_2() -> None:
     """No traceback for an operator who started it twice."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = subprocess.run(
-            [sys.executable, "-m", "sandbox.facilitator", "--port", port, "--book", ":memory:"],
-            env=os.environ,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        ended = forks.run("sandbox.facilitator", "--port", port, "--book", ":memory:", environment=os.environ)
 
     assert ended.returncode == 2
     assert ended.stderr == f"practice facilitator: port {port} is taken\n"

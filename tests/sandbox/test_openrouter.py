@@ -4,8 +4,6 @@ import base64
 import json
 import os
 import socket
-import subprocess
-import sys
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from hypothesis import strategies as st
 
 from sandbox.openrouter_answers import dumps, fitting
 from sandbox.openrouter_faults import NAMES, parse
+from tests import forks
 
 CHAT = "/api/v1/chat/completions"
 HELLO = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "hello there"}]}
@@ -268,7 +267,6 @@ def test_a_taken_port_is_one_clear_line() -> None:
     """Exit code 2 and a sentence, no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        command = [sys.executable, "-m", "sandbox.openrouter", "--port", str(port)]
-        run = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=60, check=False)
+        run = forks.run("sandbox.openrouter", "--port", str(port), environment=os.environ)
     assert run.returncode == 2
     assert run.stderr == f"practice OpenRouter: cannot listen on port {port}: Address already in use\n"
