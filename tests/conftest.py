@@ -43,6 +43,21 @@ os.environ |= {
 os.environ |= client_environment(settings())
 
 
+# What waits for processes comes first, so that at the end there are many short files to share out, and nobody idle.
+_LONG = ("deployments", "chain", "api", "flows", "cli", "core")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return _LONG.index(folder) if folder in _LONG else len(_LONG)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A Postgres server's URL: INSTANT_TEST_DATABASE_URL, or an embedded one."""
