@@ -62,8 +62,15 @@ async def _check(conn: Connection) -> None:
     """Ask Postgres for a sign of life only if there is something to read: that is how a connection it closed looks."""
     to_read = select.poll()
     to_read.register(conn.fileno(), select.POLLIN)
-    if to_read.poll(0):
+    if not to_read.poll(0):
+        return
+    try:
         await AsyncConnectionPool.check_connection(conn)
+    except OperationalError:
+        # It seldom closes only one, and the pool would look at the next after a second, then two, four and so on.
+        if shared := _open_pools.get(asyncio.get_running_loop()):
+            await shared.check()
+        raise
 
 
 @asynccontextmanager

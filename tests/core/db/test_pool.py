@@ -8,7 +8,7 @@ from psycopg.pq import TransactionStatus
 
 from core import db
 
-CONNECTIONS = 4
+CONNECTIONS = 8  # at which looking at one after the other would take longer than anybody waits
 
 
 async def test_what_postgres_closed_is_not_handed_out(database: str) -> None:
