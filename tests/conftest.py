@@ -4,10 +4,12 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
+from xdist.scheduler import LoadFileScheduling
 
 # Prefect and the settings read the environment once, the former when imported: so it is made before any of our
 # modules is, from nothing that this machine happens to have set.
@@ -56,6 +58,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
     items.sort(key=place)
+
+
+class _ByFile(LoadFileScheduling):
+    """Gives every file to one worker; those about the chain to the same, because their market takes long to build."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "tests/chain" if file.startswith("tests/chain/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """For `--dist loadfile`."""
+    return _ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
