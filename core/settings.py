@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     call_limit: int = Field(default=200, ge=1, description="most executions that one process carries at once")
     drain_seconds: float = Field(default=30, ge=0, description="how long a stopping process finishes what it carries")
     prefect_patience_seconds: float = Field(
-        default=60, ge=0, description="Prefect away for longer: executions run without it; inf: they wait"
+        default=60, ge=1, description="Prefect away for longer: executions run without it; inf: they wait"
     )
     heartbeat_seconds: float = Field(default=2, gt=0)
     lease_seconds: float = Field(default=15, gt=0, description="silence after which an owner counts as dead")

@@ -1,5 +1,6 @@
 """`instant api`: the front door in a process of its own, any number of them beside each other."""
 
+import logging
 import os
 import sys
 from types import FrameType
@@ -7,6 +8,8 @@ from types import FrameType
 import uvicorn
 
 from core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _DID_NOT_START = 3  # as uvicorn's own command
 
@@ -18,6 +21,7 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             # Whatever is unfinished is found by its silent owner, as after a SIGKILL.
             os._exit(128 + sig)
+        log.warning("door: stopping after what was begun; a second signal ends it at once")
         self.should_exit = True
 
 

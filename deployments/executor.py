@@ -1,11 +1,14 @@
 """`instant executor`: a launcher in a process of its own, any number of them on any number of hosts."""
 
 import asyncio
+import logging
 import os
 import signal
 
 from core import tracing
 from deployments.launch import launching
+
+log = logging.getLogger(__name__)
 
 
 def execute() -> None:
@@ -20,6 +23,7 @@ async def _execute() -> None:
         if stopped.is_set():
             # Whatever is unfinished is found by its silent owner, as after a SIGKILL.
             os._exit(128 + number)
+        log.warning("executor: stopping after what was begun; a second signal ends it at once")
         stopped.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -164,7 +164,7 @@ async def _start(launcher: _Launcher, batch: Batch, carrier: Carrier) -> None:
         carrying.add_done_callback(launcher.carriers.discard)
         waiting = asyncio.create_task(begun.wait())
         # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
-        patience = None if carrier is carry.on_a_pool else carry.BEGIN_SECONDS
+        patience = None if carrier is carry.on_a_pool else min(carry.BEGIN_SECONDS, settings().prefect_patience_seconds)
         await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not (begun.is_set() or run.done()):

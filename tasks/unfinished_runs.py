@@ -1,4 +1,4 @@
-"""Prefect runs that nobody will end any more, because their process was killed."""
+"""Prefect runs that nobody will end any more: their process was killed, or somebody scheduled them anew."""
 
 from uuid import UUID
 
@@ -19,14 +19,16 @@ from core import db, execution
 _MOST = 200
 _UNFINISHED = FlowRunFilter(
     state=FlowRunFilterState(
-        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+        type=FlowRunFilterStateType(
+            any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+        )
     )
 )
 _OURS = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
 
 
 async def close(pool: db.Pool) -> int:
-    """Mark as Crashed what Prefect believes to be running and nobody carries, oldest first; how many that were.
+    """Mark as Crashed what Prefect believes to be unfinished and nobody carries, oldest first; how many that were.
 
     Takes the pool: Prefect is asked before and told after our database is looked at. A run that ends in between keeps
     its end, because Prefect lets nothing follow a final state that is not forced.

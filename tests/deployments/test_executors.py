@@ -1,0 +1,163 @@
+"""Executors: any number of them share the work, and killing one loses nothing."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from core import db
+from flows.recovery import recovery
+from tests import doors, executors, orders, servers, shops
+from tests.shops import Shop
+
+pytestmark = pytest.mark.usefixtures("own_database")
+
+
+@pytest.fixture
+async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:
+    """Executions of a shop that has slots enough, each queued by itself."""
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE accounts SET slots = 100 WHERE id = %s", [shop.account.id])
+    sold = await shop.version(pool)
+    return [one for _ in range(count) for one in await orders.queue(pool, sold)]
+
+
+async def test_three_executors_and_one_is_killed(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """Beside a door that launches nothing; what the killed one held is taken over, and each is answered once."""
+    count = 30
+    await shop.openrouter(latency_seconds=1)
+    with ExitStack() as stack:
+        stack.enter_context(doors.door(surroundings, servers.free_port(), INSTANT_LAUNCH="executor"))
+        first, *others = [stack.enter_context(executors.executor(surroundings)) for _ in range(3)]
+        for one in (first, *others):
+            await executors.at_work(pool, one)
+        await queue(pool, shop, count)
+        await shops.until(
+            pool,
+            "SELECT count(*) > 0 AS done FROM attempts JOIN workers ON workers.id = worker_id"
+            " WHERE pid = %(pid)s AND call_started_at IS NOT NULL",
+            pid=first.pid,
+        )
+        first.kill()
+        rested = await shops.at_rest(pool, shop, seconds=60)
+        attempts = await shops.rows(
+            pool, "SELECT reason, outcome, kind, pid FROM attempts JOIN workers ON workers.id = attempts.worker_id"
+        )
+
+    lost = [attempt for attempt in attempts if attempt.outcome == "abandoned"]
+    assert [one.state for one in rested] == ["succeeded"] * count
+    assert [one.usage_rows for one in rested] == [1] * count
+    assert {attempt.kind for attempt in attempts} == {"executor"}
+    assert {attempt.pid for attempt in lost} == {first.pid}
+    assert len([attempt for attempt in attempts if attempt.reason == "takeover"]) == len(lost)
+    assert {other.pid for other in others} <= {attempt.pid for attempt in attempts}
+    # A mark may be of a send that the kill prevented, never the other way round.
+    assert len(await shop.sends()) <= sum(one.sends for one in rested) <= count + len(lost)
+
+
+async def test_prefect_hears_of_a_killed_run(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """A run that a kill left RUNNING is Crashed once somebody recovers; the run that took over is Completed."""
+    await shop.openrouter(latency_seconds=1)
+    with executors.executor(surroundings) as killed:
+        await executors.at_work(pool, killed)
+        (one,) = await queue(pool, shop, 1)
+        await shop.sends(arrived=1)
+        killed.kill()
+    (left,) = await shops.rows(pool, "SELECT flow_run_id FROM attempts")
+    with executors.executor(surroundings):
+        (rested,) = await shops.at_rest(pool, shop)
+        async with get_client() as prefect:
+
+            async def crashed() -> bool:
+                run = await prefect.read_flow_run(left.flow_run_id)
+                return run.state is not None and run.state.is_crashed()
+
+            await shops.eventually(crashed)
+            (other,) = await shops.rows(pool, "SELECT flow_run_id FROM attempts WHERE outcome = 'succeeded'")
+            after = await prefect.read_flow_run(other.flow_run_id)
+
+    assert (rested.id, rested.state, rested.takeovers) == (one, "succeeded", 1)
+    assert after.state
+    assert not after.state.is_crashed()
+
+
+async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
+    surroundings: Path, pool: db.Pool, shop: Shop
+) -> None:
+    """A run whose calls were over when it was killed frees nothing; the flow `recovery` finds it all the same."""
+    async with get_client() as prefect:
+        from prefect.states import Running
+
+        from flows.instant_execution import instant_execution
+
+        parameters = {"execution_ids": [], "batch_id": str(shop.account.id)}
+        run = await prefect.create_flow_run(instant_execution, parameters=parameters, state=Running())
+        foreign = await prefect.create_flow_run(instant_execution, parameters={"execution_ids": []}, state=Running())
+        state = await recovery(return_state=True)
+        closed, untouched = await prefect.read_flow_run(run.id), await prefect.read_flow_run(foreign.id)
+
+    assert state.message
+    assert "closed 1" in state.message
+    assert closed.state
+    assert closed.state.is_crashed()
+    assert untouched.state
+    assert untouched.state.is_running()
+
+
+@pytest.mark.parametrize("kind", ["door", "executor"])
+async def test_a_second_signal_ends_it_at_once(surroundings: Path, pool: db.Pool, shop: Shop, kind: str) -> None:
+    """The first SIGTERM waits for the call; the second does not, and what is left behind is taken over."""
+    await shop.openrouter(latency_seconds=20)
+    with ExitStack() as stack:
+        if kind == "door":
+            door = stack.enter_context(doors.door(surroundings, servers.free_port()))
+            process, output = door.process, door.output
+        else:
+            process = stack.enter_context(executors.executor(surroundings))
+            output = surroundings / "executor.log"
+            await executors.at_work(pool, process)
+        (one,) = await queue(pool, shop, 1)
+        await shop.sends(arrived=1)
+        told = output.read_text().count("stopping")
+        process.send_signal(signal.SIGTERM)
+
+        async def heard() -> bool:
+            return output.read_text().count("stopping") > told
+
+        await shops.eventually(heard)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(process.wait, 5)
+
+    row = await shops.execution(pool, one)
+    assert code == 128 + signal.SIGTERM
+    assert (row.state, row.sends) == ("running", 1)
+
+
+async def test_what_takes_too_long_is_handed_over(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """An executor that may not drain for longer cuts its call off, and another one has the answer."""
+    await shop.openrouter(latency_seconds=3)
+    with executors.executor(surroundings, INSTANT_DRAIN_SECONDS="0.1") as leaving:
+        await executors.at_work(pool, leaving)
+        (one,) = await queue(pool, shop, 1)
+        await shop.sends(arrived=1)
+        leaving.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(leaving.wait, 10)
+    left = await shops.execution(pool, one)
+    await shop.openrouter(latency_seconds=0.1)
+    with executors.executor(surroundings):
+        (rested,) = await shops.at_rest(pool, shop)
+
+    assert code == 0
+    assert (left.state, left.claimed_by, left.takeovers) == ("queued", None, 1)
+    assert (rested.state, rested.sends, rested.usage_rows) == ("succeeded", 2, 1)
