@@ -42,9 +42,7 @@ async def close(pool: db.Pool) -> int:
             carried = await execution.carried(conn, list(batches.values()))
         left = [run_id for run_id, batch in batches.items() if batch not in carried]
         for run_id in left:
-            await prefect.set_flow_run_state(
-                run_id, Crashed(message="Its process is gone; what it carried is taken over.")
-            )
+            await prefect.set_flow_run_state(run_id, Crashed(message="Nobody carries it any more."))
     return len(left)
 
 

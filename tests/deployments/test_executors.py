@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.states import AwaitingRetry, Cancelling
 
 from core import db
 from flows.recovery import recovery
@@ -112,6 +113,31 @@ async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
     assert closed.state.is_crashed()
     assert untouched.state
     assert untouched.state.is_running()
+
+
+async def test_what_an_operator_does_to_a_run_here_stops_no_call(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """Cancelled in Prefect's UI, a paid call is answered all the same; a retry is scheduled for nobody, and closed."""
+    await shop.openrouter(latency_seconds=1)
+    with executors.executor(surroundings) as process:
+        await executors.at_work(pool, process)
+        await queue(pool, shop, 1)
+        await shop.sends(arrived=1)
+        (attempt,) = await shops.rows(pool, "SELECT flow_run_id FROM attempts")
+        async with get_client() as prefect:
+            await prefect.set_flow_run_state(attempt.flow_run_id, Cancelling())
+            (rested,) = await shops.at_rest(pool, shop)
+            await shops.until(pool, "SELECT NOT EXISTS (SELECT 1 FROM batches) AS done")
+            after = await prefect.read_flow_run(attempt.flow_run_id)
+            await prefect.set_flow_run_state(attempt.flow_run_id, AwaitingRetry(), force=True)
+            await recovery(return_state=True)
+            closed = await prefect.read_flow_run(attempt.flow_run_id)
+
+    assert (rested.state, rested.sends, rested.takeovers) == ("succeeded", 1, 0)
+    assert after.state
+    assert after.state.is_cancelling()
+    assert closed.state
+    assert closed.state.is_crashed()
+    assert await shops.executions(pool, shop) == [rested]
 
 
 @pytest.mark.parametrize("kind", ["door", "executor"])
