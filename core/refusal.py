@@ -26,6 +26,8 @@ _LIMITS = {
     "openrouter_workspace_budget": "budget",
     "openrouter_guardrail_budget": "budget",
 }
+# Concurrent calls reserve from one budget, which their ends give back: this one alone is worth waiting for.
+_BALANCE = {"openrouter_in_flight_budget": "in_flight"} | _LIMITS
 _REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": "too_dear"}
 _PATIENCE = 86_400.0
 _KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
@@ -107,7 +109,7 @@ def _why(
         case 400 | 404 if code in _GONE:
             return "gone"
         case 402:
-            return _REASONS.get(str(metadata.get("reason")))
+            return _REASONS.get(str(metadata.get("reason"))) or _BALANCE.get(str(metadata.get("limit_source")))
         case 403:
             return _why_forbidden(kinds, metadata, code)
         case 404 if code in _FILTERED:

@@ -40,6 +40,8 @@ _FAILED = "Nothing to do: the provider failed. If it lasts, choose another model
 _SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
 _LOST = "The provider's answer was lost on its way; what it cost is asked for later."
 _MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
+_KEY_LIMIT = "Your key's spend limit is used up; raise it."
+_BUDGET = "A budget of your workspace is used up; raise it."
 _SETTINGS = "No provider is left after the privacy, region and price limits of your account and of this prompt."
 
 TROUBLES = {
@@ -57,16 +59,18 @@ TROUBLES = {
     "provider_402_too_dear": Trouble(
         "creator", "free", False, "Your balance does not cover one such call; top it up, or lower max_output_tokens."
     ),
+    "provider_402_key_limit": Trouble("creator", "free", False, _KEY_LIMIT),
+    "provider_402_budget": Trouble("creator", "free", False, _BUDGET),
     "provider_403": Trouble("buyer", "free", False, _MODERATED, _FILTERED),
     "provider_403_denied": Trouble("creator", "free", False, "Your key may not make this call; look at its rights."),
     "provider_403_guardrail": Trouble("creator", "free", False, "A guardrail of your account blocked the prompt."),
-    "provider_403_key_limit": Trouble("creator", "free", False, "Your key's spend limit is used up; raise it."),
-    "provider_403_budget": Trouble("creator", "free", False, "A budget of your workspace is used up; raise it."),
+    "provider_403_key_limit": Trouble("creator", "free", False, _KEY_LIMIT),
+    "provider_403_budget": Trouble("creator", "free", False, _BUDGET),
     "provider_403_filtered": Trouble("creator", "free", False, _SETTINGS),
     "provider_404": Trouble("creator", "free", False, "No provider serves this request; choose another model."),
     "provider_404_gone": Trouble("creator", "free", False, "The model cannot be called any more; choose another one."),
     "provider_404_filtered": Trouble("creator", "free", False, _SETTINGS),
-    "provider_408": Trouble("provider", "free", True, _SLOW, _LATE),
+    "provider_408": Trouble("provider", "unknown", True, _SLOW, _LATE),
     "provider_409": Trouble("creator", "free", False, _REJECTED),
     "provider_412": Trouble("creator", "free", False, _REJECTED),
     "provider_413": Trouble("creator", "free", False, "The prompt with its inputs is too large for the provider."),

@@ -36,6 +36,9 @@ TABLE = {
         "free",
         True,
     ),
+    "status:402;limit_source=openrouter_in_flight_budget": ("provider_402_in_flight", "free", True),
+    "status:402;limit_source=openrouter_key_limit": ("provider_402_key_limit", "free", False),
+    "status:402;limit_source=openrouter_workspace_budget": ("provider_402_budget", "free", False),
     "status:403": ("provider_403", "free", False),
     "status:403;error_type=content_policy_violation": ("provider_403", "free", False),
     "status:403;error_type=permission_denied": ("provider_403_denied", "free", False),
@@ -46,12 +49,13 @@ TABLE = {
     "status:403;availability=region_restricted": ("provider_403_filtered", "free", False),
     "status:404": ("provider_404", "free", False),
     "status:404;availability=no_endpoints;form=new": ("provider_404", "free", False),
+    "status:404;availability=temporarily_unavailable": ("provider_404", "free", True),
     "status:404;availability=model_deprecated": ("provider_404_gone", "free", False),
     "status:404;availability=model_unavailable_upstream": ("provider_404_gone", "free", False),
     "status:404;availability=free_variant_ended": ("provider_404_gone", "free", False),
     "status:404;availability=privacy_restricted": ("provider_404_filtered", "free", False),
     "status:404;availability=constraint_filtered": ("provider_404_filtered", "free", False),
-    "status:408": ("provider_408", "free", True),
+    "status:408": ("provider_408", "unknown", True),
     "status:409": ("provider_409", "free", False),
     "status:412": ("provider_412", "free", False),
     "status:413": ("provider_413", "free", False),
@@ -74,9 +78,12 @@ TABLE = {
     "error_200": ("provider_502", "free", True),
     "error_200;code=401": ("provider_401", "free", False),
     "error_200;code=403": ("provider_403", "free", False),
+    "error_200;code=504": ("provider_504", "unknown", True),
     "error_200;code=429;form=new": ("provider_429", "free", True),
     "error_chunk": ("provider_502", "free", True),
     "error_chunk;code=429": ("provider_429", "free", True),
+    "error_chunk;code=504;form=new": ("provider_504", "unknown", True),
+    "error_chunk;code=503;availability=model_deprecated": ("provider_503", "free", False),
     "finish_error": ("provider_502", "free", True),
     "finish_error;code=429": ("provider_429", "free", True),
     "no_choices": ("provider_malformed", "unknown", True),
@@ -92,6 +99,30 @@ TABLE = {
     "cut": ("provider_cut", "unknown", True),
 }
 
+# The provider's own kinds of error, each with the status that it travels with, and what we make of it.
+KINDS = {
+    "provider_400": (
+        *("invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "image_too_small"),
+        *("unsupported_image_format", "image_download_failed"),
+    ),
+    "provider_400_policy": ("content_policy_violation", "refusal"),
+    "provider_400_too_long": (
+        *("context_length_exceeded", "max_tokens_exceeded", "token_limit_exceeded", "string_too_long"),
+    ),
+    "provider_401": ("authentication",),
+    "provider_402": ("payment_required",),
+    "provider_403_denied": ("permission_denied",),
+    "provider_404": ("not_found", "image_not_found"),
+    "provider_412": ("precondition_failed",),
+    "provider_413": ("payload_too_large",),
+    "provider_422": ("unprocessable",),
+    "provider_429": ("rate_limit_exceeded",),
+    "provider_500": ("server", "unmapped"),
+    "provider_502": ("provider_unavailable",),
+    "provider_503": ("provider_overloaded",),
+    "provider_504": ("timeout",),
+}
+
 
 @pytest.mark.parametrize("fault", TABLE)
 async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) -> None:
@@ -104,6 +135,15 @@ async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) 
     assert len((await creator.seen())["requests"]) == 1
 
 
+@pytest.mark.parametrize("form", ["old", "new"])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for name, kinds in KINDS.items() for kind in kinds])
+async def test_each_kind_of_error_has_a_name(creator: Creator, kind: str, name: str, form: str) -> None:
+    """Whether it stands in the metadata beside a code, or beside `http_status`."""
+    await creator.order(f"status:{name.split('_')[1]};error_type={kind};form={form}")
+
+    assert (await creator.fail()).detail == name
+
+
 @pytest.mark.parametrize("fault", ["no_choices", "empty", "refusal", "truncated", "finish_error", "cut"])
 async def test_what_comes_as_a_document_has_the_same_name(creator: Creator, fault: str) -> None:
     """A provider that ignores `stream` and answers with a document is read alike."""
@@ -113,7 +153,9 @@ async def test_what_comes_as_a_document_has_the_same_name(creator: Creator, faul
 
 
 async def test_the_wait_that_the_provider_asks_for_is_kept(creator: Creator) -> None:
-    """Retry-After counts seconds or names a date; availability can carry it instead."""
+    """Retry-After counts seconds, also more than the SDK would wait, or names a date; availability can carry it."""
+    await creator.order("status:429;retry_after=900")
+    assert (await creator.fail()).retry_after == 900
     await creator.order("status:429;retry_after=7", "status:503;availability=temporarily_unavailable;retry_after=2.5")
     assert (await creator.fail()).retry_after == 7
     assert (await creator.fail()).retry_after == 2.5
