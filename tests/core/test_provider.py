@@ -55,6 +55,17 @@ async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:
     assert SECRET not in repr(PROMPT)
 
 
+async def test_the_cost_has_every_digit(creator: Creator) -> None:
+    """A price of 22 decimals travels as a JSON number, of which the SDK would make a binary float."""
+    used = (await creator.send(replace(PROMPT, model="google/gemma-3-27b-it"))).used
+    [generation] = (await creator.seen())["generations"]
+    assert used.input_tokens
+    assert used.output_tokens
+    exact = used.input_tokens * Decimal("0.0000000416666666666667") + used.output_tokens * Decimal("0.00000015")
+    assert used.cost_usd == generation["cost"] == exact
+    assert used.cost_usd != Decimal(str(float(exact)))
+
+
 async def test_the_request_says_what_openrouter_needs(creator: Creator) -> None:
     """One body, streamed, with one bound of the answer, no compression of the prompt, and the buyer's hashed id."""
     await creator.send(cache_seconds=60)
@@ -239,6 +250,28 @@ async def test_variables_of_another_openai_account_do_not_travel(creator: Creato
     [request] = (await creator.seen())["requests"]
     assert "other" not in json.dumps(request["headers"])
     assert not [name for name in request["headers"] if name.startswith(("openai-", "x-other", "x-stainless"))]
+
+
+@pytest.mark.parametrize(
+    "fault", ["none", "status:403", "status:500", "error_200", "error_chunk", "html", "cut", "silent"]
+)
+async def test_the_sdk_logs_neither_key_nor_words(
+    creator: Creator, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    """With everything that it and its HTTP library log, as OPENAI_LOG=debug makes it: codes and phases."""
+    await creator.order(*([] if fault == "none" else [fault]))
+    caplog.set_level("DEBUG")
+    await creator.send(deadline_seconds=0.5 if fault == "silent" else 10)
+    assert "HTTP" in caplog.text
+    assert not [line for line in caplog.messages if creator.key in line or SECRET in line]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(creator: Creator, status: int) -> None:
+    """To the same place or another: what is sent again may be charged again, and the key stays where it is."""
+    await creator.order(f"status:{status}*always")
+    assert (await creator.fail()).detail == f"provider_{status}"
+    assert len((await creator.seen())["requests"]) == 1
 
 
 async def test_one_client_carries_all_keys_on_kept_connections(creator: Creator) -> None:
