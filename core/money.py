@@ -155,6 +155,7 @@ async def compare(pool: db.Pool, *, network: str | None = None, since: datetime 
             *await _found(sql.compare_history(conn, **scope)),
             *await _found(sql.compare_transactions(conn, **scope)),
             *(await _found(sql.compare_spend(conn, since=since)) if network is None else []),
+            *(await _found(sql.compare_resource_spend(conn, since=since)) if network is None else []),
         ]
     books = [Book(*key, kept) for key, kept in sorted(places.items())]
     return Comparison(books, found, datetime.now(UTC))

@@ -287,13 +287,32 @@ async def test_a_corrupted_row_is_caught(pool: db.Pool, sales: Sales, corruption
     assert told(await check(pool)) == set()
 
 
-async def test_a_corrupted_spending_day_is_caught(pool: db.Pool, sales: Sales) -> None:
-    """It names the creator, and is nobody's payment."""
-    await change(pool, "UPDATE spend_days SET spent_usd = spent_usd + 1")
+@pytest.mark.parametrize(
+    ("days", "code"), [("spend_days", "spend_differs"), ("resource_spend_days", "resource_spend_differs")]
+)
+async def test_a_corrupted_spending_day_is_caught(pool: db.Pool, sales: Sales, days: str, code: str) -> None:
+    """Of a creator or of one prompt: it names the creator, and is nobody's payment."""
+    await change(pool, f"UPDATE {days} SET spent_usd = spent_usd + 1")  # noqa: S608 - ours
     (difference,) = (await check(pool)).differences
-    await change(pool, "UPDATE spend_days SET spent_usd = spent_usd - 1")
+    await change(pool, f"UPDATE {days} SET spent_usd = spent_usd - 1")  # noqa: S608 - ours
 
-    assert (difference.code, difference.account_id) == ("spend_differs", sales.shop.account.id)
+    assert (difference.code, difference.account_id) == (code, sales.shop.account.id)
+    assert told(await check(pool)) == set()
+
+
+async def test_a_prompts_day_that_is_gone_is_caught(pool: db.Pool, sales: Sales) -> None:
+    """Without its row a prompt's own cap would begin anew in the middle of a day."""
+    (kept,) = await shops.rows(pool, "DELETE FROM resource_spend_days RETURNING *")
+    (difference,) = (await check(pool)).differences
+    await shops.rows(
+        pool,
+        "INSERT INTO resource_spend_days VALUES (%(resource_id)s, %(day)s, %(reserved_usd)s, %(spent_usd)s)"
+        " RETURNING day",
+        **kept._asdict(),
+    )
+
+    assert difference.code == "resource_spend_differs"
+    assert "spent by the prompt haiku, but the reservations say" in difference.sentence
     assert told(await check(pool)) == set()
 
 

@@ -231,6 +231,30 @@ WHERE (:since::timestamptz IS NULL OR spend_days.day >= (:since AT TIME ZONE 'UT
         OR spend_days.spent_usd <> coalesce(held.spent_usd, 0))
 ORDER BY spend_days.day;
 
+-- name: compare_resource_spend(since)
+-- A resource's day is the sum of the reservations made for it, or its own cap is measured against something else.
+SELECT 'resource_spend_differs' AS code,
+    concat(day, ': US$ ', coalesce(spend.reserved_usd, 0), ' reserved and ', coalesce(spend.spent_usd, 0),
+        ' spent by the prompt ', resources.slug, ', but the reservations say ', coalesce(held.reserved_usd, 0), ' and ',
+        coalesce(held.spent_usd, 0), '.') AS sentence,
+    NULL::text AS network, NULL::uuid AS payment_id, NULL::uuid AS execution_id, resources.account_id,
+    NULL::text AS transaction
+FROM resource_spend_days AS spend
+FULL JOIN (
+    SELECT resource_versions.resource_id, reservations.day,
+        coalesce(sum(reservations.reserved_usd) FILTER (WHERE released_at IS NULL), 0) AS reserved_usd,
+        coalesce(sum(reservations.spent_usd) FILTER (WHERE released_at IS NOT NULL), 0) AS spent_usd
+    FROM reservations
+    JOIN executions ON executions.id = reservations.execution_id
+    JOIN resource_versions ON resource_versions.id = executions.version_id
+    GROUP BY resource_versions.resource_id, reservations.day
+) AS held USING (resource_id, day)
+JOIN resources ON resources.id = resource_id
+WHERE (:since::timestamptz IS NULL OR day >= (:since AT TIME ZONE 'UTC')::date)
+    AND (coalesce(spend.reserved_usd, 0), coalesce(spend.spent_usd, 0))
+        <> (coalesce(held.reserved_usd, 0), coalesce(held.spent_usd, 0))
+ORDER BY day;
+
 -- name: addresses(network)
 -- Whose transfers to look for, and since when: where buyers were told to pay, now or ever.
 SELECT lower(address) AS address, min(created_at) AS offered_at, NULL::timestamptz AS paid_at
