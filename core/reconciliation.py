@@ -12,13 +12,12 @@ from uuid import UUID
 from core import db, provider, resource, usage
 from core.failures import ExecutionFailed
 from core.private import Private
+from core.send import ASKED_FOR
 
 sql = db.load("reconciliation")
 
 # Longer than any call may take.
 _NO_LONGER_RUNS = timedelta(minutes=15)
-# OpenRouter knows a generation within moments, and after an abort within hours.
-_GIVEN_UP = timedelta(days=7)
 _MOST = 5000
 _AT_A_TIME = 8
 
@@ -50,7 +49,7 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     """
     async with pool.connection() as conn:
         found = sql.unpriced(
-            conn, youngest_seconds=youngest.total_seconds(), oldest_seconds=_GIVEN_UP.total_seconds(), most=_MOST
+            conn, youngest_seconds=youngest.total_seconds(), oldest_seconds=ASKED_FOR.total_seconds(), most=_MOST
         )
         rows = [row async for row in found]
         keys = await _keys(conn, {row.account_id for row in rows})

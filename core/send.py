@@ -7,6 +7,7 @@ was finished after all, the provider's cache has its answer, and nothing is char
 import logging
 import random
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,12 @@ from core.vault import vault
 
 log = logging.getLogger(__name__)
 sql = db.load("send")
+
+ASKED_FOR = timedelta(days=7)
+"""How long the provider is asked what a send cost; what nobody knows by then stays at its worst.
+
+OpenRouter knows a generation within moments, and after an abort within hours.
+"""
 
 _COLUMN = "sends.sealed_request"
 # Nobody waits longer for the database while an answer is on its way.

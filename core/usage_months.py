@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core import db
+from core.send import ASKED_FOR
 from core.settings import settings
 
 sql = db.load("usage_months")
@@ -20,7 +21,8 @@ class Kept:
     """A month that is over and was not dropped.
 
     Attributes:
-        unfinished: how many of its executions could still be logged; 0 means that some of its hours are not counted.
+        unfinished: how many of its executions could still be logged, or their costs come to light; 0 means that some of
+            its hours are not counted.
     """
 
     month: datetime
@@ -66,14 +68,17 @@ async def make(pool: db.Pool) -> list[datetime]:
 async def drop(pool: db.Pool) -> Dropped:
     """Drop the rows of months that are over for longer than they are kept, and stay counted in the rollup for ever.
 
-    A month stays as long as any of its executions could still be logged, or any of its hours has to be counted. Takes
-    the pool: each month is a transaction of its own.
+    A month stays as long as any of its executions could still be logged, or its cost come to light, or any of its hours
+    has to be counted. Takes the pool: each month is a transaction of its own.
 
     Raises:
         psycopg.errors.LockNotAvailable: as in `make`.
     """
     async with pool.connection() as conn:
-        months = [row async for row in sql.over(conn, kept=settings().usage_kept_months)]
+        months = [
+            row
+            async for row in sql.over(conn, kept=settings().usage_kept_months, asked_seconds=ASKED_FOR.total_seconds())
+        ]
     dropped, kept = {}, []
     for row in months:
         async with pool.connection() as conn:

@@ -141,11 +141,12 @@ async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool
         "UPDATE executions SET logged_round = 0",
         "UPDATE executions SET rerun_until = now() + interval '1 hour'",
         "UPDATE payments SET state = 'unknown', decided_at = NULL",
+        "UPDATE sends SET cost_usd = NULL, sent_at = now() - interval '6 days'",
     ],
 )
 async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: resource.Version, unfinished: str) -> None:
-    """However old it is: what runs, what is not logged, what its buyer may run again, what may yet land."""
-    await sell(pool, sold, OLD, histories.FAILED)
+    """However old it is: what runs, is not logged, may be run again, may yet land, or whose cost may come to light."""
+    await sell(pool, sold, OLD, histories.CHARGED)
     await usage_months.make(pool)
     await usage_rollup.roll_up(pool)
     async with pool.connection() as conn:
@@ -157,6 +158,16 @@ async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: res
     dropped = await usage_months.drop(pool)
 
     assert dropped == usage_months.Dropped({}, [usage_months.Kept(datetime(2023, 5, 1, tzinfo=UTC), 1)])
+
+
+async def test_what_nobody_will_ask_for_keeps_no_month(pool: db.Pool, sold: resource.Version) -> None:
+    """A cost that stayed unknown for a week stays at its worst, in the log and in what was counted of it."""
+    await sell(pool, sold, OLD, histories.CHARGED)
+    await usage_months.make(pool)
+    await usage_rollup.roll_up(pool)
+    await shops.rows(pool, "UPDATE sends SET cost_usd = NULL, sent_at = now() - interval '8 days' RETURNING number")
+
+    assert list((await usage_months.drop(pool)).log_rows.values()) == [1]
 
 
 async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: resource.Version) -> None:

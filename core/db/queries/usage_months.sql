@@ -14,9 +14,9 @@ ORDER BY month;
 -- One transaction each: the rows that were waiting for it move.
 SELECT make_usage_month(:month);
 
--- name: over(kept)
--- Months that are not kept any longer, each with how many of its executions could still be logged. A refused payment
--- could land, and a failed call could be re-run, for a while.
+-- name: over(kept, asked_seconds)
+-- Months that are not kept any longer, each with how many of its executions could still change the log. A refused payment
+-- could land, a failed call could be re-run, and what a lost one cost could come to light, for a while.
 SELECT month, (
     SELECT count(*)
     FROM executions
@@ -26,6 +26,11 @@ SELECT month, (
         AND (executions.state IN ('held', 'queued', 'running')
             OR (executions.state <> 'void' AND executions.logged_round < executions.round)
             OR executions.rerun_until > now()
+            OR EXISTS (
+                SELECT 1 FROM sends
+                WHERE sends.execution_id = executions.id AND sends.cost_usd IS NULL
+                    AND sends.sent_at > now() - make_interval(secs => :asked_seconds)
+            )
             OR (payments.state = 'failed' AND payments.proved_at IS NULL))
 ) AS unfinished
 FROM (
