@@ -11,6 +11,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -33,7 +34,9 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     Args:
         launcher: runs what was paid for, for as long as its block is open.
     """
-    app = FastAPI(
+    # Its page at /docs needs nothing from anybody else's server, so it shows where there is no network, too.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="x402 Instant",
         summary="Sell a prompt by the call.",
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",

@@ -1,5 +1,6 @@
 """The OpenAPI document is true: whatever is sent, the door answers with a status and a body that it announced."""
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,18 @@ TRANSPORT = ("connection", "content-length", "host", "transfer-encoding")
 def document(door: str) -> schemathesis.BaseSchema:
     """What the running door says about itself."""
     return schemathesis.openapi.from_url(f"{door}/openapi.json")
+
+
+async def test_the_page_needs_no_network(door: str, http: httpx.AsyncClient) -> None:
+    """Everything that /docs loads comes from the door itself."""
+    page = await http.get(f"{door}/docs")
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+
+    assert page.status_code == 200
+    assert "/openapi.json" in page.text
+    assert {url.rpartition(".")[2] for url in loaded} >= {"js", "css"}
+    assert [url for url in loaded if not url.startswith("/")] == []
+    assert {(await http.get(door + url)).status_code for url in loaded} == {200}
 
 
 @dataclass

@@ -22,6 +22,7 @@ MAY_IMPORT = {
 HOMES = {
     "prefect": ("tasks/", "flows/", "deployments/"),
     "fastapi": ("api/", "sandbox/"),
+    "fastapi_offline": ("api/app.py",),
     "starlette": ("api/", "sandbox/"),
     "apprise": ("core/notice/courier.py",),
     "openai": ("core/provider.py",),
