@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, catalog, creators, documents, history, media, notices, operators, problems, upkeep
+from api import buyers, catalog, creators, documents, history, media, metrics, notices, operators, problems, upkeep
 from api.door import Door, rate
 from core import db, tracing, worker
 from core.db import listen
@@ -49,6 +49,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         allow_headers=["*"],
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
+    app.add_middleware(metrics.counting)
     app.add_exception_handler(Failure, problems.handle)
     app.add_exception_handler(HTTPException, _no_such_route)
     for unreachable in db.UNREACHABLE:
@@ -63,6 +64,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         history.router,
         notices.router,
         operators.router,
+        metrics.router,
     ):
         app.include_router(router)
     documents.describe(app)
@@ -96,9 +98,9 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
             await asyncio.wait(door.settling)
 
 
-async def _no_database(_request: Request, _error: Exception) -> JSONResponse:
+async def _no_database(request: Request, _error: Exception) -> JSONResponse:
     """What cannot be recorded is not accepted. Whoever was paid for already repeats the identical request."""
-    return problems.of_failure(Unavailable("database_unreachable"))
+    return await problems.handle(request, Unavailable("database_unreachable"))
 
 
 async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from api import answers, documents, paywall, problems
 from api.bodies import patience, read_json
 from api.door import Door, LimitedDoor, door_of
-from core import db, execution, resource, tracing
+from core import db, execution, metrics, resource, tracing
 from core.draft import usdc
 from core.failures import NotFound, PaymentMalformed, PaymentRequired
 
@@ -59,9 +59,16 @@ async def buy(request: Request) -> Response:
         purchase = paywall.Purchase(payload, version, inputs, headers.get("status-token", ""))
         execution_id, is_new = await paywall.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
-        return offered.answer(refusal)
+        answer = offered.answer(refusal)
+        if refusal.code == "payment_required":
+            metrics.offered()
+        else:
+            metrics.presented("refused")
+        return answer
     except paywall.Conflict as conflict:
+        metrics.presented("conflict")
         return _conflict(conflict)
+    metrics.presented("claimed" if is_new else "replayed")
     wait = patience(headers.get("prefer"))
     row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":

@@ -13,11 +13,14 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api import offers
 from api.bodies import NAME
-from core import db
+from core import db, metrics, standing
 from core.db import listen
 from core.failures import NotFound, TooManyRequests
 from core.payment.settlement import Settlers
 from core.together import Together
+
+# A scrape is given up after ten seconds, and has more to tell than what the database knows.
+_LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Door:
         default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
     )
     _looks: Together[tuple[str, str], offers.Offered] = field(default_factory=Together)
+    _standings: Together[None, standing.Standing | None] = field(default_factory=Together)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
         """What is at `/@handle/slug`, as seen after this call; one look for all who wait for it.
@@ -53,6 +57,17 @@ class Door:
         return await self._looks.ask(
             (handle, slug), lambda: offers.look(self.pool, self.settlers.facilitators, handle, slug)
         )
+
+    async def look(self) -> standing.Standing | None:
+        """How things stand; None when the database does not say so in time. One look for all who wait for it."""
+        return await self._standings.ask(None, self._look)
+
+    async def _look(self) -> standing.Standing | None:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS), db.looking(self.pool) as conn:
+                return await standing.look(conn)
+        except (TimeoutError, *db.UNREACHABLE):
+            return None
 
     def settle_apart(self, settlement: Coroutine[Any, Any, None]) -> None:
         """Run a settlement in a task of its own: the buyer may hang up, the settlement goes on."""
@@ -67,6 +82,7 @@ class Door:
             TooManyRequests: with the seconds until the next one is welcome.
         """
         if not await self._limiter.hit(rate, who):
+            metrics.limited(who.partition(":")[0])
             stats = await self._limiter.get_window_stats(rate, who)
             raise TooManyRequests(stats.reset_time)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from api.answers import is_token_of
 from api.door import Door
-from core import db, resource, tracing
+from core import db, metrics, resource, tracing
 from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
 from core.payment import ledger, offer, settlement, wire
 from core.payment.facilitator import Refused, Verdict
@@ -124,7 +124,7 @@ async def _match(door: Door, purchase: Purchase) -> offer.Terms:
 
 async def _verify(door: Door, terms: offer.Terms) -> Verdict:
     """Ask the facilitator within the time a buyer is answered in: nothing is claimed yet, so giving up is free."""
-    with suppress(TimeoutError):
+    with metrics.phase("verify"), suppress(TimeoutError):
         async with asyncio.timeout(settings().answer_seconds):
             return await door.settlers.facilitators[terms.network.id].verify(terms.payload, terms.requirements)
     raise Unavailable("facilitator_slow")
@@ -164,7 +164,7 @@ async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) ->
 
 def _settle(door: Door, payment_id: UUID, execution_id: UUID, terms: offer.Terms) -> None:
     async def settle() -> None:
-        with tracing.span("settle", execution_id, network=terms.network.id):
+        with metrics.phase("settle"), tracing.span("settle", execution_id, network=terms.network.id):
             await settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements)
 
     door.settle_apart(settle())

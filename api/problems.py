@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from core import failures
+from core import failures, metrics
 
 # One sentence for everything that is the creator's or the provider's trouble (design, invariant 7).
 UNAVAILABLE = "Resource unavailable"
@@ -97,4 +97,6 @@ async def handle(_request: Request, failure: Exception) -> JSONResponse:
     """FastAPI's handler for every Failure."""
     if not isinstance(failure, failures.Failure):
         raise failure
+    if isinstance(failure, failures.Unavailable):
+        metrics.unavailable(failure.code)
     return of_failure(failure)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from core import db, media, resource, usage
+from core import db, media, metrics, resource, usage
 from core.db import listen
 from core.failures import Unavailable
 from core.settings import settings
@@ -120,6 +120,7 @@ async def hand_back(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[
     await sql.end_batch(conn, id=batch.id, worker_id=worker_id)
     freed = [row.id async for row in sql.hand_back(conn, batch_id=batch.id, worker_id=worker_id)]
     if freed:
+        metrics.returned("launcher", len(freed))
         await sql.notify_queued(conn)
     return freed
 
@@ -165,6 +166,7 @@ async def revive(conn: db.Connection, payment_id: UUID) -> None:
 async def owe(conn: db.Connection, payment_id: UUID) -> None:
     """A refused payment landed late and cannot run now: failed, with a free re-run, and owed when that lapses."""
     if row := await sql.owe(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
+        metrics.finished("failed", "creator")
         await sql.notify_changed(conn, id=row.id)
 
 

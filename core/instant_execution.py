@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from core import account, db, execution, media, provider, resource, send, template, tracing, usage
+from core import account, db, execution, media, metrics, provider, resource, send, template, tracing, usage
 from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
@@ -82,6 +82,7 @@ async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_
         took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in took]
         await sql.notify_begun(conn, batch_id=batch.id)
+    metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
         versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
     now = datetime.now(UTC)
@@ -183,7 +184,8 @@ async def _send(pool: db.Pool, prepared: Prepared) -> None:
             noted=lambda generation_id: send.note(pool, sending, generation_id),
         )
         used, reply = boxed.reveal().used, boxed.reveal().reply
-        told["outcome"] = "succeeded" if isinstance(reply, Reply) else reply.detail
+        told["outcome"] = outcome = "succeeded" if isinstance(reply, Reply) else reply.detail
+        metrics.sent(outcome)
         told.update(generation=used.generation_id, model=used.model_served, output_tokens=used.output_tokens)
     if isinstance(reply, Reply):
         await _succeed(pool, order, sending, used, Private(reply))
@@ -204,11 +206,12 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
 
     A late writer, whose attempt is not the current one, changes nothing.
     """
+    state = "declined" if trouble.fault == "buyer" else "failed"
     changed = await sql.fail(
         conn,
         id=order.id,
         attempt_id=order.attempt_id,
-        state="declined" if trouble.fault == "buyer" else "failed",
+        state=state,
         code=trouble.code,
         fault=trouble.fault,
         detail=trouble.detail,
@@ -217,6 +220,7 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
     await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome=trouble.detail)
     await usage.settle(conn, order.id, order.round)
     if changed:
+        metrics.finished(state, trouble.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
         await execution.answered(conn, order.id)
 
 
@@ -263,6 +267,9 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
             await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome="succeeded")
             await usage.settle(conn, order.id, order.round)
             if changed:
+                metrics.finished(
+                    "succeeded", "none", queue=changed.queue, upstream=changed.upstream, total=changed.total
+                )
                 await execution.answered(conn, order.id)
 
     await db.insist(pool, keep)

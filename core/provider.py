@@ -6,17 +6,18 @@ comes out is an `Answer`, whose failures carry codes of ours and nothing of the 
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError, Timeout
 from openai import DefaultAsyncHttpx2Client as HttpClient
 
-from core import charge
+from core import charge, metrics
 from core.charge import KeyFacts, Used
 from core.failures import ExecutionFailed
 from core.normalise import Answer, read_answer
@@ -96,7 +97,7 @@ async def complete(
             return _whole(await asyncio.to_thread(read_answer, body, modality, answer_schema), used)
         return _whole(read_answer(body, modality), used)
 
-    outcome = await _exchange(key, send, deadline_seconds)
+    outcome = await _exchange("call", key, send, deadline_seconds)
     return Private(Answer(used, outcome) if isinstance(outcome, ExecutionFailed) else outcome)
 
 
@@ -111,7 +112,7 @@ async def check_key(key: Private[str]) -> KeyFacts:
         response = await client.get("/key", cast_to=httpx2.Response, options={"headers": headers})
         return charge.read_key(response.content)
 
-    outcome = await _exchange(key, send, _CHECK_SECONDS)
+    outcome = await _exchange("key", key, send, _CHECK_SECONDS)
     if isinstance(outcome, ExecutionFailed):
         raise outcome
     return outcome
@@ -129,7 +130,7 @@ async def cost_of(key: Private[str], generation_id: str) -> Decimal | None:
         response = await client.get("/generation", cast_to=httpx2.Response, options=options)
         return charge.read_generation(response.content)
 
-    outcome = await _exchange(key, send, _CHECK_SECONDS)
+    outcome = await _exchange("cost", key, send, _CHECK_SECONDS)
     return None if isinstance(outcome, ExecutionFailed) else outcome
 
 
@@ -141,6 +142,21 @@ async def close() -> None:
 
 
 async def _exchange(
+    request: Literal["call", "key", "cost"],
+    key: Private[str],
+    send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
+    deadline_seconds: float,
+) -> T | ExecutionFailed:
+    """Run one send under the deadline, and count it."""
+    began = time.monotonic()
+    outcome = await _attempt(key, send, deadline_seconds)
+    trouble = outcome.reply if isinstance(outcome, Answer) else outcome
+    fault: metrics.Whose = trouble.fault if isinstance(trouble, ExecutionFailed) else "none"
+    metrics.asked_provider(request, fault, time.monotonic() - began)
+    return outcome
+
+
+async def _attempt(
     key: Private[str], send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]], deadline_seconds: float
 ) -> T | ExecutionFailed:
     """Run one send under the deadline.

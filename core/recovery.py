@@ -6,7 +6,7 @@ It only frees, decides and logs; what became claimable is run by the launchers.
 from dataclasses import dataclass
 from uuid import UUID
 
-from core import db, execution, refund, usage
+from core import db, execution, metrics, refund, usage
 from core.payment import settlement
 from core.settings import settings
 
@@ -47,7 +47,9 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
                 rerun_seconds=config.rerun_hours * 3600,
             )
         ]
+        metrics.returned("recovery", len(freed))
         for row in given_up:
+            metrics.finished("failed", "ours")
             await usage.settle(conn, row.id, row.round)
             await execution.sql.notify_changed(conn, id=row.id)
         await sql.bury(conn, lease_seconds=config.lease_seconds)

@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         default=None, description="where traces go, such as http://127.0.0.1:4318; unset: nowhere"
     )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="where a process without a door serves /metrics; unset: nowhere"
+    )
     retention_days: float = Field(default=30, ge=1, description="inputs and answers are deleted after that")
     prefect_retention_days: int = Field(default=7, ge=1, description="how long Prefect keeps its runs and events")
 

@@ -9,12 +9,14 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import httpx
 from pydantic import ValidationError
 from x402.mechanisms.evm import constants as evm
 from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, SupportedResponse, VerifyRequest
 
+from core import metrics
 from core.failures import Unavailable
 from core.payment.breaker import Breaker
 from core.payment.credentials import credentials_of
@@ -200,17 +202,25 @@ class Facilitator:
             return Unknown(answer.reason)
         return settlement(answer, self._network.id)
 
-    async def _ask(self, verb: str, request: VerifyRequest | SettleRequest, word: str) -> Answer | Silence:
+    async def _ask(
+        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, word: str
+    ) -> Answer | Silence:
         """Ask, and tell the breaker whether the answer has the one word that it must have."""
         url, was_open, answered = self._url(verb), self._breaker.is_open, False
+        began, outcome = time.monotonic(), "given_up"
         body = request.model_dump(by_alias=True, exclude_none=True)
         try:
             answer = await post(self._http, url, body, self._credentials.headers("POST", url))
-            answered = isinstance(answer, Answer) and isinstance((answer.body or {}).get(word), bool)
+            said = (answer.body or {}).get(word) if isinstance(answer, Answer) else None
+            answered = isinstance(said, bool)
+            outcome = answer.reason if isinstance(answer, Silence) else "unreadable"
+            if answered:
+                outcome = "yes" if said else "no"
             return answer
         finally:
             # Also when the caller gave up waiting: that is no answer either.
             self._breaker.hear(answered=answered)
+            metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
 

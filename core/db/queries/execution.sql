@@ -129,7 +129,8 @@ SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 -- The first valid answer is kept, from whichever attempt brings it.
 UPDATE executions SET state = 'succeeded', sealed_result = :sealed_result, finished_at = now()
 WHERE id = :id AND round = :round AND state IN ('queued', 'running')
-RETURNING id;
+RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
+    finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
 
 -- name: fail(state, code, fault, detail, rerun_seconds, id, attempt_id)^
 -- Only the current attempt may say that it failed.
@@ -137,7 +138,8 @@ UPDATE executions
 SET state = :state, code = :code, fault = :fault, detail = :detail, finished_at = now(),
     rerun_until = CASE WHEN kind = 'paid' AND :state = 'failed' THEN now() + make_interval(secs => :rerun_seconds) END
 WHERE id = :id AND attempt_id = :attempt_id AND state = 'running'
-RETURNING id;
+RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
+    finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
 
 -- name: end_attempt(outcome, attempt_id)!
 -- How an attempt ended; what was used is told by its sends.

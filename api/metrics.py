@@ -1,0 +1,55 @@
+"""`/metrics`, and the counting of requests. What is counted where, and what it is called: `core/metrics.py`."""
+
+import time
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.door import Door
+from api.operators import Books
+from core import metrics
+
+router = APIRouter(tags=["operators"])
+
+
+@router.get("/metrics", summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
+async def show(request: Request) -> Response:
+    """What this process has done since it began and, from the database, how things stand. No sums of money, no names.
+
+    The text format of Prometheus, or OpenMetrics where `Accept` asks for it. 200 also while the database is down.
+    """
+    door: Door = request.app.state.door
+    books: Books = request.app.state.books
+    verdict = str(books.verdict()["state"])
+    text, kind = metrics.exposition(request.headers.get("accept", ""), await door.look(), verdict)
+    return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+
+def counting(app: ASGIApp) -> ASGIApp:
+    """Count every request by the route that it took: never by its path, and not by its method, which may be any."""
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 500
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await app(scope, receive, note)
+        finally:
+            metrics.answered(_template(scope), status, time.monotonic() - began)
+
+    return counted
+
+
+def _template(scope: Scope) -> str:
+    """The path of the route as we wrote it; `other` for what reached none."""
+    path: str = getattr(scope.get("route"), "path", "other")
+    return path

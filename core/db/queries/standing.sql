@@ -1,0 +1,27 @@
+-- name: standing(lease_seconds)^
+-- How things stand, for whoever watches: each part is a partial index of what is unfinished, or the end of a key.
+SELECT unfinished.held, unfinished.queued, unfinished.running, unfinished.oldest_queued_seconds,
+    undecided.settling, undecided.unknown,
+    (
+        SELECT coalesce(jsonb_object_agg(kind, living), '{}')
+        FROM (
+            SELECT kind, count(*) AS living FROM workers
+            WHERE stopped_at IS NULL AND heartbeat_at > now() - make_interval(secs => :lease_seconds)
+            GROUP BY kind
+        ) AS alive
+    ) AS workers,
+    (SELECT count(*) FROM refunds WHERE state = 'due') AS refunds_due,
+    (
+        SELECT extract(epoch FROM now() - at)::float8 FROM catalog_syncs
+        WHERE outcome <> 'refused' ORDER BY id DESC LIMIT 1
+    ) AS catalog_age_seconds
+FROM (
+    SELECT count(*) FILTER (WHERE state = 'held') AS held, count(*) FILTER (WHERE state = 'queued') AS queued,
+        count(*) FILTER (WHERE state = 'running') AS running,
+        coalesce(extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')), 0)::float8
+            AS oldest_queued_seconds
+    FROM executions WHERE state IN ('held', 'queued', 'running')
+) AS unfinished, (
+    SELECT count(*) FILTER (WHERE state = 'settling') AS settling, count(*) FILTER (WHERE state = 'unknown') AS unknown
+    FROM payments WHERE state IN ('settling', 'unknown')
+) AS undecided;
