@@ -115,19 +115,19 @@ _limited = Counter(
 )
 _unavailable = Counter(
     "instant_unavailable",
-    "Requests answered 503 before any payment, by the cause that buyers are not told.",
+    "Requests answered 503, by the cause that buyers are not told.",
     ["code"],
     registry=_registry,
 )
 
-# What may never happen is 0 from the start: a rate needs two points.
-for _outcome, _whose in {
+# 0 from the start, so that the first of a kind is seen as one: a rate needs two points.
+for _outcome, _whose in (
     ("succeeded", "none"),
     ("failed", "creator"),
     ("failed", "provider"),
     ("failed", "ours"),
     ("declined", "buyer"),
-}:
+):
     _finished.labels(_outcome, _whose)
 for _result in ("claimed", "replayed", "refused", "conflict"):
     _presented.labels(_result)

@@ -25,7 +25,7 @@ from core import db
 from core.failures import ExecutionFailed
 from core.settings import settings
 from tasks.policy import step
-from tests import doors, leaks, orders, servers, shops
+from tests import doors, leaks, orders, scrapes, servers, shops
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
 
@@ -111,11 +111,12 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
             url = door.url + killed.shop.path
             await client.post(url, json=killed.inputs, headers=paid | {"Prefer": "respond-async"})
             await killed.shop.sends(arrived=1)
+            told = await operators_view(door.url)
             door.kill()
     await killed.shop.openrouter(latency_seconds=0.1)
     with doors.door(surroundings, port) as door:
         (last,) = await shops.at_rest(pool, killed.shop)
-        told = await operators_view(door.url)
+        told += await operators_view(door.url)
     await recorded(pool)
 
     outcomes = {name: answer.status_code for name, answer in zip(sales, answers, strict=True)}
@@ -131,6 +132,9 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     }
     assert await everywhere(surroundings, everybody) == {}
     assert leaks.found(told, everybody) == set()
+    # The haystack is that of the door which saw all of it, failures included.
+    assert b'instant_sends_total{outcome="provider_401"}' in told
+    assert b"# EOF" in told
     for sale in (*sales.values(), killed):
         for what, said in sale.told.items():
             # The buyer's own answer shows what was echoed; a status URL is given to the one who pays.
@@ -178,6 +182,7 @@ async def operators_view(door: str) -> bytes:
     """What anybody may ask about the installation."""
     async with httpx.AsyncClient() as client:
         pages = [await client.get(f"{door}/{page}") for page in ("health/live", "health/ready", "metrics", "docs")]
+        pages.append(await client.get(f"{door}/metrics", headers={"Accept": scrapes.OPENMETRICS}))
     return b"\n".join(page.content for page in pages)
 
 
