@@ -120,7 +120,8 @@ async def test_strangers_add_no_series(door: str, shop: Shop) -> None:
             await http.get("/me/resources", headers={"Authorization": f"Bearer {word}"})
             await http.post(shop.path, json={"topic": word, word: word})
             await http.post(shop.path, json=INPUTS, headers={"PAYMENT-SIGNATURE": word})
-            await http.get("/metrics", headers={"Accept": f"application/openmetrics-text; version={word}"})
+            odd = await http.get("/metrics", headers={"Accept": f"application/openmetrics-text; version=x{word}"})
+            assert odd.status_code == 200
 
     await wander()
     await scrape(door)
