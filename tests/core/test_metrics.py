@@ -1,7 +1,9 @@
 """Counting in a process without a door, read over HTTP as Prometheus would."""
 
+import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from core import db, execution, metrics
 from core.execution import Batch
 from core.failures import Misconfigured
+from core.standing import Standing
 from tests import orders, servers, shops
 from tests.scrapes import moved, scrape
 
@@ -77,3 +80,14 @@ async def test_a_taken_port_is_a_clear_error() -> None:
         with pytest.raises(Misconfigured, match=f"{port} is taken; set INSTANT_METRICS_PORT"):
             async with metrics.serving(port):
                 pass
+
+
+def test_the_operators_page_names_every_series() -> None:
+    """And nothing that is none, in its alerts neither."""
+    page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
+    section = page.partition("## Metrics")[2].partition("\n## ")[0]
+    told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}
+
+    text, _ = metrics.exposition("", Standing({}, 0, {}, {}, 0, 0), "agree")
+
+    assert told == set(re.findall(r"(?m)^# TYPE (instant_[a-z_]+) ", text.decode()))
