@@ -42,6 +42,8 @@ def show_execution(execution_id: UUID, /, *, json: Json = False) -> None:
     if row is None:
         raise NotFound
     facts = {name: value for name, value in row._asdict().items() if name != "sealed_result"}
+    if row.sent_at and not row.flow_run_id:
+        facts["flow_run_id"] = "none: Prefect was away"
     facts["advice"] = advice(row.detail or "")
     if json:
         output.document(facts)

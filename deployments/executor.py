@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 
-from core import tracing
+from core import metrics, tracing
+from core.settings import settings
 from deployments.launch import launching
 
 log = logging.getLogger(__name__)
@@ -28,5 +29,5 @@ async def _execute() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    async with tracing.sending(), launching():
+    async with metrics.serving(settings().metrics_port), tracing.sending(), launching():
         await stopped.wait()
