@@ -1,23 +1,22 @@
 """What is counted from the usage log, against a recount in Python."""
 
 import asyncio
-import math
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from core import db, resource, usage, usage_months, usage_rollup
 from tests import histories, shops
+from tests.core.test_histogram import bucket
 
 R = TypeVar("R")
 Key = tuple[Any, ...]
@@ -40,11 +39,6 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 async def sold(pool: db.Pool) -> resource.Version:
     async with pool.connection() as conn:
         return await histories.publish(conn)
-
-
-def bucket(ms: int) -> int:
-    """The first bucket whose end is not below it."""
-    return next((number for number in range(1, 90) if ms <= 2 ** ((number - 1) / 4)), 90)
 
 
 def start(at: datetime, span: str) -> datetime:
@@ -89,7 +83,7 @@ def as_counted(rows: list[Any]) -> dict[Key, Any]:
     for row in rows:
         facts: Counter[Any] = Counter({name: getattr(row, name) for name in SUMS})
         for phase in PHASES:
-            facts.update({(phase, number): calls for number, calls in enumerate(getattr(row, phase), 1)})
+            facts.update({(phase, number): calls or 0 for number, calls in enumerate(getattr(row, phase), 1)})
         key = (row.span, row.starts_at, row.account_id, row.version_id, row.model_served, row.network, row.kind)
         found[key].update(facts)
     return {key: {name: value for name, value in facts.items() if value} for key, facts in found.items()}
@@ -377,48 +371,6 @@ async def test_a_repeated_or_stopped_rollup_changes_nothing(pool: db.Pool, sold:
     assert told[0] == usage_rollup.Progress(0, 3)
     assert await is_exact_now(pool) == set()
     assert await calls(pool) == 3
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(times=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=200), share=st.floats(0, 1))
-def test_percentiles_are_within_their_bound(conn_of: Any, times: list[int], share: float) -> None:
-    """Of the exact value by nearest rank: 9.1 % and half a millisecond, up to 70 minutes; above, at least that."""
-    told, buckets = conn_of(
-        "SELECT histogram_percentile(histogram(array_agg(histogram_bucket(ms))), %(share)s) AS told,"
-        " array_agg(histogram_bucket(ms)) AS buckets FROM unnest(%(times)s::integer[]) AS ms",
-        times=times,
-        share=share,
-    )
-    exact = sorted(times)[max(math.ceil(share * len(times)), 1) - 1]
-    if exact > 2**22:
-        assert told == 2**22
-    else:
-        assert abs(told - exact) <= max(exact * 0.091, 1) + 0.5
-    assert sorted(buckets) == sorted(bucket(ms) for ms in times)
-
-
-def test_buckets_end_where_they_say(conn_of: Any) -> None:
-    """Every end of a bucket belongs to it, and the next millisecond to the next; what nobody measured is in none."""
-    ends = sorted({int(2 ** (number / 4)) for number in range(89)})
-    times = sorted({ms for end in ends for ms in (end, end + 1)})
-    ((told, nothing, none),) = [
-        conn_of(
-            "SELECT array_agg(histogram_bucket(ms) ORDER BY ms) AS told, histogram(ARRAY[0, 0]) AS nothing,"
-            " histogram_percentile(histogram(ARRAY[0]), 0.5) AS none FROM unnest(%(times)s::integer[]) AS ms",
-            times=times,
-        )
-    ]
-
-    assert told == [bucket(ms) for ms in times]
-    assert nothing == [0] * 90
-    assert none is None
-
-
-@pytest.fixture
-def conn_of(database: str) -> Iterator[Any]:
-    """Ask one row of Postgres, without an event loop."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        yield lambda query, **parameters: conn.execute(query.encode(), parameters).fetchone()
 
 
 async def calls(pool: db.Pool) -> int:
