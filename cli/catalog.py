@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from cli import output
 from cli.shared import Flag, Json, in_transaction, meet_prefect
 from core import catalog as shelf
-from core import catalog_news, db
+from core import catalog_news, db, price_list
 from core.catalog_news import News
 from core.draft import dollars, usdc
 from core.failures import InvalidInput
@@ -47,6 +47,42 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
     else:
         output.table(catalog_news.table(news), empty="Nothing is new.")
         print(f"\n{catalog_news.headline(news)}" if news.touched else "")
+
+
+@catalog.command(name="price")
+def price(
+    model_id: str,
+    /,
+    *,
+    prompt_usd: Decimal,
+    completion_usd: Decimal,
+    context: int | None = None,
+    longest_answer: int | None = None,
+    json: Json = False,
+) -> None:
+    """List a model of a provider that has no list with prices, or change its row. A call costs what this says.
+
+    Args:
+        model_id: the provider and its name there, such as anthropic:claude-sonnet-4-5.
+        prompt_usd: US dollars per million tokens of input, as the provider bills them.
+        completion_usd: US dollars per million tokens of output.
+        context: tokens that fit into it, in and out together.
+        longest_answer: the most tokens of one answer.
+    """
+    news = in_transaction(
+        lambda conn: price_list.put(
+            conn,
+            model_id,
+            prompt_usd=prompt_usd,
+            completion_usd=completion_usd,
+            context_length=context,
+            max_completion_tokens=longest_answer,
+        )
+    )
+    if json:
+        output.document(asdict(news))
+    else:
+        output.table(catalog_news.table(news), empty="Nothing is new.")
 
 
 @catalog.command(name="list")

@@ -1,16 +1,19 @@
 """`instant creators`, `instant keys`: who sells, within what limits, and on whose key, for whoever runs the machine."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from cli import output
 from cli.shared import Json, in_transaction, owner, read_secret
-from core import account, db, provider
+from core import account, db, providers
+from core import provider as calling
 from core.failures import InvalidInput, NotFound
+from core.providers import OPENROUTER
 
 creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
 keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
@@ -92,7 +95,7 @@ def list_creators(*, json: Json = False) -> None:
             {
                 "handle": row["handle"],
                 "paid at": "\n".join(f"{network} {address}" for network, address in row["payouts"].items()),
-                "key": _key_in_words(row["key_label"], row["key_enabled"], row["key_rejected_at"]),
+                "keys": "\n".join(map(_key_in_words, row["keys"])) or "none",
                 "resources": row["resources"],
                 "slots": row["slots"],
                 "queue": row["queue_limit"],
@@ -105,23 +108,27 @@ def list_creators(*, json: Json = False) -> None:
 
 
 @keys.command(name="set")
-def set_key(handle: str, /, *, from_env: str | None = None, json: Json = False) -> None:
-    """Check an OpenRouter key and keep it sealed. It is read from standard input: a command line is no place for it.
+def set_key(
+    handle: str, /, *, provider: str = OPENROUTER.name, from_env: str | None = None, json: Json = False
+) -> None:
+    """Check a provider key and keep it sealed. It is read from standard input: a command line is no place for it.
 
     Args:
         handle: whose key.
+        provider: whom calls on it go to: openrouter or anthropic.
         from_env: read the key from this environment variable instead.
     """
-    key = read_secret("OpenRouter key", from_env)
+    at = providers.named(provider)
+    key = read_secret(f"{at.title} key", from_env)
 
     async def store() -> account.KeyState:
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 creator = await owner(conn, handle)
             try:
-                return await account.set_key(pool, creator.id, key)
+                return await account.set_key(pool, creator.id, key, at)
             finally:
-                await provider.close()
+                await calling.close()
 
     state = asyncio.run(store())
     if json:
@@ -131,23 +138,24 @@ def set_key(handle: str, /, *, from_env: str | None = None, json: Json = False) 
 
 
 @keys.command(name="enable")
-def enable_key(handle: str, /, *, json: Json = False) -> None:
+def enable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Sell on the stored key again."""
-    _enable(handle, True, json)
+    _enable(handle, provider, True, json)
 
 
 @keys.command(name="disable")
-def disable_key(handle: str, /, *, json: Json = False) -> None:
+def disable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Sell nothing on the stored key until it is enabled again. It stays stored."""
-    _enable(handle, False, json)
+    _enable(handle, provider, False, json)
 
 
 @keys.command(name="delete")
-def delete_key(handle: str, /, *, json: Json = False) -> None:
+def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Forget a key. What depends on it cannot be bought until another one is set."""
+    at = providers.named(provider)
 
     async def delete(conn: db.Connection) -> int:
-        return await account.delete_key(conn, (await owner(conn, handle)).id)
+        return await account.delete_key(conn, (await owner(conn, handle)).id, at)
 
     affected = in_transaction(delete)
     if json:
@@ -156,21 +164,23 @@ def delete_key(handle: str, /, *, json: Json = False) -> None:
         print(f"The key is gone; {affected} resources of {handle} are not for sale now.")
 
 
-def _enable(handle: str, enabled: bool, json: bool) -> None:
+def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
+    at = providers.named(provider)
+
     async def switch(conn: db.Connection) -> bool:
         creator = await owner(conn, handle)
         try:
-            await account.enable_key(conn, creator.id, enabled)
+            await account.enable_key(conn, creator.id, enabled, at)
         except NotFound:
             return False
         return True
 
     if not in_transaction(switch):
-        raise InvalidInput({"key": f"{handle} has no key; give one with: instant keys set {handle}"})
+        raise InvalidInput({"key": f"{handle} has no key at {at.title}; give one with: instant keys set {handle}"})
     if json:
         output.document({"handle": handle, "enabled": enabled})
     else:
-        print(f"The key of {handle} is {'on' if enabled else 'off'}.")
+        print(f"The {at.title} key of {handle} is {'on' if enabled else 'off'}.")
 
 
 def _show_token(handle: str, token: str, json: bool) -> None:
@@ -180,10 +190,9 @@ def _show_token(handle: str, token: str, json: bool) -> None:
         print(f"{token}\nThis is the bearer token of {handle}. It cannot be shown again.")
 
 
-def _key_in_words(label: str | None, enabled: bool | None, rejected_at: object) -> str:
-    if label is None:
-        return "none"
-    return f"{label} (rejected)" if rejected_at else label if enabled else f"{label} (off)"
+def _key_in_words(key: Mapping[str, Any]) -> str:
+    state = " (rejected)" if key["rejected_at"] else "" if key["enabled"] else " (off)"
+    return f"{key['provider']} {key['label']}{state}"
 
 
 def _payout(pair: str) -> tuple[str, str]:

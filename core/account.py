@@ -1,4 +1,4 @@
-"""Creators: who they are, where they are paid, and the provider key that their calls run on.
+"""Creators: who they are, where they are paid, and the provider keys that their calls run on.
 
 Functions take a connection and do not commit, except `set_key`, which asks the provider first.
 """
@@ -18,6 +18,7 @@ from eth_utils.address import is_checksum_address
 from core import db, provider
 from core.failures import ExecutionFailed, InvalidInput, NotFound, Unauthorized
 from core.private import Private
+from core.providers import OPENROUTER, Provider
 from core.settings import settings
 from core.vault import vault
 
@@ -28,13 +29,14 @@ KEY_COLUMN = "provider_keys.sealed_key"
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _MOST = 1_000_000
-_KEY = re.compile(r"[\x21-\x7e]{8,512}")
 
+_DENIED = "{title} does not let this key be used; look at its limits at {keys_url}"
 _REFUSED = {
-    "provider_401": "OpenRouter does not accept this key; make a new one at https://openrouter.ai/keys",
-    "provider_403": "OpenRouter does not let this key be used; look at its limits at https://openrouter.ai/keys",
+    "provider_401": "{title} does not accept this key; make a new one at {keys_url}",
+    "provider_403": _DENIED,
+    "provider_403_denied": _DENIED,
 }
-_UNCHECKED = "OpenRouter could not be asked about this key, so nothing was changed; try again in a minute"
+_UNCHECKED = "{title} could not be asked about this key, so nothing was changed; try again in a minute"
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,12 @@ async def find(conn: db.Connection, handle: str) -> Account:
 
 
 async def listing(conn: db.Connection) -> list[dict[str, Any]]:
-    """Every account with its limits, payout addresses, state of key and number of resources, by handle."""
+    """Every account with its limits, payout addresses, keys and number of resources, by handle."""
     return [row._asdict() async for row in sql.listing(conn)]
 
 
-async def set_key(pool: db.Pool, account_id: UUID, key: Private[str]) -> KeyState:
-    """Ask the provider about a key and store it sealed, in place of the one before.
+async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provider = OPENROUTER) -> KeyState:
+    """Ask the provider about a key and store it sealed, in place of the one before at the same provider.
 
     Takes the pool and commits by itself: no connection is held while the provider is asked.
 
@@ -190,59 +192,65 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str]) -> KeyStat
         InvalidInput: naming `key`, if it is no key, is refused, manages other keys, or could not be checked.
     """
     key = Private(key.reveal().strip())
-    if not _KEY.fullmatch(key.reveal()):
-        raise InvalidInput({"key": "this is not an OpenRouter key; one looks like sk-or-v1-…"})
-    label = await _checked_label(key)
+    if not at.key.fullmatch(key.reveal()):
+        raise InvalidInput({"key": f"this is not a key of {at.title}; one looks like {at.key_example}"})
+    label = await _checked_label(at, key)
     row_id = uuid4()
     sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
     async with pool.connection() as conn:
         await sql.put_key(
-            conn, id=row_id, account_id=account_id, sealed_key=sealed, key_sha256=_sha256(key.reveal()), label=label
+            conn,
+            id=row_id,
+            account_id=account_id,
+            provider=at.name,
+            sealed_key=sealed,
+            key_sha256=_sha256(key.reveal()),
+            label=label,
         )
-        state = await key_state(conn, account_id)
+        state = await key_state(conn, account_id, at)
     if state is None:
         raise NotFound
     return state
 
 
-async def key_state(conn: db.Connection, account_id: UUID) -> KeyState | None:
+async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> KeyState | None:
     """What may be shown of the stored key; None if there is none."""
-    if (row := await sql.key(conn, account_id=account_id)) is None:
+    if (row := await sql.key(conn, account_id=account_id, provider=at.name)) is None:
         return None
     return KeyState(row.label, row.enabled, row.rejected_at, row.checked_at)
 
 
-async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool) -> None:
+async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, at: Provider = OPENROUTER) -> None:
     """Switch the stored key on or off; off, nothing that depends on it is sold.
 
     Raises:
         NotFound: if there is no key.
     """
-    if not await sql.enable_key(conn, account_id=account_id, enabled=enabled):
+    if not await sql.enable_key(conn, account_id=account_id, provider=at.name, enabled=enabled):
         raise NotFound
 
 
-async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str]) -> None:
+async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], at: Provider) -> None:
     """Note that the provider answered 401 to this key: nothing more is sold on it. A newer key is left alone."""
-    await sql.reject_key(conn, account_id=account_id, key_sha256=_sha256(key.reveal()))
+    await sql.reject_key(conn, account_id=account_id, provider=at.name, key_sha256=_sha256(key.reveal()))
 
 
-async def delete_key(conn: db.Connection, account_id: UUID) -> int:
+async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> int:
     """Forget the key; what depends on it cannot be sold until another is set.
 
     Returns:
         How many resources that concerns; 0 as well if there was no key.
     """
-    affected: int = await sql.delete_key(conn, account_id=account_id)
+    affected: int = await sql.delete_key(conn, account_id=account_id, provider=at.name)
     return affected
 
 
-async def _checked_label(key: Private[str]) -> str:
+async def _checked_label(at: Provider, key: Private[str]) -> str:
     """The provider's masked name of a key that may be used for calls."""
     try:
-        facts = await provider.check_key(key)
+        facts = await provider.check_key(at, key)
     except ExecutionFailed as failure:
-        refusal = _REFUSED.get(failure.detail, _UNCHECKED)
+        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=at.title, keys_url=at.keys_url)
     else:
         if not facts.is_management_key:
             return facts.label

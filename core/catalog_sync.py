@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 import httpx
-from pydantic import TypeAdapter
 
 from core import catalog_news, db, model, repricing
 from core.catalog_news import Bad, News
 from core.failures import Failure
-from core.model import ID, NOT_LISTED, Model
+from core.model import ID, Model
+from core.providers import OPENROUTER
 from core.settings import settings
 
 _log = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ _DEPTH_LIMIT = 64
 _STRING = re.compile(rb'"[^"]*"')
 _NO_SHAPE = bytes(set(range(256)) - set(b'[]{}"'))
 _VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
-
-_ROWS = TypeAdapter(list[Model])
 
 # Of a row that could not be read the operator needs the beginning, not the megabytes.
 _SHOWN = 2000
@@ -222,6 +220,8 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
         if not isinstance(model_id, str) or not ID.fullmatch(model_id):
             # A space is in no id, so no row can take another's place.
             _put_aside(quarantined, f"row {position}", "no_id", row)
+        elif model.place(model_id)[0] != OPENROUTER.name:
+            _put_aside(quarantined, model_id, "not_theirs", row)
         elif model_id in quarantined or (model_id in models and models[model_id].raw != row):
             _put_aside(quarantined, model_id, "contradiction", row)
         elif not _is_storable(row):
@@ -242,17 +242,17 @@ async def apply(
     accept_loss: bool = False,
     validators: Validators = Validators(),
 ) -> Synced:
-    """Make the catalog equal to a whole list: nothing is deleted, and the operator's own columns are never written.
+    """Make the catalog equal to OpenRouter's whole list: nothing is deleted, and what is the operator's own, be it a
+    column or another provider's row, is never written.
 
     Raises:
         Refused: if more than a fifth of the present models would go missing; nothing is changed then.
     """
-    rows = _ROWS.dump_json(list(models), exclude={"__all__": {*NOT_LISTED}}).decode()
     await sql.take_turns(conn)
     loss = await sql.loss(conn, ids=[one.id for one in models])
     if loss.absent * _LARGEST_LOSS > loss.present and not accept_loss:
         raise Refused("shrunk", loss.absent, loss.present)
-    counts = (await sql.apply(conn, rows=rows))._asdict()
+    counts = (await sql.apply(conn, rows=model.as_json(models), whole=True))._asdict()
     await sql.put_aside(
         conn,
         ids=[row.id for row in quarantined],
@@ -265,10 +265,15 @@ async def apply(
     at = await sql.record(
         conn, **counts, etag=validators.etag, last_modified=validators.last_modified, source=_source()
     )
+    return Synced(at, "applied", **counts, news=await news(conn, at, quarantined))
+
+
+async def news(conn: db.Connection, at: datetime, quarantined: Sequence[Quarantined] = ()) -> News:
+    """What this transaction brought into the history, after what is for sale on it was repriced."""
     found = await catalog_news.changes(conn, at)
     await repricing.reprice(conn, [change.model_id for change in found if "repriced" in change.events])
-    news = News(found, await catalog_news.touched(conn, found, at), tuple(Bad(r.id, r.reason) for r in quarantined))
-    return Synced(at, "applied", **counts, news=news)
+    bad = tuple(Bad(row.id, row.reason) for row in quarantined)
+    return News(found, await catalog_news.touched(conn, found, at), bad)
 
 
 def _put_aside(quarantined: dict[str, Quarantined], row_id: str, reason: str, row: object) -> None:

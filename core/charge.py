@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
 from typing import Any
 
 from core.refusal import malformed, mapping, parse
@@ -37,17 +37,36 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What OpenRouter says of a key.
+    """What a provider says of a key.
 
     Attributes:
         label: the masked key, as `sk-or-v1-0e6...1c96`.
-        limit_remaining_usd: US dollars left under the key's own limit, None without a limit.
+        limit_remaining_usd: US dollars left under the key's own limit; None without a limit, or where nobody says.
         is_management_key: it can create keys and cannot run models; such a key must be refused.
     """
 
     label: str
     limit_remaining_usd: Decimal | None
     is_management_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a model is listed at: US dollars per token in, per token out, and per request."""
+
+    prompt_usd: Decimal
+    completion_usd: Decimal
+    request_usd: Decimal
+
+
+def priced(used: Used, prices: Prices | None) -> Used:
+    """The same with its cost by the list, exactly, where both counts are known; otherwise the cost stays unknown."""
+    if used.cost_usd is not None or prices is None or used.input_tokens is None or used.output_tokens is None:
+        return used
+    # Prices may have more digits than the default context keeps, and nothing may be rounded here.
+    with localcontext(prec=400):
+        tokens = used.input_tokens * prices.prompt_usd + used.output_tokens * prices.completion_usd
+        return replace(used, cost_usd=tokens + prices.request_usd)
 
 
 def read_used(document: Mapping[str, Any]) -> Used:
@@ -62,8 +81,8 @@ def read_used(document: Mapping[str, Any]) -> Used:
     )
 
 
-def read_key(body: bytes) -> KeyFacts:
-    """Read the body of a 200 answer of `GET /key`.
+def read_key(body: bytes, _key: str = "") -> KeyFacts:
+    """Read the body of a 200 answer of OpenRouter's `GET /key`.
 
     Raises:
         ExecutionFailed: it does not describe a key.

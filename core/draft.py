@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from core import providers
 from core.answer_schema import is_strict
 from core.answer_schema import read as read_schema
 from core.failures import InvalidInput
@@ -197,6 +198,11 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
     most = min(filter(None, (model.max_completion_tokens, model.context_length)), default=draft.max_output_tokens)
     if draft.max_output_tokens > most:
         problems["max_output_tokens"] = f"{model.id} answers at most {most} tokens"
+    at = providers.of(model.id)
+    if draft.temperature is not None and draft.temperature > at.most_temperature:
+        problems["temperature"] = f"{at.title} takes at most {at.most_temperature}"
+    if draft.zdr and not at.routes:
+        problems["zdr"] = f"{at.title} cannot be asked for it call by call; it is a matter of your contract with them"
     if problems:
         raise InvalidInput(problems)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from core import account, db, execution, media, metrics, provider, resource, send, template, tracing, usage
+from core import account, db, execution, media, metrics, provider, providers, resource, send, template, tracing, usage
 from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
@@ -111,7 +111,7 @@ async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Or
                 order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
             )
             opened = Opened(
-                key=await resource.open_key(conn, order.account_id),
+                key=await resource.open_key(conn, order.account_id, providers.of(order.version.model_id)),
                 template=resource.open_template(order.version),
                 inputs=Private(json.loads(sealed.reveal())),
             )
@@ -172,15 +172,18 @@ async def call(pool: db.Pool, prepared: Prepared) -> None:
 
 async def _send(pool: db.Pool, prepared: Prepared) -> None:
     order = prepared.order
+    at = providers.of(order.version.model_id)
     sending = await _begin(pool, prepared)
     with tracing.span("upstream", order.id, round=sending.round, send=sending.number) as told:
         boxed = await provider.complete(
+            at,
             prepared.key,
             sending.request,
             order.version.modality,
             order.version.answer_schema,
             deadline_seconds=_seconds_left(order),
             cache_seconds=sending.cache_seconds,
+            prices=order.version.prices,
             noted=lambda generation_id: send.note(pool, sending, generation_id),
         )
         used, reply = boxed.reveal().used, boxed.reveal().reply
@@ -197,7 +200,7 @@ async def _send(pool: db.Pool, prepared: Prepared) -> None:
         raise reply
     if reply.detail == "provider_401":
         # Nothing of this creator is sold any more until there is a new key.
-        await db.insist(pool, lambda conn: account.reject_key(conn, order.account_id, prepared.key))
+        await db.insist(pool, lambda conn: account.reject_key(conn, order.account_id, prepared.key, at))
     await _record(pool, order, reply)
 
 

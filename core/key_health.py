@@ -1,4 +1,4 @@
-"""Asking the provider, now and then, about the keys that something is sold on."""
+"""Asking the providers, now and then, about the keys that something is sold on."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from core import account, db, provider
 from core.failures import ExecutionFailed, Unreadable
 from core.private import Private
+from core.providers import PROVIDERS
 from core.vault import vault
 
 _AT_ONCE = 4
@@ -45,9 +46,9 @@ async def _check(pool: db.Pool, row: Any) -> Health:
         opened = vault().open(row.sealed_key, account=row.account_id, column=account.KEY_COLUMN, row=row.id)
     except Unreadable:
         return "unknown"
-    key = Private(opened.reveal().decode())
+    key, at = Private(opened.reveal().decode()), PROVIDERS[row.provider]
     try:
-        facts = await provider.check_key(key)
+        facts = await provider.check_key(at, key)
     except ExecutionFailed as failure:
         if failure.detail != "provider_401":
             return "unknown"
@@ -56,5 +57,5 @@ async def _check(pool: db.Pool, row: Any) -> Health:
             await account.sql.note_key(conn, id=row.id, limit_remaining_usd=facts.limit_remaining_usd)
         return "sound"
     async with pool.connection() as conn:
-        await account.reject_key(conn, row.account_id, key)
+        await account.reject_key(conn, row.account_id, key, at)
     return "rejected"

@@ -1,4 +1,4 @@
-"""One model as the provider lists it: what its row says, what a call may cost, whether a call may be sold.
+"""One model as it is listed: what its row says, what a call may cost, whether a call may be sold.
 
 Facts about the format: OpenRouter's `GET /models`, as documented and as counted in real catalogs of 2026.
 """
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 # "-1" means "varies"; Decimal itself would also take "NaN", "Infinity" and "1_0".
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
@@ -58,7 +58,7 @@ class Model(BaseModel):
     """One model as last listed.
 
     Attributes:
-        id: what is sent as `model`.
+        id: what is sent as `model`, after the name of its provider unless that is OpenRouter.
         modality: the kind of model that it is: by what it makes, else multimodal if it takes more than text.
         capabilities: badges, from what is listed about it and never from its name.
         alias_target: the id that it stands for today, which may change any day.
@@ -106,6 +106,16 @@ class Model(BaseModel):
 
 # What no list says: a sync leaves it alone.
 NOT_LISTED = frozenset({"curated", "modality_override", "disabled", "missing_since"})
+_ROWS = TypeAdapter(list[Model])
+
+
+def place(model_id: str) -> tuple[str, str]:
+    """Where a model is called, and by what name there: `anthropic:claude-sonnet-4-5` is Anthropic's own.
+
+    OpenRouter's ids are author/name, so a colon before any slash is never theirs. The column `served_by` agrees.
+    """
+    name, colon, rest = model_id.partition(":")
+    return (name, rest) if colon and name and "/" not in name else ("openrouter", model_id)
 
 
 def read(model_id: str, row: dict[str, Any]) -> Model:
@@ -134,6 +144,11 @@ def read(model_id: str, row: dict[str, Any]) -> Model:
         not_sellable=_form(model_id) or _modality(outputs) or (None if prices else "unknown_price"),
         raw=row,
     )
+
+
+def as_json(models: Iterable[Model]) -> str:
+    """The rows that a list says, for the query that applies them."""
+    return _ROWS.dump_json(list(models), exclude={"__all__": {*NOT_LISTED}}).decode()
 
 
 def _form(model_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Calling OpenRouter on the creator's key: the only home of the openai SDK.
+"""Calling a model's provider on the creator's key: the only home of the openai SDK.
 
 One request is one send: the SDK's own retries are off, because a call that was cut off may have been charged. What
 comes out is an `Answer`, whose failures carry codes of ours and nothing of the key, the prompt or the provider's words.
@@ -18,21 +18,20 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpe
 from openai import DefaultAsyncHttpx2Client as HttpClient
 
 from core import charge, metrics
-from core.charge import KeyFacts, Used
+from core.charge import KeyFacts, Prices, Used
 from core.failures import ExecutionFailed
 from core.normalise import Answer, read_answer
 from core.private import Private
 from core.prompt import Modality
-from core.refusal import read_refusal
+from core.providers import Provider
 from core.settings import settings
-from core.trouble import failed
+from core.trouble import failed, work_of
 
 __all__ = ["Answer", "KeyFacts", "Used", "check_key", "close", "complete", "cost_of"]
 
 T = TypeVar("T")
 Noted = Callable[[str], Awaitable[None]]
 
-_TITLE = "x402 Instant"
 _CHECK_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
 _BODY_LIMIT = 64 * 1024 * 1024
@@ -44,6 +43,7 @@ _HEADERS = frozenset(
     {
         "accept",
         "accept-encoding",
+        "anthropic-version",
         "authorization",
         "connection",
         "content-length",
@@ -51,6 +51,7 @@ _HEADERS = frozenset(
         "host",
         "http-referer",
         "user-agent",
+        "x-api-key",
         "x-openrouter-cache",
         "x-openrouter-cache-ttl",
         "x-openrouter-title",
@@ -61,6 +62,7 @@ _clients: dict[tuple[asyncio.AbstractEventLoop, str], AsyncOpenAI] = {}
 
 
 async def complete(
+    at: Provider,
     key: Private[str],
     request: Private[bytes],
     modality: Modality,
@@ -68,27 +70,29 @@ async def complete(
     *,
     deadline_seconds: float,
     cache_seconds: int = 0,
+    prices: Prices | None = None,
     noted: Noted,
 ) -> Private[Answer]:
     """Send a request once and read the answer; its failure is data, and nothing is raised but a cancellation.
 
     Args:
-        key: the creator's key at the provider.
-        request: the exact bytes, as by `core.prompt.request`.
+        at: whom to send it to.
+        key: the creator's key there.
+        request: the exact bytes, as by `core.send.begin`.
         modality: what was asked for.
         answer_schema: JSON Schema that the answer has to fit.
         deadline_seconds: from now until the last byte of the answer. A stream that is left is cancelled, which stops
             the bill where the model's provider can.
-        cache_seconds: how long OpenRouter shall keep the answer for the identical request; 0 for not at all.
+        cache_seconds: how long the provider shall keep the answer for the identical request; 0 for not at all.
+        prices: what the model is listed at, which is its cost where the provider says none.
         noted: told the provider's id of the generation as soon as its headers are there, before any of the body.
     """
     used = Used()
-    cache = {"X-OpenRouter-Cache": "true", "X-OpenRouter-Cache-TTL": str(cache_seconds)} if cache_seconds else {}
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Answer:
         nonlocal used
-        async with _stream(client, request, headers | cache) as response:
-            used = _used_by_headers(response.headers)
+        async with _stream(client, request, headers) as response:
+            used = _used_by_headers(at, response.headers)
             if used.generation_id is not None:
                 await noted(used.generation_id)
             body = await _read(response)
@@ -97,40 +101,45 @@ async def complete(
             return _whole(await asyncio.to_thread(read_answer, body, modality, answer_schema), used)
         return _whole(read_answer(body, modality), used)
 
-    outcome = await _exchange("call", key, send, deadline_seconds)
+    outcome = await _exchange("call", at, key, send, deadline_seconds, cache_seconds)
+    if isinstance(outcome, Answer):
+        outcome = _booked(at, outcome, prices)
     return Private(Answer(used, outcome) if isinstance(outcome, ExecutionFailed) else outcome)
 
 
-async def check_key(key: Private[str]) -> KeyFacts:
-    """Ask OpenRouter what a key is worth (`GET /key`); nothing is charged.
+async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
+    """Ask a provider what a key is worth; nothing is charged.
 
     Raises:
-        ExecutionFailed: the key is not accepted (detail `provider_401`), or OpenRouter did not answer properly.
+        ExecutionFailed: the key is not accepted (detail `provider_401`), or the provider did not answer properly.
     """
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> KeyFacts:
-        response = await client.get("/key", cast_to=httpx2.Response, options={"headers": headers})
-        return charge.read_key(response.content)
+        response = await client.get(at.key_path, cast_to=httpx2.Response, options={"headers": headers})
+        return at.read_key(response.content, key.reveal())
 
-    outcome = await _exchange("key", key, send, _CHECK_SECONDS)
+    outcome = await _exchange("key", at, key, send, _CHECK_SECONDS)
     if isinstance(outcome, ExecutionFailed):
         raise outcome
     return outcome
 
 
-async def cost_of(key: Private[str], generation_id: str) -> Decimal | None:
-    """Ask OpenRouter what a generation was charged (`GET /generation`), in US dollars.
+async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decimal | None:
+    """Ask a provider what a generation was charged, in US dollars.
 
     Returns:
         None where it does not say: it knows a generation only some time after its end, and none of another account.
     """
+    path = at.cost_path
+    if path is None:
+        return None
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Decimal | None:
         options: Any = {"headers": headers, "params": {"id": generation_id}}
-        response = await client.get("/generation", cast_to=httpx2.Response, options=options)
+        response = await client.get(path, cast_to=httpx2.Response, options=options)
         return charge.read_generation(response.content)
 
-    outcome = await _exchange("cost", key, send, _CHECK_SECONDS)
+    outcome = await _exchange("cost", at, key, send, _CHECK_SECONDS)
     return None if isinstance(outcome, ExecutionFailed) else outcome
 
 
@@ -143,13 +152,15 @@ async def close() -> None:
 
 async def _exchange(
     request: Literal["call", "key", "cost"],
+    at: Provider,
     key: Private[str],
     send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
     deadline_seconds: float,
+    cache_seconds: int = 0,
 ) -> T | ExecutionFailed:
     """Run one send under the deadline, and count it."""
     began = time.monotonic()
-    outcome = await _attempt(key, send, deadline_seconds)
+    outcome = await _attempt(at, key, send, deadline_seconds, cache_seconds)
     trouble = outcome.reply if isinstance(outcome, Answer) else outcome
     fault: metrics.Whose = trouble.fault if isinstance(trouble, ExecutionFailed) else "none"
     metrics.asked_provider(request, fault, time.monotonic() - began)
@@ -157,7 +168,11 @@ async def _exchange(
 
 
 async def _attempt(
-    key: Private[str], send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]], deadline_seconds: float
+    at: Provider,
+    key: Private[str],
+    send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
+    deadline_seconds: float,
+    cache_seconds: int,
 ) -> T | ExecutionFailed:
     """Run one send under the deadline.
 
@@ -166,20 +181,16 @@ async def _attempt(
     """
     if not _KEY.fullmatch(key.reveal()):
         return failed("provider_401")
-    headers = {
-        "Authorization": f"Bearer {key.reveal()}",
-        "HTTP-Referer": settings().public_url,
-        "X-OpenRouter-Title": _TITLE,
-    }
+    headers = at.headers(key.reveal(), cache_seconds)
     try:
         async with asyncio.timeout(deadline_seconds):
-            return await send(_client(), headers)
+            return await send(_client(at), headers)
     except ExecutionFailed as failure:
         return failure.with_traceback(None)
     except TimeoutError:
         return failed("provider_timeout")
     except APIStatusError as refusal:
-        return read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
+        return at.read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
     except APIConnectionError as broken:
         if isinstance(broken.__cause__, _UNSENT):
             return failed("provider_unreachable")
@@ -222,9 +233,9 @@ async def _read(response: httpx2.Response) -> bytes:
     return bytes(body)
 
 
-def _used_by_headers(headers: httpx2.Headers) -> Used:
+def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Used:
     """What is known before the body. A stored answer (`HIT`) is free; its source was charged when it was made."""
-    generation_id = charge.name(headers.get("x-generation-id"))
+    generation_id = charge.name(headers.get(at.id_header))
     if headers.get("x-openrouter-cache-status", "").upper() != "HIT":
         return Used(generation_id=generation_id)
     source = charge.name(headers.get("x-openrouter-cache-source-id"))
@@ -239,9 +250,20 @@ def _whole(answer: Answer, early: Used) -> Answer:
     return Answer(used, answer.reply)
 
 
-def _client() -> AsyncOpenAI:
+def _booked(at: Provider, answer: Answer, prices: Prices | None) -> Answer:
+    """The answer with what it cost, by whoever can say."""
+    used, reply = answer.used, answer.reply
+    if at.cost_path is None:
+        used = charge.priced(replace(used, cost_usd=None), prices)
+    if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not at.insures:
+        # It broke off in the middle of an answer, and nobody promises that this is free.
+        reply = failed("provider_failed")
+    return Answer(used, reply)
+
+
+def _client(at: Provider) -> AsyncOpenAI:
     """The shared client of this event loop: making one costs 20 ms and its connections belong to one loop."""
-    place = (asyncio.get_running_loop(), settings().openrouter_url)
+    place = (asyncio.get_running_loop(), at.url())
     if place not in _clients:
         _clients[place] = AsyncOpenAI(
             api_key="each-call-brings-its-own",  # pragma: allowlist secret

@@ -1,6 +1,7 @@
 """Costs that came to light later: what a lost call was charged is asked for by the id of its generation.
 
-Until somebody knows, such a send counts at its worst in the day's spending, and its usage row has no cost.
+Until somebody knows, such a send counts at its worst in the day's spending, and its usage row has no cost. Where the
+provider cannot be asked, that is how it stays.
 """
 
 import asyncio
@@ -12,7 +13,11 @@ from uuid import UUID
 from core import db, provider, resource, usage
 from core.failures import ExecutionFailed
 from core.private import Private
+from core.providers import PROVIDERS
 from core.send import ASKED_FOR
+
+# A creator, and the provider that keeps the bill.
+Owner = tuple[UUID, str]
 
 sql = db.load("reconciliation")
 
@@ -49,26 +54,34 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     """
     async with pool.connection() as conn:
         found = sql.unpriced(
-            conn, youngest_seconds=youngest.total_seconds(), oldest_seconds=ASKED_FOR.total_seconds(), most=_MOST
+            conn,
+            tellers=[row.name for row in PROVIDERS.values() if row.cost_path],
+            youngest_seconds=youngest.total_seconds(),
+            oldest_seconds=ASKED_FOR.total_seconds(),
+            most=_MOST,
         )
         rows = [row async for row in found]
-        keys = await _keys(conn, {row.account_id for row in rows})
-    askable = [row for row in rows if row.account_id in keys]
+        keys = await _keys(conn, {_owner(row) for row in rows})
+    askable = [row for row in rows if _owner(row) in keys]
     turn = asyncio.Semaphore(_AT_A_TIME)
 
     async def ask(row: Any) -> bool:
         async with turn:
-            return await _price(pool, row, keys[row.account_id])
+            return await _price(pool, row, keys[_owner(row)])
 
     priced = await asyncio.gather(*map(ask, askable))
     return Reconciled(asked=len(rows), priced=sum(priced), keyless=len(rows) - len(askable))
 
 
-async def _keys(conn: db.Connection, account_ids: set[UUID]) -> dict[UUID, Private[str]]:
+def _owner(row: Any) -> Owner:
+    return row.account_id, row.served_by
+
+
+async def _keys(conn: db.Connection, owners: set[Owner]) -> dict[Owner, Private[str]]:
     keys = {}
-    for account_id in account_ids:
+    for account_id, name in owners:
         try:
-            keys[account_id] = await resource.open_key(conn, account_id)
+            keys[account_id, name] = await resource.open_key(conn, account_id, PROVIDERS[name])
         except ExecutionFailed:
             # Gone, switched off or unreadable: the next pass may find another.
             continue
@@ -77,7 +90,7 @@ async def _keys(conn: db.Connection, account_ids: set[UUID]) -> dict[UUID, Priva
 
 async def _price(pool: db.Pool, row: Any, key: Private[str]) -> bool:
     """Whether the cost of one send is known now."""
-    cost = await provider.cost_of(key, row.generation_id)
+    cost = await provider.cost_of(PROVIDERS[row.served_by], key, row.generation_id)
     if cost is None:
         return False
 

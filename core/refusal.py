@@ -61,9 +61,9 @@ def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None
     status = _status(error.get("code")) or _status(error.get("http_status")) or otherwise
     metadata = mapping(error.get("metadata"))
     availability = mapping(error.get("availability"))
-    wait = _seconds(retry_after)
+    wait = seconds(retry_after)
     if wait is None:
-        wait = _seconds(availability.get("retry_after"))
+        wait = seconds(availability.get("retry_after"))
     name = f"provider_{status}"
     if why := _why(status, error, metadata, availability):
         name += f"_{why}"
@@ -132,7 +132,7 @@ def _status(value: Any) -> int | None:
     return value if type(value) is int and 300 <= value <= 599 else None
 
 
-def _seconds(value: Any) -> float | None:
+def seconds(value: Any) -> float | None:
     """Seconds to wait, from a number or an HTTP date (RFC 9110, section 10.2.3); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None

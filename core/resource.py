@@ -10,10 +10,12 @@ from uuid import UUID
 
 from core import db, template
 from core.account import KEY_COLUMN
+from core.charge import Prices
 from core.draft import Modality
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
 from core.model import ABSENCE_TOLERATED
 from core.private import Private
+from core.providers import Provider
 from core.settings import settings
 from core.template import Parameter
 from core.vault import vault
@@ -35,6 +37,7 @@ class Version:
         zdr: whether only providers that keep nothing may answer.
         answer_schema: JSON Schema that every answer fits, as JSON; None where nothing is promised.
         supported_parameters: what the provider lists for the model now.
+        prices: what the model is listed at now; None where that is not known.
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
     """
@@ -59,6 +62,7 @@ class Version:
     zdr: bool
     answer_schema: str | None
     supported_parameters: tuple[str, ...]
+    prices: Prices | None
     sealed_template: bytes = field(repr=False)
     archived: bool
     allows_loss: bool | None = None
@@ -186,13 +190,13 @@ def _ready(version: Version, row: Any) -> Ready:
     raise Unavailable(code)
 
 
-async def open_key(conn: db.Connection, account_id: UUID) -> Private[str]:
-    """The creator's provider key, for a call that was paid for.
+async def open_key(conn: db.Connection, account_id: UUID, at: Provider) -> Private[str]:
+    """The creator's key at a provider, for a call that was paid for.
 
     Raises:
         ExecutionFailed: key_missing or key_disabled (the creator's), key_unreadable (ours).
     """
-    row = await sql.key(conn, account_id=account_id)
+    row = await sql.key(conn, account_id=account_id, provider=at.name)
     if row is None:
         raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
     if not row.enabled:
@@ -231,7 +235,14 @@ def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:
 def _read(row: Any) -> Version:
     if row is None:
         raise NotFound
-    columns = {name: getattr(row, name) for name in Version.__slots__}
+    columns = {name: getattr(row, name) for name in Version.__slots__ if name != "prices"}
+    columns["prices"] = _prices(row)
     columns["parameters"] = tuple(map(Parameter.model_validate, row.parameters))
     columns["supported_parameters"] = tuple(row.supported_parameters)
     return Version(**columns)
+
+
+def _prices(row: Any) -> Prices | None:
+    if row.prompt_usd is None or row.completion_usd is None:
+        return None
+    return Prices(row.prompt_usd, row.completion_usd, row.request_usd or Decimal(0))

@@ -1,7 +1,8 @@
 """Sends: each request that leaves for the provider has a row, committed before it does.
 
 It remembers the exact bytes. After an outcome that nobody knows, the identical bytes are sent again: if the first send
-was finished after all, the provider's cache has its answer, and nothing is charged twice.
+was finished after all, the provider's cache has its answer, and nothing is charged twice. Where there is no cache,
+nothing is sent again.
 """
 
 import logging
@@ -12,11 +13,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from core import db, prompt, usage
+from core import db, providers, usage
 from core.charge import Used
 from core.failures import ExecutionFailed, Unreadable
 from core.private import Private
-from core.prompt import Prompt
+from core.prompt import Prompt, encode
 from core.settings import settings
 from core.trouble import work_of
 from core.vault import vault
@@ -66,8 +67,9 @@ async def begin(
         worst_cost_usd: what one send costs at most; a second that may cost it again needs room for it.
 
     Raises:
-        ExecutionFailed: `send_refused` (the attempt is not the current one, or the bound is used up), `spend_cap`,
-            `resource_spend_cap`, `prompt_not_text`.
+        ExecutionFailed: `send_refused` (the attempt is not the current one, or the bound is used up), `interrupted`
+            (nobody saw the end of the last send, and no cache can answer for it), `spend_cap`, `resource_spend_cap`,
+            `prompt_not_text`.
     """
 
     async def mark(request: Private[bytes], send_limit: int) -> Send | None:
@@ -77,18 +79,21 @@ async def begin(
         )
         return marked and Send(asked.execution_id, asked.round, marked.number, request, cache_seconds)
 
-    cache_seconds = 0 if asked.zdr else settings().cache_seconds
+    at = providers.of(asked.model)
+    cache_seconds = settings().cache_seconds if at.keeps_answers and not asked.zdr else 0
     # Nearly always it is the first send of its round, for which nothing has to be looked up.
-    if first := await mark(Private(prompt.request(asked, 1)), 1):
+    if first := await mark(Private(encode(at.fields(asked, 1))), 1):
         return first
     async with conn.transaction():
         last = await sql.last(conn, id=asked.execution_id)
         work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
+        if work == "unknown" and not cache_seconds:
+            raise ExecutionFailed("internal_error", "ours", "interrupted")
         request = None
-        if work == "unknown" and cache_seconds:
+        if work == "unknown":
             request = _open(last.sealed_request, account_id, asked.execution_id)
         if request is None:
-            request = Private(prompt.request(asked, last.sends + 1))
+            request = Private(encode(at.fields(asked, last.sends + 1)))
         if work != "free":
             await usage.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
         if again := await mark(request, settings().send_limit):

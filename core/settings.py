@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     master_keys: SecretStr = Field(description="id:base64 of 32 bytes, comma-separated, newest first")
     networks: tuple[Network, ...] = Field(default=(), description="JSON list; default in sandbox: the practice chain")
     openrouter_url: str = Field(default="", description="default in sandbox: the practice OpenRouter")
+    anthropic_url: str = Field(default="", description="default in sandbox: the practice Anthropic, beside it")
     media_url: str | None = Field(
         default=None, description="where pictures are kept: file, s3, gs or az; default in sandbox: the state folder"
     )
@@ -190,13 +191,14 @@ class Settings(BaseSettings):
                     rpc_url=f"{facilitator}/rpc",
                 )
             ]
-            values["openrouter_url"] = values.get("openrouter_url") or (
-                f"http://127.0.0.1:{values.get('openrouter_port', 4021)}/api/v1"
-            )
+            practice = f"http://127.0.0.1:{values.get('openrouter_port', 4021)}"
+            values["openrouter_url"] = values.get("openrouter_url") or f"{practice}/api/v1"
+            values["anthropic_url"] = values.get("anthropic_url") or f"{practice}/anthropic/v1"
             media = Path(str(values.get("state_dir", ".instant"))).resolve() / "media"
             values["media_url"] = values.get("media_url") or media.as_uri()
         else:
             values["openrouter_url"] = values.get("openrouter_url") or "https://openrouter.ai/api/v1"
+            values["anthropic_url"] = values.get("anthropic_url") or "https://api.anthropic.com/v1"
         return values
 
     @model_validator(mode="after")
@@ -212,8 +214,10 @@ class Settings(BaseSettings):
                 raise ValueError("INSTANT_MODE=live needs INSTANT_NETWORKS")
             if any(network.id == SANDBOX_NETWORK for network in self.networks):
                 raise ValueError(f"INSTANT_MODE=live refuses the practice chain {SANDBOX_NETWORK}")
-            if _is_loopback(self.openrouter_url) and any(network.id not in TEST_NETWORKS for network in self.networks):
-                raise ValueError("INSTANT_NETWORKS has a mainnet, which refuses a practice INSTANT_OPENROUTER_URL")
+            if any(network.id not in TEST_NETWORKS for network in self.networks):
+                for name, url in (("OPENROUTER", self.openrouter_url), ("ANTHROPIC", self.anthropic_url)):
+                    if _is_loopback(url):
+                        raise ValueError(f"INSTANT_NETWORKS has a mainnet, which refuses a practice INSTANT_{name}_URL")
         if len({network.id for network in self.networks}) < len(self.networks):
             raise ValueError("INSTANT_NETWORKS names a network twice")
         return self

@@ -38,7 +38,7 @@ _REJECTED = "The provider rejects the request; test the prompt as its owner."
 _BUSY = "Nothing to do: the provider had too much to do. If it lasts, choose another model."
 _FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."
 _SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
-_LOST = "The provider's answer was lost on its way; what it cost is asked for later."
+_LOST = "The provider's answer was lost on its way; what it cost is asked for later, where anybody says."
 _MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
 _KEY_LIMIT = "Your key's spend limit is used up; raise it."
 _BUDGET = "A budget of your workspace is used up; raise it."
@@ -83,6 +83,7 @@ TROUBLES = {
     "provider_504": Trouble("provider", "unknown", True, _SLOW, _LATE),
     "provider_524": Trouble("provider", "unknown", True, _SLOW, _LATE),
     "provider_529": Trouble("provider", "free", True, _BUSY),
+    "provider_failed": Trouble("provider", "unknown", False, "The provider failed, and may have charged what it did."),
     "provider_unreachable": Trouble("provider", "free", True, "The provider was out of reach, so nothing was sent."),
     "provider_timeout": Trouble("provider", "unknown", False, _SLOW, _LATE),
     "provider_silent": Trouble("provider", "unknown", True, _SLOW, _LATE),

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import httpx
 
-from core import prompt, provider
+from core import prompt, provider, providers
+from core.charge import Prices
 from core.failures import ExecutionFailed
 from core.normalise import Answer, Reply
 from core.private import Private
@@ -42,6 +43,7 @@ class Creator:
     door: httpx.AsyncClient
     noted: list[str] = field(default_factory=list)
     note_seconds: float = 0
+    prices: Prices | None = None
 
     async def order(self, *faults: str, **wish: Any) -> None:
         answer = await self.door.put(f"/practice/keys/{self.key}", json={"faults": faults, **wish})
@@ -54,17 +56,21 @@ class Creator:
     async def send(
         self, asked: Prompt = PROMPT, deadline_seconds: float = 10, *, number: int = 1, cache_seconds: int = 0
     ) -> Answer:
+        at = providers.of(asked.model)
+
         async def note(generation_id: str) -> None:
             self.noted.append(generation_id)
             await asyncio.sleep(self.note_seconds)
 
         answer = await provider.complete(
+            at,
             Private(self.key),
-            Private(prompt.request(asked, number)),
+            Private(prompt.encode(at.fields(asked, number))),
             asked.modality,
             asked.answer_schema,
             deadline_seconds=deadline_seconds,
             cache_seconds=cache_seconds,
+            prices=self.prices,
             noted=note,
         )
         return answer.reveal()

@@ -6,6 +6,7 @@ from typing import Any
 
 from core import advice
 from core.notice.sending import Message
+from core.providers import OPENROUTER, PROVIDERS, Provider
 
 TRIAL = Message("x402 Instant: a trial", "Notices about your prompts arrive here.")
 
@@ -66,21 +67,23 @@ def _calls_unusual(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _key_failing(facts: Mapping[str, Any]) -> tuple[str, str]:
+    title = _provider(facts).title
     if facts["rejected_at"]:
-        return "OpenRouter rejects your key", str(advice.of("provider_401", "creator"))
-    body = f"OpenRouter refused {facts['calls']} calls on your key in the last 24 hours."
-    return "OpenRouter refuses calls on your key", body + _causes(facts["causes"])
+        return f"{title} rejects your key", str(advice.of("provider_401", "creator"))
+    body = f"{title} refused {facts['calls']} calls on your key in the last 24 hours."
+    return f"{title} refuses calls on your key", body + _causes(facts["causes"])
 
 
 def _key_low(facts: Mapping[str, Any]) -> tuple[str, str]:
+    at = _provider(facts)
     if facts["calls"]:
-        body = f"OpenRouter refused {facts['calls']} calls in the last 24 hours for want of credit."
-        return "your OpenRouter credit is used up", body + _causes(facts["causes"])
+        body = f"{at.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
+        return f"your {at.title} credit is used up", body + _causes(facts["causes"])
     body = (
         f"{_usd(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
-        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at https://openrouter.ai/keys."
+        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at {at.keys_url}."
     )
-    return "your OpenRouter key is near its limit", body
+    return f"your {at.title} key is near its limit", body
 
 
 _WORDS = {
@@ -91,6 +94,11 @@ _WORDS = {
     "key_failing": _key_failing,
     "key_low": _key_low,
 }
+
+
+def _provider(facts: Mapping[str, Any]) -> Provider:
+    """Whose key it is about; notices of before there were others name none."""
+    return PROVIDERS[facts.get("provider", OPENROUTER.name)]
 
 
 def _causes(causes: Sequence[Mapping[str, Any]]) -> str:

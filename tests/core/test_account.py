@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core import account, db, provider, resource
 from core.failures import InvalidInput, NotFound, Unauthorized
 from core.private import Private
+from core.providers import OPENROUTER
 from core.settings import SANDBOX_NETWORK
 from tests.selling import ADDRESS, creator, forget, publish
 
@@ -162,7 +163,7 @@ async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> No
     (row,) = [row for row in await account.listing(conn) if row["handle"] == owner.handle]
 
     assert row["payouts"] == {SANDBOX_NETWORK: ADDRESS}
-    assert (row["key_label"], row["resources"]) == (None, 1)
+    assert (row["keys"], row["resources"]) == ([], 1)
 
 
 # --- provider keys
@@ -178,7 +179,7 @@ async def test_a_key_is_checked_sealed_and_opened_again(
 
     async with pool.connection() as conn:
         rows = await everything(conn)
-        opened = await resource.open_key(conn, owner.id)
+        opened = await resource.open_key(conn, owner.id, OPENROUTER)
     assert opened.reveal() == key.reveal()
     assert (state.enabled, state.rejected_at) == (True, None)
     assert state.label in rows
@@ -202,7 +203,7 @@ async def test_a_key_that_cannot_make_calls_changes_nothing(
     assert bad.reveal() not in str(caught.value.fields)
     assert caught.value.__cause__ is None
     async with pool.connection() as conn:
-        assert (await resource.open_key(conn, owner.id)).reveal() == good.reveal()
+        assert (await resource.open_key(conn, owner.id, OPENROUTER)).reveal() == good.reveal()
 
 
 @given(st.one_of(st.text(max_size=7), st.text("é \n\0", min_size=1), st.just("k" * 513), st.just("sk-or-v1-a b")))
@@ -223,11 +224,11 @@ async def test_another_key_starts_unrejected_and_a_late_refusal_of_the_old_one_d
     old, new = fresh_key(), fresh_key()
     await account.set_key(pool, owner.id, old)
     async with pool.connection() as conn:
-        await account.reject_key(conn, owner.id, old)
+        await account.reject_key(conn, owner.id, old, OPENROUTER)
         rejected = await account.key_state(conn, owner.id)
     replaced = await account.set_key(pool, owner.id, new)
     async with pool.connection() as conn:
-        await account.reject_key(conn, owner.id, old)
+        await account.reject_key(conn, owner.id, old, OPENROUTER)
         late = await account.key_state(conn, owner.id)
 
     assert rejected is not None
@@ -255,7 +256,7 @@ async def test_concurrent_keys_leave_one_that_opens(stored: tuple[db.Pool, accou
     keys = [fresh_key() for _ in range(4)]
     await asyncio.gather(*(account.set_key(pool, owner.id, key) for key in keys))
     async with pool.connection() as conn:
-        opened = await resource.open_key(conn, owner.id)
+        opened = await resource.open_key(conn, owner.id, OPENROUTER)
 
     assert opened.reveal() in {key.reveal() for key in keys}
 

@@ -16,6 +16,7 @@ from core import prompt, provider
 from core.failures import ExecutionFailed
 from core.normalise import Reply
 from core.private import Private
+from core.providers import OPENROUTER
 from core.settings import settings
 from tests import practice, servers, shops
 from tests.callers import PROMPT, SECRET, Creator, assert_bare
@@ -326,7 +327,7 @@ async def test_one_call_is_one_send(creator: Creator, said: bytes, detail: str) 
         with environment(INSTANT_OPENROUTER_URL=url):
             failure = await creator.fail()
     assert failure.detail == detail
-    assert sent == [prompt.request(PROMPT, 1)]
+    assert sent == [prompt.encode(OPENROUTER.fields(PROMPT, 1))]
 
 
 async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
@@ -335,7 +336,7 @@ async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
     assert (failure.detail, failure.fault) == ("provider_401", "creator")
     surrogate = replace(PROMPT, messages=({"role": "user", "content": f"{SECRET} \ud800"},))
     with pytest.raises(ExecutionFailed) as caught:
-        prompt.request(surrogate, 1)
+        prompt.encode(OPENROUTER.fields(surrogate, 1))
     assert (caught.value.code, caught.value.fault) == ("internal_error", "ours")
     assert caught.value.__context__ is None
     assert (await creator.seen())["requests"] == []
@@ -352,15 +353,15 @@ async def test_a_flood_is_not_read_to_its_end(creator: Creator) -> None:
 
 async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
     """`GET /key` tells the masked label, what is left of the limit, and whether the key may only manage keys."""
-    facts = await provider.check_key(Private(creator.key))
+    facts = await provider.check_key(OPENROUTER, Private(creator.key))
     assert facts == provider.KeyFacts(f"{creator.key[:12]}...{creator.key[-4:]}", None, False)
     await creator.order(credits="12.34567890123", management=True)
-    facts = await provider.check_key(Private(creator.key))
+    facts = await provider.check_key(OPENROUTER, Private(creator.key))
     assert (facts.limit_remaining_usd, facts.is_management_key) == (Decimal("12.34567890123"), True)
     await creator.order(revoked=True)
     for key in (creator.key, "sk-or-v1-unknown", "no key at all"):
         with pytest.raises(ExecutionFailed) as caught:
-            await provider.check_key(Private(key))
+            await provider.check_key(OPENROUTER, Private(key))
         told: Any = caught.value
         assert (told.code, told.fault, told.detail) == ("resource_unavailable", "creator", "provider_401")
         assert_bare(told, key)

@@ -12,6 +12,7 @@ import pytest
 from core import account, charge, db, instant_execution, provider, reconciliation, send
 from core.failures import ExecutionFailed
 from core.private import Private
+from core.providers import OPENROUTER
 from core.reconciliation import Reconciled
 from tests import callers, orders, shops
 from tests.callers import Creator
@@ -124,4 +125,4 @@ def test_what_a_generation_says_of_its_cost(body: str, cost: Decimal | None) -> 
 async def test_a_stranger_is_told_nothing(lost: Lost) -> None:
     """Neither another key, nor one that is no key, nor an unknown generation brings a cost or an error."""
     for key in (f"sk-or-v1-practice-{uuid4().hex}", "nonsense", "no key at all"):
-        assert await provider.cost_of(Private(key), "gen-1") is None
+        assert await provider.cost_of(OPENROUTER, Private(key), "gen-1") is None

@@ -11,6 +11,7 @@ import pytest
 from core import account, db, draft, publishing, resource
 from core.account import KEY_COLUMN
 from core.failures import ExecutionFailed, InvalidInput, NotFound, Unavailable
+from core.providers import OPENROUTER
 from core.settings import SANDBOX_NETWORK
 from core.template import Parameter
 from core.vault import Vault, new_master_key, vault
@@ -250,7 +251,7 @@ async def test_a_complete_resource_is_ready(conn: db.Connection) -> None:
     owner, version = await for_sale(conn)
 
     assert (await resource.readiness(conn, version)).payouts == {SANDBOX_NETWORK: ADDRESS}
-    assert f"sk-or-v1-{owner.id}" == (await resource.open_key(conn, owner.id)).reveal()
+    assert f"sk-or-v1-{owner.id}" == (await resource.open_key(conn, owner.id, OPENROUTER)).reveal()
 
 
 @pytest.mark.parametrize(
@@ -346,7 +347,7 @@ async def test_a_call_that_cannot_have_its_key_fails_as_data(conn: db.Connection
     ):
         await conn.execute(change.encode(), [owner.id])
         with pytest.raises(ExecutionFailed) as caught:
-            await resource.open_key(conn, owner.id)
+            await resource.open_key(conn, owner.id, OPENROUTER)
         troubles.append((caught.value.fault, caught.value.detail))
 
     assert troubles == [("ours", "key_unreadable"), ("creator", "key_disabled"), ("creator", "key_missing")]

@@ -36,52 +36,60 @@ SELECT id, handle FROM accounts WHERE handle = :handle;
 -- name: listing()
 -- Everybody, with what an operator wants to see first: who is paid where, and whose key is in order.
 SELECT accounts.handle, accounts.slots, accounts.queue_limit, accounts.daily_spend_cap_usd, accounts.created_at,
-       coalesce(payouts.addresses, '{}') AS payouts,
-       provider_keys.label AS key_label, provider_keys.enabled AS key_enabled,
-       provider_keys.rejected_at AS key_rejected_at,
+       coalesce(payouts.addresses, '{}') AS payouts, coalesce(known.keys, '[]') AS keys,
        (SELECT count(*) FROM resources WHERE account_id = accounts.id AND archived_at IS NULL) AS resources
 FROM accounts
-LEFT JOIN provider_keys ON provider_keys.account_id = accounts.id AND provider_keys.provider = 'openrouter'
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(
+        jsonb_build_object('provider', provider, 'label', label, 'enabled', enabled, 'rejected_at', rejected_at)
+        ORDER BY provider DESC
+    ) AS keys
+    FROM provider_keys WHERE account_id = accounts.id
+) AS known ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(network, address) AS addresses FROM payout_addresses WHERE account_id = accounts.id
 ) AS payouts ON true
 ORDER BY accounts.handle;
 
--- name: put_key(id, account_id, sealed_key, key_sha256, label)!
--- One key per creator. Another key is another row id, because what is sealed is bound to the id;
+-- name: put_key(id, account_id, provider, sealed_key, key_sha256, label)!
+-- One key per creator and provider. Another key is another row id, because what is sealed is bound to the id;
 -- it starts unrejected, and stays switched off if the creator had switched the old one off.
 INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)
-VALUES (:id, :account_id, 'openrouter', :sealed_key, :key_sha256, :label, now())
+VALUES (:id, :account_id, :provider, :sealed_key, :key_sha256, :label, now())
 ON CONFLICT (account_id, provider) DO UPDATE
 SET id = EXCLUDED.id, sealed_key = EXCLUDED.sealed_key, key_sha256 = EXCLUDED.key_sha256, label = EXCLUDED.label,
     checked_at = EXCLUDED.checked_at, created_at = EXCLUDED.created_at, rejected_at = NULL;
 
--- name: key(account_id)^
+-- name: key(account_id, provider)^
 -- Everything about the key but what it is worth without the vault.
 SELECT id, sealed_key, label, enabled, rejected_at, checked_at
-FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter';
+FROM provider_keys WHERE account_id = :account_id AND provider = :provider;
 
--- name: enable_key(account_id, enabled)!
+-- name: enable_key(account_id, provider, enabled)!
 -- The creator's own switch; the key stays as it is.
-UPDATE provider_keys SET enabled = :enabled WHERE account_id = :account_id AND provider = 'openrouter';
+UPDATE provider_keys SET enabled = :enabled WHERE account_id = :account_id AND provider = :provider;
 
--- name: reject_key(account_id, key_sha256)!
+-- name: reject_key(account_id, provider, key_sha256)!
 -- By hash, so that a late 401 of a key that was replaced meanwhile does not stop its successor.
 UPDATE provider_keys SET rejected_at = coalesce(rejected_at, now())
-WHERE account_id = :account_id AND provider = 'openrouter' AND key_sha256 = :key_sha256;
+WHERE account_id = :account_id AND provider = :provider AND key_sha256 = :key_sha256;
 
--- name: delete_key(account_id)$
+-- name: delete_key(account_id, provider)$
 -- Counts what was on sale with the key, in the statement that ends it. Zero if there was no key.
 WITH gone AS (
-    DELETE FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter' RETURNING account_id
+    DELETE FROM provider_keys WHERE account_id = :account_id AND provider = :provider RETURNING account_id, provider
 )
-SELECT count(*) FROM resources JOIN gone USING (account_id) WHERE resources.archived_at IS NULL;
+SELECT count(*)
+FROM resources
+JOIN gone USING (account_id)
+JOIN resource_versions ON resource_versions.id = resources.version_id
+JOIN models ON models.id = resource_versions.model_id AND models.served_by = gone.provider
+WHERE resources.archived_at IS NULL;
 
 -- name: keys_in_use()
 -- The keys that something is sold on. A rejected one is not asked about again: only another key helps.
-SELECT id, account_id, sealed_key FROM provider_keys
-WHERE enabled AND rejected_at IS NULL
-    AND EXISTS (SELECT 1 FROM resources WHERE resources.account_id = provider_keys.account_id AND archived_at IS NULL)
+SELECT id, account_id, provider, sealed_key FROM provider_keys AS keys
+WHERE enabled AND rejected_at IS NULL AND is_sold_on(keys)
 ORDER BY checked_at;
 
 -- name: note_key(id, limit_remaining_usd)!

@@ -32,10 +32,15 @@ LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE;
 -- How much of the catalog a list would take away: asked before anything is written.
 SELECT count(*) AS present, count(*) FILTER (WHERE listed.id IS NULL) AS absent
 FROM models LEFT JOIN unnest(CAST(:ids AS text[])) AS listed (id) USING (id)
-WHERE missing_since IS NULL;
+WHERE missing_since IS NULL AND served_by = 'openrouter';
 
--- name: apply(rows)^
--- One statement for the whole list: insert what is new, update what differs, mark what is absent, and count.
+-- name: now()$
+-- The time of everything that this transaction writes into the history.
+SELECT now();
+
+-- name: apply(rows, whole)^
+-- One statement for the whole list: insert what is new, update what differs, mark what is absent, and count. Single rows
+-- make nothing absent, and no list of OpenRouter's makes another provider's models so.
 -- What we read from a row is compared too, since our reading changes with our versions. All parts see the table
 -- as it was before, so the counts are of that moment. Triggers write the history.
 WITH listed AS (
@@ -101,6 +106,7 @@ back AS (
 gone AS (
     UPDATE models SET missing_since = now()
     WHERE missing_since IS NULL AND NOT EXISTS (SELECT FROM listed WHERE listed.id = models.id)
+        AND CAST(:whole AS boolean) AND served_by = 'openrouter'
     RETURNING models.id
 )
 SELECT

@@ -142,7 +142,7 @@ WHERE days >= :least_days AND (
 -- name: key_failing(least_calls)
 -- Keys that the provider rejects, or refuses calls of; only of creators who have something on sale.
 SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
-        'rejected_at', keys.rejected_at, 'calls', refused.calls, 'causes', refused.causes
+        'provider', keys.provider, 'rejected_at', keys.rejected_at, 'calls', refused.calls, 'causes', refused.causes
     ) AS facts
 FROM provider_keys AS keys
 CROSS JOIN LATERAL (
@@ -152,23 +152,24 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT detail, fault, count(*) AS calls FROM usage_log
         WHERE account_id = keys.account_id AND created_at > now() - interval '24 hours' AND created_at > keys.created_at
+            AND model_id IN (SELECT id FROM models WHERE served_by = keys.provider)
             AND fault = 'creator' AND detail ~ '^provider_40[13]' AND detail !~ '_(key_limit|budget)$'
         GROUP BY detail, fault
     ) AS often
 ) AS refused
-WHERE (keys.rejected_at IS NOT NULL OR refused.calls >= :least_calls)
-    AND EXISTS (SELECT 1 FROM resources WHERE resources.account_id = keys.account_id AND archived_at IS NULL);
+WHERE (keys.rejected_at IS NOT NULL OR refused.calls >= :least_calls) AND is_sold_on(keys);
 
 -- name: key_low(calls_left)
 -- Keys whose own limit covers only a few calls more, at the worst case of the dearest prompt; or the provider says so.
 SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
-        'remaining_usd', keys.limit_remaining_usd::text, 'dearest_usd', on_sale.dearest_usd::text,
+        'provider', keys.provider, 'remaining_usd', keys.limit_remaining_usd::text, 'dearest_usd', on_sale.dearest_usd::text,
         'calls', refused.calls, 'causes', refused.causes
     ) AS facts
 FROM provider_keys AS keys
 CROSS JOIN LATERAL (
     SELECT max(coalesce(repriced.worst_cost_usd, resource_versions.worst_cost_usd)) AS dearest_usd
     FROM resources JOIN resource_versions ON resource_versions.id = resources.version_id
+    JOIN models ON models.id = resource_versions.model_id AND models.served_by = keys.provider
     LEFT JOIN repriced_versions AS repriced ON repriced.version_id = resource_versions.id
     WHERE resources.account_id = keys.account_id AND resources.archived_at IS NULL
 ) AS on_sale
@@ -179,6 +180,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT detail, fault, count(*) AS calls FROM usage_log
         WHERE account_id = keys.account_id AND created_at > now() - interval '24 hours' AND created_at > keys.created_at
+            AND model_id IN (SELECT id FROM models WHERE served_by = keys.provider)
             AND fault = 'creator' AND detail ~ '^provider_(402|403_key_limit$|403_budget$)'
         GROUP BY detail, fault
     ) AS often
@@ -187,7 +189,7 @@ WHERE keys.rejected_at IS NULL AND on_sale.dearest_usd IS NOT NULL
     AND (keys.limit_remaining_usd < :calls_left * on_sale.dearest_usd OR refused.calls > 0);
 
 -- name: record(rule, subjects, pause_days)
--- Each subject once in so many days, whoever finds it; asked under `take_turns`.
+-- Each subject, of keys each provider's, once in so many days, whoever finds it; asked under `take_turns`.
 INSERT INTO notices (id, rule, account_id, resource_id, facts)
 SELECT gen_random_uuid(), :rule, found.account_id, found.resource_id, found.facts
 FROM jsonb_to_recordset(:subjects::jsonb) AS found (account_id uuid, resource_id uuid, facts jsonb)
@@ -195,6 +197,7 @@ WHERE NOT EXISTS (
     SELECT 1 FROM notices
     WHERE notices.account_id = found.account_id AND notices.rule = :rule
         AND notices.resource_id IS NOT DISTINCT FROM found.resource_id
+        AND coalesce(notices.facts ->> 'provider', 'openrouter') = coalesce(found.facts ->> 'provider', 'openrouter')
         AND notices.found_at > now() - make_interval(days => :pause_days)
 )
 RETURNING id;

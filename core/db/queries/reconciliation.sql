@@ -1,10 +1,14 @@
--- name: unpriced(youngest_seconds, oldest_seconds, most)
--- Sends that the provider began and of whose cost nobody knows. What is younger may still run; what was asked for in
--- vain for so long stays at its worst case. The longest waiting first.
-SELECT sends.execution_id, sends.round, sends.number, sends.generation_id, executions.account_id
+-- name: unpriced(tellers, youngest_seconds, oldest_seconds, most)
+-- Sends that a provider who can be asked began, and of whose cost nobody knows. What is younger may still run; what was
+-- asked for in vain for so long stays at its worst case. The longest waiting first.
+SELECT sends.execution_id, sends.round, sends.number, sends.generation_id, executions.account_id,
+       models.served_by
 FROM sends
 JOIN executions ON executions.id = sends.execution_id
-WHERE sends.cost_usd IS NULL AND sends.generation_id IS NOT NULL
+JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN models ON models.id = resource_versions.model_id
+WHERE models.served_by = ANY(CAST(:tellers AS text[]))
+    AND sends.cost_usd IS NULL AND sends.generation_id IS NOT NULL
     AND sends.sent_at BETWEEN now() - make_interval(secs => :oldest_seconds)
         AND now() - make_interval(secs => :youngest_seconds)
 ORDER BY sends.sent_at

@@ -5,7 +5,7 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
        version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
-       model.supported_parameters, resource.archived_at IS NOT NULL AS archived, version.allows_loss,
+       model.supported_parameters, model.prompt_usd, model.completion_usd, model.request_usd, resource.archived_at IS NOT NULL AS archived, version.allows_loss,
        provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
        provider_key.rejected_at IS NOT NULL AS key_rejected,
        model_obstacle(model, CAST(:absence_tolerated AS interval)) IS NOT NULL AS model_withdrawn,
@@ -27,7 +27,7 @@ JOIN resource_versions AS version ON version.id = resource.version_id
 JOIN models AS model ON model.id = version.model_id
 LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 LEFT JOIN provider_keys AS provider_key
-    ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
+    ON provider_key.account_id = account.id AND provider_key.provider = model.served_by
 LEFT JOIN spend_days AS spend
     ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
 LEFT JOIN resource_spend_days AS resource_spend
@@ -41,7 +41,7 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
        version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
-       model.supported_parameters, resource.archived_at IS NOT NULL AS archived, version.allows_loss
+       model.supported_parameters, model.prompt_usd, model.completion_usd, model.request_usd, resource.archived_at IS NOT NULL AS archived, version.allows_loss
 FROM resource_versions AS version
 JOIN resources AS resource ON resource.id = version.resource_id
 JOIN accounts AS account ON account.id = resource.account_id
@@ -56,7 +56,7 @@ SELECT version.id AS version_id, version.resource_id, resource.account_id, accou
        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
        version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
-       model.supported_parameters, resource.archived_at IS NOT NULL AS archived, version.allows_loss
+       model.supported_parameters, model.prompt_usd, model.completion_usd, model.request_usd, resource.archived_at IS NOT NULL AS archived, version.allows_loss
 FROM accounts AS account
 JOIN resources AS resource ON resource.account_id = account.id
 JOIN resource_versions AS version ON version.id = resource.version_id
@@ -125,13 +125,13 @@ JOIN accounts AS account ON account.id = resource.account_id
 JOIN models AS model ON model.id = version.model_id
 LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
 LEFT JOIN provider_keys AS provider_key
-    ON provider_key.account_id = account.id AND provider_key.provider = 'openrouter'
+    ON provider_key.account_id = account.id AND provider_key.provider = model.served_by
 LEFT JOIN spend_days AS spend
     ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
 LEFT JOIN resource_spend_days AS resource_spend
     ON resource_spend.resource_id = resource.id AND resource_spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
 WHERE version.id = :version_id;
 
--- name: key(account_id)^
+-- name: key(account_id, provider)^
 -- The sealed key for a call that was paid for. A rejected one is tried all the same: the provider has the last word.
-SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = 'openrouter';
+SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = :provider;

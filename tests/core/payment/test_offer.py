@@ -54,6 +54,7 @@ def version(**changes: Any) -> Version:
         "zdr": False,
         "answer_schema": None,
         "supported_parameters": (),
+        "prices": None,
         "sealed_template": b"",
         "archived": False,
     }
