@@ -102,7 +102,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Execut
     except ExecutionFailed:
         error = {}
     name = _STATUSES.get(status) or ("provider_failed" if status >= 500 else f"provider_{status}")
-    if name not in TROUBLES and error.get("type") == _INVALID:
+    if name not in TROUBLES and 400 <= status < 500 and error.get("type") == _INVALID:
         name = "provider_400"
     if name == "provider_400":
         message = str(error.get("message"))

@@ -63,7 +63,7 @@ def _listed(
         "supported_parameters": list(at.parameters),
     }
     read = model.read(name, row)
-    if not model.ID.fullmatch(model_id) or read.not_sellable is not None:
+    if not name or not model.ID.fullmatch(model_id) or read.not_sellable is not None:
         raise InvalidInput({"model": f"{model_id} is no model that can be sold ({read.not_sellable or 'no id'})"})
     return read.model_copy(update={"id": model_id})
 

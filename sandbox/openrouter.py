@@ -3,7 +3,7 @@
 Served are `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
 `/key`. Keys that start with `sk-or-v1-practice-` are good until revoked at the control door `/practice/keys/{key}`,
 where faults are ordered, too. Whatever is put at `/practice/models` is listed instead of the practice catalog, until it
-is deleted there.
+is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`, with the same control door.
 Shapes follow OpenRouter's OpenAPI description of October 2026.
 """
 
@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import socket
 from collections import deque
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -19,11 +18,12 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from sandbox import anthropic
 from sandbox.openrouter_accounts import KEY_PREFIX, Account, Practice
 from sandbox.openrouter_chat import chat, error_answer, json_answer, read_body
 from sandbox.openrouter_faults import STATUS_WORDS, parse
 
-PracticeKey = Annotated[str, Path(pattern=f"^{KEY_PREFIX}")]
+PracticeKey = Annotated[str, Path(pattern=f"^({KEY_PREFIX}|{anthropic.KEY_PREFIX})")]
 
 
 class Order(BaseModel):
@@ -55,6 +55,7 @@ def create_app(latency_seconds: float = 0.3) -> FastAPI:
     app = FastAPI(title="Practice OpenRouter", docs_url=None, redoc_url=None)
     practice = Practice(latency_seconds)
     app.include_router(_api(practice), prefix="/api/v1")
+    app.include_router(anthropic.api(practice), prefix="/anthropic/v1")
     app.include_router(_control(practice), prefix="/practice")
     return app
 
@@ -99,11 +100,7 @@ def _api(practice: Practice) -> APIRouter:
         body = await read_body(request)
         if body is None:
             return error_answer(400, 'Input required: specify "prompt" or "messages"')
-        async with practice.arrived:
-            headers = {name: value for name, value in request.headers.items() if name != "authorization"}
-            at = datetime.now(UTC).isoformat()
-            account.requests.append({"model": body["model"], "body": body, "headers": headers, "at": at})
-            practice.arrived.notify_all()
+        await practice.note(account, body, request)
         return await chat(practice, account, body, request)
 
     @router.get("/generation")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from fastapi import Request
 from sandbox.openrouter_faults import NO_FAULT, Fault
 
 KEY_PREFIX: Final = "sk-or-v1-practice-"
+_SECRET_HEADERS = frozenset({"authorization", "x-api-key"})
 _CATALOG = Path(__file__).with_name("catalog.json")
 _ROUTED_TO = "openai/gpt-5-mini"
 
@@ -70,6 +72,14 @@ class Practice:
         self.accounts: dict[str, Account] = {}
         self.arrived = asyncio.Condition()
         self._answers: dict[tuple[int, bool, bytes], dict[str, Any]] = {}
+
+    async def note(self, account: Account, body: dict[str, Any], request: Request) -> None:
+        """Remember a chat call that came in, and tell those who wait for it."""
+        headers = {name: value for name, value in request.headers.items() if name not in _SECRET_HEADERS}
+        async with self.arrived:
+            at = datetime.now(UTC).isoformat()
+            account.requests.append({"model": body["model"], "body": body, "headers": headers, "at": at})
+            self.arrived.notify_all()
 
     def store(self, place: tuple[int, bool, bytes], completion: dict[str, Any]) -> None:
         """Keep an answer for the identical request of the same key."""

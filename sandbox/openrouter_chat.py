@@ -57,7 +57,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
         "streamed": stream,
     }
 
-    broken = _broken(copy.deepcopy(completion), fault, body["model"], excerpt)
+    broken = broken_by(copy.deepcopy(completion), fault, body["model"], excerpt)
 
     def over(is_whole: bool) -> None:
         # An error is never charged. Who hangs up has still used what was made until then: here, all of it.
@@ -126,7 +126,7 @@ def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) 
     }
 
 
-def _broken(completion: dict[str, Any], fault: faults.Fault, model: str, excerpt: str) -> dict[str, Any]:
+def broken_by(completion: dict[str, Any], fault: faults.Fault, model: str, excerpt: str) -> dict[str, Any]:
     """The completion after what the fault does to its content."""
     choice = completion["choices"][0]
     message = choice["message"]

@@ -16,6 +16,7 @@ HTML: Final = "<!doctype html><title>Just a moment...</title>"
 
 # Told whether the answer went out to its end: whoever hangs up has cancelled the generation.
 Over = Callable[[bool], None]
+Events = Callable[[dict[str, Any], Fault, str], Iterator[str]]
 
 
 class Cut(Response):
@@ -28,7 +29,14 @@ class Cut(Response):
 
 
 def deliver(
-    completion: dict[str, Any], fault: Fault, *, stream: bool, headers: dict[str, str], model: str, over: Over
+    completion: dict[str, Any],
+    fault: Fault,
+    *,
+    stream: bool,
+    headers: dict[str, str],
+    model: str,
+    over: Over,
+    events: Events | None = None,
 ) -> Response:
     """The HTTP answer.
 
@@ -39,6 +47,7 @@ def deliver(
         headers: beside the content type.
         model: the model asked for, which errors name.
         over: told when the answer has left, or was left.
+        events: how it is streamed; None for OpenRouter's way.
     """
     text = answers.dumps(completion)
     as_json: dict[str, Any] = {"media_type": "application/json", "headers": headers}
@@ -54,13 +63,13 @@ def deliver(
     if not stream or fault.name == "plain" or "plain" in fault.options:
         over(fault.name != "cut")
         return Cut(text, **as_json) if fault.name == "cut" else Response(text, **as_json)
-    events = list(_events(completion, fault, model))
+    told = list((events or _events)(completion, fault, model))
     headers |= {"Cache-Control": "no-cache"}
     as_events: dict[str, Any] = {"media_type": "text/event-stream", "headers": headers}
     if fault.name == "cut":
         over(False)
-        return Cut("".join(events), **as_events)
-    return StreamingResponse(_paced(events, fault, over), **as_events)
+        return Cut("".join(told), **as_events)
+    return StreamingResponse(_paced(told, fault, over), **as_events)
 
 
 async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> AsyncIterator[str]:

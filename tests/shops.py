@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,13 +21,15 @@ from x402.http.utils import (
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
 from x402.schemas import PaymentPayload
 
-from core import account, db, draft, publishing, resource
+from core import account, db, draft, price_list, publishing, resource
 from core.private import Private
+from core.providers import ANTHROPIC, OPENROUTER, Provider
 from core.settings import settings
 from tests import practice, selling
 from tests.servers import TLS
 
 MODEL = "openai/gpt-5-mini"
+CLAUDE = "anthropic:claude-sonnet-4-5"
 PRICE_ATOMIC = 10_000
 
 _connect = partial(httpx.AsyncClient, verify=TLS)
@@ -41,15 +44,16 @@ class Shop:
     key: str
     payout: str
     path: str
+    model: str = MODEL
 
     async def openrouter(self, **changes: Any) -> None:
-        """Tell the practice OpenRouter how to treat this creator's key: faults, latency_seconds, revoked ..."""
+        """Tell the practice provider how to treat this creator's key: faults, latency_seconds, revoked ..."""
         async with _connect() as http:
             answer = await http.put(_practice_key(self.key), json=changes)
             answer.raise_for_status()
 
     async def sends(self, arrived: int = 0) -> list[dict[str, Any]]:
-        """Every request that the practice OpenRouter got with this key, once there are as many as `arrived`."""
+        """Every request that the practice provider got with this key, once there are as many as `arrived`."""
         async with _connect(timeout=30) as http:
             answer = await http.get(_practice_key(self.key), params={"arrived": arrived})
             requests: list[dict[str, Any]] = answer.json()["requests"]
@@ -71,7 +75,7 @@ class Shop:
         """Put another prompt, or another version, on sale."""
         async with pool.connection() as conn:
             return await publishing.publish(
-                conn, self.account.id, draft.read(selling.content(**{"model": MODEL} | changes)), allow_loss=True
+                conn, self.account.id, draft.read(selling.content(**{"model": self.model} | changes)), allow_loss=True
             )
 
 
@@ -144,16 +148,22 @@ class Buyer:
         return encode_payment_signature_header(payload)
 
 
-async def open_shop(pool: db.Pool) -> Shop:
+async def open_shop(pool: db.Pool, at: Provider = OPENROUTER) -> Shop:
     """A creator with a verified key and the prompt `haiku` for sale at 0.01 USDC."""
+    model = CLAUDE if at is ANTHROPIC else MODEL
     handle = f"c{uuid4().hex[:12]}"
     payout = "0x" + os.urandom(20).hex()
-    key = f"sk-or-v1-practice-{handle}"
+    key = f"{'sk-ant' if at is ANTHROPIC else 'sk-or-v1'}-practice-{handle}-for-tests"
     async with pool.connection() as conn:
         account_id, token = await account.add(conn, handle, {network.id: payout for network in settings().networks})
-        await selling.add_model(conn, id=MODEL)
-    await account.set_key(pool, account_id, Private(key))
-    shop = Shop(account.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku")
+        if at is ANTHROPIC:
+            # What the practice Anthropic bills.
+            prices = {"prompt_usd": Decimal(3), "completion_usd": Decimal(15)}
+            await price_list.put(conn, model, **prices, context_length=200_000, max_completion_tokens=64_000)
+        else:
+            await selling.add_model(conn, id=model)
+    await account.set_key(pool, account_id, Private(key), at)
+    shop = Shop(account.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku", model)
     await shop.publish(pool)
     return shop
 

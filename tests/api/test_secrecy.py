@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from api.answers import token_of
 from core import db
 from core.failures import ExecutionFailed
+from core.providers import ANTHROPIC, OPENROUTER
 from core.settings import settings
 from tasks.policy import step
 from tests import doors, leaks, orders, scrapes, servers, shops
@@ -55,9 +56,9 @@ class Sale:
 
 
 async def open_sale(pool: db.Pool, name: str, faults: list[str]) -> Sale:
-    """A creator with a prompt of canaries, whose provider behaves like this."""
+    """A creator with a prompt of canaries, whose provider, Anthropic if the name says so, behaves like this."""
     words = {kind: canary(kind) for kind in ("template", "input", "message")}
-    shop = await shops.open_shop(pool)
+    shop = await shops.open_shop(pool, ANTHROPIC if name.startswith("anthropic: ") else OPENROUTER)
     template = f"{words['template']} about {{topic}}{{/topic}}"
     await shop.publish(pool, template=template, allows_user_message=True, timeout_seconds=5)
     await shop.openrouter(faults=faults, latency_seconds=0.1)
@@ -89,7 +90,15 @@ OUTCOMES = {
     "policy": (["status:400;error_type=content_policy_violation"], 422),
     "refused": (["refusal"], None),
     "timeout": (["hang"], 502),
+    "anthropic: success": (["echo"], 200),
+    "anthropic: key refused": (["status:401"], 502),
+    "anthropic: rejected": (["status:400"], 502),
+    "anthropic: failed": (["status:500"], 502),
+    "anthropic: exhausted": (["status:529*always"], 502),
+    "anthropic: error in the stream": (["error_chunk"], 502),
+    "anthropic: cut": (["cut"], 502),
 }
+ANSWERED = {"success", "anthropic: success"}
 
 
 async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
@@ -138,7 +147,7 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     for sale in (*sales.values(), killed):
         for what, said in sale.told.items():
             # The buyer's own answer shows what was echoed; a status URL is given to the one who pays.
-            assert (sale.name == "success" and what == "answer") or leaks.found(said, sale.secrets) == set(), what
+            assert (sale.name in ANSWERED and what == "answer") or leaks.found(said, sale.secrets) == set(), what
 
 
 async def buy(door: str, sale: Sale) -> httpx.Response:

@@ -1,0 +1,194 @@
+"""Anthropic's dialect, against the practice Anthropic: what is sent, why it refuses, and what a call cost."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import anthropic, charge, provider, trouble
+from core.charge import Prices
+from core.failures import ExecutionFailed
+from core.normalise import Reply
+from core.private import Private
+from core.providers import ANTHROPIC
+from tests import callers
+from tests.callers import SECRET, Creator, assert_bare
+from tests.core.test_normalise import BODIES
+from tests.shops import CLAUDE
+
+# What the practice Anthropic bills, by the token.
+PRICES = Prices(Decimal("0.000003"), Decimal("0.000015"), Decimal(0))
+PROMPT = replace(callers.PROMPT, model=CLAUDE, supported=anthropic.PARAMETERS)
+
+# fault ordered -> name of the failure, whether the provider has charged, whether it may be sent again
+TABLE = {
+    "status:400": ("provider_400", "free", False),
+    "status:400;reason=credit": ("provider_402", "free", False),
+    "status:400;reason=limit": ("provider_403_budget", "free", False),
+    "status:400;reason=too_long": ("provider_400_too_long", "free", False),
+    "status:400;reason=max_tokens": ("provider_400_too_long", "free", False),
+    "status:401": ("provider_401", "free", False),
+    "status:402": ("provider_402", "free", False),
+    "status:403": ("provider_403_denied", "free", False),
+    "status:404": ("provider_404_gone", "free", False),
+    "status:409": ("provider_409", "free", False),
+    "status:413": ("provider_413", "free", False),
+    "status:413;body=html": ("provider_413", "free", False),
+    "status:418": ("provider_400", "free", False),
+    "status:418;body=none": ("provider_418", "unknown", False),
+    "status:429": ("provider_429", "free", True),
+    "status:429;retry_after=7": ("provider_429", "free", True),
+    "status:500": ("provider_failed", "unknown", False),
+    "status:502;body=html": ("provider_failed", "unknown", False),
+    "status:503;body=none": ("provider_failed", "unknown", False),
+    "status:504": ("provider_504", "unknown", True),
+    "status:520;body=html": ("provider_failed", "unknown", False),
+    "status:529": ("provider_529", "free", True),
+    "status:307": ("provider_307", "unknown", False),
+    "error_chunk": ("provider_failed", "unknown", False),
+    "no_choices": ("provider_malformed", "unknown", True),
+    "null_content": ("provider_empty", "done", False),
+    "empty": ("provider_empty", "done", False),
+    "truncated": ("provider_truncated", "done", False),
+    "filtered": ("provider_content_filter", "done", False),
+    "html": ("provider_malformed", "unknown", True),
+    "cut": ("provider_cut", "unknown", True),
+}
+
+
+@pytest.fixture
+async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
+    """A creator with an Anthropic key of their own, whose calls take no time."""
+    root = practice_openrouter.removesuffix("/api/v1")
+    async with httpx.AsyncClient(base_url=root, trust_env=False, timeout=10) as door:
+        someone = Creator(f"sk-ant-practice-{uuid4().hex}", door, prices=PRICES)
+        await someone.order(latency_seconds=0)
+        yield someone
+    await provider.close()
+
+
+async def test_the_request_says_what_anthropic_takes_and_nothing_else(creator: Creator) -> None:
+    """Its own name of the model, usage at the end of the stream, and no word of OpenRouter's in body or headers."""
+    await creator.send(PROMPT)
+    [request] = (await creator.seen())["requests"]
+    assert request["body"] == {
+        "model": "claude-sonnet-4-5",
+        "messages": list(PROMPT.messages),
+        "max_tokens": 400,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": Decimal("0.7"),
+    }
+    assert request["headers"]["anthropic-version"] == "2023-06-01"
+    assert not [name for name in request["headers"] if "openrouter" in name or name in ("http-referer", "user")]
+
+
+async def test_json_is_asked_for_in_words(creator: Creator) -> None:
+    """`response_format` is ignored there, so the messages say it, with the schema."""
+    schema = '{"type":"object","properties":{"a":{"type":"string"}}}'
+    await creator.order("says:{}")
+    reply = await creator.complete(replace(PROMPT, modality="json", answer_schema=schema))
+    assert reply.response == "{}"
+    [request] = (await creator.seen())["requests"]
+    assert "response_format" not in request["body"]
+    assert schema in request["body"]["messages"][-2]["content"]
+
+
+async def test_a_call_costs_its_tokens_at_the_listed_prices_exactly(creator: Creator) -> None:
+    """The same that the provider's own book says, though its answer names no cost; and the header names the call."""
+    answer = await creator.send(PROMPT)
+    used = answer.used
+    assert isinstance(answer.reply, Reply)
+    [generation] = (await creator.seen())["generations"]
+    assert used.input_tokens
+    assert used.output_tokens
+    assert used.cost_usd == generation["cost"]
+    assert used.cost_usd == used.input_tokens * PRICES.prompt_usd + used.output_tokens * PRICES.completion_usd
+    assert used.generation_id
+    assert used.generation_id.startswith("req_")
+    assert creator.noted == [used.generation_id]
+    assert used.model_served == "claude-sonnet-4-5"
+
+
+def test_prices_of_many_digits_are_not_rounded() -> None:
+    """A cost has all digits that its prices have, far beyond what decimals keep by default."""
+    prices = Prices(Decimal("0.0000030000000000000000000000000000000001"), Decimal("123456.5"), Decimal("1e-40"))
+    used = charge.priced(charge.Used(input_tokens=3, output_tokens=2_000_001), prices)
+    assert str(used.cost_usd) == "246913123456.5000090000000000000000000000000000000004"
+
+
+async def test_a_cost_that_nobody_counted_is_unknown(creator: Creator) -> None:
+    """Cut off before the usage, or without prices: None, and never 0."""
+    await creator.order("cut", "error_chunk")
+    for _ in range(2):
+        assert (await creator.send(PROMPT)).used.cost_usd is None
+    creator.prices = None
+    answer = await creator.send(PROMPT)
+    assert isinstance(answer.reply, Reply)
+    assert answer.used.cost_usd is None
+
+
+async def test_a_failed_answer_costs_what_it_took(creator: Creator) -> None:
+    """An answer that is no good was charged, and its tokens are known."""
+    await creator.order("truncated")
+    answer = await creator.send(PROMPT)
+    assert isinstance(answer.reply, ExecutionFailed)
+    [generation] = (await creator.seen())["generations"]
+    assert answer.used.cost_usd == generation["cost"] > 0
+
+
+@pytest.mark.parametrize("fault", TABLE)
+async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) -> None:
+    """Name, what it may have cost and whether it makes sense again; nothing is sent twice and nothing leaks."""
+    name, work, resend = TABLE[fault]
+    await creator.order(f"{fault}*always")
+    failure = await creator.fail(PROMPT)
+
+    assert (failure.detail, trouble.work_of(failure.detail), failure.resend) == (name, work, resend)
+    assert failure.retry_after == (7 if "retry_after" in fault else None)
+    assert len((await creator.seen())["requests"]) == 1
+
+
+async def test_an_unknown_model_and_a_revoked_key_are_the_creators_trouble(creator: Creator) -> None:
+    """Both come as real error envelopes, without a fault being ordered."""
+    assert (await creator.fail(replace(PROMPT, model="anthropic:claude-0"))).detail == "provider_404_gone"
+    await creator.order(revoked=True)
+    assert (await creator.fail(PROMPT)).detail == "provider_401"
+
+
+async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
+    """`GET /models` says that it works; its label is as Anthropic's own hints, and of limits nothing is known."""
+    facts = await provider.check_key(ANTHROPIC, Private(creator.key))
+    assert facts == provider.KeyFacts(f"{creator.key[:16]}...{creator.key[-4:]}", None, False)
+    await creator.order(revoked=True)
+    for key in (creator.key, "sk-ant-unknown", "no key at all"):
+        with pytest.raises(ExecutionFailed) as caught:
+            await provider.check_key(ANTHROPIC, Private(key))
+        assert caught.value.detail == "provider_401"
+        assert_bare(caught.value, key)
+    assert anthropic.read_key(b'{"data":[]}', "sk-ant-admin01-" + "x" * 30).is_management_key
+
+
+async def test_nobody_can_be_asked_for_a_cost(creator: Creator) -> None:
+    """There is no such request, so none is made."""
+    assert await provider.cost_of(ANTHROPIC, Private(creator.key), "req_011") is None
+
+
+@given(BODIES, st.integers(300, 599), st.text(max_size=40))
+def test_any_refusal_is_a_failure(body: bytes, status: int, retry_after: str) -> None:
+    """Whatever the bytes are: classified, with no word of theirs, and at most a day of patience."""
+    failure = anthropic.read_refusal(status, {"retry-after": retry_after}, body)
+    assert failure.detail.startswith("provider_")
+    assert failure.retry_after is None or 0 <= failure.retry_after <= 86_400
+
+
+def test_what_a_message_quotes_decides_nothing() -> None:
+    """Only the fixed beginning of a message is compared, which no buyer writes."""
+    body = b'{"error":{"type":"invalid_request_error","message":"no: Your credit balance is too low"}}'
+    assert anthropic.read_refusal(400, {}, body).detail == "provider_400"
+    assert SECRET not in repr(anthropic.read_refusal(400, {}, body.replace(b"no:", SECRET.encode())))

@@ -1,0 +1,248 @@
+"""Selling at more than one provider: whose key a prompt is called on, what is sold, and what becomes of lost calls."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from core import (
+    account,
+    db,
+    draft,
+    instant_execution,
+    key_health,
+    model,
+    provider,
+    providers,
+    publishing,
+    reconciliation,
+    resource,
+    usage,
+)
+from core.failures import ExecutionFailed, InvalidInput, Unavailable
+from core.key_health import Checked
+from core.private import Private
+from core.providers import ANTHROPIC, OPENROUTER
+from core.reconciliation import Reconciled
+from core.settings import settings
+from tests import orders, selling, shops
+from tests.shops import CLAUDE, MODEL, Shop
+
+pytestmark = pytest.mark.usefixtures("practice_openrouter")
+
+
+@pytest.fixture
+async def pool(own_database: str) -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+    await provider.close()
+
+
+@dataclass
+class Ran:
+    """One owner's test, carried to its rest."""
+
+    execution: Any
+    usage: Any
+
+
+async def run(pool: db.Pool, shop: Shop) -> Ran:
+    """What the flow does, without Prefect: once more where that is allowed."""
+    (execution_id,) = await orders.queue(pool, await shop.version(pool))
+    (order,) = await orders.begin(pool, await orders.hire(pool), [execution_id])
+    await carry(pool, order)
+    async with pool.connection() as conn:
+        await usage.log(conn, [execution_id])
+    (logged,) = await shops.rows(pool, "SELECT * FROM usage_log WHERE execution_id = %(id)s", id=execution_id)
+    return Ran(await shops.execution(pool, execution_id), logged)
+
+
+async def carry(pool: db.Pool, order: instant_execution.Order) -> None:
+    async with pool.connection() as conn:
+        prepared = await instant_execution.substitute(conn, await instant_execution.decrypt(conn, [order]))
+    for one in prepared:
+        is_over = False
+        while not is_over:
+            try:
+                await instant_execution.call(pool, one)
+            except ExecutionFailed as failure:
+                is_over = not failure.resend
+            else:
+                is_over = True
+
+
+async def spent(pool: db.Pool, shop: Shop) -> Decimal:
+    query = "SELECT spent_usd FROM spend_days WHERE account_id = %(id)s"
+    ((spent_usd,),) = await shops.rows(pool, query, id=shop.account.id)
+    return Decimal(spent_usd)
+
+
+async def booked(shop: Shop) -> list[Decimal]:
+    """What the practice provider charged for each generation."""
+    async with httpx.AsyncClient() as http:
+        seen = await http.get(shops._practice_key(shop.key))
+    return [Decimal(str(made["cost"])) for made in seen.json()["generations"]]
+
+
+async def test_a_claude_prompt_is_sold_and_run_on_an_anthropic_key(pool: db.Pool) -> None:
+    """The model's id picks provider and key; spending and usage say what the provider bills, to the last digit."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    await shop.openrouter(latency_seconds=0)
+    ran = await run(pool, shop)
+
+    assert ran.execution.state == "succeeded"
+    [cost] = await booked(shop)
+    assert (ran.usage.cost_usd, ran.usage.model_id, ran.usage.model_served) == (cost, CLAUDE, "claude-sonnet-4-5")
+    assert cost == (ran.usage.input_tokens * 3 + ran.usage.output_tokens * 15) * Decimal("0.000001")
+    assert await spent(pool, shop) == cost
+    assert ran.usage.generation_id.startswith("req_")
+    [request] = await shop.sends()
+    assert request["model"] == "claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize("fault", ["status:504", "status:500", "cut", "error_chunk", "html"])
+async def test_what_may_have_been_charged_is_sent_once_and_counts_at_its_worst(pool: db.Pool, fault: str) -> None:
+    """There is no cache that could answer for it, and nobody who could be asked what it cost."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    await shop.openrouter(latency_seconds=0, faults=[fault])
+    ran = await run(pool, shop)
+    worst = (await shop.version(pool)).worst_cost_usd
+
+    assert (ran.execution.state, ran.execution.sends, ran.usage.cost_usd) == ("failed", 1, None)
+    assert await spent(pool, shop) == worst
+    asked = await reconciliation.reconcile(pool, youngest=timedelta(0))
+    assert asked == Reconciled(asked=0, priced=0, keyless=0)
+    assert (len(await shop.sends()), await spent(pool, shop)) == (1, worst)
+
+
+@pytest.mark.parametrize("fault", ["status:529", "status:429"])
+async def test_what_was_not_begun_is_sent_again(pool: db.Pool, fault: str) -> None:
+    """Overload and rate limits are told before any work, and cost nothing."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    await shop.openrouter(latency_seconds=0, faults=[fault])
+    ran = await run(pool, shop)
+
+    assert (ran.execution.state, ran.execution.sends) == ("succeeded", 2)
+    assert [ran.usage.cost_usd] == await booked(shop)
+
+
+async def test_after_a_crash_what_left_is_not_sent_again(pool: db.Pool) -> None:
+    """Whoever takes over a call that was under way lets it fail: the fault is ours, and the buyer may run it again."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    await shop.openrouter(faults=["hang"])
+    (execution_id,) = await orders.queue(pool, await shop.version(pool))
+    killed = await orders.hire(pool)
+    (order,) = await orders.begin(pool, killed, [execution_id])
+    under_way = asyncio.create_task(carry(pool, order))
+    await shop.sends(arrived=1)
+    under_way.cancel()
+    await asyncio.wait({under_way})
+    await orders.bury(pool, killed)
+    heir = await orders.hire(pool)
+    await orders.recover(pool, heir)
+    (again,) = await orders.begin(pool, heir, [execution_id])
+    await carry(pool, again)
+
+    row = await shops.execution(pool, execution_id)
+    assert (row.state, row.fault, row.detail, row.sends) == ("failed", "ours", "interrupted", 1)
+    assert len(await shop.sends()) == 1
+
+
+async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool) -> None:
+    """A creator with both sells on both; one key gone or rejected stops what is called on it, and nothing else."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    other = f"sk-or-v1-practice-{shop.account.handle}"
+    async with pool.connection() as conn:
+        await selling.add_model(conn, id=MODEL)
+    await shop.publish(pool, slug="other", model=MODEL)
+
+    assert await obstacle(pool, shop, "haiku") is None
+    assert await obstacle(pool, shop, "other") == "key_missing"
+    await account.set_key(pool, shop.account.id, Private(other))
+    assert await obstacle(pool, shop, "other") is None
+    async with pool.connection() as conn:
+        assert (await resource.open_key(conn, shop.account.id, ANTHROPIC)).reveal() == shop.key
+        assert (await resource.open_key(conn, shop.account.id, OPENROUTER)).reveal() == other
+        (row,) = [one for one in await account.listing(conn) if one["handle"] == shop.account.handle]
+    assert [key["provider"] for key in row["keys"]] == ["openrouter", "anthropic"]
+
+    await shop.openrouter(revoked=True)
+    assert await key_health.check(pool) == Checked(sound=1, rejected=1, unknown=0)
+    assert await obstacle(pool, shop, "haiku") == "key_rejected"
+    assert await obstacle(pool, shop, "other") is None
+    async with pool.connection() as conn:
+        assert await account.delete_key(conn, shop.account.id) == 1
+    assert await obstacle(pool, shop, "other") == "key_missing"
+
+
+async def test_a_key_that_is_refused_in_a_call_is_not_sold_on(pool: db.Pool) -> None:
+    """401 rejects the key at its provider; a new one sells again."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    await shop.openrouter(latency_seconds=0, faults=["status:401"])
+    assert (await run(pool, shop)).execution.detail == "provider_401"
+    assert await obstacle(pool, shop, "haiku") == "key_rejected"
+    await account.set_key(pool, shop.account.id, Private(shop.key), ANTHROPIC)
+    assert await obstacle(pool, shop, "haiku") is None
+
+
+async def obstacle(pool: db.Pool, shop: Shop, slug: str) -> str | None:
+    """What keeps a prompt from being sold."""
+    async with pool.connection() as conn:
+        _, state = await resource.on_sale(conn, shop.account.handle, slug)
+    return state.code if isinstance(state, Unavailable) else None
+
+
+async def test_no_key_is_shown_to_another_provider(pool: db.Pool) -> None:
+    """Told by its looks, before anybody is asked; and what Anthropic itself does not accept is said to be so."""
+    shop = await shops.open_shop(pool)
+    for key, at in (
+        (shop.key, ANTHROPIC),
+        ("sk-ant-practice-" + "x" * 30, OPENROUTER),
+        ("sk-ant-short", ANTHROPIC),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            await account.set_key(pool, shop.account.id, Private(key), at)
+        assert caught.value.fields == {"key": f"this is not a key of {at.title}; one looks like {at.key_example}"}
+    with pytest.raises(InvalidInput) as caught:
+        await account.set_key(pool, shop.account.id, Private("sk-ant-unknown-" + "y" * 30), ANTHROPIC)
+    assert "Anthropic does not accept this key" in caught.value.fields["key"]
+    assert ANTHROPIC.keys_url in caught.value.fields["key"]
+    with pytest.raises(InvalidInput):
+        providers.named("openai")
+
+
+async def test_what_a_provider_cannot_do_is_not_published(pool: db.Pool) -> None:
+    """A temperature that would be capped without a word, and privacy that cannot be asked for call by call."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    for changes, field in (({"temperature": "1.1"}, "temperature"), ({"zdr": True}, "zdr")):
+        with pytest.raises(InvalidInput) as caught:
+            await shop.publish(pool, **changes)
+        assert list(caught.value.fields) == [field]
+        async with pool.connection() as conn:
+            content = draft.read(selling.content(**{"model": MODEL, "slug": "elsewhere"} | changes))
+            await selling.add_model(conn, id=MODEL)
+            assert (await publishing.publish(conn, shop.account.id, content)).is_new
+            await conn.rollback()
+    assert (await shop.publish(pool, temperature="1")).is_new
+
+
+async def test_the_database_reads_ids_as_we_do(conn: db.Connection) -> None:
+    """`served_by` and `provider` of what is and what may be listed."""
+    ids = [CLAUDE, MODEL, "~openai/gpt:free", "a/b:c", "a:b/c", "plain", "anthropic/claude-sonnet-4.5:thinking", ":x"]
+    for model_id in ids:
+        await selling.add_model(conn, id=model_id)
+    rows = await (await conn.execute("SELECT id, served_by, provider FROM models WHERE id = ANY(%s)", [ids])).fetchall()
+    assert {row.id: row.served_by for row in rows} == {one: model.place(one)[0] for one in ids}
+    made_by = {row.id: row.provider for row in rows}
+    assert made_by[CLAUDE] == made_by["anthropic/claude-sonnet-4.5:thinking"] == "anthropic"
+
+
+def test_practice_and_real_providers_do_not_mix() -> None:
+    """In the sandbox every provider is a practice one unless the operator says otherwise."""
+    assert all(row.url().startswith("http://127.0.0.1:") for row in providers.PROVIDERS.values())
+    assert settings().anthropic_url.endswith("/anthropic/v1")
