@@ -15,7 +15,20 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api import buyers, catalog, creators, documents, history, media, metrics, notices, operators, problems, upkeep
+from api import (
+    buyers,
+    catalog,
+    creators,
+    documents,
+    history,
+    keys,
+    media,
+    metrics,
+    notices,
+    operators,
+    problems,
+    upkeep,
+)
 from api.door import Door, rate
 from core import db, tracing, worker
 from core.db import listen
@@ -45,7 +58,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["*"],
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
@@ -62,6 +75,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         catalog.router,
         creators.router,
         history.router,
+        keys.router,
         notices.router,
         operators.router,
         metrics.router,

@@ -85,6 +85,28 @@ class UsageReport(BaseModel):
     causes: list[Cause]
 
 
+class Key(BaseModel):
+    """A provider key that is kept sealed."""
+
+    label: str = Field(description="its masked form", examples=["sk-or-v1-0e6...1c96"])
+    enabled: bool = Field(description="your own switch")
+    rejectedAt: str | None = Field(description="since when its provider refuses it; nothing is sold on it then")
+    checkedAt: str = Field(description="when its provider last confirmed it")
+
+
+class NewKey(BaseModel):
+    """A key to keep, or a switch for the one that is kept, or both."""
+
+    key: str | None = Field(default=None, examples=["sk-or-v1-…"])
+    enabled: bool | None = None
+
+
+class Forgotten(BaseModel):
+    """What depends on a key that is gone."""
+
+    affectedResources: int = Field(description="how many of your prompts cannot be bought now")
+
+
 class NoticeAddress(BaseModel):
     """Where notices go. Its URL is not shown again."""
 
@@ -122,9 +144,10 @@ class Notice(BaseModel):
     sent: list[Delivery]
 
 
-NEW_NOTICE_ADDRESS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": NewNoticeAddress.model_json_schema()}},
-    }
-}
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+NEW_NOTICE_ADDRESS = _body(NewNoticeAddress)
+NEW_KEY = _body(NewKey)

@@ -213,6 +213,39 @@ def test_a_key_comes_by_standard_input_and_is_never_shown(
     assert main(["keys", "enable", handle]) == 1
 
 
+def test_a_key_of_another_provider(
+    capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, practice_openrouter: str
+) -> None:
+    """`--provider` says whose it is; its model is priced by the operator, and sold on that key alone."""
+    assert main(["keys", "set", handle, "--provider", "nobody"]) == 1
+    claude = "anthropic:claude-haiku-4-5"
+    price = ("--prompt-usd", "3", "--completion-usd", "15", "--context", "200000", "--longest-answer", "64000")
+    said(capsys, "catalog", "price", claude, *price)
+    listed = said(capsys, "catalog", "show", claude)
+    said(capsys, "resources", "create", handle, written(tmp_path, "x.yaml", HAIKU.replace("test/cli", claude)))
+    os.environ["INSTANT_TEST_KEY"] = f"sk-ant-practice-{uuid4().hex}"
+    try:
+        states = [said(capsys, "resources", "list", handle)[0]["state"]]
+        said(capsys, "keys", "set", handle, "--provider", "anthropic", "--from-env", "INSTANT_TEST_KEY")
+        states.append(said(capsys, "resources", "list", handle)[0]["state"])
+    finally:
+        del os.environ["INSTANT_TEST_KEY"]
+    (row,) = [one for one in said(capsys, "creators", "list") if one["handle"] == handle]
+    capsys.readouterr()
+    assert main(["creators", "list"]) == 0
+    shown = capsys.readouterr().out
+    switched = said(capsys, "keys", "disable", handle, "--provider", "anthropic")
+
+    assert (listed["prompt_usd"], listed["completion_usd"], listed["obstacle"]) == ("0.000003", "0.000015", None)
+    assert states == ["key_missing", "ready"]
+    assert [(key["provider"], key["enabled"]) for key in row["keys"]] == [("anthropic", True)]
+    assert f"anthropic {row['keys'][0]['label']}" in shown
+    assert switched["enabled"] is False
+    assert said(capsys, "keys", "delete", handle, "--provider", "openrouter") == {"affected_resources": 0}
+    assert said(capsys, "keys", "delete", handle, "--provider", "anthropic") == {"affected_resources": 1}
+    assert main(["catalog", "price", "openai/gpt-5", *price]) == 1
+
+
 def test_a_key_that_cannot_be_checked_is_not_kept(handle: str) -> None:
     """While OpenRouter is out of reach nothing is changed, and the sentence says so."""
     process = forks.run(

@@ -59,6 +59,7 @@ def test_the_sandbox_needs_nothing_but_keys(tmp_path: Path) -> None:
     assert (network.id, network.asset, network.chain_id) == (SANDBOX_NETWORK, SANDBOX_ASSET, 402402)
     assert network.facilitator_url == "http://127.0.0.1:5022"
     assert config.openrouter_url == "http://127.0.0.1:5021/api/v1"
+    assert config.anthropic_url == "http://127.0.0.1:5021/anthropic/v1"
     assert config.public_url == "http://127.0.0.1:4020"
 
 
@@ -67,6 +68,7 @@ def test_live_goes_to_the_provider(tmp_path: Path) -> None:
     config = read(tmp_path, **LIVE)
 
     assert config.openrouter_url == "https://openrouter.ai/api/v1"
+    assert config.anthropic_url == "https://api.anthropic.com/v1"
     assert [network.chain_id for network in config.networks] == [8453]
 
 
@@ -90,6 +92,7 @@ def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> Non
         (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": SANDBOX_NETWORK}])}, "practice chain"),
         (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE, BASE])}, "twice"),
         (LIVE | PRACTICE, "mainnet"),
+        (LIVE | {"INSTANT_ANTHROPIC_URL": "http://localhost:4021/anthropic/v1"}, "INSTANT_ANTHROPIC_URL"),
         (LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": "eip155:1"}])}, "mainnet"),
         (LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": "eip155:84532"}, BASE])}, "mainnet"),
         (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"asset": "0x12"}])}, "INSTANT_NETWORKS"),

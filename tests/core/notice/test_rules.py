@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from core import db, resource
+from core import account, db, resource
 from core.notice import address, rules, words
 from core.private import Private
-from tests import orders, shops
+from core.providers import ANTHROPIC
+from tests import orders, selling, shops
 from tests.past import Calls, happened
 
 NOW = datetime.now(UTC)
@@ -194,6 +195,33 @@ async def test_keys(pool: db.Pool, practice_openrouter: str) -> None:
     }
     said = [words.of_notice(row.rule, "ada", None, row.facts, to_operator=False) for row in rows]
     assert all("https://openrouter.ai" in one.body or "OpenRouter" in one.title for one in said)
+
+
+async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) -> None:
+    """What one provider refuses is said of its key alone, and does not silence what another refuses later."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    async with pool.connection() as conn:
+        await selling.add_model(conn, id=shops.MODEL)
+    await account.set_key(pool, shop.account.id, Private(f"sk-or-v1-practice-{shop.account.handle}"))
+    await shops.rows(
+        pool,
+        "UPDATE provider_keys SET created_at = %(at)s WHERE account_id = %(id)s RETURNING id",
+        id=shop.account.id,
+        at=NOW - timedelta(hours=1),
+    )
+    await happened(pool, await shop.version(pool), [Calls(NOW, 1, **CREDIT)])
+    (first,) = await found(pool)
+    said = words.of_notice(first.rule, "ada", None, first.facts, to_operator=False)
+    assert (first.rule, first.facts["provider"], said.title) == (
+        "key_low",
+        "anthropic",
+        "@ada: your Anthropic credit is used up",
+    )
+
+    await shop.publish(pool, model=shops.MODEL)
+    await happened(pool, await shop.version(pool), [Calls(NOW, 1, **CREDIT)])
+    assert [row.facts["provider"] for row in await found(pool)] == ["anthropic", "openrouter"]
+    assert len(await found(pool)) == 2
 
 
 async def test_once_a_week(pool: db.Pool, sold: resource.Version) -> None:

@@ -1,0 +1,88 @@
+"""The creator's provider keys over HTTP: set, looked at, switched and forgotten, and never shown again."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse, Response
+
+from api import documents, records
+from api.bodies import read_json
+from api.creators import Creator
+from api.door import LimitedDoor, rate
+from core import account
+from core.failures import InvalidInput, NotFound
+from core.private import Private
+from core.providers import PROVIDERS
+
+router = APIRouter(prefix="/me", tags=["creators"])
+
+# Each new key is shown to its provider.
+_SET_RATE = rate("10/minute")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+At = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom calls on it go to")]
+
+
+@router.get(
+    "/{provider}-key",
+    summary="Your key at a provider",
+    response_model=records.Key,
+    responses=documents.problems(401, 404, 429, 503),
+)
+async def show_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
+    """Its masked form and its state; 404 if there is none."""
+    async with door.pool.connection() as conn:
+        state = await account.key_state(conn, creator.id, PROVIDERS[provider])
+    if state is None:
+        raise NotFound
+    return _answer(state)
+
+
+@router.put(
+    "/{provider}-key",
+    summary="Set or switch your key at a provider",
+    response_model=records.Key,
+    responses=documents.problems(400, 401, 404, 413, 429, 503),
+    openapi_extra=records.NEW_KEY,
+)
+async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: At) -> Response:
+    """With `key` it is checked at the provider and kept sealed; with `enabled` what is kept is switched."""
+    body, at = await read_json(request), PROVIDERS[provider]
+    fields = body if isinstance(body, dict) else {}
+    key, enabled = fields.get("key"), fields.get("enabled")
+    is_sound = isinstance(key, str | None) and isinstance(enabled, bool | None) and {*fields} <= {"key", "enabled"}
+    if not is_sound or (key is None and enabled is None):
+        raise InvalidInput({"body": "must be an object with key, or enabled, or both"})
+    if key is not None:
+        await door.slow_down(_SET_RATE, f"key:{creator.id}")
+        await account.set_key(door.pool, creator.id, Private(key), at)
+    async with door.pool.connection() as conn:
+        if enabled is not None:
+            await account.enable_key(conn, creator.id, enabled, at)
+        state = await account.key_state(conn, creator.id, at)
+    if state is None:
+        raise NotFound
+    return _answer(state)
+
+
+@router.delete(
+    "/{provider}-key",
+    summary="Forget your key at a provider",
+    response_model=records.Forgotten,
+    responses=documents.problems(401, 404, 429, 503),
+)
+async def delete_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
+    """What is called on it cannot be bought until there is another; also if there was none."""
+    async with door.pool.connection() as conn:
+        affected = await account.delete_key(conn, creator.id, PROVIDERS[provider])
+    return JSONResponse({"affectedResources": affected}, headers=_NO_STORE)
+
+
+def _answer(state: account.KeyState) -> Response:
+    said: dict[str, Any] = {
+        "label": state.label,
+        "enabled": state.enabled,
+        "rejectedAt": state.rejected_at and state.rejected_at.isoformat(),
+        "checkedAt": state.checked_at.isoformat(),
+    }
+    return JSONResponse(said, headers=_NO_STORE)

@@ -1,0 +1,92 @@
+"""A creator's provider keys over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from core import db
+from core.providers import ANTHROPIC, PROVIDERS
+from tests import leaks, shops
+from tests.shops import Shop
+
+
+@pytest.fixture
+async def claude(surroundings: object) -> AsyncIterator[Shop]:
+    """A creator who sells a Claude prompt."""
+    async with db.pool() as pool:
+        yield await shops.open_shop(pool, ANTHROPIC)
+
+
+@pytest.fixture
+async def me(door: str, claude: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {claude.token}"}
+    async with httpx.AsyncClient(base_url=f"{door}/me", headers=headers, timeout=30) as http:
+        yield http
+
+
+async def test_a_key_is_set_switched_and_forgotten(door: str, claude: Shop, me: httpx.AsyncClient) -> None:
+    """What depends on it is sold exactly while it works; other providers' keys are not touched; no answer shows it."""
+    key = f"sk-ant-practice-{uuid4().hex}"
+
+    async def is_sold() -> bool:
+        async with httpx.AsyncClient() as http:
+            return (await http.get(door + claude.path)).status_code == 402
+
+    said = [await me.put("/anthropic-key", json={"key": key}), await me.get("/anthropic-key")]
+    assert [answer.status_code for answer in said] == [200, 200]
+    assert said[0].json() == said[1].json()
+    assert (said[0].json()["label"], said[0].json()["enabled"]) == (f"{key[:16]}...{key[-4:]}", True)
+    assert said[0].headers["cache-control"] == "no-store"
+    sold = []
+    for enabled in (False, True):
+        said.append(await me.put("/anthropic-key", json={"enabled": enabled}))
+        sold.append(await is_sold())
+    said += [await me.get("/openrouter-key"), await me.delete("/openrouter-key")]
+    assert (said[-2].status_code, said[-1].json()) == (404, {"affectedResources": 0})
+    said.append(await me.delete("/anthropic-key"))
+    assert said[-1].json() == {"affectedResources": 1}
+    sold.append(await is_sold())
+    assert sold == [False, True, False]
+    assert (await me.put("/anthropic-key", json={"enabled": True})).status_code == 404
+    assert leaks.found(b"".join(answer.content for answer in said), {"key": key}) == set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"key": 1},
+        {"key": None},
+        {"enabled": 1},
+        {"enabled": True, "more": 1},
+        {"key": "sk-or-v1-practice-x"},
+    ],
+)
+async def test_what_is_no_key_is_refused(me: httpx.AsyncClient, body: Any) -> None:
+    """400 with a sentence, and the key that was there stays."""
+    before = (await me.get("/anthropic-key")).json()
+    refused = await me.put("/anthropic-key", json=body)
+
+    assert refused.status_code == 400
+    assert refused.json()["fields"]
+    assert (await me.get("/anthropic-key")).json() == before
+
+
+async def test_only_its_owner_may_and_only_for_known_providers(door: str, me: httpx.AsyncClient) -> None:
+    assert (await me.get("/nobody-key")).status_code == 404
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer nobody"}) as http:
+        for name in PROVIDERS:
+            for method in ("GET", "PUT", "DELETE"):
+                assert (await http.request(method, f"{door}/me/{name}-key", json={})).status_code == 401
+
+
+async def test_setting_is_limited(me: httpx.AsyncClient) -> None:
+    """Each new key is shown to its provider, so not many at once."""
+    answers = [await me.put("/anthropic-key", json={"key": "none"}) for _ in range(11)]
+
+    assert [answer.status_code for answer in answers] == [400] * 10 + [429]
