@@ -64,7 +64,7 @@ class Door:
 
     async def _look(self) -> standing.Standing | None:
         try:
-            async with asyncio.timeout(_LOOK_SECONDS), db.looking(self.pool) as conn:
+            async with asyncio.timeout(_LOOK_SECONDS), db.autocommit(self.pool) as conn:
                 return await standing.look(conn)
         except (TimeoutError, *db.UNREACHABLE):
             return None

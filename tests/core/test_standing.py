@@ -16,7 +16,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def look(pool: db.Pool) -> standing.Standing:
-    async with db.looking(pool) as conn:
+    async with db.autocommit(pool) as conn:
         return await standing.look(conn)
 
 
