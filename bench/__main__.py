@@ -2,12 +2,15 @@
 
 import sys
 
-from bench import door, rollup
+from bench import door, load, rollup
 
-BENCHES = {"door": door.main, "rollup": rollup.main}
+BENCHES = {"door": door.main, "load": load.main, "rollup": rollup.main}
 
 if __name__ == "__main__":
     names = sys.argv[1:]
-    if len(names) != 1 or names[0] not in BENCHES:
+    if not names or names[0] not in BENCHES or (names[1:] and names[0] != "load"):
         sys.exit(f"usage: make bench NAME={'|'.join(BENCHES)}")
-    BENCHES[names[0]]()
+    if names[0] == "load":
+        load.main(names[1:])
+    else:
+        BENCHES[names[0]]()

@@ -23,7 +23,7 @@ import httpx
 import uvloop
 from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
 
-from bench.load import burst, request
+from bench.wire import burst, request
 from core import db, execution, instant_execution
 from core.db.migrate import migrate
 from core.settings import settings

@@ -1,48 +1,59 @@
-"""Load from a client that costs little: raw HTTP/1.1 over connections that stay open."""
+"""Calls that arrive whatever becomes of the earlier ones, beside what one would use otherwise."""
 
+import argparse
 import asyncio
 import json
-import statistics
-import time
-from collections import Counter
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import uvloop
+
+from bench import load_launcher, load_rows
+from bench.load_cells import Cell
+from bench.load_stage import LAUNCHERS, Stage, launcher, stage
+from bench.load_upstream import FAST, SLOW, Upstream
+from core import db
+
+UPSTREAMS = {one.name: one for one in (FAST, SLOW)}
 
 
-@dataclass(frozen=True)
-class Burst:
-    """What came of many requests: how many per second, the median of their times, and their statuses."""
-
-    per_second: float
-    p50_ms: float
-    statuses: Counter[int]
-
-
-def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
-    """A request as it goes over the wire; underscores in header names stand for hyphens."""
-    content = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(content)}"]
-    lines += ["content-type: application/json"] if content else []
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "\r\n"]).encode() + content
+def main(arguments: Sequence[str] = ()) -> None:
+    """Run the cells that the command line names and print what came of them."""
+    wanted = _read(arguments)
+    with stage() as on:
+        cells = uvloop.run(_launchers(on, wanted))
+    print(
+        json.dumps({"bench": "load", "cells": [cell.plain() for cell in cells], "ok": all(not c.failed for c in cells)})
+    )
 
 
-async def burst(port: int, requests: Sequence[bytes], connections: int) -> Burst:
-    """Send all requests over as many connections, each its next as soon as the last is answered."""
-    waiting, took, statuses = iter(requests), list[float](), Counter[int]()
+def _read(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench load")
+    parser.add_argument("--level", choices=["launcher"], default="launcher")
+    parser.add_argument("--rates", type=_numbers, default=[1, 5, 20, 50, 100], help="arrivals a second")
+    parser.add_argument("--seconds", type=float, default=15, help="how long they come")
+    parser.add_argument("--launch", type=lambda text: text.split(","), default=["here"], help=",".join(LAUNCHERS))
+    parser.add_argument("--upstream", choices=UPSTREAMS, default=FAST.name, help="how long the provider takes")
+    parser.add_argument("--patience", type=float, default=20, help="seconds that are waited after the last arrival")
+    return parser.parse_args(arguments)
 
-    async def converse() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for sent in waiting:
-            began = time.perf_counter()
-            writer.write(sent)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = head.lower().partition(b"content-length:")[2].partition(b"\r")[0]
-            await reader.readexactly(int(length))
-            took.append(time.perf_counter() - began)
-            statuses[int(head[9:12])] += 1
-        writer.close()
 
-    began = time.perf_counter()
-    await asyncio.gather(*(converse() for _ in range(connections)))
-    return Burst(len(took) / (time.perf_counter() - began), statistics.median(took) * 1000, statuses)
+async def _launchers(on: Stage, wanted: argparse.Namespace) -> list[Cell]:
+    cells = []
+    upstream: Upstream = UPSTREAMS[wanted.upstream]
+    async with db.pool() as pool, load_rows.market(pool) as sellers:
+        await asyncio.gather(*(upstream.order(shop) for shop in sellers))
+        for kind in wanted.launch:
+            with launcher(on, kind):
+                await load_launcher.warm_up(pool, sellers)
+                for rate in wanted.rates:
+                    cell = await load_launcher.measure(
+                        on, pool, sellers, kind, upstream, rate, wanted.seconds, wanted.patience
+                    )
+                    cells.append(cell)
+                    print(cell.told(), file=sys.stderr, flush=True)
+    return cells
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(one) for one in text.split(",")]

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
 
 from sandbox import anthropic
 from sandbox.openrouter_accounts import KEY_PREFIX, Account, Practice
@@ -33,6 +33,7 @@ class Order(BaseModel):
 
     revoked: bool = False
     latency_seconds: float | None = Field(default=None, ge=0)
+    latency_between: tuple[PositiveFloat, PositiveFloat] | None = None
     management: bool = False
     credits: Decimal | None = None
     silence: int = Field(default=0, ge=0)

@@ -23,11 +23,13 @@ _ROUTED_TO = "openai/gpt-5-mini"
 class Account:
     """What the server remembers of one key. Credits and usage are US dollars, latency seconds.
 
+    `latency_between` is where 95 of a hundred answers fall, which then differ; it goes before `latency_seconds`.
     `silence` is how often `GET /generation` is asked in vain before it knows a generation.
     """
 
     revoked: bool = False
     latency_seconds: float | None = None
+    latency_between: tuple[float, float] | None = None
     management: bool = False
     credits: Decimal | None = None
     usage: Decimal = Decimal(0)

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from sandbox import openrouter_answers as answers
 from sandbox import openrouter_faults as faults
 from sandbox.openrouter_accounts import Account, Practice
+from sandbox.openrouter_latency import drawn
 from sandbox.openrouter_wire import HTML, deliver
 
 
@@ -38,6 +39,8 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
     fault = account.next_fault()
     excerpt = answers.text_of(body["messages"][-1])
     latency = practice.latency_seconds if account.latency_seconds is None else account.latency_seconds
+    if account.latency_between:
+        latency = drawn(account.latency_between, body["messages"])
     await asyncio.sleep(fault.seconds if fault.name == "slow" else latency)
     if fault.name == "hang":
         while (await request.receive())["type"] != "http.disconnect":

@@ -1,0 +1,86 @@
+"""What came of one cell: one contestant under one load."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Percentiles in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, milliseconds: Sequence[float]) -> "Latency":
+        """Of what was measured; of nothing, everything is infinite."""
+        if len(milliseconds) < 2:
+            only = milliseconds[0] if milliseconds else float("inf")
+            return cls(only, only, only)
+        cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
+        return cls(cuts[49], cuts[94], cuts[98])
+
+    def __str__(self) -> str:
+        return f"{self.p50:,.0f}/{self.p95:,.0f}/{self.p99:,.0f}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one contestant did under one load.
+
+    Attributes:
+        level: launcher, paid or door.
+        contestant: who.
+        upstream: how long the provider takes.
+        rate: arrivals a second that were asked for; 0 when as many as there was room for came.
+        arrivals: how many came.
+        answered: how many of them had an answer.
+        added: milliseconds from queued to call begun, or the whole less the provider's own time.
+        whole: the whole less the provider's own time, where both are known.
+        per_second: answers a second, from the first arrival to the last answer less the provider's own time.
+        runs: flow runs that carried them.
+        cpu_ms: CPU milliseconds per answer, by process.
+        late_ms: how late the load itself was (p99).
+    """
+
+    level: str
+    contestant: str
+    upstream: str
+    rate: float
+    arrivals: int
+    answered: int
+    added: Latency
+    per_second: float
+    runs: int = 0
+    whole: Latency | None = None
+    cpu_ms: dict[str, float] = field(default_factory=dict)
+    late_ms: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        """Arrivals without an answer."""
+        return self.arrivals - self.answered
+
+    @property
+    def cpu(self) -> float:
+        """CPU milliseconds per answer of the contestant itself and of Prefect's server."""
+        return sum(self.cpu_ms.get(name, 0.0) for name in ("ours", "prefect", "worker"))
+
+    def told(self) -> str:
+        """One line for a person."""
+        carried = f", {self.runs} runs of {self.answered / self.runs:.1f}" if self.runs else ""
+        whole = f"; whole less upstream {self.whole}" if self.whole else ""
+        cpu = " + ".join(f"{name} {value:.1f}" for name, value in self.cpu_ms.items())
+        late = f"; THE LOAD WAS LATE by {self.late_ms:.0f} ms" if self.late_ms > 50 else ""
+        parts = (
+            f"{self.level:<8} {self.contestant:<9} {self.upstream:<7} {self.rate:>5g}/s: ",
+            f"added p50/p95/p99 {self.added} ms{whole}; {self.per_second:.1f} answers/s of {self.arrivals}, ",
+            f"{self.failed} failed{carried}; CPU ms per call {cpu or '-'}{late}",
+        )
+        return "".join(parts)
+
+    def plain(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)

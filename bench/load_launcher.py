@@ -1,0 +1,121 @@
+"""The launcher alone: paid rows are queued one by one, and each is timed by Postgres from queued to call begun."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bench import load_rows
+from bench.load_arrivals import arrive, schedule
+from bench.load_cells import Cell, Latency
+from bench.load_rows import Row
+from bench.load_stage import Stage
+from bench.load_upstream import Upstream
+from core import db
+from tests.shops import Shop
+
+_WARM_UP = 12
+
+_LEFT = "SELECT count(*) AS left FROM executions WHERE state IN ('queued', 'running')"
+_OUTCOMES = """
+SELECT executions.id, executions.state, extract(epoch FROM queued_at)::float8 AS queued,
+    extract(epoch FROM executions.call_started_at)::float8 AS begun,
+    extract(epoch FROM finished_at)::float8 AS finished, attempts.flow_run_id
+FROM executions LEFT JOIN attempts ON attempts.id = executions.attempt_id
+WHERE executions.id = ANY(%s)
+"""
+
+
+async def warm_up(pool: db.Pool, sellers: Sequence[Shop]) -> None:
+    """A launcher's first runs import and connect; nobody times them."""
+    rows = await load_rows.prepare(pool, sellers, _WARM_UP)
+    await arrive([0.2 * number for number in range(_WARM_UP)], lambda number: load_rows.queue(pool, rows[number]))
+    await _at_rest(pool, 30)
+
+
+async def measure(
+    on: Stage,
+    pool: db.Pool,
+    sellers: Sequence[Shop],
+    contestant: str,
+    upstream: Upstream,
+    rate: float,
+    seconds: float,
+    patience: float,
+) -> Cell:
+    """One cell; what is not at rest some time after the last arrival has failed.
+
+    Args:
+        on: where the launcher runs.
+        pool: our database.
+        sellers: whose prompts are called.
+        contestant: its name.
+        upstream: how long the provider takes.
+        rate: arrivals a second.
+        seconds: how long they come.
+        patience: seconds after the last arrival, beside the provider's slowest answer.
+    """
+    times = schedule(rate, seconds)
+    rows = await load_rows.prepare(pool, sellers, len(times))
+    await asyncio.to_thread(_calm, on)
+    before = on.cpu()
+    punctuality = await arrive(times, lambda number: load_rows.queue(pool, rows[number]))
+    await _at_rest(pool, patience + upstream.slowest)
+    await asyncio.to_thread(_calm, on)
+    used = {name: spent - before[name] for name, spent in on.cpu().items()}
+    async with pool.connection() as conn:
+        outcomes = await (await conn.execute(_OUTCOMES, [[row.id for row in rows]])).fetchall()
+    await load_rows.forget(pool)
+    return _cell(rows, outcomes, contestant, upstream, rate, used, punctuality.p99_ms)
+
+
+def _cell(
+    rows: Sequence[Row],
+    outcomes: Sequence[Any],
+    contestant: str,
+    upstream: Upstream,
+    rate: float,
+    used: dict[str, float],
+    late_ms: float,
+) -> Cell:
+    took = {row.id: upstream.seconds(row.topic) for row in rows}
+    answered = [one for one in outcomes if one.state == "succeeded"]
+    begun = [1000 * (one.begun - one.queued) for one in outcomes if one.begun is not None]
+    first = min(one.queued for one in outcomes if one.queued is not None)
+    last = max((one.finished - took[one.id] for one in answered), default=first + 1)
+    return Cell(
+        level="launcher",
+        contestant=contestant,
+        upstream=upstream.name,
+        rate=rate,
+        arrivals=len(rows),
+        answered=len(answered),
+        added=Latency.of(begun),
+        whole=Latency.of([1000 * (one.finished - one.queued - took[one.id]) for one in answered]),
+        per_second=len(answered) / max(last - first, 0.001),
+        runs=len({one.flow_run_id for one in outcomes if one.flow_run_id}),
+        cpu_ms={
+            name: round(1000 * used[name] / max(1, len(answered)), 1)
+            for name in ("ours", "worker", "prefect", "postgres")
+            if name in used
+        },
+        late_ms=round(late_ms, 1),
+    )
+
+
+async def _at_rest(pool: db.Pool, seconds: float) -> None:
+    """Wait until nothing is queued or runs, but no longer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        async with pool.connection() as conn:
+            row = await (await conn.execute(_LEFT)).fetchone()
+        if row and row.left == 0:
+            return
+        await asyncio.sleep(0.25)
+
+
+def _calm(on: Stage) -> None:
+    """Wait until Prefect has dealt with what it was told, which is part of what a call costs."""
+    deadline = time.monotonic() + 15
+    while not on.is_calm("prefect", "ours") and time.monotonic() < deadline:
+        pass

@@ -1,0 +1,190 @@
+"""What a load is put on: Postgres, Prefect and the practice servers as `instant dev` has them, and one launcher."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+
+import httpx
+import psutil
+import psycopg
+
+from core.db.migrate import migrate
+from core.db.pool import database_url
+from core.settings import settings
+from core.vault import new_master_key
+from deployments import postgres
+from deployments.prefect_server import client_environment, server_environment
+from tests import servers
+
+_READY_SECONDS = 90.0
+_STOP_SECONDS = 45.0
+
+# Limits of the product that would be measured instead of its speed: one address sends everything here, and slow
+# answers make many calls that are on their way at once.
+_NO_LIMITS = {
+    "INSTANT_ADDRESS_RATE": "1000000/second",
+    "INSTANT_PAYER_RATE": "1000000/second",
+    "INSTANT_CALL_LIMIT": "100000",
+}
+
+LAUNCHERS = {
+    "here": ("cli", "api"),
+    "executor": ("cli", "executor"),
+    "one": ("bench.load_rivals", "one"),
+    "pool": ("bench.load_rivals", "pool"),
+}
+"""Who runs what is queued, by the command that is started: the door's own process, an `instant executor`, one flow run
+per call (at most eight at once), and one run of a Prefect process pool per call."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The processes, of whose CPU time is told.
+
+    Attributes:
+        folder: of the state and of what every process prints.
+        processes: by name, while they run.
+    """
+
+    folder: Path
+    processes: dict[str, psutil.Process] = field(default_factory=dict)
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU time so far, by name, of each process with its children."""
+        return {name: _cpu(process) for name, process in self.processes.items()}
+
+    def is_calm(self, *names: str, seconds: float = 0.5, share: float = 0.1) -> bool:
+        """Look for some time whether these processes do next to nothing."""
+        before = sum(self.cpu()[name] for name in names)
+        time.sleep(seconds)
+        return sum(self.cpu()[name] for name in names) - before < share * seconds
+
+    @contextmanager
+    def running(self, name: str, *module: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
+        """`python -m module...` until the block ends; it prints to `NAME.log`."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            command = [sys.executable, "-m", *module]
+            started = subprocess.Popen(command, env=dict(environment), stdout=log, stderr=log)  # noqa: S603
+        self.processes[name] = psutil.Process(started.pid)
+        try:
+            yield self.processes[name]
+        finally:
+            del self.processes[name]
+            started.terminate()
+            try:
+                started.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                started.wait()
+
+    def said(self, name: str) -> str:
+        """The last lines that a process printed."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Everything but a launcher, from nothing that this machine happens to have set; our environment names it."""
+    for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
+        if not name.startswith("INSTANT_BENCH_"):
+            del os.environ[name]
+    with ExitStack() as stack:
+        made = stack.enter_context(tempfile.TemporaryDirectory(prefix="instant-bench-", ignore_cleanup_errors=True))
+        here = Stage(Path(made))
+        os.environ |= {
+            "INSTANT_MODE": "sandbox",
+            "INSTANT_STATE_DIR": made,
+            "INSTANT_MASTER_KEYS": new_master_key("bench"),
+            "INSTANT_PREFECT_AUTH_STRING": f"instant:{token_hex(16)}",
+            **{
+                f"INSTANT_{name}PORT": str(servers.free_port())
+                for name in ("", "OPENROUTER_", "FACILITATOR_", "PREFECT_")
+            },
+            **_NO_LIMITS,
+        }
+        embedded = stack.enter_context(postgres.running(here.folder))
+        os.environ |= embedded.environment()
+        settings.cache_clear()
+        config = settings()
+        os.environ |= client_environment(config)
+        here.processes["postgres"] = psutil.Process(
+            int((here.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        )
+        migrate(embedded.instant, "sandbox")
+        facilitator, book = config.networks[0].facilitator_url, str(here.folder / "book.sqlite")
+        for name, module, environment, url in (
+            ("prefect", ["prefect", "server", "start"], server_environment(config), f"{config.prefect_api_url}/health"),
+            (
+                "openrouter",
+                ["sandbox.openrouter", "--port", str(config.openrouter_port)],
+                {},
+                f"{config.openrouter_url}/models",
+            ),
+            (
+                "facilitator",
+                ["sandbox.facilitator", "--port", str(config.facilitator_port), "--book", book],
+                {},
+                f"{facilitator}/supported",
+            ),
+        ):
+            stack.enter_context(here.running(name, *module, environment=os.environ | environment))
+            _wait(here, name, partial(_answers, url))
+        yield here
+
+
+@contextmanager
+def launcher(on: Stage, kind: str, **changes: str) -> Iterator[None]:
+    """One of `LAUNCHERS`, ready to launch, as the process `ours`."""
+    launch = {"here": "here", "executor": "executor"}.get(kind, "here")
+    environment = os.environ | {"INSTANT_LAUNCH": launch} | changes
+    with on.running("ours", *LAUNCHERS[kind], environment=environment):
+        _wait(on, "ours", _is_launching)
+        yield
+    with psycopg.connect(database_url(settings()), autocommit=True) as conn:
+        conn.execute("UPDATE workers SET stopped_at = now() WHERE stopped_at IS NULL")
+
+
+def _is_launching() -> bool:
+    with psycopg.connect(database_url(settings()), autocommit=True) as conn:
+        found = conn.execute("SELECT count(*) FROM workers WHERE kind = 'executor' AND stopped_at IS NULL").fetchone()
+    return bool(found and found[0])
+
+
+def _answers(url: str) -> bool:
+    # Prefect's health needs no login, but says so only to who brings one.
+    user, _, password = settings().prefect_auth_string.get_secret_value().partition(":")
+    try:
+        return httpx.get(url, auth=(user, password), trust_env=False, timeout=5, verify=servers.TLS).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _wait(on: Stage, name: str, is_ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not is_ready():
+        if (
+            not on.processes[name].is_running()
+            or on.processes[name].status() == psutil.STATUS_ZOMBIE
+            or time.monotonic() > deadline
+        ):
+            raise RuntimeError(f"{name} does not start:\n{on.said(name)}")
+        time.sleep(0.05)
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Of a process, its children, and those of its children that are gone."""
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += sum(one.cpu_times()[:4])
+        except psutil.NoSuchProcess:
+            continue
+    return total
