@@ -66,7 +66,7 @@ class Cell:
     @property
     def cpu(self) -> float:
         """CPU milliseconds per answer of the contestant itself and of Prefect's server."""
-        return sum(self.cpu_ms.get(name, 0.0) for name in ("ours", "prefect", "worker"))
+        return sum(self.cpu_ms.get(name, 0.0) for name in ("ours", "door", "worker", "prefect"))
 
     def told(self) -> str:
         """One line for a person."""

@@ -8,6 +8,7 @@ from typing import Any
 from bench import load_rows
 from bench.load_arrivals import arrive, schedule
 from bench.load_cells import Cell, Latency
+from bench.load_cpu import metered, per_call
 from bench.load_rows import Row
 from bench.load_stage import Stage
 from bench.load_upstream import Upstream
@@ -26,11 +27,11 @@ WHERE executions.id = ANY(%s)
 """
 
 
-async def warm_up(pool: db.Pool, sellers: Sequence[Shop]) -> None:
+async def warm_up(pool: db.Pool, sellers: Sequence[Shop], calls: int = _WARM_UP) -> None:
     """A launcher's first runs import and connect; nobody times them."""
-    rows = await load_rows.prepare(pool, sellers, _WARM_UP)
-    await arrive([0.2 * number for number in range(_WARM_UP)], lambda number: load_rows.queue(pool, rows[number]))
-    await _at_rest(pool, 30)
+    rows = await load_rows.prepare(pool, sellers, calls)
+    await arrive([0.2 * number for number in range(calls)], lambda number: load_rows.queue(pool, rows[number]))
+    await at_rest(pool, 30)
 
 
 async def measure(
@@ -57,12 +58,9 @@ async def measure(
     """
     times = schedule(rate, seconds)
     rows = await load_rows.prepare(pool, sellers, len(times))
-    await asyncio.to_thread(_calm, on)
-    before = on.cpu()
-    punctuality = await arrive(times, lambda number: load_rows.queue(pool, rows[number]))
-    await _at_rest(pool, patience + upstream.slowest)
-    await asyncio.to_thread(_calm, on)
-    used = {name: spent - before[name] for name, spent in on.cpu().items()}
+    async with metered(on) as used:
+        punctuality = await arrive(times, lambda number: load_rows.queue(pool, rows[number]))
+        await at_rest(pool, patience + upstream.slowest)
     async with pool.connection() as conn:
         outcomes = await (await conn.execute(_OUTCOMES, [[row.id for row in rows]])).fetchall()
     await load_rows.forget(pool)
@@ -94,16 +92,12 @@ def _cell(
         whole=Latency.of([1000 * (one.finished - one.queued - took[one.id]) for one in answered]),
         per_second=len(answered) / max(last - first, 0.001),
         runs=len({one.flow_run_id for one in outcomes if one.flow_run_id}),
-        cpu_ms={
-            name: round(1000 * used[name] / max(1, len(answered)), 1)
-            for name in ("ours", "worker", "prefect", "postgres")
-            if name in used
-        },
+        cpu_ms=per_call(used, len(answered)),
         late_ms=round(late_ms, 1),
     )
 
 
-async def _at_rest(pool: db.Pool, seconds: float) -> None:
+async def at_rest(pool: db.Pool, seconds: float) -> None:
     """Wait until nothing is queued or runs, but no longer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -112,10 +106,3 @@ async def _at_rest(pool: db.Pool, seconds: float) -> None:
         if row and row.left == 0:
             return
         await asyncio.sleep(0.25)
-
-
-def _calm(on: Stage) -> None:
-    """Wait until Prefect has dealt with what it was told, which is part of what a call costs."""
-    deadline = time.monotonic() + 15
-    while not on.is_calm("prefect", "ours") and time.monotonic() < deadline:
-        pass

@@ -24,6 +24,9 @@ from deployments import postgres
 from deployments.prefect_server import client_environment, server_environment
 from tests import servers
 
+POOL = "bench"
+"""The Prefect work pool."""
+
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 45.0
 
@@ -141,15 +144,36 @@ def stage() -> Iterator[Stage]:
 
 
 @contextmanager
-def launcher(on: Stage, kind: str, **changes: str) -> Iterator[None]:
-    """One of `LAUNCHERS`, ready to launch, as the process `ours`."""
-    launch = {"here": "here", "executor": "executor"}.get(kind, "here")
-    environment = os.environ | {"INSTANT_LAUNCH": launch} | changes
-    with on.running("ours", *LAUNCHERS[kind], environment=environment):
+def launcher(on: Stage, kind: str, *, door: bool = False) -> Iterator[None]:
+    """One of `LAUNCHERS`, ready to launch, as the process `ours`.
+
+    Args:
+        on: everything else.
+        kind: which.
+        door: with a door in front, also where that is another process.
+    """
+    environment = os.environ | {"INSTANT_LAUNCH": "executor" if kind == "executor" else "here"}
+    with ExitStack() as stack:
+        stack.enter_context(on.running("ours", *LAUNCHERS[kind], environment=environment))
+        if kind == "pool":
+            worker = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+            stack.enter_context(on.running("worker", *worker, environment=environment))
         _wait(on, "ours", _is_launching)
+        if door:
+            if kind != "here":
+                stack.enter_context(on.running("door", "cli", "api", environment=environment))
+            _wait(on, "ours" if kind == "here" else "door", partial(_answers, f"{settings().public_url}/health/ready"))
         yield
     with psycopg.connect(database_url(settings()), autocommit=True) as conn:
         conn.execute("UPDATE workers SET stopped_at = now() WHERE stopped_at IS NULL")
+
+
+@contextmanager
+def serving(on: Stage, name: str, *command: str, url: str) -> Iterator[None]:
+    """A contestant without a launcher, as the process `ours`, once this URL answers."""
+    with on.running("ours", *command, environment=os.environ):
+        _wait(on, "ours", partial(_answers, url))
+        yield
 
 
 def _is_launching() -> bool:

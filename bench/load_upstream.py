@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
+import httpx
+
 from core import template
+from core.settings import settings
 from sandbox.openrouter_latency import drawn
 from tests.selling import SECRET_TEMPLATE, content
-from tests.shops import Shop
+
+
+UNPAID_KEY = "sk-or-v1-practice-unpaid"
+"""Whose calls nobody pays."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,13 @@ class Upstream:
         """How long the call about this topic takes, which follows from what is sent."""
         return drawn((self.fastest, self.slowest), messages(topic))
 
-    async def order(self, shop: Shop) -> None:
-        """Have it so for the key of this creator."""
-        await shop.openrouter(latency_between=[self.fastest, self.slowest])
+    async def order(self, *keys: str) -> None:
+        """Have it so for these keys."""
+        url = f"{settings().openrouter_url.removesuffix('/api/v1')}/practice/keys"
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for key in keys:
+                wish = {"latency_between": [self.fastest, self.slowest]}
+                (await http.put(f"{url}/{key}", json=wish)).raise_for_status()
 
 
 FAST = Upstream("300ms", 0.3, 0.3)

@@ -27,21 +27,71 @@ def request(method: str, path: str, body: object = None, **headers: str) -> byte
     return "\r\n".join([*lines, "\r\n"]).encode() + content
 
 
+class Line:
+    """One connection, opened when it is first used."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, sent: bytes) -> int:
+        """Send a request and read its answer to the end; its status."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(sent)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if b"transfer-encoding: chunked" in head:
+            while size := int(await reader.readline(), 16):
+                await reader.readexactly(size + 2)
+            await reader.readline()
+        else:
+            length = head.partition(b"content-length:")[2].partition(b"\r")[0]
+            await reader.readexactly(int(length))
+        return int(head[9:12])
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._streams:
+            self._streams[1].close()
+
+
+class Lines:
+    """As many connections as are needed at once, each used again."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[Line] = []
+
+    async def ask(self, sent: bytes) -> int:
+        """The status of the answer; 0 when there is none."""
+        line = self._idle.pop() if self._idle else Line(self._port)
+        try:
+            status = await line.ask(sent)
+        except (OSError, EOFError):
+            line.close()
+            return 0
+        self._idle.append(line)
+        return status
+
+    def close(self) -> None:
+        """Hang up all."""
+        while self._idle:
+            self._idle.pop().close()
+
+
 async def burst(port: int, requests: Sequence[bytes], connections: int) -> Burst:
     """Send all requests over as many connections, each its next as soon as the last is answered."""
     waiting, took, statuses = iter(requests), list[float](), Counter[int]()
 
     async def converse() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        line = Line(port)
         for sent in waiting:
             began = time.perf_counter()
-            writer.write(sent)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = head.lower().partition(b"content-length:")[2].partition(b"\r")[0]
-            await reader.readexactly(int(length))
+            status = await line.ask(sent)
             took.append(time.perf_counter() - began)
-            statuses[int(head[9:12])] += 1
-        writer.close()
+            statuses[status] += 1
+        line.close()
 
     began = time.perf_counter()
     await asyncio.gather(*(converse() for _ in range(connections)))

@@ -1,0 +1,51 @@
+"""The door and its ledger alone, nothing launched: an offer and a payment for each call, until it is settled."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import httpx
+
+from bench.load_asked import paid
+from bench.load_cells import Cell, Latency
+from bench.load_cpu import metered, per_call
+from bench.load_paid import BUYERS, CALLS
+from bench.load_rows import forget
+from bench.load_stage import Stage
+from bench.wire import Lines, request
+from core import db
+from core.settings import settings
+from tests.shops import Shop
+
+
+async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
+    """As many buyers at once as with the others; a call is answered when its payment is settled and committed."""
+    calls = await paid(sellers, CALLS, "respond-async")
+    paths = [shop.path for shop in sellers]
+    statuses, took, lines = Counter[int](), list[float](), Lines(settings().port)
+    waiting = iter(enumerate(calls))
+
+    async def buyer() -> None:
+        for number, asked in waiting:
+            began = time.perf_counter()
+            statuses[await lines.ask(request("GET", paths[number % len(paths)]))] += 1
+            statuses[await lines.ask(asked.wire)] += 1
+            took.append(1000 * (time.perf_counter() - began))
+
+    async with metered(on) as used:
+        began = time.perf_counter()
+        await asyncio.gather(*(buyer() for _ in range(BUYERS)))
+        async with httpx.AsyncClient(base_url=settings().public_url, trust_env=False) as http:
+            while (await http.get("/health/ready")).json()["settling"]:
+                pass
+        seconds = time.perf_counter() - began
+    lines.close()
+    async with pool.connection() as conn:
+        row = await (await conn.execute("SELECT count(*) AS queued FROM executions WHERE state = 'queued'")).fetchone()
+    await forget(pool)
+    assert statuses[402] == CALLS, statuses
+    answered = min(statuses[202], row.queued if row else 0)
+    return Cell(
+        "door", "ours", "-", 0, CALLS, answered, Latency.of(took), answered / seconds, cpu_ms=per_call(used, answered)
+    )
