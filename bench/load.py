@@ -1,59 +1,136 @@
-"""Calls that arrive whatever becomes of the earlier ones, beside what one would use otherwise."""
+"""Calls that arrive whatever becomes of the earlier ones, beside what one would use otherwise, in the same run.
 
-import argparse
-import asyncio
+The launcher alone is timed by Postgres, from a row that is queued to its call that has begun. Whole calls are timed by
+their buyers, less the provider's own time, which follows from what is asked and so is the same for everybody. The door
+alone sells and settles, and nothing is launched. CPU time is that of our processes, Prefect's server and Postgres.
+"""
+
 import json
+import os
+import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
 
 import uvloop
 
-from bench import load_launcher, load_rows
+from bench import load_asked, load_door, load_launcher, load_litellm, load_paid, load_picture, load_plan, load_rows
 from bench.load_cells import Cell
-from bench.load_stage import LAUNCHERS, Stage, launcher, stage
-from bench.load_upstream import FAST, SLOW, Upstream
+from bench.load_paid import Target
+from bench.load_plan import Part
+from bench.load_stage import NotStarted, Stage, launcher, python, serving, stage
+from bench.load_upstream import FAST, UNPAID_KEY
+from bench.load_verdict import judge
 from core import db
-
-UPSTREAMS = {one.name: one for one in (FAST, SLOW)}
+from core.settings import settings
+from tests import servers
+from tests.shops import Shop
 
 
 def main(arguments: Sequence[str] = ()) -> None:
     """Run the cells that the command line names and print what came of them."""
-    wanted = _read(arguments)
+    wanted = load_plan.parser().parse_args(arguments)
+    parts = load_plan.plan(wanted)
+    _say(f"{len(parts)} parts, about {load_plan.seconds(parts) / 60:.0f} minutes")
     with stage() as on:
-        cells = uvloop.run(_launchers(on, wanted))
-    print(
-        json.dumps({"bench": "load", "cells": [cell.plain() for cell in cells], "ok": all(not c.failed for c in cells)})
-    )
+        cells = uvloop.run(_run(on, parts, wanted.patience))
+    _report(cells, Path(wanted.picture))
 
 
-def _read(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench load")
-    parser.add_argument("--level", choices=["launcher"], default="launcher")
-    parser.add_argument("--rates", type=_numbers, default=[1, 5, 20, 50, 100], help="arrivals a second")
-    parser.add_argument("--seconds", type=float, default=15, help="how long they come")
-    parser.add_argument("--launch", type=lambda text: text.split(","), default=["here"], help=",".join(LAUNCHERS))
-    parser.add_argument("--upstream", choices=UPSTREAMS, default=FAST.name, help="how long the provider takes")
-    parser.add_argument("--patience", type=float, default=20, help="seconds that are waited after the last arrival")
-    return parser.parse_args(arguments)
-
-
-async def _launchers(on: Stage, wanted: argparse.Namespace) -> list[Cell]:
+async def _run(on: Stage, parts: Sequence[Part], patience: float) -> list[Cell]:
     cells = []
-    upstream: Upstream = UPSTREAMS[wanted.upstream]
-    async with db.pool() as pool, load_rows.market(pool) as sellers:
-        await asyncio.gather(*(upstream.order(shop) for shop in sellers))
-        for kind in wanted.launch:
-            with launcher(on, kind):
-                await load_launcher.warm_up(pool, sellers)
-                for rate in wanted.rates:
-                    cell = await load_launcher.measure(
-                        on, pool, sellers, kind, upstream, rate, wanted.seconds, wanted.patience
-                    )
-                    cells.append(cell)
-                    print(cell.told(), file=sys.stderr, flush=True)
+    async with db.pool() as pool:
+        sellers = await load_rows.market(pool)
+        for number, part in enumerate(parts, 1):
+            _say(f"{number} of {len(parts)}: {part.level}, {part.contestant}, upstream {part.upstream.name}")
+            await part.upstream.order(UNPAID_KEY, *(shop.key for shop in sellers))
+            async for cell in _part(on, pool, sellers, part, patience):
+                _say(f"  {cell.told()}")
+                cells.append(cell)
     return cells
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(one) for one in text.split(",")]
+async def _part(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part, patience: float) -> AsyncIterator[Cell]:
+    if part.level == "launcher":
+        with launcher(on, part.contestant):
+            await load_launcher.warm_up(pool, sellers, 2 if part.contestant == "pool" else 12)
+            for rate, seconds in part.loads:
+                yield await load_launcher.measure(
+                    on, pool, sellers, part.contestant, part.upstream, rate, seconds, patience
+                )
+    elif part.level == "door":
+        door = python("bench.contestants", "ours", "--port", str(settings().port))
+        with serving(on, *door, url=f"{settings().public_url}/bench/stall"):
+            yield await load_door.measure(on, pool, sellers)
+    else:
+        async with _asked(on, pool, sellers, part) as target:
+            if target is None:
+                return
+            await load_paid.warm_up(target)
+            for rate, seconds in part.loads:
+                yield await load_paid.arriving(on, target, part.upstream, rate, seconds)
+            if part.upstream == FAST:
+                yield await load_paid.crowding(on, target, part.upstream)
+
+
+@asynccontextmanager
+async def _asked(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part) -> AsyncIterator[Target | None]:
+    """Whoever answers over HTTP; None where it is not installed."""
+    port = servers.free_port()
+
+    async def paid(count: int) -> list[load_asked.Asked]:
+        return await load_asked.paid(sellers, count, "wait=60")
+
+    async def unpaid(count: int) -> list[load_asked.Asked]:
+        return load_asked.unpaid(count)
+
+    with ExitStack() as stack:
+        if part.level == "paid":
+            stack.enter_context(launcher(on, part.contestant, door=True))
+            yield Target(part.contestant, settings().port, paid, pool)
+            return
+        command = python("bench.load_rivals", "forwarder", "--port", str(port))
+        if part.contestant == "litellm":
+            executable = load_litellm.find()
+            if executable is None:
+                _say(f"  not run: no litellm on the PATH, nor in {load_litellm.EXECUTABLE}")
+                yield None
+                return
+            command = load_litellm.command(on, executable, port)
+        try:
+            stack.enter_context(serving(on, *command, url=f"http://127.0.0.1:{port}/health/liveliness"))
+        except NotStarted as trouble:
+            _say(f"  not run: {trouble}")
+            yield None
+            return
+        yield Target(part.contestant, port, unpaid)
+
+
+def _report(cells: Sequence[Cell], picture: Path) -> None:
+    judgements = judge(cells)
+    print("Ours beside the others, and what is wanted of it:")
+    for one in judgements:
+        told = {True: "held", False: "MISSED", None: ""}[one.ok]
+        print(f"  {one.name:<55} {told:<6} {one.figures}")
+    print("Each cell; of CPU time, `ours` is the process that launches or answers:")
+    for cell in cells:
+        print(f"  {cell.told()}")
+    executable = load_litellm.find()
+    conditions = (
+        f"Poisson arrivals, {os.cpu_count()} cores for everything, Python {platform.python_version()},"
+        f" Prefect {version('prefect')} with one server, Postgres 18 as `instant dev` starts it,"
+        f" LiteLLM {load_litellm.version(executable) + ' with one worker' if executable else 'not run'}"
+    )
+    print(conditions)
+    load_picture.draw(cells, FAST.name, conditions, picture)
+    print(f"The curves are in {picture}")
+    ok = all(one.ok for one in judgements if one.ok is not None)
+    targets = {one.name: {"ok": one.ok, "figures": one.figures} for one in judgements}
+    late = [f"{cell.level} {cell.contestant} {cell.rate:g}/s" for cell in cells if cell.is_late]
+    print(json.dumps({"bench": "load", "targets": targets, "late": late, "ok": ok and not late}))
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -6,9 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-# Beyond this the load is another than was asked for, and what was measured says little.
-_LATE_SECONDS = 0.05
-
 
 def schedule(rate: float, seconds: float, seed: int = 1) -> list[float]:
     """When they arrive, in seconds from the beginning; the same for everybody with the same arguments."""
@@ -28,11 +25,6 @@ class Punctuality:
     def p99_ms(self) -> float:
         """Of a hundred, all but one were no later than this."""
         return sorted(self.late)[int(0.99 * (len(self.late) - 1))] * 1000
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the load was what it should have been."""
-        return self.p99_ms <= _LATE_SECONDS * 1000
 
 
 async def arrive(times: Iterable[float], come: Callable[[int], Awaitable[None]]) -> Punctuality:

@@ -8,6 +8,7 @@ import httpx
 from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
 
 from bench import load_upstream
+from bench.load_litellm import KEY
 from bench.wire import request
 from core.settings import settings
 from tests import shops
@@ -44,7 +45,7 @@ def unpaid(count: int) -> list[Asked]:
     topics = [_topic() for _ in range(count)]
     bodies = [{"model": MODEL, "messages": load_upstream.messages(topic)} for topic in topics]
     return [
-        Asked(topic, request("POST", "/chat/completions", body, authorization="Bearer nobody"))
+        Asked(topic, request("POST", "/chat/completions", body, authorization=f"Bearer {KEY}"))
         for topic, body in zip(topics, bodies, strict=True)
     ]
 

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+_LATE_MS = 50.0
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -31,10 +33,11 @@ class Cell:
     """What one contestant did under one load.
 
     Attributes:
-        level: launcher, paid or door.
+        level: launcher, paid, unpaid or door.
         contestant: who.
         upstream: how long the provider takes.
         rate: arrivals a second that were asked for; 0 when as many as there was room for came.
+        seconds: how long they came.
         arrivals: how many came.
         answered: how many of them had an answer.
         added: milliseconds from queued to call begun, or the whole less the provider's own time.
@@ -49,6 +52,7 @@ class Cell:
     contestant: str
     upstream: str
     rate: float
+    seconds: float
     arrivals: int
     answered: int
     added: Latency
@@ -57,6 +61,11 @@ class Cell:
     whole: Latency | None = None
     cpu_ms: dict[str, float] = field(default_factory=dict)
     late_ms: float = 0.0
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the load was another than was asked for, because it could not keep its own times."""
+        return self.late_ms > _LATE_MS
 
     @property
     def failed(self) -> int:
@@ -73,9 +82,10 @@ class Cell:
         carried = f", {self.runs} runs of {self.answered / self.runs:.1f}" if self.runs else ""
         whole = f"; whole less upstream {self.whole}" if self.whole else ""
         cpu = " + ".join(f"{name} {value:.1f}" for name, value in self.cpu_ms.items())
-        late = f"; THE LOAD WAS LATE by {self.late_ms:.0f} ms" if self.late_ms > 50 else ""
+        late = f"; THE LOAD WAS LATE by {self.late_ms:.0f} ms" if self.is_late else ""
+        load = f"{self.rate:g}/s" if self.rate else "crowd"
         parts = (
-            f"{self.level:<8} {self.contestant:<9} {self.upstream:<7} {self.rate:>5g}/s: ",
+            f"{self.level:<8} {self.contestant:<9} {self.upstream:<5} {load:>6}: ",
             f"added p50/p95/p99 {self.added} ms{whole}; {self.per_second:.1f} answers/s of {self.arrivals}, ",
             f"{self.failed} failed{carried}; CPU ms per call {cpu or '-'}{late}",
         )

@@ -64,7 +64,7 @@ async def measure(
     async with pool.connection() as conn:
         outcomes = await (await conn.execute(_OUTCOMES, [[row.id for row in rows]])).fetchall()
     await load_rows.forget(pool)
-    return _cell(rows, outcomes, contestant, upstream, rate, used, punctuality.p99_ms)
+    return _cell(rows, outcomes, contestant, upstream, rate, seconds, used, punctuality.p99_ms)
 
 
 def _cell(
@@ -73,6 +73,7 @@ def _cell(
     contestant: str,
     upstream: Upstream,
     rate: float,
+    seconds: float,
     used: dict[str, float],
     late_ms: float,
 ) -> Cell:
@@ -86,6 +87,7 @@ def _cell(
         contestant=contestant,
         upstream=upstream.name,
         rate=rate,
+        seconds=seconds,
         arrivals=len(rows),
         answered=len(answered),
         added=Latency.of(begun),

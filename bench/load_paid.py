@@ -85,7 +85,7 @@ async def arriving(on: Stage, target: Target, upstream: Upstream, rate: float, s
     async def load(seen: _Seen) -> Punctuality:
         return await arrive(times, lambda number: seen.ask(calls[number]))
 
-    return await _cell(on, target, upstream, rate, len(calls), load)
+    return await _cell(on, target, upstream, rate, seconds, len(calls), load)
 
 
 async def crowding(on: Stage, target: Target, upstream: Upstream) -> Cell:
@@ -102,7 +102,7 @@ async def crowding(on: Stage, target: Target, upstream: Upstream) -> Cell:
         await asyncio.gather(*(buyer() for _ in range(BUYERS)))
         return Punctuality([0.0])
 
-    return await _cell(on, target, upstream, 0, len(calls), load)
+    return await _cell(on, target, upstream, 0, 0, len(calls), load)
 
 
 async def _cell(
@@ -110,6 +110,7 @@ async def _cell(
     target: Target,
     upstream: Upstream,
     rate: float,
+    seconds: float,
     arrivals: int,
     load: Callable[[_Seen], Awaitable[Punctuality]],
 ) -> Cell:
@@ -129,6 +130,7 @@ async def _cell(
         contestant=target.contestant,
         upstream=upstream.name,
         rate=rate,
+        seconds=seconds,
         arrivals=arrivals,
         answered=len(seen.done),
         added=added,

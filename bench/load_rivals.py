@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import uvicorn
@@ -28,7 +28,6 @@ from core.db import listen
 from core.execution import Batch
 from core.settings import settings
 from tests.shops import MODEL
-
 
 _AT_ONCE = 8
 _LOOK_AGAIN_SECONDS = 5.0
@@ -98,7 +97,8 @@ async def _pool() -> None:
 
         async def carry(batch: Batch) -> None:
             parameters = {key: _plain(value) for key, value in _parameters(batch).items()}
-            await run_deployment(name, parameters=parameters, timeout=0, as_subflow=False)
+            starting = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False)
+            await cast(Awaitable[object], starting)  # its type is for both kinds of caller
 
         await _one_by_one(carry, 1000)
 

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from core import db, resource
@@ -65,19 +65,18 @@ class Row:
     topic: str
 
 
-@asynccontextmanager
-async def market(pool: db.Pool) -> AsyncIterator[list[Shop]]:
+async def market(pool: db.Pool) -> list[Shop]:
     """Creators with room for everything that comes."""
     found = await asyncio.gather(*(shops.open_shop(pool) for _ in range(CREATORS)))
     async with pool.connection() as conn:
         await conn.execute(_ROOMY, [[shop.account.id for shop in found]])
-    yield found
+    return found
 
 
 async def prepare(pool: db.Pool, sellers: Sequence[Shop], count: int) -> list[Row]:
     """As many held executions, of all sellers in turn, whose payments are paid."""
     network, versions = settings().networks[0], [await shop.version(pool) for shop in sellers]
-    rows = []
+    rows = list[dict[str, Any]]()
     for number in range(count):
         version, execution_id, payment_id, nonce = versions[number % len(versions)], uuid4(), uuid4(), os.urandom(32)
         topic = f"rain {execution_id}"
@@ -93,7 +92,7 @@ async def prepare(pool: db.Pool, sellers: Sequence[Shop], count: int) -> list[Ro
 
 async def queue(pool: db.Pool, row: Row) -> None:
     """The moment has come: the row is queued, committed and announced."""
-    async with pool.connection() as conn:
+    async with db.looking(pool) as conn:
         await conn.execute(_QUEUE, [row.id])
 
 

@@ -38,6 +38,11 @@ _NO_LIMITS = {
     "INSTANT_CALL_LIMIT": "100000",
 }
 
+
+class NotStarted(Exception):
+    """A process has ended or does not answer; the sentence has its last lines."""
+
+
 LAUNCHERS = {
     "here": ("cli", "api"),
     "executor": ("cli", "executor"),
@@ -71,10 +76,9 @@ class Stage:
         return sum(self.cpu()[name] for name in names) - before < share * seconds
 
     @contextmanager
-    def running(self, name: str, *module: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-        """`python -m module...` until the block ends; it prints to `NAME.log`."""
+    def running(self, name: str, *command: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
+        """A process until the block ends; it prints to `NAME.log`."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            command = [sys.executable, "-m", *module]
             started = subprocess.Popen(command, env=dict(environment), stdout=log, stderr=log)  # noqa: S603
         self.processes[name] = psutil.Process(started.pid)
         try:
@@ -138,7 +142,7 @@ def stage() -> Iterator[Stage]:
                 f"{facilitator}/supported",
             ),
         ):
-            stack.enter_context(here.running(name, *module, environment=os.environ | environment))
+            stack.enter_context(here.running(name, *python(*module), environment=os.environ | environment))
             _wait(here, name, partial(_answers, url))
         yield here
 
@@ -154,14 +158,14 @@ def launcher(on: Stage, kind: str, *, door: bool = False) -> Iterator[None]:
     """
     environment = os.environ | {"INSTANT_LAUNCH": "executor" if kind == "executor" else "here"}
     with ExitStack() as stack:
-        stack.enter_context(on.running("ours", *LAUNCHERS[kind], environment=environment))
+        stack.enter_context(on.running("ours", *python(*LAUNCHERS[kind]), environment=environment))
         if kind == "pool":
             worker = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-            stack.enter_context(on.running("worker", *worker, environment=environment))
+            stack.enter_context(on.running("worker", *python(*worker), environment=environment))
         _wait(on, "ours", _is_launching)
         if door:
             if kind != "here":
-                stack.enter_context(on.running("door", "cli", "api", environment=environment))
+                stack.enter_context(on.running("door", *python("cli", "api"), environment=environment))
             _wait(on, "ours" if kind == "here" else "door", partial(_answers, f"{settings().public_url}/health/ready"))
         yield
     with psycopg.connect(database_url(settings()), autocommit=True) as conn:
@@ -169,11 +173,16 @@ def launcher(on: Stage, kind: str, *, door: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def serving(on: Stage, name: str, *command: str, url: str) -> Iterator[None]:
+def serving(on: Stage, *command: str, url: str) -> Iterator[None]:
     """A contestant without a launcher, as the process `ours`, once this URL answers."""
     with on.running("ours", *command, environment=os.environ):
         _wait(on, "ours", partial(_answers, url))
         yield
+
+
+def python(*module: str) -> list[str]:
+    """`python -m module...`"""
+    return [sys.executable, "-m", *module]
 
 
 def _is_launching() -> bool:
@@ -184,7 +193,7 @@ def _is_launching() -> bool:
 
 def _answers(url: str) -> bool:
     # Prefect's health needs no login, but says so only to who brings one.
-    user, _, password = settings().prefect_auth_string.get_secret_value().partition(":")
+    user, _, password = os.environ["INSTANT_PREFECT_AUTH_STRING"].partition(":")
     try:
         return httpx.get(url, auth=(user, password), trust_env=False, timeout=5, verify=servers.TLS).is_success
     except httpx.TransportError:
@@ -199,7 +208,7 @@ def _wait(on: Stage, name: str, is_ready: Callable[[], bool]) -> None:
             or on.processes[name].status() == psutil.STATUS_ZOMBIE
             or time.monotonic() > deadline
         ):
-            raise RuntimeError(f"{name} does not start:\n{on.said(name)}")
+            raise NotStarted(f"{name} does not start:\n{on.said(name)}")
         time.sleep(0.05)
 
 

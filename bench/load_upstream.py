@@ -9,7 +9,6 @@ from core.settings import settings
 from sandbox.openrouter_latency import drawn
 from tests.selling import SECRET_TEMPLATE, content
 
-
 UNPAID_KEY = "sk-or-v1-practice-unpaid"
 """Whose calls nobody pays."""
 

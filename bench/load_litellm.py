@@ -1,0 +1,41 @@
+"""LiteLLM's proxy, if it is installed somewhere: its pins and ours do not go into one environment."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from secrets import token_hex
+
+from bench.load_stage import Stage
+from bench.load_upstream import UNPAID_KEY
+from core.settings import settings
+from tests.shops import MODEL
+
+KEY = f"sk-{token_hex(16)}"
+"""What its callers say; without one it does not start."""
+
+EXECUTABLE = "INSTANT_BENCH_LITELLM"
+
+
+def find() -> str | None:
+    """Its executable: what INSTANT_BENCH_LITELLM names, or `litellm` on the PATH; None where there is none."""
+    return shutil.which(os.environ.get(EXECUTABLE) or "litellm")
+
+
+def version(executable: str) -> str:
+    """What it calls itself."""
+    told = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    return told.stdout.split()[-1] if told.stdout.split() else "of unknown version"
+
+
+def command(on: Stage, executable: str, port: int) -> list[str]:
+    """One worker, no database, one model: the practice OpenRouter."""
+    parameters = {"model": f"openai/{MODEL}", "api_base": settings().openrouter_url, "api_key": UNPAID_KEY}
+    config = Path(on.folder) / "litellm.yaml"  # every JSON document is one of YAML
+    models = [{"model_name": MODEL, "litellm_params": parameters}]
+    config.write_text(json.dumps({"model_list": models, "general_settings": {"master_key": KEY}}))
+    # Nothing leaves this machine, and its settings are its own.
+    alone = ["env", "-i", f"PATH={os.environ['PATH']}", f"HOME={on.folder}", "LITELLM_LOCAL_MODEL_COST_MAP=True"]
+    options = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    return [*alone, executable, *options, "--telemetry", "False"]

@@ -1,0 +1,89 @@
+"""What the cells say together: ratios first, then each target, held or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.load_cells import Cell
+from bench.load_upstream import FAST
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One target.
+
+    Attributes:
+        name: what is wanted.
+        figures: what was measured.
+        ok: whether it is held; None when it was not measured.
+    """
+
+    name: str
+    figures: str
+    ok: bool | None
+
+
+def judge(cells: Sequence[Cell]) -> list[Judgement]:
+    """Every target, in the order in which people ask."""
+    fast = [cell for cell in cells if cell.upstream in (FAST.name, "-")]
+    paid = [cell for cell in fast if (cell.level, cell.rate) == ("paid", 50)]
+    here = [cell for cell in fast if (cell.level, cell.contestant) == ("launcher", "here")]
+    return [
+        _within("launcher alone, 1-5/s", [cell for cell in here if cell.rate <= 5], 60, 180),
+        _within("launcher alone, 20-50/s", [cell for cell in here if 20 <= cell.rate <= 50], 160, 400),
+        _within("launcher alone, 100/s", [cell for cell in here if cell.rate == 100], 400, 800),
+        _within("paid, 50/s, all but upstream", paid, 400, 900, True),
+        _ratio("answers held / one run per call", _held(here), _most(fast, "launcher", "one"), 10),
+        _ratio("paid answers / LiteLLM unpaid", _most(fast, "paid", "here"), _most(fast, "unpaid", "litellm"), 1),
+        _ratio("door and ledger / LiteLLM unpaid", _most(fast, "door", "door"), _most(fast, "unpaid", "litellm"), 1.5),
+        _cpu(here),
+        _executor(fast, here),
+    ]
+
+
+def _within(name: str, cells: Sequence[Cell], p50: float, p95: float, whole: bool = False) -> Judgement:
+    """Nothing failed, and both percentiles are within their bounds."""
+    name = f"{name}: p50/p95 {p50:g}/{p95:g} ms"
+    if not cells:
+        return Judgement(name, "not run", None)
+    found = [(cell, (cell.whole if whole else cell.added) or cell.added) for cell in cells]
+    told = (f"{one.p50:.0f}/{one.p95:.0f} at {c.rate:g}/s for {c.seconds:g} s, {c.failed} failed" for c, one in found)
+    ok = all(not cell.failed and one.p50 <= p50 and one.p95 <= p95 for cell, one in found)
+    return Judgement(name, "; ".join(told), ok)
+
+
+def _ratio(name: str, ours: float | None, theirs: float | None, least: float) -> Judgement:
+    name = f"{name}: {least:g}x"
+    if ours is None or theirs is None:
+        return Judgement(name, "not run", None)
+    return Judgement(name, f"{ours / theirs:.2f}x ({ours:.1f} / {theirs:.1f} a second)", ours / theirs >= least)
+
+
+def _cpu(here: Sequence[Cell]) -> Judgement:
+    name = "CPU per call at 100/s / at 1/s: 0.2"
+    busy = [cell.cpu for cell in here if cell.rate == 100]
+    idle = [cell.cpu for cell in here if cell.rate <= 1]
+    if not busy or not idle:
+        return Judgement(name, "not run", None)
+    return Judgement(name, f"{busy[0] / idle[0]:.2f} ({busy[0]:.0f} / {idle[0]:.0f} ms)", busy[0] / idle[0] <= 0.2)
+
+
+def _executor(fast: Sequence[Cell], here: Sequence[Cell]) -> Judgement:
+    name = "added p50, executor / here: 1.3"
+    mine = {cell.rate: cell.added.p50 for cell in here}
+    found = {c.rate: c.added.p50 / mine[c.rate] for c in fast if c.contestant == "executor" and c.rate in mine}
+    if not found:
+        return Judgement(name, "not run", None)
+    told = ", ".join(f"{ratio:.2f} at {rate:g}/s" for rate, ratio in found.items())
+    return Judgement(name, f"{median(found.values()):.2f} ({told})", median(found.values()) <= 1.3)
+
+
+def _held(cells: Sequence[Cell]) -> float | None:
+    """The most that was answered with nothing failed."""
+    return max((cell.per_second for cell in cells if not cell.failed), default=None)
+
+
+def _most(cells: Sequence[Cell], level: str, contestant: str) -> float | None:
+    """The most that anyone got out of it."""
+    found = (cell.per_second for cell in cells if (cell.level, cell.contestant) == (level, contestant))
+    return max(found, default=None)
