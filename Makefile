@@ -22,7 +22,7 @@ test: .venv/installed .chain ## run the tests
 drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money or catalog (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE))
 
-bench: .venv/installed ## measure beside what one would use otherwise: NAME=door or NAME=rollup
+bench: .venv/installed ## measure beside what one would use otherwise: NAME=door, load or rollup
 	@$(BIN)/python -m bench $(NAME)
 
 check: .venv/installed ## style, types, architecture, and a scan for secrets

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from bench.load_cells import Cell
 
@@ -44,6 +45,8 @@ def draw(cells: Sequence[Cell], upstream: str, conditions: str, path: Path) -> N
         answers.plot(rates, [cell.per_second for cell in found], "o-", color=colour, label=name)
     for axes in (latency, answers):
         axes.set(xscale="log", yscale="log", xlabel="arrivals a second")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,g}"))
         axes.grid(alpha=0.3, which="both")
     low, high = answers.get_xlim()
     answers.plot([low, high], [low, high], "--", color="black", linewidth=0.8, label="all of them")
