@@ -19,8 +19,9 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 test: .venv/installed .chain ## run the tests
 	@$(BIN)/pytest -n 2 --dist loadfile
 
-drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money or catalog (SEED=1)
-	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE))
+drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money, catalog, kill or soak (SEED=1)
+	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
+		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(LOGS),--logs $(LOGS))
 
 bench: .venv/installed ## measure beside what one would use otherwise: NAME=door, load or rollup
 	@$(BIN)/python -m bench $(NAME)

@@ -3,13 +3,16 @@
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, money
+from drills import catalog, crash, kill, money, soak
 from drills.surroundings import surroundings
 
 
@@ -20,7 +23,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
     parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
-    parser.add_argument("--payments", type=int, default=1000, help="money: how many")
+    parser.add_argument("--payments", type=int, help="money: how many, default 1000; soak: 10000")
+    parser.add_argument("--logs", type=Path, help="kill, soak: where to keep what the processes print")
+    parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     arguments = parser.parse_args()
     started = time.monotonic()
     try:
@@ -49,10 +54,34 @@ def _crash(arguments: argparse.Namespace) -> dict[str, object]:
 
 def _money(arguments: argparse.Namespace) -> dict[str, object]:
     with surroundings(**money.SETTINGS) as around:
-        return asyncio.run(money.drill(around, arguments.seed, arguments.payments))
+        return asyncio.run(money.drill(around, arguments.seed, arguments.payments or 1000))
 
 
-_DRILLS = {"catalog": _catalog, "crash": _crash, "money": _money}
+def _kill(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings(*kill.NEEDED, durable=True, **kill.SETTINGS) as around:
+        with _logs(around.folder, arguments.logs):
+            return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
+
+
+def _soak(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings(*soak.NEEDED, durable=True, **soak.SETTINGS) as around:
+        with _logs(around.folder, arguments.logs):
+            return asyncio.run(soak.drill(around, arguments.seed, arguments.payments or 10_000))
+
+
+@contextmanager
+def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
+    """Keep what was printed into a folder that ends with its drill."""
+    try:
+        yield
+    finally:
+        if kept:
+            kept.mkdir(parents=True, exist_ok=True)
+            for log in folder.glob("*.log"):
+                shutil.copy(log, kept)
+
+
+_DRILLS = {"catalog": _catalog, "crash": _crash, "kill": _kill, "money": _money, "soak": _soak}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The books at rest: ledger, executions with their usage rows, the facilitator's book, and what the provider got."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import db, money
+from core import db, money, usage_rollup
 from core.payment import settlement
 from core.settings import settings
 from tests import shops
@@ -30,6 +30,25 @@ LEFT JOIN executions ON executions.payment_id = payments.id
 LEFT JOIN refunds ON refunds.execution_id = executions.id
 WHERE executions.account_id = ANY(%(accounts)s)
 ORDER BY payments.created_at
+"""
+
+_RECOUNT = """
+WITH rollup AS (
+    SELECT span, starts_at, account_id, version_id, model_served, network, kind, sum(calls) AS calls,
+        sum(succeeded) AS succeeded, sum(failed) AS failed, sum(declined) AS declined, sum(sends) AS sends,
+        sum(revenue_atomic) AS revenue_atomic, sum(spent_usd) AS spent_usd
+    FROM usage_rollup GROUP BY 1, 2, 3, 4, 5, 6, 7
+), recount AS (
+    SELECT spans.span, date_trunc(spans.span, created_at, 'UTC') AS starts_at, account_id, version_id, model_served,
+        network, kind, count(*)::numeric AS calls, count(*) FILTER (WHERE outcome = 'succeeded')::numeric AS succeeded,
+        count(*) FILTER (WHERE outcome = 'failed')::numeric AS failed,
+        count(*) FILTER (WHERE outcome = 'declined')::numeric AS declined, sum(sends)::numeric AS sends,
+        sum(amount_atomic) AS revenue_atomic, sum(spent_usd) AS spent_usd
+    FROM usage_log CROSS JOIN (VALUES ('hour'), ('day'), ('month')) AS spans (span) GROUP BY 1, 2, 3, 4, 5, 6, 7
+)
+SELECT 'only the rollup' AS who, * FROM (TABLE rollup EXCEPT TABLE recount) AS counted
+UNION ALL
+SELECT 'only the log' AS who, * FROM (TABLE recount EXCEPT TABLE rollup) AS missed
 """
 
 
@@ -73,7 +92,14 @@ async def read(pool: db.Pool, sellers: Sequence[Shop]) -> Books:
 
 def differences(books: Books) -> list[str]:
     """Everything that is not as the design's invariants 1, 3, 4 and 11 want it, once all is at rest."""
-    found = [f"payment {sale.id}: {wrong}" for sale in books.sales for wrong in _wrong(sale, books)]
+    landed = defaultdict[tuple[str, str], list[dict[str, Any]]](list)
+    for transfer in books.transfers:
+        landed[transfer["payer"], transfer["nonce"]].append(transfer)
+    found = [
+        f"payment {sale.id}: {wrong}"
+        for sale in books.sales
+        for wrong in _wrong(sale, landed[sale.payer, "0x" + bytes(sale.nonce).hex()], books.sends)
+    ]
     paid = {sale.transaction for sale in books.sales if sale.payment == "paid"}
     found += [
         f"transfer {transfer['transaction']} is in no ledger"
@@ -93,12 +119,15 @@ async def check(pool: db.Pool) -> list[str]:
     return found if comparison.is_whole else [*found, "money check could not ask the chain"]
 
 
-def _wrong(sale: Any, books: Books) -> list[str]:
-    landed = [
-        transfer
-        for transfer in books.transfers
-        if (transfer["payer"], transfer["nonce"]) == (sale.payer, "0x" + bytes(sale.nonce).hex())
-    ]
+async def recount(pool: db.Pool) -> list[str]:
+    """Bring the rollup up to date, and count the log again beside it."""
+    await usage_rollup.roll_up(pool)
+    rows = await shops.rows(pool, _RECOUNT)
+    return [f"the rollup's {row.span} from {row.starts_at:%F %H:%M}: {row.who} has {row.calls} calls" for row in rows]
+
+
+def _wrong(sale: Any, landed: Sequence[dict[str, Any]], sent: Counter[str]) -> list[str]:
+    sends = sent[str(sale.execution_id)]
     is_paid, ran = sale.payment == "paid", sale.state in ("succeeded", "failed", "declined")
     rules = {
         f"bought {sale.executions} executions": sale.executions == 1,
@@ -110,8 +139,7 @@ def _wrong(sale: Any, books: Books) -> list[str]:
         f"{sale.state}, neither answered nor owed": not is_paid or _is_answered(sale) or _is_owed(sale),
         f"usage rows of rounds {sale.logged} of {sale.round}": sale.logged == [*range(1, 1 + sale.round * ran)],
         f"revenue {sale.revenue} of {sale.amount_atomic}": sale.revenue == sale.amount_atomic * is_paid,
-        f"{books.sends[str(sale.execution_id)]} sends, {sale.marks} marked": books.sends[str(sale.execution_id)]
-        <= sale.marks,
+        f"{sends} sends, {sale.marks} marked": sends <= sale.marks,
         f"{sale.most_sends} sends in a round": sale.most_sends <= settings().send_limit,
         "a reservation was not released": sale.reserved == 0,
     }

@@ -1,12 +1,13 @@
-"""Buyers by the hundred in front of one door that dies now and then, and what each of them was told."""
+"""Buyers by the hundred in front of doors that die now and then, and what each of them was told."""
 
 import asyncio
 import base64
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -44,24 +45,30 @@ class Purchase:
     landed_directly: bool = False
     wrong: list[str] = field(default_factory=list)
 
+    @property
+    def nonce(self) -> str:
+        """The nonce of the payment, as hex after 0x."""
+        authorization: dict[str, str] = _payload(self).payload["authorization"]
+        return authorization["nonce"]
+
 
 @dataclass(frozen=True)
 class Market:
     """How buyers reach the door and the practice facilitator.
 
     Attributes:
-        door: its URL, where it is not all the time.
+        doors: their URLs in turns; none of them is there all the time.
         http: shared by all.
         slots: how many buyers there are at once.
     """
 
-    door: str
+    doors: Iterator[str]
     http: httpx.AsyncClient
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     def url(self, shop: Shop) -> str:
         """Where its haiku is sold."""
-        return self.door + shop.path
+        return next(self.doors) + shop.path
 
     async def purchase(self, shop: Shop, faults: Sequence[str] = ()) -> Purchase:
         """A new wallet with money, and a payment that it signed for this shop's offer."""
@@ -69,12 +76,16 @@ class Market:
         wallet = purchase.buyer.wallet
         await self._facilitator("POST", "/practice/faucet", {"address": wallet.address, "amount": str(_FUNDS)})
         await self._facilitator("PUT", f"/practice/payers/{wallet.address}", {"faults": list(faults)})
+        await self.sign(purchase)
+        return purchase
+
+    async def sign(self, purchase: Purchase) -> None:
+        """Get an offer, and sign a payment for it."""
         while not purchase.header:
-            offered = await self.ask("POST", self.url(shop), json=INPUTS)
+            offered = await self.ask("POST", self.url(purchase.shop), json=INPUTS)
             required = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"])
             signed = await purchase.buyer.sdk().create_payment_payload(required)
             purchase.header = encode_payment_signature_header(signed)
-        return purchase
 
     async def present(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
         """Present the payment, and again as long as nothing is claimed or nobody answers."""
@@ -142,11 +153,11 @@ class Market:
 
 
 @asynccontextmanager
-async def market(door: str) -> AsyncIterator[Market]:
-    """A market in front of the door at that URL."""
+async def market(*doors: str) -> AsyncIterator[Market]:
+    """A market in front of the doors at these URLs."""
     limits = httpx.Limits(max_connections=100, keepalive_expiry=2)
     async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
-        yield Market(door, http)
+        yield Market(cycle(doors), http)
 
 
 def stranger(purchase: Purchase) -> str:

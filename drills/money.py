@@ -3,11 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import chain, repeat
 
 from core import db
-from drills import books, doors
+from drills import doors, verdict
 from drills.market import Market, Purchase, market, seeded
 from drills.stories import MIX, WINDOW_SECONDS, Story
 from drills.surroundings import Surroundings, database, pool
@@ -23,17 +22,6 @@ SETTINGS = {
 _SHOPS = 10
 _KILLS = 5
 _CALL_SECONDS = 5
-_REST_SECONDS = 150
-_SHOWN = 20
-
-_UNSETTLED = """
-SELECT NOT EXISTS (
-    SELECT 1 FROM payments LEFT JOIN executions ON executions.payment_id = payments.id
-    WHERE payments.state IN ('settling', 'unknown') OR (payments.state = 'failed' AND payments.proved_at IS NULL)
-        OR executions.state IN ('held', 'queued', 'running')
-        OR (executions.state <> 'void' AND executions.logged_round < executions.round)
-) AS done
-"""
 
 
 async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, object]:
@@ -44,26 +32,16 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
     kills = sorted(dice.sample(range(payments // 20, payments - payments // 20), _KILLS))
     with database(around) as url:
         async with pool(url) as opened:
-            sellers = [await _seller(opened) for _ in range(_SHOPS)]
+            sellers = [await seller(opened) for _ in range(_SHOPS)]
             port = servers.free_port()
             async with market(f"http://127.0.0.1:{port}") as place:
                 told = await _trade(place, around, url, port, plot, kills, sellers, seed, opened)
-            now = await books.read(opened, sellers)
-            wrong = [*books.differences(now), *_broken_words(now, told), *await books.check(opened)]
+            judged = await verdict.judge(opened, sellers, told)
     return {
         "payments": len(told),
         "stories": Counter(story.__name__ for story in plot),
         "kills": len(kills),
-        "claimed": len(now.sales),
-        "executions": Counter(sale.state for sale in now.sales),
-        "failures": Counter(sale.detail for sale in now.sales if sale.detail),
-        "requests": sum(len(purchase.told) for purchase in told),
-        "sends": now.sends.total(),
-        "receivedAtomic": now.received,
-        "answeredAtomic": now.answered,
-        "owedAtomic": now.owed,
-        "differences": len(wrong),
-        "wrong": wrong[:_SHOWN],
+        **judged.counts(told),
     }
 
 
@@ -101,39 +79,19 @@ async def _trade(
         async with asyncio.TaskGroup() as buyers:
             for number, story in enumerate(plot):
                 buyers.create_task(play(number, story))
-        with suppress(TimeoutError):
-            await shops.until(opened, _UNSETTLED, seconds=_REST_SECONDS)
+        await verdict.rest(opened)
         for task in lasting:
             task.cancel()
     return told
 
 
-async def _seller(opened: db.Pool) -> Shop:
+async def seller(opened: db.Pool, slots: int = 10) -> Shop:
     """A creator with enough budget and slots for his share, whose calls do not wait for long."""
     shop = await shops.open_shop(opened)
     await shop.publish(opened, timeout_seconds=_CALL_SECONDS)
     async with opened.connection() as conn:
         await conn.execute(
-            "UPDATE accounts SET slots = 10, queue_limit = 1000, daily_spend_cap_usd = 1000 WHERE id = %s",
-            [shop.account.id],
+            "UPDATE accounts SET slots = %s, queue_limit = 1000, daily_spend_cap_usd = 10000 WHERE id = %s",
+            [slots, shop.account.id],
         )
     return shop
-
-
-def _broken_words(now: books.Books, told: Sequence[Purchase]) -> list[str]:
-    """What buyers were told, compared with what became of their payments."""
-    sales = {sale.payer: sale for sale in now.sales}
-    found = []
-    for purchase in told:
-        payer = purchase.buyer.wallet.address.lower()
-        sale, last = sales.get(payer), purchase.told[-1]
-        is_paid = sale is not None and sale.payment == "paid"
-        rules = {
-            "told of more than one answer": len(purchase.answers) <= 1,
-            f"told {last}, and not paid": last == 402 or is_paid,
-            f"told {last}, and paid": last != 402 or not is_paid or purchase.landed_directly,
-            "landed, and not in the ledger": is_paid or not purchase.landed_directly,
-        }
-        wrong = [*purchase.wrong, *(broken for broken, is_kept in rules.items() if not is_kept)]
-        found += [f"buyer {payer}, told {purchase.told}: {broken}" for broken in wrong]
-    return found

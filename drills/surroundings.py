@@ -1,9 +1,10 @@
 """What a drill runs on: Postgres, Prefect and both practice servers, as processes on ports that are free."""
 
 import os
+import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from core import db
 from core.db.migrate import migrate
-from core.settings import settings
+from core.settings import Settings, settings
 from core.vault import new_master_key
+from deployments import postgres as embedded
 from deployments.prefect_server import client_environment, server_environment
-from tests import servers
+from tests import forks, servers
 
 # Leases and recovery at the pace of a drill; everybody comes from one address.
 _PACE = {
@@ -35,11 +37,12 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(*needed: str, **changes: str) -> Iterator[Surroundings]:
+def surroundings(*needed: str, durable: bool = False, **changes: str) -> Iterator[Surroundings]:
     """Start everything but the door; the environment and the settings of this process name it.
 
     Args:
         needed: start only these beside Postgres, by their modules.
+        durable: a Postgres that writes to the disk, as the product runs it, and so may be killed.
         changes: INSTANT_* variables that differ.
     """
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
@@ -47,8 +50,12 @@ def surroundings(*needed: str, **changes: str) -> Iterator[Surroundings]:
     with ExitStack() as stack:
         made = stack.enter_context(tempfile.TemporaryDirectory(prefix="instant-drill-", ignore_cleanup_errors=True))
         folder = Path(made)
-        postgres = stack.enter_context(servers.postgres())
-        prefect = stack.enter_context(servers.database(postgres, "prefect"))
+        if durable:
+            urls = stack.enter_context(embedded.running(folder))
+            postgres, prefect = urls.instant, urls.prefect
+        else:
+            postgres = stack.enter_context(servers.postgres())
+            prefect = stack.enter_context(servers.database(postgres, "prefect"))
         os.environ |= {
             "INSTANT_MODE": "sandbox",
             "INSTANT_MASTER_KEYS": new_master_key("drill"),
@@ -63,12 +70,8 @@ def surroundings(*needed: str, **changes: str) -> Iterator[Surroundings]:
         }
         settings.cache_clear()
         os.environ |= client_environment(settings())
-        for command, ready, environment in _servers(folder):
-            if needed and command[0] not in needed:
-                continue
-            output = folder / f"{command[0]}.log"
-            serving = servers.serving_from_scratch if command[0] == "prefect" else servers.serving
-            stack.enter_context(serving(*command, ready=ready, environment=environment, output=output))
+        for name in needed or _COMMANDS:
+            stack.enter_context(serving(folder, name))
         yield Surroundings(folder, postgres)
 
 
@@ -85,12 +88,25 @@ def pool(database_url: str) -> db.Pool:
     return AsyncConnectionPool(database_url, kwargs={"row_factory": namedtuple_row}, max_size=8, open=False)
 
 
-def _servers(folder: Path) -> Iterator[tuple[list[str], str, dict[str, str]]]:
-    """Command, a URL that answers once it serves, and environment of each."""
+def serving(folder: Path, name: str) -> AbstractContextManager["forks.Fork | subprocess.Popen[bytes]"]:
+    """One of the servers, by its module, as a process that ends with the block."""
     config, environment = settings(), dict(os.environ)
-    prefect = f"{config.prefect_api_url}/health"
-    yield ["prefect", "server", "start"], prefect, environment | server_environment(config)
-    openrouter = ["sandbox.openrouter", "--port", str(config.openrouter_port), "--latency", "0.05"]
-    yield openrouter, f"{config.openrouter_url}/models", environment
-    facilitator = ["sandbox.facilitator", "--port", str(config.facilitator_port), "--book", str(folder / "book.sqlite")]
-    yield facilitator, f"{config.networks[0].facilitator_url}/supported", environment
+    if name == "prefect":
+        environment |= server_environment(config)
+    arguments, ready = _COMMANDS[name](config, folder)
+    start = servers.serving_from_scratch if name == "prefect" else servers.serving
+    return start(name, *arguments, ready=ready, environment=environment, output=folder / f"{name}.log")
+
+
+# Arguments of each, and a URL that answers once it serves.
+_COMMANDS: dict[str, Callable[[Settings, Path], tuple[list[str], str]]] = {
+    "prefect": lambda config, _folder: (["server", "start"], f"{config.prefect_api_url}/health"),
+    "sandbox.openrouter": lambda config, _folder: (
+        ["--port", str(config.openrouter_port), "--latency", "0.05"],
+        f"{config.openrouter_url}/models",
+    ),
+    "sandbox.facilitator": lambda config, folder: (
+        ["--port", str(config.facilitator_port), "--book", str(folder / "book.sqlite")],
+        f"{config.networks[0].facilitator_url}/supported",
+    ),
+}

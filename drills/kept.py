@@ -1,0 +1,177 @@
+"""Processes that are killed at any moment and started again, as whoever looks after a machine would do it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, Self
+
+import psutil
+
+from deployments import postgres as embedded
+from drills import doors
+from drills.surroundings import Surroundings, serving
+
+_LOOK_SECONDS = 0.1
+_AGAIN_SECONDS = 1
+_PATIENCE_SECONDS = 90
+_GONE_SECONDS = 10
+
+
+class Process(Protocol):
+    """What is known of a process that runs."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its number."""
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+
+
+class Victim(Protocol):
+    """Something that can be killed and comes back."""
+
+    name: str
+
+    async def strike(self, pause: float) -> None:
+        """Kill it, start it again after so many seconds, and come back when it is there."""
+
+
+@dataclass(eq=False)
+class Kept:
+    """One process, kept running for as long as the `async with` lasts, and killed at its end.
+
+    Attributes:
+        name: for the log.
+        serving: runs it until the block ends, and then kills it.
+        lost: how often it ended, or did not start, without being struck.
+        pid: of the present process.
+    """
+
+    name: str
+    serving: Callable[[], AbstractAsyncContextManager[Process]]
+    lost: int = 0
+    pid: int | None = None
+    _struck: asyncio.Event = field(default_factory=asyncio.Event)
+    _up: asyncio.Event = field(default_factory=asyncio.Event)
+    _pause: float = 0
+
+    async def __aenter__(self) -> Self:
+        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        await self._arrived()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeper
+
+    async def strike(self, pause: float = 0) -> None:
+        """SIGKILL it, and come back when its successor is there."""
+        self._pause = pause
+        self._up.clear()
+        self._struck.set()
+        await self._arrived()
+
+    async def _arrived(self) -> None:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await self._up.wait()
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                async with self.serving() as process:
+                    self.pid = process.pid
+                    self._up.set()
+                    while process.is_alive() and not self._struck.is_set():
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(self._struck.wait(), _LOOK_SECONDS)
+            except RuntimeError:  # it does not start; what it leans on may be away
+                await asyncio.sleep(_AGAIN_SECONDS)
+            if self._struck.is_set():
+                self._struck.clear()
+                await asyncio.sleep(self._pause)
+            else:
+                self.lost += 1
+
+
+def door(around: Surroundings, number: int, port: int, **changes: str) -> Kept:
+    """A door that may be struck."""
+    name = f"door-{number}"
+    return Kept(name, lambda: doors.calm(port, around.folder / f"{name}.log", changes))
+
+
+def executor(around: Surroundings, number: int, **changes: str) -> Kept:
+    """An executor that may be struck."""
+    name = f"executor-{number}"
+    return Kept(name, lambda: doors.executor(around.folder / f"{name}.log", changes))
+
+
+def prefect(around: Surroundings) -> Kept:
+    """Prefect's server, always at the same port and on the same database."""
+    return Kept("prefect", lambda: _prefect(around.folder))
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The server of durable surroundings, which runs already and is there at the end."""
+
+    folder: Path
+    name: str = "postgres"
+
+    async def strike(self, pause: float = 0) -> None:
+        """SIGKILL it with all that it forked, and start it again on the same data."""
+        await asyncio.to_thread(_kill_family, int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0]))
+        await asyncio.sleep(pause)
+        await asyncio.to_thread(self._start)
+
+    def _start(self) -> None:
+        # The surroundings use it all the time, so leaving the block does not stop it.
+        with embedded.running(self.folder):
+            pass
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """A child that is not Python's own kind of process."""
+
+    pid: int
+
+    def is_alive(self) -> bool:
+        return _is_alive(self.pid)
+
+
+@asynccontextmanager
+async def _prefect(folder: Path) -> AsyncIterator[_Ours]:
+    with ExitStack() as stack:
+        process = await asyncio.to_thread(stack.enter_context, serving(folder, "prefect"))
+        try:
+            yield _Ours(process.pid)
+        finally:
+            _kill_family(process.pid)
+
+
+def _kill_family(pid: int) -> None:
+    """Stopped first, so that nobody is born while the others are counted."""
+    with suppress(psutil.NoSuchProcess):
+        head = psutil.Process(pid)
+        head.suspend()
+        family = [head, *head.children(recursive=True)]
+        for one in family:
+            with suppress(ProcessLookupError):
+                os.kill(one.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs([one for one in family if _is_alive(one.pid)], _GONE_SECONDS)
+        if any(_is_alive(one.pid) for one in alive):
+            raise RuntimeError("something survived a SIGKILL")
+
+
+def _is_alive(pid: int) -> bool:
+    """Where nobody reaps orphans, the dead stay as zombies."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

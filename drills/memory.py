@@ -1,0 +1,60 @@
+"""Whether a process that lives long needs more and more memory."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+import psutil
+
+_PAUSE_SECONDS = 0.5
+_MIB = 2**20
+
+# Shares of the work: what comes before the first is warm-up.
+_EARLY = (0.25, 0.5)
+_LATE = (0.8, 1.0)
+MOST_GROWTH = 1.10
+
+
+@dataclass
+class Memory:
+    """What each process had resident, and how much of the work was done by then (0 to 1)."""
+
+    samples: defaultdict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    async def watch(self, pids: Mapping[str, int], done: Callable[[], float]) -> None:
+        """Look twice a second, until cancelled."""
+        processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        while True:
+            for name, process in processes.items():
+                self.samples[name].append((done(), process.memory_info().rss))
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def told(self) -> dict[str, dict[str, float]]:
+        """For people: medians in MiB of both stretches, the most, and their ratio."""
+        return {
+            name: {
+                "earlyMiB": round(self._median(name, _EARLY) / _MIB, 1),
+                "lateMiB": round(self._median(name, _LATE) / _MIB, 1),
+                "mostMiB": round(max(rss for _, rss in samples) / _MIB, 1),
+                "growth": round(self.growth(name), 3),
+            }
+            for name, samples in self.samples.items()
+        }
+
+    def growth(self, name: str) -> float:
+        """The median of the last fifth of the work over that of its second quarter: the first quarter is warm-up."""
+        return self._median(name, _LATE) / self._median(name, _EARLY)
+
+    def grown(self) -> list[str]:
+        """Those whose memory is not flat within a tenth."""
+        return [
+            f"the memory of {name} grew to {self.growth(name):.2f} times what it was"
+            for name in self.samples
+            if self.growth(name) > MOST_GROWTH
+        ]
+
+    def _median(self, name: str, stretch: tuple[float, float]) -> float:
+        first, last = stretch
+        return median(rss for done, rss in self.samples[name] if first <= done <= last)

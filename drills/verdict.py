@@ -1,0 +1,95 @@
+"""What has to be true when a drill is over: all at rest, all books agree, and Prefect believes nothing else."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from core import db
+from drills import books
+from drills.books import Books
+from drills.market import Purchase
+from drills.words import broken_words
+from tests import shops
+from tests.shops import Shop
+
+_REST_SECONDS = 150
+_PREFECT_SECONDS = 30
+_SHOWN = 20
+
+_UNSETTLED = """
+SELECT NOT EXISTS (
+    SELECT 1 FROM payments LEFT JOIN executions ON executions.payment_id = payments.id
+    WHERE payments.state IN ('settling', 'unknown') OR (payments.state = 'failed' AND payments.proved_at IS NULL)
+        OR executions.state IN ('held', 'queued', 'running')
+        OR (executions.state <> 'void' AND executions.logged_round < executions.round)
+) AS done
+"""
+
+
+async def rest(opened: db.Pool) -> None:
+    """Wait until nothing is on its way; if it takes too long, the books tell what is not at rest."""
+    with suppress(TimeoutError):
+        await shops.until(opened, _UNSETTLED, seconds=_REST_SECONDS)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found, and everything that is wrong."""
+
+    now: Books
+    wrong: list[str]
+
+    def counts(self, told: Sequence[Purchase]) -> dict[str, object]:
+        """For the line of JSON."""
+        return {
+            "claimed": len(self.now.sales),
+            "executions": Counter(sale.state for sale in self.now.sales),
+            "failures": Counter(sale.detail for sale in self.now.sales if sale.detail),
+            "requests": sum(len(purchase.told) for purchase in told),
+            "sends": self.now.sends.total(),
+            "receivedAtomic": self.now.received,
+            "answeredAtomic": self.now.answered,
+            "owedAtomic": self.now.owed,
+            "differences": len(self.wrong),
+            "wrong": self.wrong[:_SHOWN],
+        }
+
+
+async def judge(opened: db.Pool, sellers: Sequence[Shop], told: Sequence[Purchase]) -> Verdict:
+    """Compare everything, once all is at rest."""
+    now = await books.read(opened, sellers)
+    wrong = [*books.differences(now), *broken_words(now, told), *await books.check(opened)]
+    return Verdict(now, [*wrong, *await books.recount(opened)])
+
+
+async def unfinished_runs(opened: db.Pool) -> list[str]:
+    """Runs that Prefect believes to be going on, once what the recovery flow does about them was done.
+
+    An owner counts as dead only after its lease, so this asks for some time.
+    """
+    # Prefect reads the environment as it is imported, and the surroundings make it.
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowFilter,
+        FlowFilterName,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    from tasks import unfinished_runs
+
+    ours = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
+    final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
+    going_on = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=final)))
+    async with get_client() as prefect:
+        for _ in range(_PREFECT_SECONDS):
+            await unfinished_runs.close(opened)
+            runs = await prefect.read_flow_runs(flow_filter=ours, flow_run_filter=going_on)
+            if not runs:
+                return []
+            await asyncio.sleep(1)
+    return [f"Prefect believes that {run.name} is {run.state_name}" for run in runs]
