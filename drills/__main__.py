@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, help="kill, soak: where to keep what the processes print")
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     arguments = parser.parse_args()
+    # Whoever ends a drill ends what it has started, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
         counts = _DRILLS[arguments.name](arguments)
@@ -58,15 +61,13 @@ def _money(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _kill(arguments: argparse.Namespace) -> dict[str, object]:
-    with surroundings(*kill.NEEDED, durable=True, **kill.SETTINGS) as around:
-        with _logs(around.folder, arguments.logs):
-            return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
+    with surroundings(*kill.NEEDED, durable=True, **kill.SETTINGS) as around, _logs(around.folder, arguments.logs):
+        return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
 
 
 def _soak(arguments: argparse.Namespace) -> dict[str, object]:
-    with surroundings(*soak.NEEDED, durable=True, **soak.SETTINGS) as around:
-        with _logs(around.folder, arguments.logs):
-            return asyncio.run(soak.drill(around, arguments.seed, arguments.payments or 10_000))
+    with surroundings(*soak.NEEDED, durable=True, **soak.SETTINGS) as around, _logs(around.folder, arguments.logs):
+        return asyncio.run(soak.drill(around, arguments.seed, arguments.payments or 10_000))
 
 
 @contextmanager

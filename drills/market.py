@@ -155,7 +155,7 @@ class Market:
 @asynccontextmanager
 async def market(*doors: str) -> AsyncIterator[Market]:
     """A market in front of the doors at these URLs."""
-    limits = httpx.Limits(max_connections=100, keepalive_expiry=2)
+    limits = httpx.Limits(max_connections=200, keepalive_expiry=2)
     async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
         yield Market(cycle(doors), http)
 

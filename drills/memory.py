@@ -23,13 +23,13 @@ class Memory:
 
     samples: defaultdict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
 
-    async def watch(self, pids: Mapping[str, int], done: Callable[[], float]) -> None:
+    async def watch(self, pids: Mapping[str, int], done: Callable[[], float], pause: float = _PAUSE_SECONDS) -> None:
         """Look twice a second, until cancelled."""
         processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         while True:
             for name, process in processes.items():
                 self.samples[name].append((done(), process.memory_info().rss))
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
 
     def told(self) -> dict[str, dict[str, float]]:
         """For people: medians in MiB of both stretches, the most, and their ratio."""

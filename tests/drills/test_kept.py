@@ -1,0 +1,84 @@
+"""What a drill kills is dead, comes back, and is not confused with what died by itself."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from deployments import postgres as embedded
+from drills import kept
+from tests import shops
+
+
+@asynccontextmanager
+async def sleeping() -> AsyncIterator[kept.Process]:
+    """A process that does nothing, killed at the end."""
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.join)
+
+
+async def test_struck() -> None:
+    """Its successor is another process, and nothing was lost."""
+    async with kept.Kept("sleeper", sleeping) as sleeper:
+        first = sleeper.pid
+        await sleeper.strike()
+
+        assert first != sleeper.pid
+        assert not psutil.pid_exists(first or 0)
+    assert sleeper.lost == 0
+
+
+async def test_died_by_itself() -> None:
+    """It is started again, and that is counted."""
+    async with kept.Kept("sleeper", sleeping) as sleeper:
+        first = sleeper.pid
+        os.kill(first or 0, signal.SIGTERM)
+
+        async def is_another() -> bool:
+            return sleeper.pid != first
+
+        await shops.eventually(is_another)
+        assert sleeper.lost == 1
+
+
+async def test_does_not_start() -> None:
+    """It is tried again, and that is counted."""
+    tries = []
+
+    @asynccontextmanager
+    async def late() -> AsyncIterator[kept.Process]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("not yet")
+        async with sleeping() as process:
+            yield process
+
+    async with kept.Kept("sleeper", late) as sleeper:
+        assert sleeper.lost == 1
+
+
+async def test_postgres_is_killed(tmp_path: Path) -> None:
+    """All of it, at once; what was committed is there when it is back, and nobody is connected any more."""
+    with embedded.running(tmp_path) as urls, psycopg.connect(urls.instant) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 1 AS number")
+        conn.commit()
+        await kept.Postgres(tmp_path).strike()
+
+        with psycopg.connect(urls.instant) as again:
+            row = again.execute("SELECT number, (SELECT setting FROM pg_settings WHERE name = 'fsync') FROM kept")
+            assert row.fetchone() == (1, "on")
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("SELECT 1")
