@@ -56,17 +56,23 @@ def _crash(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _money(arguments: argparse.Namespace) -> dict[str, object]:
-    with surroundings(**money.SETTINGS) as around:
+    with surroundings(changes=money.SETTINGS) as around:
         return asyncio.run(money.drill(around, arguments.seed, arguments.payments or 1000))
 
 
 def _kill(arguments: argparse.Namespace) -> dict[str, object]:
-    with surroundings(*kill.NEEDED, durable=True, **kill.SETTINGS) as around, _logs(around.folder, arguments.logs):
+    with (
+        surroundings(*kill.NEEDED, changes=kill.SETTINGS, durable=True) as around,
+        _logs(around.folder, arguments.logs),
+    ):
         return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
 
 
 def _soak(arguments: argparse.Namespace) -> dict[str, object]:
-    with surroundings(*soak.NEEDED, durable=True, **soak.SETTINGS) as around, _logs(around.folder, arguments.logs):
+    with (
+        surroundings(*soak.NEEDED, changes=soak.SETTINGS, durable=True) as around,
+        _logs(around.folder, arguments.logs),
+    ):
         return asyncio.run(soak.drill(around, arguments.seed, arguments.payments or 10_000))
 
 

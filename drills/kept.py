@@ -35,7 +35,9 @@ class Process(Protocol):
 class Victim(Protocol):
     """Something that can be killed and comes back."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """For the count."""
 
     async def strike(self, pause: float) -> None:
         """Kill it, start it again after so many seconds, and come back when it is there."""
@@ -91,12 +93,13 @@ class Kept:
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._struck.wait(), _LOOK_SECONDS)
             except RuntimeError:  # it does not start; what it leans on may be away
-                await asyncio.sleep(_AGAIN_SECONDS)
+                self._up.clear()
             if self._struck.is_set():
                 self._struck.clear()
                 await asyncio.sleep(self._pause)
             else:
                 self.lost += 1
+                await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def door(around: Surroundings, number: int, port: int, **changes: str) -> Kept:

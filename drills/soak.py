@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from core import db
 from drills import kept, money, verdict
-from drills.kept import Kept, Postgres
+from drills.kept import Kept, Postgres, Victim
 from drills.market import Market, Purchase, market, seeded
 from drills.memory import Memory
 from drills.surroundings import Surroundings, database, pool
@@ -154,7 +154,7 @@ async def _strike(
     postgres: Postgres,
 ) -> None:
     """Kill executors when so many calls are done, and Prefect and Postgres once each in the middle."""
-    moments = [(dice.uniform(0.05, 0.95), dice.choice(executors)) for _ in range(_KILLS)]
+    moments: list[tuple[float, Victim]] = [(dice.uniform(0.05, 0.95), dice.choice(executors)) for _ in range(_KILLS)]
     for moment, victim in sorted([*moments, (0.4, prefect), (0.6, postgres)], key=lambda planned: planned[0]):
         while len(told) < moment * payments:  # noqa: ASYNC110 - many buyers make it true, and need not know of it
             await asyncio.sleep(0.1)

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -37,13 +38,15 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(*needed: str, durable: bool = False, **changes: str) -> Iterator[Surroundings]:
+def surroundings(
+    *needed: str, changes: Mapping[str, str] = MappingProxyType({}), durable: bool = False
+) -> Iterator[Surroundings]:
     """Start everything but the door; the environment and the settings of this process name it.
 
     Args:
         needed: start only these beside Postgres, by their modules.
-        durable: a Postgres that writes to the disk, as the product runs it, and so may be killed.
         changes: INSTANT_* variables that differ.
+        durable: a Postgres that writes to the disk, as the product runs it, and so may be killed.
     """
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
         del os.environ[name]

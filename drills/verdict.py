@@ -64,10 +64,11 @@ async def judge(opened: db.Pool, sellers: Sequence[Shop], told: Sequence[Purchas
     return Verdict(now, [*wrong, *await books.recount(opened)])
 
 
-async def unfinished_runs(opened: db.Pool) -> list[str]:
+async def unfinished_runs(opened: db.Pool, seconds: int = _PREFECT_SECONDS) -> list[str]:
     """Runs that Prefect believes to be going on, once what the recovery flow does about them was done.
 
-    An owner counts as dead only after its lease, so this asks for some time.
+    An owner counts as dead only after its lease, and Prefect is told the ends of runs with a delay, so this asks for so
+    many seconds.
     """
     # Prefect reads the environment as it is imported, and the surroundings make it.
     from prefect.client.orchestration import get_client
@@ -86,7 +87,7 @@ async def unfinished_runs(opened: db.Pool) -> list[str]:
     final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
     going_on = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=final)))
     async with get_client() as prefect:
-        for _ in range(_PREFECT_SECONDS):
+        for _ in range(seconds):
             await unfinished_runs.close(opened)
             runs = await prefect.read_flow_runs(flow_filter=ours, flow_run_filter=going_on)
             if not runs:
