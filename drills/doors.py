@@ -1,6 +1,7 @@
-"""Doors that a drill starts and kills by the dozen, while it does other things."""
+"""Doors and executors that a drill starts and kills by the dozen, while it does other things."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -69,3 +70,15 @@ async def calm(
     finally:
         await asyncio.to_thread(door.kill)
         await asyncio.to_thread(opening.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def executor(output: Path, changes: Mapping[str, str]) -> AsyncIterator[forks.Fork]:
+    """An `instant executor` as it is, which tells nobody that it is ready; killed at the end of the block."""
+    environment = os.environ | changes
+    process = await asyncio.to_thread(forks.start, "cli", "executor", environment=environment, output=output)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +25,11 @@ class Process(Protocol):
     """What is known of a process that runs."""
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """Its number."""
 
-    def is_alive(self) -> bool:
-        """Whether it still runs."""
+    def poll(self) -> int | None:
+        """None while it runs."""
 
 
 class Victim(Protocol):
@@ -89,7 +89,7 @@ class Kept:
                 async with self.serving() as process:
                     self.pid = process.pid
                     self._up.set()
-                    while process.is_alive() and not self._struck.is_set():
+                    while process.poll() is None and not self._struck.is_set():
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._struck.wait(), _LOOK_SECONDS)
             except RuntimeError:  # it does not start; what it leans on may be away
@@ -105,7 +105,7 @@ class Kept:
 def door(around: Surroundings, number: int, port: int, **changes: str) -> Kept:
     """A door that may be struck."""
     name = f"door-{number}"
-    return Kept(name, lambda: doors.calm(port, around.folder / f"{name}.log", changes))
+    return Kept(name, lambda: _door(around.folder, port, changes))
 
 
 def executor(around: Surroundings, number: int, **changes: str) -> Kept:
@@ -140,12 +140,18 @@ class Postgres:
 
 @dataclass(frozen=True)
 class _Ours:
-    """A child that is not Python's own kind of process."""
+    """A child by its number, also when it is no longer our child."""
 
     pid: int
 
-    def is_alive(self) -> bool:
-        return _is_alive(self.pid)
+    def poll(self) -> int | None:
+        return None if _is_alive(self.pid) else 0
+
+
+@asynccontextmanager
+async def _door(folder: Path, port: int, changes: Mapping[str, str]) -> AsyncIterator[Process]:
+    async with doors.calm(port, folder, changes) as door:
+        yield door.process
 
 
 @asynccontextmanager

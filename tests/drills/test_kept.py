@@ -1,10 +1,10 @@
 """What a drill kills is dead, comes back, and is not confused with what died by itself."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
-import time
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,13 +21,12 @@ from tests import shops
 @asynccontextmanager
 async def sleeping() -> AsyncIterator[kept.Process]:
     """A process that does nothing, killed at the end."""
-    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
-    process.start()
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         yield process
     finally:
         process.kill()
-        await asyncio.to_thread(process.join)
+        await asyncio.to_thread(process.wait)
 
 
 async def test_struck() -> None:
