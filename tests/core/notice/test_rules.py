@@ -203,6 +203,7 @@ async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) 
     async with pool.connection() as conn:
         await selling.add_model(conn, id=shops.MODEL)
     await account.set_key(pool, shop.account.id, Private(f"sk-or-v1-practice-{shop.account.handle}"))
+    await shop.publish(pool, slug="other", model=shops.MODEL)
     await shops.rows(
         pool,
         "UPDATE provider_keys SET created_at = %(at)s WHERE account_id = %(id)s RETURNING id",
@@ -218,8 +219,9 @@ async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) 
         "@ada: your Anthropic credit is used up",
     )
 
-    await shop.publish(pool, model=shops.MODEL)
-    await happened(pool, await shop.version(pool), [Calls(NOW, 1, **CREDIT)])
+    async with pool.connection() as conn:
+        other = await resource.resolve(conn, shop.account.handle, "other")
+    await happened(pool, other, [Calls(NOW, 1, **CREDIT)])
     assert [row.facts["provider"] for row in await found(pool)] == ["anthropic", "openrouter"]
     assert len(await found(pool)) == 2
 
