@@ -48,6 +48,18 @@ async def test_stock_client_pays_and_gets_the_answer(door: str, shop: Shop, buye
     assert await kinds_of_task(attempt.flow_run_id) == {"validate", "decrypt", "substitute", "call", "log"}
 
 
+async def test_the_provider_is_told_a_name_of_the_buyer_and_not_the_wallet(door: str, shop: Shop, buyer: Buyer) -> None:
+    """The same for each call of one wallet, so that whoever abuses is blocked alone; another for another wallet."""
+    for wallet in (buyer, buyer, await Buyer().fund()):
+        async with wallet.client() as client:
+            await client.post(door + shop.path, json={"topic": "the sea"})
+    sent = await shop.sends(arrived=3)
+    first, second, other = [one["body"]["user"] for one in sent]
+
+    assert first == second != other
+    assert buyer.wallet.address.lower() not in json.dumps(sent).lower()
+
+
 async def test_without_payment_there_is_an_offer(door: str, shop: Shop) -> None:
     """A probe without body and without payment sees price, inputs and rules; unfit inputs are refused before money."""
     async with httpx.AsyncClient() as client:

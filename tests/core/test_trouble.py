@@ -107,7 +107,10 @@ KINDS = {
     ),
     "provider_400_policy": ("content_policy_violation", "refusal"),
     "provider_400_too_long": (
-        *("context_length_exceeded", "max_tokens_exceeded", "token_limit_exceeded", "string_too_long"),
+        "context_length_exceeded",
+        "max_tokens_exceeded",
+        "token_limit_exceeded",
+        "string_too_long",
     ),
     "provider_401": ("authentication",),
     "provider_402": ("payment_required",),
