@@ -21,7 +21,7 @@ from tests import shops
 @asynccontextmanager
 async def sleeping() -> AsyncIterator[kept.Process]:
     """A process that does nothing, killed at the end."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    process = await asyncio.to_thread(subprocess.Popen, [sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         yield process
     finally:
