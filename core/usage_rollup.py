@@ -135,6 +135,7 @@ async def _count_stretch(conn: db.Connection, step: _Step, first: datetime) -> N
     if step.finer:
         await sql.add_up(conn, span=step.span, finer=step.finer, starts=starts)
     else:
+        await sql.tune_hours(conn)
         await sql.count_hours(conn, starts=starts)
     if step is not _MONTHS:
         await sql.mark_coarser(conn, span=step.within, starts=starts)

@@ -24,11 +24,14 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: tune()!
--- For this transaction: each stretch gets a plan of its own, because one that fits any of them would read them all.
--- Groups are hashed: Postgres takes an hour for ten, and would sort it. And nobody waits for the disk: what a crash
--- takes back is marked again.
-SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS plan, set_config('enable_sort', 'off', true) AS sort,
+-- For this transaction: each stretch gets a plan of its own, because one that fits any of them would read them all. And
+-- nobody waits for the disk: what a crash takes back is marked again.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS plan,
     set_config('synchronous_commit', 'off', true) AS commit;
+
+-- name: tune_hours()!
+-- Groups of an hour are hashed: Postgres takes an hour for ten, and would sort it.
+SELECT set_config('enable_sort', 'off', true);
 
 -- name: lock(span, first)!
 -- Who counts the same takes turns, so that who counts last has seen the most.
