@@ -6,13 +6,18 @@ Each is given the batch and an event that Postgres sets when its `validate` has 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, cast
+from uuid import UUID
 
+from prefect import Flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.deployments import arun_deployment
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
+from prefect.settings import get_current_settings
 
 from core.execution import Batch
 from flows import instant_execution as flow
@@ -34,15 +39,26 @@ _TELL_PREFECT_SECONDS = 5.0
 async def here(batch: Batch, _begun: asyncio.Event) -> None:
     """A flow run in this process."""
     # Its state is returned, not raised: what failed is handed back.
-    running: object = flow.instant_execution(batch.execution_ids, batch.id, return_state=True)
+    running: object = _in_this_process()(batch.execution_ids, batch.id, return_state=True)
     await cast(Awaitable[object], running)
+
+
+@cache
+def _in_this_process() -> "Flow[[list[UUID], UUID], Coroutine[Any, Any, State[None]]]":
+    """The flow with its result storage named. It stores nothing; but else it asks the server twice where it would."""
+    return flow.instant_execution.with_options(result_storage=get_current_settings().results.local_storage_path)
 
 
 async def on_a_pool(batch: Batch, begun: asyncio.Event) -> None:
     """A flow run on a work pool; over for us when it has begun, because from then on its own process owns the batch."""
     parameters = {"execution_ids": [str(one) for one in batch.execution_ids], "batch_id": str(batch.id)}
     run = await arun_deployment(
-        DEPLOYMENT, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=str(batch.id)
+        DEPLOYMENT,
+        flow_run_name=flow.name_of(batch.execution_ids),
+        parameters=parameters,
+        timeout=0,
+        as_subflow=False,
+        idempotency_key=str(batch.id),
     )
     async with get_client() as prefect:
         while not (begun.is_set() or (run.state and run.state.is_final())):

@@ -1,11 +1,12 @@
 """The product on one screen: from paid executions to their answers."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import cast
 from uuid import UUID
 
 from prefect import flow
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
@@ -17,13 +18,13 @@ from core.private import Private
 from tasks import instant_execution as step
 
 
-def _name() -> str:
+def name_of(execution_ids: Sequence[UUID]) -> str:
     """`1f0c2a9e` for a single execution, `1f0c2a9e and 11 more` for a burst."""
-    first, *others = flow_run.parameters["execution_ids"]
+    first, *others = execution_ids
     return f"{str(first)[:8]} and {len(others)} more" if others else str(first)[:8]
 
 
-@flow(name="instant_execution", flow_run_name=_name, persist_result=False, log_prints=False)
+@flow(name="instant_execution", persist_result=False, log_prints=False)
 async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
     """Carry a batch of claimed executions from their rows to their answers.
 
@@ -33,7 +34,10 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
         orders = await step.validate(execution_ids, batch_id)
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
+        naming = asyncio.create_task(_name_run(execution_ids))
         calls = await asyncio.gather(*(_call(one) for one in prepared))
+        naming.cancel()
+        await asyncio.gather(naming, return_exceptions=True)
         await step.log(execution_ids)
     began, answered = len(orders.reveal()), sum(state.is_completed() for state in calls)
     if failed := began - answered:
@@ -49,6 +53,15 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         prepared = await step.substitute.fn(opened)
         await asyncio.gather(*(_call_plainly(one) for one in prepared))
         await step.log.fn(execution_ids)
+
+
+async def _name_run(execution_ids: Sequence[UUID]) -> None:
+    """Give the run its name beside its calls: `flow_run_name` would be one more request that they wait for.
+
+    Nobody waits for it: with Prefect away, a run keeps the name that it was born with.
+    """
+    async with get_client() as prefect:
+        await prefect.set_flow_run_name(UUID(flow_run.id), name_of(execution_ids))
 
 
 async def _call(prepared: Private[Prepared]) -> State[None]:
