@@ -231,18 +231,24 @@ async def prefects_database() -> AsyncConnection[Any]:
 
 
 async def noted(flow_run_id: UUID) -> None:
-    """Until Prefect has the last event and the last log line of a run."""
+    """Until Prefect has the last event of a run, and the last log line of one in which something failed."""
     async with await prefects_database() as conn:
 
         async def written() -> bool:
             row = await conn.execute(
                 """
-                SELECT EXISTS (SELECT 1 FROM log WHERE flow_run_id = %(id)s AND message LIKE 'Finished in state%%')
-                    AND EXISTS (
-                        SELECT 1 FROM events WHERE resource_id = 'prefect.flow-run.' || %(id)s::text
-                            AND event IN ('prefect.flow-run.Completed', 'prefect.flow-run.CompletedWithFailures',
-                                'prefect.flow-run.Failed')
-                    )
+                SELECT EXISTS (
+                    SELECT 1 FROM events WHERE resource_id = 'prefect.flow-run.' || %(id)s::text
+                        AND (event = 'prefect.flow-run.Completed' OR (
+                            event IN ('prefect.flow-run.CompletedWithFailures', 'prefect.flow-run.Failed')
+                            AND (
+                                SELECT count(*) FROM log
+                                WHERE flow_run_id = %(id)s AND message LIKE 'Finished in state Failed%%'
+                            ) >= greatest((event = 'prefect.flow-run.Failed')::integer, (
+                                SELECT count(*) FROM task_run WHERE flow_run_id = %(id)s AND state_type = 'FAILED'
+                            ))
+                        ))
+                )
                 """,
                 {"id": flow_run_id},
             )
