@@ -123,11 +123,13 @@ def _attach(data: Path) -> Urls | None:
 
 
 def _start(data: Path) -> Urls:
-    # Its process is gone, and the number may belong to any other by now, which Postgres would take for a server.
-    (data / "postmaster.pid").unlink(missing_ok=True)
     data.mkdir(mode=0o700, exist_ok=True)
     account = _account(data)
     sockets = _socket_dir(data, account)
+    # Its process is gone, and the number may belong to any other by now, or to a body that nobody has buried yet, which
+    # Postgres would take for a server.
+    for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+        lock.unlink(missing_ok=True)
     options = f"-c listen_addresses= -k {shlex.quote(str(sockets))}"
     log = data / "log"
     try:
