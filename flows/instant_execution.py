@@ -1,6 +1,7 @@
 """The product on one screen: from paid executions to their answers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from typing import cast
 from uuid import UUID
@@ -39,10 +40,7 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
         naming.cancel()
         await asyncio.gather(naming, return_exceptions=True)
         await step.log(execution_ids)
-    began, answered = len(orders.reveal()), sum(state.is_completed() for state in calls)
-    if failed := began - answered:
-        return Completed(name="CompletedWithFailures", message=f"{failed} of {began} failed")
-    return Completed(message=f"{answered} answered")
+    return await _told(len(orders.reveal()), calls)
 
 
 async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
@@ -53,6 +51,23 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         prepared = await step.substitute.fn(opened)
         await asyncio.gather(*(_call_plainly(one) for one in prepared))
         await step.log.fn(execution_ids)
+
+
+async def _told(began: int, calls: Sequence[State[None]]) -> State[None]:
+    """How many failed, and of what, in codes; one that was never ready to be sent has no call."""
+    causes = Counter("not_ready" for _ in range(began - len(calls)))
+    causes.update([await _cause(call) for call in calls if not call.is_completed()])
+    if not causes:
+        return Completed(message=f"{began} answered")
+    each = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+    return Completed(name="CompletedWithFailures", message=f"{causes.total()} of {began} failed: {each}")
+
+
+async def _cause(call: State[None]) -> str:
+    failure: object = await call.aresult(raise_on_failure=False)
+    if not isinstance(failure, ExecutionFailed):
+        return "crashed"
+    return "declined" if failure.fault == "buyer" else failure.detail
 
 
 async def _name_run(execution_ids: Sequence[UUID]) -> None:

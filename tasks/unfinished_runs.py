@@ -7,8 +7,12 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
@@ -24,6 +28,10 @@ _UNFINISHED = FlowRunFilter(
         )
     )
 )
+_UNFINISHED_TASK = TaskRunFilter(
+    state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
+)
+_NOBODY = "Nobody carries it any more: what was not at rest is taken over by another run."
 _OURS = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
 
 
@@ -41,8 +49,14 @@ async def close(pool: db.Pool) -> int:
         async with pool.connection() as conn:
             carried = await execution.carried(conn, list(batches.values()))
         left = [run_id for run_id, batch in batches.items() if batch not in carried]
+        if left:
+            tasks = await prefect.read_task_runs(
+                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=left)), task_run_filter=_UNFINISHED_TASK
+            )
+            for task in tasks:
+                await prefect.set_task_run_state(task.id, Crashed(message=_NOBODY))
         for run_id in left:
-            await prefect.set_flow_run_state(run_id, Crashed(message="Nobody carries it any more."))
+            await prefect.set_flow_run_state(run_id, Crashed(message=_NOBODY))
     return len(left)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.states import AwaitingRetry, Cancelling
 
 from core import db
@@ -67,23 +68,32 @@ async def test_three_executors_and_one_is_killed(surroundings: Path, pool: db.Po
 
 
 async def test_prefect_hears_of_a_killed_run(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """A run that a kill left RUNNING is Crashed once somebody recovers; the run that took over is Completed."""
-    await shop.openrouter(latency_seconds=1)
-    with executors.executor(surroundings) as killed:
-        await executors.at_work(pool, killed)
-        (one,) = await queue(pool, shop, 1)
-        await shop.sends(arrived=1)
-        killed.kill()
-    (left,) = await shops.rows(pool, "SELECT flow_run_id FROM attempts")
-    with executors.executor(surroundings):
-        (rested,) = await shops.at_rest(pool, shop)
-        async with get_client() as prefect:
+    """A run that a kill left RUNNING is Crashed with its call once somebody recovers; the one after is Completed."""
+    await shop.openrouter(latency_seconds=10)
+    async with get_client() as prefect:
+        with executors.executor(surroundings) as killed:
+            await executors.at_work(pool, killed)
+            (one,) = await queue(pool, shop, 1)
+            await shop.sends(arrived=1)
+            (left,) = await shops.rows(pool, "SELECT flow_run_id FROM attempts")
+
+            async def calls(state: str) -> bool:
+                of_it = FlowRunFilter(id=FlowRunFilterId(any_=[left.flow_run_id]))
+                tasks = await prefect.read_task_runs(flow_run_filter=of_it)
+                return [task.state_name for task in tasks if task.name == f"call {one}"] == [state]
+
+            await shops.eventually(lambda: calls("Running"))
+            killed.kill()
+        await shop.openrouter(latency_seconds=0.1)
+        with executors.executor(surroundings):
+            (rested,) = await shops.at_rest(pool, shop)
 
             async def crashed() -> bool:
                 run = await prefect.read_flow_run(left.flow_run_id)
                 return run.state is not None and run.state.is_crashed()
 
             await shops.eventually(crashed)
+            await shops.eventually(lambda: calls("Crashed"))
             (other,) = await shops.rows(pool, "SELECT flow_run_id FROM attempts WHERE outcome = 'succeeded'")
             after = await prefect.read_flow_run(other.flow_run_id)
 

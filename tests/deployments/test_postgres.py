@@ -58,12 +58,14 @@ def test_another_process_keeps_it_running_and_a_killed_one_leaves_it_attachable(
     assert postgres.find(state_dir) is None
 
 
-def test_a_stale_pid_file_is_not_believed_although_a_process_has_its_number(state_dir: Path) -> None:
-    """After a power cut the number in postmaster.pid may belong to anybody."""
+def test_stale_lock_files_are_not_believed_although_a_process_has_their_number(state_dir: Path) -> None:
+    """After a power cut the number in postmaster.pid, and in the lock of the socket, may belong to anybody."""
     data = state_dir / "postgres"
-    with postgres.running(state_dir):
-        lines = (data / "postmaster.pid").read_text().splitlines()
-    (data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    with postgres.running(state_dir) as urls, psycopg.connect(urls.instant) as conn:
+        locks = [data / "postmaster.pid", Path(conn.info.host) / ".s.PGSQL.5432.lock"]
+        lines = [lock.read_text().splitlines() for lock in locks]
+    for lock, (_, *rest) in zip(locks, lines, strict=True):
+        lock.write_text("\n".join([str(os.getpid()), *rest]))
     assert postgres.find(state_dir) is None
 
     with postgres.running(state_dir) as urls, psycopg.connect(urls.instant) as conn:

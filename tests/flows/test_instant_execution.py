@@ -105,7 +105,7 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
     assert (failed.state, failed.fault, failed.detail, failed.sends) == ("failed", "creator", "provider_400", 1)
     assert (run.state and run.state.name, run.state and run.state.message) == (
         "CompletedWithFailures",
-        f"1 of {BATCH} failed",
+        f"1 of {BATCH} failed: 1 provider_400",
     )
     assert run.name == f"{run.parameters['execution_ids'][0][:8]} and {BATCH - 1} more"
     assert {str(one) for one in ids} == set(run.parameters["execution_ids"])
