@@ -1,13 +1,12 @@
 """Executors as processes that can be killed."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from core import db
-from tests import forks, shops
+from tests import forks, servers, shops
 
 
 @contextmanager
@@ -23,12 +22,7 @@ def executor(folder: Path, **changes: str) -> Iterator[forks.Fork]:
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        servers.stop(process)
 
 
 async def at_work(pool: db.Pool, process: forks.Fork) -> None:

@@ -157,12 +157,7 @@ def _until_it_serves(
             time.sleep(0.02)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _answers(url: str) -> bool:
@@ -170,3 +165,13 @@ def _answers(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=5, verify=TLS).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+def stop(process: "forks.Fork | subprocess.Popen[bytes]") -> None:
+    """SIGTERM, and SIGKILL where that does not help."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
@@ -16,12 +15,6 @@ from tests import doors, orders, servers, shops, wire
 from tests.shops import Shop
 
 pytestmark = pytest.mark.usefixtures("own_database")
-
-
-@pytest.fixture
-async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
 
 
 async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -21,12 +21,6 @@ from tests.shops import Shop
 pytestmark = pytest.mark.usefixtures("own_database")
 
 _POOL = "instant"
-
-
-@pytest.fixture
-async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +45,7 @@ def _worker(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        servers.stop(process)
 
 
 def _prefect(*arguments: str) -> None:
