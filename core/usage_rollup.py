@@ -23,15 +23,16 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rollup is, in hours of the log."""
+    """How far a rollup is, in hours of the log; it is over when days and months are added up from them, too."""
 
     hours: int
     of: int
+    is_over: bool = False
 
     @property
     def percent(self) -> float:
-        """Between 0 and 100."""
-        return 100 * self.hours / self.of if self.of else 100.0
+        """Between 0 and 100, and not quite that until it is over."""
+        return 100.0 if self.is_over else 99.0 * self.hours / max(self.of, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _
 
     Args:
         pool: our database.
-        tell: is told how far it is, first and after each day of hours.
+        tell: is told how far it is: first, after each day of hours, and when it is over.
 
     Returns:
         How many hours were counted.
@@ -93,6 +94,7 @@ async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _
     await _count(pool, _HOURS, days, count_on)
     for step in (_DAYS, _MONTHS):
         await _count(pool, step, await _marked(pool, step))
+    await tell(Progress(of, of, is_over=True))
     return of
 
 

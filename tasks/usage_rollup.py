@@ -27,7 +27,7 @@ async def roll_up(since: date | None) -> int:
 
     async def tell(progress: usage_rollup.Progress) -> None:
         nonlocal told_at
-        if progress.hours == progress.of or time.monotonic() - told_at > _PAUSE_SECONDS:
+        if progress.is_over or time.monotonic() - told_at > _PAUSE_SECONDS:
             told_at = time.monotonic()
             await aupdate_progress_artifact(shown, progress.percent)
 

@@ -348,6 +348,24 @@ async def test_many_count_and_log_at_once(pool: db.Pool, sold: resource.Version)
     assert await calls(pool) == 80
 
 
+async def test_it_is_not_over_before_days_and_months_are(pool: db.Pool, sold: resource.Version) -> None:
+    """With all hours counted it is nearly there; 100 percent is told once, last, when a month says the same."""
+    async with pool.connection() as conn:
+        for day in range(3):
+            await histories.sell(conn, sold, NOON - timedelta(days=day), histories.Ending())
+    told: list[tuple[float, int]] = []
+
+    async def hear(progress: usage_rollup.Progress) -> None:
+        (row,) = await shops.rows(
+            pool, "SELECT coalesce(sum(calls), 0) AS calls FROM usage_rollup WHERE span = 'month'"
+        )
+        told.append((progress.percent, int(row.calls)))
+
+    await usage_rollup.roll_up(pool, hear)
+
+    assert told == [(0, 0), (33, 0), (66, 0), (99, 0), (100, 3)]
+
+
 async def test_a_repeated_or_stopped_rollup_changes_nothing(pool: db.Pool, sold: resource.Version) -> None:
     """Counting everything again, twice, and being stopped in between, comes to the same."""
     async with pool.connection() as conn:
