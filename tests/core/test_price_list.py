@@ -7,7 +7,9 @@ import pytest
 from core import catalog, catalog_sync, db, price_list, resource
 from core.failures import InvalidInput, Unavailable
 from tests import selling
-from tests.shops import CLAUDE
+
+# Of these tests alone, whatever others have listed.
+CLAUDE = "anthropic:claude-of-the-price-list"
 
 
 async def put(conn: db.Connection, model_id: str = CLAUDE, prompt: str = "3", completion: str = "15") -> list[str]:

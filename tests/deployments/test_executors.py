@@ -109,6 +109,7 @@ async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
         foreign = await prefect.create_flow_run(instant_execution, parameters={"execution_ids": []}, state=Running())
         state = await recovery(return_state=True)
         closed, untouched = await prefect.read_flow_run(run.id), await prefect.read_flow_run(foreign.id)
+        await prefect.delete_flow_run(foreign.id)
 
     assert state.message
     assert "closed 1" in state.message
