@@ -166,8 +166,10 @@ async def _start(launcher: _Launcher, batch: Batch, carrier: Carrier) -> None:
         waiting = asyncio.create_task(begun.wait())
         # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
         patience = None if carrier is carry.on_a_pool else min(carry.BEGIN_SECONDS, settings().prefect_patience_seconds)
-        await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        try:
+            await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
         if not (begun.is_set() or run.done()):
             _lose_prefect(launcher, "it does not begin")
             run.cancel()
