@@ -105,7 +105,8 @@ back AS (
 ),
 gone AS (
     UPDATE models SET missing_since = now()
-    WHERE missing_since IS NULL AND NOT EXISTS (SELECT FROM listed WHERE listed.id = models.id)
+    -- NOT IN is hashed whatever the planner believes of served_by; by its guess NOT EXISTS reads the list for each model.
+    WHERE missing_since IS NULL AND models.id NOT IN (SELECT listed.id FROM listed)
         AND CAST(:whole AS boolean) AND served_by = 'openrouter'
     RETURNING models.id
 )
