@@ -48,6 +48,7 @@ class _Launcher:
         carriers: tasks that each carry one batch and then hand back what is left of it.
         runs: what they run, to be cut off when there is no more time.
         lost_at: `time.monotonic()` since when Prefect is away; None while it is there.
+        freed: set when recovery freed what others held, whose runs Prefect still believes in.
     """
 
     pool: db.Pool
@@ -56,6 +57,7 @@ class _Launcher:
     carriers: set[asyncio.Task[None]] = field(default_factory=set)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     lost_at: float | None = None
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager
@@ -98,6 +100,7 @@ async def _main(stop: asyncio.Event) -> None:
         loops = [
             asyncio.create_task(_launch(launcher), name="launch"),
             asyncio.create_task(_recover(launcher, settlers), name="recover"),
+            asyncio.create_task(_close_runs(launcher), name="close runs"),
             asyncio.create_task(_look_for_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
@@ -214,8 +217,25 @@ async def _recover(launcher: _Launcher, settlers: Settlers) -> None:
             done = await recovery.recover(launcher.pool, settlers, launcher.worker_id)
             if any(astuple(done)):
                 log.info("recovery: %s", done)
-            if done.freed and launcher.lost_at is None:
-                await unfinished_runs.close(launcher.pool)
+            if done.freed:
+                launcher.freed.set()
         except db.UNREACHABLE as error:
             log.warning("recovery: the database is out of reach (%s)", type(error).__name__)
         await asyncio.sleep(settings().recovery_seconds)
+
+
+async def _close_runs(launcher: _Launcher) -> None:
+    """Tell Prefect which runs are over, apart from recovery, which must neither wait for Prefect nor end with it.
+
+    What it cannot be told now is told by the flow `recovery`.
+    """
+    while True:
+        await launcher.freed.wait()
+        launcher.freed.clear()
+        closing = asyncio.create_task(unfinished_runs.close(launcher.pool))
+        try:
+            await asyncio.wait({closing})
+        finally:
+            closing.cancel()
+        if trouble := closing.exception():
+            log.warning("launch: Prefect was not told which runs are over (%s)", type(trouble).__name__)

@@ -45,19 +45,19 @@ def door(
         ready=f"{url}/health/ready",
         environment=environment,
         output=output,
-        first=partial(_before_it_opens, first),
+        first=partial(meet_prefect, first),
     ) as process:
         yield Door(url, process, output)
 
 
-def _before_it_opens(first: Callable[[], None] | None) -> None:
-    """The door tells Prefect where its server is before importing it: here that is too late to be heard."""
+def meet_prefect(first: Callable[[], None] | None = None) -> None:
+    """A command tells Prefect where its server is before importing it: in a fork that is too late to be heard."""
     from prefect.context import refresh_global_settings_context
 
-    from cli.shared import meet_prefect
+    from cli.shared import meet_prefect as meet
     from core.settings import load
 
-    meet_prefect(load())
+    meet(load())
     refresh_global_settings_context()
     if first:
         first()

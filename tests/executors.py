@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core import db
-from tests import forks, servers, shops
+from tests import doors, forks, servers, shops
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def executor(folder: Path, **changes: str) -> Iterator[forks.Fork]:
         changes: environment variables that differ.
     """
     environment = os.environ | {"INSTANT_LAUNCH": "executor"} | changes
-    process = forks.start("cli", "executor", environment=environment, output=folder / "executor.log")
+    output = folder / "executor.log"
+    process = forks.start("cli", "executor", environment=environment, output=output, first=doors.meet_prefect)
     try:
         yield process
     finally:

@@ -95,6 +95,27 @@ async def test_prefect_hears_of_a_killed_run(surroundings: Path, pool: db.Pool, 
     assert not after.state.is_crashed()
 
 
+async def test_taking_over_does_not_need_prefect(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """Who takes over while Prefect is away cannot tell it of the killed run, and goes on all the same."""
+    nobody = f"http://127.0.0.1:{servers.free_port()}/api"
+    await shop.openrouter(latency_seconds=10)
+    with executors.executor(surroundings) as killed:
+        await executors.at_work(pool, killed)
+        await queue(pool, shop, 1)
+        await shop.sends(arrived=1)
+        killed.kill()
+    await shop.openrouter(latency_seconds=0.1)
+    changes = {"INSTANT_PREFECT_API_URL": nobody, "INSTANT_PREFECT_PATIENCE_SECONDS": "1"}
+    with executors.executor(surroundings, **changes) as alone:
+        await shops.at_rest(pool, shop)
+        await queue(pool, shop, 1)
+        rested = await shops.at_rest(pool, shop)
+        assert alone.poll() is None
+
+    assert [(one.state, one.takeovers, one.usage_rows) for one in rested] == [("succeeded", 1, 1), ("succeeded", 0, 1)]
+    assert "Prefect was not told" in (surroundings / "executor.log").read_text()
+
+
 async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
     surroundings: Path, pool: db.Pool, shop: Shop
 ) -> None:
