@@ -21,6 +21,7 @@ from x402.mechanisms.evm.exact import ExactEvmServerScheme
 from x402.schemas import AssetAmount
 
 from core.settings import settings
+from deployments.door import OPTIONS
 
 PAY_TO = "0x00000000000000000000000000000000000b0b0b"
 PRICE_ATOMIC = 10_000
@@ -97,17 +98,7 @@ def main() -> None:
     parser.add_argument("name", choices=["ours", "sdk"])
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    uvicorn.run(
-        _with_clock({"ours": ours, "sdk": sdk}[arguments.name]()),
-        port=arguments.port,
-        loop="uvloop",
-        http="h11",
-        h11_max_incomplete_event_size=65_536,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        log_level="warning",
-    )
+    uvicorn.run(_with_clock({"ours": ours, "sdk": sdk}[arguments.name]()), port=arguments.port, **OPTIONS)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -12,6 +13,19 @@ from core.settings import Settings
 log = logging.getLogger(__name__)
 
 _DID_NOT_START = 3  # as uvicorn's own command
+
+OPTIONS: dict[str, Any] = {
+    "loop": "uvloop",
+    # A payment header may be larger than httptools' fixed limits allow.
+    "http": "h11",
+    "h11_max_incomplete_event_size": 65_536,
+    # Status tokens are in URLs.
+    "access_log": False,
+    "proxy_headers": False,
+    "server_header": False,
+    "log_level": "warning",
+}
+"""How uvicorn serves a door, whoever starts it."""
 
 
 class _Server(uvicorn.Server):
@@ -33,15 +47,7 @@ def serve(config: Settings) -> None:
             factory=True,
             host=config.host,
             port=config.port,
-            loop="uvloop",
-            # A payment header may be larger than httptools' fixed limits allow.
-            http="h11",
-            h11_max_incomplete_event_size=65_536,
-            # Status tokens are in URLs.
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            log_level="warning",
+            **OPTIONS,
             # Requests that wait for an answer get this long; then the lifespan ends settlements and calls.
             timeout_graceful_shutdown=5,
         )
