@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.states import AwaitingRetry, Cancelling
+from prefect.states import AwaitingRetry, Cancelling, Running
 
 from core import db
+from flows.instant_execution import instant_execution
 from flows.recovery import recovery
 from tests import doors, executors, orders, servers, shops
 from tests.shops import Shop
@@ -120,11 +121,8 @@ async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
     surroundings: Path, pool: db.Pool, shop: Shop
 ) -> None:
     """A run whose calls were over when it was killed frees nothing; the flow `recovery` finds it all the same."""
+    await recovery(return_state=True)  # what other tests have left
     async with get_client() as prefect:
-        from prefect.states import Running
-
-        from flows.instant_execution import instant_execution
-
         parameters = {"execution_ids": [], "batch_id": str(shop.account.id)}
         run = await prefect.create_flow_run(instant_execution, parameters=parameters, state=Running())
         foreign = await prefect.create_flow_run(instant_execution, parameters={"execution_ids": []}, state=Running())
