@@ -240,15 +240,20 @@ async def noted(flow_run_id: UUID) -> None:
         async def written() -> bool:
             row = await conn.execute(
                 """
+                WITH tasks AS (SELECT * FROM task_run WHERE flow_run_id = %(id)s)
                 SELECT EXISTS (
                     SELECT 1 FROM events WHERE resource_id = 'prefect.flow-run.' || %(id)s::text
                         AND (event = 'prefect.flow-run.Completed' OR (
-                            event IN ('prefect.flow-run.CompletedWithFailures', 'prefect.flow-run.Failed')
+                            -- Task runs are written down later than the run itself; its last one is `log`.
+                            (event = 'prefect.flow-run.CompletedWithFailures'
+                                AND EXISTS (SELECT 1 FROM tasks WHERE name = 'log' AND state_type = 'COMPLETED')
+                                OR event = 'prefect.flow-run.Failed')
+                            AND NOT EXISTS (SELECT 1 FROM tasks WHERE state_type IN ('PENDING', 'RUNNING'))
                             AND (
                                 SELECT count(*) FROM log
                                 WHERE flow_run_id = %(id)s AND message LIKE 'Finished in state Failed%%'
                             ) >= greatest((event = 'prefect.flow-run.Failed')::integer, (
-                                SELECT count(*) FROM task_run WHERE flow_run_id = %(id)s AND state_type = 'FAILED'
+                                SELECT count(*) FROM tasks WHERE state_type = 'FAILED'
                             ))
                         ))
                 )
