@@ -130,9 +130,9 @@ async def carried(conn: db.Connection, batch_ids: Sequence[UUID]) -> set[UUID]:
     return {row.id async for row in sql.carried(conn, ids=list(batch_ids))}
 
 
-async def answered(conn: db.Connection, execution_id: UUID) -> None:
-    """Tell the buyer that it is at rest, and the launchers that there is room for another."""
-    await sql.notify_changed(conn, id=execution_id)
+async def answered(conn: db.Connection, execution_ids: Sequence[UUID]) -> None:
+    """Tell the buyers that they are at rest, and the launchers that there is room for others."""
+    await sql.notify_changed(conn, ids=list(execution_ids))
     await sql.wake_waiting(conn)
 
 
@@ -140,14 +140,14 @@ async def queue_paid(conn: db.Connection, payment_id: UUID) -> None:
     """The payment is there: its execution may run."""
     if row := await sql.release_payment_hold(conn, payment_id=payment_id):
         await sql.notify_queued(conn)
-        await sql.notify_changed(conn, id=row.id)
+        await sql.notify_changed(conn, ids=[row.id])
 
 
 async def void(conn: db.Connection, payment_id: UUID) -> None:
     """The payment failed: its execution will never run, and its reservation is free."""
     if row := await sql.void(conn, payment_id=payment_id):
-        await usage.settle(conn, row.id, row.round)
-        await sql.notify_changed(conn, id=row.id)
+        await usage.settle(conn, [(row.id, row.round)])
+        await sql.notify_changed(conn, ids=[row.id])
 
 
 async def revive(conn: db.Connection, payment_id: UUID) -> None:
@@ -160,14 +160,14 @@ async def revive(conn: db.Connection, payment_id: UUID) -> None:
         version = await resource.version(conn, row.version_id)
         await reserve(conn, version, execution_id=row.id, round_number=row.round)
         await sql.notify_queued(conn)
-        await sql.notify_changed(conn, id=row.id)
+        await sql.notify_changed(conn, ids=[row.id])
 
 
 async def owe(conn: db.Connection, payment_id: UUID) -> None:
     """A refused payment landed late and cannot run now: failed, with a free re-run, and owed when that lapses."""
     if row := await sql.owe(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
         metrics.finished("failed", "creator")
-        await sql.notify_changed(conn, id=row.id)
+        await sql.notify_changed(conn, ids=[row.id])
 
 
 async def unvoid(conn: db.Connection, payment_id: UUID, version: resource.Version) -> None:

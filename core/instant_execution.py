@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 from core import account, db, execution, media, metrics, provider, providers, resource, send, template, tracing, usage
@@ -193,7 +193,7 @@ async def _send(pool: db.Pool, prepared: Prepared) -> None:
     if isinstance(reply, Reply):
         await _succeed(pool, order, sending, used, Private(reply))
         return
-    await db.insist(pool, lambda conn: send.finish(conn, sending, reply.detail, used))
+    await db.insist(pool, lambda conn: send.finish(conn, [send.Ended(sending, reply.detail, used)]))
     pause = send.pause_before_next(sending, reply)
     if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
         await asyncio.sleep(pause)
@@ -220,25 +220,24 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
         detail=trouble.detail,
         rerun_seconds=settings().rerun_hours * 3600,
     )
-    await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome=trouble.detail)
-    await usage.settle(conn, order.id, order.round)
+    await sql.end_attempts(conn, attempt_ids=[order.attempt_id], outcome=trouble.detail)
+    await usage.settle(conn, [(order.id, order.round)])
     if changed:
         metrics.finished(state, trouble.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
-        await execution.answered(conn, order.id)
+        await execution.answered(conn, [order.id])
 
 
 async def _begin(pool: db.Pool, prepared: Prepared) -> send.Send:
     """The mark of the next send, committed. Where there may be none, the execution has failed."""
     order = prepared.order
     try:
-        async with db.autocommit(pool) as conn:
-            return await send.begin(
-                conn,
-                prepared.prompt.reveal(),
-                account_id=order.account_id,
-                attempt_id=order.attempt_id,
-                worst_cost_usd=order.version.worst_cost_usd,
-            )
+        return await send.begin(
+            pool,
+            prepared.prompt.reveal(),
+            account_id=order.account_id,
+            attempt_id=order.attempt_id,
+            worst_cost_usd=order.version.worst_cost_usd,
+        )
     except ExecutionFailed as failure:
         refused = failure
     # Another attempt may be the current one, and then this changes nothing.
@@ -262,20 +261,41 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
         json.dumps(result).encode(), account=order.account_id, column="executions.sealed_result", row=order.id
     )
 
-    async def keep(conn: db.Connection) -> None:
-        # Eight statements in two trips: creators' calls take turns over the day's spending, and this is their turn.
-        async with conn.pipeline():
-            await send.finish(conn, sending, "succeeded", used)
-            changed = await sql.succeed(conn, id=order.id, round=order.round, sealed_result=sealed)
-            await sql.end_attempt(conn, attempt_id=order.attempt_id, outcome="succeeded")
-            await usage.settle(conn, order.id, order.round)
-            if changed:
-                metrics.finished(
-                    "succeeded", "none", queue=changed.queue, upstream=changed.upstream, total=changed.total
-                )
-                await execution.answered(conn, order.id)
+    kept = await _answers.add(pool, _Answered(order, send.Ended(sending, "succeeded", used), sealed))
+    if kept:
+        metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
 
-    await db.insist(pool, keep)
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """An answer that is to be kept."""
+
+    order: Order
+    ended: send.Ended
+    sealed_result: bytes
+
+
+async def _commit_answers(conn: db.Connection, answers: Sequence[_Answered]) -> list[Any]:
+    """Bring executions to rest with their answers.
+
+    Returns:
+        For each how long its phases took; None where somebody else brought it to rest before.
+    """
+    orders = [answer.order for answer in answers]
+    # Ten statements in two trips. A creator's calls take turns over the day's spending, so that it is settled last, and
+    # in one trip with the commit: otherwise its lock would be held until this event loop gets round to that.
+    async with conn.pipeline(), conn.transaction():
+        await send.finish(conn, [answer.ended for answer in answers])
+        results = [answer.sealed_result for answer in answers]
+        ids, rounds = [order.id for order in orders], [order.round for order in orders]
+        kept = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
+        await sql.end_attempts(conn, attempt_ids=[order.attempt_id for order in orders], outcome="succeeded")
+        await execution.answered(conn, list(kept))
+        await usage.settle(conn, list(zip(ids, rounds, strict=True)))
+    return [kept.get(order.id) for order in orders]
+
+
+_answers: db.GroupCommit[_Answered, Any] = db.GroupCommit(_commit_answers, db.insist)
 
 
 async def _held(order: Order, image: Medium | str) -> str:

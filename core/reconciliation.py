@@ -97,7 +97,7 @@ async def _price(pool: db.Pool, row: Any, key: Private[str]) -> bool:
     async def correct(conn: db.Connection) -> None:
         named = {"execution_id": row.execution_id, "round": row.round}
         if await sql.price(conn, cost_usd=cost, number=row.number, **named):
-            await usage.settle(conn, row.execution_id, row.round)
+            await usage.settle(conn, [(row.execution_id, row.round)])
 
     await db.insist(pool, correct)
     return True

@@ -48,10 +48,11 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
             )
         ]
         metrics.returned("recovery", len(freed))
-        for row in given_up:
+        if given_up:
+            await usage.settle(conn, [(row.id, row.round) for row in given_up])
+            await execution.sql.notify_changed(conn, ids=[row.id for row in given_up])
+        for _ in given_up:
             metrics.finished("failed", "ours")
-            await usage.settle(conn, row.id, row.round)
-            await execution.sql.notify_changed(conn, id=row.id)
         await sql.bury(conn, lease_seconds=config.lease_seconds)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
         owed = await refund.fall_due(conn)

@@ -7,10 +7,11 @@ nothing is sent again.
 
 import logging
 import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from core import db, providers, usage
@@ -24,6 +25,7 @@ from core.vault import vault
 
 log = logging.getLogger(__name__)
 sql = db.load("send")
+Made = TypeVar("Made")
 
 ASKED_FOR = timedelta(days=7)
 """How long the provider is asked what a send cost; what nobody knows by then stays at its worst.
@@ -54,13 +56,22 @@ class Send:
     cache_seconds: int
 
 
-async def begin(
-    conn: db.Connection, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
-) -> Send:
-    """Make the durable mark of the next send, and the bytes that it consists of.
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is to be marked as sent."""
+
+    execution_id: UUID
+    attempt_id: UUID
+    sealed_request: bytes
+
+
+async def begin(pool: db.Pool, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
+    """Commit the durable mark of the next send, and make the bytes that it consists of.
+
+    Takes the pool: what is marked at the same time is committed together.
 
     Args:
-        conn: with autocommit: the mark is committed when this returns, and nothing is if it raises.
+        pool: our database.
         asked: what to send.
         account_id: the creator, for whom the bytes are sealed.
         attempt_id: whose send it is.
@@ -71,34 +82,34 @@ async def begin(
             (nobody saw the end of the last send, and no cache can answer for it), `spend_cap`, `resource_spend_cap`,
             `prompt_not_text`.
     """
-
-    async def mark(request: Private[bytes], send_limit: int) -> Send | None:
-        sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=asked.execution_id)
-        marked = await sql.mark(
-            conn, id=asked.execution_id, attempt_id=attempt_id, send_limit=send_limit, sealed_request=sealed
-        )
-        return marked and Send(asked.execution_id, asked.round, marked.number, request, cache_seconds)
-
-    at = providers.of(asked.model)
-    cache_seconds = settings().cache_seconds if at.keeps_answers and not asked.zdr else 0
     # Nearly always it is the first send of its round, for which nothing has to be looked up.
-    if first := await mark(Private(encode(at.fields(asked, 1))), 1):
-        return first
-    async with conn.transaction():
-        last = await sql.last(conn, id=asked.execution_id)
-        work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
-        if work == "unknown" and not cache_seconds:
-            raise ExecutionFailed("internal_error", "ours", "interrupted")
-        request = None
-        if work == "unknown":
-            request = _open(last.sealed_request, account_id, asked.execution_id)
-        if request is None:
-            request = Private(encode(at.fields(asked, last.sends + 1)))
-        if work != "free":
-            await usage.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
-        if again := await mark(request, settings().send_limit):
-            return again
+    request = Private(encode(providers.of(asked.model).fields(asked, 1)))
+    if number := await _marks.add(pool, _mark(asked, account_id, attempt_id, request)):
+        return Send(asked.execution_id, asked.round, number, request, _cache_seconds(asked))
+    async with pool.connection() as conn:
+        return await again(conn, asked, account_id=account_id, attempt_id=attempt_id, worst_cost_usd=worst_cost_usd)
+
+
+async def again(
+    conn: db.Connection, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
+) -> Send:
+    """The same as `begin`, for a send that need not be the first: in one transaction, which is not committed here."""
+    at, cache_seconds = providers.of(asked.model), _cache_seconds(asked)
+    last = await sql.last(conn, id=asked.execution_id)
+    work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
+    if work == "unknown" and not cache_seconds:
+        raise ExecutionFailed("internal_error", "ours", "interrupted")
+    request = None
+    if work == "unknown":
+        request = _open(last.sealed_request, account_id, asked.execution_id)
+    if request is None:
+        request = Private(encode(at.fields(asked, last.sends + 1)))
+    if work != "free":
+        await usage.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
+    (number,) = await _commit_marks(conn, [_mark(asked, account_id, attempt_id, request)], settings().send_limit)
+    if number is None:
         raise ExecutionFailed("internal_error", "ours", "send_refused")
+    return Send(asked.execution_id, asked.round, number, request, cache_seconds)
 
 
 async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
@@ -107,34 +118,48 @@ async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
     A database out of reach does not stop an answer that is being paid for: the id comes again with its end.
     """
     try:
-        async with db.autocommit(pool, patience=_NOTE_SECONDS) as conn:
-            await sql.note(conn, generation_id=generation_id, **_key(send))
+        await _notes.add(pool, (send, generation_id))
     except db.UNREACHABLE as error:
         log.warning("call: generation not noted (%s)", type(error).__name__)
 
 
-async def finish(conn: db.Connection, send: Send, outcome: str, used: Used) -> None:
-    """Record how a send ended.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a send ended.
 
-    Args:
-        conn: one transaction.
+    Attributes:
         send: which.
         outcome: `succeeded`, or the failure's name.
         used: what the provider said. Where it said no cost, that is 0 only for work that certainly was not charged.
     """
-    cost = Decimal(0) if used.cost_usd is None and work_of(outcome) == "free" and outcome != "succeeded" else None
+
+    send: Send
+    outcome: str
+    used: Used
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What it cost; None where nobody knows."""
+        is_free = work_of(self.outcome) == "free" and self.outcome != "succeeded"
+        return Decimal(0) if self.used.cost_usd is None and is_free else self.used.cost_usd
+
+
+async def finish(conn: db.Connection, ended: Sequence[Ended]) -> None:
+    """Record how sends ended, in one transaction."""
     await sql.finish(
         conn,
-        outcome=outcome,
-        generation_id=used.generation_id,
-        model_served=used.model_served,
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        cost_usd=used.cost_usd if cost is None else cost,
-        **_key(send),
+        outcomes=[one.outcome for one in ended],
+        generation_ids=[one.used.generation_id for one in ended],
+        models_served=[one.used.model_served for one in ended],
+        input_tokens=[one.used.input_tokens for one in ended],
+        output_tokens=[one.used.output_tokens for one in ended],
+        costs_usd=[one.cost_usd for one in ended],
+        **_keys([one.send for one in ended]),
     )
-    if used.source_id is not None:
-        await sql.name_source(conn, source_id=used.source_id, **_key(send))
+    for one in ended:
+        if one.used.source_id is not None:
+            named = {"execution_id": one.send.execution_id, "round": one.send.round, "number": one.send.number}
+            await sql.name_source(conn, source_id=one.used.source_id, **named)
 
 
 def pause_before_next(send: Send, trouble: ExecutionFailed) -> float | None:
@@ -151,8 +176,55 @@ def pause_before_next(send: Send, trouble: ExecutionFailed) -> float | None:
     return _UNKNOWN_SECONDS if is_unknown else random.uniform(*_JITTER_SECONDS)  # noqa: S311 - no secret
 
 
-def _key(send: Send) -> dict[str, Any]:
-    return {"execution_id": send.execution_id, "round": send.round, "number": send.number}
+def _mark(asked: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
+    sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=asked.execution_id)
+    return _Mark(asked.execution_id, attempt_id, sealed)
+
+
+async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit: int = 1) -> list[int | None]:
+    """The number of each send; None where there may be none."""
+    rows = sql.mark(
+        conn,
+        ids=[mark.execution_id for mark in marks],
+        attempt_ids=[mark.attempt_id for mark in marks],
+        sealed_requests=[mark.sealed_request for mark in marks],
+        send_limit=send_limit,
+    )
+    numbers = {row.attempt_id: row.number async for row in rows}
+    # Taken out, because a mark is for one send: whoever asked twice for the same is told once.
+    return [numbers.pop(mark.attempt_id, None) for mark in marks]
+
+
+async def _commit_notes(conn: db.Connection, notes: Sequence[tuple[Send, str]]) -> list[None]:
+    generation_ids = [generation_id for _, generation_id in notes]
+    await sql.note(conn, generation_ids=generation_ids, **_keys([send for send, _ in notes]))
+    return [None] * len(notes)
+
+
+async def _soon(pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[Made]]]) -> Sequence[Made]:
+    async with db.autocommit(pool, patience=_NOTE_SECONDS) as conn:
+        return await write(conn)
+
+
+async def _when_free(pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[Made]]]) -> Sequence[Made]:
+    async with db.autocommit(pool) as conn:
+        return await write(conn)
+
+
+_marks: db.GroupCommit[_Mark, int | None] = db.GroupCommit(_commit_marks, _when_free)
+_notes: db.GroupCommit[tuple[Send, str], None] = db.GroupCommit(_commit_notes, _soon)
+
+
+def _cache_seconds(asked: Prompt) -> int:
+    return settings().cache_seconds if providers.of(asked.model).keeps_answers and not asked.zdr else 0
+
+
+def _keys(sends: Sequence[Send]) -> dict[str, list[Any]]:
+    return {
+        "execution_ids": [send.execution_id for send in sends],
+        "rounds": [send.round for send in sends],
+        "numbers": [send.number for send in sends],
+    }
 
 
 def _open(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:

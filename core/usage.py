@@ -47,14 +47,20 @@ async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, 
         raise ExecutionFailed("resource_unavailable", "creator", "resource_spend_cap")
 
 
-async def settle(conn: db.Connection, execution_id: UUID, round_number: int) -> None:
-    """Replace a reservation by what the sends of its round cost, and correct its usage row if that is written.
+async def settle(conn: db.Connection, rounds: Sequence[tuple[UUID, int]]) -> None:
+    """Replace reservations by what the sends of their rounds cost, and correct the usage rows that are written.
 
-    Sends of unknown cost count at the worst. Does nothing while the round runs, and may be repeated when more is known.
+    Sends of unknown cost count at the worst. Does nothing while a round runs, and may be repeated when more is known.
+
+    Args:
+        conn: one transaction; it holds the days of these creators until it ends.
+        rounds: executions, each with the number of its round.
     """
-    await sql.lock(conn, execution_id=execution_id, round=round_number)
-    await sql.settle(conn, execution_id=execution_id, round=round_number)
-    await sql.correct(conn, execution_id=execution_id, round=round_number)
+    asked = {"execution_ids": [row_id for row_id, _ in rounds], "rounds": [number for _, number in rounds]}
+    await sql.lock(conn, **asked)
+    await sql.lock_days(conn, **asked)
+    await sql.settle(conn, **asked)
+    await sql.correct(conn, **asked)
 
 
 async def log(conn: db.Connection, execution_ids: Sequence[UUID] | None = None) -> list[UUID]:

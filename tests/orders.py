@@ -132,8 +132,8 @@ async def take(pool: db.Pool, ids: list[UUID]) -> list[instant_execution.Order]:
 async def mark(conn: db.Connection, execution_id: UUID, attempt_id: UUID) -> int | None:
     """The mark of the next send, without any bytes; None where there may be none."""
     limit = settings().send_limit
-    row = await send.sql.mark(conn, id=execution_id, attempt_id=attempt_id, send_limit=limit, sealed_request=None)
-    return row and row.number  # type: ignore[no-any-return]
+    rows = send.sql.mark(conn, ids=[execution_id], attempt_ids=[attempt_id], sealed_requests=[None], send_limit=limit)
+    return next(iter([row.number async for row in rows]), None)
 
 
 async def finish(pool: db.Pool, order: instant_execution.Order, trouble: ExecutionFailed) -> None:

@@ -57,7 +57,7 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
             )
         used = (await creator.send(asked)).used
         async with pool.connection() as conn:
-            await send.finish(conn, sent, "provider_cut", used)
+            await send.finish(conn, [send.Ended(sent, "provider_cut", used)])
         await orders.finish(pool, order, LOST)
         yield Lost(pool, creator, order, sold.worst_cost_usd)
 

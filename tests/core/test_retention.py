@@ -174,7 +174,8 @@ async def test_nothing_that_runs_can_lose_its_inputs(pool: db.Pool) -> None:
 async def answer(pool: db.Pool, execution_id: UUID) -> None:
     """An answer for a running execution, and its usage row."""
     async with pool.connection() as conn:
-        assert await execution.sql.succeed(conn, id=execution_id, round=1, sealed_result=b"practice")
+        kept = execution.sql.succeed(conn, ids=[execution_id], rounds=[1], sealed_results=[b"practice"])
+        assert [row.id async for row in kept] == [execution_id]
         await instant_execution.usage.log(conn, [execution_id])
 
 

@@ -30,18 +30,17 @@ class Call:
         return replace(callers.PROMPT, execution_id=self.order.id, round=self.order.round, zdr=self.zdr)
 
     async def begin(self) -> send.Send:
-        async with self.pool.connection() as conn:
-            return await send.begin(
-                conn,
-                self.prompt,
-                account_id=self.order.account_id,
-                attempt_id=self.order.attempt_id,
-                worst_cost_usd=self.sold.worst_cost_usd,
-            )
+        return await send.begin(
+            self.pool,
+            self.prompt,
+            account_id=self.order.account_id,
+            attempt_id=self.order.attempt_id,
+            worst_cost_usd=self.sold.worst_cost_usd,
+        )
 
     async def finish(self, sent: send.Send, outcome: str, **used: Any) -> None:
         async with self.pool.connection() as conn:
-            await send.finish(conn, sent, outcome, charge.Used(**used))
+            await send.finish(conn, [send.Ended(sent, outcome, charge.Used(**used))])
 
     async def rest(self, trouble: ExecutionFailed = UNKNOWN) -> None:
         await orders.finish(self.pool, self.order, trouble)
@@ -176,8 +175,8 @@ async def test_what_nobody_knows_counts_at_its_worst(call: Call) -> None:
 
     await shops.rows(call.pool, "UPDATE sends SET cost_usd = 0.0002 WHERE number = 1 RETURNING number")
     async with call.pool.connection() as conn:
-        await usage.settle(conn, call.order.id, 1)
-        await usage.settle(conn, call.order.id, 1)
+        await usage.settle(conn, [(call.order.id, 1)])
+        await usage.settle(conn, [(call.order.id, 1)])
     assert await call.books() == (0, Decimal("0.0003"), Decimal("0.0003"))
 
 
@@ -187,8 +186,8 @@ async def test_a_late_end_corrects_the_books(call: Call) -> None:
     await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
     await call.rest()
     async with call.pool.connection() as conn:
-        await send.finish(conn, first, "succeeded", charge.Used(cost_usd=Decimal("0.0004")))
-        await usage.settle(conn, call.order.id, 1)
+        await send.finish(conn, [send.Ended(first, "succeeded", charge.Used(cost_usd=Decimal("0.0004")))])
+        await usage.settle(conn, [(call.order.id, 1)])
     assert await call.books() == (0, Decimal("0.0005"), Decimal("0.0005"))
 
 
@@ -216,7 +215,7 @@ async def test_what_failed_after_tokens_were_spent_is_marked(call: Call) -> None
     before = await shops.rows(call.pool, query, id=call.order.id)
     await shops.rows(call.pool, "UPDATE sends SET cost_usd = 0 RETURNING number")
     async with call.pool.connection() as conn:
-        await usage.settle(conn, call.order.id, 1)
+        await usage.settle(conn, [(call.order.id, 1)])
 
     assert [tuple(row) for row in before] == [("provider_504", True, call.sold.worst_cost_usd, None)]
     assert [tuple(row) for row in await shops.rows(call.pool, query, id=call.order.id)] == [
@@ -234,5 +233,5 @@ async def test_a_round_that_runs_is_not_settled(call: Call) -> None:
     """Until it is at rest its reservation stands, whoever settles."""
     await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
     async with call.pool.connection() as conn:
-        await usage.settle(conn, call.order.id, 1)
+        await usage.settle(conn, [(call.order.id, 1)])
     assert await call.books() == (call.sold.worst_cost_usd, 0, None)

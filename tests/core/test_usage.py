@@ -238,9 +238,10 @@ class Spending(RuleBasedStateMachine):
 
         async def succeed() -> None:
             used = charge.Used(cost_usd=share * self.sold.worst_cost_usd)
-            await send.finish(self.conn, self.last_send(row), "succeeded", used)
-            await execution.sql.succeed(self.conn, id=row.id, round=row.round, sealed_result=b"practice")
-            await usage.settle(self.conn, row.id, row.round)
+            await send.finish(self.conn, [send.Ended(self.last_send(row), "succeeded", used)])
+            answer = {"ids": [row.id], "rounds": [row.round], "sealed_results": [b"practice"]}
+            assert len([one async for one in execution.sql.succeed(self.conn, **answer)]) <= 1
+            await usage.settle(self.conn, [(row.id, row.round)])
 
         self.do(succeed())
 
@@ -251,7 +252,7 @@ class Spending(RuleBasedStateMachine):
 
         async def begin() -> None:
             async with self.conn.transaction():
-                await send.begin(
+                await send.again(
                     self.conn,
                     asked,
                     account_id=self.sold.account_id,
@@ -267,14 +268,14 @@ class Spending(RuleBasedStateMachine):
         """Also late, when its round is over and settled: the cost is true whoever tells it."""
 
         async def finish() -> None:
-            await send.finish(self.conn, self.last_send(row), outcome, charge.Used())
-            await usage.settle(self.conn, row.id, row.round)
+            await send.finish(self.conn, [send.Ended(self.last_send(row), outcome, charge.Used())])
+            await usage.settle(self.conn, [(row.id, row.round)])
 
         self.do(finish())
 
     @rule(row=running)
     def settle_again(self, row: Any) -> None:
-        self.do(usage.settle(self.conn, row.id, row.round))
+        self.do(usage.settle(self.conn, [(row.id, row.round)]))
 
     def last_send(self, row: Any) -> send.Send:
         return send.Send(row.id, row.round, 1, Private(b""), 0)

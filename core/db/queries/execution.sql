@@ -10,9 +10,9 @@ VALUES (
 -- Wake the launchers.
 SELECT pg_notify('execution_queued', '');
 
--- name: notify_changed(id)!
--- Wake whoever waits for this execution.
-SELECT pg_notify('execution_changed', :id::uuid::text);
+-- name: notify_changed(ids)!
+-- Wake whoever waits for these executions.
+SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 
 -- name: release_payment_hold(payment_id)^
 -- The money is there: the execution may run.
@@ -125,12 +125,13 @@ FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
 -- Tell the launcher that this run has taken its batch, so that it may start the next.
 SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
--- name: succeed(sealed_result, id, round)^
+-- name: succeed(ids, rounds, sealed_results)
 -- The first valid answer is kept, from whichever attempt brings it.
-UPDATE executions SET state = 'succeeded', sealed_result = :sealed_result, finished_at = now()
-WHERE id = :id AND round = :round AND state IN ('queued', 'running')
-RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
-    finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
+UPDATE executions SET state = 'succeeded', sealed_result = answered.sealed_result, finished_at = now()
+FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[]) AS answered (id, round, sealed_result)
+WHERE executions.id = answered.id AND executions.round = answered.round AND state IN ('queued', 'running')
+RETURNING executions.id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
+    finished_at - CASE WHEN executions.round = 1 THEN created_at ELSE queued_at END AS total;
 
 -- name: fail(state, code, fault, detail, rerun_seconds, id, attempt_id)^
 -- Only the current attempt may say that it failed.
@@ -141,9 +142,9 @@ WHERE id = :id AND attempt_id = :attempt_id AND state = 'running'
 RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
     finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
 
--- name: end_attempt(outcome, attempt_id)!
--- How an attempt ended; what was used is told by its sends.
-UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = :attempt_id AND ended_at IS NULL;
+-- name: end_attempts(outcome, attempt_ids)!
+-- How attempts ended; what was used is told by their sends.
+UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = ANY(:attempt_ids) AND ended_at IS NULL;
 
 -- name: wake_waiting()!
 -- A slot of its creator and a place in its process became free: wake the launchers if anybody waits.

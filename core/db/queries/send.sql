@@ -7,32 +7,47 @@ WHERE executions.id = :id
 ORDER BY sends.number DESC NULLS LAST
 LIMIT 1;
 
--- name: mark(id, attempt_id, send_limit, sealed_request)^
--- The durable mark before a send: committed first, so that no execution is ever sent more often than its bound.
-WITH marked AS (
+-- name: mark(ids, attempt_ids, sealed_requests, send_limit)
+-- The durable marks before sends: committed first, so that no execution is ever sent more often than its bound.
+WITH asked AS (
+    SELECT *
+    FROM unnest(:ids::uuid[], :attempt_ids::uuid[], :sealed_requests::bytea[]) AS asked (id, attempt_id, sealed_request)
+), marked AS (
     UPDATE executions SET sends = sends + 1, call_started_at = coalesce(call_started_at, now())
-    WHERE id = :id AND attempt_id = :attempt_id AND state = 'running' AND sends < :send_limit
-    RETURNING id, round, sends
+    FROM asked
+    WHERE executions.id = asked.id AND executions.attempt_id = asked.attempt_id AND state = 'running'
+        AND sends < :send_limit
+    RETURNING executions.id, round, sends, asked.attempt_id, asked.sealed_request
 ), noted AS (
     UPDATE attempts SET sends = attempts.sends + 1, call_started_at = coalesce(call_started_at, now())
-    WHERE id = :attempt_id AND EXISTS (SELECT 1 FROM marked)
+    FROM marked
+    WHERE attempts.id = marked.attempt_id
 )
 INSERT INTO sends (execution_id, round, number, attempt_id, sealed_request)
-SELECT id, round, sends, :attempt_id, :sealed_request FROM marked
-RETURNING number;
+SELECT id, round, sends, attempt_id, sealed_request FROM marked
+RETURNING attempt_id, number;
 
--- name: note(generation_id, execution_id, round, number)!
+-- name: note(execution_ids, rounds, numbers, generation_ids)!
 -- The provider has begun: from here on its cost can be asked for, whatever becomes of the answer.
-UPDATE sends SET generation_id = :generation_id
-WHERE execution_id = :execution_id AND round = :round AND number = :number;
+UPDATE sends SET generation_id = noted.generation_id
+FROM unnest(:execution_ids::uuid[], :rounds::integer[], :numbers::integer[], :generation_ids::text[])
+    AS noted (execution_id, round, number, generation_id)
+WHERE (sends.execution_id, sends.round, sends.number) = (noted.execution_id, noted.round, noted.number);
 
--- name: finish(outcome, generation_id, model_served, input_tokens, output_tokens, cost_usd, execution_id, round, number)!
--- How it ended and what it used; the first word counts, also from an attempt that was taken over meanwhile.
+-- name: finish(execution_ids, rounds, numbers, outcomes, generation_ids, models_served, input_tokens, output_tokens, costs_usd)!
+-- How they ended and what they used; the first word counts, also from an attempt that was taken over meanwhile.
 UPDATE sends
-SET ended_at = now(), outcome = :outcome, generation_id = coalesce(:generation_id, generation_id),
-    model_served = :model_served, input_tokens = :input_tokens, output_tokens = :output_tokens,
-    cost_usd = :cost_usd
-WHERE execution_id = :execution_id AND round = :round AND number = :number AND ended_at IS NULL;
+SET ended_at = now(), outcome = ended.outcome,
+    generation_id = coalesce(ended.generation_id, sends.generation_id), model_served = ended.model_served,
+    input_tokens = ended.input_tokens, output_tokens = ended.output_tokens, cost_usd = ended.cost_usd
+FROM unnest(
+    :execution_ids::uuid[], :rounds::integer[], :numbers::integer[], :outcomes::text[], :generation_ids::text[],
+    :models_served::text[], :input_tokens::integer[], :output_tokens::integer[], :costs_usd::numeric[]
+) AS ended (
+    execution_id, round, number, outcome, generation_id, model_served, input_tokens, output_tokens, cost_usd
+)
+WHERE (sends.execution_id, sends.round, sends.number) = (ended.execution_id, ended.round, ended.number)
+    AND sends.ended_at IS NULL;
 
 -- name: name_source(source_id, execution_id, round, number)!
 -- A stored answer names the send that it was made for, whose own headers nobody saw.

@@ -46,50 +46,74 @@ UPDATE reservations SET reserved_usd = reserved_usd + :usd
 WHERE execution_id = :execution_id AND round = :round AND EXISTS (SELECT 1 FROM taken)
 RETURNING reserved_usd;
 
--- name: lock(execution_id, round)!
+-- name: lock(execution_ids, rounds)!
 -- Whoever settles a round waits for whoever does so now, and then sees what that one wrote.
-SELECT 1 FROM reservations WHERE execution_id = :execution_id AND round = :round FOR UPDATE;
+SELECT 1
+FROM reservations
+JOIN unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round) USING (execution_id, round)
+ORDER BY execution_id, round
+FOR UPDATE OF reservations;
 
--- name: settle(execution_id, round)!
--- A round that is over: its reservation gives way to what its sends cost, each at the worst where nobody knows.
+-- name: lock_days(execution_ids, rounds)!
+-- Creators' days are locked in one order, so that two who settle several never wait for each other.
+SELECT 1
+FROM spend_days
+WHERE (account_id, day) IN (
+    SELECT account_id, day
+    FROM reservations
+    JOIN unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round) USING (execution_id, round)
+)
+ORDER BY account_id, day
+FOR UPDATE;
+
+-- name: settle(execution_ids, rounds)!
+-- Rounds that are over: a reservation gives way to what its sends cost, each at the worst where nobody knows.
 WITH held AS (
-    SELECT reservations.account_id, reservations.day, coalesce(reservations.spent_usd, 0) AS spent_usd,
+    SELECT execution_id, reservations.round, reservations.account_id, reservations.day,
+        coalesce(reservations.spent_usd, 0) AS spent_usd,
         CASE WHEN reservations.released_at IS NULL THEN reservations.reserved_usd ELSE 0 END AS reserved_usd,
         (
             SELECT coalesce(sum(coalesce(sends.cost_usd, repriced.worst_cost_usd, resource_versions.worst_cost_usd)), 0)
             FROM sends
-            WHERE sends.execution_id = :execution_id AND sends.round = :round
+            WHERE sends.execution_id = reservations.execution_id AND sends.round = reservations.round
         ) AS cost_usd
-    FROM reservations
-    JOIN executions ON executions.id = reservations.execution_id
+    FROM unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round)
+    JOIN reservations USING (execution_id, round)
+    JOIN executions ON executions.id = execution_id
     JOIN resource_versions ON resource_versions.id = executions.version_id
     LEFT JOIN repriced_versions AS repriced ON repriced.version_id = resource_versions.id
-    WHERE reservations.execution_id = :execution_id AND reservations.round = :round
-        AND (executions.round > :round OR executions.state NOT IN ('held', 'queued', 'running'))
+    WHERE executions.round > reservations.round OR executions.state NOT IN ('held', 'queued', 'running')
 ), released AS (
     UPDATE reservations SET released_at = coalesce(released_at, now()), spent_usd = held.cost_usd
     FROM held
-    WHERE execution_id = :execution_id AND round = :round
+    WHERE reservations.execution_id = held.execution_id AND reservations.round = held.round
+), days AS (
+    SELECT account_id, day, sum(reserved_usd) AS reserved_usd, sum(cost_usd - spent_usd) AS spent_usd
+    FROM held
+    GROUP BY account_id, day
 )
 UPDATE spend_days
-SET reserved_usd = spend_days.reserved_usd - held.reserved_usd,
-    spent_usd = spend_days.spent_usd - held.spent_usd + held.cost_usd
-FROM held
-WHERE spend_days.account_id = held.account_id AND spend_days.day = held.day;
+SET reserved_usd = spend_days.reserved_usd - days.reserved_usd, spent_usd = spend_days.spent_usd + days.spent_usd
+FROM days
+WHERE spend_days.account_id = days.account_id AND spend_days.day = days.day;
 
--- name: correct(execution_id, round)!
--- What became known after the round was logged; rows that say so already are not touched.
+-- name: correct(execution_ids, rounds)!
+-- What became known after a round was logged; rows that say so already are not touched.
+WITH used AS (
+    SELECT execution_id, sends.round, executions.created_at, reservations.spent_usd,
+        CASE WHEN bool_and(sends.cost_usd IS NOT NULL) THEN sum(sends.cost_usd) END AS cost_usd,
+        (array_agg(sends.generation_id ORDER BY sends.number DESC) FILTER (WHERE sends.generation_id IS NOT NULL))[1]
+            AS generation_id
+    FROM unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round)
+    JOIN sends USING (execution_id, round)
+    LEFT JOIN reservations USING (execution_id, round)
+    JOIN executions ON executions.id = execution_id AND executions.logged_round >= sends.round
+    GROUP BY execution_id, sends.round, executions.created_at, reservations.spent_usd
+)
 UPDATE usage_log SET cost_usd = used.cost_usd, spent_usd = used.spent_usd, generation_id = used.generation_id
-FROM (
-    SELECT CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END AS cost_usd,
-        (SELECT spent_usd FROM reservations WHERE execution_id = :execution_id AND round = :round) AS spent_usd,
-        (array_agg(generation_id ORDER BY number DESC) FILTER (WHERE generation_id IS NOT NULL))[1] AS generation_id
-    FROM sends
-    WHERE execution_id = :execution_id AND round = :round
-    HAVING count(*) > 0
-) AS used
-WHERE usage_log.execution_id = :execution_id AND usage_log.round = :round
-    AND usage_log.created_at = (SELECT created_at FROM executions WHERE id = :execution_id)
+FROM used
+WHERE usage_log.execution_id = used.execution_id AND usage_log.round = used.round
+    AND usage_log.created_at = used.created_at
     AND (usage_log.cost_usd, usage_log.spent_usd, usage_log.generation_id)
         IS DISTINCT FROM (used.cost_usd, used.spent_usd, used.generation_id);
 
