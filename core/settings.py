@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     launch: Literal["here", "executor", "pool"] = Field(
         default="here", description="where flows run: in the door's process, in `instant executor`s, on a work pool"
     )
-    batch_limit: int = Field(default=32, ge=1, description="most executions in one flow run")
+    batch_limit: int = Field(default=100, ge=1, description="most executions in one flow run")
     call_limit: int = Field(default=200, ge=1, description="most executions that one process carries at once")
     drain_seconds: float = Field(default=30, ge=0, description="how long a stopping process finishes what it carries")
     prefect_patience_seconds: float = Field(

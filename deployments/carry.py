@@ -4,6 +4,7 @@ Each is given the batch and an event that Postgres sets when its `validate` has 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import cache
@@ -17,7 +18,7 @@ from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.deployments import arun_deployment
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import get_current_settings
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
 from core.execution import Batch
 from flows import instant_execution as flow
@@ -89,9 +90,13 @@ async def prefect_clients() -> AsyncIterator[None]:
     Prefect sends logs and events, and with them how tasks ended, from queues that it empties at exit; but a process
     that ends by a signal, as uvicorn's do, has no such exit.
     """
-    async with AsyncClientContext.get_or_create():
-        with SyncClientContext.get_or_create():
-            yield
+    # A run's URL is in its answer and in Prefect's own list; a line of it on the terminal costs as much as a task.
+    logging.getLogger("prefect.engine").setLevel(logging.WARNING)
+    # Who is alive is ours to find out, for all runs of a process at once: Prefect takes a thread and an event for each.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        async with AsyncClientContext.get_or_create():
+            with SyncClientContext.get_or_create():
+                yield
     for sender in (APILogWorker, EventsWorker):
         # Prefect's type is for both kinds of caller; on a running loop it is awaitable.
         await cast(Awaitable[object], sender.drain_all(timeout=_TELL_PREFECT_SECONDS))

@@ -54,6 +54,8 @@ def client_environment(config: Settings) -> dict[str, str]:
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_CLI_PROMPT": "false",
+        # Its server is near, and would pack every answer for longer than it takes to send it.
+        "PREFECT_CLIENT_CUSTOM_HEADERS": '{"Accept-Encoding": "identity"}',
         **_nothing_leaves_the_machine(),
     }
 
