@@ -95,24 +95,44 @@ async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first:
         alone_first: look for one that runs alone first. Launchers do so every other time, so that neither kind waits
             for ever while the other keeps coming.
     """
-    config = settings()
     await sql.lock_claims(conn)
     batch_id = uuid4()
     for alone in (alone_first, not alone_first):
-        rows = sql.claim(
-            conn,
-            worker_id=worker_id,
-            batch_id=batch_id,
-            alone=alone,
-            most=1 if alone else most,
-            send_limit=config.send_limit,
-            takeover_limit=config.takeover_limit,
-            call_limit=config.call_limit,
-        )
-        if ids := [row.id async for row in rows]:
+        if ids := await _claim(conn, worker_id, batch_id, 1 if alone else most, alone=alone):
             await sql.begin_batch(conn, id=batch_id, worker_id=worker_id)
             return Batch(batch_id, ids)
     return None
+
+
+async def grow(conn: db.Connection, batch: Batch, worker_id: UUID, most: int) -> Batch:
+    """The batch with what was queued since it was claimed: its run begins now, and the next one would begin later.
+
+    Args:
+        conn: one transaction.
+        batch: what the run was started for.
+        worker_id: the process that carries it.
+        most: how many one run may carry.
+    """
+    room = most - len(batch.execution_ids)
+    if room <= 0 or not await sql.may_grow(conn, batch_id=batch.id, ids=batch.execution_ids):
+        return batch
+    await sql.lock_claims(conn)
+    return Batch(batch.id, batch.execution_ids + await _claim(conn, worker_id, batch.id, room, alone=False))
+
+
+async def _claim(conn: db.Connection, worker_id: UUID, batch_id: UUID, most: int, *, alone: bool) -> list[UUID]:
+    config = settings()
+    rows = sql.claim(
+        conn,
+        worker_id=worker_id,
+        batch_id=batch_id,
+        alone=alone,
+        most=most,
+        send_limit=config.send_limit,
+        takeover_limit=config.takeover_limit,
+        call_limit=config.call_limit,
+    )
+    return [row.id async for row in rows]
 
 
 async def hand_back(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UUID]:

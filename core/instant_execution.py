@@ -21,6 +21,7 @@ from core.normalise import Reply
 from core.picture import Medium
 from core.private import Private
 from core.prompt import Prompt
+from core.providers import Provider
 from core.settings import settings
 from core.vault import vault
 
@@ -67,6 +68,8 @@ class Prepared:
 async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_run_id: UUID | None) -> list[Order]:
     """Take the attempt of each execution that is claimed for this batch and not yet running; read everything again.
 
+    What was queued meanwhile comes along.
+
     Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
 
     Takes the pool: the taking is committed before anything is read. What then cannot be read, for whatever reason, has
@@ -79,9 +82,11 @@ async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_
         flow_run_id: the Prefect run; None without Prefect.
     """
     async with pool.connection() as conn:
+        batch = await execution.grow(conn, batch, worker_id, settings().batch_limit)
         took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in took]
         await sql.notify_begun(conn, batch_id=batch.id)
+    metrics.batch(len(rows))
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
         versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
@@ -105,13 +110,21 @@ async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
     """Open key, template and inputs of each order; one that cannot be opened has failed and is left out."""
 
+    keys: dict[tuple[UUID, Provider], Private[str]] = {}
+
+    async def key_of(order: Order) -> Private[str]:
+        at = providers.of(order.version.model_id)
+        if (order.account_id, at) not in keys:
+            keys[order.account_id, at] = await resource.open_key(conn, order.account_id, at)
+        return keys[order.account_id, at]
+
     async def open_one(order: Order) -> tuple[Order, Opened]:
         try:
             sealed = vault().open(
                 order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
             )
             opened = Opened(
-                key=await resource.open_key(conn, order.account_id, providers.of(order.version.model_id)),
+                key=await key_of(order),
                 template=resource.open_template(order.version),
                 inputs=Private(json.loads(sealed.reveal())),
             )

@@ -19,7 +19,7 @@ from dataclasses import astuple, dataclass, field
 from itertools import cycle
 from uuid import UUID
 
-from core import db, execution, metrics, recovery, worker
+from core import db, execution, recovery, worker
 from core.apart import apart
 from core.db import listen
 from core.execution import Batch
@@ -158,7 +158,6 @@ async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
 
 async def _start(launcher: _Launcher, batch: Batch, carrier: Carrier) -> None:
     """Start a run and come back when its `validate` has begun, when it is over, or when Prefect is too slow."""
-    metrics.batch(len(batch.execution_ids))
     with launcher.hub.event(listen.BEGUN, str(batch.id)) as begun:
         run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)

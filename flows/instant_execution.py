@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from core import db, worker
 from core.failures import ExecutionFailed
-from core.instant_execution import Prepared
+from core.instant_execution import Order, Prepared
 from core.private import Private
 from tasks import instant_execution as step
 
@@ -33,13 +33,14 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
     """
     async with db.pool() as pool, worker.alive(pool, "run"):
         orders = await step.validate(execution_ids, batch_id)
+        carried = _carried(execution_ids, orders)
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
-        naming = asyncio.create_task(_name_run(execution_ids))
+        naming = asyncio.create_task(_tell_whom_it_carries(carried, batch_id))
         calls = await asyncio.gather(*(_call(one) for one in prepared))
         naming.cancel()
         await asyncio.gather(naming, return_exceptions=True)
-        await step.log(execution_ids)
+        await step.log(carried)
     return await _told(len(orders.reveal()), calls)
 
 
@@ -50,7 +51,12 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         opened = await step.decrypt.fn(orders)
         prepared = await step.substitute.fn(opened)
         await asyncio.gather(*(_call_plainly(one) for one in prepared))
-        await step.log.fn(execution_ids)
+        await step.log.fn(_carried(execution_ids, orders))
+
+
+def _carried(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> list[UUID]:
+    """What the run was started for, and what came along when it began."""
+    return list(dict.fromkeys([*execution_ids, *(order.id for order in orders.reveal())]))
 
 
 async def _told(began: int, calls: Sequence[State[None]]) -> State[None]:
@@ -70,13 +76,14 @@ async def _cause(call: State[None]) -> str:
     return "declined" if failure.fault == "buyer" else failure.detail
 
 
-async def _name_run(execution_ids: Sequence[UUID]) -> None:
-    """Give the run its name beside its calls: `flow_run_name` would be one more request that they wait for.
+async def _tell_whom_it_carries(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
+    """Give the run its name and all its ids beside its calls: `flow_run_name` would be a request that they wait for.
 
-    Nobody waits for it: with Prefect away, a run keeps the name that it was born with.
+    Nobody waits for it: with Prefect away, a run keeps what it was born with.
     """
+    parameters = {"execution_ids": [str(one) for one in execution_ids], "batch_id": str(batch_id)}
     async with get_client() as prefect:
-        await prefect.set_flow_run_name(UUID(flow_run.id), name_of(execution_ids))
+        await prefect.update_flow_run(UUID(flow_run.id), name=name_of(execution_ids), parameters=parameters)
 
 
 async def _call(prepared: Private[Prepared]) -> State[None]:

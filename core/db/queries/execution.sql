@@ -89,6 +89,12 @@ WHERE id IN (
 )
 RETURNING id;
 
+-- name: may_grow(batch_id, ids)$
+-- Whether anybody waits who may still come along: what was taken over twice runs alone.
+SELECT EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL)
+    AND EXISTS (SELECT 1 FROM batches WHERE id = :batch_id)
+    AND NOT EXISTS (SELECT 1 FROM executions WHERE id = ANY(:ids) AND takeovers >= 2);
+
 -- name: begin_batch(id, worker_id)!
 -- What was claimed together is carried together, for as long as this row is there.
 INSERT INTO batches (id, worker_id) VALUES (:id, :worker_id);
