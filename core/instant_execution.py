@@ -10,10 +10,24 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from core import account, db, execution, media, metrics, provider, providers, resource, send, template, tracing, usage
+from core import (
+    account,
+    db,
+    execution,
+    media,
+    metrics,
+    outcome,
+    provider,
+    providers,
+    resource,
+    send,
+    template,
+    tracing,
+    usage,
+)
 from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
@@ -112,19 +126,16 @@ async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Or
 
     keys: dict[tuple[UUID, Provider], Private[str]] = {}
 
-    async def key_of(order: Order) -> Private[str]:
-        at = providers.of(order.version.model_id)
-        if (order.account_id, at) not in keys:
-            keys[order.account_id, at] = await resource.open_key(conn, order.account_id, at)
-        return keys[order.account_id, at]
-
     async def open_one(order: Order) -> tuple[Order, Opened]:
+        place = order.account_id, providers.of(order.version.model_id)
+        if place not in keys:
+            keys[place] = await resource.open_key(conn, *place)
         try:
             sealed = vault().open(
                 order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
             )
             opened = Opened(
-                key=await key_of(order),
+                key=keys[place],
                 template=resource.open_template(order.version),
                 inputs=Private(json.loads(sealed.reveal())),
             )
@@ -200,8 +211,8 @@ async def _send(pool: db.Pool, prepared: Prepared) -> None:
             noted=lambda generation_id: send.note(pool, sending, generation_id),
         )
         used, reply = boxed.reveal().used, boxed.reveal().reply
-        told["outcome"] = outcome = "succeeded" if isinstance(reply, Reply) else reply.detail
-        metrics.sent(outcome)
+        told["outcome"] = how = "succeeded" if isinstance(reply, Reply) else reply.detail
+        metrics.sent(how)
         told.update(generation=used.generation_id, model=used.model_served, output_tokens=used.output_tokens)
     if isinstance(reply, Reply):
         await _succeed(pool, order, sending, used, Private(reply))
@@ -274,41 +285,7 @@ async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, 
         json.dumps(result).encode(), account=order.account_id, column="executions.sealed_result", row=order.id
     )
 
-    kept = await _answers.add(pool, _Answered(order, send.Ended(sending, "succeeded", used), sealed))
-    if kept:
-        metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """An answer that is to be kept."""
-
-    order: Order
-    ended: send.Ended
-    sealed_result: bytes
-
-
-async def _commit_answers(conn: db.Connection, answers: Sequence[_Answered]) -> list[Any]:
-    """Bring executions to rest with their answers.
-
-    Returns:
-        For each how long its phases took; None where somebody else brought it to rest before.
-    """
-    orders = [answer.order for answer in answers]
-    # Ten statements in two trips. A creator's calls take turns over the day's spending, so that it is settled last, and
-    # in one trip with the commit: otherwise its lock would be held until this event loop gets round to that.
-    async with conn.pipeline(), conn.transaction():
-        await send.finish(conn, [answer.ended for answer in answers])
-        results = [answer.sealed_result for answer in answers]
-        ids, rounds = [order.id for order in orders], [order.round for order in orders]
-        kept = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
-        await sql.end_attempts(conn, attempt_ids=[order.attempt_id for order in orders], outcome="succeeded")
-        await execution.answered(conn, list(kept))
-        await usage.settle(conn, list(zip(ids, rounds, strict=True)))
-    return [kept.get(order.id) for order in orders]
-
-
-_answers: db.GroupCommit[_Answered, Any] = db.GroupCommit(_commit_answers, db.insist)
+    await outcome.succeed(pool, outcome.Answered(order.attempt_id, send.Ended(sending, "succeeded", used), sealed))
 
 
 async def _held(order: Order, image: Medium | str) -> str:

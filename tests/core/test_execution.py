@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from core import account, db, execution, resource
+from core import account, db, execution, instant_execution, resource
+from core.execution import Batch
 from core.failures import ExecutionFailed, Unavailable
 from core.settings import settings
 from tests import orders, selling, shops
@@ -81,6 +82,57 @@ async def test_taken_over_twice_comes_alone(pool: db.Pool) -> None:
     await put_back(pool)
     assert set(await orders.claim(pool, launcher)) == set(others)
     assert await orders.claim(pool, launcher) == [suspect]
+
+
+async def test_a_run_takes_along_what_was_queued_since(pool: db.Pool) -> None:
+    """When it begins, up to its limit and to the slots of each creator, oldest first."""
+    sold, other = await orders.version(pool, slots=3), await orders.version(pool)
+    (first,) = await orders.queue(pool, sold)
+    launcher = await orders.hire(pool)
+    batch = await claimed(pool, launcher)
+    later = [(await orders.queue(pool, sold))[0] for _ in range(3)]
+    (foreign,) = await orders.queue(pool, other)
+
+    async with pool.connection() as conn:
+        assert (await execution.grow(conn, batch, launcher, most=1)).execution_ids == [first]
+        grown = await execution.grow(conn, batch, launcher, most=2)
+        assert grown.execution_ids == [first, later[0]]
+        await conn.rollback()
+    taken = await instant_execution.validate(pool, batch, launcher, None)
+
+    assert {order.id for order in taken} == {first, later[0], later[1], foreign}
+    assert {(await shops.execution(pool, order.id)).batch_id for order in taken} == {batch.id}
+    assert await orders.claim(pool, launcher) == []
+
+
+async def test_who_runs_alone_stays_alone(pool: db.Pool) -> None:
+    """What was taken over twice takes nobody along, and comes along with nobody."""
+    sold, launcher = await orders.version(pool), await orders.hire(pool)
+    (suspect,) = await orders.queue(pool, sold)
+    await shops.rows(pool, "UPDATE executions SET takeovers = 2 RETURNING id")
+    alone = await claimed(pool, launcher)
+    (first,) = await orders.queue(pool, sold)
+    assert [order.id for order in await instant_execution.validate(pool, alone, launcher, None)] == [suspect]
+
+    batch = await claimed(pool, launcher)
+    await orders.queue(pool, sold)
+    await shops.rows(pool, "UPDATE executions SET takeovers = 2 WHERE claimed_by IS NULL RETURNING id")
+    assert [order.id for order in await instant_execution.validate(pool, batch, launcher, None)] == [first]
+
+
+async def test_a_run_that_is_over_takes_nothing(pool: db.Pool) -> None:
+    """An operator who runs it again in Prefect finds its batch gone: what is queued waits for a launcher."""
+    sold, launcher = await orders.version(pool), await orders.hire(pool)
+    await orders.queue(pool, sold)
+    batch = await claimed(pool, launcher)
+    (order,) = await instant_execution.validate(pool, batch, launcher, None)
+    await orders.finish(pool, order, OURS)
+    async with pool.connection() as conn:
+        await execution.hand_back(conn, batch, launcher)
+    queued = await orders.queue(pool, sold)
+
+    assert await instant_execution.validate(pool, batch, launcher, None) == []
+    assert await orders.claim(pool, launcher) == queued
 
 
 @pytest.mark.parametrize("exhausted", ["takeovers", "sends"])
@@ -211,6 +263,14 @@ async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> N
 
     spent = await shops.rows(pool, "SELECT reserved_usd FROM resource_spend_days ORDER BY reserved_usd")
     assert [row.reserved_usd for row in spent] == [sold.worst_cost_usd, 3 * sold.worst_cost_usd]
+
+
+async def claimed(pool: db.Pool, launcher: UUID) -> Batch:
+    """A batch of everything that is queued."""
+    async with pool.connection() as conn:
+        batch = await execution.claim(conn, launcher, 32)
+    assert batch
+    return batch
 
 
 async def rerun(pool: db.Pool, execution_id: UUID) -> bool:

@@ -41,6 +41,7 @@ async def test_takeovers_and_returns_are_counted(pool: db.Pool) -> None:
 
     assert moved(before, after) == {
         "instant_attempts_total": 6,
+        "instant_batch_executions_count": 2,
         "instant_takeovers_total": 3,
         'instant_executions_returned_total{by="launcher"}': 3,
         'instant_executions_returned_total{by="recovery"}': 3,

@@ -51,10 +51,9 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
         (order,) = await orders.begin(pool, launcher, await orders.queue(pool, sold))
         await creator.order("cut;done=1")
         asked = replace(callers.PROMPT, execution_id=order.id)
-        async with pool.connection() as conn:
-            sent = await send.begin(
-                conn, asked, account_id=order.account_id, attempt_id=order.attempt_id, worst_cost_usd=Decimal(0)
-            )
+        sent = await send.begin(
+            pool, asked, account_id=order.account_id, attempt_id=order.attempt_id, worst_cost_usd=Decimal(0)
+        )
         used = (await creator.send(asked)).used
         async with pool.connection() as conn:
             await send.finish(conn, [send.Ended(sent, "provider_cut", used)])

@@ -1,0 +1,53 @@
+"""How executions come to rest with an answer: all that are there at the same moment in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from core import db, execution, metrics, send, usage
+from core.execution import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer that is to be kept.
+
+    Attributes:
+        attempt_id: whose it is.
+        ended: the send that brought it.
+        sealed_result: what the buyer gets, sealed.
+    """
+
+    attempt_id: UUID
+    ended: send.Ended
+    sealed_result: bytes
+
+
+async def succeed(pool: db.Pool, answered: Answered) -> None:
+    """Bring an execution to rest with its answer, the first that comes; what it cost is booked in any case.
+
+    Takes the pool, and insists: the answer exists nowhere else yet.
+    """
+    if kept := await _answers.add(pool, answered):
+        metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
+
+
+async def _commit(conn: db.Connection, answers: Sequence[Answered]) -> list[Any]:
+    """For each how long its phases took; None where another answer was first."""
+    ids = [answer.ended.send.execution_id for answer in answers]
+    rounds = [answer.ended.send.round for answer in answers]
+    results = [answer.sealed_result for answer in answers]
+    # Ten statements in two trips. A creator's calls take turns over the day's spending, so that it is settled last, and
+    # in one trip with the commit: otherwise its lock would be held until this event loop gets round to that.
+    async with conn.pipeline(), conn.transaction():
+        await send.finish(conn, [answer.ended for answer in answers])
+        kept = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
+        await sql.end_attempts(conn, attempt_ids=[answer.attempt_id for answer in answers], outcome="succeeded")
+        await execution.answered(conn, list(kept))
+        await usage.settle(conn, list(zip(ids, rounds, strict=True)))
+    # Taken out, because one answer is kept of each.
+    return [kept.pop(row_id, None) for row_id in ids]
+
+
+_answers: db.GroupCommit[Answered, Any] = db.GroupCommit(_commit, db.insist)
