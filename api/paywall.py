@@ -102,7 +102,8 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         if execution_id := await _replay(door, purchase):
             return execution_id, False
         raise PaymentRequired(verdict.reason)
-    async with door.pool.connection() as conn:
+    # Three trips: the authorization, all that it needs, the commit. Others wait for this creator's day meanwhile.
+    async with door.pool.connection() as conn, conn.pipeline(), conn.transaction():
         claimed = await ledger.claim(conn, terms, purchase.version, purchase.inputs, door.worker_id)
     if claimed is None:
         # Somebody was first with the same authorization, so there is one to be found.

@@ -36,7 +36,9 @@ class Line:
 
     async def ask(self, sent: bytes) -> int:
         """Send a request and read its answer to the end; its status."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():
+            # Servers hang up after some seconds of silence, which every HTTP client looks out for.
+            self.close()
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(sent)

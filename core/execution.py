@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 
 from core import db, media, metrics, resource, usage
 from core.db import listen
-from core.failures import Unavailable
 from core.settings import settings
 from core.vault import vault
 
@@ -78,8 +77,6 @@ async def reserve(conn: db.Connection, version: resource.Version, *, execution_i
     await usage.reserve(
         conn, version.account_id, execution_id=execution_id, round_number=round_number, usd=version.worst_cost_usd
     )
-    if not await sql.queue_has_room(conn, account_id=version.account_id):
-        raise Unavailable("queue_full")
 
 
 async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
@@ -156,11 +153,11 @@ async def answered(conn: db.Connection, execution_ids: Sequence[UUID]) -> None:
     await sql.wake_waiting(conn)
 
 
-async def queue_paid(conn: db.Connection, payment_id: UUID) -> None:
-    """The payment is there: its execution may run."""
-    if row := await sql.release_payment_hold(conn, payment_id=payment_id):
+async def queue_paid(conn: db.Connection, payment_ids: Sequence[UUID]) -> None:
+    """The payments are there: their executions may run."""
+    if released := [row.id async for row in sql.release_payment_holds(conn, payment_ids=list(payment_ids))]:
         await sql.notify_queued(conn)
-        await sql.notify_changed(conn, ids=[row.id])
+        await sql.notify_changed(conn, ids=released)
 
 
 async def void(conn: db.Connection, payment_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """What executions cost and earned: reservations before, one log row after."""
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
@@ -13,10 +14,11 @@ sql = db.load("usage")
 async def reserve(
     conn: db.Connection, account_id: UUID, *, execution_id: UUID, round_number: int, usd: Decimal
 ) -> None:
-    """Set aside what one round may cost at most.
+    """Set aside what one round may cost at most, and a place in its creator's queue.
 
     Args:
-        conn: the transaction of the claim; it must roll back when this raises.
+        conn: the transaction of the claim; it must roll back when this raises. In a pipeline this takes one trip, which
+            matters because all claims on one creator take turns here.
         account_id: the creator who pays the provider.
         execution_id: what it is for.
         round_number: 1 for the first run.
@@ -24,14 +26,20 @@ async def reserve(
 
     Raises:
         Unavailable: `spend_cap` or `resource_spend_cap`, when today's cap (UTC) of the creator or of the resource
-            has no room for it.
+            has no room for it; `queue_full`.
     """
-    day = await sql.reserve(conn, account_id=account_id, usd=usd)
-    if day is None:
+    place = {"execution_id": execution_id, "round": round_number}
+    reserved, resource_has_room, queue_has_room = await asyncio.gather(
+        sql.reserve(conn, account_id=account_id, usd=usd, **place),
+        sql.resource_has_room(conn, **place),
+        sql.queue_has_room(conn, account_id=account_id),
+    )
+    if reserved is None:
         raise Unavailable("spend_cap")
-    await sql.hold(conn, execution_id=execution_id, round=round_number, account_id=account_id, day=day.day, usd=usd)
-    if not await sql.resource_has_room(conn, execution_id=execution_id, round=round_number):
+    if not resource_has_room:
         raise Unavailable("resource_spend_cap")
+    if not queue_has_room:
+        raise Unavailable("queue_full")
 
 
 async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, usd: Decimal) -> None:

@@ -69,7 +69,7 @@ async def pay(pool: db.Pool, sold: resource.Version, owner: UUID) -> UUID:
     async with pool.connection() as conn:
         claimed = await ledger.claim(conn, terms(sold), sold, INPUTS, owner)
         assert claimed
-        await ledger.pay(conn, claimed.payment_id, a_transaction(), "settled")
+        await ledger.pay(conn, [ledger.Paid(claimed.payment_id, a_transaction(), "settled")])
     return claimed.execution_id
 
 

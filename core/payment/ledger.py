@@ -4,6 +4,7 @@ Every transition is one conditional update in the caller's transaction, together
 its history is written by a trigger.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -141,10 +142,24 @@ async def reenter(conn: db.Connection, payment: Payment, version: resource.Versi
     return again is not None
 
 
-async def pay(conn: db.Connection, payment_id: UUID, transaction: str, reason: str) -> None:
-    """Money moved: the payment is paid and its execution queued, in one transaction. Repeating it changes nothing."""
-    if await sql.pay(conn, id=payment_id, transaction=transaction, reason=reason):
-        await execution.queue_paid(conn, payment_id)
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Money moved, in this transaction; the reason says as a code how we know."""
+
+    payment_id: UUID
+    transaction: str
+    reason: str
+
+
+async def pay(conn: db.Connection, paid: Sequence[Paid]) -> None:
+    """Money moved: the payments are paid and their executions queued, in one transaction. Repeating changes nothing."""
+    rows = sql.pay(
+        conn,
+        ids=[one.payment_id for one in paid],
+        transactions=[one.transaction for one in paid],
+        reasons=[one.reason for one in paid],
+    )
+    await execution.queue_paid(conn, [row.id async for row in rows])
 
 
 async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bool = False) -> None:

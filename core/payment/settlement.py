@@ -3,7 +3,7 @@
 These functions take the pool: an outside call stands between their commits, and no connection is held meanwhile.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,6 +39,15 @@ async def settlers() -> AsyncIterator[Settlers]:
         yield Settlers(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
 
 
+async def _commit_paid(conn: db.Connection, paid: Sequence[ledger.Paid]) -> list[None]:
+    async with conn.pipeline(), conn.transaction():
+        await ledger.pay(conn, paid)
+    return [None] * len(paid)
+
+
+_paid: db.GroupCommit[ledger.Paid, None] = db.GroupCommit(_commit_paid, db.insist)
+
+
 async def settle(
     pool: db.Pool,
     settlers: Settlers,
@@ -50,7 +59,7 @@ async def settle(
     outcome = await settlers.facilitators[requirements.network].settle(payload, requirements)
     match outcome:
         case Settled(transaction):
-            await db.insist(pool, lambda conn: ledger.pay(conn, payment_id, transaction, "settled"))
+            await _paid.add(pool, ledger.Paid(payment_id, transaction, "settled"))
         case Refused(reason):
             await _refuse(pool, settlers, payment_id, reason)
         case Unknown(reason):
@@ -68,7 +77,7 @@ async def _refuse(pool: db.Pool, settlers: Settlers, payment_id: UUID, reason: s
     seen = await _look(settlers, payment)
     match seen:
         case chain.Landed(transaction):
-            await db.insist(pool, lambda conn: ledger.pay(conn, payment_id, transaction, "found_on_chain"))
+            await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
         case None:
             await db.insist(pool, lambda conn: ledger.doubt(conn, payment_id, reason))
         case chain.NotUsed() | chain.UsedElsewhere():
@@ -91,7 +100,7 @@ async def decide(pool: db.Pool, settlers: Settlers, payment_id: UUID) -> bool:
     seen = await _look(settlers, payment)
     match seen:
         case chain.Landed(transaction):
-            await db.insist(pool, lambda conn: ledger.pay(conn, payment_id, transaction, "found_on_chain"))
+            await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
             return True
         case chain.UsedElsewhere():
             await db.insist(pool, lambda conn: ledger.fail(conn, payment_id, "used_elsewhere", proved=True))
@@ -154,5 +163,5 @@ async def _settle_again(pool: db.Pool, settlers: Settlers, payment: ledger.Recor
     outcome = await settlers.facilitators[network.id].settle(payload, requirements)
     if not isinstance(outcome, Settled):
         return False
-    await db.insist(pool, lambda conn: ledger.pay(conn, payment.id, outcome.transaction, "settled_again"))
+    await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))
     return True

@@ -205,7 +205,7 @@ class Spending(RuleBasedStateMachine):
     @rule(target=queued, one=consumes(held))
     def pay(self, one: Sold) -> Sold:
         assert one.payment_id
-        self.do(ledger.pay(self.conn, one.payment_id, orders.a_transaction(), "settled"))
+        self.do(ledger.pay(self.conn, [ledger.Paid(one.payment_id, orders.a_transaction(), "settled")]))
         return one
 
     @rule(target=running)

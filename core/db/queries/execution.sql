@@ -14,10 +14,10 @@ SELECT pg_notify('execution_queued', '');
 -- Wake whoever waits for these executions.
 SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 
--- name: release_payment_hold(payment_id)^
--- The money is there: the execution may run.
+-- name: release_payment_holds(payment_ids)
+-- The money is there: the executions may run.
 UPDATE executions SET state = 'queued', queued_at = now()
-WHERE payment_id = :payment_id AND state = 'held'
+WHERE payment_id = ANY(:payment_ids) AND state = 'held'
 RETURNING id;
 
 -- name: void(payment_id)^
@@ -45,13 +45,6 @@ SET state = 'failed', code = 'resource_unavailable', fault = 'creator', detail =
     rerun_until = now() + make_interval(secs => :rerun_seconds)
 WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id;
-
--- name: queue_has_room(account_id)$
--- Whether a creator's unfinished executions fit the queue; asked under the lock of their spend_days row.
-SELECT (
-    SELECT count(*) FROM executions WHERE account_id = :account_id AND state IN ('held', 'queued', 'running')
-) <= queue_limit
-FROM accounts WHERE id = :account_id;
 
 -- name: lock_claims()!
 -- Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two.

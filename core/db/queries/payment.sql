@@ -37,11 +37,13 @@ FROM payments
 JOIN executions ON executions.payment_id = payments.id
 WHERE payments.id = :id;
 
--- name: pay(transaction, reason, id)^
--- The money is there, with the transaction that proves it.
-UPDATE payments SET state = 'paid', transaction = :transaction, reason = :reason, decided_at = now(), owner = NULL
-WHERE id = :id AND state IN ('settling', 'unknown')
-RETURNING id;
+-- name: pay(ids, transactions, reasons)
+-- The money is there, with the transactions that prove it.
+UPDATE payments
+SET state = 'paid', transaction = paid.transaction, reason = paid.reason, decided_at = now(), owner = NULL
+FROM unnest(:ids::uuid[], :transactions::text[], :reasons::text[]) AS paid (id, transaction, reason)
+WHERE payments.id = paid.id AND state IN ('settling', 'unknown')
+RETURNING payments.id;
 
 -- name: fail(reason, proved, id)^
 -- No money moved: refused before broadcast, or proved by the chain.

@@ -1,21 +1,22 @@
--- name: reserve(usd, account_id)^
--- Set the worst-case cost aside if today's cap has room. The row's lock makes a creator's claims take turns.
-INSERT INTO spend_days AS spend (account_id, day, reserved_usd)
-SELECT id, (now() AT TIME ZONE 'UTC')::date, :usd
-FROM accounts
-WHERE id = :account_id AND daily_spend_cap_usd >= :usd
-ON CONFLICT (account_id, day) DO UPDATE SET reserved_usd = spend.reserved_usd + excluded.reserved_usd
-WHERE spend.reserved_usd + spend.spent_usd + excluded.reserved_usd
-    <= (SELECT daily_spend_cap_usd FROM accounts WHERE id = excluded.account_id)
-RETURNING day;
-
--- name: hold(execution_id, round, account_id, day, usd)!
--- Remember what was set aside for this round; a round that was refused and came back holds again.
+-- name: reserve(execution_id, round, usd, account_id)^
+-- Set the worst-case cost aside if today's cap has room, and remember it for this round; one that was refused and came
+-- back holds again. The lock of the day's row makes a creator's claims take turns.
+WITH day AS (
+    INSERT INTO spend_days AS spend (account_id, day, reserved_usd)
+    SELECT id, (now() AT TIME ZONE 'UTC')::date, :usd
+    FROM accounts
+    WHERE id = :account_id AND daily_spend_cap_usd >= :usd
+    ON CONFLICT (account_id, day) DO UPDATE SET reserved_usd = spend.reserved_usd + excluded.reserved_usd
+    WHERE spend.reserved_usd + spend.spent_usd + excluded.reserved_usd
+        <= (SELECT daily_spend_cap_usd FROM accounts WHERE id = excluded.account_id)
+    RETURNING account_id, day
+)
 INSERT INTO reservations AS held (execution_id, round, account_id, day, reserved_usd)
-VALUES (:execution_id, :round, :account_id, :day, :usd)
+SELECT :execution_id, :round, account_id, day, :usd FROM day
 ON CONFLICT (execution_id, round) DO UPDATE
 SET day = excluded.day, reserved_usd = excluded.reserved_usd, spent_usd = NULL, released_at = NULL
-WHERE held.released_at IS NOT NULL;
+WHERE held.released_at IS NOT NULL
+RETURNING day;
 
 -- name: resource_has_room(execution_id, round)$
 -- Whether the resource's own cap covers what was just set aside; asked under the lock of its resource_spend_days row.
@@ -27,6 +28,13 @@ JOIN resource_versions ON resource_versions.id = executions.version_id
 JOIN resources ON resources.id = resource_versions.resource_id
 JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day
 WHERE reservations.execution_id = :execution_id AND reservations.round = :round;
+
+-- name: queue_has_room(account_id)$
+-- Whether a creator's unfinished executions fit the queue; asked under the lock of their spend_days row.
+SELECT (
+    SELECT count(*) FROM executions WHERE account_id = :account_id AND state IN ('held', 'queued', 'running')
+) <= queue_limit
+FROM accounts WHERE id = :account_id;
 
 -- name: extend(execution_id, round, usd)^
 -- One more send may cost as much again: set that aside as well, if the day's cap has room.

@@ -166,7 +166,7 @@ class Ledger(RuleBasedStateMachine):
     def pay(self, nonce: int) -> None:
         """It settled, or was found on the chain."""
         transaction, one = a_hash(), self.expected[nonce]
-        self.do(lambda conn: ledger.pay(conn, one.payment_id, transaction, "settled"))
+        self.do(lambda conn: ledger.pay(conn, [ledger.Paid(one.payment_id, transaction, "settled")]))
         if one.state in ("settling", "unknown"):
             one.history.append("paid")
             one.transaction = transaction
@@ -316,7 +316,7 @@ async def test_what_is_paid_stays_paid(own_database: str, state: str) -> None:
         here = await market(conn)
         claimed = await ledger.claim(conn, terms(7), here.version, {"topic": "x"}, here.owner)
         assert claimed
-        await ledger.pay(conn, claimed.payment_id, a_hash(), "settled")
+        await ledger.pay(conn, [ledger.Paid(claimed.payment_id, a_hash(), "settled")])
         change = "UPDATE payments SET state = %s, decided_at = CASE WHEN %s = 'failed' THEN now() END WHERE id = %s"
         with pytest.raises(RaiseException, match="may not go from paid"):
             await conn.execute(change, [state, state, claimed.payment_id])
