@@ -100,7 +100,6 @@ async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_
         took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in took]
         await sql.notify_begun(conn, batch_id=batch.id)
-    metrics.batch(len(rows))
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
         versions = {version_id: await resource.version(conn, version_id) for version_id in {r.version_id for r in rows}}
@@ -173,6 +172,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             zdr=version.zdr,
             answer_schema=version.answer_schema,
             supported=version.supported_parameters,
+            prices=version.prices,
         )
         return Prepared(order, clear.key, Private(prompt))
 

@@ -163,6 +163,7 @@ def phase(name: Phase) -> Iterator[None]:
 
 def began(attempts: int, takeovers: int) -> None:
     """A flow run took executions, some of which others had begun before."""
+    _batches.observe(attempts)
     _attempts.inc(attempts)
     _takeovers.inc(takeovers)
 
@@ -170,11 +171,6 @@ def began(attempts: int, takeovers: int) -> None:
 def returned(by: Literal["launcher", "recovery"], count: int) -> None:
     """Executions went back into the queue."""
     _returned.labels(by).inc(count)
-
-
-def batch(size: int) -> None:
-    """A flow run starts."""
-    _batches.observe(size)
 
 
 def sent(outcome: str) -> None:

@@ -3,7 +3,9 @@
 Sources: https://openrouter.ai/docs (chat completions, provider routing, response caching, app attribution).
 """
 
+import math
 from collections.abc import Mapping
+from decimal import Decimal, localcontext
 from typing import Any
 
 from core.prompt import Prompt, messages, shape
@@ -55,6 +57,26 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, Any]:
         said["temperature"] = float(prompt.temperature)
     if prompt.modality == "image":
         said["modalities"] = ["image", "text"]
+    if prompt.prices is not None:
+        # The list tells the price of the first endpoint, and its others may be dearer than what was set aside.
+        routing["max_price"] = {
+            "prompt": _per_million(prompt.prices.prompt_usd),
+            "completion": _per_million(prompt.prices.completion_usd),
+        }
     if routing:
         said["provider"] = routing
     return said
+
+
+def _per_million(usd: Decimal) -> float:
+    """A price per token as `provider.max_price` wants it: US dollars per million tokens, a JSON number.
+
+    Never below the price itself, or its own endpoint would be too dear.
+    """
+    with localcontext(prec=400):
+        exact = usd * 1_000_000
+    near = float(exact)
+    # What is sent is the number's shortest decimal form.
+    while Decimal(repr(near)) < exact:
+        near = math.nextafter(near, math.inf)
+    return near

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from core import answer_schema
+from core.charge import Prices
 from core.failures import ExecutionFailed
 
 Modality = Literal["text", "json", "image"]
@@ -29,6 +30,7 @@ class Prompt:
         zdr: only providers that keep nothing.
         answer_schema: JSON Schema that the answer shall fit, as JSON; only for json.
         supported: the parameters that the model is listed with.
+        prices: what it may cost at most, which is what it is listed at; None where that is not known.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Prompt:
     zdr: bool = False
     answer_schema: str | None = None
     supported: tuple[str, ...] = ()
+    prices: Prices | None = None
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

@@ -36,6 +36,7 @@ class Order(BaseModel):
     latency_between: tuple[PositiveFloat, PositiveFloat] | None = None
     management: bool = False
     credits: Decimal | None = None
+    price_factor: Decimal = Field(default=Decimal(1), gt=0)
     silence: int = Field(default=0, ge=0)
     faults: list[str] = []
 

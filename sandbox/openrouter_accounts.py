@@ -24,6 +24,7 @@ class Account:
     """What the server remembers of one key. Credits and usage are US dollars, latency seconds.
 
     `latency_between` is where 95 of a hundred answers fall, which then differ; it goes before `latency_seconds`.
+    `price_factor` is by how much the only endpoint with room for this key is dearer than the list says.
     `silence` is how often `GET /generation` is asked in vain before it knows a generation.
     """
 
@@ -32,6 +33,7 @@ class Account:
     latency_between: tuple[float, float] | None = None
     management: bool = False
     credits: Decimal | None = None
+    price_factor: Decimal = Decimal(1)
     usage: Decimal = Decimal(0)
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[dict[str, Any]] = field(default_factory=list)

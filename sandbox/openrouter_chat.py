@@ -17,6 +17,8 @@ from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_latency import drawn
 from sandbox.openrouter_wire import HTML, deliver
 
+_MILLION = 1_000_000
+
 
 async def chat(practice: Practice, account: Account, body: dict[str, Any], request: Request) -> Response:
     """Answer one chat call, or do what its fault says.
@@ -30,6 +32,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
     row = practice.model(body["model"])
     if row is None:
         return error_answer(400, f"{body['model']} is not a valid model ID")
+    row = _endpoint(row, account.price_factor)
     if refusal := _unservable(row, body):
         return refusal
     if account.management:
@@ -189,7 +192,18 @@ def _unservable(row: dict[str, Any], body: dict[str, Any]) -> Response | None:
         return error_answer(400, f"{body['model']} is not served by this endpoint", availability=availability)
     if "image" in (body.get("modalities") or ()) and "image" not in outputs:
         return error_answer(404, "No endpoints found that support the requested output modalities: image, text")
+    ceilings = (body.get("provider") or {}).get("max_price") or {}
+    if any(Decimal(row["pricing"][kind]) * _MILLION > Decimal(ceiling) for kind, ceiling in ceilings.items()):
+        availability = {"code": "constraint_filtered", "retryable": False, "requested_models": [body["model"]]}
+        availability |= {"excluded_by": ["max_price"]}
+        return error_answer(404, "No endpoints found that fit the requested maximum price", availability=availability)
     return None
+
+
+def _endpoint(row: dict[str, Any], price_factor: Decimal) -> dict[str, Any]:
+    """The model as the endpoint sells it that serves this key."""
+    dearer = {kind: str(Decimal(row["pricing"][kind]) * price_factor) for kind in ("prompt", "completion")}
+    return row | {"pricing": row["pricing"] | dearer}
 
 
 def _refuse(fault: faults.Fault, model: str, excerpt: str, generation_id: str) -> Response:

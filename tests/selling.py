@@ -1,11 +1,15 @@
 """What tests that sell something start from: a creator, a model and a prompt."""
 
+import json
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import sandbox
 from core import account, db, draft, publishing
-from core.model import Model
+from core.model import Model, read
 from core.settings import SANDBOX_NETWORK
 
 ADDRESS = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"
@@ -39,7 +43,7 @@ def content(**changes: object) -> dict[str, Any]:
 
 
 def model(**changes: Any) -> Model:
-    """A model of the catalog."""
+    """A model of the catalog; one that the practice OpenRouter sells costs what it costs there."""
     columns: dict[str, Any] = {
         "id": "test/small",
         "name": "Small",
@@ -55,7 +59,14 @@ def model(**changes: Any) -> Model:
         "not_sellable": None,
         "raw": {},
     }
-    return Model(**columns | changes)
+    return Model(**columns | _listed_prices().get(changes.get("id", ""), {}) | changes)
+
+
+@cache
+def _listed_prices() -> dict[str, dict[str, Decimal | None]]:
+    rows = json.loads(Path(sandbox.__file__).with_name("catalog.json").read_text())
+    kinds = {"prompt_usd", "completion_usd", "request_usd", "image_output_usd"}
+    return {row["id"]: read(row["id"], row).model_dump(include=kinds) for row in rows}
 
 
 async def add_model(conn: db.Connection, *, missing_for: str | None = None, **changes: Any) -> None:

@@ -11,8 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core import prompt, provider
+from core import openrouter, prompt, provider
+from core.charge import Prices
 from core.failures import ExecutionFailed
 from core.normalise import Reply
 from core.private import Private
@@ -93,6 +96,31 @@ async def test_privacy_is_asked_for(creator: Creator) -> None:
     [request] = (await creator.seen())["requests"]
     assert request["body"]["provider"] == {"zdr": True, "data_collection": "deny"}
     assert "x-openrouter-cache" not in request["headers"]
+
+
+@pytest.mark.parametrize(("factor", "served"), [("0.5", True), ("1", True), ("1.001", False)])
+async def test_no_endpoint_may_be_dearer_than_the_list(creator: Creator, factor: str, served: bool) -> None:
+    """What was set aside is the list price: who asks more is not asked at all, and nothing is charged."""
+    listed = Prices(Decimal("0.00000025"), Decimal("0.000002"), Decimal(0))
+    await creator.order(price_factor=factor)
+    answer = await creator.send(replace(PROMPT, prices=listed))
+    seen = await creator.seen()
+
+    assert seen["requests"][0]["body"]["provider"]["max_price"] == {"prompt": Decimal("0.25"), "completion": 2}
+    if served:
+        assert isinstance(answer.reply, Reply)
+    else:
+        assert isinstance(answer.reply, ExecutionFailed)
+        assert (answer.reply.detail, answer.reply.fault) == ("provider_404_filtered", "creator")
+        assert seen["generations"] == []
+
+
+@given(st.decimals(0, 1, places=24))
+def test_a_ceiling_never_shuts_out_its_own_price(price: Decimal) -> None:
+    """In dollars per million tokens, as a JSON number, which has fewer digits than a price may have."""
+    fields = openrouter.fields(replace(PROMPT, prices=Prices(price, price, Decimal(0))), 1)
+    ceiling = json.loads(json.dumps(fields), parse_float=Decimal)["provider"]["max_price"]["prompt"]
+    assert price * 10**6 <= ceiling <= price * 10**6 * (1 + Decimal(2) ** -50)
 
 
 async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
