@@ -84,11 +84,14 @@ async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _
     """
     days = await _marked(pool, _HOURS)
     counted, of = 0, sum(int(day.periods) for day in days)
+    in_order = asyncio.Lock()
 
     async def count_on(day: Any) -> None:
         nonlocal counted
-        counted += day.periods
-        await tell(Progress(counted, of))
+        # Days are counted side by side, and what is told must not go back.
+        async with in_order:
+            counted += day.periods
+            await tell(Progress(counted, of))
 
     await tell(Progress(0, of))
     await _count(pool, _HOURS, days, count_on)
