@@ -142,9 +142,10 @@ async def hand_back(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[
     return freed
 
 
-async def carried(conn: db.Connection, batch_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these batches somebody still carries."""
-    return {row.id async for row in sql.carried(conn, ids=list(batch_ids))}
+async def left_behind(conn: db.Connection, batches: Sequence[Batch]) -> set[UUID]:
+    """Which of these batches of ours nobody carries any more."""
+    batch_ids, first_ids = [batch.id for batch in batches], [batch.execution_ids[0] for batch in batches]
+    return {row.id async for row in sql.left_behind(conn, batch_ids=batch_ids, execution_ids=first_ids)}
 
 
 async def answered(conn: db.Connection, execution_ids: Sequence[UUID]) -> None:

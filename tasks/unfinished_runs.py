@@ -17,8 +17,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Crashed
+from pydantic import BaseModel, Field, ValidationError
 
 from core import db, execution
+from core.execution import Batch
 
 _MOST = 200
 _UNFINISHED = FlowRunFilter(
@@ -35,6 +37,13 @@ _NOBODY = "Nobody carries it any more: what was not at rest is taken over by ano
 _OURS = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
 
 
+class _Parameters(BaseModel):
+    """What a launcher starts a run with."""
+
+    execution_ids: list[UUID] = Field(min_length=1)
+    batch_id: UUID
+
+
 async def close(pool: db.Pool) -> int:
     """Mark as Crashed what Prefect believes to be unfinished and nobody carries, oldest first; how many that were.
 
@@ -47,8 +56,8 @@ async def close(pool: db.Pool) -> int:
         )
         batches = {run.id: batch for run in runs if (batch := _batch(run))}
         async with pool.connection() as conn:
-            carried = await execution.carried(conn, list(batches.values()))
-        left = [run_id for run_id, batch in batches.items() if batch not in carried]
+            left_behind = await execution.left_behind(conn, list(batches.values()))
+        left = [run_id for run_id, batch in batches.items() if batch.id in left_behind]
         if left:
             tasks = await prefect.read_task_runs(
                 flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=left)), task_run_filter=_UNFINISHED_TASK
@@ -60,6 +69,10 @@ async def close(pool: db.Pool) -> int:
     return len(left)
 
 
-def _batch(run: FlowRun) -> UUID | None:
-    batch = run.parameters.get("batch_id")
-    return UUID(batch) if isinstance(batch, str) else None
+def _batch(run: FlowRun) -> Batch | None:
+    """What a run carries, if it was started by a launcher, of whatever installation."""
+    try:
+        said = _Parameters.model_validate(run.parameters)
+    except ValidationError:
+        return None
+    return Batch(said.batch_id, said.execution_ids)

@@ -4,11 +4,12 @@ import asyncio
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling, Running
 
 from core import db
@@ -34,7 +35,8 @@ async def test_three_executors_and_one_is_killed(surroundings: Path, pool: db.Po
     await shop.openrouter(latency_seconds=1)
     with ExitStack() as stack:
         stack.enter_context(doors.door(surroundings, servers.free_port(), INSTANT_LAUNCH="executor"))
-        first, *others = [stack.enter_context(executors.executor(surroundings)) for _ in range(3)]
+        # Few at a time, so that there is work for everybody.
+        first, *others = [stack.enter_context(executors.executor(surroundings, INSTANT_BATCH_LIMIT="4")) for _ in "123"]
         for one in (first, *others):
             await executors.at_work(pool, one)
         await queue(pool, shop, count)
@@ -120,22 +122,30 @@ async def test_taking_over_does_not_need_prefect(surroundings: Path, pool: db.Po
 async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
     surroundings: Path, pool: db.Pool, shop: Shop
 ) -> None:
-    """A run whose calls were over when it was killed frees nothing; the flow `recovery` finds it all the same."""
+    """A run whose calls were over when it was killed frees nothing; the flow `recovery` finds it all the same.
+
+    Neither what another installation carries on the same Prefect server is touched, nor what somebody started by hand.
+    """
     await recovery(return_state=True)  # what other tests have left
+    (one,) = await queue(pool, shop, 1)
+
+    async def begin(**parameters: object) -> FlowRun:
+        return await prefect.create_flow_run(instant_execution, parameters=parameters, state=Running())
+
     async with get_client() as prefect:
-        parameters = {"execution_ids": [], "batch_id": str(shop.account.id)}
-        run = await prefect.create_flow_run(instant_execution, parameters=parameters, state=Running())
-        foreign = await prefect.create_flow_run(instant_execution, parameters={"execution_ids": []}, state=Running())
+        run = await begin(execution_ids=[str(one)], batch_id=str(uuid4()))
+        others = [await begin(execution_ids=[str(uuid4())], batch_id=str(uuid4())), await begin(execution_ids=[])]
         state = await recovery(return_state=True)
-        closed, untouched = await prefect.read_flow_run(run.id), await prefect.read_flow_run(foreign.id)
-        await prefect.delete_flow_run(foreign.id)
+        closed = await prefect.read_flow_run(run.id)
+        untouched = [await prefect.read_flow_run(other.id) for other in others]
+        for other in others:
+            await prefect.delete_flow_run(other.id)
 
     assert state.message
     assert "closed 1" in state.message
     assert closed.state
     assert closed.state.is_crashed()
-    assert untouched.state
-    assert untouched.state.is_running()
+    assert [one.state_name for one in untouched] == ["Running", "Running"]
 
 
 async def test_what_an_operator_does_to_a_run_here_stops_no_call(surroundings: Path, pool: db.Pool, shop: Shop) -> None:

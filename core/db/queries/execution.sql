@@ -96,9 +96,13 @@ INSERT INTO batches (id, worker_id) VALUES (:id, :worker_id);
 -- Its run is over; if a process of its own took it, that one's end is the end of the batch.
 DELETE FROM batches WHERE id = :id AND worker_id = :worker_id;
 
--- name: carried(ids)
--- Which of these batches somebody still carries.
-SELECT id FROM batches WHERE id = ANY(:ids);
+-- name: left_behind(batch_ids, execution_ids)
+-- Which of these batches, each with one of its executions, nobody carries any more. Whose execution is not here is
+-- another installation's, which shares our Prefect server.
+SELECT batch.id
+FROM unnest(:batch_ids::uuid[], :execution_ids::uuid[]) AS batch (id, execution_id)
+WHERE EXISTS (SELECT 1 FROM executions WHERE executions.id = batch.execution_id)
+    AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.id = batch.id);
 
 -- name: take(worker_id, ids, batch_id, flow_run_id)
 -- Begin: each execution claimed for this batch gets an attempt, and from now on only that attempt's writes count.
