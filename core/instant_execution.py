@@ -17,7 +17,6 @@ from core import (
     account,
     db,
     execution,
-    media,
     metrics,
     outcome,
     provider,
@@ -27,12 +26,12 @@ from core import (
     template,
     tracing,
     usage,
+    worker,
 )
 from core.charge import Used
 from core.execution import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.normalise import Reply
-from core.picture import Medium
 from core.private import Private
 from core.prompt import Prompt
 from core.providers import Provider
@@ -96,7 +95,8 @@ async def validate(pool: db.Pool, batch: execution.Batch, worker_id: UUID, flow_
         flow_run_id: the Prefect run; None without Prefect.
     """
     async with pool.connection() as conn:
-        batch = await execution.grow(conn, batch, worker_id, settings().batch_limit)
+        if not worker.is_leaving():
+            batch = await execution.grow(conn, batch, worker_id, settings().batch_limit)
         took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in took]
         await sql.notify_begun(conn, batch_id=batch.id)
@@ -268,29 +268,10 @@ async def _begin(pool: db.Pool, prepared: Prepared) -> send.Send:
     await _record(pool, order, refused)
 
 
-async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, boxed: Private[Reply]) -> None:
-    reply = boxed.reveal()
-    result: dict[str, object] = {
-        "response": reply.response,
-        "modality": order.version.modality,
-        "usage": {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens},
-    }
-    if reply.images:
-        result["images"] = await asyncio.gather(*(_held(order, image) for image in reply.images))
-    if reply.sound:
-        result["audio"] = await _held(order, reply.sound)
-    if reply.citations:
-        result["citations"] = reply.citations
-    sealed = vault().seal(
-        json.dumps(result).encode(), account=order.account_id, column="executions.sealed_result", row=order.id
-    )
-
+async def _succeed(pool: db.Pool, order: Order, sending: send.Send, used: Used, reply: Private[Reply]) -> None:
+    document = await outcome.document(order.id, order.version.modality, used, reply)
+    sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
     await outcome.succeed(pool, outcome.Answered(order.attempt_id, send.Ended(sending, "succeeded", used), sealed))
-
-
-async def _held(order: Order, image: Medium | str) -> str:
-    """What the answer holds of a picture: the address that the model gave, or where the file is kept."""
-    return image if isinstance(image, str) else await media.keep(order.id, image)
 
 
 async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoReturn:

@@ -1,12 +1,41 @@
-"""How executions come to rest with an answer: all that are there at the same moment in one transaction."""
+"""How executions come to rest with an answer: what buyers get, kept for all of one moment in one transaction."""
 
+import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from core import db, execution, metrics, send, usage
+from core import db, execution, media, metrics, send, usage
+from core.charge import Used
 from core.execution import sql
+from core.normalise import Reply
+from core.picture import Medium
+from core.private import Private
+from core.prompt import Modality
+
+
+async def document(execution_id: UUID, modality: Modality, used: Used, boxed: Private[Reply]) -> Private[bytes]:
+    """What the buyer gets, as JSON: its pictures and sounds are kept first, and it says where."""
+    reply = boxed.reveal()
+    result: dict[str, object] = {
+        "response": reply.response,
+        "modality": modality,
+        "usage": {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens},
+    }
+    if reply.images:
+        result["images"] = await asyncio.gather(*(_held(execution_id, image) for image in reply.images))
+    if reply.sound:
+        result["audio"] = await _held(execution_id, reply.sound)
+    if reply.citations:
+        result["citations"] = reply.citations
+    return Private(json.dumps(result).encode())
+
+
+async def _held(execution_id: UUID, image: Medium | str) -> str:
+    """What the answer holds of a picture: the address that the model gave, or where the file is kept."""
+    return image if isinstance(image, str) else await media.keep(execution_id, image)
 
 
 @dataclass(frozen=True, slots=True)

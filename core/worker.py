@@ -8,11 +8,11 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Literal
 from uuid import UUID, uuid4
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from core import db
 from core.apart import apart
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 sql = db.load("worker")
 
 _alive: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
+_leaving: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 @asynccontextmanager
@@ -51,6 +52,22 @@ async def alive(pool: db.Pool, kind: Literal["door", "executor", "run", "recover
         del _alive[loop]
     async with pool.connection() as conn:
         await sql.stop(conn, id=worker_id)
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """While the block runs, what this event loop carries is brought to its end, and nothing is taken along any more."""
+    loop = asyncio.get_running_loop()
+    _leaving.add(loop)
+    try:
+        yield
+    finally:
+        _leaving.discard(loop)
+
+
+def is_leaving() -> bool:
+    """Whether this event loop only ends what it has begun."""
+    return asyncio.get_running_loop() in _leaving
 
 
 async def launchers(conn: db.Connection) -> int:

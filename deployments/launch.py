@@ -108,7 +108,8 @@ async def _main(stop: asyncio.Event) -> None:
         for loop in going:
             loop.cancel()
         await asyncio.wait(going)
-        await _drain(launcher)
+        with worker.leaving():
+            await _drain(launcher)
         for loop in ended:
             loop.result()
 

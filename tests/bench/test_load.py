@@ -48,12 +48,13 @@ def test_what_is_held_counts_only_without_failures() -> None:
     assert verdicts(others, cell(per_second=98.0))[name] is False
 
 
-def test_a_paid_call_is_judged_by_all_that_is_not_the_providers() -> None:
-    """From the payment to the answer, not only from queued to begun."""
-    name = "paid, 50/s, all but upstream"
+def test_a_paid_call_is_judged_from_queued_to_begun() -> None:
+    """As every other; what its buyer waits for besides is told, and nobody has set a bound to it."""
+    name, told = "paid, 50/s", "paid, 50/s, all that is not the provider's, buyers' view"
 
-    assert verdicts(cell(level="paid", rate=50, whole=Latency(400, 900, 999)))[name] is True
-    assert verdicts(cell(level="paid", rate=50, whole=Latency(401, 900, 999)))[name] is False
+    held = verdicts(cell(level="paid", rate=50, added=Latency(400, 900, 999), whole=Latency(2000, 3000, 4000)))
+    assert (held[name], held[told]) == (True, None)
+    assert verdicts(cell(level="paid", rate=50, added=Latency(401, 900, 999)))[name] is False
 
 
 def test_everybody_has_the_same_arrivals() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from core import account, db, execution, instant_execution, resource
+from core import account, db, execution, instant_execution, resource, worker
 from core.execution import Batch
 from core.failures import ExecutionFailed, Unavailable
 from core.settings import settings
@@ -118,6 +118,17 @@ async def test_who_runs_alone_stays_alone(pool: db.Pool) -> None:
     await orders.queue(pool, sold)
     await shops.rows(pool, "UPDATE executions SET takeovers = 2 WHERE claimed_by IS NULL RETURNING id")
     assert [order.id for order in await instant_execution.validate(pool, batch, launcher, None)] == [first]
+
+
+async def test_who_leaves_takes_nothing_along(pool: db.Pool) -> None:
+    """A process that is stopping brings to its end what it has claimed, and leaves the queue to the others."""
+    sold, launcher = await orders.version(pool), await orders.hire(pool)
+    first = await orders.queue(pool, sold)
+    batch = await claimed(pool, launcher)
+    others = await orders.queue(pool, sold)
+    with worker.leaving():
+        assert [order.id for order in await instant_execution.validate(pool, batch, launcher, None)] == first
+    assert await orders.claim(pool, launcher) == others
 
 
 async def test_a_run_that_is_over_takes_nothing(pool: db.Pool) -> None:
