@@ -157,6 +157,9 @@ def launcher(on: Stage, kind: str, *, door: bool = False) -> Iterator[None]:
         door: with a door in front, also where that is another process.
     """
     environment = os.environ | {"INSTANT_LAUNCH": "executor" if kind == "executor" else "here"}
+    if kind in ("one", "pool"):
+        # Otherwise a run would take along what was queued since it was started.
+        environment["INSTANT_BATCH_LIMIT"] = "1"
     with ExitStack() as stack:
         stack.enter_context(on.running("ours", *python(*LAUNCHERS[kind]), environment=environment))
         if kind == "pool":
