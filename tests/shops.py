@@ -182,7 +182,7 @@ async def executions(pool: db.Pool, shop: Shop) -> list[Any]:
         SELECT executions.*, payments.state AS payment_state, payments.transaction,
             (SELECT count(*) FROM usage_log WHERE execution_id = executions.id) AS usage_rows
         FROM executions LEFT JOIN payments ON payments.id = payment_id
-        WHERE executions.account_id = %(account_id)s ORDER BY executions.created_at
+        WHERE executions.account_id = %(account_id)s ORDER BY executions.created_at, executions.id
         """,
         account_id=shop.account.id,
     )
