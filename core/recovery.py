@@ -51,8 +51,8 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
         if given_up:
             await usage.settle(conn, [(row.id, row.round) for row in given_up])
             await execution.sql.notify_changed(conn, ids=[row.id for row in given_up])
-        for _ in given_up:
-            metrics.finished("failed", "ours")
+            for _ in given_up:
+                metrics.finished("failed", "ours")
         await sql.bury(conn, lease_seconds=config.lease_seconds)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
         owed = await refund.fall_due(conn)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -201,18 +202,15 @@ async def _commit_notes(conn: db.Connection, notes: Sequence[tuple[Send, str]]) 
     return [None] * len(notes)
 
 
-async def _soon(pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[Made]]]) -> Sequence[Made]:
-    async with db.autocommit(pool, patience=_NOTE_SECONDS) as conn:
+async def _once(
+    pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[Made]]], patience: float | None = None
+) -> Sequence[Made]:
+    async with db.autocommit(pool, patience=patience) as conn:
         return await write(conn)
 
 
-async def _when_free(pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[Made]]]) -> Sequence[Made]:
-    async with db.autocommit(pool) as conn:
-        return await write(conn)
-
-
-_marks: db.GroupCommit[_Mark, int | None] = db.GroupCommit(_commit_marks, _when_free)
-_notes: db.GroupCommit[tuple[Send, str], None] = db.GroupCommit(_commit_notes, _soon)
+_marks: db.GroupCommit[_Mark, int | None] = db.GroupCommit(_commit_marks, _once)
+_notes: db.GroupCommit[tuple[Send, str], None] = db.GroupCommit(_commit_notes, partial(_once, patience=_NOTE_SECONDS))
 
 
 def _cache_seconds(asked: Prompt) -> int:

@@ -90,7 +90,7 @@ async def prefect_clients() -> AsyncIterator[None]:
     Prefect sends logs and events, and with them how tasks ended, from queues that it empties at exit; but a process
     that ends by a signal, as uvicorn's do, has no such exit.
     """
-    # A run's URL is in its answer and in Prefect's own list; a line of it on the terminal costs as much as a task.
+    # Its server lists every run; a line on the terminal with the URL of each would bury what the process has to say.
     logging.getLogger("prefect.engine").setLevel(logging.WARNING)
     # Who is alive is ours to find out, for all runs of a process at once: Prefect takes a thread and an event for each.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):

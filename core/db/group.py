@@ -45,7 +45,7 @@ class GroupCommit(Generic[Item, Made]):
         commit: gives `write` a connection, and commits when it returns.
     """
 
-    def __init__(self, write: "Write[Item, Made]", commit: "Commit[Made]") -> None:
+    def __init__(self, write: Write[Item, Made], commit: Commit[Made]) -> None:
         self._write = write
         self._commit = commit
         self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Item, Made]] = WeakKeyDictionary()
