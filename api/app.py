@@ -1,7 +1,6 @@
 """The front door as an ASGI application."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -30,7 +29,7 @@ from api import (
     upkeep,
 )
 from api.door import Door, rate
-from core import db, tracing, worker
+from core import db, garbage, tracing, worker
 from core.db import listen
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.payment import settlement
@@ -104,11 +103,9 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.door = door
         app.state.books = books
         app.state.upkeep = kept
-        # What is there now, stays: looking through all of it again and again would stop the event loop for 0.2 s.
-        gc.collect()
-        gc.freeze()
+        garbage.keep_what_is_loaded()
         yield
-        if door.settling:
+        while door.settling:  # what is claimed now is settled next
             await asyncio.wait(door.settling)
 
 

@@ -128,7 +128,12 @@ def stage() -> Iterator[Stage]:
         migrate(embedded.instant, "sandbox")
         facilitator, book = config.networks[0].facilitator_url, str(here.folder / "book.sqlite")
         for name, module, environment, url in (
-            ("prefect", ["prefect", "server", "start"], server_environment(config), f"{config.prefect_api_url}/health"),
+            (
+                "prefect",
+                ["deployments.prefect_process"],
+                server_environment(config),
+                f"{config.prefect_api_url}/health",
+            ),
             (
                 "openrouter",
                 ["sandbox.openrouter", "--port", str(config.openrouter_port)],

@@ -91,7 +91,7 @@ async def _bring_up(config: Settings, children: Children, *, demo: bool) -> None
     _out.print(f"State and logs in {config.state_dir}")
     prefect = await children.start(
         "prefect",
-        *_python("prefect", "server", "start"),
+        *_python("deployments.prefect_process"),
         environment=environment | server_environment(config),
         is_foundation=True,
     )

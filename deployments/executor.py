@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 
-from core import metrics, tracing
+from core import garbage, metrics, tracing
 from core.settings import settings
 from deployments.launch import launching
 
@@ -30,4 +30,5 @@ async def _execute() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
     async with metrics.serving(settings().metrics_port), tracing.sending(), launching():
+        garbage.keep_what_is_loaded()
         await stopped.wait()

@@ -92,18 +92,19 @@ def pool(database_url: str) -> db.Pool:
 
 
 def serving(folder: Path, name: str) -> AbstractContextManager["forks.Fork | subprocess.Popen[bytes]"]:
-    """One of the servers, by its module, as a process that ends with the block."""
-    config, environment = settings(), dict(os.environ)
-    if name == "prefect":
+    """One of the servers, by its module or as `prefect`, as a process that ends with the block."""
+    config, environment, is_prefect = settings(), dict(os.environ), name == "prefect"
+    if is_prefect:
         environment |= server_environment(config)
+    module = "deployments.prefect_process" if is_prefect else name
+    start = servers.serving_from_scratch if is_prefect else servers.serving
     arguments, ready = _COMMANDS[name](config, folder)
-    start = servers.serving_from_scratch if name == "prefect" else servers.serving
-    return start(name, *arguments, ready=ready, environment=environment, output=folder / f"{name}.log")
+    return start(module, *arguments, ready=ready, environment=environment, output=folder / f"{name}.log")
 
 
 # Arguments of each, and a URL that answers once it serves.
 _COMMANDS: dict[str, Callable[[Settings, Path], tuple[list[str], str]]] = {
-    "prefect": lambda config, _folder: (["server", "start"], f"{config.prefect_api_url}/health"),
+    "prefect": lambda config, _folder: ([], f"{config.prefect_api_url}/health"),
     "sandbox.openrouter": lambda config, _folder: (
         ["--port", str(config.openrouter_port), "--latency", "0.05"],
         f"{config.openrouter_url}/models",

@@ -123,7 +123,7 @@ def prefect_server(postgres: str) -> Iterator[str]:
     """A Prefect server's API URL, on a database of its own."""
     with servers.database(postgres, "prefect") as url:
         _use("INSTANT_PREFECT_DATABASE_URL", url)
-        command = ["prefect", "server", "start"]
+        command = ["deployments.prefect_process"]
         api = settings().prefect_api_url
         environment = os.environ | server_environment(settings())
         output = Path(_state.name) / "prefect-server.log"

@@ -73,7 +73,7 @@ def test_the_server_is_on_postgres_on_loopback_and_behind_the_auth_string(tmp_pa
     assert (values["host"], values["port"]) == ("127.0.0.1", 4999)
     assert values["server auth"] == _SECRET
     assert values["ui"] == "http://127.0.0.1:4999/api"
-    assert values["recorder"] == [50, 1]
+    assert values["recorder"] == [200, 1]
     assert values["vacuum"] == [["events", "flow_runs"], 7]
     assert values["events"] == 7
     assert values["triggers"] is values["analytics"] is False
