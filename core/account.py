@@ -248,7 +248,8 @@ async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENR
 async def _checked_label(at: Provider, key: Private[str]) -> str:
     """The provider's masked name of a key that may be used for calls."""
     try:
-        facts = await provider.check_key(at, key)
+        async with provider.connections():
+            facts = await provider.check_key(at, key)
     except ExecutionFailed as failure:
         refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=at.title, keys_url=at.keys_url)
     else:

@@ -7,6 +7,7 @@ comes out is an `Answer`, whose failures carry codes of ours and nothing of the 
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,15 +26,17 @@ from core.private import Private
 from core.prompt import Modality
 from core.providers import Provider
 from core.settings import settings
+from core.transport import Transport
 from core.trouble import failed, work_of
 
-__all__ = ["Answer", "KeyFacts", "Used", "check_key", "close", "complete", "cost_of"]
+__all__ = ["Answer", "KeyFacts", "Used", "check_key", "close", "complete", "connections", "cost_of"]
 
 T = TypeVar("T")
 Noted = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
+_IDLE_SECONDS = 4.0
 _BODY_LIMIT = 64 * 1024 * 1024
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
@@ -59,6 +62,7 @@ _HEADERS = frozenset(
 )
 
 _clients: dict[tuple[asyncio.AbstractEventLoop, str], AsyncOpenAI] = {}
+_users: Counter[asyncio.AbstractEventLoop] = Counter()
 
 
 async def complete(
@@ -141,6 +145,20 @@ async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decima
 
     outcome = await _exchange("cost", at, key, send, _CHECK_SECONDS)
     return None if isinstance(outcome, ExecutionFailed) else outcome
+
+
+@asynccontextmanager
+async def connections() -> AsyncIterator[None]:
+    """Keep this event loop's connections from call to call, until the last of these blocks is left."""
+    loop = asyncio.get_running_loop()
+    _users[loop] += 1
+    try:
+        yield
+    finally:
+        _users[loop] -= 1
+        if not _users[loop]:
+            del _users[loop]
+            await close()
 
 
 async def close() -> None:
@@ -275,8 +293,8 @@ def _client(at: Provider) -> AsyncOpenAI:
             max_retries=0,
             timeout=Timeout(settings().idle_seconds, connect=_CONNECT_SECONDS, pool=None),
             http_client=HttpClient(
+                transport=Transport(_IDLE_SECONDS),
                 follow_redirects=False,  # a redirected POST is a second send
-                trust_env=settings().mode == "live",  # no proxy reaches the practice provider on loopback
                 event_hooks={"request": [_strip]},
             ),
         )

@@ -19,7 +19,7 @@ from dataclasses import astuple, dataclass, field
 from itertools import cycle
 from uuid import UUID
 
-from core import db, execution, recovery, worker
+from core import db, execution, provider, recovery, worker
 from core.apart import apart
 from core.db import listen
 from core.execution import Batch
@@ -93,6 +93,7 @@ async def _main(stop: asyncio.Event) -> None:
         db.pool() as pool,
         listen.listening() as hub,
         settlement.settlers() as settlers,
+        provider.connections(),
         worker.alive(pool, "executor") as worker_id,
         carry.prefect_clients(),
     ):

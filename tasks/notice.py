@@ -1,6 +1,6 @@
 """Tasks of the flow `notice`."""
 
-from core import db, key_health
+from core import db, key_health, provider
 from core.key_health import Checked
 from core.notice import delivery, rules
 from core.notice.delivery import Delivered
@@ -10,7 +10,7 @@ from tasks.policy import step
 @step()
 async def check_keys() -> Checked:
     """Ask the provider about the keys that something is sold on."""
-    async with db.pool() as pool:
+    async with db.pool() as pool, provider.connections():
         return await key_health.check(pool)
 
 

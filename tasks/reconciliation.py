@@ -8,8 +8,5 @@ from tasks.policy import step
 @step()
 async def reconcile() -> Reconciled:
     """Ask what calls of unknown cost were charged."""
-    async with db.pool() as pool:
-        try:
-            return await reconciliation.reconcile(pool)
-        finally:
-            await provider.close()
+    async with db.pool() as pool, provider.connections():
+        return await reconciliation.reconcile(pool)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import httpx
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from x402.mechanisms.evm.exact import ExactEvmScheme
@@ -42,6 +43,22 @@ def network(url: str) -> Network:
 def wallet() -> LocalAccount:
     """A wallet that nobody has used."""
     return Account.create()
+
+
+async def funded(at: Network, *faults: str) -> PaymentPayload:
+    """A payment that would settle at the practice facilitator, if it were not for the faults."""
+    payer, url = wallet(), at.facilitator_url
+    async with httpx.AsyncClient(verify=servers.TLS) as http:
+        (await http.post(f"{url}/practice/faucet", json={"address": payer.address, "amount": 10**6})).raise_for_status()
+        (await http.put(f"{url}/practice/payers/{payer.address}", json={"faults": faults})).raise_for_status()
+    return payment(payer, requirements(pay_to=wallet().address))
+
+
+async def booked(at: Network, paid: PaymentPayload) -> list[str]:
+    """The transactions in the book that this payment's recipient had."""
+    async with httpx.AsyncClient(verify=servers.TLS) as http:
+        book = await http.get(f"{at.facilitator_url}/practice/book", params={"pay_to": paid.accepted.pay_to})
+    return [transfer["transaction"] for transfer in book.json()["transfers"]]
 
 
 def requirements(

@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, TypeVar
 
-import httpx
 from eth_abi.abi import encode
 from eth_utils.abi import event_signature_to_log_topic, function_signature_to_4byte_selector
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from core.failures import Misconfigured, Unavailable
-from core.payment.exchange import Answer, post
+from core.payment.exchange import Answer, Client, post
 from core.settings import Network
 
 log = logging.getLogger(__name__)
@@ -121,7 +120,7 @@ class _Receipt(_Model):
     logs: list[_Log]
 
 
-async def chain_id(http: httpx.AsyncClient, network: Network) -> int:
+async def chain_id(http: Client, network: Network) -> int:
     """The number of the chain that the node is on, to be compared with `network.chain_id` before trusting it.
 
     Raises:
@@ -130,7 +129,7 @@ async def chain_id(http: httpx.AsyncClient, network: Network) -> int:
     return int(await _ask(http, network, TypeAdapter(_Quantity), "eth_chainId"), 16)
 
 
-async def check(http: httpx.AsyncClient, networks: Iterable[Network]) -> None:
+async def check(http: Client, networks: Iterable[Network]) -> None:
     """Compare each node's chain with the network that it was configured for.
 
     A node that cannot be asked is only a warning: it may come back, and until then decides nothing.
@@ -152,7 +151,7 @@ async def check(http: httpx.AsyncClient, networks: Iterable[Network]) -> None:
 
 
 async def landed(
-    http: httpx.AsyncClient,
+    http: Client,
     network: Network,
     *,
     payer: str,
@@ -193,9 +192,7 @@ async def landed(
     return Landed(log.transaction_hash.lower()) if is_paid else UsedElsewhere()
 
 
-async def _pays(
-    http: httpx.AsyncClient, network: Network, used: _Log, payer: str, pay_to: str, amount_atomic: int
-) -> bool:
+async def _pays(http: Client, network: Network, used: _Log, payer: str, pay_to: str, amount_atomic: int) -> bool:
     """Whether the transaction that used the authorization did so for our transfer.
 
     Only the token's very next event counts. One transaction can hold several authorizations of one payer, and a
@@ -212,7 +209,7 @@ async def _pays(
 
 
 async def received(
-    http: httpx.AsyncClient, network: Network, pay_to: Collection[str], since: datetime
+    http: Client, network: Network, pay_to: Collection[str], since: datetime
 ) -> AsyncIterator[list[Transfer]]:
     """Every transfer of the asset to these addresses, the newest page of blocks first, back to a little before `since`.
 
@@ -239,7 +236,7 @@ def _transfer(moved: _Moved, before: _Spent | None) -> Transfer:
 
 
 async def _newest_log(
-    http: httpx.AsyncClient, network: Network, topics: list[object], latest: _Block, oldest: datetime
+    http: Client, network: Network, topics: list[object], latest: _Block, oldest: datetime
 ) -> _Log | None:
     """The asset's newest log with these topics, searched page by page back to a page that begins before `oldest`."""
     async for first, last in _pages(http, network, latest, oldest):
@@ -249,9 +246,7 @@ async def _newest_log(
     return None
 
 
-async def _pages(
-    http: httpx.AsyncClient, network: Network, latest: _Block, oldest: datetime
-) -> AsyncIterator[tuple[int, int]]:
+async def _pages(http: Client, network: Network, latest: _Block, oldest: datetime) -> AsyncIterator[tuple[int, int]]:
     """First and last block of each page, from `latest` back to the page that begins before `oldest`."""
     last = int(latest.number, 16)
     while last >= 0:
@@ -263,7 +258,7 @@ async def _pages(
 
 
 async def _logs(
-    http: httpx.AsyncClient,
+    http: Client,
     network: Network,
     shape: TypeAdapter[list[T]],
     kind: list[object],
@@ -296,11 +291,11 @@ async def _logs(
     return [*older, *await _logs(http, network, shape, kind, addresses, first=middle + 1, last=last)]
 
 
-async def _block(http: httpx.AsyncClient, network: Network, tag: str) -> _Block:
+async def _block(http: Client, network: Network, tag: str) -> _Block:
     return await _ask(http, network, TypeAdapter(_Block), "eth_getBlockByNumber", tag, False)
 
 
-async def _ask(http: httpx.AsyncClient, network: Network, shape: TypeAdapter[T], method: str, *params: object) -> T:
+async def _ask(http: Client, network: Network, shape: TypeAdapter[T], method: str, *params: object) -> T:
     """One JSON-RPC 2.0 call, and its result if that has the expected shape."""
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     answer = await post(http, network.rpc_url, request)

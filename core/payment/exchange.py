@@ -1,6 +1,8 @@
-"""One question, one JSON answer: how facilitators and chain nodes are asked. Nothing is followed or repeated.
+"""One question, one JSON answer: how facilitators and chain nodes are asked.
 
-The exceptions of httpx carry the request and its headers, so none of them leaves here.
+Nothing is followed, and no POST is repeated; a GET is, once, if its connection had been closed (aiohttp does).
+
+The exceptions of aiohttp carry the request and its headers, so none of them leaves here.
 """
 
 import asyncio
@@ -8,14 +10,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 from pydantic_core import from_json
 
+from core import outside
 from core.settings import settings
 
 CONNECT_SECONDS = 5
 MOST_BYTES = 1_048_576
 """No answer of a facilitator or node that we ask for is longer."""
+
+# uvicorn keeps them for 5.
+_IDLE_SECONDS = 2
+_KIND = {"accept": "application/json"}
+_KINDS = _KIND | {"content-type": "application/json"}
+
+Client = aiohttp.ClientSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,64 +44,60 @@ class Silence:
     reason: str
 
 
-async def post(
-    http: httpx.AsyncClient, url: str, body: object, headers: Mapping[str, str] | None = None
-) -> Answer | Silence:
+def client() -> Client:
+    """Connections to whoever is asked about money: a context manager that closes them."""
+    connect = min(CONNECT_SECONDS, settings().facilitator_timeout_seconds)
+    return outside.session(_IDLE_SECONDS, aiohttp.ClientTimeout(sock_connect=connect))
+
+
+async def post(http: Client, url: str, body: object, headers: Mapping[str, str] | None = None) -> Answer | Silence:
     """Post JSON and read JSON, within the configured time, whatever the status.
 
     Args:
-        http: any client; its redirects and timeouts are not used.
+        http: as by `client`.
         url: whom to ask.
         body: the question.
         headers: more headers, such as Authorization.
     """
     # Plain ASCII and the NaN extension: what a buyer signed reaches the facilitator, who may refuse it.
-    return await _ask(http, "POST", url, json.dumps(body).encode(), headers or {})
+    return await _ask(http, "POST", url, json.dumps(body).encode(), {**_KINDS, **(headers or {})})
 
 
-async def get(http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None) -> Answer | Silence:
+async def get(http: Client, url: str, headers: Mapping[str, str] | None = None) -> Answer | Silence:
     """Read JSON, as `post` does."""
-    return await _ask(http, "GET", url, None, headers or {})
+    return await _ask(http, "GET", url, None, {**_KIND, **(headers or {})})
 
 
 async def _ask(
-    http: httpx.AsyncClient, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
+    http: Client, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
 ) -> Answer | Silence:
-    seconds = settings().facilitator_timeout_seconds
-    kinds = {"accept": "application/json"} | ({} if content is None else {"content-type": "application/json"})
     try:
         async with (
-            # httpx counts between bytes; an answer that trickles must end too.
-            asyncio.timeout(seconds),
-            http.stream(
-                method,
-                url,
-                content=content,
-                headers=kinds | dict(headers),
-                timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
-                follow_redirects=False,
+            asyncio.timeout(settings().facilitator_timeout_seconds),
+            http.request(
+                method, url, data=content, headers=headers, allow_redirects=False, proxy=outside.proxy(url)
             ) as response,
         ):
             read = await _read(response)
-            return Answer(response.status_code, _object(read)) if read is not None else Silence("unreadable")
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            return Answer(response.status, _object(read)) if read is not None else Silence("unreadable")
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         return Silence("not_sent")
-    except (httpx.TimeoutException, TimeoutError):
+    except TimeoutError:
         return Silence("timed_out")
-    except httpx.DecodingError:
-        return Silence("unreadable")
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except aiohttp.ClientError as error:
+        if isinstance(error.__cause__, ContentEncodingError):
+            return Silence("unreadable")
         return Silence("connection_lost")
 
 
-async def _read(response: httpx.Response) -> bytes | None:
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     """The body, unless it is longer than MOST_BYTES."""
-    content = b""
-    async for part in response.aiter_bytes():
+    content = bytearray()
+    async for part in response.content.iter_any():
         content += part
         if len(content) > MOST_BYTES:
             return None
-    return content
+    return bytes(content)
 
 
 def _object(content: bytes) -> dict[str, object] | None:

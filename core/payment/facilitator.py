@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-import httpx
 from pydantic import ValidationError
 from x402.mechanisms.evm import constants as evm
 from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, SupportedResponse, VerifyRequest
@@ -20,7 +19,7 @@ from core import metrics
 from core.failures import Unavailable
 from core.payment.breaker import Breaker
 from core.payment.credentials import credentials_of
-from core.payment.exchange import Answer, Silence, get, post
+from core.payment.exchange import Answer, Client, Silence, get, post
 from core.settings import Network
 
 log = logging.getLogger(__name__)
@@ -134,7 +133,7 @@ class Facilitator:
         Misconfigured: if the settings name a key that cannot sign.
     """
 
-    def __init__(self, network: Network, http: httpx.AsyncClient, breaker: Breaker | None = None) -> None:
+    def __init__(self, network: Network, http: Client, breaker: Breaker | None = None) -> None:
         self._network = network
         self._http = http
         self._breaker = breaker or Breaker()
@@ -226,7 +225,7 @@ class Facilitator:
 
     async def _look(self) -> None:
         """Learn what it supports. Without an answer, what was known before stands."""
-        if self._http.is_closed:  # the door closed before this task had its first turn
+        if self._http.closed:  # the door closed before this task had its first turn
             return
         try:
             supported = await self.get_supported()

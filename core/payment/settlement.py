@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import httpx
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from core import db
 from core.failures import Unavailable
-from core.payment import chain, ledger, offer
+from core.payment import chain, exchange, ledger, offer
 from core.payment.facilitator import Facilitator, Refused, Settled, Unknown
 from core.settings import Network, settings
 
@@ -23,7 +22,7 @@ from core.settings import Network, settings
 class Settlers:
     """How to reach each network: its facilitator, and its chain over the same HTTP client."""
 
-    http: httpx.AsyncClient
+    http: exchange.Client
     networks: Mapping[str, Network]
     facilitators: Mapping[str, Facilitator]
 
@@ -31,10 +30,7 @@ class Settlers:
 @asynccontextmanager
 async def settlers() -> AsyncIterator[Settlers]:
     """One HTTP client and one facilitator per configured network, for as long as the block runs."""
-    timeout = httpx.Timeout(settings().facilitator_timeout_seconds, connect=5)
-    # httpx would keep idle connections for 5 s, just as long as uvicorn does: a stale one costs a needless doubt.
-    limits = httpx.Limits(keepalive_expiry=2)
-    async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, limits=limits) as http:
+    async with exchange.client() as http:
         networks = {network.id: network for network in settings().networks}
         yield Settlers(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
 
@@ -45,7 +41,7 @@ async def _commit_paid(conn: db.Connection, paid: Sequence[ledger.Paid]) -> list
     return [None] * len(paid)
 
 
-_paid: db.GroupCommit[ledger.Paid, None] = db.GroupCommit(_commit_paid, db.insist)
+_paid: db.Group[ledger.Paid, None] = db.Group(_commit_paid, db.insist)
 
 
 async def settle(

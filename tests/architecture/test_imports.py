@@ -38,7 +38,9 @@ HOMES = {
     "aiosql": ("core/db/",),
     "yoyo": ("core/db/",),
     "x402": ("core/payment/", "sandbox/", "cli/buy", "deployments/demo"),
-    "httpx": ("core/payment/", "core/catalog_sync.py", "cli/", "deployments/", "sandbox/"),
+    "httpx": ("core/catalog_sync.py", "cli/", "deployments/", "sandbox/"),
+    "httpx2": ("core/provider.py", "core/transport.py"),
+    "aiohttp": ("core/outside.py", "core/transport.py", "core/payment/exchange.py"),
 }
 
 FILES = sorted(
@@ -135,7 +137,8 @@ def test_a_planted_violation_is_found(path: str, source: str) -> None:
         ("api/app.py", "from core import db\nfrom deployments.launch import Launcher\nimport fastapi"),
         ("api/app.py", "from deployments import launch"),
         ("api/app.py", "from . import paywall"),
-        ("core/payment/offer.py", "import x402.mechanisms\nimport httpx\nfrom core.db import Pool"),
+        ("core/payment/offer.py", "import x402.mechanisms\nfrom core.db import Pool"),
+        ("core/payment/exchange.py", "import aiohttp"),
         ("core/usage.py", "import prefectly\nimport coreutils"),
         ("flows/recovery.py", "from prefect import flow\nfrom tasks import recovery as step\nfrom core import db"),
         ("deployments/serve.py", "from flows import recovery\nimport api.app\nimport prefect"),

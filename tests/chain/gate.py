@@ -107,7 +107,10 @@ def gate(url: str) -> Iterator[Gate]:
             def log_message(self, *_arguments: object) -> None:
                 """Say nothing."""
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128  # of 5, what fifty ask at once would wait a second for the next try
+
+        with Server(("127.0.0.1", 0), Handler) as server:
             standing = Gate(f"http://127.0.0.1:{server.server_port}")
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             yield standing

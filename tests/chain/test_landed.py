@@ -3,25 +3,26 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from x402.schemas import PaymentPayload
 
 from core.payment import chain as reading
+from core.payment import exchange
 from core.payment.chain import Landed, NotUsed, UsedElsewhere
+from core.payment.exchange import Client
 from tests import practice
 from tests.chain.anvil import CHAIN_ID, Chain
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[Client]:
     """A client as the settlers have it."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with exchange.client() as client:
         yield client
 
 
 async def look(
-    http: httpx.AsyncClient, chain: Chain, paid: PaymentPayload, amount: int = 2000, pay_to: str = ""
+    http: Client, chain: Chain, paid: PaymentPayload, amount: int = 2000, pay_to: str = ""
 ) -> Landed | NotUsed | UsedElsewhere:
     """What the chain says of a payment."""
     return await reading.landed(
@@ -35,12 +36,12 @@ async def look(
     )
 
 
-async def test_the_node_says_which_chain_it_is_on(http: httpx.AsyncClient, chain: Chain) -> None:
+async def test_the_node_says_which_chain_it_is_on(http: Client, chain: Chain) -> None:
     """As a number."""
     assert await reading.chain_id(http, chain.network()) == CHAIN_ID
 
 
-async def test_unused_until_it_has_landed(http: httpx.AsyncClient, chain: Chain) -> None:
+async def test_unused_until_it_has_landed(http: Client, chain: Chain) -> None:
     """Unused by the clock of the latest block; then landed, in the transaction of whoever brought it."""
     paid = chain.signed()
 
@@ -49,7 +50,7 @@ async def test_unused_until_it_has_landed(http: httpx.AsyncClient, chain: Chain)
     assert await look(http, chain, paid) == Landed(transaction)
 
 
-async def test_a_cancelled_authorization_never_lands(http: httpx.AsyncClient, chain: Chain) -> None:
+async def test_a_cancelled_authorization_never_lands(http: Client, chain: Chain) -> None:
     """AuthorizationCanceled spends the nonce for nothing."""
     payer = practice.wallet()
     paid = chain.signed(payer)
@@ -58,7 +59,7 @@ async def test_a_cancelled_authorization_never_lands(http: httpx.AsyncClient, ch
     assert await look(http, chain, paid) == UsedElsewhere()
 
 
-async def test_a_nonce_that_was_signed_twice(http: httpx.AsyncClient, chain: Chain) -> None:
+async def test_a_nonce_that_was_signed_twice(http: Client, chain: Chain) -> None:
     """Used, but for another recipient or another amount than ours."""
     payer = practice.wallet()
     paid = chain.signed(payer)
@@ -70,7 +71,7 @@ async def test_a_nonce_that_was_signed_twice(http: httpx.AsyncClient, chain: Cha
     assert await look(http, chain, other, amount=2001) == UsedElsewhere()
 
 
-async def test_several_authorizations_in_one_transaction(http: httpx.AsyncClient, chain: Chain) -> None:
+async def test_several_authorizations_in_one_transaction(http: Client, chain: Chain) -> None:
     """Each is paid for by its own transfer; that of a neighbour counts for nobody else, whichever comes first."""
     payer, seller, stranger = practice.wallet(), practice.wallet().address, practice.wallet().address
     ours = [chain.signed(payer, pay_to=seller) for _ in range(2)]

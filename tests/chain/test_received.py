@@ -2,11 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-import httpx
-
 from core import db, money
 from core.payment import chain as reading
-from core.payment import settlement
+from core.payment import exchange, settlement
 from core.payment.chain import Transfer
 from tests import practice, shops
 from tests.chain.anvil import Chain
@@ -23,7 +21,7 @@ async def test_each_transfer_is_listed_with_its_own_authorization(chain: Chain) 
     chain.cancel(payer, practice.nonce(chain.signed(payer, pay_to=seller)))
     chain.mint(seller, 7)
     since = datetime.fromtimestamp(chain.now(), UTC) - timedelta(minutes=1)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with exchange.client() as http:
         pages = reading.received(http, chain.network("", chain.url), [seller], since)
         found = [transfer async for page in pages for transfer in page]
 

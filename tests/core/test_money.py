@@ -17,7 +17,7 @@ from x402.http.utils import decode_payment_signature_header
 from core import db, money
 from core.db.migrate import migrate
 from core.failures import InvalidInput, NotFound
-from core.payment import chain, settlement, story
+from core.payment import chain, exchange, settlement, story
 from core.settings import Network, settings
 from sandbox.book import Book
 from tests import doors, practice, servers, shops
@@ -474,7 +474,7 @@ async def test_transfers_are_listed_page_by_page(tmp_path: Path) -> None:
             kept.execute("UPDATE transactions SET nonce = NULL WHERE block = 2400")
             kept.execute("UPDATE transactions SET pay_to = ? WHERE block % 100 = 1", (other,))
     with served(tmp_path / "book") as network:
-        async with httpx.AsyncClient() as http:
+        async with exchange.client() as http:
             everything = await listed(http, network, [pay_to], datetime.fromtimestamp(0, UTC))
             recent = await listed(http, network, [pay_to], datetime.now(UTC) - timedelta(minutes=1))
 
@@ -495,6 +495,6 @@ def served(book: Path) -> Iterator[Network]:
         yield practice.network(url)
 
 
-async def listed(http: httpx.AsyncClient, network: Network, pay_to: list[str], since: datetime) -> list[chain.Transfer]:
+async def listed(http: exchange.Client, network: Network, pay_to: list[str], since: datetime) -> list[chain.Transfer]:
     """All pages together."""
     return [one async for page in chain.received(http, network, pay_to, since) for one in page]

@@ -3,9 +3,10 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
 import pytest
 
+from core.payment import exchange
+from core.payment.exchange import Client
 from core.settings import Network, settings
 from tests import practice
 
@@ -18,9 +19,9 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture(scope="session")
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[Client]:
     """A client as the settlers have it."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with exchange.client() as client:
         yield client
 
 

@@ -5,7 +5,6 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +12,7 @@ from x402.schemas import PaymentPayload
 
 from core.failures import Misconfigured, Unavailable
 from core.payment import chain
+from core.payment.exchange import Client
 from core.payment.facilitator import Facilitator, Settled
 from core.settings import SANDBOX_ASSET, Network
 from tests import practice
@@ -24,16 +24,8 @@ USED = "0x98de503528ee59b575ef0c0a2576a82497bfc029a5685b209e9ec333479b10a5"
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 
-async def funded(http: httpx.AsyncClient, network: Network, *faults: str) -> PaymentPayload:
-    """A payment that would settle, if it were not for the faults."""
-    payer, url = practice.wallet(), network.facilitator_url
-    (await http.post(f"{url}/practice/faucet", json={"address": payer.address, "amount": 10**6})).raise_for_status()
-    (await http.put(f"{url}/practice/payers/{payer.address}", json={"faults": faults})).raise_for_status()
-    return practice.payment(payer, practice.requirements(pay_to=practice.wallet().address))
-
-
 async def look(
-    http: httpx.AsyncClient,
+    http: Client,
     network: Network,
     paid: PaymentPayload,
     *,
@@ -52,32 +44,25 @@ async def look(
     )
 
 
-async def booked(http: httpx.AsyncClient, network: Network, paid: PaymentPayload) -> str:
-    """The transaction that the book has for this payment's recipient."""
-    book = await http.get(f"{network.facilitator_url}/practice/book", params={"pay_to": paid.accepted.pay_to})
-    (transfer,) = book.json()["transfers"]
-    return str(transfer["transaction"])
-
-
-async def test_the_chain_is_the_one_that_was_configured(http: httpx.AsyncClient, network: Network) -> None:
+async def test_the_chain_is_the_one_that_was_configured(http: Client, network: Network) -> None:
     """Its number is what signatures are bound to."""
     assert await chain.chain_id(http, network) == network.chain_id == 402402
 
 
 @pytest.mark.parametrize("fault", ["lose_reply", "pending", "front_run"])
-async def test_money_that_moved_unseen_is_found(http: httpx.AsyncClient, network: Network, fault: str) -> None:
+async def test_money_that_moved_unseen_is_found(http: Client, network: Network, fault: str) -> None:
     """Whatever the facilitator said, or did not."""
-    paid = await funded(http, network, fault)
+    paid = await practice.funded(network, fault)
     outcome = await Facilitator(network, http).settle(paid, paid.accepted)
 
     assert not isinstance(outcome, Settled)
-    assert await look(http, network, paid) == chain.Landed(await booked(http, network, paid))
+    assert [await look(http, network, paid)] == [chain.Landed(one) for one in await practice.booked(network, paid)]
 
 
 @pytest.mark.parametrize("fault", ["pending_never", "down"])
-async def test_money_that_did_not_move_is_not_used_yet(http: httpx.AsyncClient, network: Network, fault: str) -> None:
+async def test_money_that_did_not_move_is_not_used_yet(http: Client, network: Network, fault: str) -> None:
     """The chain's own clock comes with it, so that the caller can tell "not yet" from "never"."""
-    paid = await funded(http, network, fault)
+    paid = await practice.funded(network, fault)
     before = datetime.now(UTC).replace(microsecond=0)
     await Facilitator(network, http).settle(paid, paid.accepted)
     seen = await look(http, network, paid)
@@ -88,29 +73,29 @@ async def test_money_that_did_not_move_is_not_used_yet(http: httpx.AsyncClient, 
     assert isinstance(await look(http, network, paid), chain.Landed)
 
 
-async def test_a_cancelled_authorization_never_lands(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_cancelled_authorization_never_lands(http: Client, network: Network) -> None:
     """The nonce is spent and nobody was paid."""
-    paid = await funded(http, network, "cancelled")
+    paid = await practice.funded(network, "cancelled")
     await Facilitator(network, http).settle(paid, paid.accepted)
 
     assert await look(http, network, paid) == chain.UsedElsewhere()
 
 
-async def test_another_amount_is_not_our_payment(http: httpx.AsyncClient, network: Network) -> None:
+async def test_another_amount_is_not_our_payment(http: Client, network: Network) -> None:
     """The transfer must be exactly the one that was sold for."""
-    paid = await funded(http, network)
+    paid = await practice.funded(network)
     await Facilitator(network, http).settle(paid, paid.accepted)
 
     assert await look(http, network, paid, amount=2001) == chain.UsedElsewhere()
 
 
-async def test_the_search_goes_back_page_by_page_as_far_as_since(http: httpx.AsyncClient, network: Network) -> None:
+async def test_the_search_goes_back_page_by_page_as_far_as_since(http: Client, network: Network) -> None:
     """Five thousand blocks later the transfer is found, unless the caller's bound says not to look that far."""
-    paid = await funded(http, network)
+    paid = await practice.funded(network)
     await Facilitator(network, http).settle(paid, paid.accepted)
     (await http.post(f"{network.facilitator_url}/practice/mine?blocks=5000")).raise_for_status()
 
-    assert await look(http, network, paid) == chain.Landed(await booked(http, network, paid))
+    assert [await look(http, network, paid)] == [chain.Landed(one) for one in await practice.booked(network, paid)]
     with pytest.raises(Unavailable, match=r"^chain_incomplete$"):
         await look(http, network, paid, since=datetime.now(UTC) + timedelta(hours=1))
 
@@ -141,9 +126,7 @@ def padded(address: str) -> str:
     return "0x" + address[2:].rjust(64, "0")
 
 
-async def decide(
-    http: httpx.AsyncClient, results: dict[str, Any]
-) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere:
+async def decide(http: Client, results: dict[str, Any]) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere:
     """What we make of a node that answers each method with one result."""
 
     def say(body: bytes) -> bytes:
@@ -196,27 +179,27 @@ ONE_TRANSACTION = {
 
 
 @pytest.mark.parametrize("case", ONE_TRANSACTION)
-async def test_one_transfer_pays_for_one_authorization(http: httpx.AsyncClient, case: str) -> None:
+async def test_one_transfer_pays_for_one_authorization(http: Client, case: str) -> None:
     """A payer who signs one nonce twice, and batches, gets one answer for one transfer."""
     results, is_paid = ONE_TRANSACTION[case]
 
     assert await decide(http, results) == (chain.Landed(TRANSACTION) if is_paid else chain.UsedElsewhere())
 
 
-async def test_a_node_that_hides_the_log_decides_nothing(http: httpx.AsyncClient) -> None:
+async def test_a_node_that_hides_the_log_decides_nothing(http: Client) -> None:
     """Used, but no trace of it: its log index lags, and the buyer's money may well have moved."""
     with pytest.raises(Unavailable, match=r"^chain_incomplete$"):
         await decide(http, node())
 
 
-async def test_a_node_of_another_chain_decides_nothing(http: httpx.AsyncClient) -> None:
+async def test_a_node_of_another_chain_decides_nothing(http: Client) -> None:
     """What is unused there may well be used here."""
     elsewhere = node() | {"eth_chainId": "0x1", "eth_call": "0x" + "0" * 64}
     with pytest.raises(Unavailable, match=r"^chain_wrong$"):
         await decide(http, elsewhere)
 
 
-async def test_a_network_with_the_wrong_node_is_a_mistake(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_network_with_the_wrong_node_is_a_mistake(http: Client, network: Network) -> None:
     """Its name and the node's chain are told, and not the URL, which may hold a key."""
     base = network.model_copy(update={"id": "eip155:8453"})
     with pytest.raises(Misconfigured) as raised:
@@ -224,7 +207,7 @@ async def test_a_network_with_the_wrong_node_is_a_mistake(http: httpx.AsyncClien
     assert str(raised.value) == "INSTANT_NETWORKS: the rpc_url of eip155:8453 leads to a node of chain 402402"
 
 
-async def test_a_node_that_is_away_is_no_mistake(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_node_that_is_away_is_no_mistake(http: Client, caplog: pytest.LogCaptureFixture) -> None:
     """It may come back; until then it decides nothing."""
     async with practice.scripted(lambda _: b"") as url:
         pass
@@ -232,7 +215,7 @@ async def test_a_node_that_is_away_is_no_mistake(http: httpx.AsyncClient, caplog
     assert caplog.messages == ["payment: the node of eip155:402402 cannot be asked which chain it is on"]
 
 
-async def test_a_dead_node_decides_nothing(http: httpx.AsyncClient) -> None:
+async def test_a_dead_node_decides_nothing(http: Client) -> None:
     """Nothing of the failed call travels with what is raised: node URLs hold keys."""
     async with practice.scripted(lambda _: b"") as url:
         pass
@@ -248,9 +231,7 @@ strange = (
 
 @settings(max_examples=60, deadline=None)
 @given(method=st.sampled_from(sorted(node())), result=strange)
-async def test_a_node_that_answers_nonsense_decides_nothing_wrong(
-    http: httpx.AsyncClient, method: str, result: object
-) -> None:
+async def test_a_node_that_answers_nonsense_decides_nothing_wrong(http: Client, method: str, result: object) -> None:
     """One result replaced by anything: the payment is found, or nothing is decided."""
     try:
         seen = await decide(http, node(used(0, NONCE), moved(1, SELLER, 2000)) | {method: result})

@@ -7,7 +7,6 @@ import re
 import time
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
 from core.failures import Unavailable
-from core.payment.exchange import Answer
+from core.payment.exchange import Answer, Client
 from core.payment.facilitator import (
     DOUBTS,
     REFUSALS,
@@ -33,38 +32,24 @@ from tests import practice
 HASH = "0x" + "aB" * 32
 
 
-async def funded(http: httpx.AsyncClient, network: Network, *faults: str) -> PaymentPayload:
-    """A payment that would settle, if it were not for the faults."""
-    payer, url = practice.wallet(), network.facilitator_url
-    (await http.post(f"{url}/practice/faucet", json={"address": payer.address, "amount": 10**6})).raise_for_status()
-    (await http.put(f"{url}/practice/payers/{payer.address}", json={"faults": faults})).raise_for_status()
-    return practice.payment(payer, practice.requirements(pay_to=practice.wallet().address))
-
-
-async def transfers(http: httpx.AsyncClient, network: Network, paid: PaymentPayload) -> list[str]:
-    """The transactions in the book that this payment's recipient had."""
-    book = await http.get(f"{network.facilitator_url}/practice/book", params={"pay_to": paid.accepted.pay_to})
-    return [transfer["transaction"] for transfer in book.json()["transfers"]]
-
-
-async def told(http: httpx.AsyncClient, said: bytes | None) -> Settlement:
+async def told(http: Client, said: bytes | None) -> Settlement:
     """What settle makes of these bytes."""
     async with practice.scripted(lambda _: said) as url:
         paid = practice.payment(practice.wallet(), practice.requirements())
         return await Facilitator(practice.network(url), http).settle(paid, paid.accepted)
 
 
-async def test_a_good_payment_is_accepted_and_settled(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_good_payment_is_accepted_and_settled(http: Client, network: Network) -> None:
     """The transaction is the book's."""
-    paid = await funded(http, network)
+    paid = await practice.funded(network)
     facilitator = Facilitator(network, http)
 
     assert await facilitator.verify(paid, paid.accepted) == Accepted()
     outcome = await facilitator.settle(paid, paid.accepted)
-    assert [outcome] == [Settled(transaction) for transaction in await transfers(http, network, paid)]
+    assert [outcome] == [Settled(transaction) for transaction in await practice.booked(network, paid)]
 
 
-async def test_a_payment_without_money_is_refused_at_both_doors(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_payment_without_money_is_refused_at_both_doors(http: Client, network: Network) -> None:
     """With the facilitator's reason."""
     paid = practice.payment(practice.wallet(), practice.requirements())
     facilitator = Facilitator(network, http)
@@ -74,7 +59,7 @@ async def test_a_payment_without_money_is_refused_at_both_doors(http: httpx.Asyn
     assert await facilitator.settle(paid, paid.accepted) == expected
 
 
-async def test_a_malformed_payment_is_refused_at_both_doors(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_malformed_payment_is_refused_at_both_doors(http: Client, network: Network) -> None:
     """Though the status is 400; not even what JSON cannot carry makes our side fail."""
     strange = {"authorization": {"nonce": "\ud800", "value": float("nan")}, "signature": None}
     paid = PaymentPayload(payload=strange, accepted=practice.requirements())
@@ -100,39 +85,37 @@ DOUBTFUL = [
 
 @pytest.mark.parametrize(("fault", "reason", "moved"), DOUBTFUL)
 async def test_a_doubtful_settlement_is_unknown(
-    http: httpx.AsyncClient, network: Network, fault: str, reason: str, moved: int
+    http: Client, network: Network, fault: str, reason: str, moved: int
 ) -> None:
     """Whether or not money moved, nobody is told that it did not."""
-    paid = await funded(http, network, fault)
+    paid = await practice.funded(network, fault)
 
     assert await Facilitator(network, http).settle(paid, paid.accepted) == Unknown(reason)
-    assert len(await transfers(http, network, paid)) == moved
+    assert len(await practice.booked(network, paid)) == moved
 
 
-async def test_a_late_answer_is_unknown(http: httpx.AsyncClient, network: Network, impatient: None) -> None:
+async def test_a_late_answer_is_unknown(http: Client, network: Network, impatient: None) -> None:
     """The money moved, and we stopped waiting for the word."""
-    paid = await funded(http, network, "slow:1.5")
+    paid = await practice.funded(network, "slow:1.5")
 
     assert await Facilitator(network, http).settle(paid, paid.accepted) == Unknown("timed_out")
-    assert len(await transfers(http, network, paid)) == 1
+    assert len(await practice.booked(network, paid)) == 1
 
 
-async def test_one_payload_settled_twenty_times_at_once_is_settled_once(
-    http: httpx.AsyncClient, network: Network
-) -> None:
+async def test_one_payload_settled_twenty_times_at_once_is_settled_once(http: Client, network: Network) -> None:
     """The other nineteen are in doubt, none is refused."""
-    paid = await funded(http, network)
+    paid = await practice.funded(network)
     facilitator = Facilitator(network, http)
     outcomes = await asyncio.gather(*(facilitator.settle(paid, paid.accepted) for _ in range(20)))
 
-    assert len(await transfers(http, network, paid)) == 1
+    assert len(await practice.booked(network, paid)) == 1
     assert [type(outcome) for outcome in outcomes].count(Settled) == 1
     assert outcomes.count(Unknown("invalid_exact_evm_nonce_already_used")) == 19
 
 
-async def test_a_facilitator_that_gives_no_verdict_is_down(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_facilitator_that_gives_no_verdict_is_down(http: Client, network: Network) -> None:
     """503, silence and nonsense are no verdict; what is raised carries nothing of theirs."""
-    paid = await funded(http, network, "verify_down")
+    paid = await practice.funded(network, "verify_down")
     with pytest.raises(Unavailable, match=r"^facilitator_down$") as raised:
         await Facilitator(network, http).verify(paid, paid.accepted)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
@@ -151,7 +134,7 @@ async def test_a_facilitator_that_gives_no_verdict_is_down(http: httpx.AsyncClie
                 await Facilitator(practice.network(url), http).verify(paid, paid.accepted)
 
 
-async def test_foreign_text_goes_no_further(http: httpx.AsyncClient) -> None:
+async def test_foreign_text_goes_no_further(http: Client) -> None:
     """A reason that we do not know by name becomes one word."""
     said = practice.reply(200, json.dumps({"isValid": False, "invalidReason": "call +1 555 0100"}).encode())
     async with practice.scripted(lambda _: said) as url:
@@ -160,7 +143,7 @@ async def test_foreign_text_goes_no_further(http: httpx.AsyncClient) -> None:
         assert await Facilitator(practice.network(url), http).verify(paid, paid.accepted) == Refused("unrecognised")
 
 
-async def test_nobody_listening_means_not_sent(http: httpx.AsyncClient) -> None:
+async def test_nobody_listening_means_not_sent(http: Client) -> None:
     """It is still unknown, but the reason says that not a byte went out."""
     async with practice.scripted(lambda _: b"") as url:
         pass
@@ -169,7 +152,7 @@ async def test_nobody_listening_means_not_sent(http: httpx.AsyncClient) -> None:
     assert await Facilitator(practice.network(url), http).settle(paid, paid.accepted) == Unknown("not_sent")
 
 
-async def test_a_redirect_is_not_followed(http: httpx.AsyncClient, network: Network) -> None:
+async def test_a_redirect_is_not_followed(http: Client, network: Network) -> None:
     """Whoever answers in the facilitator's place does not learn the authorization's way to another host."""
     asked: list[bytes] = []
     async with practice.scripted(lambda body: asked.append(body)) as elsewhere:
@@ -179,7 +162,7 @@ async def test_a_redirect_is_not_followed(http: httpx.AsyncClient, network: Netw
     assert asked == []
 
 
-async def test_an_answer_without_end_is_unreadable(http: httpx.AsyncClient) -> None:
+async def test_an_answer_without_end_is_unreadable(http: Client) -> None:
     """Neither many bytes nor few that unpack to many fill our memory."""
     packed = gzip.compress(b" " * 5_000_000)
 
@@ -189,7 +172,7 @@ async def test_an_answer_without_end_is_unreadable(http: httpx.AsyncClient) -> N
     assert await told(http, practice.reply(200, b"[" * 100_000)) == Unknown("unreadable")
 
 
-async def test_silence_ends_in_time(http: httpx.AsyncClient, impatient: None) -> None:
+async def test_silence_ends_in_time(http: Client, impatient: None) -> None:
     """An answer that never comes is given up."""
     began = time.monotonic()
 
@@ -197,7 +180,7 @@ async def test_silence_ends_in_time(http: httpx.AsyncClient, impatient: None) ->
     assert time.monotonic() - began < 2
 
 
-async def test_a_success_must_name_its_transaction_and_our_network(http: httpx.AsyncClient) -> None:
+async def test_a_success_must_name_its_transaction_and_our_network(http: Client) -> None:
     """Anything less is for the chain to decide."""
     good = {"success": True, "transaction": HASH, "network": SANDBOX_NETWORK}
     contradictions = [
@@ -289,9 +272,7 @@ def test_what_an_answer_proves(status: int, body: dict[str, object]) -> None:
         unique=True,
     ),
 )
-async def test_any_answer_has_an_outcome(
-    http: httpx.AsyncClient, status: int, body: object, headers: list[bytes]
-) -> None:
+async def test_any_answer_has_an_outcome(http: Client, status: int, body: object, headers: list[bytes]) -> None:
     """Any status, headers, JSON or bytes over a real connection: an outcome, never an exception."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     check(status, body, await told(http, practice.reply(status, content, *headers)))
@@ -299,6 +280,6 @@ async def test_any_answer_has_an_outcome(
 
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(said=st.binary(max_size=80) | st.binary(max_size=20).map(lambda tail: b"HTTP/1.1 " + tail))
-async def test_what_is_not_even_http_is_unknown(http: httpx.AsyncClient, said: bytes) -> None:
+async def test_what_is_not_even_http_is_unknown(http: Client, said: bytes) -> None:
     """The connection carried something else."""
     assert isinstance(await told(http, said), Unknown)

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 
-import httpx
 import pytest
 
 from core.failures import Unavailable
 from core.payment.breaker import Breaker
+from core.payment.exchange import Client
 from core.payment.facilitator import Accepted, Facilitator, Settled, Unknown
 from core.settings import SANDBOX_NETWORK, Network
 from tests import practice, shops
@@ -24,7 +24,7 @@ async def is_down(facilitator: Facilitator) -> bool:
     return False
 
 
-async def test_while_it_is_down_nobody_asks_to_verify(http: httpx.AsyncClient) -> None:
+async def test_while_it_is_down_nobody_asks_to_verify(http: Client) -> None:
     """Five in a row without a verdict; then the refusal comes at once, and one probe finds out when it is back."""
     clock = [0.0]
     async with somebody(verify=practice.reply(503, b"down")) as one:
@@ -42,7 +42,7 @@ async def test_while_it_is_down_nobody_asks_to_verify(http: httpx.AsyncClient) -
         assert not await is_down(facilitator)
 
 
-async def test_settle_is_never_held_back(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCaptureFixture) -> None:
     """What was claimed is settled or doubted, however open the breaker; a settlement closes it again."""
     async with somebody(verify=b"", settle=b"") as one:
         facilitator = Facilitator(practice.network(one.url), http)
@@ -58,7 +58,7 @@ async def test_settle_is_never_held_back(http: httpx.AsyncClient, caplog: pytest
         assert [record.getMessage().rsplit(" ", 1)[1] for record in caplog.records] == ["down", "back"]
 
 
-async def test_refusals_are_answers(http: httpx.AsyncClient) -> None:
+async def test_refusals_are_answers(http: Client) -> None:
     """Buyers without money, in any number, do not make a facilitator down."""
     refused = practice.reply(400, b'{"isValid": false, "invalidReason": "insufficient_funds"}')
     async with somebody(verify=refused) as one:
@@ -69,7 +69,7 @@ async def test_refusals_are_answers(http: httpx.AsyncClient) -> None:
         assert one.count("verify") == 20
 
 
-async def test_giving_up_counts_as_silence(http: httpx.AsyncClient) -> None:
+async def test_giving_up_counts_as_silence(http: Client) -> None:
     """The door waits less long than we would; the breaker hears of it all the same."""
     async with somebody(verify=None) as one:
         facilitator = Facilitator(practice.network(one.url), http)
@@ -87,7 +87,7 @@ async def _done(is_true: bool) -> bool:
     return is_true
 
 
-async def test_what_is_supported_is_asked_once_and_nobody_waits(http: httpx.AsyncClient) -> None:
+async def test_what_is_supported_is_asked_once_and_nobody_waits(http: Client) -> None:
     """On the first use, beside it; even if that answer never comes."""
     async with somebody(supported=None) as one:
         facilitator = Facilitator(practice.network(one.url), http)
@@ -109,7 +109,7 @@ async def test_what_is_supported_is_asked_once_and_nobody_waits(http: httpx.Asyn
     ],
 )
 async def test_a_facilitator_that_left_our_network_is_not_asked(
-    http: httpx.AsyncClient, kinds: list[tuple[int, str, str]], serves: bool
+    http: Client, kinds: list[tuple[int, str, str]], serves: bool
 ) -> None:
     """No offer names the network, and a payment on it is refused before anything is claimed."""
     async with somebody(supported=supports(*kinds)) as one:
@@ -125,7 +125,7 @@ async def test_a_facilitator_that_left_our_network_is_not_asked(
             assert one.count("verify") == 0
 
 
-async def test_the_practice_facilitator_says_what_it_supports(http: httpx.AsyncClient, network: Network) -> None:
+async def test_the_practice_facilitator_says_what_it_supports(http: Client, network: Network) -> None:
     """As the SDK's own type."""
     (kind,) = (await Facilitator(network, http).get_supported()).kinds
 
@@ -133,7 +133,7 @@ async def test_the_practice_facilitator_says_what_it_supports(http: httpx.AsyncC
 
 
 @pytest.mark.parametrize("said", [b"", practice.reply(200, b"[]"), practice.reply(200, b'{"kinds": 5}'), VALID])
-async def test_nonsense_about_what_is_supported_changes_nothing(http: httpx.AsyncClient, said: bytes) -> None:
+async def test_nonsense_about_what_is_supported_changes_nothing(http: Client, said: bytes) -> None:
     """It says nothing about verifying, so selling goes on."""
     async with somebody(supported=said) as one:
         facilitator = Facilitator(practice.network(one.url), http)

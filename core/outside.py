@@ -1,0 +1,52 @@
+"""How everybody outside is reached: model providers, facilitators and chain nodes.
+
+Connections are aiohttp's. httpx takes five times as long for the two requests of a sale, and three times as long for a
+model call: with each it looks at all connections that are open.
+"""
+
+import ssl
+import urllib.request
+from functools import cache
+from urllib.parse import urlsplit
+
+import aiohttp
+import certifi
+
+from core.settings import settings
+
+_ENDLESS = aiohttp.ClientTimeout()
+
+
+def session(idle_seconds: float, timeout: aiohttp.ClientTimeout = _ENDLESS) -> aiohttp.ClientSession:
+    """Connections that belong to the running event loop. They follow nothing and keep no cookies.
+
+    Args:
+        idle_seconds: how long a connection is kept for the next request. Shorter than the other side does: one that is
+            closed there while we send is a needless doubt.
+        timeout: of requests that bring none; by default, none at all.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=idle_seconds, ssl=_certificates()),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=timeout,
+    )
+
+
+def proxy(url: str) -> str | None:
+    """The proxy that HTTPS_PROXY, NO_PROXY and so on name for a URL; none leads to the practice servers on loopback.
+
+    aiohttp would ask a thread for it with every request, and look for passwords in a netrc file.
+    """
+    return _proxy(*urlsplit(url)[:2]) if settings().mode == "live" else None
+
+
+@cache
+def _proxy(scheme: str, host: str) -> str | None:
+    named = urllib.request.getproxies()
+    return None if urllib.request.proxy_bypass(host) else named.get(scheme) or named.get("all")
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    # What httpx trusts as well, so that it does not matter what the machine has.
+    return ssl.create_default_context(cafile=certifi.where())
