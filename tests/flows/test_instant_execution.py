@@ -114,6 +114,9 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
     assert calls.keys() == {f"call {one}" for one in ids}
     assert [name for name, call in calls.items() if call.state_name == "Failed"] == [f"call {failed.id}"]
     assert {task.name for task in tasks} - calls.keys() == {"validate", "decrypt", "substitute", "log"}
+    async with get_client() as prefect:
+        told = [[state.name for state in await prefect.read_task_run_states(call.id)] for call in calls.values()]
+    assert sorted(told) == [["Running", "Completed"]] * (BATCH - 1) + [["Running", "Failed"]]
 
 
 async def test_a_slow_call_delays_nobody(pool: db.Pool, shop: Shop) -> None:
