@@ -2,7 +2,6 @@
 
 import time
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
@@ -80,10 +79,10 @@ async def try_out(
         version = await resource.resolve(conn, creator.handle, slug)
         inputs = resource.validate(version, {} if body is None else body)
         await resource.readiness(conn, version)
-        execution_id = uuid4()
-        await execution.create(conn, version, inputs, execution_id=execution_id, payment_id=None)
-    row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
+        test = execution.New(version, inputs)
+        await execution.create(conn, [test])
+    row = await execution.follow(door.pool, door.hub, test.id, started + wait.seconds)
     response = answers.answer(row)
     facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
-    tracing.record("test", execution_id, began, facts, is_first=True)
+    tracing.record("test", test.id, began, facts, is_first=True)
     return response

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -13,11 +13,13 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api import offers
 from api.bodies import NAME
-from core import db, metrics, standing
+from core import db, metrics, resource, standing
 from core.db import listen
 from core.failures import NotFound, TooManyRequests
 from core.payment.settlement import Settlers
 from core.together import Together
+
+T = TypeVar("T")
 
 # A scrape is given up after ten seconds, and has more to tell than what the database knows.
 _LOOK_SECONDS = 2.0
@@ -30,7 +32,7 @@ class Door:
     Attributes:
         worker_id: owns the payments that this process settles.
         address_rate, payer_rate: how often a client's address may ask, and a wallet may pay.
-        settling: tasks that own a settlement; shutdown waits for them.
+        settling: tasks that claim or settle; shutdown waits for them.
     """
 
     pool: db.Pool
@@ -39,11 +41,12 @@ class Door:
     worker_id: UUID
     address_rate: RateLimitItem
     payer_rate: RateLimitItem
-    settling: set[asyncio.Task[None]] = field(default_factory=set)
+    settling: set[asyncio.Task[Any]] = field(default_factory=set)
     _limiter: SlidingWindowCounterRateLimiter = field(
         default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
     )
     _looks: Together[tuple[str, str], offers.Offered] = field(default_factory=Together)
+    _readies: Together[UUID, resource.Ready] = field(default_factory=Together)
     _standings: Together[None, standing.Standing | None] = field(default_factory=Together)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
@@ -58,6 +61,18 @@ class Door:
             (handle, slug), lambda: offers.look(self.pool, self.settlers.facilitators, handle, slug)
         )
 
+    async def ready(self, version: resource.Version) -> resource.Ready:
+        """Whether this version could be sold and run, as seen after this call; one look for all who wait for it.
+
+        Raises:
+            Unavailable: as by `resource.readiness`.
+        """
+        return await self._readies.ask(version.version_id, lambda: self._ready(version))
+
+    async def _ready(self, version: resource.Version) -> resource.Ready:
+        async with db.autocommit(self.pool) as conn:
+            return await resource.readiness(conn, version)
+
     async def look(self) -> standing.Standing | None:
         """How things stand; None when the database does not say so in time. One look for all who wait for it."""
         return await self._standings.ask(None, self._look)
@@ -69,11 +84,12 @@ class Door:
         except (TimeoutError, *db.UNREACHABLE):
             return None
 
-    def settle_apart(self, settlement: Coroutine[Any, Any, None]) -> None:
-        """Run a settlement in a task of its own: the buyer may hang up, the settlement goes on."""
-        task = asyncio.create_task(settlement, name="settle")
+    def apart(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run what moves money in a task of its own: the buyer may hang up, it goes on, and shutdown waits for it."""
+        task = asyncio.create_task(work, name="settle")
         self.settling.add(task)
         task.add_done_callback(self.settling.discard)
+        return task
 
     async def slow_down(self, rate: RateLimitItem, who: str) -> None:
         """Count one request of somebody.

@@ -5,6 +5,7 @@ claimed and committed, and nothing that could be refused before is refused after
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -102,22 +103,35 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         if execution_id := await _replay(door, purchase):
             return execution_id, False
         raise PaymentRequired(verdict.reason)
-    # Three trips: the authorization, all that it needs, the commit. Others wait for this creator's day meanwhile.
-    async with door.pool.connection() as conn, conn.pipeline(), conn.transaction():
-        claimed = await ledger.claim(conn, terms, purchase.version, purchase.inputs, door.worker_id)
-    if claimed is None:
-        # Somebody was first with the same authorization, so there is one to be found.
-        if execution_id := await _replay(door, purchase):
-            return execution_id, False
-        return await admit(door, purchase)
-    _settle(door, claimed.payment_id, claimed.execution_id, terms)
-    return claimed.execution_id, True
+    wish = ledger.Wish(terms, purchase.version, purchase.inputs, door.worker_id)
+    if await asyncio.shield(door.apart(_claim(door, wish))):
+        return wish.execution_id, True
+    # Somebody was first with the same authorization, so there is one to be found.
+    if execution_id := await _replay(door, purchase):
+        return execution_id, False
+    return await admit(door, purchase)
+
+
+async def _commit_claims(conn: db.Connection, wishes: Sequence[ledger.Wish]) -> list[bool]:
+    # Three trips: the authorizations, all that they need, the commit. Others wait for these creators' days meanwhile.
+    async with conn.pipeline(), conn.transaction():
+        return await ledger.claim(conn, wishes)
+
+
+_claims: db.Group[ledger.Wish, bool] = db.Group(_commit_claims, db.once)
+
+
+async def _claim(door: Door, wish: ledger.Wish) -> bool:
+    """Claim, and settle what was claimed, whatever becomes of the buyer meanwhile; False when somebody was first."""
+    claimed = await _claims.add(door.pool, wish)
+    if claimed:
+        _settle(door, wish.payment_id, wish.execution_id, wish.terms)
+    return claimed
 
 
 async def _match(door: Door, purchase: Purchase) -> offer.Terms:
     """Is it ready, is the quote alive, does the payment fit?"""
-    async with db.autocommit(door.pool) as conn:
-        ready = await resource.readiness(conn, purchase.version)
+    ready = await door.ready(purchase.version)
     terms = offer.match(purchase.payload, purchase.version, ready.payouts)
     offer.require_live_quote(purchase.payload)
     return terms
@@ -168,4 +182,4 @@ def _settle(door: Door, payment_id: UUID, execution_id: UUID, terms: offer.Terms
         with metrics.phase("settle"), tracing.span("settle", execution_id, network=terms.network.id):
             await settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements)
 
-    door.settle_apart(settle())
+    door.apart(settle())

@@ -49,7 +49,7 @@ _QUEUE = """
 WITH released AS (
     UPDATE executions SET state = 'queued', queued_at = now() WHERE id = %s AND state = 'held' RETURNING id
 )
-SELECT pg_notify('execution_queued', '') AS queued, pg_notify('execution_changed', id::text) AS changed FROM released
+SELECT pg_notify('execution_queued', '') FROM released
 """
 _FORGET = """
 UPDATE executions SET state = 'void', claimed_by = NULL, attempt_id = NULL, finished_at = now()

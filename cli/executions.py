@@ -3,7 +3,7 @@
 import asyncio
 import time
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from cyclopts import App, Parameter
 
@@ -91,7 +91,7 @@ def try_resource(
 
 
 async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any]:
-    config, execution_id = settings(), uuid4()
+    config = settings()
     async with db.pool() as pool, listen.listening() as hub:
         async with pool.connection() as conn:
             if not await worker.launchers(conn):
@@ -100,9 +100,10 @@ async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any
             version = await resource.resolve(conn, owner.handle, slug)
             valid = resource.validate(version, inputs)
             await resource.readiness(conn, version)
-            await execution.create(conn, version, valid, execution_id=execution_id, payment_id=None)
+            test = execution.New(version, valid)
+            await execution.create(conn, [test])
         until = time.monotonic() + version.timeout_seconds + config.lease_seconds
-        row = await execution.follow(pool, hub, execution_id, until)
+        row = await execution.follow(pool, hub, test.id, until)
     if row.state != "succeeded":
         raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
     return execution.open_result(row.account_id, row.id, row.sealed_result)

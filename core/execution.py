@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -31,52 +31,49 @@ class Batch:
     execution_ids: list[UUID]
 
 
-async def create(
-    conn: db.Connection,
-    version: resource.Version,
-    inputs: dict[str, str],
-    *,
-    execution_id: UUID,
-    payment_id: UUID | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class New:
+    """What shall run.
+
+    Attributes:
+        version: what was sold.
+        inputs: validated inputs.
+        payment_id: the payment it waits for; None is the owner's free test, which is queued at once.
+        id: a fresh one.
+    """
+
+    version: resource.Version
+    inputs: dict[str, str]
+    payment_id: UUID | None = None
+    id: UUID = field(default_factory=uuid4)
+
+    def sealed_inputs(self) -> bytes:
+        """Its inputs, as they are kept."""
+        plain = json.dumps(self.inputs).encode()
+        return vault().seal(plain, account=self.version.account_id, column="executions.sealed_inputs", row=self.id)
+
+
+async def create(conn: db.Connection, created: Sequence[New]) -> None:
     """Record what shall run, with its worst-case cost reserved.
 
     Args:
         conn: the transaction of the claim.
-        version: what was sold.
-        inputs: validated inputs.
-        execution_id: a fresh id.
-        payment_id: the payment it waits for; None is the owner's free test, which is queued at once.
+        created: what shall run.
 
     Raises:
-        Unavailable: when the creator's spend cap or queue has no room.
+        Unavailable: when a creator's spend cap or queue has no room; the transaction must roll back.
     """
     await sql.create(
         conn,
-        id=execution_id,
-        kind="test" if payment_id is None else "paid",
-        payment_id=payment_id,
-        account_id=version.account_id,
-        version_id=version.version_id,
-        state="queued" if payment_id is None else "held",
-        sealed_inputs=vault().seal(
-            json.dumps(inputs).encode(), account=version.account_id, column="executions.sealed_inputs", row=execution_id
-        ),
+        ids=[one.id for one in created],
+        payment_ids=[one.payment_id for one in created],
+        account_ids=[one.version.account_id for one in created],
+        version_ids=[one.version.version_id for one in created],
+        sealed_inputs=[one.sealed_inputs() for one in created],
     )
-    await reserve(conn, version, execution_id=execution_id, round_number=1)
-    if payment_id is None:
+    await usage.reserve(conn, [usage.Round(one.id, 1, one.version.worst_cost_usd) for one in created])
+    if any(one.payment_id is None for one in created):
         await sql.notify_queued(conn)
-
-
-async def reserve(conn: db.Connection, version: resource.Version, *, execution_id: UUID, round_number: int) -> None:
-    """Make room for one round in the creator's spend cap and queue.
-
-    Raises:
-        Unavailable: when it does not fit; the transaction must roll back.
-    """
-    await usage.reserve(
-        conn, version.account_id, execution_id=execution_id, round_number=round_number, usd=version.worst_cost_usd
-    )
 
 
 async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
@@ -156,9 +153,7 @@ async def answered(conn: db.Connection, execution_ids: Sequence[UUID]) -> None:
 
 async def queue_paid(conn: db.Connection, payment_ids: Sequence[UUID]) -> None:
     """The payments are there: their executions may run."""
-    if released := [row.id async for row in sql.release_payment_holds(conn, payment_ids=list(payment_ids))]:
-        await sql.notify_queued(conn)
-        await sql.notify_changed(conn, ids=released)
+    await sql.release_payment_holds(conn, payment_ids=list(payment_ids))
 
 
 async def void(conn: db.Connection, payment_id: UUID) -> None:
@@ -176,7 +171,7 @@ async def revive(conn: db.Connection, payment_id: UUID) -> None:
     """
     if row := await sql.revive(conn, payment_id=payment_id):
         version = await resource.version(conn, row.version_id)
-        await reserve(conn, version, execution_id=row.id, round_number=row.round)
+        await usage.reserve(conn, [usage.Round(row.id, row.round, version.worst_cost_usd)])
         await sql.notify_queued(conn)
         await sql.notify_changed(conn, ids=[row.id])
 
@@ -195,7 +190,7 @@ async def unvoid(conn: db.Connection, payment_id: UUID, version: resource.Versio
         Unavailable: when its cost no longer fits.
     """
     if row := await sql.unvoid(conn, payment_id=payment_id):
-        await reserve(conn, version, execution_id=row.id, round_number=row.round)
+        await usage.reserve(conn, [usage.Round(row.id, row.round, version.worst_cost_usd)])
 
 
 async def rerun(conn: db.Connection, execution_id: UUID) -> bool:
@@ -214,14 +209,23 @@ async def rerun(conn: db.Connection, execution_id: UUID) -> bool:
     if row is None:
         return False
     version = await resource.version(conn, row.version_id)
-    await reserve(conn, version, execution_id=execution_id, round_number=row.round)
+    await usage.reserve(conn, [usage.Round(execution_id, row.round, version.worst_cost_usd)])
     await sql.notify_queued(conn)
     return True
 
 
 async def show(conn: db.Connection, execution_id: UUID) -> Any:
     """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
-    return await sql.show(conn, id=execution_id)
+    (row,) = await _show(conn, [execution_id])
+    return row
+
+
+async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Any]:
+    rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids))}
+    return [rows.get(execution_id) for execution_id in execution_ids]
+
+
+_shown: db.Group[UUID, Any] = db.Group(_show, db.once)
 
 
 async def follow(pool: db.Pool, hub: listen.Hub, execution_id: UUID, until: float) -> Any:
@@ -241,8 +245,7 @@ async def follow(pool: db.Pool, hub: listen.Hub, execution_id: UUID, until: floa
     with hub.event(listen.CHANGED, str(execution_id)) as changed:
         while True:
             changed.clear()
-            async with db.autocommit(pool) as conn:
-                row = await show(conn, execution_id)
+            row = await _shown.add(pool, execution_id)
             left = until - time.monotonic()
             if row.state in REST or left <= 0:
                 return row

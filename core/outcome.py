@@ -79,4 +79,4 @@ async def _commit(conn: db.Connection, answers: Sequence[Answered]) -> list[Any]
     return [kept.pop(row_id, None) for row_id in ids]
 
 
-_answers: db.GroupCommit[Answered, Any] = db.GroupCommit(_commit, db.insist)
+_answers: db.Group[Answered, Any] = db.Group(_commit, db.insist)

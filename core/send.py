@@ -7,7 +7,7 @@ nothing is sent again.
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -202,15 +202,8 @@ async def _commit_notes(conn: db.Connection, notes: Sequence[tuple[Send, str]]) 
     return [None] * len(notes)
 
 
-async def _once(
-    pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[Made]]], patience: float | None = None
-) -> Sequence[Made]:
-    async with db.autocommit(pool, patience=patience) as conn:
-        return await write(conn)
-
-
-_marks: db.GroupCommit[_Mark, int | None] = db.GroupCommit(_commit_marks, _once)
-_notes: db.GroupCommit[tuple[Send, str], None] = db.GroupCommit(_commit_notes, partial(_once, patience=_NOTE_SECONDS))
+_marks: db.Group[_Mark, int | None] = db.Group(_commit_marks, db.once)
+_notes: db.Group[tuple[Send, str], None] = db.Group(_commit_notes, partial(db.once, patience=_NOTE_SECONDS))
 
 
 def _cache_seconds(asked: Prompt) -> int:

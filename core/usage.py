@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,34 +12,38 @@ from core.failures import ExecutionFailed, Unavailable
 sql = db.load("usage")
 
 
-async def reserve(
-    conn: db.Connection, account_id: UUID, *, execution_id: UUID, round_number: int, usd: Decimal
-) -> None:
-    """Set aside what one round may cost at most, and a place in its creator's queue.
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One run of an execution (1 is the first), and what it may cost at worst, in US dollars."""
+
+    execution_id: UUID
+    number: int
+    worst_usd: Decimal
+
+
+async def reserve(conn: db.Connection, rounds: Sequence[Round]) -> None:
+    """Set aside what these rounds may cost at most, and a place for each in its creator's queue.
 
     Args:
         conn: the transaction of the claim; it must roll back when this raises. In a pipeline this takes one trip, which
             matters because all claims on one creator take turns here.
-        account_id: the creator who pays the provider.
-        execution_id: what it is for.
-        round_number: 1 for the first run.
-        usd: worst-case cost in US dollars.
+        rounds: of executions that are written.
 
     Raises:
-        Unavailable: `spend_cap` or `resource_spend_cap`, when today's cap (UTC) of the creator or of the resource
-            has no room for it; `queue_full`.
+        Unavailable: `spend_cap` or `resource_spend_cap`, when today's cap (UTC) of a creator or of a resource
+            has no room for them; `queue_full`.
     """
-    place = {"execution_id": execution_id, "round": round_number}
-    reserved, resource_has_room, queue_has_room = await asyncio.gather(
-        sql.reserve(conn, account_id=account_id, usd=usd, **place),
-        sql.resource_has_room(conn, **place),
-        sql.queue_has_room(conn, account_id=account_id),
+    ids, numbers = [one.execution_id for one in rounds], [one.number for one in rounds]
+    reserved, resources_have_room, queues_have_room = await asyncio.gather(
+        sql.reserve(conn, execution_ids=ids, rounds=numbers, usd=[one.worst_usd for one in rounds]),
+        sql.resources_have_room(conn, execution_ids=ids, rounds=numbers),
+        sql.queues_have_room(conn, execution_ids=ids),
     )
-    if reserved is None:
+    if reserved < len(rounds):
         raise Unavailable("spend_cap")
-    if not resource_has_room:
+    if not resources_have_room:
         raise Unavailable("resource_spend_cap")
-    if not queue_has_room:
+    if not queues_have_room:
         raise Unavailable("queue_full")
 
 
@@ -51,7 +56,7 @@ async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, 
     """
     if await sql.extend(conn, execution_id=execution_id, round=round_number, usd=usd) is None:
         raise ExecutionFailed("resource_unavailable", "creator", "spend_cap")
-    if not await sql.resource_has_room(conn, execution_id=execution_id, round=round_number):
+    if not await sql.resources_have_room(conn, execution_ids=[execution_id], rounds=[round_number]):
         raise ExecutionFailed("resource_unavailable", "creator", "resource_spend_cap")
 
 

@@ -52,10 +52,9 @@ async def create(
     conn: db.Connection, sold: resource.Version, count: int = 1, inputs: dict[str, str] = INPUTS
 ) -> list[UUID]:
     """Owner's tests, queued when the transaction is committed."""
-    ids = [uuid4() for _ in range(count)]
-    for execution_id in ids:
-        await execution.create(conn, sold, inputs, execution_id=execution_id, payment_id=None)
-    return ids
+    tests = [execution.New(sold, inputs) for _ in range(count)]
+    await execution.create(conn, tests)
+    return [test.id for test in tests]
 
 
 def terms(sold: resource.Version) -> offer.Terms:
@@ -67,10 +66,10 @@ def terms(sold: resource.Version) -> offer.Terms:
 async def pay(pool: db.Pool, sold: resource.Version, owner: UUID) -> UUID:
     """A paid, queued execution."""
     async with pool.connection() as conn:
-        claimed = await ledger.claim(conn, terms(sold), sold, INPUTS, owner)
-        assert claimed
-        await ledger.pay(conn, [ledger.Paid(claimed.payment_id, a_transaction(), "settled")])
-    return claimed.execution_id
+        wish = ledger.Wish(terms(sold), sold, INPUTS, owner)
+        assert await ledger.claim(conn, [wish]) == [True]
+        await ledger.pay(conn, [ledger.Paid(wish.payment_id, a_transaction(), "settled")])
+    return wish.execution_id
 
 
 def a_transaction() -> str:

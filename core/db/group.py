@@ -1,7 +1,7 @@
-"""Group commit: what comes while a write is under way is written by the next one, all of it in one transaction.
+"""Group commit: what comes while one is under way is done by the next, all of it in one transaction.
 
-Alone, a write is a transaction of its own and waits for nothing. In a burst one transaction, one trip of each statement
-and one turn at every lock serve many.
+Alone, each is a transaction of its own and waits for nothing. In a burst one transaction, one trip of each statement
+and one turn at every lock serve many. What only reads gains as much.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 
 from core.db.pool import UNREACHABLE, Connection, Pool
+from core.failures import Failure
 from core.together import Together
 
 Item = TypeVar("Item")
@@ -37,7 +38,7 @@ class _Queue(Generic[Item, Made]):
         self.together: Together[None, None] = Together()
 
 
-class GroupCommit(Generic[Item, Made]):
+class Group(Generic[Item, Made]):
     """One kind of write.
 
     Args:
@@ -54,7 +55,8 @@ class GroupCommit(Generic[Item, Made]):
         """Write one item; it is committed when this returns, and will be even if its caller is cancelled meanwhile.
 
         Raises:
-            psycopg.Error: about this item alone: where a group cannot be written, each of it is written by itself.
+            psycopg.Error, Failure: about this item alone: where a group cannot be written, each of it is written by
+                itself.
         """
         queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue())
         mine: _Place[Item, Made] = _Place(item)
@@ -68,8 +70,9 @@ class GroupCommit(Generic[Item, Made]):
         group, queue.places = queue.places, []
         try:
             await self._put(pool, group)
-        except psycopg.Error as error:
-            if len(group) == 1 or isinstance(error, UNREACHABLE):
+        except (psycopg.Error, Failure) as error:
+            is_away = isinstance(error, UNREACHABLE) and not isinstance(error, psycopg.errors.DeadlockDetected)
+            if len(group) == 1 or is_away:
                 raise
 
     async def _put(self, pool: Pool, group: Sequence[_Place[Item, Made]]) -> None:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 QUEUED = "execution_queued"
 # A flow run has taken its batch; the payload is the batch's id.
 BEGUN = "batch_begun"
-# An execution changed in a way its buyer cares about; the payload is its id.
+# An execution came to rest; the payload is its id.
 CHANGED = "execution_changed"
 
 _RECONNECT_SECONDS = 1.0

@@ -5,7 +5,7 @@ its history is written by a trigger.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -36,14 +36,6 @@ class Payment:
     payload_sha256: bytes
     request_sha256: bytes
     quoted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A payment that is ours to settle, and what it bought."""
-
-    payment_id: UUID
-    execution_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,49 +71,72 @@ async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: P
     return first is not None and bytes(first) != offer.payload_sha256(payload)
 
 
-async def claim(
-    conn: db.Connection, terms: offer.Terms, version: resource.Version, inputs: dict[str, str], owner: UUID
-) -> Claimed | None:
-    """Take an authorization, once: payment, execution and reservation in the caller's one transaction.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to claim.
 
-    Args:
-        conn: the transaction; nothing is settled before it is committed.
+    Attributes:
         terms: the payment, matched and verified.
         version: what it buys.
         inputs: validated inputs.
         owner: the worker that will settle it.
+        payment_id, execution_id: fresh ids.
+    """
+
+    terms: offer.Terms
+    version: resource.Version
+    inputs: dict[str, str]
+    owner: UUID
+    payment_id: UUID = field(default_factory=uuid4)
+    execution_id: UUID = field(default_factory=uuid4)
+
+    def row(self) -> dict[str, object]:
+        """Its payment, as it is kept."""
+        payload = self.terms.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return {
+            "ids": self.payment_id,
+            "networks": self.terms.network.id,
+            "assets": self.terms.network.asset.lower(),
+            "payers": self.terms.payer,
+            "nonces": self.terms.nonce,
+            "pay_tos": self.terms.pay_to,
+            "amounts_atomic": self.terms.amount_atomic,
+            "valid_befores": self.terms.valid_before,
+            "version_ids": self.version.version_id,
+            "owners": self.owner,
+            "payloads_sha256": offer.payload_sha256(self.terms.payload),
+            "requests_sha256": offer.request_sha256(self.version.resource_id, self.inputs),
+            "quoteds": self.terms.quoted,
+            "identifiers_sha256": offer.identifier_sha256(self.version.resource_id, self.terms.payload),
+            "sealed_payloads": vault().seal(
+                payload, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id
+            ),
+        }
+
+
+async def claim(conn: db.Connection, wishes: Sequence[Wish]) -> list[bool]:
+    """Take authorizations, each once: payment, execution and reservation in the caller's one transaction.
+
+    Args:
+        conn: the transaction; nothing is settled before it is committed.
+        wishes: what is to be claimed.
 
     Returns:
-        The payment and its execution, or None when somebody was first: look it up with `find`.
+        Of each, whether it was claimed; if not, somebody was first: look it up with `find`.
 
     Raises:
-        Unavailable: when the creator's cap or queue has no room; the transaction must roll back.
+        Unavailable: when a creator's cap or queue has no room for them; the transaction must roll back.
     """
-    payment_id = uuid4()
-    payload = terms.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
-    claimed = await sql.claim(
-        conn,
-        id=payment_id,
-        network=terms.network.id,
-        asset=terms.network.asset.lower(),
-        payer=terms.payer,
-        nonce=terms.nonce,
-        pay_to=terms.pay_to,
-        amount_atomic=terms.amount_atomic,
-        valid_before=terms.valid_before,
-        version_id=version.version_id,
-        owner=owner,
-        payload_sha256=offer.payload_sha256(terms.payload),
-        request_sha256=offer.request_sha256(version.resource_id, inputs),
-        quoted=terms.quoted,
-        identifier_sha256=offer.identifier_sha256(version.resource_id, terms.payload),
-        sealed_payload=vault().seal(payload, account=version.account_id, column=_PAYLOAD, row=payment_id),
-    )
-    if claimed is None:
-        return None
-    execution_id = uuid4()
-    await execution.create(conn, version, inputs, execution_id=execution_id, payment_id=payment_id)
-    return Claimed(payment_id, execution_id)
+    rows = [wish.row() for wish in wishes]
+    claimed = {row.id async for row in sql.claim(conn, **{name: [row[name] for row in rows] for name in rows[0]})}
+    new = [
+        execution.New(wish.version, wish.inputs, wish.payment_id, wish.execution_id)
+        for wish in wishes
+        if wish.payment_id in claimed
+    ]
+    if new:
+        await execution.create(conn, new)
+    return [wish.payment_id in claimed for wish in wishes]
 
 
 async def reenter(conn: db.Connection, payment: Payment, version: resource.Version, owner: UUID) -> bool:

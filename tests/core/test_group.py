@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from core import db
+from core.failures import Unavailable
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ async def rows(pool: db.Pool) -> list[tuple[int, int]]:
 
 async def test_what_comes_during_a_write_is_one_transaction(pool: db.Pool) -> None:
     """The first is written at once and alone; the others together after it, each with what came of its own."""
-    group = db.GroupCommit(write, once)
+    group = db.Group(write, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in range(1, 21)))
 
     written = await rows(pool)
@@ -48,10 +49,26 @@ async def test_what_comes_during_a_write_is_one_transaction(pool: db.Pool) -> No
 
 async def test_one_that_cannot_be_written_fails_alone(pool: db.Pool) -> None:
     """The others are committed, and the error reaches the one whose it is."""
-    group = db.GroupCommit(write, once)
+    group = db.Group(write, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, -3, 4)), return_exceptions=True)
 
     assert [type(one) for one in made] == [int, int, psycopg.errors.CheckViolation, int]
+    assert [number for number, _ in await rows(pool)] == [1, 2, 4]
+
+
+async def test_one_that_is_refused_fails_alone(pool: db.Pool) -> None:
+    """What we refuse ourselves is no trouble of the others either, of whom there may be many for each."""
+
+    async def room_for_small_ones(conn: db.Connection, numbers: Sequence[int]) -> list[int]:
+        made = await write(conn, numbers)
+        if max(numbers) > 10:
+            raise Unavailable("queue_full")
+        return made
+
+    group = db.Group(room_for_small_ones, once)
+    made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, 30, 4)), return_exceptions=True)
+
+    assert [type(one) for one in made] == [int, int, Unavailable, int]
     assert [number for number, _ in await rows(pool)] == [1, 2, 4]
 
 
@@ -64,7 +81,7 @@ async def test_who_is_cancelled_stops_nobody(pool: db.Pool) -> None:
         await may_end.wait()
         return await once(pool, write)
 
-    group = db.GroupCommit(write, slowly)
+    group = db.Group(write, slowly)
     leaving, staying = (asyncio.create_task(group.add(pool, number)) for number in (1, 2))
     await started.wait()
     leaving.cancel()
@@ -85,7 +102,7 @@ async def test_who_cannot_be_reached_is_said_to_all(pool: db.Pool) -> None:
         tries += 1
         raise psycopg.OperationalError
 
-    group = db.GroupCommit(write, lost)
+    group = db.Group(write, lost)
     made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, 3)), return_exceptions=True)
     assert [type(one) for one in made] == [psycopg.OperationalError] * 3
     assert tries <= 2

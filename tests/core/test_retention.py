@@ -93,14 +93,14 @@ async def test_a_refused_payment_keeps_its_inputs_while_it_could_land(pool: db.P
     owner = await orders.hire(pool)
     sold = await orders.version(pool)
     async with pool.connection() as conn:
-        claimed = await ledger.claim(conn, orders.terms(sold), sold, orders.INPUTS, owner)
-        assert claimed
-        await ledger.fail(conn, claimed.payment_id, "insufficient_funds")
-    await age(pool, claimed.execution_id)
+        wish = ledger.Wish(orders.terms(sold), sold, orders.INPUTS, owner)
+        assert await ledger.claim(conn, [wish]) == [True]
+        await ledger.fail(conn, wish.payment_id, "insufficient_funds")
+    await age(pool, wish.execution_id)
     assert await retention.delete_content(pool) == 0
 
     async with pool.connection() as conn:
-        await ledger.prove(conn, claimed.payment_id)
+        await ledger.prove(conn, wish.payment_id)
 
     assert await retention.delete_content(pool) == 1
 

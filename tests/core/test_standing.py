@@ -40,7 +40,7 @@ async def test_everything_is_under_way(pool: db.Pool) -> None:
     queued = await orders.queue(pool, sold, 3)
     async with pool.connection() as conn:
         for _ in range(3):
-            await orders.ledger.claim(conn, orders.terms(sold), sold, orders.INPUTS, alive)
+            await orders.ledger.claim(conn, [orders.ledger.Wish(orders.terms(sold), sold, orders.INPUTS, alive)])
         await conn.execute("UPDATE payments SET state = 'unknown' WHERE id = (SELECT id FROM payments LIMIT 1)")
         await conn.execute("UPDATE executions SET queued_at = now() - interval '1 hour' WHERE id = %s", [queued[1]])
         # What is running waits no longer, however long ago it was queued.

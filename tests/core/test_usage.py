@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -168,21 +168,16 @@ class Spending(RuleBasedStateMachine):
 
     @rule(target=queued)
     def test(self) -> Any:
-        one = uuid4()
-        create = execution.create(self.conn, self.sold, orders.INPUTS, execution_id=one, payment_id=None)
-        return Sold(one, None, None) if self.fits(create) else multiple()
+        one = execution.New(self.sold, orders.INPUTS)
+        return Sold(one.id, None, None) if self.fits(execution.create(self.conn, [one])) else multiple()
 
     @rule(target=held)
     def buy(self) -> Any:
         terms = orders.terms(self.sold)
-        claimed: list[ledger.Claimed | None] = []
-
-        async def claim() -> None:
-            claimed.append(await ledger.claim(self.conn, terms, self.sold, orders.INPUTS, self.worker))
-
-        if not self.fits(claim()) or claimed[0] is None:
+        wish = ledger.Wish(terms, self.sold, orders.INPUTS, self.worker)
+        if not self.fits(ledger.claim(self.conn, [wish])):
             return multiple()
-        return Sold(claimed[0].execution_id, claimed[0].payment_id, terms)
+        return Sold(wish.execution_id, wish.payment_id, terms)
 
     @rule(target=refused, one=consumes(held))
     def refuse(self, one: Sold) -> Sold:

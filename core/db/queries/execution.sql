@@ -1,10 +1,11 @@
--- name: create(id, kind, payment_id, account_id, version_id, state, sealed_inputs)!
+-- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs)!
 -- A paid execution is held until its payment is settled; an owner's test is queued at once.
-INSERT INTO executions (id, kind, payment_id, account_id, version_id, state, sealed_inputs, queued_at)
-VALUES (
-    :id, :kind, :payment_id, :account_id, :version_id, :state, :sealed_inputs,
-    CASE WHEN :state = 'queued' THEN now() END
-);
+INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, state, queued_at)
+SELECT id, CASE WHEN payment_id IS NULL THEN 'test' ELSE 'paid' END, payment_id, account_id, version_id, sealed,
+    CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
+FROM unnest(
+    :ids::uuid[], :payment_ids::uuid[], :account_ids::uuid[], :version_ids::uuid[], :sealed_inputs::bytea[]
+) AS asked (id, payment_id, account_id, version_id, sealed);
 
 -- name: notify_queued()!
 -- Wake the launchers.
@@ -14,11 +15,14 @@ SELECT pg_notify('execution_queued', '');
 -- Wake whoever waits for these executions.
 SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 
--- name: release_payment_holds(payment_ids)
--- The money is there: the executions may run.
-UPDATE executions SET state = 'queued', queued_at = now()
-WHERE payment_id = ANY(:payment_ids) AND state = 'held'
-RETURNING id;
+-- name: release_payment_holds(payment_ids)!
+-- The money is there: the executions may run, and the launchers wake.
+WITH released AS (
+    UPDATE executions SET state = 'queued', queued_at = now()
+    WHERE payment_id = ANY(:payment_ids) AND state = 'held'
+    RETURNING id
+)
+SELECT pg_notify('execution_queued', '') FROM released LIMIT 1;
 
 -- name: void(payment_id)^
 -- The payment failed: nothing will run, and nothing is owed.
@@ -181,8 +185,8 @@ WHERE id = :id AND state = 'failed' AND fault <> 'buyer' AND rerun_until > now()
     AND logged_round = round
 RETURNING id, round, account_id, version_id;
 
--- name: show(id)^
--- Everything a buyer, creator or operator may ask about one execution.
+-- name: show(ids)
+-- Everything a buyer, creator or operator may ask about executions.
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
     executions.rerun_until, executions.created_at, executions.queued_at, executions.call_started_at,
@@ -196,7 +200,7 @@ JOIN resource_versions ON resource_versions.id = executions.version_id
 LEFT JOIN payments ON payments.id = executions.payment_id
 LEFT JOIN attempts ON attempts.id = executions.attempt_id
 LEFT JOIN refunds ON refunds.execution_id = executions.id
-WHERE executions.id = :id;
+WHERE executions.id = ANY(:ids);
 
 -- name: ahead(id)$
 -- How many of the same creator's executions will begin before this one.

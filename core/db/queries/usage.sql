@@ -1,40 +1,55 @@
--- name: reserve(execution_id, round, usd, account_id)^
--- Set the worst-case cost aside if today's cap has room, and remember it for this round; one that was refused and came
--- back holds again. The lock of the day's row makes a creator's claims take turns.
-WITH day AS (
+-- name: reserve(execution_ids, rounds, usd)$
+-- Set the worst-case costs aside if today's caps have room, and remember them for these rounds; one that was refused and
+-- came back holds again; how many were. The lock of the day's row makes a creator's claims take turns, in one order of
+-- creators.
+WITH asked AS (
+    SELECT asked.execution_id, asked.round, asked.usd, executions.account_id
+    FROM unnest(:execution_ids::uuid[], :rounds::integer[], :usd::numeric[]) AS asked (execution_id, round, usd)
+    JOIN executions ON executions.id = asked.execution_id
+), day AS (
     INSERT INTO spend_days AS spend (account_id, day, reserved_usd)
-    SELECT id, (now() AT TIME ZONE 'UTC')::date, :usd
-    FROM accounts
-    WHERE id = :account_id AND daily_spend_cap_usd >= :usd
+    SELECT accounts.id, (now() AT TIME ZONE 'UTC')::date, sum(asked.usd)
+    FROM asked
+    JOIN accounts ON accounts.id = asked.account_id
+    GROUP BY accounts.id
+    HAVING accounts.daily_spend_cap_usd >= sum(asked.usd)
+    ORDER BY accounts.id
     ON CONFLICT (account_id, day) DO UPDATE SET reserved_usd = spend.reserved_usd + excluded.reserved_usd
     WHERE spend.reserved_usd + spend.spent_usd + excluded.reserved_usd
         <= (SELECT daily_spend_cap_usd FROM accounts WHERE id = excluded.account_id)
     RETURNING account_id, day
+), held AS (
+    INSERT INTO reservations AS held (execution_id, round, account_id, day, reserved_usd)
+    SELECT execution_id, round, account_id, day, usd FROM asked JOIN day USING (account_id)
+    ON CONFLICT (execution_id, round) DO UPDATE
+    SET day = excluded.day, reserved_usd = excluded.reserved_usd, spent_usd = NULL, released_at = NULL
+    WHERE held.released_at IS NOT NULL
+    RETURNING execution_id
 )
-INSERT INTO reservations AS held (execution_id, round, account_id, day, reserved_usd)
-SELECT :execution_id, :round, account_id, day, :usd FROM day
-ON CONFLICT (execution_id, round) DO UPDATE
-SET day = excluded.day, reserved_usd = excluded.reserved_usd, spent_usd = NULL, released_at = NULL
-WHERE held.released_at IS NOT NULL
-RETURNING day;
+SELECT count(*) FROM held;
 
--- name: resource_has_room(execution_id, round)$
--- Whether the resource's own cap covers what was just set aside; asked under the lock of its resource_spend_days row.
-SELECT resources.daily_spend_cap_usd IS NULL
-    OR spend.reserved_usd + spend.spent_usd <= resources.daily_spend_cap_usd
+-- name: resources_have_room(execution_ids, rounds)$
+-- Whether the resources' own caps cover what was just set aside; asked under the locks of their resource_spend_days rows.
+SELECT bool_and(
+    resources.daily_spend_cap_usd IS NULL OR spend.reserved_usd + spend.spent_usd <= resources.daily_spend_cap_usd
+)
 FROM reservations
+JOIN unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round) USING (execution_id, round)
 JOIN executions ON executions.id = reservations.execution_id
 JOIN resource_versions ON resource_versions.id = executions.version_id
 JOIN resources ON resources.id = resource_versions.resource_id
-JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day
-WHERE reservations.execution_id = :execution_id AND reservations.round = :round;
+JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day;
 
--- name: queue_has_room(account_id)$
--- Whether a creator's unfinished executions fit the queue; asked under the lock of their spend_days row.
-SELECT (
-    SELECT count(*) FROM executions WHERE account_id = :account_id AND state IN ('held', 'queued', 'running')
-) <= queue_limit
-FROM accounts WHERE id = :account_id;
+-- name: queues_have_room(execution_ids)$
+-- Whether their creators' unfinished executions fit the queues; asked under the locks of their spend_days rows.
+SELECT bool_and(
+    (
+        SELECT count(*) FROM executions
+        WHERE account_id = accounts.id AND state IN ('held', 'queued', 'running')
+    ) <= queue_limit
+)
+FROM accounts
+WHERE id IN (SELECT account_id FROM executions WHERE id = ANY(:execution_ids));
 
 -- name: extend(execution_id, round, usd)^
 -- One more send may cost as much again: set that aside as well, if the day's cap has room.

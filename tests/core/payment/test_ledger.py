@@ -79,6 +79,9 @@ class Market:
     version: resource.Version
     owner: UUID
 
+    def wish(self, of: offer.Terms) -> ledger.Wish:
+        return ledger.Wish(of, self.version, {"topic": "x"}, self.owner)
+
 
 async def market(conn: db.Connection) -> Market:
     """A market of its own."""
@@ -145,22 +148,30 @@ class Ledger(RuleBasedStateMachine):
         return self.loop.run_until_complete(transaction())
 
     @property
-    def has_room(self) -> bool:
-        return sum(one.execution in ("held", "queued") for one in self.expected.values()) < ROOM
+    def room(self) -> int:
+        return ROOM - sum(one.execution in ("held", "queued") for one in self.expected.values())
 
-    @rule(target=known, number=st.integers(0, 5), more=st.sampled_from(["", "stranger"]))
-    def claim(self, number: int, more: str) -> Any:
-        """Only the first to present an authorization gets it, whoever comes later with whatever around it."""
-        nonce = self.first + number
-        version, owner = self.market.version, self.market.owner
-        claimed = None
+    @property
+    def has_room(self) -> bool:
+        return self.room > 0
+
+    @rule(target=known, presented=st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["", "stranger"])), min_size=1))
+    def claim(self, presented: list[tuple[int, str]]) -> Any:
+        """Only the first to present an authorization gets it, whoever comes with it later or at the same time.
+
+        What is claimed together is claimed as long as there is room for all of it.
+        """
+        wishes = [self.market.wish(terms(self.first + number, more)) for number, more in presented]
+        nonces = [self.first + number for number, _ in presented]
+        new = set(nonces) - self.expected.keys()
+        claimed = [False] * len(wishes)
         with suppress(Unavailable):
-            claimed = self.do(lambda conn: ledger.claim(conn, terms(nonce, more), version, {"topic": "x"}, owner))
-        assert (claimed is not None) is (nonce not in self.expected and self.has_room)
-        if claimed is None:
-            return multiple()
-        self.expected[nonce] = Expected(claimed.payment_id, claimed.execution_id, ["settling"])
-        return nonce
+            claimed = self.do(lambda conn: ledger.claim(conn, wishes))
+        won = [(nonce, wish) for nonce, wish, is_mine in zip(nonces, wishes, claimed, strict=True) if is_mine]
+        assert sorted(nonce for nonce, _ in won) == (sorted(new) if len(new) <= self.room else [])
+        for nonce, wish in won:
+            self.expected[nonce] = Expected(wish.payment_id, wish.execution_id, ["settling"])
+        return multiple(*(nonce for nonce, _ in won))
 
     @rule(nonce=known)
     def pay(self, nonce: int) -> None:
@@ -277,15 +288,19 @@ async def test_claims_race(own_database: str) -> None:
         async with pool.connection() as conn:
             here = await market(conn)
 
-        async def claim(number: int) -> ledger.Claimed | None:
-            async with pool.connection() as conn:
-                return await ledger.claim(conn, terms(1, str(number)), here.version, {"topic": "x"}, here.owner)
+        wishes = [here.wish(terms(1, str(number))) for number in range(12)]
 
-        claims = await asyncio.gather(*map(claim, range(12)))
+        async def claim(wish: ledger.Wish) -> list[bool]:
+            async with pool.connection() as conn:
+                return await ledger.claim(conn, [wish])
+
+        claims = await asyncio.gather(*map(claim, wishes))
         async with pool.connection() as conn:
             rows = await fetch(conn, BOOK, account=here.version.account_id)
 
-    assert [one.payment_id for one in claims if one] == [row.id for row in rows]
+    assert [wish.payment_id for wish, [is_mine] in zip(wishes, claims, strict=True) if is_mine] == [
+        row.id for row in rows
+    ]
     assert len(rows) == 1
 
 
@@ -298,7 +313,7 @@ async def test_claims_race_for_the_last_room(own_database: str) -> None:
         async def claim(number: int) -> bool:
             with suppress(Unavailable):
                 async with pool.connection() as conn:
-                    await ledger.claim(conn, terms(100 + number), here.version, {"topic": "x"}, here.owner)
+                    await ledger.claim(conn, [here.wish(terms(100 + number))])
                     return True
             return False
 
@@ -314,12 +329,12 @@ async def test_what_is_paid_stays_paid(own_database: str, state: str) -> None:
     """Not even by hand: the database refuses to lead a payment out of `paid`."""
     async with db.pool() as pool, pool.connection() as conn:
         here = await market(conn)
-        claimed = await ledger.claim(conn, terms(7), here.version, {"topic": "x"}, here.owner)
-        assert claimed
-        await ledger.pay(conn, [ledger.Paid(claimed.payment_id, a_hash(), "settled")])
+        wish = here.wish(terms(7))
+        assert await ledger.claim(conn, [wish]) == [True]
+        await ledger.pay(conn, [ledger.Paid(wish.payment_id, a_hash(), "settled")])
         change = "UPDATE payments SET state = %s, decided_at = CASE WHEN %s = 'failed' THEN now() END WHERE id = %s"
         with pytest.raises(RaiseException, match="may not go from paid"):
-            await conn.execute(change, [state, state, claimed.payment_id])
+            await conn.execute(change, [state, state, wish.payment_id])
         await conn.rollback()
 
 
