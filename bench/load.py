@@ -72,7 +72,8 @@ async def _part(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part, p
             for rate, seconds in part.loads:
                 yield await load_paid.arriving(on, target, part.upstream, rate, seconds)
             if part.upstream == FAST:
-                yield await load_paid.crowding(on, target, part.upstream)
+                for buyers in load_paid.CROWDS:
+                    yield await load_paid.crowding(on, target, part.upstream, buyers)
 
 
 @asynccontextmanager

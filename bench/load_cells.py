@@ -46,6 +46,7 @@ class Cell:
         runs: flow runs that carried them.
         cpu_ms: CPU milliseconds per answer, by process.
         late_ms: how late the load itself was (p99).
+        buyers: how many of them asked at once, where the rate is 0.
     """
 
     level: str
@@ -61,6 +62,7 @@ class Cell:
     whole: Latency | None = None
     cpu_ms: dict[str, float] = field(default_factory=dict)
     late_ms: float = 0.0
+    buyers: int = 0
 
     @property
     def is_late(self) -> bool:
@@ -83,9 +85,9 @@ class Cell:
         whole = f"; whole less upstream {self.whole}" if self.whole else ""
         cpu = " + ".join(f"{name} {value:.1f}" for name, value in self.cpu_ms.items())
         late = f"; THE LOAD WAS LATE by {self.late_ms:.0f} ms" if self.is_late else ""
-        load = f"{self.rate:g}/s" if self.rate else "crowd"
+        load = f"{self.rate:g}/s" if self.rate else f"{self.buyers} at once"
         parts = (
-            f"{self.level:<8} {self.contestant:<9} {self.upstream:<5} {load:>6}: ",
+            f"{self.level:<8} {self.contestant:<9} {self.upstream:<5} {load:>11}: ",
             f"added p50/p95/p99 {self.added} ms{whole}; {self.per_second:.1f} answers/s of {self.arrivals}, ",
             f"{self.failed} failed{carried}; CPU ms per call {cpu or '-'}{late}",
         )

@@ -10,7 +10,6 @@ import httpx
 from bench.load_asked import paid
 from bench.load_cells import Cell, Latency
 from bench.load_cpu import metered, per_call
-from bench.load_paid import BUYERS, CALLS
 from bench.load_rows import forget
 from bench.load_stage import Stage
 from bench.wire import Lines, request
@@ -18,10 +17,13 @@ from core import db
 from core.settings import settings
 from tests.shops import Shop
 
+_BUYERS = 100
+_CALLS = 1000
+
 
 async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
-    """As many buyers at once as with the others; a call is answered when its payment is settled and committed."""
-    calls = await paid(sellers, CALLS, "respond-async")
+    """A hundred buyers at once; a call is answered when its payment is settled and committed."""
+    calls = await paid(sellers, _CALLS, "respond-async")
     paths = [shop.path for shop in sellers]
     statuses, took, lines = Counter[int](), list[float](), Lines(settings().port)
     waiting = iter(enumerate(calls))
@@ -35,7 +37,7 @@ async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
 
     async with metered(on) as used:
         began = time.perf_counter()
-        await asyncio.gather(*(buyer() for _ in range(BUYERS)))
+        await asyncio.gather(*(buyer() for _ in range(_BUYERS)))
         async with httpx.AsyncClient(base_url=settings().public_url, trust_env=False) as http:
             while (await http.get("/health/ready")).json()["settling"]:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
@@ -44,7 +46,8 @@ async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
     async with pool.connection() as conn:
         row = await (await conn.execute("SELECT count(*) AS queued FROM executions WHERE state = 'queued'")).fetchone()
     await forget(pool)
-    assert statuses[402] == CALLS, statuses
+    assert statuses[402] == _CALLS, statuses
     answered = min(statuses[202], row.queued if row else 0)
     cpu_ms = per_call(used, answered)
-    return Cell("door", "door", "-", 0, 0, CALLS, answered, Latency.of(took), answered / seconds, cpu_ms=cpu_ms)
+    added = Latency.of(took)
+    return Cell("door", "door", "-", 0, 0, _CALLS, answered, added, answered / seconds, cpu_ms=cpu_ms, buyers=_BUYERS)

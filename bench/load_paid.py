@@ -7,7 +7,7 @@ next call as soon as the last is answered, which tells what can be held.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -21,8 +21,8 @@ from bench.load_upstream import Upstream
 from bench.wire import Lines
 from core import db
 
-BUYERS = 100
-CALLS = 1000
+CROWDS = {100: 1000, 400: 2000}
+"""Buyers at once, and how many calls they make together."""
 
 _SINCE = """
 SELECT extract(epoch FROM executions.call_started_at - queued_at)::float8 AS seconds, attempts.flow_run_id
@@ -88,9 +88,9 @@ async def arriving(on: Stage, target: Target, upstream: Upstream, rate: float, s
     return await _cell(on, target, upstream, rate, seconds, len(calls), load)
 
 
-async def crowding(on: Stage, target: Target, upstream: Upstream) -> Cell:
-    """Calls of a hundred buyers, each the next as soon as the last is answered."""
-    calls = await target.ask(CALLS)
+async def crowding(on: Stage, target: Target, upstream: Upstream, buyers: int) -> Cell:
+    """Calls of so many buyers, each the next as soon as the last is answered."""
+    calls = await target.ask(CROWDS[buyers])
 
     async def load(seen: _Seen) -> Punctuality:
         waiting = iter(calls)
@@ -99,10 +99,10 @@ async def crowding(on: Stage, target: Target, upstream: Upstream) -> Cell:
             for asked in waiting:
                 await seen.ask(asked)
 
-        await asyncio.gather(*(buyer() for _ in range(BUYERS)))
+        await asyncio.gather(*(buyer() for _ in range(buyers)))
         return Punctuality([0.0])
 
-    return await _cell(on, target, upstream, 0, 0, len(calls), load)
+    return replace(await _cell(on, target, upstream, 0, 0, len(calls), load), buyers=buyers)
 
 
 async def _cell(

@@ -23,7 +23,7 @@ _EVERYTHING: dict[tuple[str, str], dict[str, list[Load]]] = {
         "pool": [(0.2, 20)],
     },
     ("launcher", SLOW.name): {"here": [(5, 10), (50, 15)], "one": [(1, 8)]},
-    ("paid", FAST.name): {"here": [(5, 10), (50, 60)]},
+    ("paid", FAST.name): {"here": [(5, 10), (50, 60)], "executor": [(50, 15)]},
     ("paid", SLOW.name): {"here": [(20, 10)]},
     ("unpaid", FAST.name): {
         "forwarder": [(5, 10), (50, 10), (100, 8), (200, 8)],
@@ -94,7 +94,7 @@ def _numbers(text: str) -> list[float]:
 
 def seconds(parts: Sequence[Part]) -> float:
     """About how long all of it takes."""
-    each = {"launcher": 20.0, "paid": 45.0, "unpaid": 30.0, "door": 25.0}
+    each = {"launcher": 20.0, "paid": 75.0, "unpaid": 50.0, "door": 25.0}
     return 20 + sum(
         each[part.level] + sum(5 + part.upstream.slowest + long for _, long in part.loads) for part in parts
     )

@@ -1,7 +1,7 @@
 """What the cells say together: ratios first, then each target, held or not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from bench.load_cells import Cell
@@ -27,6 +27,7 @@ def judge(cells: Sequence[Cell]) -> list[Judgement]:
     """Every target, in the order in which people ask."""
     fast = [cell for cell in cells if cell.upstream in (FAST.name, "-")]
     paid = [cell for cell in fast if (cell.level, cell.rate) == ("paid", 50)]
+    litellm = _most(fast, "unpaid", "litellm")
     here = [cell for cell in fast if (cell.level, cell.contestant) == ("launcher", "here")]
     return [
         _within("launcher alone, 1-5/s", [cell for cell in here if cell.rate <= 5], 60, 180),
@@ -35,8 +36,9 @@ def judge(cells: Sequence[Cell]) -> list[Judgement]:
         _within("paid, 50/s", paid, 400, 900),
         _whole("paid, 50/s, all that is not the provider's, buyers' view", paid),
         _ratio("answers held / one run per call", _held(here), _most(fast, "launcher", "one"), 10),
-        _ratio("paid answers / LiteLLM unpaid", _most(fast, "paid", "here"), _most(fast, "unpaid", "litellm"), 1),
-        _ratio("door and ledger / LiteLLM unpaid", _most(fast, "door", "door"), _most(fast, "unpaid", "litellm"), 1.5),
+        _ratio("paid answers / LiteLLM unpaid", _most(fast, "paid", "here", "executor"), litellm, 1),
+        replace(_ratio("the same, all in the door's process", _most(fast, "paid", "here"), litellm, 1), ok=None),
+        _ratio("door and ledger / LiteLLM unpaid", _most(fast, "door", "door"), litellm, 1.5),
         _cpu(here),
         _executor(fast, here),
     ]
@@ -92,7 +94,7 @@ def _held(cells: Sequence[Cell]) -> float | None:
     return max((cell.per_second for cell in cells if not cell.failed), default=None)
 
 
-def _most(cells: Sequence[Cell], level: str, contestant: str) -> float | None:
+def _most(cells: Sequence[Cell], level: str, *contestants: str) -> float | None:
     """The most that anyone got out of it."""
-    found = (cell.per_second for cell in cells if (cell.level, cell.contestant) == (level, contestant))
+    found = (cell.per_second for cell in cells if cell.level == level and cell.contestant in contestants)
     return max(found, default=None)
