@@ -123,7 +123,12 @@ _claims: db.Group[ledger.Wish, bool] = db.Group(_commit_claims, db.once)
 
 async def _claim(door: Door, wish: ledger.Wish) -> bool:
     """Claim, and settle what was claimed, whatever becomes of the buyer meanwhile; False when somebody was first."""
-    claimed = await _claims.add(door.pool, wish)
+    try:
+        claimed = await _claims.add(door.pool, wish)
+    except db.UNREACHABLE:
+        # It may be committed all the same, and its owner lives on. Nobody was asked to settle it, so it did fail.
+        door.apart(db.insist(door.pool, lambda conn: ledger.fail(conn, wish.payment_id, "database_unreachable")))
+        raise
     if claimed:
         _settle(door, wish.payment_id, wish.execution_id, wish.terms)
     return claimed

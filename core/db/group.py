@@ -39,7 +39,7 @@ class _Queue(Generic[Item, Made]):
 
 
 class Group(Generic[Item, Made]):
-    """One kind of write.
+    """One kind of write, or of look.
 
     Args:
         write: writes several items at once and says what came of each, in their order.

@@ -1,51 +1,115 @@
 """Bringing a payment in, where the one who brought it goes away half way."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 
-from api import paywall
+from api import answers, paywall
 from api.door import Door, rate
 from core import db, worker
 from core.db import listen
-from core.payment import settlement
+from core.payment import ledger, settlement
 from core.settings import settings
 from tests import practice, servers, shops
 from tests.shops import Shop
+
+R = TypeVar("R")
 
 _WAITS = (
     "SELECT count(*) > 0 AS done FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 )
 
 
-@pytest.mark.usefixtures("surroundings")
-async def test_a_claim_is_settled_whatever_becomes_of_its_request(pool: db.Pool, shop: Shop) -> None:
-    """The request is cut off while its claim waits for a lock: what is then claimed is settled all the same."""
-    version, payer = await shop.version(pool), practice.wallet()
-    asked = practice.requirements(amount=version.price_atomic, pay_to=shop.payout)
-    faucet = f"{settings().networks[0].facilitator_url}/practice/faucet"
-    async with httpx.AsyncClient(verify=servers.TLS) as http:
-        (await http.post(faucet, json={"address": payer.address, "amount": version.price_atomic})).raise_for_status()
-    purchase = paywall.Purchase(practice.payment(payer, asked), version, {"topic": "the sea"})
+@pytest.fixture
+async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
+    """The door's inside, without the routes."""
     async with (
         listen.listening() as hub,
         settlement.settlers() as settlers,
         worker.alive(pool, "door") as worker_id,
-        pool.connection() as holder,
     ):
-        door = Door(pool, hub, settlers, worker_id, rate("100/second"), rate("100/second"))
+        yield Door(pool, hub, settlers, worker_id, rate("100/second"), rate("100/second"))
+
+
+async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, pool: db.Pool, shop: Shop) -> None:
+    """The request is cut off while its claim waits for a lock: what is then claimed is settled all the same."""
+    purchase = await signed(pool, shop)
+    async with pool.connection() as holder:
         await holder.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [shop.account.id])
         request = asyncio.create_task(paywall.admit(door, purchase))
         await shops.until(pool, _WAITS)
         request.cancel()
         await asyncio.wait({request})
         await holder.rollback()
-        while door.settling:
-            await asyncio.wait(door.settling)
-        async with pool.connection() as conn:
-            found = await conn.execute("SELECT state FROM payments WHERE version_id = %s", [version.version_id])
-            rows = await found.fetchall()
+    await settled(door)
 
     assert request.cancelled()
-    assert [row.state for row in rows] == ["paid"]
+    assert await history(pool, purchase) == [["settling", "paid"]]
+
+
+async def test_a_claim_whose_commit_nobody_heard_of(
+    door: Door, pool: db.Pool, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was written, and the connection broke before Postgres could say so: it fails, and may come back unchanged."""
+
+    async def heard_nothing(shared: db.Pool, claim: Callable[[db.Connection], Awaitable[R]]) -> R:
+        await db.once(shared, claim)
+        raise psycopg.OperationalError
+
+    purchase = await signed(pool, shop)
+    with monkeypatch.context() as broken:
+        broken.setattr(paywall, "_claims", db.Group(paywall._commit_claims, heard_nothing))
+        with pytest.raises(psycopg.OperationalError):
+            await paywall.admit(door, purchase)
+    await settled(door)
+    assert await history(pool, purchase) == [["settling", "failed"]]
+    assert await shop.received() == []
+
+    token = answers.token_of(await bought(pool, purchase))
+    await paywall.admit(door, replace(purchase, status_token=token))
+    await settled(door)
+    assert await history(pool, purchase) == [["settling", "failed", "settling", "paid"]]
+    assert len(await shop.received()) == 1
+
+
+async def signed(pool: db.Pool, shop: Shop) -> paywall.Purchase:
+    """A payment that would settle, for what the shop sells."""
+    version, payer = await shop.version(pool), practice.wallet()
+    faucet = f"{settings().networks[0].facilitator_url}/practice/faucet"
+    async with httpx.AsyncClient(verify=servers.TLS) as http:
+        (await http.post(faucet, json={"address": payer.address, "amount": version.price_atomic})).raise_for_status()
+    asked = practice.requirements(amount=version.price_atomic, pay_to=shop.payout)
+    return paywall.Purchase(practice.payment(payer, asked), version, {"topic": "the sea"})
+
+
+async def settled(door: Door) -> None:
+    """As shutdown waits."""
+    while door.settling:
+        await asyncio.wait(door.settling)
+
+
+async def history(pool: db.Pool, purchase: paywall.Purchase) -> list[list[str]]:
+    """The states that each payment for this version went through."""
+    query = """
+        SELECT array_agg(to_state ORDER BY payment_transitions.id) AS states
+        FROM payments JOIN payment_transitions ON payment_transitions.payment_id = payments.id
+        WHERE version_id = %s GROUP BY payments.id
+    """
+    async with pool.connection() as conn:
+        rows = await (await conn.execute(query, [purchase.version.version_id])).fetchall()
+    return [row.states for row in rows]
+
+
+async def bought(pool: db.Pool, purchase: paywall.Purchase) -> UUID:
+    """The execution that this payment bought."""
+    async with pool.connection() as conn:
+        payment = await ledger.find(conn, purchase.payload)
+    assert payment
+    return payment.execution_id
