@@ -1,7 +1,7 @@
 """Where a process can be killed: before and after each commit and each outside call of the paid path.
 
-`watch` instruments the process that it is called in: psycopg's commit, and the sending of both HTTP libraries. A
-boundary is named after the function of the product that caused it, so nothing in the product knows of this.
+`watch` instruments the process that it is called in: psycopg's commit, group commits, and the sending of both HTTP
+libraries. A boundary is named after the function of the product that caused it: nothing in the product knows of this.
 """
 
 import os
@@ -17,13 +17,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, TypeVar
 
+import aiohttp
 import httpx
-import httpx2
 import psycopg
 from psycopg.pq import TransactionStatus
+from yarl import URL
+
+from core.db import Group
 
 T = TypeVar("T")
 Side = Literal["before", "after"]
+_Around = Callable[[str | None, str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 _ROOT = Path(__file__).parents[1]
 _PRODUCT = {"api", "core", "deployments", "flows", "tasks"}
@@ -34,6 +38,7 @@ _GO_BETWEENS = (
     "core.payment.exchange.",
     "core.payment.facilitator.Facilitator._ask",
     "core.payment.settlement._look",
+    "core.transport.",
 )
 # What happens anyway, whoever pays: timers that look and find nothing, and what is asked once for all.
 _IDLE = {
@@ -83,8 +88,7 @@ def watch(plan: Plan) -> None:
     """Instrument this process."""
     counts: Counter[tuple[str, str]] = Counter()
 
-    async def around(what: str, action: Callable[[], Awaitable[T]]) -> T:
-        place = _place()
+    async def around(place: str | None, what: str, action: Callable[[], Awaitable[T]]) -> T:
         if place is None or (place, what) in _IDLE:
             return await action()
         counts[place, what] += 1
@@ -102,25 +106,45 @@ def watch(plan: Plan) -> None:
     async def watched_commit(conn: psycopg.AsyncConnection[Any]) -> None:
         if not plan.armed.is_set() or conn.info.transaction_status is not TransactionStatus.INTRANS:
             return await commit(conn)
-        return await around("commit" if await _has_written(conn) else "read", lambda: commit(conn))
+        return await around(_place(), "commit" if await _has_written(conn) else "read", lambda: commit(conn))
 
     psycopg.AsyncConnection.commit = watched_commit  # type: ignore[method-assign, assignment]
-    for client in (httpx.AsyncClient, httpx2.AsyncClient):
-        _watch_sends(client, plan, around)
+    _watch_groups(plan, around)
+    _watch_sends(plan, around)
 
 
-def _watch_sends(
-    client: Any, plan: Plan, around: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-) -> None:
-    send = client.send
+def _watch_groups(plan: Plan, around: _Around) -> None:
+    """What is committed for many, or alone, is named after what writes it."""
+    put = Group._put
 
-    async def watched_send(self: Any, request: Any, **options: Any) -> Any:
+    async def watched_put(self: Any, pool: Any, group: Any) -> None:
         if not plan.armed.is_set():
-            return await send(self, request, **options)
-        what = f"{request.method} {_ID.sub('ID', request.url.path)}"
-        return await around(what, lambda: send(self, request, **options))
+            return await put(self, pool, group)
+        write = self._write
+        what = "commit" if write.__name__.startswith("_commit") else "read"
+        await around(f"{write.__module__}.{write.__name__}", what, lambda: put(self, pool, group))
 
-    client.send = watched_send
+    Group._put = watched_put  # type: ignore[method-assign]
+
+
+def _watch_sends(plan: Plan, around: _Around) -> None:
+    """httpx is what Prefect asks its server with, aiohttp what the product asks the outside with."""
+    send, request = httpx.AsyncClient.send, aiohttp.ClientSession._request
+
+    async def watched_send(self: httpx.AsyncClient, asked: httpx.Request, **options: Any) -> Any:
+        if not plan.armed.is_set():
+            return await send(self, asked, **options)
+        what = f"{asked.method} {_ID.sub('ID', asked.url.path)}"
+        return await around(_place(), what, lambda: send(self, asked, **options))
+
+    async def watched_request(self: Any, method: str, url: str | URL, **options: Any) -> Any:
+        if not plan.armed.is_set():
+            return await request(self, method, url, **options)
+        what = f"{method} {_ID.sub('ID', URL(url).path)}"
+        return await around(_place(), what, lambda: request(self, method, url, **options))
+
+    httpx.AsyncClient.send = watched_send  # type: ignore[method-assign, assignment]
+    aiohttp.ClientSession._request = watched_request  # type: ignore[method-assign, assignment]
 
 
 async def _has_written(conn: psycopg.AsyncConnection[Any]) -> bool:
