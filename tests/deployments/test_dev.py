@@ -27,15 +27,17 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         process.kill()
 
 
-def _processes_of(state_dir: Path | str) -> list[psutil.Process]:
-    """Everything that works on this state folder, the Postgres of it included."""
+def _processes_of(state_dir: Path | str, argument: str = "") -> list[psutil.Process]:
+    """Everything that works on this state folder, the Postgres of it included; or what of it has this argument."""
     found = []
     for process in psutil.process_iter():
         try:
-            mine = process.environ().get("INSTANT_STATE_DIR") == str(state_dir) or str(state_dir) in process.cmdline()
+            command = process.cmdline()
+            mine = process.environ().get("INSTANT_STATE_DIR") == str(state_dir) or str(state_dir) in command
+            lives = process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+        if mine and lives and (not argument or argument in command):
             found.append(process)
     return found
 
@@ -103,8 +105,8 @@ def test_a_child_that_dies_ends_everything_with_exit_1(machine: dict[str, str]) 
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "dev"], env=machine, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    _until(lambda: any("sandbox.openrouter" in one.cmdline() for one in _processes_of(state_dir)), 60)
-    [victim] = [one for one in _processes_of(state_dir) if "sandbox.openrouter" in one.cmdline()]
+    _until(lambda: bool(_processes_of(state_dir, "sandbox.openrouter")), 60)
+    [victim] = _processes_of(state_dir, "sandbox.openrouter")
     victim.send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
 
