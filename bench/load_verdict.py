@@ -82,7 +82,8 @@ def _cpu(here: Sequence[Cell]) -> Judgement:
 def _executor(fast: Sequence[Cell], here: Sequence[Cell]) -> Judgement:
     name = "added p50, executor / here: 1.3"
     mine = {cell.rate: cell.added.p50 for cell in here}
-    found = {c.rate: c.added.p50 / mine[c.rate] for c in fast if c.contestant == "executor" and c.rate in mine}
+    theirs = [cell for cell in fast if (cell.level, cell.contestant) == ("launcher", "executor")]
+    found = {cell.rate: cell.added.p50 / mine[cell.rate] for cell in theirs if cell.rate in mine}
     if not found:
         return Judgement(name, "not run", None)
     told = ", ".join(f"{ratio:.2f} at {rate:g}/s" for rate, ratio in found.items())
