@@ -10,6 +10,7 @@ import httpx
 from bench.load_asked import paid
 from bench.load_cells import Cell, Latency
 from bench.load_cpu import metered, per_call
+from bench.load_paid import CROWDS
 from bench.load_rows import forget
 from bench.load_stage import Stage
 from bench.wire import Lines, request
@@ -17,8 +18,8 @@ from core import db
 from core.settings import settings
 from tests.shops import Shop
 
-_BUYERS = 100
-_CALLS = 1000
+_BUYERS = min(CROWDS)
+_CALLS = CROWDS[_BUYERS]
 
 
 async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from core import db, providers, usage
@@ -26,7 +26,6 @@ from core.vault import vault
 
 log = logging.getLogger(__name__)
 sql = db.load("send")
-Made = TypeVar("Made")
 
 ASKED_FOR = timedelta(days=7)
 """How long the provider is asked what a send cost; what nobody knows by then stays at its worst.

@@ -20,6 +20,8 @@ def main() -> None:
         host=server.api.host,
         port=server.api.port,
         timeout_keep_alive=server.api.keepalive_timeout,
+        ws_ping_interval=server.api.websocket_ping_interval,
+        ws_ping_timeout=server.api.websocket_ping_timeout,
         log_level=server.logging_level.lower(),
         # Who sends events is on this machine: to deflate one takes longer than to send it.
         ws_per_message_deflate=False,

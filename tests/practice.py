@@ -45,13 +45,13 @@ def wallet() -> LocalAccount:
     return Account.create()
 
 
-async def funded(at: Network, *faults: str) -> PaymentPayload:
-    """A payment that would settle at the practice facilitator, if it were not for the faults."""
+async def funded(at: Network, *faults: str, amount: int = 2000, pay_to: str = "") -> PaymentPayload:
+    """A payment (by default to a new wallet) that would settle at the practice facilitator, if not for the faults."""
     payer, url = wallet(), at.facilitator_url
     async with httpx.AsyncClient(verify=servers.TLS) as http:
         (await http.post(f"{url}/practice/faucet", json={"address": payer.address, "amount": 10**6})).raise_for_status()
         (await http.put(f"{url}/practice/payers/{payer.address}", json={"faults": faults})).raise_for_status()
-    return payment(payer, requirements(pay_to=wallet().address))
+    return payment(payer, requirements(amount=amount, pay_to=pay_to or wallet().address))
 
 
 async def booked(at: Network, paid: PaymentPayload) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-import httpx
 import psycopg
 import pytest
 
@@ -17,7 +16,7 @@ from core import db, worker
 from core.db import listen
 from core.payment import ledger, settlement
 from core.settings import settings
-from tests import practice, servers, shops
+from tests import practice, shops
 from tests.shops import Shop
 
 R = TypeVar("R")
@@ -81,12 +80,9 @@ async def test_a_claim_whose_commit_nobody_heard_of(
 
 async def signed(pool: db.Pool, shop: Shop) -> paywall.Purchase:
     """A payment that would settle, for what the shop sells."""
-    version, payer = await shop.version(pool), practice.wallet()
-    faucet = f"{settings().networks[0].facilitator_url}/practice/faucet"
-    async with httpx.AsyncClient(verify=servers.TLS) as http:
-        (await http.post(faucet, json={"address": payer.address, "amount": version.price_atomic})).raise_for_status()
-    asked = practice.requirements(amount=version.price_atomic, pay_to=shop.payout)
-    return paywall.Purchase(practice.payment(payer, asked), version, {"topic": "the sea"})
+    version = await shop.version(pool)
+    paid = await practice.funded(settings().networks[0], amount=version.price_atomic, pay_to=shop.payout)
+    return paywall.Purchase(paid, version, {"topic": "the sea"})
 
 
 async def settled(door: Door) -> None:
