@@ -9,13 +9,12 @@ from uuid import UUID
 from fastapi.responses import JSONResponse
 
 from api.problems import UNAVAILABLE, of_failure, problem
-from core import execution
-from core.draft import usdc
+from core.amounts import usdc
+from core.executions import views as execution_views
 from core.failures import ExecutionFailed
-from core.payment.receipt import payment_response
-from core.payment.wire import v1_name
+from core.payments.codec import payment_response, v1_name
+from core.secrets.vault import vault
 from core.settings import settings
-from core.vault import vault
 
 _RETRY_AFTER_SECONDS = 2
 _DELETED = "This was paid and answered; the answer was kept as long as promised, and then deleted."
@@ -31,7 +30,7 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
             more = {"jobId": str(row.id), "receipt": receipt, "deletedAt": row.content_deleted_at.isoformat()}
             return problem(410, _DELETED, "deleted", headers, **more)
         case "succeeded":
-            result = execution.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
             return JSONResponse(result | {"receipt": receipt}, headers=headers)
         case "declined":
             return _failed(row, headers, receipt=receipt)
@@ -61,7 +60,7 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
             body |= {"state": "deleted", "code": "deleted", "error": _DELETED}
             body["deletedAt"] = row.content_deleted_at.isoformat()
         case "succeeded":
-            result = execution.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
             body |= {"state": "succeeded"} | result
         case "failed" | "declined":
             sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."

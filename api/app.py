@@ -29,10 +29,12 @@ from api import (
     upkeep,
 )
 from api.door import Door, rate
-from core import db, garbage, tracing, worker
-from core.db import listen
+from core import db
+from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
-from core.payment import settlement
+from core.observability import tracing
+from core.payments import settlement
+from core.process import gc_tuning, worker
 from core.settings import settings
 from deployments import launch
 
@@ -92,9 +94,9 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
     async with (
         tracing.sending(),
         db.pool() as pool,
-        listen.listening() as hub,
-        settlement.settlers() as settlers,
-        worker.alive(pool, "door") as worker_id,
+        notifications.listening() as hub,
+        settlement.payment_clients() as settlers,
+        worker.registered(pool, "door") as worker_id,
         launcher(),
         operators.comparing_books(pool) as books,
         upkeep.asking_prefect() as kept,
@@ -103,7 +105,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.door = door
         app.state.books = books
         app.state.upkeep = kept
-        garbage.keep_what_is_loaded()
+        gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # what is claimed now is settled next
             await asyncio.wait(door.settling)

@@ -12,9 +12,13 @@ from fastapi.routing import APIRoute
 from api import answers, documents, paywall, problems
 from api.bodies import patience, read_json
 from api.door import Door, LimitedDoor, door_of
-from core import db, execution, metrics, resource, tracing
-from core.draft import usdc
+from core import db
+from core.amounts import usdc
+from core.executions import lifecycle
+from core.executions import views as execution_views
 from core.failures import NotFound, PaymentMalformed, PaymentRequired
+from core.observability import metrics, tracing
+from core.resources import versions
 
 
 class _AsItComes(APIRoute):
@@ -52,10 +56,10 @@ async def buy(request: Request) -> Response:
             if current.archived:
                 raise NotFound
             if body is not None:
-                resource.validate(current, body)
+                versions.validate_inputs(current, body)
             raise PaymentRequired("payment_required")
         version = await paywall.quoted_version(door, payload, current)
-        inputs = resource.validate(version, {} if body is None else body)
+        inputs = versions.validate_inputs(version, {} if body is None else body)
         purchase = paywall.Purchase(payload, version, inputs, headers.get("status-token", ""))
         execution_id, is_new = await paywall.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
@@ -70,7 +74,7 @@ async def buy(request: Request) -> Response:
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
     wait = patience(headers.get("prefer"))
-    row = await execution.follow(door.pool, door.hub, execution_id, started + wait.seconds)
+    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
         response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(row.reason))
         response.headers.update(answers.paid_headers(row))
@@ -114,10 +118,10 @@ async def rerun(
     started = time.monotonic()
     row = await _mine(door, execution_id, token or status_token)
     async with door.pool.connection() as conn:
-        accepted = await execution.rerun(conn, execution_id)
+        accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
         return problems.problem(409, "This execution cannot be run again.", "rerun_refused")
-    row = await execution.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
+    row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
     return answers.answer(row, ahead=await _ahead(door, row))
 
 
@@ -125,7 +129,7 @@ async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
     if not answers.is_token_of(execution_id, token):
         raise NotFound
     async with db.autocommit(door.pool) as conn:
-        row = await execution.show(conn, execution_id)
+        row = await execution_views.read(conn, execution_id)
     if row is None:
         raise NotFound
     return row
@@ -135,7 +139,7 @@ async def _ahead(door: Door, row: Any) -> int:
     if row.state != "queued":
         return 0
     async with db.autocommit(door.pool) as conn:
-        return await execution.ahead(conn, row.id)
+        return await execution_views.count_ahead(conn, row.id)
 
 
 def _conflict(conflict: paywall.Conflict) -> JSONResponse:

@@ -14,10 +14,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api import catalog_documents as documents
 from api.door import LimitedDoor
-from core import catalog, db
-from core.catalog import Place
+from core import db
+from core.catalog import search as catalog
+from core.catalog.model import ID, Capability, Kind
+from core.catalog.search import Cursor
 from core.failures import InvalidInput, NotFound
-from core.model import ID, Capability, Kind
 
 router = APIRouter(prefix="/models", tags=["catalog"])
 
@@ -56,9 +57,9 @@ class Filter(BaseModel):
     cursor: str | None = Field(default=None, max_length=2000, description="from `next` of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 
-    def wanted(self) -> catalog.Wanted:
+    def wanted(self) -> catalog.Filters:
         """The same in the words of the catalog."""
-        return catalog.Wanted(
+        return catalog.Filters(
             words=self.search.split(),
             modality=self.modality,
             provider=self.provider,
@@ -165,12 +166,12 @@ def _unless_known(document: dict[str, Any], known: str) -> Response:
     return answer
 
 
-def _cursor(place: Place, sort: catalog.Sort) -> str:
+def _cursor(place: Cursor, sort: catalog.Sort) -> str:
     text = json.dumps([sort, place.text, f"{place.number:f}", place.id])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _place(cursor: str, sort: catalog.Sort) -> Place:
+def _place(cursor: str, sort: catalog.Sort) -> Cursor:
     """Where a cursor points to.
 
     Raises:
@@ -185,4 +186,4 @@ def _place(cursor: str, sort: catalog.Sort) -> Place:
         is_ours = False
     if not is_ours:
         raise InvalidInput({"cursor": "this is no cursor of this order; begin without one"})
-    return Place(text, Decimal(number), model_id)
+    return Cursor(text, Decimal(number), model_id)

@@ -10,10 +10,15 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import answers, documents
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
-from core import account, execution, resource, tracing
-from core.draft import usdc
+from core.accounts import accounts
+from core.amounts import usdc
+from core.executions import lifecycle
+from core.executions import views as execution_views
 from core.failures import Unauthorized
-from core.payment import offer
+from core.observability import tracing
+from core.payments import offers
+from core.resources import readiness
+from core.resources import versions as resource_versions
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -23,14 +28,14 @@ _bearer = HTTPBearer(scheme_name="creator", description="as `instant creators ad
 
 async def _creator(
     door: LimitedDoor, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> account.Account:
+) -> accounts.Account:
     if bearer is None:
         raise Unauthorized
     async with door.pool.connection() as conn:
-        return await account.authenticate(conn, bearer.credentials)
+        return await accounts.authenticate(conn, bearer.credentials)
 
 
-Creator = Annotated[account.Account, Depends(_creator)]
+Creator = Annotated[accounts.Account, Depends(_creator)]
 
 
 @router.get(
@@ -42,12 +47,12 @@ Creator = Annotated[account.Account, Depends(_creator)]
 async def resources(door: LimitedDoor, creator: Creator) -> Response:
     """Your resources, newest version each; templates are not shown."""
     async with door.pool.connection() as conn:
-        versions = await resource.listing(conn, creator.id)
+        versions = await resource_versions.listing(conn, creator.id)
     return JSONResponse(
         [
             {
                 "slug": version.slug,
-                "url": offer.url_of(version),
+                "url": offers.url_of(version),
                 "version": version.number,
                 "title": version.title,
                 "model": version.model_id,
@@ -76,12 +81,12 @@ async def try_out(
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
     body = await read_json(request)
     async with door.pool.connection() as conn:
-        version = await resource.resolve(conn, creator.handle, slug)
-        inputs = resource.validate(version, {} if body is None else body)
-        await resource.readiness(conn, version)
-        test = execution.New(version, inputs)
-        await execution.create(conn, [test])
-    row = await execution.follow(door.pool, door.hub, test.id, started + wait.seconds)
+        version = await readiness.resolve(conn, creator.handle, slug)
+        inputs = resource_versions.validate_inputs(version, {} if body is None else body)
+        await readiness.readiness(conn, version)
+        test = lifecycle.NewExecution(version, inputs)
+        await lifecycle.create(conn, [test])
+    row = await execution_views.follow(door.pool, door.hub, test.id, started + wait.seconds)
     response = answers.answer(row)
     facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
     tracing.record("test", test.id, began, facts, is_first=True)

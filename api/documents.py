@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from api.bodies import NAME
-from core.picture import KINDS
+from core.media.files import KINDS
 
 
 class Receipt(BaseModel):

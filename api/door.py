@@ -13,11 +13,13 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api import offers
 from api.bodies import NAME
-from core import db, metrics, resource, standing
-from core.db import listen
+from core import db
+from core.db import notifications
+from core.db.single_flight import SingleFlight
 from core.failures import NotFound, TooManyRequests
-from core.payment.settlement import Settlers
-from core.together import Together
+from core.observability import gauges, metrics
+from core.payments.settlement import PaymentClients
+from core.resources import readiness, versions
 
 T = TypeVar("T")
 
@@ -36,8 +38,8 @@ class Door:
     """
 
     pool: db.Pool
-    hub: listen.Hub
-    settlers: Settlers
+    hub: notifications.NotificationHub
+    settlers: PaymentClients
     worker_id: UUID
     address_rate: RateLimitItem
     payer_rate: RateLimitItem
@@ -45,9 +47,9 @@ class Door:
     _limiter: SlidingWindowCounterRateLimiter = field(
         default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
     )
-    _looks: Together[tuple[str, str], offers.Offered] = field(default_factory=Together)
-    _readies: Together[UUID, resource.Ready] = field(default_factory=Together)
-    _standings: Together[None, standing.Standing | None] = field(default_factory=Together)
+    _looks: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
+    _readies: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
+    _standings: SingleFlight[None, gauges.Snapshot | None] = field(default_factory=SingleFlight)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
         """What is at `/@handle/slug`, as seen after this call; one look for all who wait for it.
@@ -57,34 +59,34 @@ class Door:
         """
         if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
             raise NotFound
-        return await self._looks.ask(
+        return await self._looks.do(
             (handle, slug), lambda: offers.look(self.pool, self.settlers.facilitators, handle, slug)
         )
 
-    async def ready(self, version: resource.Version) -> resource.Ready:
+    async def ready(self, version: versions.Version) -> readiness.Ready:
         """Whether this version could be sold and run, as seen after this call; one look for all who wait for it.
 
         Raises:
             Unavailable: as by `resource.readiness`.
         """
-        return await self._readies.ask(version.version_id, lambda: self._ready(version))
+        return await self._readies.do(version.version_id, lambda: self._ready(version))
 
-    async def _ready(self, version: resource.Version) -> resource.Ready:
+    async def _ready(self, version: versions.Version) -> readiness.Ready:
         async with db.autocommit(self.pool) as conn:
-            return await resource.readiness(conn, version)
+            return await readiness.readiness(conn, version)
 
-    async def look(self) -> standing.Standing | None:
+    async def look(self) -> gauges.Snapshot | None:
         """How things stand; None when the database does not say so in time. One look for all who wait for it."""
-        return await self._standings.ask(None, self._look)
+        return await self._standings.do(None, self._look)
 
-    async def _look(self) -> standing.Standing | None:
+    async def _look(self) -> gauges.Snapshot | None:
         try:
             async with asyncio.timeout(_LOOK_SECONDS), db.autocommit(self.pool) as conn:
-                return await standing.look(conn)
+                return await gauges.read(conn)
         except (TimeoutError, *db.UNREACHABLE):
             return None
 
-    def apart(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run what moves money in a task of its own: the buyer may hang up, it goes on, and shutdown waits for it."""
         task = asyncio.create_task(work, name="settle")
         self.settling.add(task)

@@ -13,9 +13,12 @@ from api import documents, records
 from api.bodies import NAME
 from api.creators import Creator
 from api.door import LimitedDoor
-from core import advice, db, execution, report
-from core.draft import usdc
+from core import db
+from core.amounts import usdc
+from core.executions import advice
+from core.executions import views as execution_views
 from core.failures import InvalidInput
+from core.reporting import report as usage_report
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -43,7 +46,7 @@ async def executions(
     if slug and not NAME.fullmatch(slug):
         raise InvalidInput({"slug": "must be the slug of a resource"})
     async with door.pool.connection() as conn:
-        page = await execution.history(
+        page = await execution_views.history(
             conn, creator.id, state=state or None, slug=slug or None, after=_id(after), most=_MOST + 1
         )
     rows, more = page[:_MOST], page[_MOST:]
@@ -60,14 +63,14 @@ async def executions(
 async def usage(
     door: LimitedDoor,
     creator: Creator,
-    by: Annotated[str, Query(description=f"what makes a row: {', '.join(report.BY)}")] = "day",
+    by: Annotated[str, Query(description=f"what makes a row: {', '.join(usage_report.BY)}")] = "day",
     since: Annotated[str, Query(description="the first day (UTC); default the last 30 days")] = "",
     until: Annotated[str, Query(description="the day after the last; default all of today")] = "",
 ) -> Response:
     """Calls, revenue, cost and times, counted every hour, and why calls failed."""
     first, end = _day("since", since), _day("until", until)
     async with db.snapshot(door.pool) as conn:
-        found = await report.report(conn, creator.id, by=by, since=first, until=end)
+        found = await usage_report.report(conn, creator.id, by=by, since=first, until=end)
     document = {
         "since": found.since,
         "until": found.until,
@@ -79,8 +82,8 @@ async def usage(
     return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
 
 
-def _figures(row: report.Figures) -> dict[str, Any]:
-    return {to_camel(name): value for name, value in report.document(row).items()}
+def _figures(row: usage_report.Figures) -> dict[str, Any]:
+    return {to_camel(name): value for name, value in usage_report.document(row).items()}
 
 
 def _day(name: str, text: str) -> date | None:
@@ -109,7 +112,7 @@ def _execution(row: Any) -> dict[str, Any]:
         "code": row.code,
         "fault": row.fault,
         "detail": row.detail,
-        "advice": advice.of(row.detail, row.fault),
+        "advice": advice.advice_for(row.detail, row.fault),
         "round": row.round,
         "sends": row.sends,
         "createdAt": row.created_at,

@@ -9,10 +9,10 @@ from api import documents, records
 from api.bodies import read_json
 from api.creators import Creator
 from api.door import LimitedDoor, rate
-from core import account
+from core.accounts import provider_keys
 from core.failures import InvalidInput, NotFound
-from core.private import Private
-from core.providers import PROVIDERS
+from core.providers.registry import PROVIDERS
+from core.secrets.private import Private
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -32,7 +32,7 @@ At = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom
 async def show_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
     """Its masked form and its state; 404 if there is none."""
     async with door.pool.connection() as conn:
-        state = await account.key_state(conn, creator.id, PROVIDERS[provider])
+        state = await provider_keys.key_state(conn, creator.id, PROVIDERS[provider])
     if state is None:
         raise NotFound
     return _answer(state)
@@ -55,11 +55,11 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
         raise InvalidInput({"body": "must be an object with key, or enabled, or both"})
     if key is not None:
         await door.slow_down(_SET_RATE, f"key:{creator.id}")
-        await account.set_key(door.pool, creator.id, Private(key), at)
+        await provider_keys.set_key(door.pool, creator.id, Private(key), at)
     async with door.pool.connection() as conn:
         if enabled is not None:
-            await account.enable_key(conn, creator.id, enabled, at)
-        state = await account.key_state(conn, creator.id, at)
+            await provider_keys.enable_key(conn, creator.id, enabled, at)
+        state = await provider_keys.key_state(conn, creator.id, at)
     if state is None:
         raise NotFound
     return _answer(state)
@@ -74,11 +74,11 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
 async def delete_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
     """What is called on it cannot be bought until there is another; also if there was none."""
     async with door.pool.connection() as conn:
-        affected = await account.delete_key(conn, creator.id, PROVIDERS[provider])
+        affected = await provider_keys.delete_key(conn, creator.id, PROVIDERS[provider])
     return JSONResponse({"affectedResources": affected}, headers=_NO_STORE)
 
 
-def _answer(state: account.KeyState) -> Response:
+def _answer(state: provider_keys.KeyState) -> Response:
     said: dict[str, Any] = {
         "label": state.label,
         "enabled": state.enabled,

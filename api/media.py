@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from api import documents
 from api.door import LimitedDoor
-from core import media
+from core.media import store as media
 
 router = APIRouter(tags=["buyers"])
 
@@ -29,7 +29,7 @@ async def show(
     signature: Annotated[str, Query(description="as in the URL")],
 ) -> Response:
     """The URL in the answer is the right to see it, until it expires; ask for the answer again to get a fresh one."""
-    found = await media.fetch(f"{execution_id}/{file}", expires, signature)
+    found = await media.get(f"{execution_id}/{file}", expires, signature)
     if isinstance(found, str):
         return RedirectResponse(found, status_code=307, headers={"Cache-Control": "no-store"})
     return Response(found.data, media_type=found.kind, headers=_HEADERS)

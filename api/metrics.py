@@ -1,4 +1,5 @@
-"""`/metrics`, and the counting of requests. What is counted where, and what it is called: `core/metrics.py`."""
+"""`/metrics`, and the counting of requests. What is counted where, and what it is called:
+`core/observability/metrics.py`."""
 
 import time
 
@@ -8,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.door import Door
 from api.operators import Books
-from core import metrics
+from core.observability import metrics
 
 router = APIRouter(tags=["operators"])
 

@@ -12,8 +12,10 @@ from api.bodies import read_json
 from api.creators import Creator
 from api.door import LimitedDoor, rate
 from core.failures import InvalidInput
-from core.notice import address, rules, words
-from core.private import Private
+from core.notices import addresses as notice_addresses
+from core.notices import messages
+from core.notices import rules as notice_rules
+from core.secrets.private import Private
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -32,7 +34,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 async def notices(door: LimitedDoor, creator: Creator) -> Response:
     """The newest notices about your prompts and your key, with where they were sent. Once a week at most for each."""
     async with door.pool.connection() as conn:
-        rows = await rules.listing(conn, creator.id, _MOST)
+        rows = await notice_rules.listing(conn, creator.id, _MOST)
     return JSONResponse(jsonable_encoder([_notice(row) for row in rows]), headers=_NO_STORE)
 
 
@@ -45,7 +47,7 @@ async def notices(door: LimitedDoor, creator: Creator) -> Response:
 async def addresses(door: LimitedDoor, creator: Creator) -> Response:
     """Your addresses by name; the URLs are not shown again."""
     async with door.pool.connection() as conn:
-        found = await address.listing(conn, creator.id)
+        found = await notice_addresses.listing(conn, creator.id)
     return JSONResponse([_address(one) for one in found], headers=_NO_STORE)
 
 
@@ -65,7 +67,7 @@ async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> 
     url, name = fields.get("url"), fields.get("name", "")
     if not isinstance(url, str) or not isinstance(name, str) or fields.keys() - {"url", "name"}:
         raise InvalidInput({"body": "must be an object with url, and name if you like"})
-    added = await address.add(door.pool, creator.id, Private(url), name)
+    added = await notice_addresses.add(door.pool, creator.id, Private(url), name)
     return JSONResponse(_address(added), status_code=201, headers=_NO_STORE)
 
 
@@ -79,11 +81,11 @@ async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> 
 async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) -> Response:
     """What was sent there stays in the log."""
     async with door.pool.connection() as conn:
-        await address.remove(conn, creator.id, address_id)
+        await notice_addresses.remove(conn, creator.id, address_id)
     return Response(status_code=204)
 
 
-def _address(one: address.Address) -> dict[str, Any]:
+def _address(one: notice_addresses.Address) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "name": one.name,
@@ -93,7 +95,7 @@ def _address(one: address.Address) -> dict[str, Any]:
 
 
 def _notice(row: Any) -> dict[str, Any]:
-    message = words.of_notice(row.rule, row.handle, row.slug, row.facts, to_operator=False)
+    message = messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=False)
     return {
         "id": row.id,
         "foundAt": row.found_at,

@@ -10,13 +10,14 @@ from typing import Any
 from fastapi.responses import Response
 
 from api import problems
-from core import db, resource
-from core.draft import usdc
+from core import db
+from core.amounts import usdc
 from core.failures import PaymentMalformed, PaymentRequired, Unavailable
-from core.payment import offer, wire
-from core.payment.facilitator import Facilitator
+from core.payments import codec, offers, quotes
+from core.payments.facilitator import Facilitator
+from core.resources import readiness, versions
+from core.resources.template import USER_MESSAGE
 from core.settings import settings
-from core.template import USER_MESSAGE
 
 RULES = [
     "One payment buys one execution; presenting the same payment again returns the same answer.",
@@ -36,7 +37,7 @@ class Offered:
         obstacle: why it cannot be sold now, as a code.
     """
 
-    version: resource.Version
+    version: versions.Version
     payouts: tuple[tuple[str, str], ...]
     obstacle: str | None = None
 
@@ -50,7 +51,7 @@ class Offered:
             raise Unavailable(self.obstacle)
         status, sentence = problems.sentence_of(refusal)
         form = _form(self.version, self.payouts, status, sentence, refusal.code)
-        quote = offer.make_quote(self.version).encode()
+        quote = quotes.make_quote(self.version).encode()
         header = base64.b64encode(form.header.replace(form.quote, quote)).decode()
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
         return Response(form.body.replace(form.quote, quote), status, headers, "application/problem+json")
@@ -63,7 +64,7 @@ async def look(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: s
         NotFound: if nothing is.
     """
     async with db.autocommit(pool) as conn:
-        version, ready = await resource.on_sale(conn, handle, slug)
+        version, ready = await readiness.on_sale(conn, handle, slug)
     if isinstance(ready, Unavailable):
         return Offered(version, (), ready.code)
     # By what each facilitator last said: nobody waits for it here.
@@ -82,16 +83,16 @@ class _Form:
 
 @lru_cache(maxsize=1024)
 def _form(
-    version: resource.Version, payouts: tuple[tuple[str, str], ...], status: int, sentence: str, code: str
+    version: versions.Version, payouts: tuple[tuple[str, str], ...], status: int, sentence: str, code: str
 ) -> _Form:
     """The same for the same version and addresses, so it is spelled out once."""
-    quote = offer.make_quote(version)
-    required = offer.payment_required(version, dict(payouts), sentence, quote)
+    quote = quotes.make_quote(version)
+    required = offers.payment_required(version, dict(payouts), sentence, quote)
     body = problems.problem(
         status,
         sentence,
         code,
-        **(wire.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
+        **(codec.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
         product=_product(version),
         inputs=_inputs(version),
         **({} if version.answer_schema is None else {"answer": json.loads(version.answer_schema)}),
@@ -101,7 +102,7 @@ def _form(
     return _Form(header, bytes(body), quote.encode())
 
 
-def _product(version: resource.Version) -> dict[str, Any]:
+def _product(version: versions.Version) -> dict[str, Any]:
     """What is sold, for people and for programs that compare."""
     return {
         "title": version.title,
@@ -114,7 +115,7 @@ def _product(version: resource.Version) -> dict[str, Any]:
     }
 
 
-def _inputs(version: resource.Version) -> dict[str, Any]:
+def _inputs(version: versions.Version) -> dict[str, Any]:
     """JSON Schema of the body to send."""
     limit = settings().value_limit
     properties: dict[str, dict[str, Any]] = {

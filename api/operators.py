@@ -19,8 +19,9 @@ from pydantic.alias_generators import to_camel
 from api import documents
 from api.door import Door
 from api.upkeep import Upkeep
-from core import db, money
+from core import db
 from core.failures import Unauthorized
+from core.payments import reconciliation
 from core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ async def comparing_books(pool: db.Pool) -> AsyncIterator[Books]:
 async def _compare(pool: db.Pool, books: Books) -> None:
     while True:
         try:
-            found = await money.compare(pool)
+            found = await reconciliation.compare_ledger(pool)
         except db.UNREACHABLE as error:
             log.warning("books: not compared (%s)", type(error).__name__)
         else:
@@ -104,7 +105,7 @@ async def sums(request: Request, bearer: Annotated[HTTPAuthorizationCredentials 
     """Ledger and executions with their usage rows, compared now. `instant money check` asks the chain as well."""
     _require_operator(bearer)
     door: Door = request.app.state.door
-    found = await money.compare(door.pool)
+    found = await reconciliation.compare_ledger(door.pool)
     document = jsonable_encoder(found.document())
     return JSONResponse(_camel(document), headers={"Cache-Control": "no-store"})
 

@@ -12,10 +12,12 @@ from uuid import UUID
 
 from api.answers import is_token_of
 from api.door import Door
-from core import db, metrics, resource, tracing
+from core import db
 from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
-from core.payment import ledger, offer, settlement, wire
-from core.payment.facilitator import Refused, Verdict
+from core.observability import metrics, tracing
+from core.payments import codec, ledger, matching, quotes, settlement
+from core.payments.facilitator import Refused, Verdict
+from core.resources import versions
 from core.settings import settings
 
 
@@ -31,18 +33,18 @@ class Conflict(PaymentConflict):
 class Purchase:
     """What a payment header is for."""
 
-    payload: wire.PaymentPayload
-    version: resource.Version
+    payload: codec.PaymentPayload
+    version: versions.Version
     inputs: dict[str, str]
     status_token: str = ""
 
     @property
     def request_sha256(self) -> bytes:
         """What the payment is bound to."""
-        return offer.request_sha256(self.version.resource_id, self.inputs)
+        return matching.request_sha256(self.version.resource_id, self.inputs)
 
 
-def read_header(v2: str | None, v1: str | None) -> wire.PaymentPayload | None:
+def read_header(v2: str | None, v1: str | None) -> codec.PaymentPayload | None:
     """Decode the payment header; None without one. Some wallets send the same value under both names.
 
     Raises:
@@ -57,21 +59,21 @@ def read_header(v2: str | None, v1: str | None) -> wire.PaymentPayload | None:
         raise TooLarge("header_too_large", limit)
     if header != other:
         raise PaymentMalformed("payment_malformed")
-    return wire.decode(header)
+    return codec.decode(header)
 
 
-async def quoted_version(door: Door, payload: wire.PaymentPayload, current: resource.Version) -> resource.Version:
+async def quoted_version(door: Door, payload: codec.PaymentPayload, current: versions.Version) -> versions.Version:
     """The version that the buyer was quoted, or the present one without a quote.
 
     Raises:
         PaymentRequired: if the quote was made for another resource.
         Conflict: if the payment was used there already.
     """
-    quote = offer.quote_of(payload)
+    quote = quotes.quote_of(payload)
     if quote is None or quote.version_id == current.version_id:
         return current
     async with db.autocommit(door.pool) as conn:
-        version = await resource.version(conn, quote.version_id)
+        version = await versions.version(conn, quote.version_id)
         if version.resource_id == current.resource_id:
             return version
         used = await ledger.find(conn, payload)
@@ -103,8 +105,8 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         if execution_id := await _replay(door, purchase):
             return execution_id, False
         raise PaymentRequired(verdict.reason)
-    wish = ledger.Wish(terms, purchase.version, purchase.inputs, door.worker_id)
-    if await asyncio.shield(door.apart(_claim(door, wish))):
+    wish = ledger.ClaimRequest(terms, purchase.version, purchase.inputs, door.worker_id)
+    if await asyncio.shield(door.spawn(_claim(door, wish))):
         return wish.execution_id, True
     # Somebody was first with the same authorization, so there is one to be found.
     if execution_id := await _replay(door, purchase):
@@ -112,37 +114,39 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     return await admit(door, purchase)
 
 
-async def _commit_claims(conn: db.Connection, wishes: Sequence[ledger.Wish]) -> list[bool]:
+async def _commit_claims(conn: db.Connection, wishes: Sequence[ledger.ClaimRequest]) -> list[bool]:
     # Three trips: the authorizations, all that they need, the commit. Others wait for these creators' days meanwhile.
     async with conn.pipeline(), conn.transaction():
         return await ledger.claim(conn, wishes)
 
 
-_claims: db.Group[ledger.Wish, bool] = db.Group(_commit_claims, db.once)
+_claims: db.BatchWriter[ledger.ClaimRequest, bool] = db.BatchWriter(_commit_claims, db.run_in_autocommit)
 
 
-async def _claim(door: Door, wish: ledger.Wish) -> bool:
+async def _claim(door: Door, wish: ledger.ClaimRequest) -> bool:
     """Claim, and settle what was claimed, whatever becomes of the buyer meanwhile; False when somebody was first."""
     try:
         claimed = await _claims.add(door.pool, wish)
     except db.UNREACHABLE:
         # It may be committed all the same, and its owner lives on. Nobody was asked to settle it, so it did fail.
-        door.apart(db.insist(door.pool, lambda conn: ledger.fail(conn, wish.payment_id, "database_unreachable")))
+        door.spawn(
+            db.retry_until_committed(door.pool, lambda conn: ledger.fail(conn, wish.payment_id, "database_unreachable"))
+        )
         raise
     if claimed:
         _settle(door, wish.payment_id, wish.execution_id, wish.terms)
     return claimed
 
 
-async def _match(door: Door, purchase: Purchase) -> offer.Terms:
+async def _match(door: Door, purchase: Purchase) -> matching.MatchedPayment:
     """Is it ready, is the quote alive, does the payment fit?"""
     ready = await door.ready(purchase.version)
-    terms = offer.match(purchase.payload, purchase.version, ready.payouts)
-    offer.require_live_quote(purchase.payload)
+    terms = matching.match(purchase.payload, purchase.version, ready.payouts)
+    matching.require_live_quote(purchase.payload)
     return terms
 
 
-async def _verify(door: Door, terms: offer.Terms) -> Verdict:
+async def _verify(door: Door, terms: matching.MatchedPayment) -> Verdict:
     """Ask the facilitator within the time a buyer is answered in: nothing is claimed yet, so giving up is free."""
     with metrics.phase("verify"), suppress(TimeoutError):
         async with asyncio.timeout(settings().answer_seconds):
@@ -159,7 +163,7 @@ async def _replay(door: Door, purchase: Purchase) -> UUID | None:
         raise Conflict("identifier_reused", payment)
     if payment is None:
         return None
-    if payment.payload_sha256 != offer.payload_sha256(purchase.payload) or not _is_sender(payment, purchase):
+    if payment.payload_sha256 != matching.payload_sha256(purchase.payload) or not _is_sender(payment, purchase):
         raise Conflict("not_yours_to_read", payment)
     if payment.request_sha256 != purchase.request_sha256:
         raise Conflict("other_request", payment)
@@ -177,14 +181,14 @@ async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) ->
     """A cleanly refused authorization came back with the identical payload: settle it again while it is valid."""
     terms = await _match(door, purchase)
     async with door.pool.connection() as conn:
-        again = await ledger.reenter(conn, payment, purchase.version, door.worker_id)
+        again = await ledger.reclaim(conn, payment, purchase.version, door.worker_id)
     if again:
         _settle(door, payment.id, payment.execution_id, terms)
 
 
-def _settle(door: Door, payment_id: UUID, execution_id: UUID, terms: offer.Terms) -> None:
+def _settle(door: Door, payment_id: UUID, execution_id: UUID, terms: matching.MatchedPayment) -> None:
     async def settle() -> None:
         with metrics.phase("settle"), tracing.span("settle", execution_id, network=terms.network.id):
             await settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements)
 
-    door.apart(settle())
+    door.spawn(settle())

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from core import failures, metrics
+from core import failures
+from core.observability import metrics
 
 # One sentence for everything that is the creator's or the provider's trouble (design, invariant 7).
 UNAVAILABLE = "Resource unavailable"

@@ -24,11 +24,13 @@ import uvloop
 from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
 
 from bench.wire import burst, request
-from core import db, execution, instant_execution
+from core import db
 from core.db.migrate import migrate
+from core.executions import queue as execution_queue
+from core.executions import steps
+from core.process.worker import registered
+from core.secrets.vault import new_master_key
 from core.settings import settings
-from core.vault import new_master_key
-from core.worker import alive
 from deployments import postgres
 from deployments.prefect_server import client_environment
 from tests import servers, shops
@@ -103,16 +105,16 @@ class Ours(Middleware):
     async def answer(self) -> None:
         """Run what creators have slots for, as a flow would: it is among that, beside what earlier rounds left."""
         await self.settled()
-        async with alive(self.pool, "executor") as worker_id:
+        async with registered(self.pool, "executor") as worker_id:
             async with self.pool.connection() as conn:
-                batch = await execution.claim(conn, worker_id, most=1000)
+                batch = await execution_queue.claim(conn, worker_id, most=1000)
             assert batch
-            orders = await instant_execution.validate(self.pool, batch, worker_id, None)
+            orders = await steps.validate(self.pool, batch, worker_id, None)
             async with self.pool.connection() as conn:
-                opened = await instant_execution.decrypt(conn, orders)
-                prepared = await instant_execution.substitute(conn, opened)
+                opened = await steps.decrypt(conn, orders)
+                prepared = await steps.substitute(conn, opened)
             for one in prepared:
-                await instant_execution.call(self.pool, one)
+                await steps.call(self.pool, one)
 
     async def settled(self) -> None:
         """Wait until nothing is being settled."""

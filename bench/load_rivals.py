@@ -22,10 +22,12 @@ from openai import AsyncOpenAI
 
 from bench.load_stage import POOL
 from bench.load_upstream import UNPAID_KEY
-from core import db, execution, worker
-from core.apart import apart
-from core.db import listen
-from core.execution import Batch
+from core import db
+from core.db import notifications
+from core.executions import queue as execution_queue
+from core.executions.queue import Batch
+from core.process import worker
+from core.process.background_loop import run_in_thread
 from core.settings import settings
 from tests.shops import MODEL
 
@@ -46,8 +48,8 @@ async def _one_by_one(carry: Carry, at_once: int) -> None:
         finally:
             free.release()
 
-    async with db.pool() as pool, listen.listening() as hub, worker.alive(pool, "executor") as worker_id:
-        with hub.event(listen.QUEUED) as queued:
+    async with db.pool() as pool, notifications.listening() as hub, worker.registered(pool, "executor") as worker_id:
+        with hub.event(notifications.QUEUED) as queued:
             while True:
                 queued.clear()
                 await free.acquire()
@@ -63,7 +65,7 @@ async def _one_by_one(carry: Carry, at_once: int) -> None:
 
 async def _claim(pool: db.Pool, worker_id: UUID) -> Batch | None:
     async with pool.connection() as conn:
-        return await execution.claim(conn, worker_id, 1)
+        return await execution_queue.claim(conn, worker_id, 1)
 
 
 async def _one() -> None:
@@ -151,7 +153,7 @@ async def _until_told(run: Callable[[], Awaitable[None]]) -> None:
         with suppress(asyncio.CancelledError):
             await running
 
-    async with apart(until, name="rival", gone=lambda _ended: os.kill(os.getpid(), signal.SIGTERM)):
+    async with run_in_thread(until, name="rival", gone=lambda _ended: os.kill(os.getpid(), signal.SIGTERM)):
         await told.wait()
 
 

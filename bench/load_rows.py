@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from core import db, resource
+from core import db
+from core.resources import versions as resource_versions
+from core.secrets.vault import vault
 from core.settings import settings
-from core.vault import vault
 from tests import shops
 from tests.shops import Shop
 
@@ -105,6 +106,6 @@ async def forget(pool: db.Pool) -> None:
         await conn.execute(_FORGET)
 
 
-def _seal(version: resource.Version, execution_id: UUID, topic: str) -> bytes:
+def _seal(version: resource_versions.Version, execution_id: UUID, topic: str) -> bytes:
     inputs = json.dumps({"topic": topic}).encode()
     return vault().seal(inputs, account=version.account_id, column="executions.sealed_inputs", row=execution_id)

@@ -18,8 +18,8 @@ import psycopg
 
 from core.db.migrate import migrate
 from core.db.pool import database_url
+from core.secrets.vault import new_master_key
 from core.settings import settings
-from core.vault import new_master_key
 from deployments import postgres
 from deployments.prefect_server import client_environment, server_environment
 from tests import servers

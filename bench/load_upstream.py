@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from core import template
+from core.resources import template
 from core.settings import settings
 from sandbox.openrouter_latency import drawn
 from tests.selling import SECRET_TEMPLATE, content

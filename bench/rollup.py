@@ -17,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from core import db, usage_rollup
+from core import db
 from core.db.migrate import migrate
+from core.reporting import rollup as usage_rollup
+from core.secrets.vault import new_master_key
 from core.settings import settings
-from core.vault import new_master_key
 from deployments import postgres
 
 ROWS = int(os.environ.get("INSTANT_BENCH_ROWS", "10_000_000"))

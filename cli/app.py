@@ -152,12 +152,12 @@ def _ready_to_run() -> Settings:
     Raises:
         Misconfigured: if something must be changed before this can start.
     """
-    from core import media
     from core.db.migrate import check
+    from core.media import store as media
 
     config = load()
     check(database_url(config), config.mode)
-    media.check()
+    media.check_store()
     asyncio.run(_check_chains())
     meet_prefect(config)
     return config
@@ -165,10 +165,10 @@ def _ready_to_run() -> Settings:
 
 async def _check_chains() -> None:
     """Nothing may be sold on a network whose node is on another chain: it would decide what is paid."""
-    from core.payment import chain, settlement
+    from core.payments import chain, settlement
 
-    async with settlement.settlers() as settlers:
-        await chain.check(settlers.http, settlers.networks.values())
+    async with settlement.payment_clients() as settlers:
+        await chain.check_nodes(settlers.http, settlers.networks.values())
 
 
 async def _finish(result: Awaitable[object]) -> object:

@@ -21,8 +21,8 @@ from cyclopts import Parameter, validators
 from cli import buy_answer, output
 from cli.buy_answer import how_to_resume, plain, say
 from cli.shared import Json
-from core import template
 from core.failures import Misconfigured
+from core.resources import template
 from core.settings import SANDBOX_NETWORK, load
 
 if TYPE_CHECKING:

@@ -9,12 +9,15 @@ from cyclopts import App, Parameter
 
 from cli import output
 from cli.shared import Flag, Json, in_transaction, meet_prefect
-from core import catalog as shelf
-from core import catalog_news, db, price_list
-from core.catalog_news import News
-from core.draft import dollars, usdc
+from core import db
+from core.amounts import dollars, usdc
+from core.catalog import changes as catalog_changes
+from core.catalog import manual_prices
+from core.catalog import search as catalog_search
+from core.catalog.changes import News
+from core.catalog.model import Capability, Kind
 from core.failures import InvalidInput
-from core.model import Capability, Kind
+from core.resources.repricing import reprice
 from core.settings import settings
 
 catalog = App(name="catalog", help="The models that prompts can be sold on.")
@@ -33,20 +36,20 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
     """
     async with db.pool():
         async with db.transaction() as conn:
-            if if_empty and not await shelf.is_empty(conn):
+            if if_empty and not await catalog_search.is_empty(conn):
                 return
         meet_prefect(settings())
         from flows.catalog_sync import catalog_sync
 
         await catalog_sync(accept_loss=accept_loss)
         async with db.transaction() as conn:
-            (done,) = await shelf.syncs(conn, 1)
-            news = await catalog_news.read(conn, done.at) if done.outcome == "applied" else News()
+            (done,) = await catalog_search.syncs(conn, 1)
+            news = await catalog_changes.read(conn, done.at) if done.outcome == "applied" else News()
     if json:
         output.document(done._asdict() | asdict(news))
     else:
-        output.table(catalog_news.table(news), empty="Nothing is new.")
-        print(f"\n{catalog_news.headline(news)}" if news.touched else "")
+        output.table(catalog_changes.table(news), empty="Nothing is new.")
+        print(f"\n{catalog_changes.headline(news)}" if news.touched else "")
 
 
 @catalog.command(name="price")
@@ -70,8 +73,9 @@ def price(
         longest_answer: the most tokens of one answer.
     """
     news = in_transaction(
-        lambda conn: price_list.put(
+        lambda conn: manual_prices.set_prices(
             conn,
+            reprice,
             model_id,
             prompt_usd=prompt_usd,
             completion_usd=completion_usd,
@@ -82,7 +86,7 @@ def price(
     if json:
         output.document(asdict(news))
     else:
-        output.table(catalog_news.table(news), empty="Nothing is new.")
+        output.table(catalog_changes.table(news), empty="Nothing is new.")
 
 
 @catalog.command(name="list")
@@ -90,13 +94,13 @@ def list_models(
     *words: str,
     modality: Kind | None = None,
     provider: str | None = None,
-    tier: Annotated[tuple[shelf.Tier, ...], Parameter(negative=())] = (),
+    tier: Annotated[tuple[catalog_search.Tier, ...], Parameter(negative=())] = (),
     capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     min_context: int | None = None,
     curated: bool | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    sort: shelf.Sort = "name",
+    sort: catalog_search.Sort = "name",
     most: int = 50,
     json: Json = False,
 ) -> None:
@@ -115,10 +119,10 @@ def list_models(
         sort: by name, cheapest, newest or longest context first.
         most: how many.
     """
-    wanted = shelf.Wanted(
+    wanted = catalog_search.Filters(
         words, modality, provider, tier, min_context, capability, parameter, curated, everything, sort
     )
-    rows, _ = in_transaction(lambda conn: shelf.page(conn, wanted, most=most))
+    rows, _ = in_transaction(lambda conn: catalog_search.page(conn, wanted, most=most))
     if json:
         output.document([_document(row) for row in rows])
         return
@@ -128,7 +132,7 @@ def list_models(
                 "model": row.id,
                 "kind": row.modality,
                 "context": row.context_length,
-                "price per million": catalog_news.price(row),
+                "price per million": catalog_changes.price(row),
                 "tier": row.tier,
                 "curated": "yes" if row.curated else "",
                 "capabilities": " ".join(row.capabilities),
@@ -145,8 +149,8 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
     """One model: what it costs and can do, since when, and what is for sale on it."""
 
     async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
-        row = await shelf.show(conn, model_id)
-        return row, await shelf.history(conn, model_id), await shelf.sold_on(conn, [model_id])
+        row = await catalog_search.show(conn, model_id)
+        return row, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
 
     row, past, sold = in_transaction(collect)
     if row is None:
@@ -163,7 +167,7 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
             {
                 "since": f"{then.at:%Y-%m-%d %H:%M}",
                 "listed": "yes" if then.listed else "no",
-                "price per million": catalog_news.price(then),
+                "price per million": catalog_changes.price(then),
                 "not sold": then.not_sellable,
             }
             for then in past
@@ -187,25 +191,25 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
 @catalog.command(name="curate")
 def curate(*model_ids: str, json: Json = False) -> None:
     """Recommend models."""
-    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, curated=True), "recommended", json)
+    _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=True), "recommended", json)
 
 
 @catalog.command(name="uncurate")
 def uncurate(*model_ids: str, json: Json = False) -> None:
     """Recommend models no longer."""
-    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, curated=False), "not recommended", json)
+    _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=False), "not recommended", json)
 
 
 @catalog.command(name="disable")
 def disable(*model_ids: str, json: Json = False) -> None:
     """Let nothing be sold on models until they are enabled again; no sync changes that."""
-    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, disabled=True), "disabled", json)
+    _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, disabled=True), "disabled", json)
 
 
 @catalog.command(name="enable")
 def enable(*model_ids: str, json: Json = False) -> None:
     """Let prompts be sold on models again."""
-    _say(model_ids, lambda conn: shelf.mark(conn, model_ids, disabled=False), "enabled", json)
+    _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, disabled=False), "enabled", json)
 
 
 @catalog.command(name="modality")
@@ -217,7 +221,7 @@ def override_modality(kind: Kind | Literal["as-listed"], /, *model_ids: str, jso
         model_ids: which.
     """
     modality = None if kind == "as-listed" else kind
-    _say(model_ids, lambda conn: shelf.override_modality(conn, model_ids, modality), kind, json)
+    _say(model_ids, lambda conn: catalog_search.override_modality(conn, model_ids, modality), kind, json)
 
 
 @catalog.command(name="status")
@@ -225,7 +229,7 @@ def status(*, json: Json = False) -> None:
     """The last syncs, and the rows of the list that could not be read."""
 
     async def collect(conn: db.Connection) -> tuple[list[Any], list[Any]]:
-        return await shelf.syncs(conn, _SYNCS), await shelf.quarantine(conn)
+        return await catalog_search.syncs(conn, _SYNCS), await catalog_search.quarantine(conn)
 
     syncs, bad = ([row._asdict() for row in rows] for rows in in_transaction(collect))
     if json:

@@ -10,10 +10,12 @@ from cyclopts import App, Parameter
 
 from cli import output
 from cli.shared import Json, in_transaction, owner, read_secret
-from core import account, db, providers
-from core import provider as calling
+from core import db
+from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound
-from core.providers import OPENROUTER
+from core.providers import client as provider_client
+from core.providers import registry as providers
+from core.providers.registry import OPENROUTER
 
 creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
 keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
@@ -34,7 +36,7 @@ def add_creator(
         payout: NETWORK=ADDRESS, such as eip155:8453=0x…; once for each network.
     """
     payouts = dict(_payout(pair) for pair in payout)
-    _, token = in_transaction(lambda conn: account.add(conn, handle, payouts))
+    _, token = in_transaction(lambda conn: accounts.create(conn, handle, payouts))
     _show_token(handle, token, json)
 
 
@@ -43,7 +45,7 @@ def replace_token(handle: str, /, *, json: Json = False) -> None:
     """Print a new bearer token, this once; the one before stops working."""
 
     async def replace(conn: db.Connection) -> str:
-        return await account.new_token(conn, (await owner(conn, handle)).id)
+        return await accounts.new_token(conn, (await owner(conn, handle)).id)
 
     _show_token(handle, in_transaction(replace), json)
 
@@ -67,9 +69,9 @@ def set_limits(
         daily_spend_cap_usd: what may be spent on models in one UTC day.
     """
 
-    async def change(conn: db.Connection) -> account.Limits:
+    async def change(conn: db.Connection) -> accounts.Limits:
         creator = await owner(conn, handle)
-        return await account.set_limits(
+        return await accounts.set_limits(
             conn, creator.id, slots=slots, queue_limit=queue_limit, daily_spend_cap_usd=daily_spend_cap_usd
         )
 
@@ -86,7 +88,7 @@ def set_limits(
 @creators.command(name="list")
 def list_creators(*, json: Json = False) -> None:
     """Show every account, with the state of its key."""
-    rows = in_transaction(account.listing)
+    rows = in_transaction(accounts.listing)
     if json:
         output.document(rows)
         return
@@ -118,17 +120,17 @@ def set_key(
         provider: whom calls on it go to: openrouter or anthropic.
         from_env: read the key from this environment variable instead.
     """
-    at = providers.named(provider)
+    at = providers.provider_named(provider)
     key = read_secret(f"{at.title} key", from_env)
 
-    async def store() -> account.KeyState:
+    async def store() -> provider_keys.KeyState:
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 creator = await owner(conn, handle)
             try:
-                return await account.set_key(pool, creator.id, key, at)
+                return await provider_keys.set_key(pool, creator.id, key, at)
             finally:
-                await calling.close()
+                await provider_client.close()
 
     state = asyncio.run(store())
     if json:
@@ -152,10 +154,10 @@ def disable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json =
 @keys.command(name="delete")
 def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Forget a key. What depends on it cannot be bought until another one is set."""
-    at = providers.named(provider)
+    at = providers.provider_named(provider)
 
     async def delete(conn: db.Connection) -> int:
-        return await account.delete_key(conn, (await owner(conn, handle)).id, at)
+        return await provider_keys.delete_key(conn, (await owner(conn, handle)).id, at)
 
     affected = in_transaction(delete)
     if json:
@@ -165,12 +167,12 @@ def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
 
 
 def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
-    at = providers.named(provider)
+    at = providers.provider_named(provider)
 
     async def switch(conn: db.Connection) -> bool:
         creator = await owner(conn, handle)
         try:
-            await account.enable_key(conn, creator.id, enabled, at)
+            await provider_keys.enable_key(conn, creator.id, enabled, at)
         except NotFound:
             return False
         return True

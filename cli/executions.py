@@ -9,11 +9,16 @@ from cyclopts import App, Parameter
 
 from cli import output
 from cli.shared import Json, in_transaction
-from core import account, db, execution, resource, template, worker
-from core.db import listen
+from core import db
+from core.accounts import accounts
+from core.db import notifications
+from core.executions import lifecycle
+from core.executions import views as execution_views
 from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound
+from core.process import worker
+from core.providers.errors import advice
+from core.resources import readiness, template, versions
 from core.settings import settings
-from core.trouble import advice
 
 executions = App(name="executions", help="What was bought, and what became of it.")
 
@@ -27,7 +32,7 @@ def list_executions(*, creator: str | None = None, most: int = 20, json: Json = 
         most: how many.
         json: print JSON.
     """
-    rows = in_transaction(lambda conn: execution.listing(conn, creator, most))
+    rows = in_transaction(lambda conn: execution_views.listing(conn, creator, most))
     lines = [row._asdict() for row in rows]
     if json:
         output.document(lines)
@@ -38,7 +43,7 @@ def list_executions(*, creator: str | None = None, most: int = 20, json: Json = 
 @executions.command(name="show")
 def show_execution(execution_id: UUID, /, *, json: Json = False) -> None:
     """One execution with its payment; never its inputs or its answer."""
-    row = in_transaction(lambda conn: execution.show(conn, execution_id))
+    row = in_transaction(lambda conn: execution_views.read(conn, execution_id))
     if row is None:
         raise NotFound
     facts = {name: value for name, value in row._asdict().items() if name != "sealed_result"}
@@ -54,7 +59,7 @@ def show_execution(execution_id: UUID, /, *, json: Json = False) -> None:
 @executions.command(name="rerun")
 def rerun_execution(execution_id: UUID, /, *, json: Json = False) -> None:
     """Queue a failed, paid execution again with the same inputs."""
-    if not in_transaction(lambda conn: execution.rerun(conn, execution_id)):
+    if not in_transaction(lambda conn: lifecycle.rerun(conn, execution_id)):
         raise InvalidInput({"execution": "only a failed, paid execution within its time and number can be re-run"})
     if json:
         output.document({"execution_id": execution_id, "state": "queued"})
@@ -92,21 +97,21 @@ def try_resource(
 
 async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any]:
     config = settings()
-    async with db.pool() as pool, listen.listening() as hub:
+    async with db.pool() as pool, notifications.listening() as hub:
         async with pool.connection() as conn:
             if not await worker.launchers(conn):
                 raise Misconfigured("nobody runs executions now; start `instant dev` or `instant api`")
-            owner = await account.find(conn, handle)
-            version = await resource.resolve(conn, owner.handle, slug)
-            valid = resource.validate(version, inputs)
-            await resource.readiness(conn, version)
-            test = execution.New(version, valid)
-            await execution.create(conn, [test])
+            owner = await accounts.find(conn, handle)
+            version = await readiness.resolve(conn, owner.handle, slug)
+            valid = versions.validate_inputs(version, inputs)
+            await readiness.readiness(conn, version)
+            test = lifecycle.NewExecution(version, valid)
+            await lifecycle.create(conn, [test])
         until = time.monotonic() + version.timeout_seconds + config.lease_seconds
-        row = await execution.follow(pool, hub, test.id, until)
+        row = await execution_views.follow(pool, hub, test.id, until)
     if row.state != "succeeded":
         raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
-    return execution.open_result(row.account_id, row.id, row.sealed_result)
+    return execution_views.open_result(row.account_id, row.id, row.sealed_result)
 
 
 def _input(pair: str) -> tuple[str, str]:

@@ -14,10 +14,10 @@ from cyclopts import App, Parameter
 from cli import output
 from cli.shared import Json, in_transaction
 from core import db
-from core.draft import usdc
+from core.amounts import usdc
 
 if TYPE_CHECKING:
-    from core import money
+    from core.payments import reconciliation
 
 books = App(name="money", help="Whether the books agree.")
 payments = App(name="payments", help="What was paid, and what became of it.")
@@ -70,9 +70,9 @@ def list_payments(
         most: how many.
         json: print JSON.
     """
-    from core.payment import story
+    from core.payments import timeline
 
-    rows = in_transaction(lambda conn: story.listing(conn, network=network, state=state, handle=creator, most=most))
+    rows = in_transaction(lambda conn: timeline.listing(conn, network=network, state=state, handle=creator, most=most))
     lines = [row._asdict() | {"usdc": usdc(row.amount_atomic)} for row in rows]
     if json:
         output.document(lines)
@@ -100,26 +100,25 @@ def show_payment(reference: str, /, *, json: Json = False) -> None:
         print(f"\nThe chain: {chain}")
 
 
-async def _check(network: str | None, since: datetime | None) -> money.Comparison:
-    from core import money
-    from core.payment import settlement
+async def _check(network: str | None, since: datetime | None) -> reconciliation.Comparison:
+    from core.payments import reconciliation, settlement
 
-    async with db.pool() as pool, settlement.settlers() as settlers:
-        return await money.check(pool, settlers, network=network, since=since)
+    async with db.pool() as pool, settlement.payment_clients() as settlers:
+        return await reconciliation.compare_with_chain(pool, settlers, network=network, since=since)
 
 
 async def _tell(reference: str) -> tuple[Any, list[Any], str]:
-    from core.payment import settlement, story
+    from core.payments import settlement, timeline
 
-    async with db.pool() as pool, settlement.settlers() as settlers:
+    async with db.pool() as pool, settlement.payment_clients() as settlers:
         async with pool.connection() as conn:
-            payment = await story.find(conn, reference)
-            happened = await story.tell(conn, payment.id)
-        return payment, happened, await story.on_chain(settlers, payment)
+            payment = await timeline.find(conn, reference)
+            happened = await timeline.events(conn, payment.id)
+        return payment, happened, await timeline.describe_on_chain(settlers, payment)
 
 
-def _show(found: money.Comparison) -> None:
-    from core.money import RECEIVED
+def _show(found: reconciliation.Comparison) -> None:
+    from core.payments.reconciliation import RECEIVED
 
     for book in found.books:
         print(f"{book.network}, {book.asset}")
@@ -140,7 +139,7 @@ def _show(found: money.Comparison) -> None:
     print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
 
 
-def _asked(outside: money.Outside) -> str:
+def _asked(outside: reconciliation.ChainComparison) -> str:
     counts = f"{outside.transfers} transfers, {outside.undecided} undecided, {outside.foreign} foreign"
     match outside.state:
         case "compared" if outside.since is None:

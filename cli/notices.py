@@ -10,7 +10,8 @@ from cyclopts import App
 from cli import output
 from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
-from core.notice import address, delivery, rules, words
+from core.notices import addresses, messages, outbox
+from core.notices import rules as notice_rules
 
 notices = App(name="notices", help="What creators and the operator are told without asking, and where.")
 
@@ -32,7 +33,7 @@ def list_notices(*, creator: str | None = None, most: int = 20, json: Json = Fal
     """
 
     async def read(conn: db.Connection) -> list[Any]:
-        return await rules.listing(conn, await _owner(conn, creator), most)
+        return await notice_rules.listing(conn, await _owner(conn, creator), most)
 
     rows = in_transaction(read)
     if json:
@@ -42,7 +43,7 @@ def list_notices(*, creator: str | None = None, most: int = 20, json: Json = Fal
         (
             {
                 "found": f"{row.found_at:%Y-%m-%d %H:%M}",
-                "notice": words.of_notice(row.rule, row.handle, row.slug, row.facts, to_operator=False).title,
+                "notice": messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=False).title,
                 "sent": "\n".join(f"{one['name']} ({one['to']}): {one['state']}" for one in row.deliveries),
             }
             for row in rows
@@ -65,11 +66,11 @@ def add_address(
     """
     url = read_secret("apprise URL", from_env)
 
-    async def add() -> address.Address:
+    async def add() -> addresses.Address:
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 owner = await _owner(conn, handle)
-            return await address.add(pool, owner, url, name)
+            return await addresses.add(pool, owner, url, name)
 
     added = asyncio.run(add())
     if json:
@@ -83,7 +84,7 @@ def list_addresses(handle: str | None = None, /, *, json: Json = False) -> None:
     """Where a creator is told, or without a handle the operator; never the URLs."""
 
     async def read(conn: db.Connection) -> list[dict[str, object]]:
-        return [asdict(one) for one in await address.listing(conn, await _owner(conn, handle))]
+        return [asdict(one) for one in await addresses.listing(conn, await _owner(conn, handle))]
 
     lines = in_transaction(read)
     if json:
@@ -103,7 +104,7 @@ def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json
     """
 
     async def remove(conn: db.Connection) -> None:
-        await address.remove(conn, await _owner(conn, handle), address_id)
+        await addresses.remove(conn, await _owner(conn, handle), address_id)
 
     in_transaction(remove)
     if json:
@@ -118,7 +119,7 @@ def try_address(address_id: UUID, /, *, json: Json = False) -> int:
 
     async def send() -> str:
         async with db.pool() as pool:
-            return await delivery.try_out(pool, address_id)
+            return await outbox.send_test(pool, address_id)
 
     outcome = asyncio.run(send())
     if json:

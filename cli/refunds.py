@@ -7,8 +7,8 @@ from cyclopts import App
 
 from cli import output
 from cli.shared import Json, in_transaction
-from core import refund
-from core.draft import usdc
+from core.amounts import usdc
+from core.payments import refunds as payment_refunds
 
 refunds = App(name="refunds", help="What is owed to buyers: paid, not answered, and no re-run left.")
 
@@ -29,7 +29,7 @@ def list_refunds(
         most: how many.
         json: print JSON.
     """
-    rows = in_transaction(lambda conn: refund.listing(conn, state=state, handle=creator, most=most))
+    rows = in_transaction(lambda conn: payment_refunds.listing(conn, state=state, handle=creator, most=most))
     lines = [row._asdict() | {"usdc": usdc(row.amount_atomic)} for row in rows]
     if json:
         output.document(lines)
@@ -47,7 +47,7 @@ def record_refund(execution_id: UUID, transaction: str, /, *, note: str | None =
         note: a remark.
         json: print JSON.
     """
-    in_transaction(lambda conn: refund.record(conn, execution_id, transaction, note))
+    in_transaction(lambda conn: payment_refunds.record(conn, execution_id, transaction, note))
     _say(execution_id, "recorded", json)
 
 
@@ -60,7 +60,7 @@ def waive_refund(execution_id: UUID, note: str, /, *, json: Json = False) -> Non
         note: why.
         json: print JSON.
     """
-    in_transaction(lambda conn: refund.waive(conn, execution_id, note))
+    in_transaction(lambda conn: payment_refunds.waive(conn, execution_id, note))
     _say(execution_id, "waived", json)
 
 

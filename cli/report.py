@@ -13,10 +13,10 @@ from cyclopts import Parameter
 from cli import output
 from cli.shared import Json, owner
 from core import db
-from core import report as reports
-from core.day_report import seconds, share, usd
 from core.failures import InvalidInput
-from core.report import By, Figures, Report
+from core.reporting import report as usage_report
+from core.reporting.day_page import seconds, share, usd
+from core.reporting.report import By, Figures, Report
 
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Print rows of comma-separated values.")]
 
@@ -46,8 +46,8 @@ def report(
         raise InvalidInput({"csv": "choose one of --csv and --json"})
     found = asyncio.run(_read(creator, by, since, until, kind))
     if json:
-        document = asdict(found) | {"rows": [reports.document(row) for row in found.rows]}
-        output.document(document | {"total": found.total and reports.document(found.total)})
+        document = asdict(found) | {"rows": [usage_report.document(row) for row in found.rows]}
+        output.document(document | {"total": found.total and usage_report.document(found.total)})
     elif csv:
         _write(found)
     else:
@@ -59,12 +59,12 @@ async def _read(
 ) -> Report:
     async with db.pool() as pool, db.snapshot(pool) as conn:
         account_id = None if creator is None else (await owner(conn, creator)).id
-        return await reports.report(conn, account_id, by=by, since=since, until=until, kind=kind)
+        return await usage_report.report(conn, account_id, by=by, since=since, until=until, kind=kind)
 
 
 def _write(found: Report) -> None:
-    lines = [reports.document(row) for row in found.rows]
-    writer = csv.DictWriter(sys.stdout, reports.columns(), lineterminator="\n")
+    lines = [usage_report.document(row) for row in found.rows]
+    writer = csv.DictWriter(sys.stdout, usage_report.columns(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
 

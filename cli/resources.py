@@ -13,8 +13,11 @@ from cyclopts.types import ExistingFile
 
 from cli import output
 from cli.shared import Json, in_transaction, owner
-from core import account, db, draft, publishing, resource
+from core import amounts, db
+from core.accounts import accounts
 from core.failures import InvalidInput, NotFound, Unavailable
+from core.resources import draft as resource_drafts
+from core.resources import publishing, readiness, versions
 from core.settings import settings
 
 resources = App(name="resources", help="The prompts that are for sale.")
@@ -46,7 +49,7 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
         return [
             {
                 "url": f"{settings().public_url}/@{handle}/{content.slug}",
-                "price_usdc": draft.usdc(content.price_atomic),
+                "price_usdc": amounts.usdc(content.price_atomic),
                 **asdict(await _publish(conn, creator, path, content, allow_loss=allow_loss)),
             }
             for path, content in drafts
@@ -58,7 +61,7 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
         return
     for one in published:
         state = "on sale now" if one["is_new"] else "unchanged"
-        cost = draft.dollars(one["worst_cost_usd"])
+        cost = amounts.dollars(one["worst_cost_usd"])
         print(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
         for warning in one["warnings"]:
             print(f"  warning: {warning}", file=sys.stderr)
@@ -70,7 +73,7 @@ def list_resources(handle: str, /, *, json: Json = False) -> None:
 
     async def collect(conn: db.Connection) -> list[dict[str, Any]]:
         creator = await owner(conn, handle)
-        return [await _row(conn, version) for version in await resource.listing(conn, creator.id)]
+        return [await _row(conn, version) for version in await versions.listing(conn, creator.id)]
 
     rows = in_transaction(collect)
     if json:
@@ -82,17 +85,17 @@ def list_resources(handle: str, /, *, json: Json = False) -> None:
 @resources.command(name="archive")
 def archive_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     """Take a prompt off sale. Its slug stays taken."""
-    _switch(handle, slug, resource.archive, json, f"/@{handle}/{slug} is off sale.")
+    _switch(handle, slug, versions.archive, json, f"/@{handle}/{slug} is off sale.")
 
 
 @resources.command(name="restore")
 def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     """Put an archived prompt on sale again."""
-    _switch(handle, slug, resource.restore, json, f"/@{handle}/{slug} is on sale again.")
+    _switch(handle, slug, versions.restore, json, f"/@{handle}/{slug} is on sale again.")
 
 
 async def _publish(
-    conn: db.Connection, creator: account.Account, path: Path, content: draft.Draft, *, allow_loss: bool
+    conn: db.Connection, creator: accounts.Account, path: Path, content: resource_drafts.Draft, *, allow_loss: bool
 ) -> publishing.Published:
     try:
         return await publishing.publish(conn, creator.id, content, allow_loss=allow_loss)
@@ -101,9 +104,9 @@ async def _publish(
     raise InvalidInput(fields)
 
 
-async def _row(conn: db.Connection, version: resource.Version) -> dict[str, Any]:
+async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]:
     try:
-        await resource.readiness(conn, version)
+        await readiness.readiness(conn, version)
         state = "ready"
     except Unavailable as obstacle:
         state = obstacle.code
@@ -113,8 +116,8 @@ async def _row(conn: db.Connection, version: resource.Version) -> dict[str, Any]
         "model": version.model_id,
         "modality": version.modality,
         "version": version.number,
-        "price_usdc": draft.usdc(version.price_atomic),
-        "worst_cost_usd": draft.dollars(version.worst_cost_usd),
+        "price_usdc": amounts.usdc(version.price_atomic),
+        "worst_cost_usd": amounts.dollars(version.worst_cost_usd),
         "state": state,
     }
 
@@ -138,11 +141,11 @@ def _switch(
         print(sentence)
 
 
-def _read_draft(path: Path) -> draft.Draft:
+def _read_draft(path: Path) -> resource_drafts.Draft:
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
         if isinstance(values, dict):
-            return draft.read(values)
+            return resource_drafts.read(values)
         fields = {str(path): "must be a mapping of fields, such as `slug: haiku`"}
     except UnicodeDecodeError:
         fields = {str(path): "is not UTF-8 text"}

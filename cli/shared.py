@@ -9,9 +9,10 @@ from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
-from core import account, db
+from core import db
+from core.accounts import accounts
 from core.failures import InvalidInput, NotFound
-from core.private import Private
+from core.secrets.private import Private
 from core.settings import Settings
 
 T = TypeVar("T")
@@ -29,14 +30,14 @@ def in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def owner(conn: db.Connection, handle: str) -> account.Account:
+async def owner(conn: db.Connection, handle: str) -> accounts.Account:
     """The creator of that name.
 
     Raises:
         InvalidInput: if there is none.
     """
     try:
-        return await account.find(conn, handle)
+        return await accounts.find(conn, handle)
     except NotFound:
         pass
     raise InvalidInput({"handle": f"there is no creator {handle}"})

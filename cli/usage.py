@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli import output
 from cli.shared import Json
-from core import db, usage_rollup
+from core import db
+from core.reporting import rollup as usage_rollup
 
 usage = App(name="usage", help="What was called, what it earned and what it cost.")
 

@@ -6,9 +6,12 @@ It only frees, decides and logs; what became claimable is run by the launchers.
 from dataclasses import dataclass
 from uuid import UUID
 
-from core import db, execution, metrics, refund, usage
-from core.payment import settlement
+from core import db
+from core.executions import lifecycle
+from core.observability import metrics
+from core.payments import refunds, settlement
 from core.settings import settings
+from core.spend import reservations, usage_log
 
 sql = db.load("recovery")
 
@@ -25,7 +28,7 @@ class Recovered:
     owed: int
 
 
-async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID) -> Recovered:
+async def recover(pool: db.Pool, settlers: settlement.PaymentClients, worker_id: UUID) -> Recovered:
     """One pass over everything that could be stuck. Safe to run anywhere, any number of times at once.
 
     Takes the pool: between its transactions it asks facilitators and chains about unknown payments.
@@ -49,23 +52,23 @@ async def recover(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID)
         ]
         metrics.returned("recovery", len(freed))
         if given_up:
-            await usage.settle(conn, [(row.id, row.round) for row in given_up])
-            await execution.sql.notify_changed(conn, ids=[row.id for row in given_up])
+            await reservations.replace_by_cost(conn, [(row.id, row.round) for row in given_up])
+            await lifecycle.sql.notify_changed(conn, ids=[row.id for row in given_up])
             for _ in given_up:
                 metrics.finished("failed", "ours")
         await sql.bury(conn, lease_seconds=config.lease_seconds)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
-        owed = await refund.fall_due(conn)
+        owed = await refunds.mark_due(conn)
         if await sql.is_work_left(conn):
-            await execution.sql.notify_queued(conn)
+            await lifecycle.sql.notify_queued(conn)
     decided = await _decide_unknown(pool, settlers, worker_id)
     await _watch_refused(pool, settlers)
     async with pool.connection() as conn:
-        logged = await usage.log(conn)
+        logged = await usage_log.append(conn)
     return Recovered(len(freed), len(given_up), len(doubted), decided, len(logged), len(owed))
 
 
-async def _decide_unknown(pool: db.Pool, settlers: settlement.Settlers, worker_id: UUID) -> int:
+async def _decide_unknown(pool: db.Pool, settlers: settlement.PaymentClients, worker_id: UUID) -> int:
     """Ask the chain about every unknown payment; how many were decided."""
     async with pool.connection() as conn:
         adopted = [row.id async for row in sql.adopt(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)]
@@ -77,7 +80,7 @@ async def _decide_unknown(pool: db.Pool, settlers: settlement.Settlers, worker_i
     return decided
 
 
-async def _watch_refused(pool: db.Pool, settlers: settlement.Settlers) -> None:
+async def _watch_refused(pool: db.Pool, settlers: settlement.PaymentClients) -> None:
     """Ask the chain about refused payments that could still land."""
     async with pool.connection() as conn:
         watched = [row.id async for row in sql.watch(conn, pause_seconds=settings().watch_seconds)]

@@ -18,9 +18,13 @@ from x402.http.clients import x402HttpxClient
 from x402.http.clients.httpx import PaymentError
 from x402.mechanisms.evm.exact import register_exact_evm_client
 
-from core import account, db, draft, execution, publishing
+from core import db
+from core.accounts import accounts, provider_keys
+from core.executions import views as execution_views
 from core.failures import Failure, InvalidInput, NotFound
-from core.private import Private
+from core.resources import draft as drafts
+from core.resources import publishing
+from core.secrets.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
 from deployments.prefect_server import how_to_log_in, ui_url
 
@@ -51,7 +55,7 @@ async def demo() -> None:
         await _set_up_creator(pool)
         answer, execution_id = await _buy()
         async with pool.connection() as conn:
-            row = await execution.show(conn, execution_id)
+            row = await execution_views.read(conn, execution_id)
     _show(answer, row.flow_run_id)
 
 
@@ -59,18 +63,18 @@ async def _set_up_creator(pool: db.Pool) -> None:
     """Doing it again changes nothing, also after it was interrupted."""
     async with pool.connection() as conn:
         try:
-            owner_id = (await account.find(conn, HANDLE)).id
+            owner_id = (await accounts.find(conn, HANDLE)).id
         except NotFound:
             # Nobody keeps the key of this wallet: what it earns is worth nothing.
-            owner_id, _ = await account.add(conn, HANDLE, {SANDBOX_NETWORK: Wallet.create().address})
+            owner_id, _ = await accounts.create(conn, HANDLE, {SANDBOX_NETWORK: Wallet.create().address})
         if not _token_file().exists():
-            _keep(await account.new_token(conn, owner_id))
-        has_key = await account.key_state(conn, owner_id) is not None
+            _keep(await accounts.new_token(conn, owner_id))
+        has_key = await provider_keys.key_state(conn, owner_id) is not None
     if not has_key:
-        await account.set_key(pool, owner_id, Private(_KEY))
+        await provider_keys.set_key(pool, owner_id, Private(_KEY))
     async with pool.connection() as conn:
         for path in sorted(_RESOURCES.glob("*.yaml")):
-            await publishing.publish(conn, owner_id, draft.read(yaml.safe_load(path.read_text())))
+            await publishing.publish(conn, owner_id, drafts.read(yaml.safe_load(path.read_text())))
 
 
 def _token_file() -> Path:

@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 
-from core import garbage, metrics, tracing
+from core.observability import metrics, tracing
+from core.process import gc_tuning
 from core.settings import settings
 from deployments.launch import launching
 
@@ -30,5 +31,5 @@ async def _execute() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
     async with metrics.serving(settings().metrics_port), tracing.sending(), launching():
-        garbage.keep_what_is_loaded()
+        gc_tuning.freeze_loaded_objects()
         await stopped.wait()

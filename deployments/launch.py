@@ -3,8 +3,8 @@
 It claims what is queued, starts one run for it, and takes the next batch as soon as that run's `validate` has begun.
 Idle, every call has a run of its own; in a burst, one run carries many. Postgres decides who runs what.
 
-It is the same in the door's process, in an `instant executor`, and in front of a work pool; `deployments/carry.py` has
-the ways in which a batch can be carried.
+It is the same in the door's process, in an `instant executor`, and in front of a work pool;
+`deployments/batch_runner.py` has the ways in which a batch can be carried.
 """
 
 import asyncio
@@ -19,15 +19,18 @@ from dataclasses import astuple, dataclass, field
 from itertools import cycle
 from uuid import UUID
 
-from core import db, execution, provider, recovery, worker
-from core.apart import apart
-from core.db import listen
-from core.execution import Batch
-from core.payment import settlement
-from core.payment.settlement import Settlers
+from core import db, recovery
+from core.db import notifications
+from core.executions import queue as execution_queue
+from core.executions.queue import Batch
+from core.payments import settlement
+from core.payments.settlement import PaymentClients
+from core.process import worker
+from core.process.background_loop import run_in_thread
+from core.providers import client as provider_client
 from core.settings import settings
-from deployments import carry
-from deployments.carry import Carrier
+from deployments import batch_runner
+from deployments.batch_runner import Runner
 from tasks import unfinished_runs
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ class _Launcher:
     """
 
     pool: db.Pool
-    hub: listen.Hub
+    hub: notifications.NotificationHub
     worker_id: UUID
     carriers: set[asyncio.Task[None]] = field(default_factory=set)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
@@ -78,7 +81,7 @@ async def launching() -> AsyncIterator[None]:
     one that raises wherever the process happens to be; elsewhere it cannot, and the process ends as its owner means it
     to.
     """
-    async with apart(_main, name="launcher", gone=_stop_the_process):
+    async with run_in_thread(_main, name="launcher", gone=_stop_the_process):
         yield
 
 
@@ -91,11 +94,11 @@ def _stop_the_process(ended: Future[None]) -> None:
 async def _main(stop: asyncio.Event) -> None:
     async with (
         db.pool() as pool,
-        listen.listening() as hub,
-        settlement.settlers() as settlers,
-        provider.connections(),
-        worker.alive(pool, "executor") as worker_id,
-        carry.prefect_clients(),
+        notifications.listening() as hub,
+        settlement.payment_clients() as settlers,
+        provider_client.connections(),
+        worker.registered(pool, "executor") as worker_id,
+        batch_runner.prefect_clients(),
     ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
@@ -109,7 +112,7 @@ async def _main(stop: asyncio.Event) -> None:
         for loop in going:
             loop.cancel()
         await asyncio.wait(going)
-        with worker.leaving():
+        with worker.draining():
             await _drain(launcher)
         for loop in ended:
             loop.result()
@@ -127,7 +130,7 @@ async def _drain(launcher: _Launcher) -> None:
 
 
 async def _launch(launcher: _Launcher) -> None:
-    with launcher.hub.event(listen.QUEUED) as queued:
+    with launcher.hub.event(notifications.QUEUED) as queued:
         for alone_first in cycle((False, True)):
             queued.clear()
             carrier = _carrier(launcher)
@@ -139,28 +142,30 @@ async def _launch(launcher: _Launcher) -> None:
                     await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if carrier else _BACK_OFF_SECONDS)
 
 
-def _carrier(launcher: _Launcher) -> Carrier | None:
+def _carrier(launcher: _Launcher) -> Runner | None:
     """How the next batch is carried; None while Prefect is away and may still be back in time."""
     if launcher.lost_at is None:
-        return carry.on_a_pool if settings().launch == "pool" else carry.here
+        return batch_runner.on_a_pool if settings().launch == "pool" else batch_runner.here
     if time.monotonic() - launcher.lost_at >= settings().prefect_patience_seconds:
-        return carry.without_prefect
+        return batch_runner.without_prefect
     return None
 
 
 async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
     try:
         async with launcher.pool.connection() as conn:
-            return await execution.claim(conn, launcher.worker_id, settings().batch_limit, alone_first=alone_first)
+            return await execution_queue.claim(
+                conn, launcher.worker_id, settings().batch_limit, alone_first=alone_first
+            )
     except db.UNREACHABLE as error:
         log.warning("launch: the database is out of reach (%s)", type(error).__name__)
         await asyncio.sleep(_BACK_OFF_SECONDS)
         return None
 
 
-async def _start(launcher: _Launcher, batch: Batch, carrier: Carrier) -> None:
+async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
     """Start a run and come back when its `validate` has begun, when it is over, or when Prefect is too slow."""
-    with launcher.hub.event(listen.BEGUN, str(batch.id)) as begun:
+    with launcher.hub.event(notifications.BEGUN, str(batch.id)) as begun:
         run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
         run.add_done_callback(launcher.runs.discard)
@@ -169,7 +174,11 @@ async def _start(launcher: _Launcher, batch: Batch, carrier: Carrier) -> None:
         carrying.add_done_callback(launcher.carriers.discard)
         waiting = asyncio.create_task(begun.wait())
         # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
-        patience = None if carrier is carry.on_a_pool else min(carry.BEGIN_SECONDS, settings().prefect_patience_seconds)
+        patience = (
+            None
+            if carrier is batch_runner.on_a_pool
+            else min(batch_runner.BEGIN_SECONDS, settings().prefect_patience_seconds)
+        )
         try:
             await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -191,7 +200,9 @@ async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], beg
             _lose_prefect(launcher, type(trouble).__name__)
     if trouble or not begun.is_set():
         await asyncio.sleep(_BACK_OFF_SECONDS)
-    freed = await db.insist(launcher.pool, lambda conn: execution.hand_back(conn, batch, launcher.worker_id))
+    freed = await db.retry_until_committed(
+        launcher.pool, lambda conn: execution_queue.release(conn, batch, launcher.worker_id)
+    )
     if freed:
         log.warning("launch: batch %s handed back %d executions", batch.id, len(freed))
 
@@ -206,13 +217,13 @@ async def _look_for_prefect(launcher: _Launcher) -> None:
     """While Prefect is away, ask whether it is back."""
     while True:
         await asyncio.sleep(_BACK_OFF_SECONDS)
-        if launcher.lost_at is not None and await carry.is_prefect_there():
+        if launcher.lost_at is not None and await batch_runner.is_prefect_there():
             log.warning("launch: Prefect is back after %.0f s", time.monotonic() - launcher.lost_at)
             launcher.lost_at = None
-            launcher.hub.tell(listen.QUEUED)
+            launcher.hub.publish(notifications.QUEUED)
 
 
-async def _recover(launcher: _Launcher, settlers: Settlers) -> None:
+async def _recover(launcher: _Launcher, settlers: PaymentClients) -> None:
     while True:
         try:
             done = await recovery.recover(launcher.pool, settlers, launcher.worker_id)

@@ -7,13 +7,13 @@ import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
-from core import garbage
+from core.process import gc_tuning
 
 
 def main() -> None:
     """Serve API, UI and services in this process until SIGTERM, as one worker of `prefect server start` does."""
     app = create_app(final=True)
-    garbage.keep_what_is_loaded()
+    gc_tuning.freeze_loaded_objects()
     server = get_current_settings().server
     uvicorn.run(
         app,

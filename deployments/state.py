@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.failures import Misconfigured
-from core.vault import new_master_key
+from core.secrets.vault import new_master_key
 
 
 def ensure_environment(state_dir: Path) -> None:

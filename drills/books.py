@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import db, money, usage_rollup
-from core.payment import settlement
+from core import db
+from core.payments import reconciliation, settlement
+from core.reporting import rollup as usage_rollup
 from core.settings import settings
 from tests import shops
 from tests.shops import Shop
@@ -113,8 +114,8 @@ def differences(books: Books) -> list[str]:
 
 async def check(pool: db.Pool) -> list[str]:
     """What the product itself finds to be different, in the whole database."""
-    async with settlement.settlers() as settlers:
-        comparison = await money.check(pool, settlers)
+    async with settlement.payment_clients() as settlers:
+        comparison = await reconciliation.compare_with_chain(pool, settlers)
     found = [f"{one.code}, payment {one.payment_id}: {one.sentence}" for one in comparison.differences]
     return found if comparison.is_whole else [*found, "money check could not ask the chain"]
 

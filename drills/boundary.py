@@ -23,7 +23,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from yarl import URL
 
-from core.db import Group
+from core.db import BatchWriter
 
 T = TypeVar("T")
 Side = Literal["before", "after"]
@@ -34,11 +34,11 @@ _PRODUCT = {"api", "core", "deployments", "flows", "tasks"}
 # Whoever calls these is of interest, not they.
 _GO_BETWEENS = (
     "core.db.",
-    "core.payment.chain.",
-    "core.payment.exchange.",
-    "core.payment.facilitator.Facilitator._ask",
-    "core.payment.settlement._look",
-    "core.transport.",
+    "core.payments.chain.",
+    "core.net.json_client.",
+    "core.payments.facilitator.Facilitator._ask",
+    "core.payments.settlement._look",
+    "core.providers.transport.",
 )
 # What happens anyway, whoever pays: timers that look and find nothing, and what is asked once for all.
 _IDLE = {
@@ -46,7 +46,7 @@ _IDLE = {
     ("core.recovery.recover", "read"),
     ("core.recovery._decide_unknown", "read"),
     ("core.recovery._watch_refused", "read"),
-    ("core.payment.facilitator.Facilitator.get_supported", "GET /supported"),
+    ("core.payments.facilitator.Facilitator.get_supported", "GET /supported"),
     ("prefect", "GET /api/csrf-token"),
     ("prefect", "GET /api/flows/ID"),
     ("prefect", "POST /api/logs/"),
@@ -115,7 +115,7 @@ def watch(plan: Plan) -> None:
 
 def _watch_groups(plan: Plan, around: _Around) -> None:
     """What is committed for many, or alone, is named after what writes it."""
-    put = Group._put
+    put = BatchWriter._put
 
     async def watched_put(self: Any, pool: Any, group: Any) -> None:
         if not plan.armed.is_set():
@@ -124,7 +124,7 @@ def _watch_groups(plan: Plan, around: _Around) -> None:
         what = "commit" if write.__name__.startswith("_commit") else "read"
         await around(f"{write.__module__}.{write.__name__}", what, lambda: put(self, pool, group))
 
-    Group._put = watched_put  # type: ignore[method-assign]
+    BatchWriter._put = watched_put  # type: ignore[method-assign]
 
 
 def _watch_sends(plan: Plan, around: _Around) -> None:

@@ -15,9 +15,12 @@ from typing import Any
 import httpx
 import psycopg
 
-from core import catalog, catalog_sync, db
-from core.catalog_sync import Refused, Why
-from core.model import Kind
+from core import db
+from core.catalog import search as catalog
+from core.catalog import sync as catalog_sync
+from core.catalog.model import Kind
+from core.catalog.model_list import ListRefused, Why
+from core.resources.repricing import reprice
 from core.settings import settings
 from drills.market import seeded
 from drills.surroundings import Surroundings, database, pool
@@ -82,8 +85,8 @@ class _Drill:
     async def sync(self, accept_loss: bool) -> str:
         """The real one; how it ended."""
         try:
-            synced = await catalog_sync.sync(self.opened, accept_loss=accept_loss)
-        except Refused as refused:
+            synced = await catalog_sync.sync(self.opened, reprice, accept_loss=accept_loss)
+        except ListRefused as refused:
             return refused.why
         except psycopg.Error as broken:
             return type(broken).__name__
@@ -162,7 +165,7 @@ class _Drill:
         kind: Kind | None = self.dice.choice([None, "audio", "image"])
         said = (self.dice.random() < 0.5, self.dice.random() < 0.5, kind)
         async with self.opened.connection() as conn:
-            await catalog.mark(conn, [model_id], curated=said[0], disabled=said[1])
+            await catalog.set_flags(conn, [model_id], curated=said[0], disabled=said[1])
             await catalog.override_modality(conn, [model_id], said[2])
         self.marks[model_id] = said
 
@@ -196,7 +199,7 @@ class _Drill:
 async def drill(around: Surroundings, seed: int, lists: int) -> dict[str, object]:
     """Run it; what was counted, with everything that is wrong."""
     # What it is full of would be told 100 times.
-    logging.getLogger("core.catalog_sync").setLevel(logging.ERROR)
+    logging.getLogger("core.catalog.sync").setLevel(logging.ERROR)
     world = World(seeded(seed, "catalog"))
     for number in range(_MODELS):
         world.invent(f"maker-{number % 20}/model-{number}")

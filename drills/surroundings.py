@@ -14,8 +14,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from core import db
 from core.db.migrate import migrate
+from core.secrets.vault import new_master_key
 from core.settings import Settings, settings
-from core.vault import new_master_key
 from deployments import postgres as embedded
 from deployments.prefect_server import client_environment, server_environment
 from tests import forks, servers

@@ -13,10 +13,12 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_engine import run_task_async
 
-from core import db, provider, worker
+from core import db
+from core.executions.steps import Order, PreparedCall
 from core.failures import ExecutionFailed
-from core.instant_execution import Order, Prepared
-from core.private import Private
+from core.process import worker
+from core.providers import client as provider_client
+from core.secrets.private import Private
 from tasks import instant_execution as step
 
 
@@ -32,7 +34,7 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
 
     What fails alone is red alone: its `call` task failed, its row says why, and the others go on.
     """
-    async with db.pool() as pool, worker.alive(pool, "run"), provider.connections():
+    async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate(execution_ids, batch_id)
         carried = _carried(execution_ids, orders)
         opened = await step.decrypt(orders)
@@ -47,7 +49,7 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
 
 async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
     """The same sequence over the tasks' plain functions, for when Prefect is away for too long."""
-    async with db.pool() as pool, worker.alive(pool, "run"), provider.connections():
+    async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate.fn(execution_ids, batch_id)
         opened = await step.decrypt.fn(orders)
         prepared = await step.substitute.fn(opened)
@@ -87,7 +89,7 @@ async def _tell_whom_it_carries(execution_ids: Sequence[UUID], batch_id: UUID) -
         await prefect.update_flow_run(UUID(flow_run.id), name=name_of(execution_ids), parameters=parameters)
 
 
-async def _call(prepared: Private[Prepared]) -> State[None]:
+async def _call(prepared: Private[PreparedCall]) -> State[None]:
     """One call as a task run of its own, named after its execution.
 
     It has no tags: for each task run with a tag, Prefect asks its server for a concurrency slot, and keeps a thread and
@@ -99,7 +101,7 @@ async def _call(prepared: Private[Prepared]) -> State[None]:
     return cast(State[None], await run_task_async(step.call, task_run=born, parameters=parameters, return_type="state"))
 
 
-async def _call_plainly(prepared: Private[Prepared]) -> None:
+async def _call_plainly(prepared: Private[PreparedCall]) -> None:
     """One call with the retry that its task would have; how it ended is in its row."""
     for _ in range(1 + step.call.retries):
         try:

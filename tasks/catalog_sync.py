@@ -6,26 +6,30 @@ from prefect import Task
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 
-from core import catalog_news, catalog_sync, db
-from core.catalog_sync import Refused, Synced
+from core import db
+from core.catalog import changes as catalog_changes
+from core.catalog import sync as catalog_sync
+from core.catalog.model_list import ListRefused
+from core.catalog.sync import Synced
+from core.resources.repricing import reprice
 from tasks.policy import step
 
 
 def was_unreachable(_task: Task[..., Any], _run: Any, state: State[Any]) -> bool:
     """A list that came and was refused will be the same in a moment; one that did not come may come."""
     failure = state.data.exception if hasattr(state.data, "exception") else state.data
-    return isinstance(failure, Refused) and failure.why == "unreachable"
+    return isinstance(failure, ListRefused) and failure.why == "unreachable"
 
 
 @step(name="sync", retries=2, retry_delay_seconds=[5, 60], retry_condition_fn=was_unreachable, timeout_seconds=180)
 async def sync(*, accept_loss: bool = False) -> Synced:
     """Fetch the provider's list and apply it; the list itself stays inside."""
     async with db.pool() as pool:
-        return await catalog_sync.sync(pool, accept_loss=accept_loss)
+        return await catalog_sync.sync(pool, reprice, accept_loss=accept_loss)
 
 
 @step(name="report", retries=1)
 async def report(synced: Synced) -> None:
     """Leave the news where the operator looks."""
-    description = f"{synced.summary()}\n\n{catalog_news.headline(synced.news)}".strip()
-    await acreate_table_artifact(catalog_news.table(synced.news), key="catalog", description=description)
+    description = f"{synced.summary()}\n\n{catalog_changes.headline(synced.news)}".strip()
+    await acreate_table_artifact(catalog_changes.table(synced.news), key="catalog", description=description)

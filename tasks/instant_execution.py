@@ -8,10 +8,13 @@ from uuid import UUID
 
 from prefect.runtime import flow_run
 
-from core import db, instant_execution, usage, worker
-from core.execution import Batch
-from core.instant_execution import Opened, Order, Prepared
-from core.private import Private
+from core import db
+from core.executions import steps
+from core.executions.queue import Batch
+from core.executions.steps import Opened, Order, PreparedCall
+from core.process import worker
+from core.secrets.private import Private
+from core.spend import usage_log
 from tasks.policy import step
 
 
@@ -20,33 +23,33 @@ async def validate(execution_ids: Sequence[UUID], batch_id: UUID) -> Private[lis
     """Take what is claimed for this batch and not yet running; read everything again."""
     batch = Batch(batch_id, list(execution_ids))
     run_id = UUID(flow_run.id) if flow_run.id else None
-    async with db.pool() as pool, worker.alive(pool, "run") as worker_id:
-        return Private(await instant_execution.validate(pool, batch, worker_id, run_id))
+    async with db.pool() as pool, worker.registered(pool, "run") as worker_id:
+        return Private(await steps.validate(pool, batch, worker_id, run_id))
 
 
 @step()
 async def decrypt(orders: Private[list[Order]]) -> Private[list[tuple[Order, Opened]]]:
     """Open key, template and inputs."""
     async with db.transaction() as conn:
-        return Private(await instant_execution.decrypt(conn, orders.reveal()))
+        return Private(await steps.decrypt(conn, orders.reveal()))
 
 
 @step()
-async def substitute(opened: Private[list[tuple[Order, Opened]]]) -> list[Private[Prepared]]:
+async def substitute(opened: Private[list[tuple[Order, Opened]]]) -> list[Private[PreparedCall]]:
     """Put the inputs into the templates."""
     async with db.transaction() as conn:
-        return [Private(one) for one in await instant_execution.substitute(conn, opened.reveal())]
+        return [Private(one) for one in await steps.substitute(conn, opened.reveal())]
 
 
 @step(task_run_name="call {execution_id}", retries=1)
-async def call(execution_id: UUID, prepared: Private[Prepared]) -> None:
+async def call(execution_id: UUID, prepared: Private[PreparedCall]) -> None:
     """Ask the model; at most one re-send, and only of what says that it may be sent again."""
     async with db.pool() as pool:
-        await instant_execution.call(pool, prepared.reveal())
+        await steps.call(pool, prepared.reveal())
 
 
 @step(retries=2, retry_delay_seconds=1)
 async def log(execution_ids: Sequence[UUID]) -> None:
     """Write the usage rows."""
     async with db.transaction() as conn:
-        await usage.log(conn, execution_ids)
+        await usage_log.append(conn, execution_ids)

@@ -1,16 +1,19 @@
 """Tasks of the flow `notice`."""
 
-from core import db, key_health, provider
-from core.key_health import Checked
-from core.notice import delivery, rules
-from core.notice.delivery import Delivered
+from core import db
+from core.accounts import key_health
+from core.accounts.key_health import Checked
+from core.notices import outbox
+from core.notices import rules as notice_rules
+from core.notices.outbox import Delivered
+from core.providers import client as provider_client
 from tasks.policy import step
 
 
 @step()
 async def check_keys() -> Checked:
     """Ask the provider about the keys that something is sold on."""
-    async with db.pool() as pool, provider.connections():
+    async with db.pool() as pool, provider_client.connections():
         return await key_health.check(pool)
 
 
@@ -18,11 +21,11 @@ async def check_keys() -> Checked:
 async def find() -> int:
     """Look through the usage for what is worth a notice."""
     async with db.transaction() as conn:
-        return await rules.find(conn)
+        return await notice_rules.find(conn)
 
 
 @step()
 async def deliver() -> Delivered:
     """Send what waits to be sent."""
     async with db.pool() as pool:
-        return await delivery.deliver(pool)
+        return await outbox.deliver(pool)

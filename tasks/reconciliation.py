@@ -1,12 +1,14 @@
 """Reconciliation as a task, for the schedule and for the operator's eyes."""
 
-from core import db, provider, reconciliation
-from core.reconciliation import Reconciled
+from core import db
+from core.providers import client as provider_client
+from core.spend import cost_backfill
+from core.spend.cost_backfill import Reconciled
 from tasks.policy import step
 
 
 @step()
 async def reconcile() -> Reconciled:
     """Ask what calls of unknown cost were charged."""
-    async with db.pool() as pool, provider.connections():
-        return await reconciliation.reconcile(pool)
+    async with db.pool() as pool, provider_client.connections():
+        return await cost_backfill.reconcile(pool)

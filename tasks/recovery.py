@@ -1,7 +1,8 @@
 """Recovery as tasks, for the schedule and for the operator's eyes."""
 
-from core import db, recovery, worker
-from core.payment import settlement
+from core import db, recovery
+from core.payments import settlement
+from core.process import worker
 from core.recovery import Recovered
 from tasks import unfinished_runs
 from tasks.policy import step
@@ -10,7 +11,11 @@ from tasks.policy import step
 @step()
 async def recover() -> Recovered:
     """Free what dead owners held, decide unknown payments, log what is unlogged."""
-    async with db.pool() as pool, settlement.settlers() as settlers, worker.alive(pool, "recovery") as worker_id:
+    async with (
+        db.pool() as pool,
+        settlement.payment_clients() as settlers,
+        worker.registered(pool, "recovery") as worker_id,
+    ):
         return await recovery.recover(pool, settlers, worker_id)
 
 

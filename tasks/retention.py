@@ -1,6 +1,7 @@
 """Tasks of the flow `retention`."""
 
-from core import db, retention
+from core import db
+from core.executions import retention
 from tasks.policy import step
 
 

@@ -19,8 +19,9 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Crashed
 from pydantic import BaseModel, Field, ValidationError
 
-from core import db, execution
-from core.execution import Batch
+from core import db
+from core.executions import queue as execution_queue
+from core.executions.queue import Batch
 
 _MOST = 200
 _UNFINISHED = FlowRunFilter(
@@ -56,7 +57,7 @@ async def close(pool: db.Pool) -> int:
         )
         batches = {run.id: batch for run in runs if (batch := _batch(run))}
         async with pool.connection() as conn:
-            left_behind = await execution.left_behind(conn, list(batches.values()))
+            left_behind = await execution_queue.orphaned(conn, list(batches.values()))
         left = [run_id for run_id, batch in batches.items() if batch.id in left_behind]
         if left:
             tasks = await prefect.read_task_runs(

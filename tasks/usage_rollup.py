@@ -5,8 +5,11 @@ from datetime import date, datetime
 
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 
-from core import day_report, db, usage_months, usage_rollup
-from core.usage_months import Dropped
+from core import db
+from core.reporting import day_page
+from core.reporting import partitions as usage_partitions
+from core.reporting import rollup as usage_rollup
+from core.reporting.partitions import Dropped
 from tasks.policy import step
 
 _PAUSE_SECONDS = 2
@@ -16,7 +19,7 @@ _PAUSE_SECONDS = 2
 async def make_months() -> list[datetime]:
     """Make the log's partitions ahead."""
     async with db.pool() as pool:
-        return await usage_months.make(pool)
+        return await usage_partitions.create_months(pool)
 
 
 @step()
@@ -42,12 +45,12 @@ async def roll_up(since: date | None) -> int:
 async def drop_months() -> Dropped:
     """Drop the rows of old months."""
     async with db.pool() as pool:
-        return await usage_months.drop(pool)
+        return await usage_partitions.drop_months(pool)
 
 
 @step()
 async def report() -> None:
     """Leave the day on one page where the operator looks; the runs before have the days before."""
     async with db.pool() as pool, db.snapshot(pool) as conn:
-        page = await day_report.compose(conn)
+        page = await day_page.compose(conn)
     await acreate_markdown_artifact(page, key="usage", description="What was sold today, and how it went")

@@ -12,12 +12,14 @@ from uuid import UUID
 
 import httpx
 
-from core import prompt, provider, providers
-from core.charge import Prices
 from core.failures import ExecutionFailed
-from core.normalise import Answer, Reply
-from core.private import Private
-from core.prompt import Prompt
+from core.providers import client as provider_client
+from core.providers import registry as providers
+from core.providers import request
+from core.providers.request import Prompt
+from core.providers.response import ModelAnswer, Reply
+from core.providers.usage import Prices
+from core.secrets.private import Private
 
 SECRET = "xylophone-canary-7"
 PROMPT = Prompt(
@@ -55,17 +57,17 @@ class Creator:
 
     async def send(
         self, asked: Prompt = PROMPT, deadline_seconds: float = 10, *, number: int = 1, cache_seconds: int = 0
-    ) -> Answer:
-        at = providers.of(asked.model)
+    ) -> ModelAnswer:
+        at = providers.provider_for(asked.model)
 
         async def note(generation_id: str) -> None:
             self.noted.append(generation_id)
             await asyncio.sleep(self.note_seconds)
 
-        answer = await provider.complete(
+        answer = await provider_client.complete(
             at,
             Private(self.key),
-            Private(prompt.encode(at.fields(asked, number))),
+            Private(request.encode(at.fields(asked, number))),
             asked.modality,
             asked.answer_schema,
             deadline_seconds=deadline_seconds,

@@ -17,13 +17,12 @@ TEST_DATABASE_URL = os.environ.get("INSTANT_TEST_DATABASE_URL")
 for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
     del os.environ[name]
 
-import core.payment  # noqa: E402, F401 - before the tests import x402 themselves: it puts the recursion limit back
 from core import db  # noqa: E402 - after the environment is clean
-from core.db.migrate import migrate  # noqa: E402
-from core.settings import settings  # noqa: E402
-from core.vault import new_master_key  # noqa: E402
-from deployments.prefect_server import client_environment, server_environment  # noqa: E402
-from tests import doors, servers, shops  # noqa: E402
+from core.db.migrate import migrate  # noqa: E402 - after the environment is clean
+from core.secrets.vault import new_master_key  # noqa: E402 - after the environment is clean
+from core.settings import settings  # noqa: E402 - after the environment is clean
+from deployments.prefect_server import client_environment, server_environment  # noqa: E402 - after the environment is clean
+from tests import doors, servers, shops  # noqa: E402 - after the environment is clean
 
 _state = tempfile.TemporaryDirectory(prefix="instant-tests-", ignore_cleanup_errors=True)
 os.environ |= {

@@ -8,8 +8,10 @@ from itertools import cycle
 from typing import Any
 from uuid import UUID, uuid4
 
-from core import db, resource, usage
+from core import db
+from core.resources import versions
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
+from core.spend import usage_log
 from tests import orders, selling
 
 # Whoever reserves on a day of a resource waits for whoever does so. A call here has a day for itself, so that a
@@ -39,7 +41,7 @@ CHARGED = Ending("failed", "provider", "provider_empty", None, cost_usd=None, sp
 DECLINED = Ending("declined", "buyer", "provider_content_filter", None, cost_usd=None, tokens=None)
 
 
-async def publish(conn: db.Connection) -> resource.Version:
+async def publish(conn: db.Connection) -> versions.Version:
     """What a creator of its own sells."""
     sold = await orders.published(conn)
     await conn.execute(
@@ -50,7 +52,7 @@ async def publish(conn: db.Connection) -> resource.Version:
     return sold
 
 
-async def sell(conn: db.Connection, sold: resource.Version, at: datetime, ending: Ending, *, paid: bool = True) -> UUID:
+async def sell(conn: db.Connection, sold: versions.Version, at: datetime, ending: Ending, *, paid: bool = True) -> UUID:
     """An execution that was claimed at that time and whose first round ended; logged in this transaction."""
     execution_id, payment_id = uuid4(), uuid4() if paid else None
     if paid:
@@ -146,4 +148,4 @@ async def _end(conn: db.Connection, execution_id: UUID, ending: Ending) -> None:
         """,
         facts,
     )
-    assert await usage.log(conn, [execution_id]) == [execution_id]
+    assert await usage_log.append(conn, [execution_id]) == [execution_id]

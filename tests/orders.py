@@ -3,16 +3,21 @@
 import os
 from uuid import UUID, uuid4
 
-from core import db, execution, instant_execution, recovery, resource, send, usage, worker
+from core import db, recovery
+from core.executions import lifecycle, sends, steps
+from core.executions import queue as execution_queue
 from core.failures import ExecutionFailed
-from core.payment import ledger, offer, settlement
+from core.payments import ledger, matching, settlement
+from core.process import worker
+from core.resources import readiness, versions
 from core.settings import SANDBOX_NETWORK, settings
+from core.spend import usage_log
 from tests import practice, selling
 
 INPUTS = {"topic": "the sea"}
 
 
-async def version(pool: db.Pool, **limits: object) -> resource.Version:
+async def version(pool: db.Pool, **limits: object) -> versions.Version:
     """What a creator of its own sells."""
     async with pool.connection() as conn:
         return await published(conn, **limits)
@@ -25,11 +30,11 @@ async def published(
     calls_a_day: int = 1000,
     own_calls_a_day: int | None = None,
     queue_limit: int = 200,
-) -> resource.Version:
+) -> versions.Version:
     """What a creator of its own sells, with spend caps, also of the resource alone, of so many calls at their worst."""
     owner = await selling.creator(conn)
     await selling.publish(conn, owner)
-    sold = await resource.resolve(conn, owner.handle, "haiku")
+    sold = await readiness.resolve(conn, owner.handle, "haiku")
     await conn.execute(
         "UPDATE accounts SET slots = %s, daily_spend_cap_usd = %s, queue_limit = %s WHERE id = %s",
         [slots, calls_a_day * sold.worst_cost_usd, queue_limit, owner.id],
@@ -42,31 +47,31 @@ async def published(
     return sold
 
 
-async def queue(pool: db.Pool, sold: resource.Version, count: int = 1) -> list[UUID]:
+async def queue(pool: db.Pool, sold: versions.Version, count: int = 1) -> list[UUID]:
     """Owner's tests, queued together in one transaction."""
     async with pool.connection() as conn:
         return await create(conn, sold, count)
 
 
 async def create(
-    conn: db.Connection, sold: resource.Version, count: int = 1, inputs: dict[str, str] = INPUTS
+    conn: db.Connection, sold: versions.Version, count: int = 1, inputs: dict[str, str] = INPUTS
 ) -> list[UUID]:
     """Owner's tests, queued when the transaction is committed."""
-    tests = [execution.New(sold, inputs) for _ in range(count)]
-    await execution.create(conn, tests)
+    tests = [lifecycle.NewExecution(sold, inputs) for _ in range(count)]
+    await lifecycle.create(conn, tests)
     return [test.id for test in tests]
 
 
-def terms(sold: resource.Version) -> offer.Terms:
+def terms(sold: versions.Version) -> matching.MatchedPayment:
     """A signed payment of a wallet that nobody has used, as the door would match it."""
     asked = practice.requirements(amount=sold.price_atomic, pay_to=selling.ADDRESS)
-    return offer.match(practice.payment(practice.wallet(), asked), sold, {SANDBOX_NETWORK: selling.ADDRESS})
+    return matching.match(practice.payment(practice.wallet(), asked), sold, {SANDBOX_NETWORK: selling.ADDRESS})
 
 
-async def pay(pool: db.Pool, sold: resource.Version, owner: UUID) -> UUID:
+async def pay(pool: db.Pool, sold: versions.Version, owner: UUID) -> UUID:
     """A paid, queued execution."""
     async with pool.connection() as conn:
-        wish = ledger.Wish(terms(sold), sold, INPUTS, owner)
+        wish = ledger.ClaimRequest(terms(sold), sold, INPUTS, owner)
         assert await ledger.claim(conn, [wish]) == [True]
         await ledger.pay(conn, [ledger.Paid(wish.payment_id, a_transaction(), "settled")])
     return wish.execution_id
@@ -102,17 +107,17 @@ async def bury(pool: db.Pool, worker_id: UUID) -> None:
 async def claim(pool: db.Pool, worker_id: UUID, most: int = 32, **how: bool) -> list[UUID]:
     """What a launcher takes now."""
     async with pool.connection() as conn:
-        batch = await execution.claim(conn, worker_id, most, **how)
+        batch = await execution_queue.claim(conn, worker_id, most, **how)
     return batch.execution_ids if batch else []
 
 
-async def begin(pool: db.Pool, worker_id: UUID, ids: list[UUID]) -> list[instant_execution.Order]:
+async def begin(pool: db.Pool, worker_id: UUID, ids: list[UUID]) -> list[steps.Order]:
     """Claim exactly these, and take their attempts."""
     assert set(await claim(pool, worker_id, len(ids))) == set(ids)
     return await take(pool, ids)
 
 
-async def take(pool: db.Pool, ids: list[UUID]) -> list[instant_execution.Order]:
+async def take(pool: db.Pool, ids: list[UUID]) -> list[steps.Order]:
     """Take the attempts of what is claimed, as the flow would that its owner starts."""
     async with pool.connection() as conn:
         claims = await conn.execute(
@@ -124,25 +129,25 @@ async def take(pool: db.Pool, ids: list[UUID]) -> list[instant_execution.Order]:
     return [
         order
         for batch_id, owner, members in batches
-        for order in await instant_execution.validate(pool, execution.Batch(batch_id, members), owner, None)
+        for order in await steps.validate(pool, execution_queue.Batch(batch_id, members), owner, None)
     ]
 
 
 async def mark(conn: db.Connection, execution_id: UUID, attempt_id: UUID) -> int | None:
     """The mark of the next send, without any bytes; None where there may be none."""
     limit = settings().send_limit
-    rows = send.sql.mark(conn, ids=[execution_id], attempt_ids=[attempt_id], sealed_requests=[None], send_limit=limit)
+    rows = sends.sql.mark(conn, ids=[execution_id], attempt_ids=[attempt_id], sealed_requests=[None], send_limit=limit)
     return next(iter([row.number async for row in rows]), None)
 
 
-async def finish(pool: db.Pool, order: instant_execution.Order, trouble: ExecutionFailed) -> None:
+async def finish(pool: db.Pool, order: steps.Order, trouble: ExecutionFailed) -> None:
     """Bring an execution to rest without an answer, and log it."""
     async with pool.connection() as conn:
-        await instant_execution.fail(conn, order, trouble)
-        await usage.log(conn, [order.id])
+        await steps.fail(conn, order, trouble)
+        await usage_log.append(conn, [order.id])
 
 
 async def recover(pool: db.Pool, worker_id: UUID) -> recovery.Recovered:
     """One pass of recovery."""
-    async with settlement.settlers() as settlers:
+    async with settlement.payment_clients() as settlers:
         return await recovery.recover(pool, settlers, worker_id)

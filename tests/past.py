@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from core import db, resource, usage_rollup
+from core import db
+from core.reporting import rollup as usage_rollup
+from core.resources import versions
 
 _MADE = """
 WITH told AS (
@@ -61,7 +63,7 @@ class Calls:
     total_ms: int = 800
 
 
-async def happened(pool: db.Pool, sold: resource.Version, calls: Iterable[Calls], *, kind: str = "paid") -> None:
+async def happened(pool: db.Pool, sold: versions.Version, calls: Iterable[Calls], *, kind: str = "paid") -> None:
     """Let calls of a resource have happened, and count them.
 
     There are no payments behind those that are paid, so the books would not agree: only in a database of one's own.

@@ -8,8 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import sandbox
-from core import account, db, draft, publishing
-from core.model import Model, read
+from core import db
+from core.accounts import accounts
+from core.catalog.model import Model
+from core.catalog.openrouter_listing import read
+from core.resources import draft as drafts
+from core.resources import publishing
 from core.settings import SANDBOX_NETWORK
 
 ADDRESS = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"
@@ -82,19 +86,19 @@ async def add_model(conn: db.Connection, *, missing_for: str | None = None, **ch
     )
 
 
-async def creator(conn: db.Connection) -> account.Account:
+async def creator(conn: db.Connection) -> accounts.Account:
     """A creator of their own for each test, and the model that everybody uses."""
     handle = f"c{uuid4().hex[:12]}"
-    account_id, _ = await account.add(conn, handle, {SANDBOX_NETWORK: ADDRESS})
+    account_id, _ = await accounts.create(conn, handle, {SANDBOX_NETWORK: ADDRESS})
     await add_model(conn)
-    return account.Account(account_id, handle)
+    return accounts.Account(account_id, handle)
 
 
-async def publish(conn: db.Connection, owner: account.Account, **changes: object) -> publishing.Published:
-    return await publishing.publish(conn, owner.id, draft.read(content(**changes)))
+async def publish(conn: db.Connection, owner: accounts.Account, **changes: object) -> publishing.Published:
+    return await publishing.publish(conn, owner.id, drafts.read(content(**changes)))
 
 
-async def forget(conn: db.Connection, owner: account.Account) -> None:
+async def forget(conn: db.Connection, owner: accounts.Account) -> None:
     """Undo what a test had to commit: the creator, all that is theirs, and the model."""
     for statement in FORGET:
         await conn.execute(statement.encode(), {"accounts": [owner.id], "model": "test/small"})

@@ -21,9 +21,14 @@ from x402.http.utils import (
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
 from x402.schemas import PaymentPayload
 
-from core import account, db, draft, price_list, publishing, resource
-from core.private import Private
-from core.providers import ANTHROPIC, OPENROUTER, Provider
+from core import db
+from core.accounts import accounts, provider_keys
+from core.catalog import manual_prices
+from core.providers.registry import ANTHROPIC, OPENROUTER, Provider
+from core.resources import draft as drafts
+from core.resources import publishing, readiness, versions
+from core.resources.repricing import reprice
+from core.secrets.private import Private
 from core.settings import settings
 from tests import practice, selling
 from tests.servers import TLS
@@ -39,7 +44,7 @@ _connect = partial(httpx.AsyncClient, verify=TLS)
 class Shop:
     """A creator of their own for each test, with one prompt for sale."""
 
-    account: account.Account
+    account: accounts.Account
     token: str
     key: str
     payout: str
@@ -59,10 +64,10 @@ class Shop:
             requests: list[dict[str, Any]] = answer.json()["requests"]
             return requests
 
-    async def version(self, pool: db.Pool) -> resource.Version:
+    async def version(self, pool: db.Pool) -> versions.Version:
         """What `haiku` is on sale as."""
         async with pool.connection() as conn:
-            return await resource.resolve(conn, self.account.handle, "haiku")
+            return await readiness.resolve(conn, self.account.handle, "haiku")
 
     async def received(self) -> list[dict[str, Any]]:
         """Every transfer to this creator, by the facilitator's own book."""
@@ -75,7 +80,7 @@ class Shop:
         """Put another prompt, or another version, on sale."""
         async with pool.connection() as conn:
             return await publishing.publish(
-                conn, self.account.id, draft.read(selling.content(**{"model": self.model} | changes)), allow_loss=True
+                conn, self.account.id, drafts.read(selling.content(**{"model": self.model} | changes)), allow_loss=True
             )
 
 
@@ -155,15 +160,17 @@ async def open_shop(pool: db.Pool, at: Provider = OPENROUTER) -> Shop:
     payout = "0x" + os.urandom(20).hex()
     key = f"{'sk-ant' if at is ANTHROPIC else 'sk-or-v1'}-practice-{handle}-for-tests"
     async with pool.connection() as conn:
-        account_id, token = await account.add(conn, handle, {network.id: payout for network in settings().networks})
+        account_id, token = await accounts.create(conn, handle, {network.id: payout for network in settings().networks})
         if at is ANTHROPIC:
             # What the practice Anthropic bills.
             prices = {"prompt_usd": Decimal(3), "completion_usd": Decimal(15)}
-            await price_list.put(conn, model, **prices, context_length=200_000, max_completion_tokens=64_000)
+            await manual_prices.set_prices(
+                conn, reprice, model, **prices, context_length=200_000, max_completion_tokens=64_000
+            )
         else:
             await selling.add_model(conn, id=model)
-    await account.set_key(pool, account_id, Private(key), at)
-    shop = Shop(account.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku", model)
+    await provider_keys.set_key(pool, account_id, Private(key), at)
+    shop = Shop(accounts.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku", model)
     await shop.publish(pool)
     return shop
 

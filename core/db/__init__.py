@@ -1,20 +1,31 @@
 """Postgres: one pool per process, named queries, migrations, notifications."""
 
-from core.db.group import Group
-from core.db.pool import UNREACHABLE, Connection, Pool, autocommit, connect, insist, once, pool, snapshot, transaction
+from core.db.batch_writer import BatchWriter
+from core.db.pool import (
+    UNREACHABLE,
+    Connection,
+    Pool,
+    autocommit,
+    connect,
+    pool,
+    retry_until_committed,
+    run_in_autocommit,
+    snapshot,
+    transaction,
+)
 from core.db.sql import load
 
 __all__ = [
     "UNREACHABLE",
+    "BatchWriter",
     "Connection",
-    "Group",
     "Pool",
     "autocommit",
     "connect",
-    "insist",
     "load",
-    "once",
     "pool",
+    "retry_until_committed",
+    "run_in_autocommit",
     "snapshot",
     "transaction",
 ]

@@ -111,13 +111,15 @@ async def snapshot(shared: Pool) -> AsyncIterator[Connection]:
             await conn.set_read_only(None)
 
 
-async def once(shared: Pool, action: Callable[[Connection], Awaitable[R]], *, patience: float | None = None) -> R:
+async def run_in_autocommit(
+    shared: Pool, action: Callable[[Connection], Awaitable[R]], *, patience: float | None = None
+) -> R:
     """Do `action`, which is one statement or begins a transaction itself, where nothing is lost if it fails."""
     async with autocommit(shared, patience=patience) as conn:
         return await action(conn)
 
 
-async def insist(shared: Pool, action: Callable[[Connection], Awaitable[R]]) -> R:
+async def retry_until_committed(shared: Pool, action: Callable[[Connection], Awaitable[R]]) -> R:
     """Do `action` in a transaction, and again until Postgres can be reached.
 
     For outcomes that exist nowhere else yet: money that moved, an answer that arrived. The action must be repeatable,

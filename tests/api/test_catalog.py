@@ -17,7 +17,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from api.app import create_app
-from core import catalog, catalog_sync, db
+from core import db
+from core.catalog import model_list
+from core.catalog import search as catalog
+from core.catalog import sync as catalog_sync
+from core.resources.repricing import reprice
 from core.settings import settings
 from tests import servers
 
@@ -47,8 +51,8 @@ async def shelf(own_database: None, practice_facilitator: str) -> AsyncIterator[
         await sync(PRACTICE)
         await sync([row | ({"pricing": DEARER} if row["id"] == "x-ai/grok-4.1" else {}) for row in PRACTICE])
         async with db.transaction() as conn:
-            await catalog.mark(conn, ["openai/gpt-5-mini", "z-ai/glm-4.6"], curated=True)
-            await catalog.mark(conn, ["microsoft/phi-4"], disabled=True)
+            await catalog.set_flags(conn, ["openai/gpt-5-mini", "z-ai/glm-4.6"], curated=True)
+            await catalog.set_flags(conn, ["microsoft/phi-4"], disabled=True)
             await catalog.override_modality(conn, ["perplexity/sonar"], "text")
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
@@ -61,7 +65,7 @@ DEARER = {"prompt": "0.000004", "completion": "0.00002"}
 
 async def sync(rows: list[dict[str, Any]]) -> None:
     async with db.transaction() as conn:
-        await catalog_sync.apply(conn, *catalog_sync.parse({"data": rows}))
+        await catalog_sync.apply(conn, reprice, *model_list.parse({"data": rows}))
 
 
 async def ids(shelf: httpx.AsyncClient, **query: Any) -> list[str]:
@@ -186,10 +190,10 @@ async def test_a_page_goes_on_where_it_was_although_models_come_and_go(shelf: ht
     everything = await ids(shelf)
     first = (await shelf.get("/models", params={"limit": 5})).json()
     async with db.transaction() as conn:
-        await catalog.mark(conn, everything[1:3], disabled=True)
+        await catalog.set_flags(conn, everything[1:3], disabled=True)
     rest = await ids(shelf, cursor=httpx.URL(first["next"]).params["cursor"])
     async with db.transaction() as conn:
-        await catalog.mark(conn, everything[1:3], disabled=False)
+        await catalog.set_flags(conn, everything[1:3], disabled=False)
 
     assert [model["id"] for model in first["models"]] + rest == everything
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from core import db
-from core.providers import ANTHROPIC, PROVIDERS
+from core.providers.registry import ANTHROPIC, PROVIDERS
 from tests import leaks, shops
 from tests.shops import Shop
 

@@ -8,12 +8,7 @@ import httpx
 
 from core import db
 from tests import doors, servers, shops
-from tests.refusals import (
-    TOPIC,
-    nothing_claimed,
-    offer_sells,
-    plain,
-)
+from tests.refusals import TOPIC, nothing_claimed, offer_sells, plain
 from tests.selling import add_model
 from tests.shops import Buyer, Shop
 

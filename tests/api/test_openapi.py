@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-from core import db, retention
+from core import db
+from core.executions import retention
 from tests import shops
 from tests.shops import Buyer, Shop
 

@@ -12,9 +12,10 @@ import pytest
 
 from api import answers, paywall
 from api.door import Door, rate
-from core import db, worker
-from core.db import listen
-from core.payment import ledger, settlement
+from core import db
+from core.db import notifications
+from core.payments import ledger, settlement
+from core.process import worker
 from core.settings import settings
 from tests import practice, shops
 from tests.shops import Shop
@@ -30,9 +31,9 @@ _WAITS = (
 async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
     """The door's inside, without the routes."""
     async with (
-        listen.listening() as hub,
-        settlement.settlers() as settlers,
-        worker.alive(pool, "door") as worker_id,
+        notifications.listening() as hub,
+        settlement.payment_clients() as settlers,
+        worker.registered(pool, "door") as worker_id,
     ):
         yield Door(pool, hub, settlers, worker_id, rate("100/second"), rate("100/second"))
 
@@ -59,12 +60,12 @@ async def test_a_claim_whose_commit_nobody_heard_of(
     """It was written, and the connection broke before Postgres could say so: it fails, and may come back unchanged."""
 
     async def heard_nothing(shared: db.Pool, claim: Callable[[db.Connection], Awaitable[R]]) -> R:
-        await db.once(shared, claim)
+        await db.run_in_autocommit(shared, claim)
         raise psycopg.OperationalError
 
     purchase = await signed(pool, shop)
     with monkeypatch.context() as broken:
-        broken.setattr(paywall, "_claims", db.Group(paywall._commit_claims, heard_nothing))
+        broken.setattr(paywall, "_claims", db.BatchWriter(paywall._commit_claims, heard_nothing))
         with pytest.raises(psycopg.OperationalError):
             await paywall.admit(door, purchase)
     await settled(door)

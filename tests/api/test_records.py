@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from core import db
-from core.notice import delivery, rules
+from core.notices import outbox
+from core.notices import rules as notice_rules
 from tests import leaks, past, shops
 from tests.past import Calls
 from tests.receivers import receiver
@@ -124,8 +125,8 @@ async def test_notices(shop: Shop, me: httpx.AsyncClient, pool: db.Pool) -> None
         answers = [await me.post("/notice-addresses", json={"url": f"{here.url()}/{word}", "name": "my phone"})]
         answers.append(await me.get("/notice-addresses"))
         async with pool.connection() as conn:
-            await rules.find(conn)
-        await delivery.deliver(pool)
+            await notice_rules.find(conn)
+        await outbox.deliver(pool)
         added = answers[0].json()
         answers.append(await me.get("/notices"))
         answers.append(await me.delete(f"/notice-addresses/{added['id']}"))

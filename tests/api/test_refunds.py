@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli import main
+from cli.app import main
 from core import db
 from tests import shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop

@@ -10,7 +10,8 @@ import pytest
 from x402.http.utils import decode_payment_required_header, decode_payment_response_header
 from x402.schemas import PaymentPayload
 
-from core import db, resource
+from core import db
+from core.resources import versions
 from tests import shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
@@ -243,7 +244,7 @@ async def test_what_was_paid_for_outlives_the_resource(door: str, shop: Shop) ->
         paid, unused = await buyer.pay(url, inputs), await buyer.pay(url, inputs)
         first = await http.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid})
         async with pool.connection() as conn:
-            await resource.archive(conn, shop.account.id, "haiku")
+            await versions.archive(conn, shop.account.id, "haiku")
         probe = await http.get(url)
         late = await http.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": unused})
         again = await http.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid})

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from api.answers import token_of
 from core import db
 from core.failures import ExecutionFailed
-from core.providers import ANTHROPIC, OPENROUTER
+from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.settings import settings
 from tasks.policy import step
 from tests import doors, leaks, orders, scrapes, servers, shops

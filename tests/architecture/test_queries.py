@@ -74,9 +74,12 @@ def test_queries_have_a_reason_and_a_user(noun: str) -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_queries_belong_to_a_noun(noun: str) -> None:
-    """A noun has one name everywhere: its queries stand beside a module of core."""
-    assert (ROOT / "core" / f"{noun}.py").exists() or (ROOT / "core" / noun).is_dir()
+def test_queries_have_one_home(noun: str) -> None:
+    """One package loads the queries of a noun."""
+    core, loads = ROOT / "core", f'db.load("{noun}")'
+    homes = {path.relative_to(core).parts[0] for path in core.rglob("*.py") if loads in path.read_text()}
+
+    assert len(homes) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from x402.schemas import PaymentPayload
 
-from core.payment import chain as reading
-from core.payment import exchange
-from core.payment.chain import Landed, NotUsed, UsedElsewhere
-from core.payment.exchange import Client
+from core.net import json_client
+from core.net.json_client import Client
+from core.payments import chain as reading
+from core.payments.chain import Landed, NotUsed, UsedElsewhere
 from tests import practice
 from tests.chain.anvil import CHAIN_ID, Chain
 
@@ -17,7 +17,7 @@ from tests.chain.anvil import CHAIN_ID, Chain
 @pytest.fixture
 async def http() -> AsyncIterator[Client]:
     """A client as the settlers have it."""
-    async with exchange.client() as client:
+    async with json_client.client() as client:
         yield client
 
 

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from core import db, money
-from core.payment import chain as reading
-from core.payment import exchange, settlement
-from core.payment.chain import Transfer
+from core import db
+from core.net import json_client
+from core.payments import chain as reading
+from core.payments import reconciliation, settlement
+from core.payments.chain import Transfer
 from tests import practice, shops
 from tests.chain.anvil import Chain
 from tests.chain.conftest import Market
@@ -21,7 +22,7 @@ async def test_each_transfer_is_listed_with_its_own_authorization(chain: Chain) 
     chain.cancel(payer, practice.nonce(chain.signed(payer, pay_to=seller)))
     chain.mint(seller, 7)
     since = datetime.fromtimestamp(chain.now(), UTC) - timedelta(minutes=1)
-    async with exchange.client() as http:
+    async with json_client.client() as http:
         pages = reading.received(http, chain.network("", chain.url), [seller], since)
         found = [transfer async for page in pages for transfer in page]
 
@@ -39,8 +40,8 @@ async def test_a_real_wallet_may_receive_other_money(market: Market, shop: Shop,
     (sold,) = await shops.at_rest(pool, shop)
     market.chain.mint(shop.payout, 7)
     market.chain.bring(market.chain.signed(pay_to=shop.payout))
-    async with settlement.settlers() as settlers:
-        found = await money.check(pool, settlers, since=sold.created_at)
+    async with settlement.payment_clients() as settlers:
+        found = await reconciliation.compare_with_chain(pool, settlers, since=sold.created_at)
     book = next(book for book in found.books if book.network == market.chain.id)
 
     assert answer.status_code == 200, answer.text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.vault import new_master_key
+from core.secrets.vault import new_master_key
 from tests import forks
 
 

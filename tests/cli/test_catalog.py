@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from cli import main
-from core import catalog, catalog_sync, db
+from cli.app import main
+from core import db
+from core.catalog import model_list
+from core.catalog import search as catalog
+from core.catalog import sync as catalog_sync
+from core.resources.repricing import reprice
 from core.settings import settings
 from tests import forks, practice_catalog
 from tests.core.test_catalog_sync import listed, listing
@@ -33,7 +37,7 @@ def shelf(own_database: str) -> Iterator[None]:
 async def _fill() -> None:
     rows = [listed("a/cheap"), listed("b/dear", pricing={"prompt": "1", "completion": "1"}), listed("c/x:batch"), 7]
     async with db.transaction() as conn:
-        await catalog_sync.apply(conn, *catalog_sync.parse(listing(*rows)))
+        await catalog_sync.apply(conn, reprice, *model_list.parse(listing(*rows)))
 
 
 def instant(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -117,7 +121,7 @@ async def test_sync() -> None:
 
     rows = await practice_catalog.listed()
     async with db.transaction() as conn:
-        await catalog_sync.apply(conn, *catalog_sync.parse(listing(*rows)))
+        await catalog_sync.apply(conn, reprice, *model_list.parse(listing(*rows)))
 
     async with practice_catalog.listing(rows[:10]):
         refused = await asyncio.to_thread(instant)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from cli import main
+from cli.app import main
 from core import db
 from core.settings import settings
 from tests import orders, practice, selling, servers, shops

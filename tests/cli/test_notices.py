@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from cli import main
-from core import db, resource
-from core.notice import rules
+from cli.app import main
+from core import db
+from core.notices import rules as notice_rules
+from core.resources import versions
 from tests import leaks, orders, past, shops
 from tests.past import Calls
 from tests.receivers import receiver
@@ -28,7 +29,7 @@ async def pool(own_database: str, prefect_server: str) -> AsyncIterator[db.Pool]
 
 
 @pytest.fixture
-async def sold(pool: db.Pool) -> resource.Version:
+async def sold(pool: db.Pool) -> versions.Version:
     return await orders.version(pool)
 
 
@@ -45,7 +46,7 @@ async def instant(*arguments: str) -> int:
 
 
 async def test_addresses(
-    pool: db.Pool, sold: resource.Version, capsys: pytest.CaptureFixture[str], given: Callable[[str], None]
+    pool: db.Pool, sold: versions.Version, capsys: pytest.CaptureFixture[str], given: Callable[[str], None]
 ) -> None:
     """Added from the environment, tried out, listed and removed; the URL is never printed."""
     word = leaks.canary("token")
@@ -87,13 +88,13 @@ async def test_what_is_wrong_is_said(
     assert json.loads(capsys.readouterr().out)["outcome"] == "not_delivered"
 
 
-async def test_notices_are_listed(pool: db.Pool, sold: resource.Version, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_notices_are_listed(pool: db.Pool, sold: versions.Version, capsys: pytest.CaptureFixture[str]) -> None:
     """All of them, or those about one creator."""
     assert await instant("notices", "list") == 0
     assert "nothing to tell" in capsys.readouterr().out
     await past.happened(pool, sold, [Calls(datetime.now(UTC), 9, **FAILED)])
     async with pool.connection() as conn:
-        await rules.find(conn)
+        await notice_rules.find(conn)
 
     assert await instant("notices", "list") == 0
     assert f"/@{sold.handle}/haiku: 0 % of its calls succeed" in capsys.readouterr().out
@@ -102,7 +103,7 @@ async def test_notices_are_listed(pool: db.Pool, sold: resource.Version, capsys:
     assert (told["rule"], told["facts"]["calls"], told["deliveries"]) == ("success_low", 9, [])
 
 
-async def test_the_usage_report(pool: db.Pool, sold: resource.Version, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_usage_report(pool: db.Pool, sold: versions.Version, capsys: pytest.CaptureFixture[str]) -> None:
     """A table with its sums and causes for people, CSV and JSON for programs."""
     now = datetime.now(UTC)
     assert await instant("usage", "report") == 0

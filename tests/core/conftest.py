@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from core import provider
+from core.providers import client as provider_client
 from tests.callers import Creator
 
 
@@ -18,4 +18,4 @@ async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
         someone = Creator(f"sk-or-v1-practice-{uuid4().hex}", door)
         await someone.order(latency_seconds=0)
         yield someone
-    await provider.close()
+    await provider_client.close()

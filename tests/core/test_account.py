@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import account, db, provider, resource
+from core import db
+from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound, Unauthorized
-from core.private import Private
-from core.providers import OPENROUTER
+from core.providers import client as provider_client
+from core.providers.registry import OPENROUTER
+from core.resources import readiness, versions
+from core.secrets.private import Private
 from core.settings import SANDBOX_NETWORK
 from tests.selling import ADDRESS, creator, forget, publish
 
 
 @pytest.fixture
-async def stored(database: str, practice_openrouter: str) -> AsyncIterator[tuple[db.Pool, account.Account]]:
+async def stored(database: str, practice_openrouter: str) -> AsyncIterator[tuple[db.Pool, accounts.Account]]:
     """A pool and a committed creator, for what asks the provider between two transactions."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
@@ -27,7 +30,7 @@ async def stored(database: str, practice_openrouter: str) -> AsyncIterator[tuple
         yield pool, owner
         async with pool.connection() as conn:
             await forget(conn, owner)
-    await provider.close()
+    await provider_client.close()
 
 
 def fresh_key() -> Private[str]:
@@ -50,12 +53,12 @@ CHECKSUMMED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 async def test_a_token_opens_its_own_account_only(conn: db.Connection) -> None:
     """Two creators, two tokens; each is the one and never the other."""
-    ada_id, ada = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    bob_id, bob = await account.add(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    ada_id, ada = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    bob_id, bob = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
 
     assert ada.startswith("x4i_")
-    assert (await account.authenticate(conn, ada)).id == ada_id
-    assert (await account.authenticate(conn, bob)).id == bob_id
+    assert (await accounts.authenticate(conn, ada)).id == ada_id
+    assert (await accounts.authenticate(conn, bob)).id == bob_id
     assert len({ada_id, bob_id, ada, bob}) == 4
 
 
@@ -64,28 +67,28 @@ async def test_a_token_opens_its_own_account_only(conn: db.Connection) -> None:
 )
 async def test_a_wrong_token_opens_nothing(conn: db.Connection, change: object) -> None:
     """Nearly right is wrong."""
-    _, token = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    _, token = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
     assert callable(change)
 
     with pytest.raises(Unauthorized):
-        await account.authenticate(conn, change(token))
+        await accounts.authenticate(conn, change(token))
 
 
 async def test_a_new_token_ends_the_old_one_and_no_other(conn: db.Connection) -> None:
     """A lost token is replaced; other creators notice nothing."""
-    ada_id, old = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    bob_id, other = await account.add(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    new = await account.new_token(conn, ada_id)
+    ada_id, old = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    bob_id, other = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    new = await accounts.new_token(conn, ada_id)
 
     with pytest.raises(Unauthorized):
-        await account.authenticate(conn, old)
-    assert (await account.authenticate(conn, new)).id == ada_id
-    assert (await account.authenticate(conn, other)).id == bob_id
+        await accounts.authenticate(conn, old)
+    assert (await accounts.authenticate(conn, new)).id == ada_id
+    assert (await accounts.authenticate(conn, other)).id == bob_id
 
 
 async def test_a_token_is_nowhere_in_the_rows(conn: db.Connection) -> None:
     """Only its hash is stored."""
-    _, token = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    _, token = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
 
     assert token not in await everything(conn)
 
@@ -94,12 +97,12 @@ async def test_a_handle_is_given_once(conn: db.Connection) -> None:
     """Who comes second is told, and has changed nothing of the first."""
     first = await creator(conn)
     with pytest.raises(InvalidInput) as caught:
-        await account.add(conn, first.handle, {SANDBOX_NETWORK: "0x" + "1" * 40})
+        await accounts.create(conn, first.handle, {SANDBOX_NETWORK: "0x" + "1" * 40})
 
     assert list(caught.value.fields) == ["handle"]
-    assert await account.find(conn, first.handle) == first
+    assert await accounts.find(conn, first.handle) == first
     with pytest.raises(NotFound):
-        await account.find(conn, "nobody")
+        await accounts.find(conn, "nobody")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ async def test_a_handle_is_given_once(conn: db.Connection) -> None:
 async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dict[str, str], field: str) -> None:
     """Handles that make no URL, networks that are not served and addresses that cannot be paid are named."""
     with pytest.raises(InvalidInput) as caught:
-        await account.add(conn, handle, payouts)
+        await accounts.create(conn, handle, payouts)
 
     assert list(caught.value.fields) == [field]
 
@@ -130,28 +133,28 @@ async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dic
 @pytest.mark.parametrize("spelled", [CHECKSUMMED, CHECKSUMMED.lower(), "0x" + CHECKSUMMED[2:].upper()])
 async def test_an_address_without_capitals_says_nothing_about_itself(conn: db.Connection, spelled: str) -> None:
     """All lower or all upper case is no checksum, so there is none that could be wrong."""
-    await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: spelled})
+    await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: spelled})
 
 
 async def test_limits_change_alone(conn: db.Connection) -> None:
     """What is not named stays as it is, for the others too."""
-    account_id, _ = await account.add(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    other_id, _ = await account.add(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    before = await account.set_limits(conn, other_id)
-    changed = await account.set_limits(conn, account_id, slots=2, daily_spend_cap_usd=Decimal("0.5"))
+    account_id, _ = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    other_id, _ = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
+    before = await accounts.set_limits(conn, other_id)
+    changed = await accounts.set_limits(conn, account_id, slots=2, daily_spend_cap_usd=Decimal("0.5"))
 
-    assert changed == account.Limits(2, before.queue_limit, Decimal("0.5"))
-    assert await account.set_limits(conn, account_id) == changed
-    assert await account.set_limits(conn, other_id) == before
+    assert changed == accounts.Limits(2, before.queue_limit, Decimal("0.5"))
+    assert await accounts.set_limits(conn, account_id) == changed
+    assert await accounts.set_limits(conn, other_id) == before
     with pytest.raises(NotFound):
-        await account.set_limits(conn, uuid4(), slots=2)
+        await accounts.set_limits(conn, uuid4(), slots=2)
 
 
 @pytest.mark.parametrize("cap", [Decimal("-1"), Decimal("NaN"), Decimal("Infinity")])
 async def test_a_spend_cap_is_an_amount(conn: db.Connection, cap: Decimal) -> None:
     """Nothing that Postgres would take and no comparison would survive."""
     with pytest.raises(InvalidInput) as caught:
-        await account.add(conn, "ada", {SANDBOX_NETWORK: ADDRESS}, daily_spend_cap_usd=cap)
+        await accounts.create(conn, "ada", {SANDBOX_NETWORK: ADDRESS}, daily_spend_cap_usd=cap)
 
     assert list(caught.value.fields) == ["daily_spend_cap_usd"]
 
@@ -160,7 +163,7 @@ async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> No
     """Each account once, with its addresses as they were given."""
     owner = await creator(conn)
     await publish(conn, owner)
-    (row,) = [row for row in await account.listing(conn) if row["handle"] == owner.handle]
+    (row,) = [row for row in await accounts.listing(conn) if row["handle"] == owner.handle]
 
     assert row["payouts"] == {SANDBOX_NETWORK: ADDRESS}
     assert (row["keys"], row["resources"]) == ([], 1)
@@ -170,16 +173,16 @@ async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> No
 
 
 async def test_a_key_is_checked_sealed_and_opened_again(
-    stored: tuple[db.Pool, account.Account],
+    stored: tuple[db.Pool, accounts.Account],
 ) -> None:
     """What OpenRouter accepts is kept so that only a call can have it: its text is nowhere in the rows."""
     pool, owner = stored
     key = fresh_key()
-    state = await account.set_key(pool, owner.id, Private(f"  {key.reveal()}\n"))
+    state = await provider_keys.set_key(pool, owner.id, Private(f"  {key.reveal()}\n"))
 
     async with pool.connection() as conn:
         rows = await everything(conn)
-        opened = await resource.open_key(conn, owner.id, OPENROUTER)
+        opened = await readiness.open_key(conn, owner.id, OPENROUTER)
     assert opened.reveal() == key.reveal()
     assert (state.enabled, state.rejected_at) == (True, None)
     assert state.label in rows
@@ -189,21 +192,21 @@ async def test_a_key_is_checked_sealed_and_opened_again(
 
 @pytest.mark.parametrize("wish", ["revoked", "management"])
 async def test_a_key_that_cannot_make_calls_changes_nothing(
-    stored: tuple[db.Pool, account.Account], practice_openrouter: str, wish: str
+    stored: tuple[db.Pool, accounts.Account], practice_openrouter: str, wish: str
 ) -> None:
     """Refused and key-managing keys are named to the creator, and the key before stays."""
     pool, owner = stored
     good, bad = fresh_key(), fresh_key()
-    await account.set_key(pool, owner.id, good)
+    await provider_keys.set_key(pool, owner.id, good)
     await order(practice_openrouter, bad, **{wish: True})
 
     with pytest.raises(InvalidInput) as caught:
-        await account.set_key(pool, owner.id, bad)
+        await provider_keys.set_key(pool, owner.id, bad)
     assert list(caught.value.fields) == ["key"]
     assert bad.reveal() not in str(caught.value.fields)
     assert caught.value.__cause__ is None
     async with pool.connection() as conn:
-        assert (await resource.open_key(conn, owner.id, OPENROUTER)).reveal() == good.reveal()
+        assert (await readiness.open_key(conn, owner.id, OPENROUTER)).reveal() == good.reveal()
 
 
 @given(st.one_of(st.text(max_size=7), st.text("é \n\0", min_size=1), st.just("k" * 513), st.just("sk-or-v1-a b")))
@@ -211,25 +214,25 @@ async def test_what_is_no_key_is_refused_before_anybody_is_asked(database: str, 
     """Nothing that would not fit into a header reaches the provider."""
     async with db.pool() as pool:
         with pytest.raises(InvalidInput) as caught:
-            await account.set_key(pool, uuid4(), Private(text))
+            await provider_keys.set_key(pool, uuid4(), Private(text))
 
     assert list(caught.value.fields) == ["key"]
 
 
 async def test_another_key_starts_unrejected_and_a_late_refusal_of_the_old_one_does_not_stop_it(
-    stored: tuple[db.Pool, account.Account],
+    stored: tuple[db.Pool, accounts.Account],
 ) -> None:
     """A 401 stops the key that it was an answer to, and only that."""
     pool, owner = stored
     old, new = fresh_key(), fresh_key()
-    await account.set_key(pool, owner.id, old)
+    await provider_keys.set_key(pool, owner.id, old)
     async with pool.connection() as conn:
-        await account.reject_key(conn, owner.id, old, OPENROUTER)
-        rejected = await account.key_state(conn, owner.id)
-    replaced = await account.set_key(pool, owner.id, new)
+        await provider_keys.reject_key(conn, owner.id, old, OPENROUTER)
+        rejected = await provider_keys.key_state(conn, owner.id)
+    replaced = await provider_keys.set_key(pool, owner.id, new)
     async with pool.connection() as conn:
-        await account.reject_key(conn, owner.id, old, OPENROUTER)
-        late = await account.key_state(conn, owner.id)
+        await provider_keys.reject_key(conn, owner.id, old, OPENROUTER)
+        late = await provider_keys.key_state(conn, owner.id)
 
     assert rejected is not None
     assert rejected.rejected_at is not None
@@ -237,42 +240,42 @@ async def test_another_key_starts_unrejected_and_a_late_refusal_of_the_old_one_d
     assert late == replaced
 
 
-async def test_a_key_can_be_switched_off_without_being_sent_again(stored: tuple[db.Pool, account.Account]) -> None:
+async def test_a_key_can_be_switched_off_without_being_sent_again(stored: tuple[db.Pool, accounts.Account]) -> None:
     """The switch survives a new key; without a key there is nothing to switch."""
     pool, owner = stored
     async with pool.connection() as conn:
         with pytest.raises(NotFound):
-            await account.enable_key(conn, owner.id, False)
-    await account.set_key(pool, owner.id, fresh_key())
+            await provider_keys.enable_key(conn, owner.id, False)
+    await provider_keys.set_key(pool, owner.id, fresh_key())
     async with pool.connection() as conn:
-        await account.enable_key(conn, owner.id, False)
+        await provider_keys.enable_key(conn, owner.id, False)
 
-    assert not (await account.set_key(pool, owner.id, fresh_key())).enabled
+    assert not (await provider_keys.set_key(pool, owner.id, fresh_key())).enabled
 
 
-async def test_concurrent_keys_leave_one_that_opens(stored: tuple[db.Pool, account.Account]) -> None:
+async def test_concurrent_keys_leave_one_that_opens(stored: tuple[db.Pool, accounts.Account]) -> None:
     """Whichever came last, what is stored opens."""
     pool, owner = stored
     keys = [fresh_key() for _ in range(4)]
-    await asyncio.gather(*(account.set_key(pool, owner.id, key) for key in keys))
+    await asyncio.gather(*(provider_keys.set_key(pool, owner.id, key) for key in keys))
     async with pool.connection() as conn:
-        opened = await resource.open_key(conn, owner.id, OPENROUTER)
+        opened = await readiness.open_key(conn, owner.id, OPENROUTER)
 
     assert opened.reveal() in {key.reveal() for key in keys}
 
 
-async def test_deleting_a_key_counts_what_depended_on_it(stored: tuple[db.Pool, account.Account]) -> None:
+async def test_deleting_a_key_counts_what_depended_on_it(stored: tuple[db.Pool, accounts.Account]) -> None:
     """Archived resources and those of others do not count; without a key nothing depended on one."""
     pool, owner = stored
-    await account.set_key(pool, owner.id, fresh_key())
+    await provider_keys.set_key(pool, owner.id, fresh_key())
     async with pool.connection() as conn:
         for slug in ("one", "two", "three"):
             await publish(conn, owner, slug=slug)
-        await resource.archive(conn, owner.id, "three")
+        await versions.archive(conn, owner.id, "three")
 
-        assert await account.delete_key(conn, owner.id) == 2
-        assert await account.delete_key(conn, owner.id) == 0
-        assert await account.key_state(conn, owner.id) is None
+        assert await provider_keys.delete_key(conn, owner.id) == 2
+        assert await provider_keys.delete_key(conn, owner.id) == 0
+        assert await provider_keys.key_state(conn, owner.id) is None
 
 
 async def everything(conn: db.Connection) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core import advice
+from core.executions import advice
 
-CORE = Path(advice.__file__).parent
+CORE = Path(advice.__file__).parents[1]
 # Causes as they stand in the code: the last argument of a failure, or what SQL writes into `detail`.
 LITERAL = re.compile(r'ExecutionFailed\(\s*"\w+",\s*"\w+",\s*"(\w+)"')
 WRITTEN = re.compile(r"detail = (?:CASE .*?THEN '(\w+)' ELSE '(\w+)' END|'(\w+)')")
@@ -29,11 +29,11 @@ def test_every_cause_has_its_advice() -> None:
 @pytest.mark.parametrize("fault", ["buyer", "creator", "provider", "ours"])
 def test_causes_that_nobody_thought_of(fault: str) -> None:
     """A status that is new, or a guard's code: advice by whose fault it was."""
-    assert advice.of("provider_599", fault)
-    assert advice.of("internal_TypeError", fault)
-    assert advice.of(None, fault)
-    assert "out of credit" in str(advice.of("provider_402", "creator"))
+    assert advice.advice_for("provider_599", fault)
+    assert advice.advice_for("internal_TypeError", fault)
+    assert advice.advice_for(None, fault)
+    assert "out of credit" in str(advice.advice_for("provider_402", "creator"))
 
 
 def test_what_succeeded_needs_none() -> None:
-    assert advice.of(None, None) is None
+    assert advice.advice_for(None, None) is None

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from core import answer_schema, draft
 from core.failures import InvalidInput
-from core.normalise import Reply, read_answer
+from core.providers import answer_schema
+from core.providers.response import Reply, read_answer
+from core.resources import draft as drafts
+from core.resources import pricing
 from tests.callers import PROMPT, Creator
 from tests.selling import content, model
 
@@ -107,7 +109,7 @@ def test_what_fits_is_what_the_standard_says(schema: dict[str, Any], documents: 
 def test_what_may_not_be_promised(schema: object, why: str) -> None:
     """Keywords that cost more than they say, whatever is elsewhere, circles, and what is no schema: by place."""
     with pytest.raises(InvalidInput) as caught:
-        draft.read(content(modality="json", answer_schema=schema))
+        drafts.read(content(modality="json", answer_schema=schema))
 
     assert why in caught.value.fields["answer_schema"]
 
@@ -122,7 +124,7 @@ def test_bounds_of_a_yaml_file_are_numbers() -> None:
 def test_only_json_has_a_schema() -> None:
     """A text has no form to promise."""
     with pytest.raises(InvalidInput) as caught:
-        draft.read(content(answer_schema={"type": "object"}))
+        drafts.read(content(answer_schema={"type": "object"}))
 
     assert "needs the modality json" in str(caught.value.fields)
 
@@ -131,7 +133,7 @@ def test_a_schema_is_paid_for_like_the_prompt() -> None:
     """The provider may bill it in words and as a parameter, so the worst case counts it twice."""
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
     without, with_schema = (
-        draft.worst_cost_usd(draft.read(content(modality="json", **more)), a_dollar_a_token)
+        pricing.worst_cost_usd(drafts.read(content(modality="json", **more)), a_dollar_a_token)
         for more in ({}, {"answer_schema": SCHEMA})
     )
 
@@ -148,8 +150,8 @@ def test_a_schema_is_paid_for_like_the_prompt() -> None:
 )
 def test_creators_are_told_how_much_a_schema_binds(supported: list[str], schema: object, word: str | None) -> None:
     """A model that only hears of the schema, and a schema that is not strict, are warnings."""
-    asked = draft.read(content(modality="json", answer_schema=schema))
-    warned = draft.warnings(asked, model(supported_parameters=["response_format", *supported]))
+    asked = drafts.read(content(modality="json", answer_schema=schema))
+    warned = pricing.warnings(asked, model(supported_parameters=["response_format", *supported]))
 
     assert [word in sentence for sentence in warned if "chema" in sentence] == ([True] if word else [])  # type: ignore[operator]
 

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import anthropic, charge, provider, trouble
-from core.charge import Prices
 from core.failures import ExecutionFailed
-from core.normalise import Reply
-from core.private import Private
-from core.providers import ANTHROPIC
+from core.providers import anthropic
+from core.providers import client as provider_client
+from core.providers import errors as provider_errors
+from core.providers import usage as provider_usage
+from core.providers.registry import ANTHROPIC
+from core.providers.response import Reply
+from core.providers.usage import Prices
+from core.secrets.private import Private
 from tests import callers
 from tests.callers import SECRET, Creator, assert_bare
 from tests.core.test_normalise import BODIES
@@ -69,7 +72,7 @@ async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
         someone = Creator(f"sk-ant-practice-{uuid4().hex}", door, prices=PRICES)
         await someone.order(latency_seconds=0)
         yield someone
-    await provider.close()
+    await provider_client.close()
 
 
 async def test_the_request_says_what_anthropic_takes_and_nothing_else(creator: Creator) -> None:
@@ -118,7 +121,7 @@ async def test_a_call_costs_its_tokens_at_the_listed_prices_exactly(creator: Cre
 def test_prices_of_many_digits_are_not_rounded() -> None:
     """A cost has all digits that its prices have, far beyond what decimals keep by default."""
     prices = Prices(Decimal("0.0000030000000000000000000000000000000001"), Decimal("123456.5"), Decimal("1e-40"))
-    used = charge.priced(charge.Used(input_tokens=3, output_tokens=2_000_001), prices)
+    used = provider_usage.priced(provider_usage.Usage(input_tokens=3, output_tokens=2_000_001), prices)
     assert str(used.cost_usd) == "246913123456.5000090000000000000000000000000000000004"
 
 
@@ -149,7 +152,7 @@ async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) 
     await creator.order(f"{fault}*always")
     failure = await creator.fail(PROMPT)
 
-    assert (failure.detail, trouble.work_of(failure.detail), failure.resend) == (name, work, resend)
+    assert (failure.detail, provider_errors.work_of(failure.detail), failure.resend) == (name, work, resend)
     assert failure.retry_after == (7 if "retry_after" in fault else None)
     assert len((await creator.seen())["requests"]) == 1
 
@@ -163,12 +166,12 @@ async def test_an_unknown_model_and_a_revoked_key_are_the_creators_trouble(creat
 
 async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
     """`GET /models` says that it works; its label is as Anthropic's own hints, and of limits nothing is known."""
-    facts = await provider.check_key(ANTHROPIC, Private(creator.key))
-    assert facts == provider.KeyFacts(f"{creator.key[:16]}...{creator.key[-4:]}", None, False)
+    facts = await provider_client.check_key(ANTHROPIC, Private(creator.key))
+    assert facts == provider_client.KeyFacts(f"{creator.key[:16]}...{creator.key[-4:]}", None, False)
     await creator.order(revoked=True)
     for key in (creator.key, "sk-ant-unknown", "no key at all"):
         with pytest.raises(ExecutionFailed) as caught:
-            await provider.check_key(ANTHROPIC, Private(key))
+            await provider_client.check_key(ANTHROPIC, Private(key))
         assert caught.value.detail == "provider_401"
         assert_bare(caught.value, key)
     assert anthropic.read_key(b'{"data":[]}', "sk-ant-admin01-" + "x" * 30).is_management_key
@@ -176,7 +179,7 @@ async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
 
 async def test_nobody_can_be_asked_for_a_cost(creator: Creator) -> None:
     """There is no such request, so none is made."""
-    assert await provider.cost_of(ANTHROPIC, Private(creator.key), "req_011") is None
+    assert await provider_client.cost_of(ANTHROPIC, Private(creator.key), "req_011") is None
 
 
 @given(BODIES, st.integers(300, 599), st.text(max_size=40))

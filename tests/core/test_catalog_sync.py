@@ -18,10 +18,15 @@ from hypothesis import strategies as st
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 
-from core import catalog, catalog_news, catalog_sync, db
-from core.catalog_sync import Refused
+from core import db
+from core.catalog import changes as catalog_changes
+from core.catalog import model_list
+from core.catalog import search as catalog
+from core.catalog import sync as catalog_sync
+from core.catalog.model import NOT_LISTED, Model
+from core.catalog.model_list import ListRefused
 from core.db.migrate import migrate
-from core.model import NOT_LISTED, Model
+from core.resources.repricing import reprice
 from core.settings import settings
 from tests import servers
 
@@ -46,7 +51,7 @@ def listing(*rows: object) -> dict[str, object]:
 
 
 def read(**fields: Any) -> Model:
-    (model,), quarantined = catalog_sync.parse(listing(listed(**fields)))
+    (model,), quarantined = model_list.parse(listing(listed(**fields)))
     assert not quarantined
     return model
 
@@ -56,7 +61,7 @@ def priced(**pricing: object) -> Model:
 
 
 async def apply(conn: AsyncConnection, *rows: object) -> dict[str, int]:
-    synced = await catalog_sync.apply(conn, *catalog_sync.parse(listing(*rows)))
+    synced = await catalog_sync.apply(conn, reprice, *model_list.parse(listing(*rows)))
     counts = ("added", "changed", "unchanged", "returned", "missing", "quarantined")
     return {name: getattr(synced, name) for name in counts if getattr(synced, name)}
 
@@ -66,8 +71,8 @@ async def table(conn: AsyncConnection) -> list[Any]:
 
 
 def why(document: object) -> str:
-    with pytest.raises(Refused, match="catalog_refused") as caught:
-        catalog_sync.parse(document)
+    with pytest.raises(ListRefused, match="catalog_refused") as caught:
+        model_list.parse(document)
     return caught.value.why
 
 
@@ -142,7 +147,7 @@ def provider(own_database: str) -> Iterator[Provider]:
 
 async def fetch() -> object:
     async with httpx.AsyncClient() as http:
-        return (await catalog_sync.fetch(http))[0]
+        return (await model_list.fetch(http))[0]
 
 
 # Reading one row
@@ -368,7 +373,7 @@ def test_the_worst_price_per_key(base: dict[str, str], overrides: list[dict[str,
 )
 def test_a_bad_row_is_put_aside(row: object, place: str, reason: str) -> None:
     """One row that cannot be kept is put aside with its reason, and its neighbours are read."""
-    models, quarantined = catalog_sync.parse(listing(listed("a/a"), row, listed("c/c")))
+    models, quarantined = model_list.parse(listing(listed("a/a"), row, listed("c/c")))
 
     assert [model.id for model in models] == ["a/a", "c/c"]
     assert [(bad.id, bad.reason) for bad in quarantined] == [(place, reason)]
@@ -380,8 +385,8 @@ def test_rows_of_one_id() -> None:
     same = listing(listed("a/a"), listed("b/b"), listed("a/a"))
     contradicting = listing(listed("a/a"), listed("b/b"), listed("a/a", pricing={}), listed("a/a"))
 
-    assert [model.id for model in catalog_sync.parse(same)[0]] == ["a/a", "b/b"]
-    models, (bad,) = catalog_sync.parse(contradicting)
+    assert [model.id for model in model_list.parse(same)[0]] == ["a/a", "b/b"]
+    models, (bad,) = model_list.parse(contradicting)
     assert [model.id for model in models] == ["b/b"]
     assert (bad.id, bad.reason) == ("a/a", "contradiction")
 
@@ -423,7 +428,7 @@ def test_a_list_that_cannot_be_trusted(document: object, reason: str) -> None:
 
 def test_a_list_without_totals() -> None:
     """Older answers hold only `data`."""
-    assert len(catalog_sync.parse({"data": [listed()]})[0]) == 1
+    assert len(model_list.parse({"data": [listed()]})[0]) == 1
 
 
 anything = st.recursive(
@@ -438,8 +443,8 @@ rows = st.dictionaries(st.sampled_from(sorted(listed())), anything).map(lambda f
 def test_parse_reads_or_refuses(document: object) -> None:
     """On any JSON, parse answers or raises Refused; a sellable model has known, finite, non-negative prices."""
     try:
-        models, _ = catalog_sync.parse(document)
-    except Refused:
+        models, _ = model_list.parse(document)
+    except ListRefused:
         return
 
     for model in models:
@@ -455,9 +460,9 @@ def test_parse_reads_or_refuses(document: object) -> None:
 @example(row=listed(), extra={"\0": "\\\0"})
 async def test_what_is_read_can_be_stored(conn: AsyncConnection, row: dict[str, Any], extra: object) -> None:
     """Whatever parse lets through, Postgres takes: one strange row cannot fail a sync."""
-    models, bad = catalog_sync.parse(listing(row | {"id": "a/b", "extra": extra}, listed("c/d")))
+    models, bad = model_list.parse(listing(row | {"id": "a/b", "extra": extra}, listed("c/d")))
 
-    await catalog_sync.apply(conn, models, bad)
+    await catalog_sync.apply(conn, reprice, models, bad)
 
     stored = await table(conn)
     assert [row.id for row in stored] == (["c/d"] if bad else ["a/b", "c/d"])
@@ -488,7 +493,7 @@ async def test_find_gives_what_was_listed(conn: AsyncConnection) -> None:
     row = listed(pricing={"prompt": "0.0000000416666666666667", "completion": "1e-7"}, new={"a": [1, None, "ü"]})
     await apply(conn, row)
 
-    assert await catalog.find(conn, "maker/model") == catalog_sync.parse(listing(row))[0][0]
+    assert await catalog.find(conn, "maker/model") == model_list.parse(listing(row))[0][0]
     assert await catalog.find(conn, "maker/other") is None
 
 
@@ -543,14 +548,14 @@ async def test_what_we_read_is_compared_too(conn: AsyncConnection, column: str) 
     await conn.execute(f"UPDATE models SET {column} = {values[kind]}")  # noqa: S608 - a column of ours
 
     assert await apply(conn, row) == {"changed": 1}
-    assert await catalog.find(conn, "m/0") == catalog_sync.parse(listing(row))[0][0]
+    assert await catalog.find(conn, "m/0") == model_list.parse(listing(row))[0][0]
 
 
 async def test_the_operators_switches_stay(conn: AsyncConnection) -> None:
     """No sync writes what the operator said: not by a change, not by an absence and a return."""
     six = [listed(f"m/{n}") for n in range(6)]
     await apply(conn, *six)
-    await catalog.mark(conn, ["m/0"], curated=True, disabled=True)
+    await catalog.set_flags(conn, ["m/0"], curated=True, disabled=True)
     await catalog.override_modality(conn, ["m/0"], "audio")
 
     await apply(conn, *six[1:])
@@ -567,7 +572,7 @@ async def test_a_fifth_may_go_missing_and_no_more(conn: AsyncConnection) -> None
     await apply(conn, *ten)
     before = await table(conn)
 
-    with pytest.raises(Refused, match="shrunk"):
+    with pytest.raises(ListRefused, match="shrunk"):
         await apply(conn, *ten[3:], *[listed(f"new/{n}") for n in range(5)])
     assert await table(conn) == before
 
@@ -580,9 +585,9 @@ async def test_an_operator_may_accept_a_loss(conn: AsyncConnection) -> None:
     ten = [listed(f"m/{n}") for n in range(10)]
     await apply(conn, *ten)
 
-    with pytest.raises(Refused, match=r"7 of 10 models .* --accept-loss"):
+    with pytest.raises(ListRefused, match=r"7 of 10 models .* --accept-loss"):
         await apply(conn, *ten[:3])
-    synced = await catalog_sync.apply(conn, *catalog_sync.parse(listing(*ten[:3])), accept_loss=True)
+    synced = await catalog_sync.apply(conn, reprice, *model_list.parse(listing(*ten[:3])), accept_loss=True)
 
     assert (synced.unchanged, synced.missing) == (3, 7)
     assert why({"data": []}) == "empty"
@@ -635,10 +640,10 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
         listed("m/3", pricing={"prompt": "-1", "completion": "1"}),
     ]
     synced = await catalog_sync.apply(
-        conn, *catalog_sync.parse(listing(*changed, *rest[4:], listed("m/back"), listed("m/new"), {}))
+        conn, reprice, *model_list.parse(listing(*changed, *rest[4:], listed("m/back"), listed("m/new"), {}))
     )
 
-    assert catalog_news.table(synced.news) == [
+    assert catalog_changes.table(synced.news) == [
         {"what": "lost", "model": "m/0", "was": "listed", "is": "not listed"},
         {
             "what": "repriced",
@@ -663,7 +668,7 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
         {"what": "in quarantine", "model": "row 7", "was": "", "is": "no_id"},
     ]
     assert synced.summary() == ("1 added, 1 missing, 1 returned, 2 repriced, 3 changed, 2 unchanged, 1 in quarantine")
-    assert await catalog_news.read(conn, synced.at) == synced.news
+    assert await catalog_changes.read(conn, synced.at) == synced.news
 
 
 async def test_quarantine_is_of_the_last_list(conn: AsyncConnection) -> None:
@@ -711,7 +716,7 @@ async def test_an_answer_that_is_no_catalog(provider: Provider, status: int, bod
     """Errors, redirects, and bodies that are not JSON or far too large are refused with a code, not an exception."""
     provider.status, provider.body = status, body
 
-    with pytest.raises(Refused, match=reason) as caught:
+    with pytest.raises(ListRefused, match=reason) as caught:
         await fetch()
 
     assert caught.value.__cause__ is None
@@ -722,7 +727,7 @@ async def test_nobody_answers(provider: Provider) -> None:
     os.environ["INSTANT_OPENROUTER_URL"] = f"http://127.0.0.1:{servers.free_port()}"
     settings.cache_clear()
 
-    with pytest.raises(Refused, match="unreachable"):
+    with pytest.raises(ListRefused, match="unreachable"):
         await fetch()
 
 
@@ -735,7 +740,7 @@ async def test_sync_holds_no_connection_while_it_fetches(provider: Provider) -> 
     provider.may_answer.clear()
     async with db.pool() as pool:
         await pool.wait()
-        syncing = asyncio.create_task(catalog_sync.sync(pool))
+        syncing = asyncio.create_task(catalog_sync.sync(pool, reprice))
         await asyncio.to_thread(provider.was_asked.wait, 30)
         stats = pool.get_stats()
         provider.may_answer.set()
@@ -752,7 +757,7 @@ async def test_syncs_at_once_take_turns(provider: Provider) -> None:
     """Of several syncs of the same list at once, one adds and the others find it done."""
     provider.lists(*[listed(f"s/{n}") for n in range(50)])
     async with db.pool() as pool:
-        results = await asyncio.gather(*[catalog_sync.sync(pool) for _ in range(5)])
+        results = await asyncio.gather(*[catalog_sync.sync(pool, reprice) for _ in range(5)])
 
         assert sorted(synced.added for synced in results) == [0, 0, 0, 0, 50]
         assert sorted(synced.unchanged for synced in results) == [0, 50, 50, 50, 50]
@@ -764,13 +769,13 @@ async def test_a_refused_sync_changes_nothing(provider: Provider) -> None:
     """A truncated list leaves the committed catalog exactly as it was."""
     async with db.pool() as pool:
         provider.lists(*[listed(f"s/{n}") for n in range(10)])
-        await catalog_sync.sync(pool)
+        await catalog_sync.sync(pool, reprice)
         provider.lists(*[listed(f"s/{n}") for n in range(5)])
         async with pool.connection() as conn:
             before = await table(conn)
 
-        with pytest.raises(Refused, match="shrunk"):
-            await catalog_sync.sync(pool)
+        with pytest.raises(ListRefused, match="shrunk"):
+            await catalog_sync.sync(pool, reprice)
 
         async with pool.connection() as conn:
             assert await table(conn) == before
@@ -787,16 +792,16 @@ async def test_a_list_that_did_not_change_is_not_fetched_again(provider: Provide
     provider.lists(listed("s/1"))
     provider.etag = '"one"'
     async with db.pool() as pool:
-        assert (await catalog_sync.sync(pool)).outcome == "applied"
+        assert (await catalog_sync.sync(pool, reprice)).outcome == "applied"
         assert provider.condition is None
 
-        again = await catalog_sync.sync(pool)
+        again = await catalog_sync.sync(pool, reprice)
         assert (provider.condition, again.outcome, again.news.changes) == ('"one"', "not_modified", ())
         assert (await last_sync(pool)).at == again.at
 
         provider.lists(listed("s/1"), listed("s/2"))
         provider.etag = '"two"'
-        assert (await catalog_sync.sync(pool)).added == 1
+        assert (await catalog_sync.sync(pool, reprice)).added == 1
         async with pool.connection() as conn:
             await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
 
@@ -807,11 +812,11 @@ async def test_old_validators_are_not_used(provider: Provider, change: str) -> N
     provider.lists(listed("s/1"))
     provider.etag = '"one"'
     async with db.pool() as pool:
-        await catalog_sync.sync(pool)
+        await catalog_sync.sync(pool, reprice)
         async with pool.connection() as conn:
             await conn.execute(f"UPDATE catalog_syncs SET {change}".encode())  # noqa: S608 - a change of ours
 
-        assert (await catalog_sync.sync(pool)).outcome == "applied"
+        assert (await catalog_sync.sync(pool, reprice)).outcome == "applied"
         assert provider.condition is None
         async with pool.connection() as conn:
             await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
@@ -823,8 +828,8 @@ async def test_a_refused_list_leaves_its_validators_unknown(provider: Provider) 
         provider.lists()
         provider.etag = '"bad"'
         for _ in range(2):
-            with pytest.raises(Refused, match="empty"):
-                await catalog_sync.sync(pool)
+            with pytest.raises(ListRefused, match="empty"):
+                await catalog_sync.sync(pool, reprice)
             assert provider.condition is None
         seen = await last_sync(pool)
         assert (seen.outcome, seen.why) == ("refused", "empty")
@@ -836,5 +841,5 @@ async def test_nobody_asked_for_a_304(provider: Provider) -> None:
     """A server that answers "not modified" to an unconditional request has not answered."""
     provider.status = 304
 
-    with pytest.raises(Refused, match="unreachable"):
+    with pytest.raises(ListRefused, match="unreachable"):
         await fetch()

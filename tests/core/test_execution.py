@@ -6,9 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from core import account, db, execution, instant_execution, resource, worker
-from core.execution import Batch
+from core import db
+from core.accounts import accounts
+from core.executions import lifecycle, steps
+from core.executions import queue as execution_queue
+from core.executions.queue import Batch
 from core.failures import ExecutionFailed, Unavailable
+from core.process import worker
+from core.resources import readiness
 from core.settings import settings
 from tests import orders, selling, shops
 
@@ -94,11 +99,11 @@ async def test_a_run_takes_along_what_was_queued_since(pool: db.Pool) -> None:
     (foreign,) = await orders.queue(pool, other)
 
     async with pool.connection() as conn:
-        assert (await execution.grow(conn, batch, launcher, most=1)).execution_ids == [first]
-        grown = await execution.grow(conn, batch, launcher, most=2)
+        assert (await execution_queue.top_up(conn, batch, launcher, most=1)).execution_ids == [first]
+        grown = await execution_queue.top_up(conn, batch, launcher, most=2)
         assert grown.execution_ids == [first, later[0]]
         await conn.rollback()
-    taken = await instant_execution.validate(pool, batch, launcher, None)
+    taken = await steps.validate(pool, batch, launcher, None)
 
     assert {order.id for order in taken} == {first, later[0], later[1], foreign}
     assert {(await shops.execution(pool, order.id)).batch_id for order in taken} == {batch.id}
@@ -112,12 +117,12 @@ async def test_who_runs_alone_stays_alone(pool: db.Pool) -> None:
     await shops.rows(pool, "UPDATE executions SET takeovers = 2 RETURNING id")
     alone = await claimed(pool, launcher)
     (first,) = await orders.queue(pool, sold)
-    assert [order.id for order in await instant_execution.validate(pool, alone, launcher, None)] == [suspect]
+    assert [order.id for order in await steps.validate(pool, alone, launcher, None)] == [suspect]
 
     batch = await claimed(pool, launcher)
     await orders.queue(pool, sold)
     await shops.rows(pool, "UPDATE executions SET takeovers = 2 WHERE claimed_by IS NULL RETURNING id")
-    assert [order.id for order in await instant_execution.validate(pool, batch, launcher, None)] == [first]
+    assert [order.id for order in await steps.validate(pool, batch, launcher, None)] == [first]
 
 
 async def test_who_leaves_takes_nothing_along(pool: db.Pool) -> None:
@@ -126,8 +131,8 @@ async def test_who_leaves_takes_nothing_along(pool: db.Pool) -> None:
     first = await orders.queue(pool, sold)
     batch = await claimed(pool, launcher)
     others = await orders.queue(pool, sold)
-    with worker.leaving():
-        assert [order.id for order in await instant_execution.validate(pool, batch, launcher, None)] == first
+    with worker.draining():
+        assert [order.id for order in await steps.validate(pool, batch, launcher, None)] == first
     assert await orders.claim(pool, launcher) == others
 
 
@@ -136,13 +141,13 @@ async def test_a_run_that_is_over_takes_nothing(pool: db.Pool) -> None:
     sold, launcher = await orders.version(pool), await orders.hire(pool)
     await orders.queue(pool, sold)
     batch = await claimed(pool, launcher)
-    (order,) = await instant_execution.validate(pool, batch, launcher, None)
+    (order,) = await steps.validate(pool, batch, launcher, None)
     await orders.finish(pool, order, OURS)
     async with pool.connection() as conn:
-        await execution.hand_back(conn, batch, launcher)
+        await execution_queue.release(conn, batch, launcher)
     queued = await orders.queue(pool, sold)
 
-    assert await instant_execution.validate(pool, batch, launcher, None) == []
+    assert await steps.validate(pool, batch, launcher, None) == []
     assert await orders.claim(pool, launcher) == queued
 
 
@@ -164,14 +169,14 @@ async def test_hand_back_counts_only_what_had_begun(pool: db.Pool) -> None:
     ids = await orders.queue(pool, await orders.version(pool), 2)
     launcher, stranger = await orders.hire(pool), await orders.hire(pool)
     async with pool.connection() as conn:
-        batch = await execution.claim(conn, launcher, 2)
+        batch = await execution_queue.claim(conn, launcher, 2)
     assert batch
     await orders.take(pool, ids[:1])
 
     async with pool.connection() as conn:
-        assert await execution.hand_back(conn, batch, stranger) == []
-        assert set(await execution.hand_back(conn, batch, launcher)) == set(ids)
-        assert await execution.hand_back(conn, batch, launcher) == []
+        assert await execution_queue.release(conn, batch, stranger) == []
+        assert set(await execution_queue.release(conn, batch, launcher)) == set(ids)
+        assert await execution_queue.release(conn, batch, launcher) == []
 
     rows = [await shops.execution(pool, one) for one in ids]
     assert [(row.state, row.takeovers, row.claimed_by) for row in rows] == [("queued", 1, None), ("queued", 0, None)]
@@ -265,8 +270,8 @@ async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> N
     """The cap of one prompt is its own; the creator's other prompts are sold on, from the same account."""
     sold = await orders.version(pool, own_calls_a_day=1)
     async with pool.connection() as conn:
-        await selling.publish(conn, account.Account(sold.account_id, sold.handle), slug="other")
-        other = await resource.resolve(conn, sold.handle, "other")
+        await selling.publish(conn, accounts.Account(sold.account_id, sold.handle), slug="other")
+        other = await readiness.resolve(conn, sold.handle, "other")
     await orders.queue(pool, sold)
     with pytest.raises(Unavailable, match="resource_spend_cap"):
         await orders.queue(pool, sold)
@@ -279,14 +284,14 @@ async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> N
 async def claimed(pool: db.Pool, launcher: UUID) -> Batch:
     """A batch of everything that is queued."""
     async with pool.connection() as conn:
-        batch = await execution.claim(conn, launcher, 32)
+        batch = await execution_queue.claim(conn, launcher, 32)
     assert batch
     return batch
 
 
 async def rerun(pool: db.Pool, execution_id: UUID) -> bool:
     async with pool.connection() as conn:
-        return await execution.rerun(conn, execution_id)
+        return await lifecycle.rerun(conn, execution_id)
 
 
 async def put_back(pool: db.Pool) -> None:

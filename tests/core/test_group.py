@@ -38,7 +38,7 @@ async def rows(pool: db.Pool) -> list[tuple[int, int]]:
 
 async def test_what_comes_during_a_write_is_one_transaction(pool: db.Pool) -> None:
     """The first is written at once and alone; the others together after it, each with what came of its own."""
-    group = db.Group(write, once)
+    group = db.BatchWriter(write, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in range(1, 21)))
 
     written = await rows(pool)
@@ -49,7 +49,7 @@ async def test_what_comes_during_a_write_is_one_transaction(pool: db.Pool) -> No
 
 async def test_one_that_cannot_be_written_fails_alone(pool: db.Pool) -> None:
     """The others are committed, and the error reaches the one whose it is."""
-    group = db.Group(write, once)
+    group = db.BatchWriter(write, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, -3, 4)), return_exceptions=True)
 
     assert [type(one) for one in made] == [int, int, psycopg.errors.CheckViolation, int]
@@ -65,7 +65,7 @@ async def test_one_that_is_refused_fails_alone(pool: db.Pool) -> None:
             raise Unavailable("queue_full")
         return made
 
-    group = db.Group(room_for_small_ones, once)
+    group = db.BatchWriter(room_for_small_ones, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, 30, 4)), return_exceptions=True)
 
     assert [type(one) for one in made] == [int, int, Unavailable, int]
@@ -81,7 +81,7 @@ async def test_who_is_cancelled_stops_nobody(pool: db.Pool) -> None:
         await may_end.wait()
         return await once(pool, write)
 
-    group = db.Group(write, slowly)
+    group = db.BatchWriter(write, slowly)
     leaving, staying = (asyncio.create_task(group.add(pool, number)) for number in (1, 2))
     await started.wait()
     leaving.cancel()
@@ -102,7 +102,7 @@ async def test_who_cannot_be_reached_is_said_to_all(pool: db.Pool) -> None:
         tries += 1
         raise psycopg.OperationalError
 
-    group = db.Group(write, lost)
+    group = db.BatchWriter(write, lost)
     made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, 3)), return_exceptions=True)
     assert [type(one) for one in made] == [psycopg.OperationalError] * 3
     assert tries <= 2

@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from core import account, db, key_health, resource
+from core import db
+from core.accounts import key_health, provider_keys
+from core.accounts.key_health import Checked
 from core.failures import Unavailable
-from core.key_health import Checked
+from core.resources import readiness, versions
 from tests import shops
 
 pytestmark = pytest.mark.usefixtures("practice_openrouter")
@@ -36,11 +38,11 @@ async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.P
     assert left == Decimal("12.5")
     assert after > before
     async with pool.connection() as conn:
-        state = await account.key_state(conn, revoked.account.id)
+        state = await provider_keys.key_state(conn, revoked.account.id)
         assert state
         assert state.rejected_at
         with pytest.raises(Unavailable):
-            await resource.readiness(conn, await revoked.version(pool))
+            await readiness.readiness(conn, await revoked.version(pool))
     assert await key_health.check(pool) == Checked(sound=1, rejected=0, unknown=1)
 
 
@@ -48,7 +50,7 @@ async def test_keys_that_nothing_is_sold_on_are_left_alone(pool: db.Pool) -> Non
     """Switched off, or with nothing on sale: the provider is not asked."""
     off, closed = [await shops.open_shop(pool) for _ in range(2)]
     async with pool.connection() as conn:
-        await account.enable_key(conn, off.account.id, False)
-        await resource.archive(conn, closed.account.id, "haiku")
+        await provider_keys.enable_key(conn, off.account.id, False)
+        await versions.archive(conn, closed.account.id, "haiku")
 
     assert await key_health.check(pool) == Checked(0, 0, 0)

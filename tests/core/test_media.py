@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import media, picture
 from core.failures import Misconfigured, NotFound
-from core.picture import KINDS, Medium
+from core.media import files as media_files
+from core.media import store as media
+from core.media.files import KINDS, Medium
 from core.settings import settings
 from sandbox.openrouter_answers import picture as drawn
 from tests import practice
@@ -57,31 +58,31 @@ async def show(url: str) -> Medium | str:
     """What the URL of an answer shows."""
     parts = urlsplit(url)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    return await media.fetch(parts.path.removeprefix("/media/"), int(query["expires"]), query["signature"])
+    return await media.get(parts.path.removeprefix("/media/"), int(query["expires"]), query["signature"])
 
 
 async def test_a_file_is_stored_and_shown(folder: Path) -> None:
     """Under its execution and its hash; its URL is ours, and shows the same bytes with their real type."""
     one = uuid4()
-    held = await media.keep(one, PNG)
-    url = media.url_of(held)
+    held = await media.put(one, PNG)
+    url = media.url_for(held)
 
     assert [path.parent.name for path in files(folder)] == [str(one)]
-    assert held == await media.keep(one, PNG)
+    assert held == await media.put(one, PNG)
     assert url.startswith(f"{settings().public_url}/media/{one}/")
     assert await show(url) == PNG
-    assert url == media.url_of(held)
+    assert url == media.url_for(held)
 
 
 async def test_a_url_is_a_right_that_ends(folder: Path) -> None:
     """Another file, another time, another signature, or too late: there is nothing at this address."""
-    mine, other = await media.keep(uuid4(), PNG), await media.keep(uuid4(), PNG)
-    url = media.url_of(mine)
+    mine, other = await media.put(uuid4(), PNG), await media.put(uuid4(), PNG)
+    url = media.url_for(mine)
     name, query = mine.removeprefix("media:"), parse_qs(urlsplit(url).query)
     expires, signature = int(query["expires"][0]), query["signature"][0]
     passed = int(time.time()) - 1
 
-    assert await media.fetch(name, expires, signature) == PNG
+    assert await media.get(name, expires, signature) == PNG
     for attempt in (
         (other.removeprefix("media:"), expires, signature),
         (name, expires + 1, signature),
@@ -91,30 +92,30 @@ async def test_a_url_is_a_right_that_ends(folder: Path) -> None:
         (f"../{name}", expires, media._sign(f"../{name}", expires)),
     ):
         with pytest.raises(NotFound):
-            await media.fetch(*attempt)
+            await media.get(*attempt)
 
 
 @given(st.text() | st.from_regex(r"[0-9a-f-]{36}/[0-9a-f]{64}\.[a-z]{3}", fullmatch=True), st.integers(), st.text())
 async def test_nobody_guesses_a_url(name: str, expires: int, signature: str) -> None:
     """Whatever is asked for, it is not there."""
     with stored_at("memory:///"), pytest.raises(NotFound):
-        await media.fetch(name, expires, signature)
+        await media.get(name, expires, signature)
 
 
 async def test_forgetting_takes_all_files_of_an_execution_and_no_others(folder: Path) -> None:
     """Also twice; a URL that is still alive then shows nothing."""
     one, two = uuid4(), uuid4()
     held = [
-        await media.keep(one, PNG),
-        await media.keep(one, Medium("image/gif", b"GIF89a")),
-        await media.keep(two, PNG),
+        await media.put(one, PNG),
+        await media.put(one, Medium("image/gif", b"GIF89a")),
+        await media.put(two, PNG),
     ]
-    await media.forget([one, uuid4()])
-    await media.forget([one])
+    await media.delete([one, uuid4()])
+    await media.delete([one])
 
     with pytest.raises(NotFound):
-        await show(media.url_of(held[0]))
-    assert await show(media.url_of(held[2])) == PNG
+        await show(media.url_for(held[0]))
+    assert await show(media.url_for(held[2])) == PNG
     assert len(files(folder)) == 1
 
 
@@ -122,15 +123,15 @@ async def test_storing_in_trouble_costs_no_answer(tmp_path: Path, caplog: pytest
     """A folder that cannot be made: the answer carries the picture itself, and the log says so."""
     (tmp_path / "taken").touch()
     with stored_at((tmp_path / "taken" / "below").as_uri()):
-        assert await media.keep(uuid4(), PNG) == PNG.data_url
+        assert await media.put(uuid4(), PNG) == PNG.data_url
     assert "media: not stored" in caplog.text
     assert str(tmp_path) not in caplog.text
 
 
 async def test_without_a_place_the_answer_holds_the_file() -> None:
     """And what it holds is its URL already."""
-    assert media.url_of(PNG.data_url) == PNG.data_url
-    assert media.url_of("https://example.org/a.png") == "https://example.org/a.png"
+    assert media.url_for(PNG.data_url) == PNG.data_url
+    assert media.url_for("https://example.org/a.png") == "https://example.org/a.png"
 
 
 async def test_a_bucket_shows_its_files_itself() -> None:
@@ -143,8 +144,8 @@ async def test_a_bucket_shows_its_files_itself() -> None:
 
     async with practice.scripted(say) as cloud:
         with stored_at("s3://practice/some/prefix", AWS_ENDPOINT=cloud, AWS_ALLOW_HTTP="true", **CLOUD):
-            held = await media.keep(UUID(int=1), PNG)
-            shown = await show(media.url_of(held))
+            held = await media.put(UUID(int=1), PNG)
+            shown = await show(media.url_for(held))
 
     assert held.startswith("media:")
     assert put == [PNG.data]
@@ -160,7 +161,7 @@ async def test_a_bucket_shows_its_files_itself() -> None:
 def test_a_wrong_place_is_refused_at_the_start(url: str) -> None:
     """In one sentence that does not repeat it."""
     with stored_at(url), pytest.raises(Misconfigured, match="INSTANT_MEDIA_URL") as caught:
-        media.check()
+        media.check_store()
     assert url not in str(caught.value)
 
 
@@ -177,11 +178,11 @@ def test_a_wrong_place_is_refused_at_the_start(url: str) -> None:
         (b"RIFF0000WAVEfmt ", None),
         (b"%PDF-1.7", None),
         (b"", None),
-        (PNG.data + bytes(picture.SIZE_LIMIT), None),
+        (PNG.data + bytes(media_files.SIZE_LIMIT), None),
     ],
 )
 def test_a_picture_is_told_by_its_bytes(data: bytes, kind: str | None) -> None:
     """Whatever type its URL claims; and it has a name that ends accordingly."""
-    found = picture.picture(f"data:image/png;base64,{base64.b64encode(data).decode()}")
+    found = media_files.picture(f"data:image/png;base64,{base64.b64encode(data).decode()}")
     assert (found and found.kind if not isinstance(found, str) else found) == kind
     assert kind is None or kind in KINDS

@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core import db, execution, metrics
-from core.execution import Batch
+from core import db
+from core.executions import queue as execution_queue
+from core.executions.queue import Batch
 from core.failures import Misconfigured
-from core.standing import Standing
+from core.observability import metrics
+from core.observability.gauges import Snapshot
 from tests import orders, servers, shops
 from tests.scrapes import moved, scrape
 
@@ -36,7 +38,7 @@ async def test_takeovers_and_returns_are_counted(pool: db.Pool) -> None:
         await orders.begin(pool, alive, ids)
         (row, *_) = [await shops.execution(pool, one) for one in ids]
         async with pool.connection() as conn:
-            assert len(await execution.hand_back(conn, Batch(row.batch_id, ids), alive)) == 3
+            assert len(await execution_queue.release(conn, Batch(row.batch_id, ids), alive)) == 3
         after = await scrape(url)
 
     assert moved(before, after) == {
@@ -89,6 +91,6 @@ def test_the_operators_page_names_every_series() -> None:
     section = page.partition("## Metrics")[2].partition("\n## ")[0]
     told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}
 
-    text, _ = metrics.exposition("", Standing({}, 0, {}, {}, 0, 0), "agree")
+    text, _ = metrics.exposition("", Snapshot({}, 0, {}, {}, 0, 0), "agree")
 
     assert told == set(re.findall(r"(?m)^# TYPE (instant_[a-z_]+) ", text.decode()))

@@ -14,10 +14,11 @@ import httpx
 import pytest
 from x402.http.utils import decode_payment_signature_header
 
-from core import db, money
+from core import db
 from core.db.migrate import migrate
 from core.failures import InvalidInput, NotFound
-from core.payment import chain, exchange, settlement, story
+from core.net import json_client
+from core.payments import chain, reconciliation, settlement, timeline
 from core.settings import Network, settings
 from sandbox.book import Book
 from tests import doors, practice, servers, shops
@@ -111,12 +112,12 @@ async def sales(market: Market) -> Sales:
         return Sales(shop, buyer, answered, failed)
 
 
-async def check(pool: db.Pool, *, since: datetime | None = None, **changes: str) -> money.Comparison:
+async def check(pool: db.Pool, *, since: datetime | None = None, **changes: str) -> reconciliation.Comparison:
     """All three sources compared; `changes` are to the network's settings."""
-    async with settlement.settlers() as settlers:
+    async with settlement.payment_clients() as settlers:
         (network,) = settlers.networks.values()
         networks = {network.id: network.model_copy(update=changes)}
-        return await money.check(pool, replace(settlers, networks=networks), since=since)
+        return await reconciliation.compare_with_chain(pool, replace(settlers, networks=networks), since=since)
 
 
 async def change(pool: db.Pool, *statements: str, **parameters: object) -> None:
@@ -132,7 +133,7 @@ def rewrite(market: Market, statement: str, *parameters: object) -> list[Any]:
         return book.execute(statement, parameters).fetchall()
 
 
-def told(found: money.Comparison) -> set[tuple[str, UUID | None]]:
+def told(found: reconciliation.Comparison) -> set[tuple[str, UUID | None]]:
     """Code and payment of each difference."""
     return {(one.code, one.payment_id) for one in found.differences}
 
@@ -144,8 +145,14 @@ async def test_the_books_agree(pool: db.Pool, sales: Sales) -> None:
 
     assert found.differences == []
     assert found.is_whole
-    assert book.places == {"answered": money.Sum(1, PRICE_ATOMIC), "rerunnable": money.Sum(1, PRICE_ATOMIC)}
-    assert (book.received, book.owed) == (money.Sum(2, 2 * PRICE_ATOMIC), money.Sum(1, PRICE_ATOMIC))
+    assert book.places == {
+        "answered": reconciliation.Total(1, PRICE_ATOMIC),
+        "rerunnable": reconciliation.Total(1, PRICE_ATOMIC),
+    }
+    assert (book.received, book.owed) == (
+        reconciliation.Total(2, 2 * PRICE_ATOMIC),
+        reconciliation.Total(1, PRICE_ATOMIC),
+    )
     assert (book.outside.transfers, book.outside.foreign, book.outside.unconfirmed) == (2, 0, 0)
     assert sum(transfer["amount"] for transfer in await sales.shop.received()) == book.received.amount_atomic
 
@@ -277,7 +284,7 @@ async def test_a_corrupted_row_is_caught(pool: db.Pool, sales: Sales, corruption
     sale = getattr(sales, corruption.of)
     row = sale._asdict()
     await change(pool, *corruption.does, **row)
-    within, everything = told(await money.compare(pool)), told(await check(pool))
+    within, everything = told(await reconciliation.compare_ledger(pool)), told(await check(pool))
     await change(pool, *corruption.undoes, **row)
     await shops.at_rest(pool, sales.shop)
 
@@ -320,7 +327,7 @@ async def test_a_settlement_that_we_never_claimed_is_caught(market: Market, pool
     """Brought to the facilitator by the buyer alone: the difference names the transaction. So does a plain transfer."""
     signed = decode_payment_signature_header(await sales.buyer.pay(market.door + sales.shop.path, INPUTS))
     (network,) = settings().networks
-    async with settlement.settlers() as settlers:
+    async with settlement.payment_clients() as settlers:
         settled = await settlers.facilitators[network.id].settle(signed, signed.accepted)
     async with httpx.AsyncClient() as http:
         gift = {"address": sales.shop.payout, "amount": "7"}
@@ -376,7 +383,7 @@ async def test_money_that_is_not_decided_yet_is_no_difference_of_the_chain(pool:
     found = await check(pool)
     await change(pool, *PAID, **row)
 
-    assert found.books[0].places["undecided"] == money.Sum(1, PRICE_ATOMIC)
+    assert found.books[0].places["undecided"] == reconciliation.Total(1, PRICE_ATOMIC)
     assert found.books[0].outside.undecided == 1
     assert {one.code for one in found.differences} == {"history_differs", "run_not_paid"}
 
@@ -393,7 +400,7 @@ async def test_an_outside_that_cannot_be_asked_is_said(pool: db.Pool, sales: Sal
     assert states == [["chain_wrong"], ["chain_unreachable"], ["not_configured"]]
     for one in (wrong, unreachable, retired):
         assert not one.is_whole
-        assert one.books[0].received == money.Sum(2, 2 * PRICE_ATOMIC)
+        assert one.books[0].received == reconciliation.Total(2, 2 * PRICE_ATOMIC)
         assert one.differences == []
 
 
@@ -402,7 +409,7 @@ async def test_since_leaves_out_what_was_before(pool: db.Pool, sales: Sales) -> 
     (book,) = (found := await check(pool, since=sales.failed.created_at)).books
 
     assert found.differences == []
-    assert book.received == money.Sum(1, PRICE_ATOMIC)
+    assert book.received == reconciliation.Total(1, PRICE_ATOMIC)
     assert book.outside.transfers == 2
     assert (await check(pool, since=datetime.now(UTC) + timedelta(days=1))).books[0].places == {}
 
@@ -441,14 +448,14 @@ async def test_a_payment_has_a_story(pool: db.Pool, sales: Sales) -> None:
     """From claim to usage row, whichever of its names it is asked by; and what the chain says now."""
     failed = sales.failed
     async with pool.connection() as conn:
-        asked = [await story.find(conn, str(name)) for name in (failed.payment_id, failed.id, failed.transaction)]
-        events = await story.tell(conn, failed.payment_id)
+        asked = [await timeline.find(conn, str(name)) for name in (failed.payment_id, failed.id, failed.transaction)]
+        events = await timeline.events(conn, failed.payment_id)
         with pytest.raises(NotFound):
-            await story.find(conn, str(UUID(int=0)))
+            await timeline.find(conn, str(UUID(int=0)))
         with pytest.raises(InvalidInput, match="invalid_input"):
-            await story.find(conn, "nonsense")
-    async with settlement.settlers() as settlers:
-        said = await story.on_chain(settlers, asked[0])
+            await timeline.find(conn, "nonsense")
+    async with settlement.payment_clients() as settlers:
+        said = await timeline.describe_on_chain(settlers, asked[0])
 
     assert {row.id for row in asked} == {failed.payment_id}
     assert [(event.event, event.round) for event in events if event.event != "reservation released"] == [
@@ -474,7 +481,7 @@ async def test_transfers_are_listed_page_by_page(tmp_path: Path) -> None:
             kept.execute("UPDATE transactions SET nonce = NULL WHERE block = 2400")
             kept.execute("UPDATE transactions SET pay_to = ? WHERE block % 100 = 1", (other,))
     with served(tmp_path / "book") as network:
-        async with exchange.client() as http:
+        async with json_client.client() as http:
             everything = await listed(http, network, [pay_to], datetime.fromtimestamp(0, UTC))
             recent = await listed(http, network, [pay_to], datetime.now(UTC) - timedelta(minutes=1))
 
@@ -495,6 +502,8 @@ def served(book: Path) -> Iterator[Network]:
         yield practice.network(url)
 
 
-async def listed(http: exchange.Client, network: Network, pay_to: list[str], since: datetime) -> list[chain.Transfer]:
+async def listed(
+    http: json_client.Client, network: Network, pay_to: list[str], since: datetime
+) -> list[chain.Transfer]:
     """All pages together."""
     return [one async for page in chain.received(http, network, pay_to, since) for one in page]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import charge
 from core.failures import ExecutionFailed
-from core.normalise import Answer, Reply, read_answer
-from core.prompt import Modality
+from core.providers import usage as provider_usage
+from core.providers.request import Modality
+from core.providers.response import ModelAnswer, Reply, read_answer
 from sandbox.openrouter_answers import drawing, picture, tone
 from tests.callers import PROMPT, SECRET, Creator
 
@@ -93,7 +93,7 @@ def assert_sellable(reply: Reply, modality: Modality) -> None:
 def test_any_key_answer_is_facts_or_a_failure(body: bytes) -> None:
     """The same for `GET /key`."""
     try:
-        facts = charge.read_key(body)
+        facts = provider_usage.read_key(body)
     except ExecutionFailed:
         return
     assert facts.limit_remaining_usd is None or facts.limit_remaining_usd.is_finite()
@@ -116,12 +116,12 @@ def answer_of(message: dict[str, Any], usage: str = "{}", reason: str = "stop") 
     return f'{document[:-1]}, "usage": {usage}}}'.encode()
 
 
-def reply_of(answer: Answer) -> Reply:
+def reply_of(answer: ModelAnswer) -> Reply:
     assert isinstance(answer.reply, Reply), answer.reply
     return answer.reply
 
 
-def failure_of(answer: Answer) -> ExecutionFailed:
+def failure_of(answer: ModelAnswer) -> ExecutionFailed:
     assert isinstance(answer.reply, ExecutionFailed), answer.reply
     return answer.reply
 
@@ -187,7 +187,7 @@ def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> No
     chunks += [{"id": "gen-1", "choices": [], "usage": {"cost": 1, "prompt_tokens": 2, "completion_tokens": 3}}]
     lines = [": OPENROUTER PROCESSING", *(f"data: {json.dumps(chunk)}" for chunk in chunks), "data: [DONE]"]
     answer = read_answer("".join(f"{line}{end}{end}" for line in lines).encode(), "text")
-    assert answer.used == charge.Used(2, 3, Decimal(1), None, "gen-1")
+    assert answer.used == provider_usage.Usage(2, 3, Decimal(1), None, "gen-1")
     if text.strip():
         assert reply_of(answer).response == text
     else:

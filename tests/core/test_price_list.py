@@ -4,8 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from core import catalog, catalog_sync, db, price_list, resource
+from core import db
+from core.catalog import manual_prices, model_list
+from core.catalog import search as catalog
+from core.catalog import sync as catalog_sync
 from core.failures import InvalidInput, Unavailable
+from core.resources import readiness
+from core.resources.repricing import reprice
 from tests import selling
 
 # Of these tests alone, whatever others have listed.
@@ -14,8 +19,8 @@ CLAUDE = "anthropic:claude-of-the-price-list"
 
 async def put(conn: db.Connection, model_id: str = CLAUDE, prompt: str = "3", completion: str = "15") -> list[str]:
     """List a model; which were news, and how."""
-    news = await price_list.put(
-        conn, model_id, prompt_usd=Decimal(prompt), completion_usd=Decimal(completion), context_length=200_000
+    news = await manual_prices.set_prices(
+        conn, reprice, model_id, prompt_usd=Decimal(prompt), completion_usd=Decimal(completion), context_length=200_000
     )
     return [f"{change.model_id} {' '.join(change.events)}" for change in news.changes]
 
@@ -67,13 +72,13 @@ async def test_a_new_price_reprices_what_is_on_sale(conn: db.Connection) -> None
     await put(conn)
     owner = await selling.creator(conn)
     await selling.publish(conn, owner, model=CLAUDE, price_usdc="1")
-    before = (await resource.resolve(conn, owner.handle, "haiku")).worst_cost_usd
+    before = (await readiness.resolve(conn, owner.handle, "haiku")).worst_cost_usd
     await later(conn)
     assert await put(conn, prompt="6", completion="30") == [f"{CLAUDE} repriced"]
-    assert (await resource.resolve(conn, owner.handle, "haiku")).worst_cost_usd == 2 * before
+    assert (await readiness.resolve(conn, owner.handle, "haiku")).worst_cost_usd == 2 * before
     await later(conn)
     await put(conn, prompt="900000", completion="900000")
-    _, state = await resource.on_sale(conn, owner.handle, "haiku")
+    _, state = await readiness.on_sale(conn, owner.handle, "haiku")
     assert isinstance(state, Unavailable)
 
 
@@ -82,9 +87,9 @@ async def test_no_list_of_openrouters_touches_it(conn: db.Connection) -> None:
     await put(conn)
     rows = [{"id": f"test/{number}", "pricing": {"prompt": "1", "completion": "1"}} for number in range(3)]
     forged = {"id": CLAUDE, "pricing": {"prompt": "0", "completion": "0"}}
-    models, quarantined = catalog_sync.parse({"data": [*rows, forged]})
+    models, quarantined = model_list.parse({"data": [*rows, forged]})
     assert [(row.id, row.reason) for row in quarantined] == [(CLAUDE, "not_theirs")]
-    await catalog_sync.apply(conn, models, quarantined, accept_loss=True)
+    await catalog_sync.apply(conn, reprice, models, quarantined, accept_loss=True)
     found = await catalog.find(conn, CLAUDE)
     assert found
     assert (found.missing_since, found.prompt_usd) == (None, Decimal("0.000003"))

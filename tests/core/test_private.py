@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from core.private import Private
+from core.secrets.private import Private
 
 SECRET = "canary-7f3a"
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import openrouter, prompt, provider
-from core.charge import Prices
 from core.failures import ExecutionFailed
-from core.normalise import Reply
-from core.private import Private
-from core.providers import OPENROUTER
+from core.providers import client as provider_client
+from core.providers import openrouter
+from core.providers import request as provider_request
+from core.providers.registry import OPENROUTER
+from core.providers.response import Reply
+from core.providers.usage import Prices
+from core.secrets.private import Private
 from core.settings import settings
 from tests import practice, servers, shops
 from tests.callers import PROMPT, SECRET, Creator, assert_bare
@@ -194,7 +196,7 @@ async def test_the_deadline_holds_against_silence_and_against_keep_alive(creator
 @pytest.mark.parametrize("fault", ["hang", "silent"])
 async def test_silence_ends_a_call_before_its_deadline(creator: Creator, fault: str) -> None:
     """Before the first byte and in the middle of a stream; signs of life are no silence."""
-    await provider.close()
+    await provider_client.close()
     await creator.order(fault, "comments:1", latency_seconds=0)
     with environment(INSTANT_IDLE_SECONDS="0.4"):
         failure = await creator.fail()
@@ -266,7 +268,7 @@ async def test_a_refused_connection_may_be_tried_again(creator: Creator) -> None
 
 async def test_variables_of_another_openai_account_do_not_travel(creator: Creator) -> None:
     """OPENAI_* in the environment change neither address, key nor headers."""
-    await provider.close()
+    await provider_client.close()
     with environment(
         OPENAI_API_KEY="sk-other",  # pragma: allowlist secret
         OPENAI_ADMIN_KEY="sk-other-admin",
@@ -355,7 +357,7 @@ async def test_one_call_is_one_send(creator: Creator, said: bytes, detail: str) 
         with environment(INSTANT_OPENROUTER_URL=url):
             failure = await creator.fail()
     assert failure.detail == detail
-    assert sent == [prompt.encode(OPENROUTER.fields(PROMPT, 1))]
+    assert sent == [provider_request.encode(OPENROUTER.fields(PROMPT, 1))]
 
 
 async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
@@ -364,7 +366,7 @@ async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
     assert (failure.detail, failure.fault) == ("provider_401", "creator")
     surrogate = replace(PROMPT, messages=({"role": "user", "content": f"{SECRET} \ud800"},))
     with pytest.raises(ExecutionFailed) as caught:
-        prompt.encode(OPENROUTER.fields(surrogate, 1))
+        provider_request.encode(OPENROUTER.fields(surrogate, 1))
     assert (caught.value.code, caught.value.fault) == ("internal_error", "ours")
     assert caught.value.__context__ is None
     assert (await creator.seen())["requests"] == []
@@ -381,15 +383,15 @@ async def test_a_flood_is_not_read_to_its_end(creator: Creator) -> None:
 
 async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
     """`GET /key` tells the masked label, what is left of the limit, and whether the key may only manage keys."""
-    facts = await provider.check_key(OPENROUTER, Private(creator.key))
-    assert facts == provider.KeyFacts(f"{creator.key[:12]}...{creator.key[-4:]}", None, False)
+    facts = await provider_client.check_key(OPENROUTER, Private(creator.key))
+    assert facts == provider_client.KeyFacts(f"{creator.key[:12]}...{creator.key[-4:]}", None, False)
     await creator.order(credits="12.34567890123", management=True)
-    facts = await provider.check_key(OPENROUTER, Private(creator.key))
+    facts = await provider_client.check_key(OPENROUTER, Private(creator.key))
     assert (facts.limit_remaining_usd, facts.is_management_key) == (Decimal("12.34567890123"), True)
     await creator.order(revoked=True)
     for key in (creator.key, "sk-or-v1-unknown", "no key at all"):
         with pytest.raises(ExecutionFailed) as caught:
-            await provider.check_key(OPENROUTER, Private(key))
+            await provider_client.check_key(OPENROUTER, Private(key))
         told: Any = caught.value
         assert (told.code, told.fault, told.detail) == ("resource_unavailable", "creator", "provider_401")
         assert_bare(told, key)

@@ -10,25 +10,20 @@ from typing import Any
 import httpx
 import pytest
 
-from core import (
-    account,
-    db,
-    draft,
-    instant_execution,
-    key_health,
-    model,
-    provider,
-    providers,
-    publishing,
-    reconciliation,
-    resource,
-    usage,
-)
+from core import db
+from core.accounts import accounts, key_health, provider_keys
+from core.accounts.key_health import Checked
+from core.executions import steps
 from core.failures import ExecutionFailed, InvalidInput, Unavailable
-from core.key_health import Checked
-from core.private import Private
-from core.providers import ANTHROPIC, OPENROUTER
-from core.reconciliation import Reconciled
+from core.providers import client as provider_client
+from core.providers import model_ids
+from core.providers import registry as providers
+from core.providers.registry import ANTHROPIC, OPENROUTER
+from core.resources import draft as drafts
+from core.resources import publishing, readiness
+from core.secrets.private import Private
+from core.spend import cost_backfill, usage_log
+from core.spend.cost_backfill import Reconciled
 from tests import orders, selling, shops
 from tests.shops import CLAUDE, MODEL, Shop
 
@@ -39,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("practice_openrouter")
 async def pool(own_database: str) -> AsyncIterator[db.Pool]:
     async with db.pool() as opened:
         yield opened
-    await provider.close()
+    await provider_client.close()
 
 
 @dataclass
@@ -56,19 +51,19 @@ async def run(pool: db.Pool, shop: Shop) -> Ran:
     (order,) = await orders.begin(pool, await orders.hire(pool), [execution_id])
     await carry(pool, order)
     async with pool.connection() as conn:
-        await usage.log(conn, [execution_id])
+        await usage_log.append(conn, [execution_id])
     (logged,) = await shops.rows(pool, "SELECT * FROM usage_log WHERE execution_id = %(id)s", id=execution_id)
     return Ran(await shops.execution(pool, execution_id), logged)
 
 
-async def carry(pool: db.Pool, order: instant_execution.Order) -> None:
+async def carry(pool: db.Pool, order: steps.Order) -> None:
     async with pool.connection() as conn:
-        prepared = await instant_execution.substitute(conn, await instant_execution.decrypt(conn, [order]))
+        prepared = await steps.substitute(conn, await steps.decrypt(conn, [order]))
     for one in prepared:
         is_over = False
         while not is_over:
             try:
-                await instant_execution.call(pool, one)
+                await steps.call(pool, one)
             except ExecutionFailed as failure:
                 is_over = not failure.resend
             else:
@@ -114,7 +109,7 @@ async def test_what_may_have_been_charged_is_sent_once_and_counts_at_its_worst(p
 
     assert (ran.execution.state, ran.execution.sends, ran.usage.cost_usd) == ("failed", 1, None)
     assert await spent(pool, shop) == worst
-    asked = await reconciliation.reconcile(pool, youngest=timedelta(0))
+    asked = await cost_backfill.reconcile(pool, youngest=timedelta(0))
     assert asked == Reconciled(asked=0, priced=0, keyless=0)
     assert (len(await shop.sends()), await spent(pool, shop)) == (1, worst)
 
@@ -162,12 +157,12 @@ async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool
 
     assert await obstacle(pool, shop, "haiku") is None
     assert await obstacle(pool, shop, "other") == "key_missing"
-    await account.set_key(pool, shop.account.id, Private(other))
+    await provider_keys.set_key(pool, shop.account.id, Private(other))
     assert await obstacle(pool, shop, "other") is None
     async with pool.connection() as conn:
-        assert (await resource.open_key(conn, shop.account.id, ANTHROPIC)).reveal() == shop.key
-        assert (await resource.open_key(conn, shop.account.id, OPENROUTER)).reveal() == other
-        (row,) = [one for one in await account.listing(conn) if one["handle"] == shop.account.handle]
+        assert (await readiness.open_key(conn, shop.account.id, ANTHROPIC)).reveal() == shop.key
+        assert (await readiness.open_key(conn, shop.account.id, OPENROUTER)).reveal() == other
+        (row,) = [one for one in await accounts.listing(conn) if one["handle"] == shop.account.handle]
     assert [key["provider"] for key in row["keys"]] == ["openrouter", "anthropic"]
 
     await shop.openrouter(revoked=True)
@@ -175,7 +170,7 @@ async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool
     assert await obstacle(pool, shop, "haiku") == "key_rejected"
     assert await obstacle(pool, shop, "other") is None
     async with pool.connection() as conn:
-        assert await account.delete_key(conn, shop.account.id) == 1
+        assert await provider_keys.delete_key(conn, shop.account.id) == 1
     assert await obstacle(pool, shop, "other") == "key_missing"
 
 
@@ -185,14 +180,14 @@ async def test_a_key_that_is_refused_in_a_call_is_not_sold_on(pool: db.Pool) -> 
     await shop.openrouter(latency_seconds=0, faults=["status:401"])
     assert (await run(pool, shop)).execution.detail == "provider_401"
     assert await obstacle(pool, shop, "haiku") == "key_rejected"
-    await account.set_key(pool, shop.account.id, Private(shop.key), ANTHROPIC)
+    await provider_keys.set_key(pool, shop.account.id, Private(shop.key), ANTHROPIC)
     assert await obstacle(pool, shop, "haiku") is None
 
 
 async def obstacle(pool: db.Pool, shop: Shop, slug: str) -> str | None:
     """What keeps a prompt from being sold."""
     async with pool.connection() as conn:
-        _, state = await resource.on_sale(conn, shop.account.handle, slug)
+        _, state = await readiness.on_sale(conn, shop.account.handle, slug)
     return state.code if isinstance(state, Unavailable) else None
 
 
@@ -205,14 +200,14 @@ async def test_no_key_is_shown_to_another_provider(pool: db.Pool) -> None:
         ("sk-ant-short", ANTHROPIC),
     ):
         with pytest.raises(InvalidInput) as caught:
-            await account.set_key(pool, shop.account.id, Private(key), at)
+            await provider_keys.set_key(pool, shop.account.id, Private(key), at)
         assert caught.value.fields == {"key": f"this is not a key of {at.title}; one looks like {at.key_example}"}
     with pytest.raises(InvalidInput) as caught:
-        await account.set_key(pool, shop.account.id, Private("sk-ant-unknown-" + "y" * 30), ANTHROPIC)
+        await provider_keys.set_key(pool, shop.account.id, Private("sk-ant-unknown-" + "y" * 30), ANTHROPIC)
     assert "Anthropic does not accept this key" in caught.value.fields["key"]
     assert ANTHROPIC.keys_url in caught.value.fields["key"]
     with pytest.raises(InvalidInput):
-        providers.named("openai")
+        providers.provider_named("openai")
 
 
 async def test_what_a_provider_cannot_do_is_not_published(pool: db.Pool) -> None:
@@ -223,7 +218,7 @@ async def test_what_a_provider_cannot_do_is_not_published(pool: db.Pool) -> None
             await shop.publish(pool, **changes)
         assert list(caught.value.fields) == [field]
         async with pool.connection() as conn:
-            content = draft.read(selling.content(**{"model": MODEL, "slug": "elsewhere"} | changes))
+            content = drafts.read(selling.content(**{"model": MODEL, "slug": "elsewhere"} | changes))
             await selling.add_model(conn, id=MODEL)
             assert (await publishing.publish(conn, shop.account.id, content)).is_new
             await conn.rollback()
@@ -236,6 +231,6 @@ async def test_the_database_reads_ids_as_we_do(conn: db.Connection) -> None:
     for model_id in ids:
         await selling.add_model(conn, id=model_id)
     rows = await (await conn.execute("SELECT id, served_by, provider FROM models WHERE id = ANY(%s)", [ids])).fetchall()
-    assert {row.id: row.served_by for row in rows} == {one: model.place(one)[0] for one in ids}
+    assert {row.id: row.served_by for row in rows} == {one: model_ids.provider_of(one)[0] for one in ids}
     made_by = {row.id: row.provider for row in rows}
     assert made_by[CLAUDE] == made_by["anthropic/claude-sonnet-4.5:thinking"] == "anthropic"

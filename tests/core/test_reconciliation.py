@@ -9,11 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from core import account, charge, db, instant_execution, provider, reconciliation, send
+from core import db
+from core.accounts import provider_keys
+from core.executions import sends, steps
 from core.failures import ExecutionFailed
-from core.private import Private
-from core.providers import OPENROUTER
-from core.reconciliation import Reconciled
+from core.providers import client as provider_client
+from core.providers import usage as provider_usage
+from core.providers.registry import OPENROUTER
+from core.secrets.private import Private
+from core.spend import cost_backfill
+from core.spend.cost_backfill import Reconciled
 from tests import callers, orders, shops
 from tests.callers import Creator
 
@@ -27,7 +32,7 @@ class Lost:
 
     pool: db.Pool
     creator: Creator
-    order: instant_execution.Order
+    order: steps.Order
     worst: Decimal
 
     async def charged(self) -> Decimal:
@@ -46,17 +51,17 @@ class Lost:
 async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
     async with db.pool() as pool:
         sold = await orders.version(pool)
-        await account.set_key(pool, sold.account_id, Private(creator.key))
+        await provider_keys.set_key(pool, sold.account_id, Private(creator.key))
         launcher = await orders.hire(pool)
         (order,) = await orders.begin(pool, launcher, await orders.queue(pool, sold))
         await creator.order("cut;done=1")
         asked = replace(callers.PROMPT, execution_id=order.id)
-        sent = await send.begin(
+        sent = await sends.begin(
             pool, asked, account_id=order.account_id, attempt_id=order.attempt_id, worst_cost_usd=Decimal(0)
         )
         used = (await creator.send(asked)).used
         async with pool.connection() as conn:
-            await send.finish(conn, [send.Ended(sent, "provider_cut", used)])
+            await sends.finish(conn, [sends.Ended(sent, "provider_cut", used)])
         await orders.finish(pool, order, LOST)
         yield Lost(pool, creator, order, sold.worst_cost_usd)
 
@@ -64,34 +69,34 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
 async def test_what_a_lost_call_cost_is_learned(lost: Lost) -> None:
     """At its worst until it is known; then spending and usage say what the provider's own book says, once."""
     assert await lost.books() == (lost.worst, None)
-    assert await reconciliation.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=1, keyless=0)
+    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=1, keyless=0)
 
     charged = await lost.charged()
     assert 0 < charged < lost.worst
     assert await lost.books() == (charged, charged)
-    assert await reconciliation.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=0, priced=0, keyless=0)
+    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=0, priced=0, keyless=0)
 
 
 async def test_what_is_not_known_yet_is_asked_for_again(lost: Lost) -> None:
     """The provider knows a generation only some time after its end; until then nothing changes."""
     await lost.creator.order(silence=1)
-    assert (await reconciliation.reconcile(lost.pool, youngest=NOW)).priced == 0
+    assert (await cost_backfill.reconcile(lost.pool, youngest=NOW)).priced == 0
     assert await lost.books() == (lost.worst, None)
-    assert (await reconciliation.reconcile(lost.pool, youngest=NOW)).priced == 1
+    assert (await cost_backfill.reconcile(lost.pool, youngest=NOW)).priced == 1
 
 
 async def test_what_may_still_run_is_left_alone(lost: Lost) -> None:
     """Only what left longer ago than any call may take, and less than a week ago."""
-    assert (await reconciliation.reconcile(lost.pool)).asked == 0
+    assert (await cost_backfill.reconcile(lost.pool)).asked == 0
     for age, asked in (("16 minutes", 1), ("8 days", 0)):
         await shops.rows(lost.pool, f"UPDATE sends SET sent_at = now() - interval '{age}' RETURNING number")  # noqa: S608
         await lost.creator.order(silence=100)
-        assert (await reconciliation.reconcile(lost.pool)).asked == asked
+        assert (await cost_backfill.reconcile(lost.pool)).asked == asked
 
 
 async def test_passes_at_the_same_time_count_once(lost: Lost) -> None:
     """However many ask, the cost is booked once."""
-    await asyncio.gather(*(reconciliation.reconcile(lost.pool, youngest=NOW) for _ in range(5)))
+    await asyncio.gather(*(cost_backfill.reconcile(lost.pool, youngest=NOW) for _ in range(5)))
     charged = await lost.charged()
     assert await lost.books() == (charged, charged)
 
@@ -99,8 +104,8 @@ async def test_passes_at_the_same_time_count_once(lost: Lost) -> None:
 async def test_without_a_key_nobody_can_ask(lost: Lost) -> None:
     """A creator who took the key away keeps the worst case; the others are asked for all the same."""
     async with lost.pool.connection() as conn:
-        await account.delete_key(conn, lost.order.account_id)
-    assert await reconciliation.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=0, keyless=1)
+        await provider_keys.delete_key(conn, lost.order.account_id)
+    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=0, keyless=1)
 
 
 @pytest.mark.parametrize(
@@ -118,10 +123,10 @@ async def test_without_a_key_nobody_can_ask(lost: Lost) -> None:
 )
 def test_what_a_generation_says_of_its_cost(body: str, cost: Decimal | None) -> None:
     """An exact decimal, the provider's own share included where the creator pays it; anything else is unknown."""
-    assert charge.read_generation(body.encode()) == cost
+    assert provider_usage.read_generation(body.encode()) == cost
 
 
 async def test_a_stranger_is_told_nothing(lost: Lost) -> None:
     """Neither another key, nor one that is no key, nor an unknown generation brings a cost or an error."""
     for key in (f"sk-or-v1-practice-{uuid4().hex}", "nonsense", "no key at all"):
-        assert await provider.cost_of(OPENROUTER, Private(key), "gen-1") is None
+        assert await provider_client.cost_of(OPENROUTER, Private(key), "gen-1") is None

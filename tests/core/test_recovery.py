@@ -7,10 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from core import db, execution, instant_execution, usage, worker
+from core import db
+from core.executions import lifecycle, steps
+from core.executions.steps import Order, PreparedCall
 from core.failures import ExecutionFailed
-from core.instant_execution import Order, Prepared
+from core.process import worker
 from core.settings import settings
+from core.spend import usage_log
 from tests import orders, shops
 
 OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
@@ -55,7 +58,7 @@ async def test_a_dead_owners_work_is_freed(pool: db.Pool) -> None:
 
 async def test_who_leaves_in_good_order_is_not_waited_for(pool: db.Pool) -> None:
     """What a stopped worker still held is free at once, within its lease."""
-    async with worker.alive(pool, "executor") as leaving:
+    async with worker.registered(pool, "executor") as leaving:
         (one,) = await orders.queue(pool, await orders.version(pool))
         await orders.claim(pool, leaving)
         staying = await orders.hire(pool)
@@ -96,7 +99,7 @@ async def test_it_gives_up_after_the_limit(pool: db.Pool) -> None:
     ((reserved, spent),) = await shops.rows(pool, "SELECT reserved_usd, spent_usd FROM spend_days")
     assert (reserved, spent) == (0, 0)
     async with pool.connection() as conn:
-        assert await execution.rerun(conn, paid)
+        assert await lifecycle.rerun(conn, paid)
 
 
 async def test_interrupted_sends_count_as_spent(pool: db.Pool) -> None:
@@ -140,7 +143,7 @@ async def test_a_first_valid_answer_is_kept(pool: db.Pool, shop: shops.Shop) -> 
     await shop.openrouter(latency_seconds=0.5)
     (one,) = await orders.queue(pool, await shop.version(pool))
     late = await die_with(pool, one)
-    calling = asyncio.create_task(instant_execution.call(pool, await prepared(pool, late)))
+    calling = asyncio.create_task(steps.call(pool, await prepared(pool, late)))
     await shop.sends(arrived=1)
     alive = await orders.hire(pool)
     await orders.recover(pool, alive)
@@ -150,7 +153,7 @@ async def test_a_first_valid_answer_is_kept(pool: db.Pool, shop: shops.Shop) -> 
     answered = await shops.execution(pool, one)
 
     with pytest.raises(ExecutionFailed, match="send_refused"):
-        await instant_execution.call(pool, ready)
+        await steps.call(pool, ready)
     await orders.finish(pool, current, OURS)
 
     assert answered.state == "succeeded"
@@ -167,13 +170,13 @@ async def test_an_answer_of_an_earlier_round_is_not_kept(pool: db.Pool, shop: sh
     alive = await orders.hire(pool)
     paid = await orders.pay(pool, await shop.version(pool), alive)
     late = await die_with(pool, paid)
-    calling = asyncio.create_task(instant_execution.call(pool, await prepared(pool, late)))
+    calling = asyncio.create_task(steps.call(pool, await prepared(pool, late)))
     await shop.sends(arrived=1)
     await orders.recover(pool, alive)
     (current,) = await orders.begin(pool, alive, [paid])
     await orders.finish(pool, current, OURS)
     async with pool.connection() as conn:
-        assert await execution.rerun(conn, paid)
+        assert await lifecycle.rerun(conn, paid)
     with suppress(ExecutionFailed):
         await calling
 
@@ -187,11 +190,11 @@ async def test_what_is_at_rest_but_unlogged_is_logged(pool: db.Pool) -> None:
     (one,) = await orders.queue(pool, await orders.version(pool))
     (order,) = await orders.begin(pool, alive, [one])
     async with pool.connection() as conn:
-        await instant_execution.fail(conn, order, OURS)
+        await steps.fail(conn, order, OURS)
 
     assert [(await orders.recover(pool, alive)).logged for _ in range(2)] == [1, 0]
     async with pool.connection() as conn:
-        assert await usage.log(conn, [one]) == []
+        assert await usage_log.append(conn, [one]) == []
 
 
 async def die_with(pool: db.Pool, execution_id: UUID) -> Order:
@@ -202,9 +205,9 @@ async def die_with(pool: db.Pool, execution_id: UUID) -> Order:
     return order
 
 
-async def prepared(pool: db.Pool, order: Order) -> Prepared:
+async def prepared(pool: db.Pool, order: Order) -> PreparedCall:
     """A taken execution, ready to be sent."""
     async with pool.connection() as conn:
-        opened = await instant_execution.decrypt(conn, [order])
-        (ready,) = await instant_execution.substitute(conn, opened)
+        opened = await steps.decrypt(conn, [order])
+        (ready,) = await steps.substitute(conn, opened)
     return ready

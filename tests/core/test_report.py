@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import day_report, db, report, resource
+from core import db
 from core.failures import InvalidInput
-from core.report import Figures
+from core.reporting import day_page
+from core.reporting import report as usage_report
+from core.reporting.report import Figures
+from core.resources import versions
 from tests import orders
 from tests.past import Calls, happened
 
@@ -28,11 +31,11 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 @pytest.fixture
-async def sold(pool: db.Pool) -> resource.Version:
+async def sold(pool: db.Pool) -> versions.Version:
     return await orders.version(pool)
 
 
-async def test_every_figure(pool: db.Pool, sold: resource.Version) -> None:
+async def test_every_figure(pool: db.Pool, sold: versions.Version) -> None:
     """Each is what happened, whatever it is seen by."""
     await happened(
         pool,
@@ -56,7 +59,7 @@ async def test_every_figure(pool: db.Pool, sold: resource.Version) -> None:
     }
     for by, subject in handles.items():
         async with db.snapshot(pool) as conn:
-            found = await report.report(conn, None, by=by, kind="paid", **DAYS)
+            found = await usage_report.report(conn, None, by=by, kind="paid", **DAYS)
         (row,) = found.rows
         assert row.subject == subject
         assert (row.calls, row.succeeded, row.failed, row.declined, row.charged) == (11, 7, 3, 1, 2)
@@ -67,7 +70,7 @@ async def test_every_figure(pool: db.Pool, sold: resource.Version) -> None:
         assert row.p50_ms == pytest.approx(1000, rel=0.1)
         assert row.p99_ms == pytest.approx(60_000, rel=0.1)
         assert found.total
-        assert report.document(found.total) == report.document(row) | {"subject": None}
+        assert usage_report.document(found.total) == usage_report.document(row) | {"subject": None}
         assert [(one.detail, one.fault, one.calls) for one in found.causes] == [
             ("provider_402", "creator", 2),
             ("provider_refused", "buyer", 1),
@@ -76,7 +79,7 @@ async def test_every_figure(pool: db.Pool, sold: resource.Version) -> None:
         assert all(one.advice for one in found.causes)
 
 
-async def test_whose_and_when(pool: db.Pool, sold: resource.Version) -> None:
+async def test_whose_and_when(pool: db.Pool, sold: versions.Version) -> None:
     """A creator's own, and whole days from the first up to the last."""
     other = await orders.version(pool)
     times = [datetime(2026, 3, 14, tzinfo=UTC), NOON, datetime(2026, 3, 15, tzinfo=UTC) - timedelta(seconds=1)]
@@ -86,9 +89,9 @@ async def test_whose_and_when(pool: db.Pool, sold: resource.Version) -> None:
 
     day = {"since": date(2026, 3, 14), "until": date(2026, 3, 15)}
     async with pool.connection() as conn:
-        mine = await report.report(conn, sold.account_id, **day)
-        all_of_them = await report.report(conn, None, by="creator", **day)
-        nothing = await report.report(conn, sold.account_id, since=date(2026, 5, 1), until=date(2026, 5, 2))
+        mine = await usage_report.report(conn, sold.account_id, **day)
+        all_of_them = await usage_report.report(conn, None, by="creator", **day)
+        nothing = await usage_report.report(conn, sold.account_id, since=date(2026, 5, 1), until=date(2026, 5, 2))
 
     assert [(row.subject, row.calls) for row in mine.rows] == [("2026-03-14", 3)]
     assert {row.subject: row.calls for row in all_of_them.rows} == {sold.handle: 3, other.handle: 5}
@@ -96,14 +99,14 @@ async def test_whose_and_when(pool: db.Pool, sold: resource.Version) -> None:
 
 
 @given(
-    by=st.sampled_from([*report.BY, "nonsense"]),
+    by=st.sampled_from([*usage_report.BY, "nonsense"]),
     since=st.none() | st.dates(),
     until=st.none() | st.dates(),
 )
 def test_any_days_are_taken_or_refused(by: str, since: date | None, until: date | None) -> None:
     """Whatever is asked for: a period that begins before it ends, or a refusal that names what is wrong."""
     try:
-        first, end = report.days_of(since, until)
+        first, end = usage_report.days_of(since, until)
     except InvalidInput as refusal:
         named = refusal.fields.keys()
     else:
@@ -123,12 +126,12 @@ def test_any_days_are_taken_or_refused(by: str, since: date | None, until: date 
 async def test_what_cannot_be_asked(pool: db.Pool, wrong: dict[str, object], named: str) -> None:
     async with pool.connection() as conn:
         with pytest.raises(InvalidInput) as refused:
-            await report.report(conn, None, **wrong)
+            await usage_report.report(conn, None, **wrong)
 
     assert refused.value.fields.keys() == {named}
 
 
-async def test_the_day_on_one_page(pool: db.Pool, sold: resource.Version) -> None:
+async def test_the_day_on_one_page(pool: db.Pool, sold: versions.Version) -> None:
     """Three columns of figures, what was slow, what went wrong, and a picture that is one."""
     slow = await orders.version(pool)
     await happened(pool, sold, [Calls(NOON, 8), Calls(NOON - timedelta(days=1), 100)])
@@ -139,7 +142,7 @@ async def test_the_day_on_one_page(pool: db.Pool, sold: resource.Version) -> Non
     )
 
     async with db.snapshot(pool) as conn:
-        page = await day_report.compose(conn, NOON)
+        page = await day_page.compose(conn, NOON)
 
     assert page.startswith("# Saturday, 14 March 2026 (UTC)")
     assert "| calls | 12 | 100 | 112 |" in page
@@ -155,7 +158,7 @@ async def test_the_day_on_one_page(pool: db.Pool, sold: resource.Version) -> Non
 async def test_a_day_without_calls_has_its_page(pool: db.Pool) -> None:
     """Dashes, no empty tables, and an empty picture."""
     async with db.snapshot(pool) as conn:
-        page = await day_report.compose(conn, datetime(2026, 1, 1, 0, 0, tzinfo=UTC))
+        page = await day_page.compose(conn, datetime(2026, 1, 1, 0, 0, tzinfo=UTC))
 
     assert "| calls | – | – | – |" in page
     assert "Slowest" not in page
@@ -169,11 +172,11 @@ async def test_a_day_without_calls_has_its_page(pool: db.Pool) -> None:
 )
 def test_numbers_for_people(amount: Decimal, part: Decimal | None, milliseconds: int | None) -> None:
     """Short, one per cell, near the truth; 100 % is only said of all."""
-    for said in (day_report.usd(amount), day_report.share(part), day_report.seconds(milliseconds)):
+    for said in (day_page.usd(amount), day_page.share(part), day_page.seconds(milliseconds)):
         assert 0 < len(said) < 16
         assert "|" not in said
-    assert (day_report.share(part) == "100 %") == (part == 1)
-    shown = Decimal(day_report.usd(amount).replace("$", "").replace(",", ""))
+    assert (day_page.share(part) == "100 %") == (part == 1)
+    shown = Decimal(day_page.usd(amount).replace("$", "").replace(",", ""))
     assert abs(shown - amount) <= max(abs(amount) / 100, Decimal("0.0000005"))
 
 
@@ -181,4 +184,4 @@ def test_columns_are_what_is_written() -> None:
     """CSV has exactly what JSON has, in the order of the figures."""
     values = {field.name: 1 for field in fields(Figures)} | {"cost_usd": Decimal(1), "margin_usd": Decimal(1)}
 
-    assert list(report.document(Figures(**values))) == report.columns()
+    assert list(usage_report.document(Figures(**values))) == usage_report.columns()

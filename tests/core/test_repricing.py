@@ -7,8 +7,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from core import catalog, catalog_news, catalog_sync, db, draft, publishing, repricing, resource
+from core import db
+from core.catalog import changes as catalog_changes
+from core.catalog import model_list
+from core.catalog import search as catalog
+from core.catalog import sync as catalog_sync
 from core.failures import InvalidInput, Unavailable
+from core.resources import draft as drafts
+from core.resources import pricing as resource_pricing
+from core.resources import publishing, readiness, repricing, versions
+from core.resources.repricing import reprice
 from tests.core.test_catalog_sync import listed, listing
 from tests.core.test_resource import for_sale
 from tests.selling import content, creator, publish
@@ -23,7 +31,7 @@ async def sync(conn: db.Connection, **pricing: str) -> catalog_sync.Synced:
     # Each sync has a time of its own, as it has a transaction of its own.
     await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
     row = listed("test/small", pricing=CHEAP | pricing, top_provider={"max_completion_tokens": 16_000})
-    return await catalog_sync.apply(conn, *catalog_sync.parse(listing(row, listed("a/b"))), accept_loss=True)
+    return await catalog_sync.apply(conn, reprice, *model_list.parse(listing(row, listed("a/b"))), accept_loss=True)
 
 
 def means(synced: catalog_sync.Synced, handle: str) -> str:
@@ -37,15 +45,15 @@ async def test_a_dearer_model_reserves_more(conn: db.Connection) -> None:
     owner, before = await for_sale(conn)
     synced = await sync(conn, completion="0.0001")
 
-    after = await resource.version(conn, before.version_id)
+    after = await versions.version(conn, before.version_id)
     assert after.worst_cost_usd - before.worst_cost_usd > Decimal("0.40")
-    assert after == (await resource.resolve(conn, owner.handle, "haiku"))
+    assert after == (await readiness.resolve(conn, owner.handle, "haiku"))
     assert means(synced, owner.handle) == "a call can cost more than it sells for"
-    assert await resource.readiness(conn, after)
+    assert await readiness.readiness(conn, after)
 
     await conn.execute("UPDATE accounts SET daily_spend_cap_usd = 0.4 WHERE id = %s", [owner.id])
     with pytest.raises(Unavailable, match="spend_cap"):
-        await resource.readiness(conn, after)
+        await readiness.readiness(conn, after)
 
 
 async def test_a_certain_loss_is_not_sold_until_somebody_says_so(conn: db.Connection) -> None:
@@ -53,20 +61,20 @@ async def test_a_certain_loss_is_not_sold_until_somebody_says_so(conn: db.Connec
     owner, version = await for_sale(conn)
     assert means(await sync(conn, **RUINOUS), owner.handle).startswith("not sold until its price is raised")
     with pytest.raises(Unavailable, match="certain_loss"):
-        await resource.readiness(conn, version)
-    _, ready = await resource.on_sale(conn, owner.handle, "haiku")
+        await readiness.readiness(conn, version)
+    _, ready = await readiness.on_sale(conn, owner.handle, "haiku")
     assert isinstance(ready, Unavailable)
 
     assert means(await sync(conn), owner.handle) == ""
-    assert await resource.readiness(conn, version)
+    assert await readiness.readiness(conn, version)
 
     await sync(conn, **RUINOUS)
     with pytest.raises(InvalidInput, match="invalid_input"):
         await publish(conn, owner)
-    agreed = await publishing.publish(conn, owner.id, draft.read(content()), allow_loss=True)
+    agreed = await publishing.publish(conn, owner.id, drafts.read(content()), allow_loss=True)
     assert agreed.is_new
-    assert await resource.readiness(conn, await resource.version(conn, agreed.version_id))
-    assert not (await publishing.publish(conn, owner.id, draft.read(content()), allow_loss=True)).is_new
+    assert await readiness.readiness(conn, await versions.version(conn, agreed.version_id))
+    assert not (await publishing.publish(conn, owner.id, drafts.read(content()), allow_loss=True)).is_new
     assert "agreed to" in means(await sync(conn, **RUINOUS | {"prompt": "0.00000002"}), owner.handle)
 
 
@@ -76,7 +84,7 @@ async def test_versions_from_before_agreement_was_recorded_are_sold_on(conn: db.
     await conn.execute("UPDATE resource_versions SET allows_loss = NULL WHERE id = %s", [version.version_id])
 
     assert means(await sync(conn, **RUINOUS), owner.handle).startswith("still sold")
-    assert await resource.readiness(conn, version)
+    assert await readiness.readiness(conn, version)
 
 
 async def test_what_is_sold_on_a_model_that_is_lost_or_unsellable_is_named(conn: db.Connection) -> None:
@@ -84,26 +92,26 @@ async def test_what_is_sold_on_a_model_that_is_lost_or_unsellable_is_named(conn:
     owner, version = await for_sale(conn)
     await sync(conn)
     await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
-    lost = await catalog_sync.apply(conn, *catalog_sync.parse(listing(listed("a/b"))), accept_loss=True)
+    lost = await catalog_sync.apply(conn, reprice, *model_list.parse(listing(listed("a/b"))), accept_loss=True)
     assert means(lost, owner.handle).startswith("sold until 20")
-    assert await resource.readiness(conn, version)
+    assert await readiness.readiness(conn, version)
 
     assert means(await sync(conn, prompt="-1"), owner.handle) == "not sold: its model is unknown_price"
     with pytest.raises(Unavailable, match="model_withdrawn"):
-        await resource.readiness(conn, version)
+        await readiness.readiness(conn, version)
     await sync(conn)
-    assert await resource.readiness(conn, version)
+    assert await readiness.readiness(conn, version)
 
 
 async def test_archived_resources_are_repriced_and_not_named(conn: db.Connection) -> None:
     """They may be restored, and then must not be sold at a loss either."""
     owner, version = await for_sale(conn)
-    await resource.archive(conn, owner.id, "haiku")
+    await versions.archive(conn, owner.id, "haiku")
     assert [one for one in (await sync(conn, **RUINOUS)).news.touched if one.handle == owner.handle] == []
 
-    await resource.restore(conn, owner.id, "haiku")
+    await versions.restore(conn, owner.id, "haiku")
     with pytest.raises(Unavailable, match="certain_loss"):
-        await resource.readiness(conn, version)
+        await readiness.readiness(conn, version)
 
 
 async def test_a_template_that_nobody_can_open_does_not_stop_a_sync(conn: db.Connection) -> None:
@@ -114,8 +122,8 @@ async def test_a_template_that_nobody_can_open_does_not_stop_a_sync(conn: db.Con
 
     await sync(conn, completion="0.0001")
 
-    assert (await resource.version(conn, broken.version_id)).worst_cost_usd == broken.worst_cost_usd
-    assert (await resource.version(conn, sound.version_id)).worst_cost_usd > sound.worst_cost_usd
+    assert (await versions.version(conn, broken.version_id)).worst_cost_usd == broken.worst_cost_usd
+    assert (await versions.version(conn, sound.version_id)).worst_cost_usd > sound.worst_cost_usd
 
 
 async def test_the_news_begin_with_what_is_on_sale(conn: db.Connection) -> None:
@@ -124,20 +132,20 @@ async def test_the_news_begin_with_what_is_on_sale(conn: db.Connection) -> None:
     news = (await sync(conn, **RUINOUS)).news
 
     path = f"/@{owner.handle}/haiku"
-    first = next(row for row in catalog_news.table(news) if row["was"].startswith(path))
+    first = next(row for row in catalog_changes.table(news) if row["was"].startswith(path))
     assert (first["what"], first["model"], first["was"]) == ("on sale", "test/small", f"{path} at 0.01 USDC")
     assert first["is"].startswith("costs up to $12.")
-    assert catalog_news.headline(news).startswith("- `/@")
-    mine = catalog_news.News(news.changes, tuple(one for one in news.touched if one.handle == owner.handle))
-    assert f"- `{path}` on `test/small`, for 0.01 USDC: **not sold until" in catalog_news.headline(mine)
+    assert catalog_changes.headline(news).startswith("- `/@")
+    mine = catalog_changes.News(news.changes, tuple(one for one in news.touched if one.handle == owner.handle))
+    assert f"- `{path}` on `test/small`, for 0.01 USDC: **not sold until" in catalog_changes.headline(mine)
 
 
 def test_a_long_story_is_cut() -> None:
     """A page shows so much, and the number of what it does not show."""
-    sold = [catalog_news.Touched("ada", f"p{n}", "m", "0.01", "1", "trouble") for n in range(300)]
+    sold = [catalog_changes.Touched("ada", f"p{n}", "m", "0.01", "1", "trouble") for n in range(300)]
 
-    assert catalog_news.table(catalog_news.News((), tuple(sold)))[200]["model"] == "100 more"
-    assert catalog_news.headline(catalog_news.News((), tuple(sold))).splitlines()[-1] == "- and 280 more"
+    assert catalog_changes.table(catalog_changes.News((), tuple(sold)))[200]["model"] == "100 more"
+    assert catalog_changes.headline(catalog_changes.News((), tuple(sold))).splitlines()[-1] == "- and 280 more"
 
 
 @pytest.mark.usefixtures("own_database")
@@ -165,15 +173,17 @@ async def test_repricing_says_what_publishing_would(
     owner, _ = await for_sale(conn)
     await sync(conn)
     changes = {"template": f"{template}{{topic}}{{/topic}}", "max_output_tokens": tokens, "slug": "other"}
-    published = await publishing.publish(conn, owner.id, draft.read(content(**changes)), allow_loss=True)
+    published = await publishing.publish(conn, owner.id, drafts.read(content(**changes)), allow_loss=True)
     await sync(conn, prompt=prompt, completion=completion)
 
     await repricing.reprice(conn, ["test/small"])
 
     model = await catalog.find(conn, "test/small")
     assert model is not None
-    wanted = draft.read(content(**changes))
-    assert (await resource.version(conn, published.version_id)).worst_cost_usd == draft.worst_cost_usd(wanted, model)
-    (row,) = [row for row in await catalog.sold_on(conn, ["test/small"]) if row.slug == "other"]
-    assert row.is_certain_loss == draft.is_certain_loss(wanted, model)
+    wanted = drafts.read(content(**changes))
+    assert (await versions.version(conn, published.version_id)).worst_cost_usd == resource_pricing.worst_cost_usd(
+        wanted, model
+    )
+    (row,) = [row for row in await catalog.versions_on(conn, ["test/small"]) if row.slug == "other"]
+    assert row.is_certain_loss == resource_pricing.is_certain_loss(wanted, model)
     await conn.rollback()

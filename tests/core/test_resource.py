@@ -8,18 +8,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from core import account, db, draft, publishing, resource
-from core.account import KEY_COLUMN
+from core import amounts, db
+from core.accounts import accounts
+from core.accounts.provider_keys import KEY_COLUMN
 from core.failures import ExecutionFailed, InvalidInput, NotFound, Unavailable
-from core.providers import OPENROUTER
+from core.providers.registry import OPENROUTER
+from core.resources import draft as drafts
+from core.resources import publishing, readiness, versions
+from core.resources.template import Parameter
+from core.secrets.vault import Vault, new_master_key, vault
 from core.settings import SANDBOX_NETWORK
-from core.template import Parameter
-from core.vault import Vault, new_master_key, vault
 from tests.selling import ADDRESS, SECRET_TEMPLATE, add_model, content, creator, forget, publish
 
 
 @pytest.fixture
-async def market(database: str) -> AsyncIterator[tuple[db.Pool, account.Account]]:
+async def market(database: str) -> AsyncIterator[tuple[db.Pool, accounts.Account]]:
     """A pool and a creator that concurrent transactions see; nothing of it is left for other tests."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
@@ -29,7 +32,7 @@ async def market(database: str) -> AsyncIterator[tuple[db.Pool, account.Account]
             await forget(conn, owner)
 
 
-async def for_sale(conn: db.Connection) -> tuple[account.Account, resource.Version]:
+async def for_sale(conn: db.Connection) -> tuple[accounts.Account, versions.Version]:
     """A creator with everything that a sale needs."""
     owner = await creator(conn)
     key_id: UUID = uuid4()
@@ -40,7 +43,7 @@ async def for_sale(conn: db.Connection) -> tuple[account.Account, resource.Versi
         [key_id, owner.id, vault().seal(plain, account=owner.id, column=KEY_COLUMN, row=key_id), plain],
     )
     await publish(conn, owner)
-    return owner, await resource.resolve(conn, owner.handle, "haiku")
+    return owner, await readiness.resolve(conn, owner.handle, "haiku")
 
 
 # --- publishing
@@ -50,14 +53,14 @@ async def test_what_is_published_is_what_is_resolved(conn: db.Connection) -> Non
     """A published draft is found at its URL with everything that was said, and its template opens."""
     owner = await creator(conn)
     published = await publish(conn, owner, temperature="0.7", modality="json", description="Five seven five")
-    found = await resource.resolve(conn, owner.handle, "haiku")
+    found = await readiness.resolve(conn, owner.handle, "haiku")
 
     assert (published.version_id, 1, 10_000) == (found.version_id, found.number, found.price_atomic)
     assert (Decimal("0.7"), "json", "Five seven five") == (found.temperature, found.modality, found.description)
     assert (Parameter(name="topic"),) == found.parameters
-    assert resource.open_template(found).reveal() == SECRET_TEMPLATE
+    assert versions.open_template(found).reveal() == SECRET_TEMPLATE
     assert "sealed_template" not in repr(found)
-    assert [found] == await resource.listing(conn, owner.id)
+    assert [found] == await versions.listing(conn, owner.id)
 
 
 async def test_a_change_is_a_new_version_and_the_old_one_stays(conn: db.Connection) -> None:
@@ -65,10 +68,10 @@ async def test_a_change_is_a_new_version_and_the_old_one_stays(conn: db.Connecti
     owner = await creator(conn)
     first = await publish(conn, owner)
     second = await publish(conn, owner, price_usdc="0.02")
-    old = await resource.version(conn, first.version_id)
+    old = await versions.version(conn, first.version_id)
 
     assert (first.number, second.number, second.is_new) == (1, 2, True)
-    assert second.version_id == (await resource.resolve(conn, owner.handle, "haiku")).version_id
+    assert second.version_id == (await readiness.resolve(conn, owner.handle, "haiku")).version_id
     assert old.price_atomic == 10_000
 
 
@@ -104,7 +107,7 @@ async def test_the_template_is_nowhere_in_the_rows(conn: db.Connection) -> None:
     assert "canary" not in str(rows)
 
 
-async def test_concurrent_publishers_of_one_slug_take_turns(market: tuple[db.Pool, account.Account]) -> None:
+async def test_concurrent_publishers_of_one_slug_take_turns(market: tuple[db.Pool, accounts.Account]) -> None:
     """Every one of them gets a version of its own, numbered without gaps, whoever came first."""
     pool, owner = market
 
@@ -114,14 +117,14 @@ async def test_concurrent_publishers_of_one_slug_take_turns(market: tuple[db.Poo
 
     published = await asyncio.gather(*(one(number) for number in range(8)))
     async with pool.connection() as conn:
-        offered = await resource.resolve(conn, owner.handle, "haiku")
+        offered = await readiness.resolve(conn, owner.handle, "haiku")
 
     assert sorted(one.number for one in published) == list(range(1, 9))
     assert len({one.resource_id for one in published}) == 1
     assert offered.number == 8
 
 
-async def test_concurrent_publishers_of_the_same_make_one_version(market: tuple[db.Pool, account.Account]) -> None:
+async def test_concurrent_publishers_of_the_same_make_one_version(market: tuple[db.Pool, accounts.Account]) -> None:
     """Identical drafts published at once are one version."""
     pool, owner = market
 
@@ -158,7 +161,7 @@ async def test_what_cannot_be_published(
     await add_model(conn, **columns)
 
     with pytest.raises(InvalidInput) as caught:
-        await publishing.publish(conn, owner.id, draft.read(content(**wanted)))
+        await publishing.publish(conn, owner.id, drafts.read(content(**wanted)))
     assert [field] == list(caught.value.fields)
 
 
@@ -176,10 +179,10 @@ async def test_a_possible_loss_is_a_warning_and_a_certain_one_needs_consent(conn
     await add_model(conn, completion_usd=Decimal("0.0001"))
     risky = await publish(conn, owner)
 
-    assert any(f"${draft.dollars(risky.worst_cost_usd)}" in line and "0.01 USDC" in line for line in risky.warnings)
+    assert any(f"${amounts.dollars(risky.worst_cost_usd)}" in line and "0.01 USDC" in line for line in risky.warnings)
 
     await add_model(conn, completion_usd=Decimal("0.01"))
-    consented = await publishing.publish(conn, owner.id, draft.read(content()), allow_loss=True)
+    consented = await publishing.publish(conn, owner.id, drafts.read(content()), allow_loss=True)
 
     assert consented.number == 2
 
@@ -203,18 +206,18 @@ async def test_archived_says_so_and_its_slug_stays_taken(conn: db.Connection) ->
     """An archived URL is known as archived, takes no new version, and comes back as it was."""
     owner = await creator(conn)
     published = await publish(conn, owner)
-    await resource.archive(conn, owner.id, "haiku")
-    await resource.archive(conn, owner.id, "haiku")
+    await versions.archive(conn, owner.id, "haiku")
+    await versions.archive(conn, owner.id, "haiku")
 
-    assert (await resource.resolve(conn, owner.handle, "haiku")).archived
+    assert (await readiness.resolve(conn, owner.handle, "haiku")).archived
     with pytest.raises(InvalidInput) as caught:
         await publish(conn, owner, title="Another product")
     assert list(caught.value.fields) == ["slug"]
-    assert (await resource.version(conn, published.version_id)).archived
-    assert [version.archived for version in await resource.listing(conn, owner.id)] == [True]
+    assert (await versions.version(conn, published.version_id)).archived
+    assert [version.archived for version in await versions.listing(conn, owner.id)] == [True]
 
-    await resource.restore(conn, owner.id, "haiku")
-    assert published.version_id == (await resource.resolve(conn, owner.handle, "haiku")).version_id
+    await versions.restore(conn, owner.id, "haiku")
+    assert published.version_id == (await readiness.resolve(conn, owner.handle, "haiku")).version_id
 
 
 async def test_a_stranger_can_neither_archive_nor_see(conn: db.Connection) -> None:
@@ -222,15 +225,15 @@ async def test_a_stranger_can_neither_archive_nor_see(conn: db.Connection) -> No
     owner, stranger = await creator(conn), await creator(conn)
     await publish(conn, owner)
 
-    for change in (resource.archive, resource.restore):
+    for change in (versions.archive, versions.restore):
         with pytest.raises(NotFound):
             await change(conn, stranger.id, "haiku")
-    assert await resource.listing(conn, stranger.id) == []
+    assert await versions.listing(conn, stranger.id) == []
 
     theirs = await publish(conn, stranger)
     assert theirs.number == 1
-    await resource.archive(conn, stranger.id, "haiku")
-    assert not (await resource.resolve(conn, owner.handle, "haiku")).archived
+    await versions.archive(conn, stranger.id, "haiku")
+    assert not (await readiness.resolve(conn, owner.handle, "haiku")).archived
 
 
 async def test_unknown_is_not_found(conn: db.Connection) -> None:
@@ -238,9 +241,9 @@ async def test_unknown_is_not_found(conn: db.Connection) -> None:
     owner = await creator(conn)
     for handle, slug in ((owner.handle, "nothing"), ("nobody", "haiku"), ("' OR true --", "%")):
         with pytest.raises(NotFound):
-            await resource.resolve(conn, handle, slug)
+            await readiness.resolve(conn, handle, slug)
     with pytest.raises(NotFound):
-        await resource.version(conn, uuid4())
+        await versions.version(conn, uuid4())
 
 
 # --- readiness
@@ -250,8 +253,8 @@ async def test_a_complete_resource_is_ready(conn: db.Connection) -> None:
     """With a key, a model, a budget and an address it can be sold, and the address is kept as it was given."""
     owner, version = await for_sale(conn)
 
-    assert (await resource.readiness(conn, version)).payouts == {SANDBOX_NETWORK: ADDRESS}
-    assert f"sk-or-v1-{owner.id}" == (await resource.open_key(conn, owner.id, OPENROUTER)).reveal()
+    assert (await readiness.readiness(conn, version)).payouts == {SANDBOX_NETWORK: ADDRESS}
+    assert f"sk-or-v1-{owner.id}" == (await readiness.open_key(conn, owner.id, OPENROUTER)).reveal()
 
 
 @pytest.mark.parametrize(
@@ -288,10 +291,10 @@ async def test_each_obstacle_stops_the_sale(conn: db.Connection, obstacle: str, 
     owner, before = await for_sale(conn)
     names = {"account": owner.id, "version": before.version_id, "resource": before.resource_id}
     await conn.execute(obstacle.encode(), names)
-    version = await resource.version(conn, before.version_id)
+    version = await versions.version(conn, before.version_id)
 
     with pytest.raises(Unavailable) as caught:
-        await resource.readiness(conn, version)
+        await readiness.readiness(conn, version)
     assert code == caught.value.code
 
 
@@ -316,7 +319,7 @@ async def test_what_was_spent_yesterday_does_not_count(conn: db.Connection) -> N
         [owner.id],
     )
 
-    assert await resource.readiness(conn, version)
+    assert await readiness.readiness(conn, version)
 
 
 async def test_a_full_queue_stops_the_sale(conn: db.Connection) -> None:
@@ -328,11 +331,11 @@ async def test_a_full_queue_stops_the_sale(conn: db.Connection) -> None:
         " VALUES (gen_random_uuid(), 'test', %s, %s, %s, '', CASE WHEN %s THEN now() END)"
     )
     for state in ("queued", "void", "running"):
-        assert await resource.readiness(conn, version)
+        assert await readiness.readiness(conn, version)
         await conn.execute(insert, [owner.id, version.version_id, state, state == "void"])
 
     with pytest.raises(Unavailable) as caught:
-        await resource.readiness(conn, version)
+        await readiness.readiness(conn, version)
     assert caught.value.code == "queue_full"
 
 
@@ -347,7 +350,7 @@ async def test_a_call_that_cannot_have_its_key_fails_as_data(conn: db.Connection
     ):
         await conn.execute(change.encode(), [owner.id])
         with pytest.raises(ExecutionFailed) as caught:
-            await resource.open_key(conn, owner.id, OPENROUTER)
+            await readiness.open_key(conn, owner.id, OPENROUTER)
         troubles.append((caught.value.fault, caught.value.detail))
 
     assert troubles == [("ours", "key_unreadable"), ("creator", "key_disabled"), ("creator", "key_missing")]
@@ -361,9 +364,9 @@ async def test_a_template_that_nobody_can_open_is_mended_by_publishing_it_again(
     )
     await conn.execute("UPDATE resource_versions SET sealed_template = %s WHERE id = %s", [gone, version.version_id])
     with pytest.raises(ExecutionFailed) as caught:
-        resource.open_template(await resource.version(conn, version.version_id))
+        versions.open_template(await versions.version(conn, version.version_id))
     assert (caught.value.fault, caught.value.detail) == ("ours", "template_unreadable")
 
     mended = await publish(conn, owner)
     assert mended.is_new
-    assert resource.open_template(await resource.version(conn, mended.version_id)).reveal() == SECRET_TEMPLATE
+    assert versions.open_template(await versions.version(conn, mended.version_id)).reveal() == SECRET_TEMPLATE

@@ -9,11 +9,15 @@ from uuid import UUID
 import pytest
 from psycopg.errors import CheckViolation
 
-from core import db, execution, instant_execution, media, refund, resource, retention
+from core import db
+from core.executions import lifecycle, retention, steps
 from core.failures import ExecutionFailed, Unavailable
-from core.payment import ledger
-from core.picture import Medium
+from core.media import store as media
+from core.media.files import Medium
+from core.payments import ledger, refunds
+from core.resources import readiness
 from core.settings import settings
+from core.spend import usage_log
 from tests import orders, selling, shops
 
 OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
@@ -59,7 +63,7 @@ async def test_what_may_run_again_or_is_owed_keeps_its_inputs(pool: db.Pool) -> 
     await age(pool, paid)
     assert await retention.delete_content(pool) == 0
     async with pool.connection() as conn:
-        assert await execution.rerun(conn, paid)
+        assert await lifecycle.rerun(conn, paid)
     (order,) = await orders.begin(pool, launcher, [paid])
     assert order.sealed_inputs
     await orders.finish(pool, order, OURS)
@@ -68,10 +72,10 @@ async def test_what_may_run_again_or_is_owed_keeps_its_inputs(pool: db.Pool) -> 
     await age(pool, paid)
     assert await retention.delete_content(pool) == 0
     async with pool.connection() as conn:
-        assert await refund.fall_due(conn) == [paid]
+        assert await refunds.mark_due(conn) == [paid]
     assert await retention.delete_content(pool) == 0
     async with pool.connection() as conn:
-        await refund.waive(conn, paid, NOTE)
+        await refunds.waive(conn, paid, NOTE)
 
     assert await retention.delete_content(pool) == 1
 
@@ -82,7 +86,7 @@ async def test_what_is_not_logged_yet_is_kept(pool: db.Pool) -> None:
     (one,) = await orders.queue(pool, await orders.version(pool))
     (order,) = await orders.begin(pool, launcher, [one])
     async with pool.connection() as conn:
-        await instant_execution.fail(conn, order, OURS)
+        await steps.fail(conn, order, OURS)
     await age(pool, one)
 
     assert await retention.delete_content(pool) == 0
@@ -93,14 +97,14 @@ async def test_a_refused_payment_keeps_its_inputs_while_it_could_land(pool: db.P
     owner = await orders.hire(pool)
     sold = await orders.version(pool)
     async with pool.connection() as conn:
-        wish = ledger.Wish(orders.terms(sold), sold, orders.INPUTS, owner)
+        wish = ledger.ClaimRequest(orders.terms(sold), sold, orders.INPUTS, owner)
         assert await ledger.claim(conn, [wish]) == [True]
         await ledger.fail(conn, wish.payment_id, "insufficient_funds")
     await age(pool, wish.execution_id)
     assert await retention.delete_content(pool) == 0
 
     async with pool.connection() as conn:
-        await ledger.prove(conn, wish.payment_id)
+        await ledger.mark_final(conn, wish.payment_id)
 
     assert await retention.delete_content(pool) == 1
 
@@ -125,12 +129,12 @@ async def test_files_go_with_their_answer(pool: db.Pool, tmp_path: Path) -> None
         owner = await selling.creator(conn)
         await selling.add_model(conn, id="test/image", output_modalities=("text", "image"))
         await selling.publish(conn, owner, slug="image", modality="image", model="test/image")
-        drawn = await resource.resolve(conn, owner.handle, "image")
+        drawn = await readiness.resolve(conn, owner.handle, "image")
     (picture,) = await orders.queue(pool, drawn)
     (text,) = await orders.queue(pool, await orders.version(pool))
     with stored_in(tmp_path / "media"):
         for order in await orders.begin(pool, launcher, [picture, text]):
-            held = await media.keep(order.id, Medium("image/png", b"practice"))
+            held = await media.put(order.id, Medium("image/png", b"practice"))
             await answer(pool, order.id)
         await age(pool, picture, text)
         (tmp_path / "media").rename(tmp_path / "away")
@@ -174,9 +178,9 @@ async def test_nothing_that_runs_can_lose_its_inputs(pool: db.Pool) -> None:
 async def answer(pool: db.Pool, execution_id: UUID) -> None:
     """An answer for a running execution, and its usage row."""
     async with pool.connection() as conn:
-        kept = execution.sql.succeed(conn, ids=[execution_id], rounds=[1], sealed_results=[b"practice"])
+        kept = lifecycle.sql.succeed(conn, ids=[execution_id], rounds=[1], sealed_results=[b"practice"])
         assert [row.id async for row in kept] == [execution_id]
-        await instant_execution.usage.log(conn, [execution_id])
+        await usage_log.append(conn, [execution_id])
 
 
 async def age(pool: db.Pool, *execution_ids: UUID) -> None:

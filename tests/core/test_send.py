@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from core import charge, db, instant_execution, resource, send, usage
+from core import db
+from core.executions import sends, steps
 from core.failures import ExecutionFailed
-from core.prompt import Prompt
-from core.vault import vault
+from core.providers import usage as provider_usage
+from core.providers.request import Prompt
+from core.resources import versions
+from core.secrets.vault import vault
+from core.spend import reservations
 from tests import callers, orders, shops
 
 UNKNOWN = ExecutionFailed("generation_timeout", "provider", "provider_504", resend=True)
@@ -21,16 +25,16 @@ class Call:
     """A taken execution, about to be sent."""
 
     pool: db.Pool
-    sold: resource.Version
-    order: instant_execution.Order
+    sold: versions.Version
+    order: steps.Order
     zdr: bool = False
 
     @property
     def prompt(self) -> Prompt:
         return replace(callers.PROMPT, execution_id=self.order.id, round=self.order.round, zdr=self.zdr)
 
-    async def begin(self) -> send.Send:
-        return await send.begin(
+    async def begin(self) -> sends.Send:
+        return await sends.begin(
             self.pool,
             self.prompt,
             account_id=self.order.account_id,
@@ -38,9 +42,9 @@ class Call:
             worst_cost_usd=self.sold.worst_cost_usd,
         )
 
-    async def finish(self, sent: send.Send, outcome: str, **used: Any) -> None:
+    async def finish(self, sent: sends.Send, outcome: str, **used: Any) -> None:
         async with self.pool.connection() as conn:
-            await send.finish(conn, [send.Ended(sent, outcome, charge.Used(**used))])
+            await sends.finish(conn, [sends.Ended(sent, outcome, provider_usage.Usage(**used))])
 
     async def rest(self, trouble: ExecutionFailed = UNKNOWN) -> None:
         await orders.finish(self.pool, self.order, trouble)
@@ -70,7 +74,7 @@ async def call(own_database: str) -> AsyncIterator[Call]:
 async def test_a_send_is_recorded_before_it_leaves(call: Call) -> None:
     """Number, sealed bytes and the generation's id are there while nobody knows the end."""
     sent = await call.begin()
-    await send.note(call.pool, sent, "gen-1")
+    await sends.note(call.pool, sent, "gen-1")
 
     ((number, attempt_id, sealed, generation_id, outcome, cost),) = await call.rows(
         "number, attempt_id, sealed_request, generation_id, outcome, cost_usd"
@@ -113,8 +117,8 @@ async def test_without_a_cache_nothing_is_repeated(call: Call) -> None:
     call.zdr = True
     sent = await call.begin()
     assert sent.cache_seconds == 0
-    assert send.pause_before_next(sent, UNKNOWN) is None
-    assert send.pause_before_next(replace(sent, cache_seconds=60), UNKNOWN)
+    assert sends.pause_before_next(sent, UNKNOWN) is None
+    assert sends.pause_before_next(replace(sent, cache_seconds=60), UNKNOWN)
 
 
 async def test_the_bound_holds(call: Call) -> None:
@@ -175,8 +179,8 @@ async def test_what_nobody_knows_counts_at_its_worst(call: Call) -> None:
 
     await shops.rows(call.pool, "UPDATE sends SET cost_usd = 0.0002 WHERE number = 1 RETURNING number")
     async with call.pool.connection() as conn:
-        await usage.settle(conn, [(call.order.id, 1)])
-        await usage.settle(conn, [(call.order.id, 1)])
+        await reservations.replace_by_cost(conn, [(call.order.id, 1)])
+        await reservations.replace_by_cost(conn, [(call.order.id, 1)])
     assert await call.books() == (0, Decimal("0.0003"), Decimal("0.0003"))
 
 
@@ -186,8 +190,8 @@ async def test_a_late_end_corrects_the_books(call: Call) -> None:
     await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
     await call.rest()
     async with call.pool.connection() as conn:
-        await send.finish(conn, [send.Ended(first, "succeeded", charge.Used(cost_usd=Decimal("0.0004")))])
-        await usage.settle(conn, [(call.order.id, 1)])
+        await sends.finish(conn, [sends.Ended(first, "succeeded", provider_usage.Usage(cost_usd=Decimal("0.0004")))])
+        await reservations.replace_by_cost(conn, [(call.order.id, 1)])
     assert await call.books() == (0, Decimal("0.0005"), Decimal("0.0005"))
 
 
@@ -215,7 +219,7 @@ async def test_what_failed_after_tokens_were_spent_is_marked(call: Call) -> None
     before = await shops.rows(call.pool, query, id=call.order.id)
     await shops.rows(call.pool, "UPDATE sends SET cost_usd = 0 RETURNING number")
     async with call.pool.connection() as conn:
-        await usage.settle(conn, [(call.order.id, 1)])
+        await reservations.replace_by_cost(conn, [(call.order.id, 1)])
 
     assert [tuple(row) for row in before] == [("provider_504", True, call.sold.worst_cost_usd, None)]
     assert [tuple(row) for row in await shops.rows(call.pool, query, id=call.order.id)] == [
@@ -233,5 +237,5 @@ async def test_a_round_that_runs_is_not_settled(call: Call) -> None:
     """Until it is at rest its reservation stands, whoever settles."""
     await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
     async with call.pool.connection() as conn:
-        await usage.settle(conn, [(call.order.id, 1)])
+        await reservations.replace_by_cost(conn, [(call.order.id, 1)])
     assert await call.books() == (call.sold.worst_cost_usd, 0, None)

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core import db, standing
+from core import db
+from core.observability import gauges
 from core.settings import settings
 from tests import orders, shops
 
@@ -15,14 +16,14 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
         yield opened
 
 
-async def look(pool: db.Pool) -> standing.Standing:
+async def look(pool: db.Pool) -> gauges.Snapshot:
     async with db.autocommit(pool) as conn:
-        return await standing.look(conn)
+        return await gauges.read(conn)
 
 
 async def test_nothing_is_under_way(pool: db.Pool) -> None:
     """An empty shop: zeros, and no age of a catalog that never came."""
-    assert await look(pool) == standing.Standing(
+    assert await look(pool) == gauges.Snapshot(
         executions={"held": 0, "queued": 0, "running": 0},
         oldest_queued_seconds=0,
         payments={"settling": 0, "unknown": 0},
@@ -40,7 +41,9 @@ async def test_everything_is_under_way(pool: db.Pool) -> None:
     queued = await orders.queue(pool, sold, 3)
     async with pool.connection() as conn:
         for _ in range(3):
-            await orders.ledger.claim(conn, [orders.ledger.Wish(orders.terms(sold), sold, orders.INPUTS, alive)])
+            await orders.ledger.claim(
+                conn, [orders.ledger.ClaimRequest(orders.terms(sold), sold, orders.INPUTS, alive)]
+            )
         await conn.execute("UPDATE payments SET state = 'unknown' WHERE id = (SELECT id FROM payments LIMIT 1)")
         await conn.execute("UPDATE executions SET queued_at = now() - interval '1 hour' WHERE id = %s", [queued[1]])
         # What is running waits no longer, however long ago it was queued.
@@ -85,7 +88,7 @@ async def test_it_reads_only_what_is_unfinished(pool: db.Pool) -> None:
         plan = "\n".join(
             row[0]
             for row in await (
-                await conn.execute(f"EXPLAIN {standing.sql.standing.sql}", {"lease_seconds": settings().lease_seconds})
+                await conn.execute(f"EXPLAIN {gauges.sql.standing.sql}", {"lease_seconds": settings().lease_seconds})
             ).fetchall()
         )
 

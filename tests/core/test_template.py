@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from core import template
 from core.failures import InvalidInput
-from core.template import Parameter
+from core.resources import template
+from core.resources.template import Parameter
 
 LIMITS = {"value_limit": 20, "inputs_limit": 30}
 NAMES = ["a", "b", "ab", "_", "A1"]
@@ -32,13 +32,13 @@ json_values = st.recursive(
 
 def problems(inputs: object, parameters: list[Parameter], *, allows_user_message: bool = False) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        template.validate(inputs, parameters, allows_user_message=allows_user_message, **LIMITS)
+        template.validate_inputs(inputs, parameters, allows_user_message=allows_user_message, **LIMITS)
     return caught.value.fields
 
 
 def publishing_problems(text: str, *parameters: Parameter) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        template.check(text, parameters)
+        template.check_template(text, parameters)
     return caught.value.fields
 
 
@@ -126,8 +126,8 @@ def test_empty_is_absent() -> None:
     assert problems({"topic": ""}, [Parameter(name="topic")]) == {"topic": "Missing required parameter: topic"}
     assert problems({}, [Parameter(name="topic", default="")]) == {"topic": "Missing required parameter: topic"}
     sent = {"tone": "", "topic": "", "user_message": ""}
-    assert template.validate(sent, optional, allows_user_message=False, **LIMITS) == {}
-    assert template.validate({}, optional, allows_user_message=False, **LIMITS) == {}
+    assert template.validate_inputs(sent, optional, allows_user_message=False, **LIMITS) == {}
+    assert template.validate_inputs({}, optional, allows_user_message=False, **LIMITS) == {}
 
 
 def test_null_is_no_string() -> None:
@@ -143,7 +143,7 @@ def test_limits() -> None:
     pair = [Parameter(name="a"), Parameter(name="b")]
 
     fits = {"a": "é" * 20, "b": "x" * 10}
-    assert template.validate(fits, pair, allows_user_message=False, **LIMITS) == fits
+    assert template.validate_inputs(fits, pair, allows_user_message=False, **LIMITS) == fits
     assert problems({"a": "x" * 21, "b": "y"}, pair) == {"a": "Parameter 'a' is longer than 20 characters"}
     assert problems({"a": "x" * 20, "b": "x" * 11}, pair) == {
         "body": "The inputs together are longer than 30 characters"
@@ -175,7 +175,7 @@ def test_validate_answers_or_refuses(inputs: Any, parameters: list[Parameter], a
     refused: dict[str, str] = {}
     given_values: dict[str, str] = {}
     try:
-        given_values = template.validate(inputs, parameters, allows_user_message=allows, **LIMITS)
+        given_values = template.validate_inputs(inputs, parameters, allows_user_message=allows, **LIMITS)
     except InvalidInput as failure:
         refused = failure.fields
         json.dumps(refused, ensure_ascii=False).encode()
@@ -224,7 +224,7 @@ def test_publishing_refuses_what_cannot_be_stored() -> None:
 
 def test_an_unused_parameter_is_a_warning() -> None:
     """A parameter whose tag is nowhere may be published; its name is returned."""
-    assert template.check("{a}{/a}", [Parameter(name="a"), Parameter(name="b", default="x")]) == ("b",)
+    assert template.check_template("{a}{/a}", [Parameter(name="a"), Parameter(name="b", default="x")]) == ("b",)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.together import Together
+from core.db.single_flight import SingleFlight
 
 
 class Oracle:
@@ -31,10 +31,10 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def test_who_comes_too_late_waits_for_the_next() -> None:
     """All who come before a question is asked share its answer; who comes while it is asked gets a later one."""
-    together, oracle = Together[str, int](), Oracle()
-    early = [asyncio.create_task(together.ask("a", oracle)) for _ in range(3)]
+    together, oracle = SingleFlight[str, int](), Oracle()
+    early = [asyncio.create_task(together.do("a", oracle)) for _ in range(3)]
     await until(lambda: oracle.asked == 1)
-    late = [asyncio.create_task(together.ask("a", oracle)) for _ in range(3)]
+    late = [asyncio.create_task(together.do("a", oracle)) for _ in range(3)]
     await asyncio.sleep(0)
     assert oracle.asked == 1
     oracle.may_answer.set()
@@ -44,20 +44,20 @@ async def test_who_comes_too_late_waits_for_the_next() -> None:
 
 async def test_other_questions_do_not_wait() -> None:
     """Another key is asked at once."""
-    together, silent, other = Together[str, int](), Oracle(), Oracle()
-    waiting = asyncio.create_task(together.ask("a", silent))
+    together, silent, other = SingleFlight[str, int](), Oracle(), Oracle()
+    waiting = asyncio.create_task(together.do("a", silent))
     await until(lambda: silent.asked == 1)
     other.may_answer.set()
 
-    assert await together.ask("b", other) == 1
+    assert await together.do("b", other) == 1
     silent.may_answer.set()
     assert await waiting == 1
 
 
 async def test_who_hangs_up_leaves_the_others_their_answer() -> None:
     """The first to ask may go away."""
-    together, oracle = Together[str, int](), Oracle()
-    first, second = (asyncio.create_task(together.ask("a", oracle)) for _ in range(2))
+    together, oracle = SingleFlight[str, int](), Oracle()
+    first, second = (asyncio.create_task(together.do("a", oracle)) for _ in range(2))
     await until(lambda: oracle.asked == 1)
     first.cancel()
     oracle.may_answer.set()
@@ -68,23 +68,23 @@ async def test_who_hangs_up_leaves_the_others_their_answer() -> None:
 
 async def test_trouble_is_everybodys_and_passes() -> None:
     """What a question raises reaches all who waited for it, and the next is asked afresh."""
-    together = Together[str, int]()
+    together = SingleFlight[str, int]()
 
     async def fail() -> int:
         raise LookupError
 
-    troubles = await asyncio.gather(*(together.ask("a", fail) for _ in range(3)), return_exceptions=True)
+    troubles = await asyncio.gather(*(together.do("a", fail) for _ in range(3)), return_exceptions=True)
     oracle = Oracle()
     oracle.may_answer.set()
 
     assert [type(trouble) for trouble in troubles] == [LookupError] * 3
-    assert await together.ask("a", oracle) == 1
+    assert await together.do("a", oracle) == 1
 
 
 @pytest.mark.parametrize("rounds", [50])
 async def test_nobody_is_told_what_was_true_before_they_asked(rounds: int) -> None:
     """However askers and changes are interleaved, an answer is never older than its question."""
-    together, now = Together[str, int](), [0]
+    together, now = SingleFlight[str, int](), [0]
 
     async def look() -> int:
         seen = now[0]
@@ -93,7 +93,7 @@ async def test_nobody_is_told_what_was_true_before_they_asked(rounds: int) -> No
 
     async def ask() -> None:
         least = now[0]
-        assert await together.ask("a", look) >= least
+        assert await together.do("a", look) >= least
 
     async def change() -> None:
         for _ in range(rounds):

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 import httpx2
 import pytest
 
+from core.providers.transport import Transport
 from core.settings import settings
-from core.transport import Transport
 from tests import practice, servers
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import problems
-from core import trouble
-from core.refusal import read_error, read_refusal
-from core.trouble import TROUBLES, failed
+from core.providers import errors as provider_errors
+from core.providers.errors import PROVIDER_ERRORS, provider_failure
+from core.providers.openrouter_errors import read_error, read_refusal
 from tests.callers import PROMPT, Creator
 from tests.core.test_normalise import BODIES
 
@@ -134,7 +134,7 @@ async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) 
     await creator.order(f"{fault}*always")
     failure = await creator.fail()
 
-    assert (failure.detail, trouble.work_of(failure.detail), failure.resend) == (name, work, resend)
+    assert (failure.detail, provider_errors.work_of(failure.detail), failure.resend) == (name, work, resend)
     assert len((await creator.seen())["requests"]) == 1
 
 
@@ -192,14 +192,14 @@ def test_new_style_errors_without_code_are_read() -> None:
     assert (failure.detail, failure.resend, failure.retry_after) == ("provider_429", True, 3)
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.parametrize("name", PROVIDER_ERRORS)
 def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
     """The creator's says what to do, and is in the documentation; buyers see one of two, whatever happened."""
-    known = TROUBLES[name]
+    known = PROVIDER_ERRORS[name]
     advice = known.advice
     row = f"| `{name}` | {known.fault} | {CHARGED[known.work]} | {'yes' if known.resend else 'no'} | {advice} |"
     assert row in (Path(__file__).parents[2] / "docs" / "failures.md").read_text().splitlines()
-    told = problems.of_failure(failed(name)).body.decode()
-    assert ("declined this input" in told) == (TROUBLES[name].fault == "buyer")
+    told = problems.of_failure(provider_failure(name)).body.decode()
+    assert ("declined this input" in told) == (PROVIDER_ERRORS[name].fault == "buyer")
     assert name not in told
     assert advice not in told

@@ -14,10 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from core import charge, db, execution, instant_execution, send, usage
+from core import db
+from core.executions import lifecycle, sends, steps
+from core.executions import queue as execution_queue
 from core.failures import ExecutionFailed, Unavailable
-from core.payment import ledger, offer
-from core.private import Private
+from core.payments import ledger, matching
+from core.providers import usage as provider_usage
+from core.secrets.private import Private
+from core.spend import reservations, usage_log
 from tests import callers, orders, shops
 
 OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
@@ -36,11 +40,11 @@ async def test_one_row_for_each_round(pool: db.Pool) -> None:
     ids = await orders.queue(pool, await orders.version(pool, slots=40), 40)
     for order in await orders.begin(pool, launcher, ids):
         async with pool.connection() as conn:
-            await instant_execution.fail(conn, order, OURS)
+            await steps.fail(conn, order, OURS)
 
     async def log(only: list[UUID] | None) -> list[UUID]:
         async with pool.connection() as conn:
-            return await usage.log(conn, only)
+            return await usage_log.append(conn, only)
 
     logged = await asyncio.gather(*(log(ids if number % 2 else None) for number in range(10)))
 
@@ -59,7 +63,7 @@ async def test_revenue_counts_once(pool: db.Pool) -> None:
         await orders.finish(pool, order, OURS)
         if not last:
             async with pool.connection() as conn:
-                assert await execution.rerun(conn, paid)
+                assert await lifecycle.rerun(conn, paid)
 
     rows = await shops.rows(pool, "SELECT round, kind, amount_atomic FROM usage_log ORDER BY round")
     assert [tuple(row) for row in rows] == [(1, "paid", sold.price_atomic), (2, "paid", 0)]
@@ -71,11 +75,11 @@ async def test_what_runs_is_not_logged(pool: db.Pool) -> None:
     paid = await orders.pay(pool, await orders.version(pool), launcher)
     (order,) = await orders.begin(pool, launcher, [paid])
     async with pool.connection() as conn:
-        assert await usage.log(conn) == []
+        assert await usage_log.append(conn) == []
     await orders.finish(pool, order, OURS)
     async with pool.connection() as conn:
-        assert await execution.rerun(conn, paid)
-        assert await usage.log(conn) == []
+        assert await lifecycle.rerun(conn, paid)
+        assert await usage_log.append(conn) == []
 
 
 async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -> None:
@@ -88,10 +92,10 @@ async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -
             await conn.execute(
                 "UPDATE executions SET created_at = created_at - interval '30 days' WHERE id = %s", [ids[0]]
             )
-            await instant_execution.fail(conn, order, OURS)
+            await steps.fail(conn, order, OURS)
 
     async with pool.connection() as conn:
-        assert sorted(await usage.log(conn)) == sorted(ids)
+        assert sorted(await usage_log.append(conn)) == sorted(ids)
     (longest,) = await shops.rows(pool, "SELECT max(total_ms) AS ms FROM usage_log")
     assert longest.ms == 2**31 - 1
 
@@ -121,7 +125,7 @@ class Sold:
 
     id: UUID
     payment_id: UUID | None
-    terms: offer.Terms | None
+    terms: matching.MatchedPayment | None
 
 
 class Spending(RuleBasedStateMachine):
@@ -168,13 +172,13 @@ class Spending(RuleBasedStateMachine):
 
     @rule(target=queued)
     def test(self) -> Any:
-        one = execution.New(self.sold, orders.INPUTS)
-        return Sold(one.id, None, None) if self.fits(execution.create(self.conn, [one])) else multiple()
+        one = lifecycle.NewExecution(self.sold, orders.INPUTS)
+        return Sold(one.id, None, None) if self.fits(lifecycle.create(self.conn, [one])) else multiple()
 
     @rule(target=held)
     def buy(self) -> Any:
         terms = orders.terms(self.sold)
-        wish = ledger.Wish(terms, self.sold, orders.INPUTS, self.worker)
+        wish = ledger.ClaimRequest(terms, self.sold, orders.INPUTS, self.worker)
         if not self.fits(ledger.claim(self.conn, [wish])):
             return multiple()
         return Sold(wish.execution_id, wish.payment_id, terms)
@@ -195,7 +199,7 @@ class Spending(RuleBasedStateMachine):
         assert one.terms
         payment = self.do(ledger.find(self.conn, one.terms.payload))
         assert payment
-        return one if self.fits(ledger.reenter(self.conn, payment, self.sold, self.worker)) else multiple()
+        return one if self.fits(ledger.reclaim(self.conn, payment, self.sold, self.worker)) else multiple()
 
     @rule(target=queued, one=consumes(held))
     def pay(self, one: Sold) -> Sold:
@@ -206,10 +210,10 @@ class Spending(RuleBasedStateMachine):
     @rule(target=running)
     def run(self) -> Any:
         async def take() -> list[Any]:
-            batch = await execution.claim(self.conn, self.worker, 2)
+            batch = await execution_queue.claim(self.conn, self.worker, 2)
             if batch is None:
                 return []
-            took = execution.sql.take(
+            took = lifecycle.sql.take(
                 self.conn, worker_id=self.worker, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=None
             )
             return [row async for row in took]
@@ -219,12 +223,12 @@ class Spending(RuleBasedStateMachine):
     @rule(target=failed, row=running, detail=st.sampled_from(["provider_400", "provider_timeout"]))
     def fail(self, row: Any, detail: str) -> Any:
         """Also late, twice, or after an answer."""
-        order = instant_execution.Order(
+        order = steps.Order(
             row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, b""
         )
         trouble = ExecutionFailed("resource_unavailable", "provider", detail)
-        self.do(instant_execution.fail(self.conn, order, trouble))
-        self.do(usage.log(self.conn))
+        self.do(steps.fail(self.conn, order, trouble))
+        self.do(usage_log.append(self.conn))
         return row
 
     @rule(row=running, share=st.decimals(0, 1, places=2))
@@ -232,11 +236,11 @@ class Spending(RuleBasedStateMachine):
         """What the call's end does; also late or twice."""
 
         async def succeed() -> None:
-            used = charge.Used(cost_usd=share * self.sold.worst_cost_usd)
-            await send.finish(self.conn, [send.Ended(self.last_send(row), "succeeded", used)])
+            used = provider_usage.Usage(cost_usd=share * self.sold.worst_cost_usd)
+            await sends.finish(self.conn, [sends.Ended(self.last_send(row), "succeeded", used)])
             answer = {"ids": [row.id], "rounds": [row.round], "sealed_results": [b"practice"]}
-            assert len([one async for one in execution.sql.succeed(self.conn, **answer)]) <= 1
-            await usage.settle(self.conn, [(row.id, row.round)])
+            assert len([one async for one in lifecycle.sql.succeed(self.conn, **answer)]) <= 1
+            await reservations.replace_by_cost(self.conn, [(row.id, row.round)])
 
         self.do(succeed())
 
@@ -247,7 +251,7 @@ class Spending(RuleBasedStateMachine):
 
         async def begin() -> None:
             async with self.conn.transaction():
-                await send.again(
+                await sends.begin_next(
                     self.conn,
                     asked,
                     account_id=self.sold.account_id,
@@ -263,21 +267,21 @@ class Spending(RuleBasedStateMachine):
         """Also late, when its round is over and settled: the cost is true whoever tells it."""
 
         async def finish() -> None:
-            await send.finish(self.conn, [send.Ended(self.last_send(row), outcome, charge.Used())])
-            await usage.settle(self.conn, [(row.id, row.round)])
+            await sends.finish(self.conn, [sends.Ended(self.last_send(row), outcome, provider_usage.Usage())])
+            await reservations.replace_by_cost(self.conn, [(row.id, row.round)])
 
         self.do(finish())
 
     @rule(row=running)
     def settle_again(self, row: Any) -> None:
-        self.do(usage.settle(self.conn, [(row.id, row.round)]))
+        self.do(reservations.replace_by_cost(self.conn, [(row.id, row.round)]))
 
-    def last_send(self, row: Any) -> send.Send:
-        return send.Send(row.id, row.round, 1, Private(b""), 0)
+    def last_send(self, row: Any) -> sends.Send:
+        return sends.Send(row.id, row.round, 1, Private(b""), 0)
 
     @rule(row=failed)
     def rerun(self, row: Any) -> None:
-        self.fits(execution.rerun(self.conn, row.id))
+        self.fits(lifecycle.rerun(self.conn, row.id))
 
     @invariant()
     def the_day_is_the_sum_of_its_reservations(self) -> None:

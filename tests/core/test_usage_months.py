@@ -9,8 +9,12 @@ import pytest
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from yoyo import get_backend, read_migrations
 
-from core import db, money, resource, usage_months, usage_rollup
+from core import db
 from core.db.migrate import MIGRATIONS, migrate
+from core.payments import reconciliation
+from core.reporting import partitions as usage_partitions
+from core.reporting import rollup as usage_rollup
+from core.resources import versions
 from core.settings import settings
 from tests import histories, servers, shops
 from tests.core.test_usage_rollup import calls, is_exact_now
@@ -25,7 +29,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 @pytest.fixture
-async def sold(pool: db.Pool) -> resource.Version:
+async def sold(pool: db.Pool) -> versions.Version:
     async with pool.connection() as conn:
         return await histories.publish(conn)
 
@@ -41,12 +45,12 @@ async def partitions(pool: db.Pool) -> dict[str, int]:
     return {row.name: 0 for row in names} | {row.name: row.rows for row in rows}
 
 
-async def sell(pool: db.Pool, sold: resource.Version, at: datetime, ending: histories.Ending) -> object:
+async def sell(pool: db.Pool, sold: versions.Version, at: datetime, ending: histories.Ending) -> object:
     async with pool.connection() as conn:
         return await histories.sell(conn, sold, at, ending)
 
 
-async def test_one_row_per_round_whatever_its_month(pool: db.Pool, sold: resource.Version) -> None:
+async def test_one_row_per_round_whatever_its_month(pool: db.Pool, sold: versions.Version) -> None:
     """Neither the same round again nor the same with another time can be inserted, with or without a partition."""
     copy = (
         "INSERT INTO usage_log (execution_id, round, created_at, kind, account_id, version_id, model_id,"
@@ -61,7 +65,7 @@ async def test_one_row_per_round_whatever_its_month(pool: db.Pool, sold: resourc
                 await conn.execute(copy.encode(), {"later": later})
 
 
-async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: resource.Version) -> None:
+async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: versions.Version) -> None:
     """Rows of months without a partition are logged, counted, and moved when it is made; their counts stay exact."""
     months = [datetime(2024 + number // 12, number % 12 + 1, 15, tzinfo=UTC) for number in range(12)]
     for at in months:
@@ -69,7 +73,7 @@ async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: re
     await usage_rollup.roll_up(pool)
     assert (await partitions(pool))["usage_log_default"] == 12
 
-    made = await usage_months.make(pool)
+    made = await usage_partitions.create_months(pool)
 
     found = await partitions(pool)
     assert found["usage_log_default"] == 0
@@ -79,7 +83,7 @@ async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: re
     assert await calls(pool) == 12
     await sell(pool, sold, months[0], histories.FAILED)
     assert (await partitions(pool))["usage_log_2024_01"] == 2
-    assert await usage_months.make(pool) == []
+    assert await usage_partitions.create_months(pool) == []
 
 
 async def test_months_are_made_ahead(pool: db.Pool) -> None:
@@ -91,21 +95,21 @@ async def test_months_are_made_ahead(pool: db.Pool) -> None:
     async with pool.connection() as conn:
         await conn.execute(f"DROP TABLE {max(names)}".encode())
 
-    assert [f"usage_log_{month:%Y_%m}" for month in await usage_months.make(pool)] == [max(names)]
+    assert [f"usage_log_{month:%Y_%m}" for month in await usage_partitions.create_months(pool)] == [max(names)]
 
 
-async def test_what_is_old_is_dropped_and_stays_counted(pool: db.Pool, sold: resource.Version) -> None:
+async def test_what_is_old_is_dropped_and_stays_counted(pool: db.Pool, sold: versions.Version) -> None:
     """Its sums, its histograms and the books are the same afterwards, also when all is counted again."""
     for ending in (histories.Ending(), histories.FAILED, histories.CHARGED):
         await sell(pool, sold, OLD, ending)
     await sell(pool, sold, OLD + timedelta(days=40), histories.Ending())
     await sell(pool, sold, datetime.now(UTC), histories.Ending())
-    await usage_months.make(pool)
-    uncounted = await usage_months.drop(pool)
+    await usage_partitions.create_months(pool)
+    uncounted = await usage_partitions.drop_months(pool)
     await usage_rollup.roll_up(pool)
     before = await sums(pool)
 
-    dropped = await usage_months.drop(pool)
+    dropped = await usage_partitions.drop_months(pool)
 
     assert uncounted.log_rows == {}
     assert [(kept.month, kept.unfinished) for kept in uncounted.kept] == [(month, 0) for month in dropped.log_rows]
@@ -116,22 +120,24 @@ async def test_what_is_old_is_dropped_and_stays_counted(pool: db.Pool, sold: res
         await usage_rollup.mark(conn, OLD - timedelta(days=900))
     await usage_rollup.roll_up(pool)
     assert await sums(pool) == before
-    assert [one.code for one in (await money.compare(pool)).differences if one.code.startswith("usage")] == []
+    assert [
+        one.code for one in (await reconciliation.compare_ledger(pool)).differences if one.code.startswith("usage")
+    ] == []
 
 
-async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool, sold: resource.Version) -> None:
+async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool, sold: versions.Version) -> None:
     """Nobody expects it, and all the same it is neither refused nor counted in place of what was there."""
     await sell(pool, sold, OLD, histories.Ending())
-    await usage_months.make(pool)
+    await usage_partitions.create_months(pool)
     for log_rows in (1, 1):
         await usage_rollup.roll_up(pool)
-        assert list((await usage_months.drop(pool)).log_rows.values()) == [log_rows]
+        assert list((await usage_partitions.drop_months(pool)).log_rows.values()) == [log_rows]
         await sell(pool, sold, OLD, histories.Ending())
         await usage_rollup.roll_up(pool)
-        await usage_months.make(pool)
+        await usage_partitions.create_months(pool)
 
     assert await calls(pool) == 3
-    assert "usage_dropped" not in {one.code for one in (await money.compare(pool)).differences}
+    assert "usage_dropped" not in {one.code for one in (await reconciliation.compare_ledger(pool)).differences}
 
 
 @pytest.mark.parametrize(
@@ -144,10 +150,10 @@ async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool
         "UPDATE sends SET cost_usd = NULL, sent_at = now() - interval '6 days'",
     ],
 )
-async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: resource.Version, unfinished: str) -> None:
+async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: versions.Version, unfinished: str) -> None:
     """However old it is: what runs, is not logged, may be run again, may yet land, or whose cost may come to light."""
     await sell(pool, sold, OLD, histories.CHARGED)
-    await usage_months.make(pool)
+    await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
     async with pool.connection() as conn:
         await conn.execute("ALTER TABLE payments DISABLE TRIGGER payment_transition")
@@ -155,32 +161,32 @@ async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: res
         if "payments" in unfinished:
             await conn.execute("UPDATE executions SET state = 'held', code = NULL, fault = NULL, finished_at = NULL")
 
-    dropped = await usage_months.drop(pool)
+    dropped = await usage_partitions.drop_months(pool)
 
-    assert dropped == usage_months.Dropped({}, [usage_months.Kept(datetime(2023, 5, 1, tzinfo=UTC), 1)])
+    assert dropped == usage_partitions.Dropped({}, [usage_partitions.Kept(datetime(2023, 5, 1, tzinfo=UTC), 1)])
 
 
-async def test_what_nobody_will_ask_for_keeps_no_month(pool: db.Pool, sold: resource.Version) -> None:
+async def test_what_nobody_will_ask_for_keeps_no_month(pool: db.Pool, sold: versions.Version) -> None:
     """A cost that stayed unknown for a week stays at its worst, in the log and in what was counted of it."""
     await sell(pool, sold, OLD, histories.CHARGED)
-    await usage_months.make(pool)
+    await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
     await shops.rows(pool, "UPDATE sends SET cost_usd = NULL, sent_at = now() - interval '8 days' RETURNING number")
 
-    assert list((await usage_months.drop(pool)).log_rows.values()) == [1]
+    assert list((await usage_partitions.drop_months(pool)).log_rows.values()) == [1]
 
 
-async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: resource.Version) -> None:
+async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: versions.Version) -> None:
     """The month that is just over its time goes, the one after it stays."""
     now = datetime.now(UTC)
     edge = now.year * 12 + now.month - 1 - settings().usage_kept_months
     months = [datetime(number // 12, number % 12 + 1, 28, tzinfo=UTC) for number in (edge - 1, edge)]
     for at in months:
         await sell(pool, sold, at, histories.Ending())
-    await usage_months.make(pool)
+    await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
 
-    assert list((await usage_months.drop(pool)).log_rows) == [months[0].replace(day=1)]
+    assert list((await usage_partitions.drop_months(pool)).log_rows) == [months[0].replace(day=1)]
 
 
 @pytest.mark.parametrize(
@@ -193,20 +199,22 @@ async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: 
         "UPDATE executions SET state = 'void', code = NULL, fault = NULL",
     ],
 )
-async def test_the_books_still_compare_what_was_dropped(pool: db.Pool, sold: resource.Version, corruption: str) -> None:
+async def test_the_books_still_compare_what_was_dropped(pool: db.Pool, sold: versions.Version, corruption: str) -> None:
     """By month, creator and network: what was counted is what had ended."""
     await sell(pool, sold, OLD, histories.FAILED)
-    await usage_months.make(pool)
+    await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
-    await usage_months.drop(pool)
-    assert "usage_dropped" not in {one.code for one in (await money.compare(pool)).differences}
+    await usage_partitions.drop_months(pool)
+    assert "usage_dropped" not in {one.code for one in (await reconciliation.compare_ledger(pool)).differences}
     async with pool.connection() as conn:
         await conn.execute(corruption.encode())
 
-    (found,) = [one for one in (await money.compare(pool)).differences if one.code == "usage_dropped"]
+    (found,) = [one for one in (await reconciliation.compare_ledger(pool)).differences if one.code == "usage_dropped"]
     assert (found.network, found.account_id) == ("eip155:402402", sold.account_id)
     assert found.sentence.startswith("2023-05: ")
-    later = [one.code for one in (await money.compare(pool, since=OLD + timedelta(days=40))).differences]
+    later = [
+        one.code for one in (await reconciliation.compare_ledger(pool, since=OLD + timedelta(days=40))).differences
+    ]
     assert "usage_dropped" not in later
 
 

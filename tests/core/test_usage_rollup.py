@@ -14,7 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from core import db, resource, usage, usage_months, usage_rollup
+from core import db
+from core.reporting import partitions as usage_partitions
+from core.reporting import rollup as usage_rollup
+from core.resources import versions
+from core.spend import usage_log
 from tests import histories, shops
 from tests.core.test_histogram import bucket
 
@@ -36,7 +40,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 @pytest.fixture
-async def sold(pool: db.Pool) -> resource.Version:
+async def sold(pool: db.Pool) -> versions.Version:
     async with pool.connection() as conn:
         return await histories.publish(conn)
 
@@ -220,7 +224,7 @@ class History(RuleBasedStateMachine):
     def log_again(self) -> None:
         async def again() -> list[UUID]:
             async with self.pool.connection() as conn:
-                return await usage.log(conn)
+                return await usage_log.append(conn)
 
         assert self.do(again()) == []
 
@@ -246,7 +250,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def make_months(self) -> None:
         if not self.held:
-            self.do(usage_months.make(self.pool))
+            self.do(usage_partitions.create_months(self.pool))
 
     @rule(at=times)
     def drop_month(self, at: datetime) -> None:
@@ -258,7 +262,7 @@ class History(RuleBasedStateMachine):
                 gone = await shops.rows(
                     self.pool, "SELECT * FROM usage_log WHERE date_trunc('month', created_at, 'UTC') = %(at)s", at=month
                 )
-                if await usage_months.sql.drop(conn, month=month) is not None:
+                if await usage_partitions.sql.drop(conn, month=month) is not None:
                     self.dropped += gone
 
         if not self.held:
@@ -296,7 +300,7 @@ async def change(pool: db.Pool, statement: str, *parameters: object) -> None:
         await conn.execute(statement.encode(), parameters)
 
 
-async def test_a_commit_that_is_late_is_counted(pool: db.Pool, sold: resource.Version) -> None:
+async def test_a_commit_that_is_late_is_counted(pool: db.Pool, sold: versions.Version) -> None:
     """A transaction stays open across a rollup: neither waits for the other, nor do others who log the same hour.
 
     When it commits, the watermark falls back to its hour at once, and the next rollup counts it.
@@ -329,7 +333,7 @@ async def test_the_present_is_not_below_the_watermark(pool: db.Pool) -> None:
         assert await usage_rollup.watermark(conn, "hour") == start(datetime.now(UTC), "hour")
 
 
-async def test_many_count_and_log_at_once(pool: db.Pool, sold: resource.Version) -> None:
+async def test_many_count_and_log_at_once(pool: db.Pool, sold: versions.Version) -> None:
     """Loggers and three rollups at the same time, over the same hours: in the end all is counted once."""
 
     async def log(number: int) -> None:
@@ -348,7 +352,7 @@ async def test_many_count_and_log_at_once(pool: db.Pool, sold: resource.Version)
     assert await calls(pool) == 80
 
 
-async def test_it_is_not_over_before_days_and_months_are(pool: db.Pool, sold: resource.Version) -> None:
+async def test_it_is_not_over_before_days_and_months_are(pool: db.Pool, sold: versions.Version) -> None:
     """With all hours counted it is nearly there; 100 percent is told once, last, when a month says the same."""
     async with pool.connection() as conn:
         for day in range(3):
@@ -366,7 +370,7 @@ async def test_it_is_not_over_before_days_and_months_are(pool: db.Pool, sold: re
     assert told == [(0, 0), (33, 0), (66, 0), (99, 0), (100, 3)]
 
 
-async def test_a_repeated_or_stopped_rollup_changes_nothing(pool: db.Pool, sold: resource.Version) -> None:
+async def test_a_repeated_or_stopped_rollup_changes_nothing(pool: db.Pool, sold: versions.Version) -> None:
     """Counting everything again, twice, and being stopped in between, comes to the same."""
     async with pool.connection() as conn:
         for day in range(3):

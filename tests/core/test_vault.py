@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.failures import Misconfigured, Unreadable
-from core.vault import Vault, new_master_key
+from core.secrets.vault import Vault, new_master_key
 
 OLD, NEW = new_master_key("old"), new_master_key("new")
 VAULT = Vault(OLD)

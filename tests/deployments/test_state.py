@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.failures import Misconfigured
-from core.vault import Vault
+from core.secrets.vault import Vault
 from deployments import state
 
 _HOLD = """

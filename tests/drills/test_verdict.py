@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from core import db, execution
+from core import db
+from core.executions import lifecycle
 from drills import books, verdict
 from tests import orders, past, shops
 from tests.past import Calls
@@ -62,7 +63,7 @@ async def test_unfinished_runs(pool: db.Pool) -> None:
 
     carried = uuid4()
     async with pool.connection() as conn:
-        await execution.sql.begin_batch(conn, id=carried, worker_id=await orders.hired(conn))
+        await lifecycle.sql.begin_batch(conn, id=carried, worker_id=await orders.hired(conn))
     await begin(carried)
     assert len(await lost(1)) == 1
 

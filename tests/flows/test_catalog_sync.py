@@ -11,7 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State
 
-from core import catalog, catalog_sync, db
+from core import db
+from core.catalog import model_list
+from core.catalog import search as catalog
 from flows.catalog_sync import catalog_sync as flow
 from tests import practice_catalog
 from tests.shops import open_shop
@@ -37,7 +39,7 @@ async def test_a_sync_fills_the_catalog_and_leaves_its_news(practice_openrouter:
     stored_before = stored_results()
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{practice_openrouter}/models", params={"output_modalities": "all"})
-    models, _ = catalog_sync.parse(answer.json())
+    models, _ = model_list.parse(answer.json())
 
     state = await flow(return_state=True)
 
@@ -91,7 +93,7 @@ async def test_a_refused_sync_fails_with_its_code(practice_openrouter: str) -> N
     async with practice_catalog.listing(rows[: len(rows) // 2]):
         state = await flow(return_state=True)
         async with db.transaction() as conn:
-            refused = await catalog.page(conn, catalog.Wanted(everything=True), most=1000)
+            refused = await catalog.page(conn, catalog.Filters(everything=True), most=1000)
         accepted = await flow(accept_loss=True, return_state=True)
 
     assert state.is_failed()

@@ -12,7 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, TaskRun
 
-from core import db, resource
+from core import db
+from core.resources import readiness, versions
 from flows.instant_execution import instant_execution
 from tests import orders, shops
 from tests.shops import Shop
@@ -58,10 +59,10 @@ async def unreadable_version(conn: db.Connection, pool: db.Pool, shop: Shop) -> 
     return poisoned
 
 
-async def another(conn: db.Connection, shop: Shop) -> resource.Version:
+async def another(conn: db.Connection, shop: Shop) -> versions.Version:
     """Another resource of the same shop, so that the batch-mates' stays as it is."""
     await shops.selling.publish(conn, shop.account, slug="another", model=shops.MODEL)
-    return await resource.resolve(conn, shop.account.handle, "another")
+    return await readiness.resolve(conn, shop.account.handle, "another")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State
 
 from core import db
-from core.notice import address
-from core.private import Private
+from core.notices import addresses
+from core.secrets.private import Private
 from core.settings import settings
 from flows.notice import notice
 from flows.usage_rollup import usage_rollup
@@ -36,7 +36,7 @@ async def test_the_day_is_reported_and_people_are_told() -> None:
     async with db.pool() as pool, receiver() as here:
         shop = await shops.open_shop(pool)
         word = leaks.canary("address")
-        await address.add(pool, shop.account.id, Private(f"{here.url()}/{word}"))
+        await addresses.add(pool, shop.account.id, Private(f"{here.url()}/{word}"))
         failed = Calls(datetime.now(UTC), 9, "failed", "provider_401", "creator", cost_usd=None)
         await past.happened(pool, await shop.version(pool), [failed])
         await shop.openrouter(revoked=True)

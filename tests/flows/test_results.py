@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core import db, execution
+from core import db
+from core.executions import views as execution_views
 from tests import orders, shops
 from tests.shops import Shop
 
@@ -45,7 +46,7 @@ async def test_ten_behaviours_in_one_batch(surroundings: Path, shop: Shop) -> No
     for row in ended:
         more = set()
         if row.state == "succeeded":
-            result = execution.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
             assert result.keys() >= ALWAYS
             assert str(result["response"]).strip()
             more = result.keys() - ALWAYS

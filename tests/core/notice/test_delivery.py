@@ -9,11 +9,11 @@ import pytest
 
 from core import db
 from core.failures import InvalidInput, NotFound
-from core.notice import address, delivery
-from core.notice.delivery import Delivered
-from core.private import Private
+from core.notices import addresses, outbox
+from core.notices.outbox import Delivered
+from core.secrets.private import Private
+from core.secrets.vault import Vault, new_master_key
 from core.settings import settings
-from core.vault import Vault, new_master_key
 from tests import leaks, orders, shops
 from tests.receivers import receiver
 
@@ -37,7 +37,7 @@ async def tell(pool: db.Pool, account_id: UUID) -> UUID:
     insert = "INSERT INTO notices (id, rule, account_id, facts) VALUES (%(id)s, 'success_low', %(to)s, %(facts)s)"
     async with pool.connection() as conn:
         await conn.execute(insert.encode(), {"id": notice_id, "to": account_id, "facts": FACTS})
-        await delivery.sql.address_all(conn, notice_ids=[notice_id])
+        await outbox.sql.address_all(conn, notice_ids=[notice_id])
     return notice_id
 
 
@@ -55,11 +55,11 @@ async def later(pool: db.Pool) -> None:
 async def test_creator_and_operator_are_told_once(pool: db.Pool, creator: UUID) -> None:
     """Each at their own address, whoever delivers and however many do; the operator reads whom it was written to."""
     async with receiver() as here:
-        await address.add(pool, creator, Private(here.url() + "/creator"), "my phone")
-        await address.add(pool, None, Private(here.url() + "/operator"))
+        await addresses.add(pool, creator, Private(here.url() + "/creator"), "my phone")
+        await addresses.add(pool, None, Private(here.url() + "/operator"))
         await tell(pool, creator)
-        done = await asyncio.gather(*(delivery.deliver(pool) for _ in range(3)))
-        await delivery.deliver(pool)
+        done = await asyncio.gather(*(outbox.deliver(pool) for _ in range(3)))
+        await outbox.deliver(pool)
 
     assert sum(one.sent for one in done) == 2
     assert await log(pool) == [("json", "sent", 1, None), ("my phone", "sent", 1, None)]
@@ -72,13 +72,13 @@ async def test_creator_and_operator_are_told_once(pool: db.Pool, creator: UUID) 
 async def test_what_is_not_delivered_is_tried_three_times(pool: db.Pool, creator: UUID) -> None:
     """Not at once again, and one address that fails keeps nobody else from being told."""
     async with receiver(answer=b"503 Later") as full, receiver() as here:
-        await address.add(pool, creator, Private(full.url()), "full")
-        await address.add(pool, creator, Private(here.url()), "good")
+        await addresses.add(pool, creator, Private(full.url()), "full")
+        await addresses.add(pool, creator, Private(here.url()), "good")
         await tell(pool, creator)
-        passes = [await delivery.deliver(pool), await delivery.deliver(pool)]
+        passes = [await outbox.deliver(pool), await outbox.deliver(pool)]
         for _ in range(3):
             await later(pool)
-            passes.append(await delivery.deliver(pool))
+            passes.append(await outbox.deliver(pool))
 
     assert passes == [
         Delivered(1, 1, 0),
@@ -95,13 +95,13 @@ async def test_what_is_not_delivered_is_tried_three_times(pool: db.Pool, creator
 async def test_a_courier_that_never_came_back(pool: db.Pool, creator: UUID) -> None:
     """Whoever was killed after counting its try is followed by another, and the tries stay bounded."""
     async with receiver() as here:
-        await address.add(pool, creator, Private(here.url()))
+        await addresses.add(pool, creator, Private(here.url()))
         await tell(pool, creator)
         async with pool.connection() as conn:
-            claimed = [row async for row in delivery.sql.claim(conn, patience_seconds=900, most=4)]
-        assert (await delivery.deliver(pool)).sent == 0
+            claimed = [row async for row in outbox.sql.claim(conn, patience_seconds=900, most=4)]
+        assert (await outbox.deliver(pool)).sent == 0
         await later(pool)
-        assert (await delivery.deliver(pool)).sent == 1
+        assert (await outbox.deliver(pool)).sent == 1
 
     assert len(claimed) == len(here.posted) == 1
     assert await log(pool) == [("json", "sent", 2, None)]
@@ -109,10 +109,10 @@ async def test_a_courier_that_never_came_back(pool: db.Pool, creator: UUID) -> N
 
 async def test_addresses_that_are_gone(pool: db.Pool, creator: UUID) -> None:
     """Removed after it was found, or sealed under a key that nobody has: failed, and says so."""
-    gone = await address.add(pool, creator, Private("json://example.org/gone"), "gone")
-    lost = await address.add(pool, creator, Private("json://example.org/lost"), "lost")
+    gone = await addresses.add(pool, creator, Private("json://example.org/gone"), "gone")
+    lost = await addresses.add(pool, creator, Private("json://example.org/lost"), "lost")
     await tell(pool, creator)
-    sealed = Vault(new_master_key("other")).seal(b"json://x", account=creator, column=address.COLUMN, row=lost.id)
+    sealed = Vault(new_master_key("other")).seal(b"json://x", account=creator, column=addresses.COLUMN, row=lost.id)
     await shops.rows(
         pool,
         "UPDATE notice_addresses SET sealed_url = %(sealed)s WHERE id = %(id)s RETURNING id",
@@ -120,20 +120,20 @@ async def test_addresses_that_are_gone(pool: db.Pool, creator: UUID) -> None:
         id=lost.id,
     )
     async with pool.connection() as conn:
-        await address.remove(conn, creator, gone.id)
+        await addresses.remove(conn, creator, gone.id)
 
-    assert await delivery.deliver(pool) == Delivered(0, 0, 2)
+    assert await outbox.deliver(pool) == Delivered(0, 0, 2)
     assert await log(pool) == [("gone", "failed", 1, "address_removed"), ("lost", "failed", 1, "address_unreadable")]
 
 
 async def test_urls_are_sealed_and_never_shown(pool: db.Pool, creator: UUID, own_database: str) -> None:
     """Nowhere in the database, nor in what is listed."""
     word = leaks.canary("token")
-    added = await address.add(pool, creator, Private(f"json://user:{word}@example.org/{word}"), "hook")
+    added = await addresses.add(pool, creator, Private(f"json://user:{word}@example.org/{word}"), "hook")
 
     async with pool.connection() as conn:
-        (listed,) = await address.listing(conn, creator)
-        assert await address.listing(conn, None) == []
+        (listed,) = await addresses.listing(conn, creator)
+        assert await addresses.listing(conn, None) == []
     assert listed == added
     assert word not in repr(added)
     assert await leaks.in_database(own_database, {"token": word}) == {}
@@ -142,18 +142,18 @@ async def test_urls_are_sealed_and_never_shown(pool: db.Pool, creator: UUID, own
 async def test_addresses_belong_to_somebody(pool: db.Pool, creator: UUID) -> None:
     """Nobody removes another's, and there are five at most."""
     other = (await orders.version(pool)).account_id
-    added = [await address.add(pool, creator, Private("json://example.org/x")) for _ in range(5)]
+    added = [await addresses.add(pool, creator, Private("json://example.org/x")) for _ in range(5)]
 
     with pytest.raises(InvalidInput, match="invalid_input") as refused:
-        await address.add(pool, creator, Private("json://example.org/x"))
+        await addresses.add(pool, creator, Private("json://example.org/x"))
     assert "5 addresses" in refused.value.fields["url"]
     for stranger in (other, None):
         async with pool.connection() as conn:
             with pytest.raises(NotFound):
-                await address.remove(conn, stranger, added[0].id)
+                await addresses.remove(conn, stranger, added[0].id)
     async with pool.connection() as conn:
-        await address.remove(conn, creator, added[0].id)
-        assert len(await address.listing(conn, creator)) == 4
+        await addresses.remove(conn, creator, added[0].id)
+        assert len(await addresses.listing(conn, creator)) == 4
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_addresses_belong_to_somebody(pool: db.Pool, creator: UUID) -> Non
 async def test_what_a_creator_may_not_name(pool: db.Pool, creator: UUID, url: str) -> None:
     """Services that are not on the list, inner networks, and what no service understands."""
     with pytest.raises(InvalidInput) as refused:
-        await address.add(pool, creator, Private(url))
+        await addresses.add(pool, creator, Private(url))
 
     assert refused.value.fields.keys() == {"url"}
     assert not url or url not in str(refused.value.fields)
@@ -190,10 +190,10 @@ async def test_what_a_creator_may_not_name(pool: db.Pool, creator: UUID, url: st
 async def test_what_only_the_operator_may(pool: db.Pool, creator: UUID) -> None:
     """Any service that apprise knows, but no more of the network than was opened."""
     url = f"workflows://example.org/{'a' * 32}/{'b' * 32}"
-    assert (await address.add(pool, None, Private(url))).scheme == "workflows"
+    assert (await addresses.add(pool, None, Private(url))).scheme == "workflows"
     with pytest.raises(InvalidInput, match="invalid_input"):
-        await address.add(pool, None, Private("json://127.0.0.2/x"))
-    assert (await address.add(pool, None, Private("json://127.0.0.1/x"))).scheme == "json"
+        await addresses.add(pool, None, Private("json://127.0.0.2/x"))
+    assert (await addresses.add(pool, None, Private("json://127.0.0.1/x"))).scheme == "json"
 
 
 def test_the_operators_networks_are_not_the_creators() -> None:
@@ -202,6 +202,6 @@ def test_the_operators_networks_are_not_the_creators() -> None:
     live = practice.model_copy(update={"mode": "live"})
 
     assert opened
-    assert address.networks_of(practice, uuid4()) == address.networks_of(practice, None) == opened
-    assert address.networks_of(live, None) == opened
-    assert address.networks_of(live, uuid4()) == ()
+    assert addresses.networks_of(practice, uuid4()) == addresses.networks_of(practice, None) == opened
+    assert addresses.networks_of(live, None) == opened
+    assert addresses.networks_of(live, uuid4()) == ()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.notice import guard
+from core.notices import egress_guard
 
 INNER = [
     "127.0.0.1",
@@ -57,18 +57,18 @@ OUTER = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1", "
 @pytest.mark.parametrize("number", INNER)
 def test_inner_networks(number: str) -> None:
     """Loopback, private, link-local, shared and reserved networks, clouds' metadata, and every form that hides one."""
-    assert not guard.may_reach((number, 443))
+    assert not egress_guard.may_reach((number, 443))
 
 
 @pytest.mark.parametrize("number", OUTER)
 def test_the_public_internet(number: str) -> None:
-    assert guard.may_reach((number, 443))
+    assert egress_guard.may_reach((number, 443))
 
 
 @pytest.mark.parametrize("address", ["/run/docker.sock", b"\0abstract", ("localhost", 80), ("127.1", 80), ("", 80), ()])
 def test_what_is_no_number(address: object) -> None:
     """Sockets in the file system, and names that would only be looked up afterwards."""
-    assert not guard.may_reach(address)
+    assert not egress_guard.may_reach(address)
 
 
 @given(st.ip_addresses(v=4))
@@ -76,24 +76,24 @@ def test_no_form_of_ipv6_hides_an_inner_ipv4_address(number: IPv4Address) -> Non
     """What is refused as IPv4 is refused in IPv6's forms of it, and no form that ends at a relay is allowed at all."""
     mapped, nat64 = IPv6Address(f"::ffff:{number}"), IPv6Address((0x64FF9B << 96) | int(number))
     for form in (mapped, nat64):
-        assert guard.may_reach((str(form), 1)) == guard.may_reach((str(number), 1))
+        assert egress_guard.may_reach((str(form), 1)) == egress_guard.may_reach((str(number), 1))
     six_to_four, compatible = IPv6Address((0x2002 << 112) | (int(number) << 80) | 1), IPv6Address(int(number))
     for form in (six_to_four, compatible):
-        assert not guard.may_reach((str(form), 1))
+        assert not egress_guard.may_reach((str(form), 1))
 
 
 def test_networks_that_the_operator_opened() -> None:
     """They are reached, also as IPv6 that stands for them, and their neighbours are not."""
     networks = [ip_network("10.1.0.0/16")]
 
-    assert guard.may_reach(("10.1.2.3", 1), networks)
-    assert guard.may_reach(("::ffff:10.1.2.3", 1), networks)
-    assert not guard.may_reach(("10.2.0.1", 1), networks)
+    assert egress_guard.may_reach(("10.1.2.3", 1), networks)
+    assert egress_guard.may_reach(("::ffff:10.1.2.3", 1), networks)
+    assert not egress_guard.may_reach(("10.2.0.1", 1), networks)
 
 
 def test_files() -> None:
     """Python's own libraries may be read, nothing else, and nothing may be written, also through links."""
-    hook, library = guard.hook([]), f"{sysconfig.get_path('stdlib')}/json/__init__.py"
+    hook, library = egress_guard.hook([]), f"{sysconfig.get_path('stdlib')}/json/__init__.py"
     hook("open", (library, "r", os.O_RDONLY))
     hook("open", (3, "r", os.O_RDONLY))
 
@@ -132,7 +132,7 @@ def test_files() -> None:
 )
 def test_python_keeps_to_it(attempt: str) -> None:
     """Each is stopped in a real process, before it happens."""
-    code = f"import sys; from core.notice import guard; sys.addaudithook(guard.hook([])); {attempt}"
+    code = f"import sys; from core.notices import egress_guard; sys.addaudithook(egress_guard.hook([])); {attempt}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]
     )

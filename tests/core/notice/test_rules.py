@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from core import account, db, resource
-from core.notice import address, rules, words
-from core.private import Private
-from core.providers import ANTHROPIC
+from core import db
+from core.accounts import provider_keys
+from core.notices import addresses, messages
+from core.notices import rules as notice_rules
+from core.providers.registry import ANTHROPIC
+from core.resources import readiness, versions
+from core.secrets.private import Private
 from tests import orders, selling, shops
 from tests.past import Calls, happened
 
@@ -37,14 +40,14 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 @pytest.fixture
-async def sold(pool: db.Pool) -> resource.Version:
+async def sold(pool: db.Pool) -> versions.Version:
     return await orders.version(pool)
 
 
 async def found(pool: db.Pool) -> list[Any]:
     """Look once; the rules and facts of what was found."""
     async with pool.connection() as conn:
-        await rules.find(conn)
+        await notice_rules.find(conn)
     return await shops.rows(pool, "SELECT rule, facts, account_id, resource_id FROM notices ORDER BY found_at, rule")
 
 
@@ -53,7 +56,7 @@ async def found(pool: db.Pool) -> list[Any]:
     [(3, 2, 0, True), (2, 2, 0, False), (7, 3, 0, False), (69, 31, 0, True), (2, 2, 9, False), (0, 5, 9, True)],
 )
 async def test_low_success(
-    pool: db.Pool, sold: resource.Version, succeeded: int, failed: int, declined: int, is_told: bool
+    pool: db.Pool, sold: versions.Version, succeeded: int, failed: int, declined: int, is_told: bool
 ) -> None:
     """Five calls or more in thirty days and below 70 %; what buyers caused is not counted."""
     await happened(
@@ -67,25 +70,25 @@ async def test_low_success(
     assert bool(told) is is_told
     if told:
         assert told[0].facts["causes"] == [{"detail": "provider_402", "fault": "creator", "calls": failed}]
-        message = words.of_notice("success_low", "ada", "haiku", told[0].facts, to_operator=False)
+        message = messages.message_for("success_low", "ada", "haiku", told[0].facts, to_operator=False)
         assert f"{succeeded} of {succeeded + failed} paid calls" in message.body
         assert "out of credit" in message.body
 
 
-async def test_old_and_free_failures_do_not_count(pool: db.Pool, sold: resource.Version) -> None:
+async def test_old_and_free_failures_do_not_count(pool: db.Pool, sold: versions.Version) -> None:
     """Nor what happened more than thirty days ago, nor an owner's own tests, nor what is off sale."""
     await happened(pool, sold, [Calls(NOW - timedelta(days=32), 20, **CREDIT)])
     await happened(pool, sold, [Calls(NOW - timedelta(days=5), 20, **CREDIT)], kind="test")
     assert [row for row in await found(pool) if row.rule == "success_low"] == []
     await happened(pool, sold, [Calls(NOW - timedelta(days=5), 20, **CREDIT)])
     async with pool.connection() as conn:
-        await resource.archive(conn, sold.account_id, sold.slug)
+        await versions.archive(conn, sold.account_id, sold.slug)
 
     assert [row for row in await found(pool) if row.rule == "success_low"] == []
 
 
 @pytest.mark.parametrize(("charged", "free", "is_told"), [(1, 8, True), (1, 9, False), (4, 0, False), (5, 0, True)])
-async def test_charged_failures(pool: db.Pool, sold: resource.Version, charged: int, free: int, is_told: bool) -> None:
+async def test_charged_failures(pool: db.Pool, sold: versions.Version, charged: int, free: int, is_told: bool) -> None:
     """More than a tenth of five failures or more; what was declined is paid for and no failure."""
     await happened(
         pool, sold, [Calls(NOW, charged, **SLOW), Calls(NOW, free, **CREDIT), Calls(NOW, 99), Calls(NOW, 9, **REFUSED)]
@@ -110,7 +113,7 @@ async def test_charged_failures(pool: db.Pool, sold: resource.Version, charged: 
     ],
 )
 async def test_unusual_cost(
-    pool: db.Pool, sold: resource.Version, days: list[datetime], usual: str, yesterday: str, is_told: bool
+    pool: db.Pool, sold: versions.Version, days: list[datetime], usual: str, yesterday: str, is_told: bool
 ) -> None:
     """Three times the usual and more than ever before, against a week of its own days at least."""
     await happened(pool, sold, [Calls(day, 10, cost_usd=usual) for day in days])
@@ -121,12 +124,12 @@ async def test_unusual_cost(
     assert bool(told) is is_told
     if told:
         assert told[0].resource_id == sold.resource_id
-        message = words.of_notice("cost_unusual", "ada", "haiku", told[0].facts, to_operator=False)
+        message = messages.message_for("cost_unusual", "ada", "haiku", told[0].facts, to_operator=False)
         assert "a call cost $0.004 on average, over 5 calls" in message.body
         assert "$0.001 usually" in message.body
 
 
-async def test_a_dear_day_before_makes_another_usual(pool: db.Pool, sold: resource.Version) -> None:
+async def test_a_dear_day_before_makes_another_usual(pool: db.Pool, sold: versions.Version) -> None:
     """What was as dear before is in its history."""
     await happened(pool, sold, [Calls(day, 10, cost_usd="0.001") for day in A_WEEK[1:]])
     await happened(pool, sold, [Calls(A_WEEK[0], 10, cost_usd="0.005"), Calls(YESTERDAY, 10, cost_usd="0.005")])
@@ -149,7 +152,7 @@ async def test_a_dear_day_before_makes_another_usual(pool: db.Pool, sold: resour
     ],
 )
 async def test_unusual_calls(
-    pool: db.Pool, sold: resource.Version, before: list[int], yesterday: int, more: bool | None
+    pool: db.Pool, sold: versions.Version, before: list[int], yesterday: int, more: bool | None
 ) -> None:
     """Far more or far fewer on a creator's key than on any day of its own; days without calls count as such."""
     days = [YESTERDAY - timedelta(hours=24 * (number + 1)) for number in range(len(before))]
@@ -161,7 +164,7 @@ async def test_unusual_calls(
     assert bool(told) is (more is not None)
     if told:
         assert (told[0].account_id, told[0].resource_id) == (sold.account_id, None)
-        message = words.of_notice("calls_unusual", "ada", None, told[0].facts, to_operator=False)
+        message = messages.message_for("calls_unusual", "ada", None, told[0].facts, to_operator=False)
         assert ("far more" if more else "far fewer") in message.title
 
 
@@ -193,7 +196,7 @@ async def test_keys(pool: db.Pool, practice_openrouter: str) -> None:
         ("key_low", told["limit_remaining_usd = 0.0001"]),
         ("key_low", told["enabled = enabled"]),
     }
-    said = [words.of_notice(row.rule, "ada", None, row.facts, to_operator=False) for row in rows]
+    said = [messages.message_for(row.rule, "ada", None, row.facts, to_operator=False) for row in rows]
     assert all("https://openrouter.ai" in one.body or "OpenRouter" in one.title for one in said)
 
 
@@ -202,7 +205,7 @@ async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) 
     shop = await shops.open_shop(pool, ANTHROPIC)
     async with pool.connection() as conn:
         await selling.add_model(conn, id=shops.MODEL)
-    await account.set_key(pool, shop.account.id, Private(f"sk-or-v1-practice-{shop.account.handle}"))
+    await provider_keys.set_key(pool, shop.account.id, Private(f"sk-or-v1-practice-{shop.account.handle}"))
     await shop.publish(pool, slug="other", model=shops.MODEL)
     await shops.rows(
         pool,
@@ -212,7 +215,7 @@ async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) 
     )
     await happened(pool, await shop.version(pool), [Calls(NOW, 1, **CREDIT)])
     (first,) = await found(pool)
-    said = words.of_notice(first.rule, "ada", None, first.facts, to_operator=False)
+    said = messages.message_for(first.rule, "ada", None, first.facts, to_operator=False)
     assert (first.rule, first.facts["provider"], said.title) == (
         "key_low",
         "anthropic",
@@ -220,13 +223,13 @@ async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) 
     )
 
     async with pool.connection() as conn:
-        other = await resource.resolve(conn, shop.account.handle, "other")
+        other = await readiness.resolve(conn, shop.account.handle, "other")
     await happened(pool, other, [Calls(NOW, 1, **CREDIT)])
     assert [row.facts["provider"] for row in await found(pool)] == ["anthropic", "openrouter"]
     assert len(await found(pool)) == 2
 
 
-async def test_once_a_week(pool: db.Pool, sold: resource.Version) -> None:
+async def test_once_a_week(pool: db.Pool, sold: versions.Version) -> None:
     """However many look, and however often; after a week it is said again, and of somebody else at once."""
     await happened(pool, sold, [Calls(NOW, 9, **CREDIT)])
     await asyncio.gather(*(found(pool) for _ in range(5)))
@@ -241,17 +244,17 @@ async def test_once_a_week(pool: db.Pool, sold: resource.Version) -> None:
     assert len(await found(pool)) == 4
 
 
-async def test_who_is_told(pool: db.Pool, sold: resource.Version) -> None:
+async def test_who_is_told(pool: db.Pool, sold: versions.Version) -> None:
     """The operator everywhere and the creator at their own addresses; others' addresses hear and show nothing."""
     other = await orders.version(pool)
     for account_id, name in ((None, "operator"), (sold.account_id, "mine"), (other.account_id, "theirs")):
-        await address.add(pool, account_id, Private("json://example.org/x"), name)
+        await addresses.add(pool, account_id, Private("json://example.org/x"), name)
     await happened(pool, sold, [Calls(NOW, 9, **CREDIT)])
     await found(pool)
 
     async with pool.connection() as conn:
         ((mine,), (every,), none) = [
-            [row.deliveries for row in await rules.listing(conn, account_id, 9)]
+            [row.deliveries for row in await notice_rules.listing(conn, account_id, 9)]
             for account_id in (sold.account_id, None, other.account_id)
         ]
     assert [one["name"] for one in mine] == ["mine"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.notice import courier, sending
-from core.notice.sending import Message
-from core.private import Private
+from core.notices import sender, sender_process
+from core.notices.sender import Message
+from core.secrets.private import Private
 from tests.receivers import receiver
 
 MESSAGE = Message("/@ada/haiku: 20 % of its calls succeed", "3 of 15 calls & <more>\n- provider_402, 12 times")
@@ -21,7 +21,7 @@ HERE = [ip_network("127.0.0.1/32")]
 async def test_a_message_arrives() -> None:
     """Title and body as they are."""
     async with receiver() as here:
-        assert await sending.send(Private(here.url()), MESSAGE, HERE) == "delivered"
+        assert await sender.send(Private(here.url()), MESSAGE, HERE) == "delivered"
 
     ((path, posted),) = here.posted
     assert path == "/here"
@@ -31,8 +31,8 @@ async def test_a_message_arrives() -> None:
 async def test_what_is_not_taken_is_not_delivered() -> None:
     """A server that says no, and one that is not there."""
     async with receiver(answer=b"500 No") as here:
-        assert await sending.send(Private(here.url()), MESSAGE, HERE) == "not_delivered"
-    assert await sending.send(Private(here.url()), MESSAGE, HERE) == "not_delivered"
+        assert await sender.send(Private(here.url()), MESSAGE, HERE) == "not_delivered"
+    assert await sender.send(Private(here.url()), MESSAGE, HERE) == "not_delivered"
     assert len(here.posted) == 1
 
 
@@ -40,7 +40,7 @@ async def test_what_is_not_taken_is_not_delivered() -> None:
 async def test_inner_networks_are_not_reached(host: str) -> None:
     """Without the operator's leave nothing arrives, whatever the address is written like."""
     async with receiver() as here:
-        assert await sending.send(Private(here.url(host=host)), MESSAGE, []) == "not_delivered"
+        assert await sender.send(Private(here.url(host=host)), MESSAGE, []) == "not_delivered"
 
     assert here.posted == []
 
@@ -51,7 +51,7 @@ async def test_redirects_lead_nowhere_else(follow: str) -> None:
     async with receiver("127.0.0.2") as inner:
         there = f"location: http://127.0.0.2:{inner.port}/inner".encode()
         async with receiver("127.0.0.1", b"307 Temporary Redirect", there) as here:
-            assert await sending.send(Private(here.url() + follow), MESSAGE, HERE) == "not_delivered"
+            assert await sender.send(Private(here.url() + follow), MESSAGE, HERE) == "not_delivered"
 
     assert len(here.posted) == 1
     assert inner.posted == []
@@ -59,12 +59,12 @@ async def test_redirects_lead_nowhere_else(follow: str) -> None:
 
 WATCHED = """
 import sys
-from core.notice import courier
+from core.notices import sender_process
 def watch(event, arguments):
     if event in ("open", "socket.getaddrinfo"):
         print(event, arguments[0], file=sys.stderr)
 sys.addaudithook(watch)
-sys.exit(courier.main())
+sys.exit(sender_process.main())
 """
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"
 
@@ -77,7 +77,7 @@ def test_files_are_not_read(tmp_path: Path) -> None:
 
     done = subprocess.run([sys.executable, "-c", WATCHED], input=json.dumps(order).encode(), capture_output=True)
 
-    assert done.returncode == courier.NOT_DELIVERED
+    assert done.returncode == sender_process.NOT_DELIVERED
     assert f"open {template}".encode() in done.stderr
     assert b"getaddrinfo" not in done.stderr
 
@@ -86,7 +86,7 @@ async def test_templates_are_not_fetched_from_inner_networks() -> None:
     """Nor from a URL that leads there."""
     async with receiver("127.0.0.2") as inner:
         url = Private(f"{SLACK}?template=http://127.0.0.2:{inner.port}/template.json")
-        assert await sending.send(url, MESSAGE, HERE) == "not_delivered"
+        assert await sender.send(url, MESSAGE, HERE) == "not_delivered"
 
     assert inner.posted == []
 
@@ -95,7 +95,7 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
     """Within its deadline, so that others are told."""
     async with receiver(answer=b"") as here:
         began = time.monotonic()
-        assert await sending.send(Private(here.url() + "?rto=3600"), MESSAGE, HERE, seconds=2) == "not_delivered"
+        assert await sender.send(Private(here.url() + "?rto=3600"), MESSAGE, HERE, seconds=2) == "not_delivered"
 
     assert time.monotonic() - began < 5
     assert len(here.posted) == 1
@@ -103,11 +103,11 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
 
 @pytest.mark.parametrize("url", ["nonsense://x", "json://", "tgram://short", "discord://x", "https://example.org"])
 async def test_what_no_service_understands(url: str) -> None:
-    assert not await sending.is_understood(Private(url))
+    assert not await sender.is_supported(Private(url))
 
 
 async def test_a_check_sends_nothing() -> None:
     async with receiver() as here:
-        assert await sending.is_understood(Private(here.url()))
+        assert await sender.is_supported(Private(here.url()))
 
     assert here.posted == []

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from core.payment import exchange
-from core.payment.exchange import Client
+from core.net import json_client
+from core.net.json_client import Client
 from core.settings import Network, settings
 from tests import practice
 
@@ -21,7 +21,7 @@ def network() -> Iterator[Network]:
 @pytest.fixture(scope="session")
 async def http() -> AsyncIterator[Client]:
     """A client as the settlers have it."""
-    async with exchange.client() as client:
+    async with json_client.client() as client:
         yield client
 
 

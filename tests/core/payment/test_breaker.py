@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from core.payment.breaker import Breaker
+from core.net.circuit_breaker import Breaker
 
 
 class Clock:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
 from core.failures import Misconfigured, Unavailable
-from core.payment import chain
-from core.payment.exchange import Client
-from core.payment.facilitator import Facilitator, Settled
+from core.net.json_client import Client
+from core.payments import chain
+from core.payments.facilitator import Facilitator, Settled
 from core.settings import SANDBOX_ASSET, Network
 from tests import practice
 
@@ -203,7 +203,7 @@ async def test_a_network_with_the_wrong_node_is_a_mistake(http: Client, network:
     """Its name and the node's chain are told, and not the URL, which may hold a key."""
     base = network.model_copy(update={"id": "eip155:8453"})
     with pytest.raises(Misconfigured) as raised:
-        await chain.check(http, [network, base])
+        await chain.check_nodes(http, [network, base])
     assert str(raised.value) == "INSTANT_NETWORKS: the rpc_url of eip155:8453 leads to a node of chain 402402"
 
 
@@ -211,7 +211,7 @@ async def test_a_node_that_is_away_is_no_mistake(http: Client, caplog: pytest.Lo
     """It may come back; until then it decides nothing."""
     async with practice.scripted(lambda _: b"") as url:
         pass
-    await chain.check(http, [practice.network(url)])
+    await chain.check_nodes(http, [practice.network(url)])
     assert caplog.messages == ["payment: the node of eip155:402402 cannot be asked which chain it is on"]
 
 

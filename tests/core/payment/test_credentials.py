@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 
 from core.failures import Misconfigured, Unavailable
-from core.payment.exchange import Client
-from core.payment.facilitator import Facilitator
+from core.net.json_client import Client
+from core.payments.facilitator import Facilitator
 from core.settings import SANDBOX_NETWORK, Network
 from tests import practice
 from tests.facilitators import somebody

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
 from core.failures import Unavailable
-from core.payment.exchange import Answer, Client
-from core.payment.facilitator import (
+from core.net.json_client import Client, JsonResponse
+from core.payments.facilitator import (
     DOUBTS,
     REFUSALS,
     Accepted,
@@ -249,7 +249,7 @@ def check(status: int, body: Any, outcome: Settlement) -> None:
 @given(status=statuses, body=near_misses)
 def test_what_an_answer_proves(status: int, body: dict[str, object]) -> None:
     """Over everything that nearly is an answer: no refusal and no success without all their conditions."""
-    check(status, body, settlement(Answer(status, body), SANDBOX_NETWORK))
+    check(status, body, settlement(JsonResponse(status, body), SANDBOX_NETWORK))
 
 
 @hypothesis_settings(max_examples=120, deadline=None)

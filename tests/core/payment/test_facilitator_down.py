@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from core.failures import Unavailable
-from core.payment.breaker import Breaker
-from core.payment.exchange import Client
-from core.payment.facilitator import Accepted, Facilitator, Settled, Unknown
+from core.net.circuit_breaker import Breaker
+from core.net.json_client import Client
+from core.payments.facilitator import Accepted, Facilitator, Settled, Unknown
 from core.settings import SANDBOX_NETWORK, Network
 from tests import practice, shops
 from tests.facilitators import HASH, SETTLED, VALID, somebody, supports
@@ -46,7 +46,7 @@ async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCapture
     """What was claimed is settled or doubted, however open the breaker; a settlement closes it again."""
     async with somebody(verify=b"", settle=b"") as one:
         facilitator = Facilitator(practice.network(one.url), http)
-        with caplog.at_level(logging.WARNING, "core.payment.facilitator"):
+        with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
             for _ in range(7):
                 assert await facilitator.settle(PAID, PAID.accepted) == Unknown("connection_lost")
             assert await is_down(facilitator)

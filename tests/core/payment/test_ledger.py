@@ -17,9 +17,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from psycopg.errors import RaiseException
 from x402.schemas import PaymentPayload
 
-from core import db, resource
+from core import db
 from core.failures import Unavailable
-from core.payment import ledger, offer
+from core.payments import ledger, matching
+from core.resources import readiness, versions
 from core.settings import settings
 from tests import practice, selling
 
@@ -76,18 +77,18 @@ class Expected:
 class Market:
     """A creator with room for `ROOM` executions, what they sell, and who settles."""
 
-    version: resource.Version
+    version: versions.Version
     owner: UUID
 
-    def wish(self, of: offer.Terms) -> ledger.Wish:
-        return ledger.Wish(of, self.version, {"topic": "x"}, self.owner)
+    def wish(self, of: matching.MatchedPayment) -> ledger.ClaimRequest:
+        return ledger.ClaimRequest(of, self.version, {"topic": "x"}, self.owner)
 
 
 async def market(conn: db.Connection) -> Market:
     """A market of its own."""
     creator, owner = await selling.creator(conn), uuid4()
     await selling.publish(conn, creator)
-    version = await resource.resolve(conn, creator.handle, "haiku")
+    version = await readiness.resolve(conn, creator.handle, "haiku")
     await conn.execute("INSERT INTO workers (id, kind, host, pid) VALUES (%s, 'door', 'here', 1)", [owner])
     await conn.execute(
         "UPDATE accounts SET daily_spend_cap_usd = %s WHERE id = %s", [ROOM * version.worst_cost_usd, creator.id]
@@ -95,13 +96,13 @@ async def market(conn: db.Connection) -> Market:
     return Market(version, owner)
 
 
-def terms(nonce: int, more: str = "") -> offer.Terms:
+def terms(nonce: int, more: str = "") -> matching.MatchedPayment:
     """A payment that was matched and verified; `more` is what another bearer of the same authorization would say."""
     requirements = practice.requirements()
     payer = "0x" + "12" * 20
     authorization = {"from": payer, "to": practice.PAY_TO, "value": "2000", "validAfter": "0", "validBefore": "9" * 10}
     payload = {"authorization": authorization | {"nonce": f"0x{nonce:064x}"}, "signature": "0x" + "34" * 65}
-    return offer.Terms(
+    return matching.MatchedPayment(
         network=settings().networks[0],
         requirements=requirements,
         payload=PaymentPayload(payload=payload, accepted=requirements, extensions={"more": more}),
@@ -195,7 +196,7 @@ class Ledger(RuleBasedStateMachine):
     def doubt(self, nonce: int) -> None:
         """The reply was lost."""
         one = self.expected[nonce]
-        self.do(lambda conn: ledger.doubt(conn, one.payment_id, "lost"))
+        self.do(lambda conn: ledger.mark_unknown(conn, one.payment_id, "lost"))
         if one.state == "settling":
             one.history.append("unknown")
 
@@ -203,7 +204,7 @@ class Ledger(RuleBasedStateMachine):
     def prove(self, nonce: int) -> None:
         """The chain says that it can no longer land: nobody looks any more, and it cannot come back."""
         one = self.expected[nonce]
-        self.do(lambda conn: ledger.prove(conn, one.payment_id))
+        self.do(lambda conn: ledger.mark_final(conn, one.payment_id))
         one.proved |= one.state == "failed"
 
     @rule(nonce=known, same=st.booleans())
@@ -216,7 +217,7 @@ class Ledger(RuleBasedStateMachine):
             found = replace(found, request_sha256=os.urandom(32))
         again = False
         with suppress(Unavailable):
-            again = self.do(lambda conn: ledger.reenter(conn, found, self.market.version, self.market.owner))
+            again = self.do(lambda conn: ledger.reclaim(conn, found, self.market.version, self.market.owner))
         assert again is (same and one.state == "failed" and not one.proved and self.has_room)
         if again:
             one.history.append("settling")
@@ -227,7 +228,7 @@ class Ledger(RuleBasedStateMachine):
         one, transaction = self.expected[nonce], a_hash()
         landed = False
         with suppress(Unavailable):
-            self.do(lambda conn: ledger.land(conn, one.payment_id, transaction, has_room=has_room))
+            self.do(lambda conn: ledger.record_late_settlement(conn, one.payment_id, transaction, has_room=has_room))
             landed = one.state == "failed"
         assert landed is (one.state == "failed" and (self.has_room or not has_room))
         if landed:
@@ -245,7 +246,7 @@ class Ledger(RuleBasedStateMachine):
     def open(self, nonce: int) -> None:
         """The sealed payload is the one that was claimed, whoever came later."""
         recorded = self.do(lambda conn: ledger.read(conn, self.expected[nonce].payment_id))
-        assert offer.key_of(ledger.open_payload(recorded).reveal())[3] == recorded.nonce == nonce.to_bytes(32)
+        assert matching.key_of(ledger.open_payload(recorded).reveal())[3] == recorded.nonce == nonce.to_bytes(32)
 
     @invariant()
     def money_and_executions_agree(self) -> None:
@@ -290,7 +291,7 @@ async def test_claims_race(own_database: str) -> None:
 
         wishes = [here.wish(terms(1, str(number))) for number in range(12)]
 
-        async def claim(wish: ledger.Wish) -> list[bool]:
+        async def claim(wish: ledger.ClaimRequest) -> list[bool]:
             async with pool.connection() as conn:
                 return await ledger.claim(conn, [wish])
 

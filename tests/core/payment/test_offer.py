@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from core import failures
-from core.payment import offer, wire
-from core.resource import Version
+from core.payments import codec, matching, offers, quotes
+from core.resources.template import Parameter
+from core.resources.versions import Version
+from core.secrets.vault import new_master_key, vault
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
-from core.template import Parameter
-from core.vault import new_master_key, vault
 from tests import practice
 
 PAYOUTS = {SANDBOX_NETWORK: practice.PAY_TO}
@@ -63,7 +63,7 @@ def version(**changes: Any) -> Version:
 
 def paid(sold: Version) -> PaymentPayload:
     """A payment as a stock client signs our offer."""
-    required = offer.payment_required(sold, PAYOUTS, "Payment required", offer.make_quote(sold))
+    required = offers.payment_required(sold, PAYOUTS, "Payment required", quotes.make_quote(sold))
     payload = practice.payment(WALLET, required.accepts[0])
     payload.resource = required.resource
     return payload
@@ -92,23 +92,23 @@ def test_a_quote_says_what_was_put_in(version_id: UUID, price: int) -> None:
     """Version, price and expiry come back; two quotes for the same are never alike."""
     sold = version(version_id=version_id, price_atomic=price)
     before = int(time.time())
-    quote = offer.make_quote(sold)
-    read = offer.read_quote(quote)
+    quote = quotes.make_quote(sold)
+    read = quotes.read_quote(quote)
 
     assert read
     assert (read.version_id, read.price_atomic) == (version_id, price)
     assert before <= read.expires - settings().quote_seconds <= time.time()
-    assert quote != offer.make_quote(sold)
+    assert quote != quotes.make_quote(sold)
 
 
 def test_no_flipped_bit_passes() -> None:
     """Every single bit of a quote is under its MAC."""
-    quote = offer.make_quote(version())
+    quote = quotes.make_quote(version())
     raw = base64.urlsafe_b64decode(quote + "=" * (-len(quote) % 4))
     for bit in range(8 * len(raw)):
         flipped = bytearray(raw)
         flipped[bit // 8] ^= 1 << bit % 8
-        assert offer.read_quote(base64.urlsafe_b64encode(flipped).decode().rstrip("=")) is None
+        assert quotes.read_quote(base64.urlsafe_b64encode(flipped).decode().rstrip("=")) is None
 
 
 @quick
@@ -117,16 +117,16 @@ def test_no_flipped_bit_passes() -> None:
 )
 def test_anything_else_is_no_quote(text: object) -> None:
     """Whatever a client may echo is read without an error."""
-    assert offer.read_quote(text) is None
+    assert quotes.read_quote(text) is None
 
 
 def test_quotes_and_master_keys(other_master_key: Callable[[bool], None]) -> None:
     """A quote survives a rotation that keeps its key, and not the loss of the key."""
-    quote = offer.make_quote(version())
+    quote = quotes.make_quote(version())
     other_master_key(True)
-    assert offer.read_quote(quote)
+    assert quotes.read_quote(quote)
     other_master_key(False)
-    assert offer.read_quote(quote) is None
+    assert quotes.read_quote(quote) is None
 
 
 # --- hashes
@@ -148,9 +148,9 @@ def test_spelling_does_not_change_the_hash(chance: random.Random, indent: int | 
     payload = paid(version(description="Für Elise"))
     document = shuffled(payload.model_dump(by_alias=True, exclude_none=True), chance)
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
-    read = wire.decode(base64.b64encode(text.encode()).decode())
+    read = codec.decode(base64.b64encode(text.encode()).decode())
 
-    assert offer.payload_sha256(read) == offer.payload_sha256(payload)
+    assert matching.payload_sha256(read) == matching.payload_sha256(payload)
 
 
 def test_each_member_changes_the_hash() -> None:
@@ -163,11 +163,11 @@ def test_each_member_changes_the_hash() -> None:
         lambda p: setattr(p.accepted, "amount", "1"),
         lambda p: setattr(p, "resource", None),
     ]
-    hashes = {offer.payload_sha256(payload)}
+    hashes = {matching.payload_sha256(payload)}
     for change in changes:
         other = payload.model_copy(deep=True)
         change(other)
-        hashes.add(offer.payload_sha256(other))
+        hashes.add(matching.payload_sha256(other))
 
     assert len(hashes) == 1 + len(changes)
 
@@ -178,9 +178,9 @@ def test_requests(one: UUID, inputs: dict[str, str], other: UUID, others: dict[s
     """Two requests hash alike exactly when resource and inputs are the same, in whatever order."""
     again = dict(reversed(inputs.items()))
 
-    assert offer.request_sha256(one, inputs) == offer.request_sha256(one, again)
+    assert matching.request_sha256(one, inputs) == matching.request_sha256(one, again)
     same = (one, inputs) == (other, others)
-    assert (offer.request_sha256(one, inputs) == offer.request_sha256(other, others)) is same
+    assert (matching.request_sha256(one, inputs) == matching.request_sha256(other, others)) is same
 
 
 # --- matching
@@ -195,7 +195,7 @@ def test_our_offer_matches() -> None:
     """What a stock client signs of our offer is what we claim, settle and look for: normalised."""
     sold = version()
     payload = paid(sold)
-    terms = offer.match(payload, sold, PAYOUTS)
+    terms = matching.match(payload, sold, PAYOUTS)
 
     assert (terms.payer, terms.pay_to) == (WALLET.address.lower(), practice.PAY_TO.lower())
     assert (terms.amount_atomic, terms.quoted) == (sold.price_atomic, True)
@@ -210,23 +210,23 @@ def test_capitals_are_the_same_money(spelled: set[str]) -> None:
     """However hex is written, the key of the payment is the same, and it matches."""
     sold = version()
     payload = paid(sold)
-    key = offer.key_of(payload)
-    terms = offer.match(payload, sold, PAYOUTS)
+    key = matching.key_of(payload)
+    terms = matching.match(payload, sold, PAYOUTS)
     document = payload.model_dump(by_alias=True)
     for inside in (document["payload"], document["payload"]["authorization"], document["accepted"]):
         for name in spelled & inside.keys():
             inside[name] = upper(inside[name])
     loud = PaymentPayload.model_validate(document)
-    matched = offer.match(loud, sold, PAYOUTS)
+    matched = matching.match(loud, sold, PAYOUTS)
 
-    assert offer.key_of(loud) == key
+    assert matching.key_of(loud) == key
     assert key == (SANDBOX_NETWORK, SANDBOX_ASSET, matched.payer, matched.nonce)
     assert (matched.payer, matched.pay_to, matched.nonce) == (terms.payer, terms.pay_to, terms.nonce)
 
 
 def priced(price: int) -> PaymentRequirements:
     sold = version(price_atomic=price)
-    return offer.payment_required(sold, PAYOUTS, "", offer.make_quote(sold)).accepts[0]
+    return offers.payment_required(sold, PAYOUTS, "", quotes.make_quote(sold)).accepts[0]
 
 
 @quick
@@ -235,11 +235,11 @@ def test_only_the_price_pays(asked: int, offered: int) -> None:
     """A payment of any other amount is refused, whatever the client says it accepted."""
     payload = practice.payment(WALLET, priced(offered))
     if asked == offered:
-        assert offer.match(payload, version(price_atomic=asked), PAYOUTS).amount_atomic == asked
+        assert matching.match(payload, version(price_atomic=asked), PAYOUTS).amount_atomic == asked
     else:
         payload.accepted.amount = str(asked)
         with pytest.raises(failures.PaymentRequired, match="wrong_amount"):
-            offer.match(payload, version(price_atomic=asked), PAYOUTS)
+            matching.match(payload, version(price_atomic=asked), PAYOUTS)
 
 
 @quick
@@ -252,19 +252,19 @@ def test_no_other_signature_passes(place: int, change: int) -> None:
     raw[place] ^= change
     payload.payload["signature"] = "0x" + raw.hex()
     if place == 64 and raw[64] in (0, 1) and raw[64] == (raw[64] ^ change) - 27:
-        assert offer.match(payload, sold, PAYOUTS)
+        assert matching.match(payload, sold, PAYOUTS)
     else:
         with pytest.raises(failures.PaymentRequired, match="wrong_signature"):
-            offer.match(payload, sold, PAYOUTS)
+            matching.match(payload, sold, PAYOUTS)
 
 
 @pytest.mark.parametrize("quote", ["", "x", 5, ["a"]])
 def test_a_quote_that_is_not_ours(quote: object) -> None:
     """It keeps no price; no quote at all is a client of another kind."""
     payload = paid(version())
-    offer.require_live_quote(payload)
+    matching.require_live_quote(payload)
     payload.accepted.extra["quoteId"] = quote
     with pytest.raises(failures.PaymentRequired, match="quote_unknown"):
-        offer.require_live_quote(payload)
+        matching.require_live_quote(payload)
     del payload.accepted.extra["quoteId"]
-    offer.require_live_quote(payload)
+    matching.require_live_quote(payload)

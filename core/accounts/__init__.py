@@ -1,0 +1,1 @@
+"""Creators: accounts, limits and provider keys."""

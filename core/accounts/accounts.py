@@ -1,0 +1,183 @@
+"""Creators: who they are, where they are paid, and the provider keys that their calls run on.
+
+Functions take a connection and do not commit, except `set_key`, which asks the provider first.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from eth_utils.address import is_checksum_address
+
+from core import db
+from core.failures import InvalidInput, NotFound, Unauthorized
+from core.settings import settings
+
+sql = db.load("account")
+
+_HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Account:
+    """A creator: `handle` is the name in `/@handle/slug`."""
+
+    id: UUID
+    handle: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an account may use.
+
+    Attributes:
+        slots: executions that may run at once; more wait.
+        queue_limit: unfinished executions after which nothing more is sold.
+        daily_spend_cap_usd: what may be spent on models in one UTC day.
+    """
+
+    slots: int
+    queue_limit: int
+    daily_spend_cap_usd: Decimal
+
+
+async def create(
+    conn: db.Connection,
+    handle: str,
+    payouts: Mapping[str, str],
+    *,
+    slots: int = 5,
+    queue_limit: int = 200,
+    daily_spend_cap_usd: Decimal = Decimal(50),
+) -> tuple[UUID, str]:
+    """Open an account.
+
+    Args:
+        conn: the transaction to do it in.
+        handle: lower-case letters, digits and single hyphens, at most 40.
+        payouts: CAIP-2 network -> `0x` address, at least one. An address is kept exactly as given.
+        slots: executions that may run at once.
+        queue_limit: unfinished executions after which nothing more is sold.
+        daily_spend_cap_usd: what may be spent on models in one UTC day.
+
+    Returns:
+        The account's id and its bearer token, which only its owner has from here on.
+
+    Raises:
+        InvalidInput: naming `handle`, `payouts` or a limit.
+    """
+    problems = _problems(handle, payouts) | _limit_problems(slots, queue_limit, daily_spend_cap_usd)
+    if problems:
+        raise InvalidInput(problems)
+    created = await sql.create(
+        conn,
+        id=uuid4(),
+        handle=handle,
+        slots=slots,
+        queue_limit=queue_limit,
+        daily_spend_cap_usd=daily_spend_cap_usd,
+    )
+    if created is None:
+        raise InvalidInput({"handle": f"{handle} is taken"})
+    for network, address in payouts.items():
+        await sql.add_payout(conn, account_id=created.id, network=network, address=address)
+    return created.id, await new_token(conn, created.id)
+
+
+async def set_limits(
+    conn: db.Connection,
+    account_id: UUID,
+    *,
+    slots: int | None = None,
+    queue_limit: int | None = None,
+    daily_spend_cap_usd: Decimal | None = None,
+) -> Limits:
+    """Change limits; None leaves one as it is.
+
+    Returns:
+        All of them, as they are now.
+
+    Raises:
+        InvalidInput: naming the limit.
+        NotFound: if there is no such account.
+    """
+    if problems := _limit_problems(slots, queue_limit, daily_spend_cap_usd):
+        raise InvalidInput(problems)
+    row = await sql.set_limits(
+        conn, id=account_id, slots=slots, queue_limit=queue_limit, daily_spend_cap_usd=daily_spend_cap_usd
+    )
+    if row is None:
+        raise NotFound
+    return Limits(**row._asdict())
+
+
+async def new_token(conn: db.Connection, account_id: UUID) -> str:
+    """A fresh bearer token; those before it stop working when the transaction commits."""
+    token = "x4i_" + secrets.token_urlsafe(32)
+    await sql.replace_token(conn, id=uuid4(), account_id=account_id, token_sha256=sha256(token))
+    return token
+
+
+async def authenticate(conn: db.Connection, token: str) -> Account:
+    """Whose token this is.
+
+    Raises:
+        Unauthorized: if nobody's, or if it was replaced.
+    """
+    if (row := await sql.by_token(conn, token_sha256=sha256(token))) is None:
+        raise Unauthorized
+    return Account(row.id, row.handle)
+
+
+async def find(conn: db.Connection, handle: str) -> Account:
+    """The account of that name.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    if (row := await sql.by_handle(conn, handle=handle)) is None:
+        raise NotFound
+    return Account(row.id, row.handle)
+
+
+async def listing(conn: db.Connection) -> list[dict[str, Any]]:
+    """Every account with its limits, payout addresses, keys and number of resources, by handle."""
+    return [row._asdict() async for row in sql.listing(conn)]
+
+
+def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
+    problems = {}
+    if not _HANDLE.fullmatch(handle) or len(handle) > 40:
+        problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
+    if not payouts:
+        problems["payouts"] = "at least one payout address is needed"
+    served = {network.id for network in settings().networks}
+    for network, address in payouts.items():
+        if network not in served:
+            problems[f"payouts.{network}"] = f"is not served here; served: {', '.join(sorted(served))}"
+        elif not _ADDRESS.fullmatch(address) or not int(address, 16):
+            problems[f"payouts.{network}"] = "must be 0x and 40 hexadecimal digits, and not the zero address"
+        elif not address[2:].islower() and not is_checksum_address(address) and not address[2:].isupper():
+            problems[f"payouts.{network}"] = "its capitals say that a digit is wrong (EIP-55); copy it again"
+    return problems
+
+
+def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:
+    problems = {}
+    for name, most in (("slots", slots), ("queue_limit", queue_limit)):
+        if most is not None and not 1 <= most <= _MOST:
+            problems[name] = f"must be 1 to {_MOST}"
+    if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
+        problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
+    return problems
+
+
+def sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

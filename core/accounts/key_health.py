@@ -1,0 +1,63 @@
+"""Asking the providers, now and then, about the keys that something is sold on."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core import db
+from core.accounts import accounts, provider_keys
+from core.failures import ExecutionFailed, Unreadable
+from core.providers import client as provider_client
+from core.providers.registry import PROVIDERS
+from core.secrets.private import Private
+from core.secrets.vault import vault
+
+_AT_ONCE = 4
+
+Health = Literal["sound", "rejected", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one pass found, as counts: unknown are those about which the provider did not say anything."""
+
+    sound: int
+    rejected: int
+    unknown: int
+
+
+async def check(pool: db.Pool) -> Checked:
+    """Ask about every key in use: what is left under its limit is noted, and a rejected one sells nothing any more.
+
+    Takes the pool: no connection is held while the provider is asked.
+    """
+    async with pool.connection() as conn:
+        keys = [row async for row in accounts.sql.keys_in_use(conn)]
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(row: Any) -> Health:
+        async with turns:
+            return await _check(pool, row)
+
+    found = await asyncio.gather(*map(one, keys))
+    return Checked(found.count("sound"), found.count("rejected"), found.count("unknown"))
+
+
+async def _check(pool: db.Pool, row: Any) -> Health:
+    try:
+        opened = vault().open(row.sealed_key, account=row.account_id, column=provider_keys.KEY_COLUMN, row=row.id)
+    except Unreadable:
+        return "unknown"
+    key, at = Private(opened.reveal().decode()), PROVIDERS[row.provider]
+    try:
+        facts = await provider_client.check_key(at, key)
+    except ExecutionFailed as failure:
+        if failure.detail != "provider_401":
+            return "unknown"
+    else:
+        async with pool.connection() as conn:
+            await accounts.sql.note_key(conn, id=row.id, limit_remaining_usd=facts.limit_remaining_usd)
+        return "sound"
+    async with pool.connection() as conn:
+        await provider_keys.reject_key(conn, row.account_id, key, at)
+    return "rejected"

@@ -1,0 +1,116 @@
+"""The provider keys that a creator's calls run on: set, shown masked, switched, rejected, deleted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from core import db
+from core.accounts.accounts import sha256, sql
+from core.failures import ExecutionFailed, InvalidInput, NotFound
+from core.providers import client as provider_client
+from core.providers.registry import OPENROUTER, Provider
+from core.secrets.private import Private
+from core.secrets.vault import vault
+
+KEY_COLUMN = "provider_keys.sealed_key"
+
+_DENIED = "{title} does not let this key be used; look at its limits at {keys_url}"
+_REFUSED = {
+    "provider_401": "{title} does not accept this key; make a new one at {keys_url}",
+    "provider_403": _DENIED,
+    "provider_403_denied": _DENIED,
+}
+_UNCHECKED = "{title} could not be asked about this key, so nothing was changed; try again in a minute"
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """What may be shown of a stored key.
+
+    Attributes:
+        label: the masked form that the provider itself shows.
+        enabled: the creator's own switch.
+        rejected_at: since when the provider answers 401 to it; None while it works.
+        checked_at: when the provider last confirmed it.
+    """
+
+    label: str
+    enabled: bool
+    rejected_at: datetime | None
+    checked_at: datetime
+
+
+async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provider = OPENROUTER) -> KeyState:
+    """Ask the provider about a key and store it sealed, in place of the one before at the same provider.
+
+    Takes the pool and commits by itself: no connection is held while the provider is asked.
+
+    Raises:
+        InvalidInput: naming `key`, if it is no key, is refused, manages other keys, or could not be checked.
+    """
+    key = Private(key.reveal().strip())
+    if not at.key.fullmatch(key.reveal()):
+        raise InvalidInput({"key": f"this is not a key of {at.title}; one looks like {at.key_example}"})
+    label = await _checked_label(at, key)
+    row_id = uuid4()
+    sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
+    async with pool.connection() as conn:
+        await sql.put_key(
+            conn,
+            id=row_id,
+            account_id=account_id,
+            provider=at.name,
+            sealed_key=sealed,
+            key_sha256=sha256(key.reveal()),
+            label=label,
+        )
+        state = await key_state(conn, account_id, at)
+    if state is None:
+        raise NotFound
+    return state
+
+
+async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> KeyState | None:
+    """What may be shown of the stored key; None if there is none."""
+    if (row := await sql.key(conn, account_id=account_id, provider=at.name)) is None:
+        return None
+    return KeyState(row.label, row.enabled, row.rejected_at, row.checked_at)
+
+
+async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, at: Provider = OPENROUTER) -> None:
+    """Switch the stored key on or off; off, nothing that depends on it is sold.
+
+    Raises:
+        NotFound: if there is no key.
+    """
+    if not await sql.enable_key(conn, account_id=account_id, provider=at.name, enabled=enabled):
+        raise NotFound
+
+
+async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], at: Provider) -> None:
+    """Note that the provider answered 401 to this key: nothing more is sold on it. A newer key is left alone."""
+    await sql.reject_key(conn, account_id=account_id, provider=at.name, key_sha256=sha256(key.reveal()))
+
+
+async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> int:
+    """Forget the key; what depends on it cannot be sold until another is set.
+
+    Returns:
+        How many resources that concerns; 0 as well if there was no key.
+    """
+    affected: int = await sql.delete_key(conn, account_id=account_id, provider=at.name)
+    return affected
+
+
+async def _checked_label(at: Provider, key: Private[str]) -> str:
+    """The provider's masked name of a key that may be used for calls."""
+    try:
+        async with provider_client.connections():
+            facts = await provider_client.check_key(at, key)
+    except ExecutionFailed as failure:
+        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=at.title, keys_url=at.keys_url)
+    else:
+        if not facts.is_management_key:
+            return facts.label
+        refusal = "this key can make and delete other keys; give one that can only make calls"
+    raise InvalidInput({"key": refusal})

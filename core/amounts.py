@@ -1,0 +1,38 @@
+"""Amounts of money as people write them, and atomic USDC (six decimals) as we keep them."""
+
+import re
+from decimal import ROUND_CEILING, Decimal
+
+LEAST_PRICE_ATOMIC = 1000
+
+_ATOMIC_PER_USDC = 1_000_000
+_PRICE = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,6}))?")
+
+
+def atomic_usdc(text: str) -> int:
+    """Atomic units of a price in USDC, exactly.
+
+    Args:
+        text: plain decimal digits, at most six behind the point: `0.01`.
+
+    Raises:
+        ValueError: saying what a price looks like.
+    """
+    match = _PRICE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be plain digits with at most six decimals, such as 0.01")
+    atomic = int(match[1]) * _ATOMIC_PER_USDC + int((match[2] or "").ljust(6, "0"))
+    if atomic < LEAST_PRICE_ATOMIC:
+        raise ValueError("must be at least 0.001 USDC")
+    return atomic
+
+
+def usdc(atomic: int) -> str:
+    """A price as people write it: `10000` atomic units are `0.01`."""
+    whole, rest = divmod(atomic, _ATOMIC_PER_USDC)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+
+
+def dollars(usd: Decimal) -> str:
+    """A cost as people read it, rounded up to a millionth of a dollar."""
+    return f"{usd.quantize(Decimal('0.000001'), ROUND_CEILING):f}"

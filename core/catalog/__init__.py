@@ -1,0 +1,1 @@
+"""The model catalog: sync it, tell what changed, search it."""

@@ -1,0 +1,229 @@
+"""What a sync of the catalog changed, and what that means for what is on sale: for operators to read.
+
+Functions take a connection and do not commit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, localcontext
+from itertools import groupby
+from typing import Any, Literal
+
+from core import db
+from core.amounts import dollars, usdc
+from core.catalog import search as catalog
+from core.catalog.model import ABSENCE_TOLERATED
+
+sql = db.load("catalog_sync")
+
+Event = Literal["added", "lost", "returned", "repriced", "changed"]
+
+# What an operator wants to see first, and how much of it one page shows.
+_LINES = 20
+_PRESSING: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
+_ROWS = 200
+_NAMED = 2
+
+_PRICES = ("prompt_usd", "completion_usd", "request_usd", "image_output_usd")
+# What else is kept in the history, and how it is called in the news.
+_LISTS = {
+    "input_modalities": "takes",
+    "output_modalities": "makes",
+    "supported_parameters": "parameters",
+    "capabilities": "can",
+}
+_VALUES = {
+    "context_length": "context",
+    "max_completion_tokens": "longest answer",
+    "not_sellable": "obstacle",
+    "expires_on": "served until",
+    "alias_target": "stands for",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One model that is not what it was.
+
+    Attributes:
+        events: at least one; repriced is a price that differs, changed is anything else that does.
+        before: what it was, in words; empty for one that is new.
+        now: what it is.
+    """
+
+    model_id: str
+    events: tuple[Event, ...]
+    before: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A published resource whose model changed.
+
+    Attributes:
+        price_usdc: what it sells for.
+        worst_cost_usd: what a call can cost by today's prices.
+        means: what its creator should know; empty if nothing.
+    """
+
+    handle: str
+    slug: str
+    model_id: str
+    price_usdc: str
+    worst_cost_usd: str
+    means: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A listed row that is in quarantine: the id it claims, or its place in the list, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """All that is new since the list before."""
+
+    changes: tuple[Change, ...] = ()
+    touched: tuple[Touched, ...] = ()
+    quarantined: tuple[Bad, ...] = ()
+
+    def of(self, event: Event) -> list[Change]:
+        """The models to which that happened."""
+        return [change for change in self.changes if event in change.events]
+
+
+async def read(conn: db.Connection, at: datetime) -> News:
+    """The news of the sync of that time."""
+    found = await changes(conn, at)
+    quarantined = tuple(Bad(row.id, row.reason) for row in await catalog.quarantine(conn))
+    return News(found, await touched(conn, found, at), quarantined)
+
+
+async def changes(conn: db.Connection, at: datetime) -> tuple[Change, ...]:
+    """The models that the sync of that time found different, by id."""
+    rows = [row async for row in sql.news(conn, at=at)]
+    stories = ((model_id, list(story)) for model_id, story in groupby(rows, key=lambda row: row.model_id))
+    return tuple(_change(model_id, story[0] if len(story) > 1 else None, story[-1]) for model_id, story in stories)
+
+
+async def touched(conn: db.Connection, found: Sequence[Change], at: datetime) -> tuple[Touched, ...]:
+    """What is on sale on models that changed at that time; first what is in trouble."""
+    events = {change.model_id: change.events for change in found if change.events != ("added",)}
+    resources = [
+        Touched(
+            row.handle,
+            row.slug,
+            row.model_id,
+            usdc(row.price_atomic),
+            dollars(row.worst_cost_usd),
+            _meaning(row, events[row.model_id], at),
+        )
+        for row in await catalog.versions_on(conn, list(events))
+    ]
+    return tuple(sorted(resources, key=lambda one: (not one.means, one.handle, one.slug)))
+
+
+def headline(news: News) -> str:
+    """What creators of touched resources should know, as a Markdown list; empty if nothing."""
+    lines = [
+        f"- `/@{sold.handle}/{sold.slug}` on `{sold.model_id}`, for {sold.price_usdc} USDC: **{sold.means}**"
+        for sold in news.touched
+        if sold.means
+    ]
+    rest = [f"- and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
+    return "\n".join([*lines[:_LINES], *rest])
+
+
+def table(news: News) -> list[dict[str, str]]:
+    """The news as rows, most pressing first; after so many only their number is told."""
+    rows = list(_rows(news))
+    if len(rows) > _ROWS:
+        rest = {"what": "…", "model": f"{len(rows) - _ROWS} more", "was": "", "is": ""}
+        return [*rows[:_ROWS], rest]
+    return rows
+
+
+def _rows(news: News) -> Iterator[dict[str, str]]:
+    for sold in news.touched:
+        resource = f"/@{sold.handle}/{sold.slug} at {sold.price_usdc} USDC"
+        yield {"what": "on sale", "model": sold.model_id, "was": resource, "is": f"costs up to ${sold.worst_cost_usd}"}
+    for change in sorted(news.changes, key=lambda one: _PRESSING.index(one.events[0])):
+        what = ", ".join(change.events)
+        yield {"what": what, "model": change.model_id, "was": change.before, "is": change.now}
+    for bad in news.quarantined:
+        yield {"what": "in quarantine", "model": bad.id, "was": "", "is": bad.reason}
+
+
+def _change(model_id: str, before: Any, now: Any) -> Change:
+    if before is None:
+        return Change(model_id, ("added",), "", price(now))
+    prices = any(getattr(before, name) != getattr(now, name) for name in _PRICES)
+    others = [name for name in (*_VALUES, *_LISTS) if getattr(before, name) != getattr(now, name)]
+    happened: dict[Event, bool] = {
+        "lost": before.listed and not now.listed,
+        "returned": now.listed and not before.listed,
+        "repriced": prices,
+        "changed": bool(others),
+    }
+    return Change(
+        model_id,
+        tuple(event for event, is_true in happened.items() if is_true),
+        "; ".join(_state(before, now, prices, others, "-")),
+        "; ".join(_state(now, before, prices, others, "+")),
+    )
+
+
+def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
+    """What is told of one side of a change: what differs from the other side."""
+    if of.listed != beside.listed:
+        yield "listed" if of.listed else "not listed"
+    if prices:
+        yield price(of)
+    for name in others:
+        value, other = getattr(of, name), getattr(beside, name)
+        if name in _VALUES:
+            yield f"{_VALUES[name]} {'-' if value is None else value}"
+        elif own := [item for item in value.split() if item not in other.split()]:
+            named = " ".join(sign + item for item in own) if len(own) <= _NAMED else f"{sign}{len(own)}"
+            yield f"{_LISTS[name]} {named}"
+
+
+def price(row: Any) -> str:
+    """Prices as people compare them: US dollars per million tokens."""
+    if row.prompt_usd is None or row.completion_usd is None:
+        return "price unknown"
+    parts = [f"${_per_million(row.prompt_usd)} in", f"${_per_million(row.completion_usd)} out"]
+    if row.image_output_usd is not None:
+        parts.append(f"${_per_million(row.image_output_usd)} images")
+    if row.request_usd:
+        parts.append(f"${row.request_usd.normalize():f} a call")
+    return ", ".join(parts)
+
+
+def _per_million(usd: Decimal) -> str:
+    with localcontext(prec=60):
+        return f"{usd.scaleb(6).normalize():f}"
+
+
+def _meaning(row: Any, events: Sequence[Event], at: datetime) -> str:
+    if row.not_sellable:
+        return f"not sold: its model is {row.not_sellable}"
+    if "lost" in events:
+        return f"sold until {at + ABSENCE_TOLERATED:%Y-%m-%d %H:%M} UTC, unless its model is listed again"
+    if row.is_certain_loss:
+        return _LOSS[row.allows_loss]
+    if row.worst_cost_usd > Decimal(row.price_atomic).scaleb(-6):
+        return "a call can cost more than it sells for"
+    return ""
+
+
+_LOSS = {
+    False: "not sold until its price is raised: hardly any call earns its cost",
+    True: "hardly any call earns its cost, which its creator agreed to",
+    None: "still sold, but hardly any call earns its cost; whether its creator agreed to that was not recorded",
+}

@@ -1,0 +1,82 @@
+"""Models that no catalog lists: called at their own provider, at prices that the operator writes down.
+
+Functions take a connection and do not commit.
+"""
+
+from decimal import Decimal
+
+from core import db
+from core.catalog import model as catalog_model
+from core.catalog import openrouter_listing
+from core.catalog import sync as catalog_sync
+from core.catalog.changes import News
+from core.catalog.model import Model
+from core.failures import InvalidInput
+from core.providers import model_ids
+from core.providers import registry as providers
+
+_MILLION = Decimal(1_000_000)
+
+
+async def set_prices(
+    conn: db.Connection,
+    reprice: catalog_sync.Reprice,
+    model_id: str,
+    *,
+    prompt_usd: Decimal,
+    completion_usd: Decimal,
+    context_length: int | None = None,
+    max_completion_tokens: int | None = None,
+) -> News:
+    """List a model at a provider, or list it anew; what is for sale on it is repriced.
+
+    A call then costs tokens times these prices, so they have to be what the provider bills.
+
+    Args:
+        conn: the transaction to do it in.
+        reprice: what to do in it with models whose price changed.
+        model_id: `provider:` and its name there.
+        prompt_usd: US dollars per million tokens of input.
+        completion_usd: likewise of output, reasoning included.
+        context_length: tokens in and out together; None when not told.
+        max_completion_tokens: the most tokens of one answer; None when not told.
+
+    Raises:
+        InvalidInput: naming `model` or a price.
+    """
+    row = _listed(model_id, prompt_usd, completion_usd, context_length, max_completion_tokens)
+    await catalog_sync.sql.take_turns(conn)
+    await catalog_sync.sql.apply(conn, rows=catalog_model.as_json([row]), whole=False)
+    return await catalog_sync.news(conn, reprice, await catalog_sync.sql.now(conn))
+
+
+def _listed(
+    model_id: str, prompt_usd: Decimal, completion_usd: Decimal, context: int | None, most: int | None
+) -> Model:
+    """The row as a provider's list would have it, read like any other."""
+    provider, name = model_ids.provider_of(model_id)
+    at = providers.provider_named(provider)
+    if at.parameters is None:
+        raise InvalidInput({"model": f"what is called at {at.title} is listed there: instant catalog sync"})
+    row = {
+        "name": name,
+        "context_length": context,
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "top_provider": {"max_completion_tokens": most},
+        "pricing": {
+            "prompt": _per_token("prompt_usd", prompt_usd),
+            "completion": _per_token("completion_usd", completion_usd),
+        },
+        "supported_parameters": list(at.parameters),
+    }
+    read = openrouter_listing.read(name, row)
+    if not name or not catalog_model.ID.fullmatch(model_id) or read.not_sellable is not None:
+        raise InvalidInput({"model": f"{model_id} is no model that can be sold ({read.not_sellable or 'no id'})"})
+    return read.model_copy(update={"id": model_id})
+
+
+def _per_token(field: str, per_million: Decimal) -> str:
+    """A free model is nobody's price list: 0 would be a slip, and calls at a loss that nobody sees."""
+    if not per_million.is_finite() or not 0 < per_million < _MILLION:
+        raise InvalidInput({field: "must be US dollars per million tokens, more than 0"})
+    return f"{per_million:f}e-6"

@@ -1,0 +1,96 @@
+"""One model as it is listed: what its row says, what a call may cost, whether a call may be sold.
+
+Facts about the format: OpenRouter's `GET /models`, as documented and as counted in real catalogs of 2026.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+Kind = Literal["text", "image", "video", "audio", "embedding", "multimodal"]
+
+Capability = Literal[
+    "vision",
+    "audio_input",
+    "video_input",
+    "files",
+    "image_output",
+    "audio_output",
+    "tools",
+    "json",
+    "structured_outputs",
+    "reasoning",
+    "web_search",
+    "prompt_caching",
+    "moderated",
+]
+
+# Real models vanish from the catalog for hours and come back; after this they count as gone.
+ABSENCE_TOLERATED = timedelta(days=2)
+
+# What OpenRouter accepts as an id, and what we can show and compare without surprises.
+ID = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class Model(BaseModel):
+    """One model as last listed.
+
+    Attributes:
+        id: what is sent as `model`, after the name of its provider unless that is OpenRouter.
+        modality: the kind of model that it is: by what it makes, else multimodal if it takes more than text.
+        capabilities: badges, from what is listed about it and never from its name.
+        alias_target: the id that it stands for today, which may change any day.
+        released_at: UTC, when the provider first offered it.
+        expires_on: the last day on which the provider promises to serve it (UTC).
+        context_length: tokens in and out together; None when not told.
+        max_completion_tokens: the most tokens of one answer; None when not told.
+        prompt_usd: US dollars per token, the worst over all overrides; None when unknown, which is never free.
+        completion_usd: the same for answer tokens; covers reasoning tokens where those cost more.
+        request_usd: US dollars per request; 0 where none is listed.
+        image_output_usd: US dollars per image token; None where images are billed as completion tokens.
+        not_sellable: why no call to it may be sold; None when one may.
+        curated: whether the operator recommends it.
+        modality_override: the operator's word on its kind.
+        disabled: the operator's own switch.
+        missing_since: UTC, the first sync that did not list it.
+        raw: the provider's row, unknown fields included.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    modality: Kind = "text"
+    capabilities: tuple[str, ...] = ()
+    alias_target: str | None = None
+    released_at: datetime | None = None
+    expires_on: date | None = None
+    context_length: int | None
+    max_completion_tokens: int | None
+    input_modalities: tuple[str, ...]
+    output_modalities: tuple[str, ...]
+    supported_parameters: tuple[str, ...]
+    prompt_usd: Decimal | None
+    completion_usd: Decimal | None
+    request_usd: Decimal | None
+    image_output_usd: Decimal | None
+    not_sellable: str | None
+    curated: bool = False
+    modality_override: Kind | None = None
+    disabled: bool = False
+    missing_since: datetime | None = None
+    raw: dict[str, Any]
+
+
+# What no list says: a sync leaves it alone.
+NOT_LISTED = frozenset({"curated", "modality_override", "disabled", "missing_since"})
+_ROWS = TypeAdapter(list[Model])
+
+
+def as_json(models: Iterable[Model]) -> str:
+    """The rows that a list says, for the query that applies them."""
+    return _ROWS.dump_json(list(models), exclude={"__all__": {*NOT_LISTED}}).decode()

@@ -1,0 +1,196 @@
+"""OpenRouter's model list: fetch it, read its rows, and refuse a list that is truncated or malformed."""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+from core.catalog import openrouter_listing
+from core.catalog.model import ID, Model
+from core.failures import Failure
+from core.providers import model_ids
+from core.providers.registry import OPENROUTER
+from core.settings import settings
+
+# Real catalogs are below 1 MB; the provider answers from its edge cache.
+_SIZE_LIMIT = 32 * 1024 * 1024
+TIMEOUT = httpx.Timeout(30)
+# httpx' timeouts are per read: only this one ends an answer that trickles.
+_DEADLINE = 120
+
+_DEPTH_LIMIT = 64
+_STRING = re.compile(rb'"[^"]*"')
+_NO_SHAPE = bytes(set(range(256)) - set(b'[]{}"'))
+_VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
+
+# Of a row that could not be read the operator needs the beginning, not the megabytes.
+_SHOWN = 2000
+
+Why = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
+
+
+class ListRefused(Failure):
+    """The provider's list was not applied and everything is as it was. The code is `catalog_refused`.
+
+    Args:
+        why: what is wrong with it.
+        absent: of a list that shrank: how many present models it lacks.
+        present: of how many.
+    """
+
+    def __init__(self, why: Why, absent: int = 0, present: int = 0) -> None:
+        super().__init__("catalog_refused")
+        self.why: Why = why
+        self.absent = absent
+        self.present = present
+
+    def __str__(self) -> str:
+        if self.why != "shrunk":
+            return f"{self.code} ({self.why})"
+        return (
+            f"{self.code} (shrunk): {self.absent} of {self.present} models are not listed any more; "
+            "if that is true, say so with: instant catalog sync --accept-loss"
+        )
+
+    def __reduce__(self) -> tuple[type["ListRefused"], tuple[Why, int, int]]:
+        return type(self), (self.why, self.absent, self.present)
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What the provider said of a list, to be asked later for news only (RFC 9110, 8.8)."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The condition of a request."""
+        given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in given.items() if value}
+
+
+UNKNOWN = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row that could not be read: the id it claims, or its place in the list; why; and how it begins."""
+
+    id: str
+    reason: str
+    listed: str
+
+
+async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tuple[Any, Validators]:
+    """The provider's whole list as decoded JSON with its validators; None for the list if it is the one we know.
+
+    Without `output_modalities=all` the provider lists only models that write text.
+
+    Raises:
+        ListRefused: unreachable (no answer, not a 200) or malformed (not JSON, or too large).
+    """
+    url = f"{settings().openrouter_url}/models"
+    body = bytearray()
+    why: Why = "malformed"
+    try:
+        async with (
+            asyncio.timeout(_DEADLINE),
+            http.stream(
+                "GET", url, params={"output_modalities": "all"}, headers=known.headers(), follow_redirects=False
+            ) as answer,
+        ):
+            if answer.status_code == httpx.codes.NOT_MODIFIED and known.headers():
+                return None, known
+            if answer.status_code != httpx.codes.OK:
+                raise ListRefused("unreachable")
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > _SIZE_LIMIT:
+                    raise ListRefused("malformed")
+        if _is_too_deep(body):
+            raise ListRefused("malformed")
+        document = json.loads(body, parse_constant=_no_constant)
+        return document, Validators(_validator(answer, "ETag"), _validator(answer, "Last-Modified"))
+    except (httpx.HTTPError, TimeoutError):
+        why = "unreachable"
+    except ValueError:
+        pass
+    raise ListRefused(why)
+
+
+def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
+    """Read a list, row by row: a bad row is put aside with its reason, and the rest go on.
+
+    Of rows that claim the same id the first counts if the others say the same; if they contradict, none does.
+
+    Returns:
+        The models, and the rows that were put aside.
+
+    Raises:
+        ListRefused: if it is no list, is empty, or says itself that there is more.
+    """
+    rows = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(rows, list):
+        raise ListRefused("malformed")
+    links, total = document.get("links"), document.get("total_count")
+    if (isinstance(links, dict) and links.get("next")) or (isinstance(total, int) and total > len(rows)):
+        raise ListRefused("truncated")
+    models: dict[str, Model] = {}
+    quarantined: dict[str, Quarantined] = {}
+    for position, row in enumerate(rows):
+        model_id = row.get("id") if isinstance(row, dict) else None
+        if not isinstance(model_id, str) or not ID.fullmatch(model_id):
+            # A space is in no id, so no row can take another's place.
+            _put_aside(quarantined, f"row {position}", "no_id", row)
+        elif model_ids.provider_of(model_id)[0] != OPENROUTER.name:
+            _put_aside(quarantined, model_id, "not_theirs", row)
+        elif model_id in quarantined or (model_id in models and models[model_id].raw != row):
+            _put_aside(quarantined, model_id, "contradiction", row)
+        elif not _is_storable(row):
+            _put_aside(quarantined, model_id, "unstorable_text", row)
+        else:
+            models[model_id] = openrouter_listing.read(model_id, row)
+    models = {model_id: one for model_id, one in models.items() if model_id not in quarantined}
+    if not models:
+        raise ListRefused("empty")
+    return list(models.values()), list(quarantined.values())
+
+
+def _put_aside(quarantined: dict[str, Quarantined], row_id: str, reason: str, row: object) -> None:
+    """Keep the first of an id; ASCII with escapes is what Postgres always takes."""
+    quarantined.setdefault(row_id, Quarantined(row_id, reason, json.dumps(row)[:_SHOWN]))
+
+
+def _is_storable(row: object) -> bool:
+    """Whether jsonb takes it: no NUL, no half of a surrogate pair, no number beyond a double."""
+    try:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except ValueError:
+        return False
+    # Pairs of backslashes first: a backslash as such, followed by "u0000", is harmless.
+    return "\\u0000" not in text.replace("\\\\", "")
+
+
+def _is_too_deep(body: bytes | bytearray) -> bool:
+    """Whether JSON is nested too deep, or not closed. Asked first: the reader recurses, and py_ecc lifts its limit."""
+    unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    brackets = bytes(_STRING.sub(b"", unescaped.translate(None, _NO_SHAPE)))
+    for _level in range(_DEPTH_LIMIT):
+        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if inner == brackets:
+            break
+        brackets = inner
+    return bool(brackets)
+
+
+def _no_constant(_name: str) -> None:
+    raise ValueError("not JSON")
+
+
+def _validator(answer: httpx.Response, header: str) -> str | None:
+    value = answer.headers.get(header, "")
+    return value if _VALIDATOR.fullmatch(value) else None

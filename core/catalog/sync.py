@@ -1,0 +1,143 @@
+"""Bringing the model catalog up to date: the provider's whole list, fetched, checked and applied."""
+
+import hashlib
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import httpx
+
+from core import db
+from core.catalog import changes as catalog_changes
+from core.catalog import model as catalog_model
+from core.catalog import openrouter_listing
+from core.catalog.changes import Bad, News
+from core.catalog.model import Model
+from core.catalog.model_list import TIMEOUT, UNKNOWN, ListRefused, Quarantined, Validators, fetch, parse
+from core.settings import settings
+
+_log = logging.getLogger(__name__)
+sql = db.load("catalog_sync")
+
+Reprice = Callable[[db.Connection, Sequence[str]], Awaitable[None]]
+"""Called with the ids of models whose price changed, in the transaction that changes it."""
+
+# Single models vanish and return; where more than one in five is gone, the list was cut off.
+_LARGEST_LOSS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What one sync did, in numbers of models, and the news by name.
+
+    A listed model is new (added), back again (returned), changed or unchanged; a row that could not be read is put
+    into quarantine. All are 0 when the provider said that its list is the one that was applied last (not_modified).
+    """
+
+    at: datetime
+    outcome: Literal["applied", "not_modified"]
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    returned: int = 0
+    missing: int = 0
+    quarantined: int = 0
+    news: News = field(default_factory=News)
+
+    def summary(self) -> str:
+        """All of it in one line."""
+        if self.outcome == "not_modified":
+            return "not modified: the list is the one that was applied last"
+        counts = {
+            "added": self.added,
+            "missing": self.missing,
+            "returned": self.returned,
+            "repriced": len(self.news.of("repriced")),
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "in quarantine": self.quarantined,
+            "touched on sale": len(self.news.touched),
+        }
+        return ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+
+
+async def sync(pool: db.Pool, reprice: Reprice, *, accept_loss: bool = False) -> Synced:
+    """Fetch the provider's list and apply it. Takes the pool because no connection is held during the outside call.
+
+    Args:
+        pool: our database.
+        reprice: what to do in the same transaction with models whose price changed.
+        accept_loss: believe a list that lacks more than a fifth of the present models.
+
+    Raises:
+        ListRefused: if the list cannot be had or cannot be trusted; that it was refused is recorded.
+    """
+    try:
+        async with pool.connection() as conn:
+            known = await sql.validators(conn, source=_source())
+        async with httpx.AsyncClient(timeout=TIMEOUT) as http:
+            document, validators = await fetch(http, Validators(*known) if known else UNKNOWN)
+        if document is None:
+            async with pool.connection() as conn:
+                return Synced(await sql.record_not_modified(conn), "not_modified")
+        models, quarantined = parse(document)
+        async with pool.connection() as conn:
+            return await apply(conn, reprice, models, quarantined, accept_loss=accept_loss, validators=validators)
+    except ListRefused as refusal:
+        refused = refusal
+    async with pool.connection() as conn:
+        await sql.record_refusal(conn, why=refused.why)
+    raise refused
+
+
+async def apply(
+    conn: db.Connection,
+    reprice: Reprice,
+    models: Sequence[Model],
+    quarantined: Sequence[Quarantined] = (),
+    *,
+    accept_loss: bool = False,
+    validators: Validators = UNKNOWN,
+) -> Synced:
+    """Make the catalog equal to OpenRouter's whole list: nothing is deleted, and what is the operator's own, be it a
+    column or another provider's row, is never written.
+
+    Raises:
+        ListRefused: if more than a fifth of the present models would go missing; nothing is changed then.
+    """
+    await sql.take_turns(conn)
+    loss = await sql.loss(conn, ids=[one.id for one in models])
+    if loss.absent * _LARGEST_LOSS > loss.present and not accept_loss:
+        raise ListRefused("shrunk", loss.absent, loss.present)
+    counts = (await sql.apply(conn, rows=catalog_model.as_json(models), whole=True))._asdict()
+    await sql.put_aside(
+        conn,
+        ids=[row.id for row in quarantined],
+        reasons=[row.reason for row in quarantined],
+        listed=[row.listed for row in quarantined],
+    )
+    for reason, number in Counter(row.reason for row in quarantined).items():
+        _log.warning("catalog: %d rows put aside: %s", number, reason)
+    counts["quarantined"] = len(quarantined)
+    at = await sql.record(
+        conn, **counts, etag=validators.etag, last_modified=validators.last_modified, source=_source()
+    )
+    return Synced(at, "applied", **counts, news=await news(conn, reprice, at, quarantined))
+
+
+async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined: Sequence[Quarantined] = ()) -> News:
+    """What this transaction brought into the history, after what is for sale on it was repriced."""
+    found = await catalog_changes.changes(conn, at)
+    await reprice(conn, [change.model_id for change in found if "repriced" in change.events])
+    bad = tuple(Bad(row.id, row.reason) for row in quarantined)
+    return News(found, await catalog_changes.touched(conn, found, at), bad)
+
+
+def _source() -> str:
+    """Who is asked and how the answer is read: a new version of ours reads a list anew that did not change."""
+    read = f"{settings().openrouter_url}\n{inspect.getsource(openrouter_listing)}"
+    return hashlib.sha256(read.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Executions: their life, queue, steps, sends and outcomes."""

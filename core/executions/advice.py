@@ -1,0 +1,42 @@
+"""What a creator can do about a failure: a sentence for each code of ours; those of the provider are in `trouble`."""
+
+from core.failures import Fault
+from core.providers import errors as provider_errors
+
+_NOTHING = "Nothing to do: the fault is ours, and the buyer may run it again for free."
+
+ADVICE = {
+    "inputs_no_longer_valid": "The inputs did not fit the version they were sold for. " + _NOTHING,
+    "interrupted": "We were stopped between sending and reading. " + _NOTHING,
+    "key_disabled": "Your key is switched off; switch it on, or take the prompt off sale.",
+    "key_missing": "There is no key any more; set one.",
+    "key_unreadable": "We cannot open your key any more; set it again.",
+    "landed_late": "It was paid late, when your queue or your spend cap had no room; the buyer may run it again.",
+    "prompt_not_text": "An input held half a character, which cannot be sent. " + _NOTHING,
+    "resource_spend_cap": "A second send did not fit the prompt's own daily cap; raise it, or wait for tomorrow (UTC).",
+    "sealed_value_unreadable": "We cannot open what it was sold with any more. " + _NOTHING,
+    "send_refused": "It was sent as often as it may be. " + _NOTHING,
+    "spend_cap": "A second send did not fit your daily spend cap; raise it, or wait for tomorrow (UTC).",
+    "takeover_limit": "Whoever carried it was stopped again and again. " + _NOTHING,
+    "template_unreadable": "We cannot open your template any more; publish the prompt again.",
+}
+
+_BY_FAULT: dict[str, str] = {
+    "buyer": "The buyer's input was declined. It counts as answered.",
+    "creator": "Run the prompt as its owner, and look at your account at the provider.",
+    "provider": "The provider failed; if it lasts, choose another model.",
+    "ours": _NOTHING,
+}
+
+
+def advice_for(detail: str | None, fault: Fault | str | None) -> str | None:
+    """What to do about a failure.
+
+    Args:
+        detail: its precise cause, a code of ours.
+        fault: whose it was; decides about causes that have no sentence of their own. None: it did not fail.
+    """
+    if fault is None:
+        return None
+    of_provider = provider_errors.of(detail or "")
+    return of_provider.advice if of_provider else ADVICE.get(detail or "") or _BY_FAULT[fault]

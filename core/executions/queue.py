@@ -1,0 +1,90 @@
+"""The queue of executions: launchers claim batches from it and release what they could not finish.
+
+Functions take `conn` and do not commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from core import db
+from core.executions.lifecycle import sql
+from core.observability import metrics
+from core.settings import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one flow run shall carry."""
+
+    id: UUID
+    execution_ids: list[UUID]
+
+
+async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
+    """Take up to `most` queued executions for one flow run; None when there is nothing to do.
+
+    Creators take turns, each has a bounded number of slots, so has each process, and what was taken over twice comes
+    alone.
+
+    Args:
+        conn: one transaction.
+        worker_id: the launcher.
+        most: how many one run may carry.
+        alone_first: look for one that runs alone first. Launchers do so every other time, so that neither kind waits
+            for ever while the other keeps coming.
+    """
+    await sql.lock_claims(conn)
+    batch_id = uuid4()
+    for alone in (alone_first, not alone_first):
+        if ids := await _claim(conn, worker_id, batch_id, 1 if alone else most, alone=alone):
+            await sql.begin_batch(conn, id=batch_id, worker_id=worker_id)
+            return Batch(batch_id, ids)
+    return None
+
+
+async def top_up(conn: db.Connection, batch: Batch, worker_id: UUID, most: int) -> Batch:
+    """The batch with what was queued since it was claimed: its run begins now, and the next one would begin later.
+
+    Args:
+        conn: one transaction.
+        batch: what the run was started for.
+        worker_id: the process that carries it.
+        most: how many one run may carry.
+    """
+    room = most - len(batch.execution_ids)
+    if room <= 0 or not await sql.may_grow(conn, batch_id=batch.id, ids=batch.execution_ids):
+        return batch
+    await sql.lock_claims(conn)
+    return Batch(batch.id, batch.execution_ids + await _claim(conn, worker_id, batch.id, room, alone=False))
+
+
+async def _claim(conn: db.Connection, worker_id: UUID, batch_id: UUID, most: int, *, alone: bool) -> list[UUID]:
+    config = settings()
+    rows = sql.claim(
+        conn,
+        worker_id=worker_id,
+        batch_id=batch_id,
+        alone=alone,
+        most=most,
+        send_limit=config.send_limit,
+        takeover_limit=config.takeover_limit,
+        call_limit=config.call_limit,
+    )
+    return [row.id async for row in rows]
+
+
+async def release(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UUID]:
+    """A run is over: what it did not bring to rest goes back to the queue, unless another process owns it by now."""
+    await sql.end_batch(conn, id=batch.id, worker_id=worker_id)
+    freed = [row.id async for row in sql.hand_back(conn, batch_id=batch.id, worker_id=worker_id)]
+    if freed:
+        metrics.returned("launcher", len(freed))
+        await sql.notify_queued(conn)
+    return freed
+
+
+async def orphaned(conn: db.Connection, batches: Sequence[Batch]) -> set[UUID]:
+    """Which of these batches of ours nobody carries any more."""
+    batch_ids, first_ids = [batch.id for batch in batches], [batch.execution_ids[0] for batch in batches]
+    return {row.id async for row in sql.left_behind(conn, batch_ids=batch_ids, execution_ids=first_ids)}

@@ -1,0 +1,304 @@
+"""The steps of a paid call: validate, decrypt, substitute, call.
+
+Trouble of one execution is data in its row, never an exception of its batch. Functions take `conn` and do not commit,
+except `validate` and `call`, which take the pool and say why.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn, TypeVar
+from uuid import UUID
+
+from core import db
+from core.accounts import provider_keys
+from core.executions import lifecycle, outcomes, sends
+from core.executions import queue as execution_queue
+from core.executions.lifecycle import sql
+from core.failures import ExecutionFailed, InvalidInput, Unreadable
+from core.observability import metrics, tracing
+from core.process import worker
+from core.providers import client as provider_client
+from core.providers import errors as provider_errors
+from core.providers import registry as providers
+from core.providers.registry import Provider
+from core.providers.request import Prompt
+from core.providers.response import Reply
+from core.providers.usage import Usage
+from core.resources import readiness, template
+from core.resources import versions as resource_versions
+from core.secrets.private import Private
+from core.secrets.vault import vault
+from core.settings import settings
+from core.spend import reservations
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+# Below this there is no point in sending again.
+_LEAST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An execution that this run has taken, with the version that was sold."""
+
+    id: UUID
+    attempt_id: UUID
+    round: int
+    account_id: UUID
+    version: resource_versions.Version
+    buyer: str
+    deadline: datetime
+    flow_run_id: UUID | None
+    sealed_inputs: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was sealed, in the clear: the creator's key and template, the buyer's inputs."""
+
+    key: Private[str]
+    template: Private[str]
+    inputs: Private[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A call that is ready to be sent."""
+
+    order: Order
+    key: Private[str]
+    prompt: Private[Prompt]
+
+
+async def validate(
+    pool: db.Pool, batch: execution_queue.Batch, worker_id: UUID, flow_run_id: UUID | None
+) -> list[Order]:
+    """Take the attempt of each execution that is claimed for this batch and not yet running; read everything again.
+
+    What was queued meanwhile comes along.
+
+    Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
+
+    Takes the pool: the taking is committed before anything is read. What then cannot be read, for whatever reason, has
+    begun and counts as taken over, so that it soon comes alone and fails by itself instead of its batch for ever.
+
+    Args:
+        pool: our database.
+        batch: what was claimed together.
+        worker_id: the process that carries it.
+        flow_run_id: the Prefect run; None without Prefect.
+    """
+    async with pool.connection() as conn:
+        if not worker.is_draining():
+            batch = await execution_queue.top_up(conn, batch, worker_id, settings().batch_limit)
+        took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
+        rows = [row async for row in took]
+        await sql.notify_begun(conn, batch_id=batch.id)
+    metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
+    async with pool.connection() as conn:
+        versions = {
+            version_id: await resource_versions.version(conn, version_id) for version_id in {r.version_id for r in rows}
+        }
+    now = datetime.now(UTC)
+    return [
+        Order(
+            id=row.id,
+            attempt_id=row.attempt_id,
+            round=row.round,
+            account_id=row.account_id,
+            version=versions[row.version_id],
+            buyer=hashlib.sha256(f"{row.account_id}:{row.payer}".encode()).hexdigest()[:32],
+            deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
+            flow_run_id=flow_run_id,
+            sealed_inputs=row.sealed_inputs,
+        )
+        for row in rows
+    ]
+
+
+async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
+    """Open key, template and inputs of each order; one that cannot be opened has failed and is left out."""
+
+    keys: dict[tuple[UUID, Provider], Private[str]] = {}
+
+    async def open_one(order: Order) -> tuple[Order, Opened]:
+        place = order.account_id, providers.provider_for(order.version.model_id)
+        if place not in keys:
+            keys[place] = await readiness.open_key(conn, *place)
+        try:
+            sealed = vault().open(
+                order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
+            )
+            opened = Opened(
+                key=keys[place],
+                template=resource_versions.open_template(order.version),
+                inputs=Private(json.loads(sealed.reveal())),
+            )
+        except Unreadable:
+            opened = None
+        if opened is None:
+            raise ExecutionFailed("internal_error", "ours", "sealed_value_unreadable")
+        return order, opened
+
+    return await _each(conn, orders, open_one, of=lambda order: order)
+
+
+async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]) -> list[PreparedCall]:
+    """Put the inputs into the template of each order."""
+
+    async def prepare(pair: tuple[Order, Opened]) -> PreparedCall:
+        order, clear = pair
+        version = order.version
+        try:
+            inputs = resource_versions.validate_inputs(version, clear.inputs.reveal())
+        except InvalidInput:
+            inputs = None
+        if inputs is None:
+            # It was valid when it was sold, so the fault cannot be the buyer's.
+            raise ExecutionFailed("internal_error", "ours", "inputs_no_longer_valid")
+        prompt = Prompt(
+            model=version.model_id,
+            messages=template.messages(clear.template.reveal(), version.parameters, inputs),
+            modality=version.modality,
+            max_output_tokens=version.max_output_tokens,
+            temperature=version.temperature,
+            buyer=order.buyer,
+            execution_id=order.id,
+            round=order.round,
+            zdr=version.zdr,
+            answer_schema=version.answer_schema,
+            supported=version.supported_parameters,
+            prices=version.prices,
+        )
+        return PreparedCall(order, clear.key, Private(prompt))
+
+    return await _each(conn, opened, prepare, of=lambda pair: pair[0])
+
+
+async def call(pool: db.Pool, prepared: PreparedCall) -> None:
+    """Send one call and bring its execution to rest.
+
+    Takes the pool: the mark that it is sent is committed before, the outcome right after. No connection is held
+    meanwhile.
+
+    Raises:
+        ExecutionFailed: what happened. With `resend` the execution is still running and may be sent once more, after
+            the pause that the provider asked for; otherwise the failure is recorded already.
+    """
+    order = prepared.order
+    with tracing.span("run", order.id, flow_run=str(order.flow_run_id), attempt=str(order.attempt_id)):
+        await _send(pool, prepared)
+
+
+async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
+    order = prepared.order
+    at = providers.provider_for(order.version.model_id)
+    sending = await _begin(pool, prepared)
+    with tracing.span("upstream", order.id, round=sending.round, send=sending.number) as told:
+        boxed = await provider_client.complete(
+            at,
+            prepared.key,
+            sending.request,
+            order.version.modality,
+            order.version.answer_schema,
+            deadline_seconds=_seconds_left(order),
+            cache_seconds=sending.cache_seconds,
+            prices=order.version.prices,
+            noted=lambda generation_id: sends.note(pool, sending, generation_id),
+        )
+        used, reply = boxed.reveal().used, boxed.reveal().reply
+        told["outcome"] = how = "succeeded" if isinstance(reply, Reply) else reply.detail
+        metrics.sent(how if isinstance(reply, Reply) else provider_errors.counted_as(how))
+        told.update(generation=used.generation_id, model=used.model_served, output_tokens=used.output_tokens)
+    if isinstance(reply, Reply):
+        await _succeed(pool, order, sending, used, Private(reply))
+        return
+    await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(sending, reply.detail, used)]))
+    pause = sends.pause_before_next(sending, reply)
+    if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
+        await asyncio.sleep(pause)
+        raise reply
+    if reply.detail == "provider_401":
+        # Nothing of this creator is sold any more until there is a new key.
+        await db.retry_until_committed(
+            pool, lambda conn: provider_keys.reject_key(conn, order.account_id, prepared.key, at)
+        )
+    await _record(pool, order, reply)
+
+
+async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> None:
+    """Bring an execution to rest without an answer: declined when the fault is the buyer's, failed otherwise.
+
+    A late writer, whose attempt is not the current one, changes nothing.
+    """
+    state = "declined" if trouble.fault == "buyer" else "failed"
+    changed = await sql.fail(
+        conn,
+        id=order.id,
+        attempt_id=order.attempt_id,
+        state=state,
+        code=trouble.code,
+        fault=trouble.fault,
+        detail=trouble.detail,
+        rerun_seconds=settings().rerun_hours * 3600,
+    )
+    await sql.end_attempts(conn, attempt_ids=[order.attempt_id], outcome=trouble.detail)
+    await reservations.replace_by_cost(conn, [(order.id, order.round)])
+    if changed:
+        metrics.finished(state, trouble.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
+        await lifecycle.notify_finished(conn, [order.id])
+
+
+async def _begin(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
+    """The mark of the next send, committed. Where there may be none, the execution has failed."""
+    order = prepared.order
+    try:
+        return await sends.begin(
+            pool,
+            prepared.prompt.reveal(),
+            account_id=order.account_id,
+            attempt_id=order.attempt_id,
+            worst_cost_usd=order.version.worst_cost_usd,
+        )
+    except ExecutionFailed as failure:
+        refused = failure
+    # Another attempt may be the current one, and then this changes nothing.
+    await _record(pool, order, refused)
+
+
+async def _succeed(pool: db.Pool, order: Order, sending: sends.Send, used: Usage, reply: Private[Reply]) -> None:
+    document = await outcomes.result_document(order.id, order.version.modality, used, reply)
+    sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
+    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, sends.Ended(sending, "succeeded", used), sealed))
+
+
+async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoReturn:
+    """Record a failure and raise it, as one that is not sent again."""
+    await db.retry_until_committed(pool, lambda conn: fail(conn, order, trouble))
+    raise ExecutionFailed(trouble.code, trouble.fault, trouble.detail)
+
+
+def _seconds_left(order: Order) -> float:
+    return max(0.0, (order.deadline - datetime.now(UTC)).total_seconds())
+
+
+async def _each(
+    conn: db.Connection,
+    items: Sequence[Item],
+    make: Callable[[Item], Awaitable[Made]],
+    *,
+    of: Callable[[Item], Order],
+) -> list[Made]:
+    """Do the same for every item; one that fails is recorded and left out."""
+    made = []
+    for item in items:
+        try:
+            made.append(await make(item))
+        except ExecutionFailed as failure:
+            await fail(conn, of(item), failure)
+    return made

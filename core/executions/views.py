@@ -1,0 +1,96 @@
+"""Read executions for buyers, creators and operators."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from core import db
+from core.db import notifications
+from core.executions.lifecycle import REST, sql
+from core.media import store as media
+from core.secrets.vault import vault
+
+
+async def read(conn: db.Connection, execution_id: UUID) -> Any:
+    """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
+    (row,) = await _show(conn, [execution_id])
+    return row
+
+
+async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Any]:
+    rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids))}
+    return [rows.get(execution_id) for execution_id in execution_ids]
+
+
+_shown: db.BatchWriter[UUID, Any] = db.BatchWriter(_show, db.run_in_autocommit)
+
+
+async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Any:
+    """Wait for an execution to come to rest.
+
+    Takes the pool: no connection is held while it waits.
+
+    Args:
+        pool: our database.
+        hub: tells about changes.
+        execution_id: what to wait for.
+        until: `time.monotonic()` at which to stop waiting.
+
+    Returns:
+        Its row as by `show`, at rest or not.
+    """
+    with hub.event(notifications.CHANGED, str(execution_id)) as changed:
+        while True:
+            changed.clear()
+            row = await _shown.add(pool, execution_id)
+            left = until - time.monotonic()
+            if row.state in REST or left <= 0:
+                return row
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
+
+
+async def listing(conn: db.Connection, handle: str | None, most: int) -> list[Any]:
+    """The newest executions, of one creator or of all."""
+    return [row async for row in sql.listing(conn, handle=handle, most=most)]
+
+
+async def history(
+    conn: db.Connection, account_id: UUID, *, state: str | None, slug: str | None, after: UUID | None, most: int
+) -> list[Any]:
+    """A creator's executions, newest first, with what they earned and used.
+
+    Args:
+        conn: to read with.
+        account_id: whose.
+        state: only in this one.
+        slug: only of this resource.
+        after: only what is older than this execution of theirs.
+        most: how many.
+    """
+    rows = sql.history(conn, account_id=account_id, state=state, slug=slug, after=after, most=most)
+    return [row async for row in rows]
+
+
+async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
+    """How many of the same creator's executions begin before this one."""
+    count: int = await sql.ahead(conn, id=execution_id)
+    return count
+
+
+def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str, object]:
+    """The stored answer in the clear: response, modality, usage, and images, audio or citations if there are any.
+
+    Files that are stored elsewhere have URLs that expire; opening the answer again makes fresh ones.
+    """
+    plain = vault().open(sealed, account=account_id, column="executions.sealed_result", row=execution_id)
+    result: dict[str, Any] = json.loads(plain.reveal())
+    if "images" in result:
+        result["images"] = [media.url_for(held) for held in result["images"]]
+    if "audio" in result:
+        result["audio"] = media.url_for(result["audio"])
+    return result

@@ -1,0 +1,1 @@
+"""Pictures and sounds: check them and store them."""

@@ -1,0 +1,1 @@
+"""Talk to other servers: HTTP connections, JSON requests, circuit breakers."""

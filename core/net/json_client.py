@@ -1,0 +1,110 @@
+"""One question, one JSON answer: how facilitators and chain nodes are asked.
+
+Nothing is followed, and no POST is repeated; a GET is, once, if its connection had been closed (aiohttp does).
+
+The exceptions of aiohttp carry the request and its headers, so none of them leaves here.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
+from pydantic_core import from_json
+
+from core.net import http as net_http
+from core.settings import settings
+
+CONNECT_SECONDS = 5
+MOST_BYTES = 1_048_576
+"""No answer of a facilitator or node that we ask for is longer."""
+
+# uvicorn keeps them for 5.
+_IDLE_SECONDS = 2
+_KIND = {"accept": "application/json"}
+_KINDS = _KIND | {"content-type": "application/json"}
+
+Client = aiohttp.ClientSession
+
+
+@dataclass(frozen=True, slots=True)
+class JsonResponse:
+    """What came back: HTTP status, and the body if it was a JSON object."""
+
+    status: int
+    body: dict[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoResponse:
+    """Nothing came back: `not_sent`, `connection_lost`, `timed_out` or `unreadable`."""
+
+    reason: str
+
+
+def client() -> Client:
+    """Connections to whoever is asked about money: a context manager that closes them."""
+    connect = min(CONNECT_SECONDS, settings().facilitator_timeout_seconds)
+    return net_http.session(_IDLE_SECONDS, aiohttp.ClientTimeout(sock_connect=connect))
+
+
+async def post(
+    http: Client, url: str, body: object, headers: Mapping[str, str] | None = None
+) -> JsonResponse | NoResponse:
+    """Post JSON and read JSON, within the configured time, whatever the status.
+
+    Args:
+        http: as by `client`.
+        url: whom to ask.
+        body: the question.
+        headers: more headers, such as Authorization.
+    """
+    # Plain ASCII and the NaN extension: what a buyer signed reaches the facilitator, who may refuse it.
+    return await _ask(http, "POST", url, json.dumps(body).encode(), {**_KINDS, **(headers or {})})
+
+
+async def get(http: Client, url: str, headers: Mapping[str, str] | None = None) -> JsonResponse | NoResponse:
+    """Read JSON, as `post` does."""
+    return await _ask(http, "GET", url, None, {**_KIND, **(headers or {})})
+
+
+async def _ask(
+    http: Client, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
+) -> JsonResponse | NoResponse:
+    try:
+        async with (
+            asyncio.timeout(settings().facilitator_timeout_seconds),
+            http.request(
+                method, url, data=content, headers=headers, allow_redirects=False, proxy=net_http.proxy(url)
+            ) as response,
+        ):
+            read = await _read(response)
+            return JsonResponse(response.status, _object(read)) if read is not None else NoResponse("unreadable")
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        return NoResponse("not_sent")
+    except TimeoutError:
+        return NoResponse("timed_out")
+    except aiohttp.ClientError as error:
+        if isinstance(error.__cause__, ContentEncodingError):
+            return NoResponse("unreadable")
+        return NoResponse("connection_lost")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, unless it is longer than MOST_BYTES."""
+    content = bytearray()
+    async for part in response.content.iter_any():
+        content += part
+        if len(content) > MOST_BYTES:
+            return None
+    return bytes(content)
+
+
+def _object(content: bytes) -> dict[str, object] | None:
+    try:
+        parsed = from_json(content)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

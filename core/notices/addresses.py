@@ -1,0 +1,149 @@
+"""Where notices go: apprise URLs of creators and of the operator, sealed because they hold tokens and passwords.
+
+Functions take a connection and do not commit, except `add`, which tries the URL out first.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from core import db
+from core.failures import InvalidInput, NotFound
+from core.notices import egress_guard, sender
+from core.secrets.private import Private
+from core.secrets.vault import vault
+from core.settings import Settings, settings
+
+sql = db.load("notice")
+
+COLUMN = "notice_addresses.sealed_url"
+
+# What a creator may name: services that only speak HTTP or SMTP to the host they are given. Everybody's operator may
+# use whatever apprise knows; the courier's guard is the same for both.
+CREATORS_SCHEMES = frozenset(
+    {
+        "discord",
+        "gchat",
+        "gotify",
+        "gotifys",
+        "json",
+        "jsons",
+        "mailto",
+        "mailtos",
+        "mmost",
+        "mmosts",
+        "ntfy",
+        "ntfys",
+        "pover",
+        "slack",
+        "tgram",
+        "zulip",
+    }
+)
+
+_OPERATOR = UUID(int=0)
+_URL = re.compile(r"([a-z][a-z0-9]{1,19})://[\x21-\x7e]{1,1000}")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+){1,3}|[0-9a-f.]*:.*")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What may be shown of an address.
+
+    Attributes:
+        name: what its owner calls it.
+        scheme: the service, as apprise names it.
+    """
+
+    id: UUID
+    name: str
+    scheme: str
+    created_at: datetime
+
+
+async def add(pool: db.Pool, account_id: UUID | None, url: Private[str], name: str = "") -> Address:
+    """Store an address, sealed. Nothing is sent to it yet.
+
+    Takes the pool and commits by itself: no connection is held while the URL is tried out.
+
+    Args:
+        pool: our database.
+        account_id: whose; None is the operator's.
+        url: an apprise URL, such as `ntfys://host/topic`.
+        name: what to call it, up to 60 characters; empty: its scheme.
+
+    Raises:
+        InvalidInput: naming `url` or `name`.
+    """
+    url = Private(url.reveal().strip())
+    problem = _problem(url, account_id)
+    if not problem and not await sender.is_supported(url):
+        problem = "is not complete for its service; see https://appriseit.com/services"
+    if problem:
+        raise InvalidInput({"url": problem})
+    scheme = url.reveal().partition("://")[0]
+    if not _NAME.fullmatch(name or scheme):
+        raise InvalidInput({"name": "must be 1 to 60 characters on one line"})
+    row_id = uuid4()
+    sealed = vault().seal(url.reveal().encode(), account=account_id or _OPERATOR, column=COLUMN, row=row_id)
+    async with pool.connection() as conn:
+        await sql.take_turns(conn)
+        row = await sql.add_address(
+            conn, id=row_id, account_id=account_id, name=name or scheme, scheme=scheme, sealed_url=sealed, most=_MOST
+        )
+    if row is None:
+        raise InvalidInput({"url": f"there are {_MOST} addresses already; remove one first"})
+    return Address(*row)
+
+
+async def listing(conn: db.Connection, account_id: UUID | None) -> list[Address]:
+    """The addresses of a creator, or the operator's for None; never the URLs."""
+    return [Address(*row) async for row in sql.addresses(conn, account_id=account_id)]
+
+
+async def remove(conn: db.Connection, account_id: UUID | None, address_id: UUID) -> None:
+    """Forget an address. What was sent to it stays in the log.
+
+    Raises:
+        NotFound: if its owner has no such address.
+    """
+    if not await sql.remove_address(conn, id=address_id, account_id=account_id):
+        raise NotFound
+
+
+def networks_of(config: Settings, account_id: UUID | None) -> tuple[egress_guard.Network, ...]:
+    """What beside the public internet may be reached for them: INSTANT_NOTICE_NETWORKS for the operator.
+
+    For creators it is nothing, whoever they are, but where everybody is the operator: in the sandbox.
+    """
+    return config.notice_networks if account_id is None or config.mode == "sandbox" else ()
+
+
+def open_url(account_id: UUID | None, address_id: UUID, sealed_url: bytes) -> Private[str]:
+    """The URL in the clear.
+
+    Raises:
+        Unreadable: if no configured master key opens it.
+    """
+    plain = vault().open(sealed_url, account=account_id or _OPERATOR, column=COLUMN, row=address_id)
+    return Private(plain.reveal().decode())
+
+
+def _problem(url: Private[str], account_id: UUID | None) -> str | None:
+    """Why a URL is refused at once, as far as that can be seen. What its name leads to is seen when it is used."""
+    matched = _URL.fullmatch(url.reveal())
+    if not matched:
+        return "must be an apprise URL, such as ntfys://host/topic"
+    if account_id is not None and matched[1] not in CREATORS_SCHEMES:
+        return f"must begin with one of: {', '.join(sorted(CREATORS_SCHEMES))}"
+    try:
+        host = urlsplit(url.reveal()).hostname or ""
+    except ValueError:
+        return "is not a URL"
+    if _NUMBER.fullmatch(host) and not egress_guard.may_reach((host, 0), networks_of(settings(), account_id)):
+        return "must not lead to an inner network"
+    return None

@@ -1,0 +1,72 @@
+"""Giving one message to a courier process, with a deadline that no plugin can outlast."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from core.notices import sender_process
+from core.notices.egress_guard import Network
+from core.secrets.private import Private
+
+Outcome = Literal["delivered", "not_delivered", "not_understood"]
+
+_SECONDS = 30.0
+_OUTCOMES: dict[int | None, Outcome] = {
+    sender_process.DELIVERED: "delivered",
+    sender_process.NOT_UNDERSTOOD: "not_understood",
+}
+
+# -I and no environment: nothing of ours, such as master keys, is there to be read.
+_COMMAND = (sys.executable, "-I", "-B", "-m", "core.notices.sender_process")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What somebody reads."""
+
+    title: str
+    body: str
+
+
+async def send(
+    url: Private[str], message: Message, networks: Iterable[Network], *, seconds: float = _SECONDS
+) -> Outcome:
+    """Send one message to one apprise URL.
+
+    Args:
+        url: where to, with its secrets.
+        message: what to say.
+        networks: may be reached although they are not public.
+        seconds: after that it counts as not delivered.
+    """
+    return await _carry(url, networks, seconds, title=message.title, body=message.body)
+
+
+async def is_supported(url: Private[str]) -> bool:
+    """Whether apprise knows what to do with a URL. Nothing is sent."""
+    return await _carry(url, (), _SECONDS) == "delivered"
+
+
+async def _carry(url: Private[str], networks: Iterable[Network], seconds: float, **message: str) -> Outcome:
+    order = {"url": url.reveal(), "networks": [str(network) for network in networks], **message}
+    process = await asyncio.create_subprocess_exec(
+        *_COMMAND,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+        cwd="/",
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            await process.communicate(json.dumps(order).encode())
+    except TimeoutError:
+        return "not_delivered"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _OUTCOMES.get(process.returncode, "not_delivered")

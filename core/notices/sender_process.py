@@ -1,0 +1,55 @@
+"""A process that carries one message and ends: the only home of apprise.
+
+It reads an order as JSON from its standard input, has no environment, and works under the guard. What it says is its
+exit code; what plugins print is nobody's business, because it may hold their secrets.
+"""
+
+import json
+import mimetypes
+import resource
+import sys
+from ipaddress import ip_network
+
+from core.notices import egress_guard
+
+DELIVERED, NOT_DELIVERED, NOT_UNDERSTOOD = 0, 1, 3
+
+_MEMORY_BYTES = 1 << 30
+
+
+def main() -> int:
+    """Carry out the order on standard input: `{url, networks, title, body}`, or only `{url, networks}` to check a URL.
+
+    Returns:
+        The exit code.
+    """
+    order = json.load(sys.stdin)
+    # Whatever a server answers with, it fills neither the memory nor the disk.
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    mimetypes.init()
+    import apprise
+
+    sys.addaudithook(egress_guard.hook(map(ip_network, order["networks"])))
+    asset = apprise.AppriseAsset(
+        app_id="x402 Instant",
+        app_desc="x402 Instant",
+        async_mode=False,
+        http_redirects=False,
+        pem_autogen=False,
+        pgp_autogen=False,
+        storage_mode=apprise.PersistentStoreMode.MEMORY,
+    )
+    service = apprise.Apprise.instantiate(order["url"], asset=asset)
+    if service is None:
+        return NOT_UNDERSTOOD
+    if "body" not in order:
+        return DELIVERED
+    done = apprise.Apprise(service, asset=asset).notify(
+        title=order["title"], body=order["body"], body_format=apprise.NotifyFormat.TEXT
+    )
+    return DELIVERED if done else NOT_DELIVERED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

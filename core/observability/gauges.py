@@ -1,0 +1,44 @@
+"""How things stand now in Postgres, as counts and ages: what is under way, what is undecided, who is alive."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core import db
+from core.settings import settings
+
+sql = db.load("standing")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look.
+
+    Attributes:
+        executions: held, queued and running.
+        oldest_queued_seconds: since when the oldest of the queued waits; 0 when none does.
+        payments: settling and unknown.
+        workers: living processes, by kind.
+        refunds_due: executions that are owed back.
+        catalog_age_seconds: since the last sync that the provider answered well; None before the first.
+    """
+
+    executions: dict[str, int]
+    oldest_queued_seconds: float
+    payments: dict[str, int]
+    workers: dict[str, int]
+    refunds_due: int
+    catalog_age_seconds: float | None
+
+
+async def read(conn: db.Connection) -> Snapshot:
+    """See how things stand."""
+    row: Any = await sql.standing(conn, lease_seconds=settings().lease_seconds)
+    return Snapshot(
+        executions={"held": row.held, "queued": row.queued, "running": row.running},
+        oldest_queued_seconds=row.oldest_queued_seconds,
+        payments={"settling": row.settling, "unknown": row.unknown},
+        # Of these somebody has to be there, so that none of them is a number as well.
+        workers={"door": 0, "executor": 0} | row.workers,
+        refunds_due=row.refunds_due,
+        catalog_age_seconds=row.catalog_age_seconds,
+    )

@@ -1,0 +1,137 @@
+"""What a settled payment looks like to its payer."""
+
+import base64
+import binascii
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+from x402.extensions.payment_identifier import (
+    PAYMENT_IDENTIFIER,
+    declare_payment_identifier_extension,
+    is_valid_payment_id,
+)
+from x402.http.utils import encode_payment_response_header
+from x402.mechanisms.evm.v1.constants import V1_NETWORK_CHAIN_IDS, V1_NETWORKS
+from x402.schemas import PaymentPayload as PaymentPayload
+from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
+from x402.schemas.v1 import PaymentPayloadV1, PaymentRequiredV1, PaymentRequirementsV1
+
+from core import failures
+from core.settings import settings
+
+
+def payment_response(*, paid: bool, transaction: str | None, network: str, payer: str, amount_atomic: int) -> str:
+    """The PAYMENT-RESPONSE header (x402 v2, transports-v2/http.md): base64 of a SettleResponse.
+
+    Args:
+        paid: whether money moved.
+        transaction: its hash, if it did.
+        network: CAIP-2.
+        payer: the wallet.
+        amount_atomic: atomic USDC.
+    """
+    return encode_payment_response_header(
+        SettleResponse(
+            success=paid,
+            transaction=transaction or "",
+            network=network,
+            payer=payer,
+            amount=str(amount_atomic) if paid else None,
+            error_reason=None if paid else "payment_failed",
+        )
+    )
+
+
+# v1 clients parse every entry of an offer and throw at the first network name they do not know.
+_V1_NAMES = {f"eip155:{V1_NETWORK_CHAIN_IDS[name]}": name for name in V1_NETWORKS}
+_V2_NAMES = {name: network for network, name in _V1_NAMES.items()}
+
+
+def decode(header: str) -> PaymentPayload:
+    """Read a payment header of either version: standard base64 of UTF-8 JSON.
+
+    Raises:
+        PaymentMalformed: if it is anything else, or names a network that we do not serve to v1 clients.
+    """
+    try:
+        raw = base64.b64decode(header, validate=True)
+        document = from_json(raw)
+        version = document.get("x402Version") if isinstance(document, dict) else None
+        payload = _from_v1(PaymentPayloadV1.model_validate(document)) if version == 1 else None
+        if version == 2:
+            payload = PaymentPayload.model_validate(document)
+    except (binascii.Error, ValueError):
+        # pydantic's error prints what it was given; ours must not.
+        payload = None
+    if payload is None:
+        raise failures.PaymentMalformed("payment_malformed")
+    return payload
+
+
+def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:
+    """The same offer for v1 clients, who read it from the body; None when they can name none of its networks."""
+    url = required.resource.url if required.resource else ""
+    accepts = [
+        PaymentRequirementsV1(
+            scheme=entry.scheme,
+            network=_V1_NAMES[entry.network],
+            max_amount_required=entry.amount,
+            resource=url,
+            description=(required.resource and required.resource.description) or "",
+            mime_type="application/json",
+            pay_to=entry.pay_to,
+            max_timeout_seconds=entry.max_timeout_seconds,
+            asset=entry.asset,
+            extra=entry.extra,
+        )
+        for entry in required.accepts
+        if entry.network in _V1_NAMES
+    ]
+    return PaymentRequiredV1(error=required.error, accepts=accepts) if accepts else None
+
+
+def v1_name(network: str) -> str:
+    """What v1 calls a network; its CAIP-2 name where v1 has none."""
+    return _V1_NAMES.get(network, network)
+
+
+def extensions() -> dict[str, object]:
+    """What our offers advertise: the payment-identifier extension, never required."""
+    return {PAYMENT_IDENTIFIER: declare_payment_identifier_extension(required=False)}
+
+
+def identifier(payload: PaymentPayload) -> str | None:
+    """The idempotency key that the client chose (x402 extension payment-identifier), 16 to 128 of [A-Za-z0-9_-].
+
+    Raises:
+        PaymentMalformed: if there is one that is none.
+    """
+    declared = (payload.extensions or {}).get(PAYMENT_IDENTIFIER)
+    info = declared.get("info") if isinstance(declared, dict) else None
+    chosen = info.get("id") if isinstance(info, dict) else None
+    if chosen is None:
+        return None
+    if not isinstance(chosen, str) or not is_valid_payment_id(chosen):
+        raise failures.PaymentMalformed("payment_malformed")
+    return chosen
+
+
+def _from_v1(payment: PaymentPayloadV1) -> PaymentPayload | None:
+    """What a v1 client must have accepted, told in v2: the amount and payee it signed, on the network it names."""
+    network = next((n for n in settings().networks if n.id == _V2_NAMES.get(payment.network)), None)
+    authorization = payment.payload.get("authorization")
+    if network is None or not isinstance(authorization, dict):
+        return None
+    try:
+        accepted = PaymentRequirements(
+            scheme=payment.scheme,
+            network=network.id,
+            asset=network.asset,
+            amount=authorization.get("value", ""),
+            pay_to=authorization.get("to", ""),
+            max_timeout_seconds=settings().payment_window_seconds,
+            extra={"name": network.asset_name, "version": network.asset_version},
+        )
+    except ValidationError:
+        return None
+    return PaymentPayload(payload=payment.payload, accepted=accepted)

@@ -1,0 +1,269 @@
+"""Our side of a facilitator: ask it to verify, ask it to settle, and believe no more than its answer proves.
+
+The SDK's own client drops the body of every status but 200 and follows redirects; for money both are wrong. Wire
+shapes and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 9 of the specification).
+"""
+
+import asyncio
+import logging
+import re
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+from x402.mechanisms.evm import constants as evm
+from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, SupportedResponse, VerifyRequest
+
+from core.failures import Unavailable
+from core.net.circuit_breaker import Breaker
+from core.net.json_client import Client, JsonResponse, NoResponse, get, post
+from core.observability import metrics
+from core.payments.facilitator_auth import credentials_of
+from core.settings import Network
+
+log = logging.getLogger(__name__)
+
+SUPPORTED_SECONDS = 600
+"""How long what a facilitator says it supports is taken for granted."""
+
+REFUSALS = frozenset(
+    {
+        evm.ERR_ASSET_NOT_DEPLOYED_CONTRACT,
+        evm.ERR_AUTHORIZATION_VALUE_MISMATCH,
+        evm.ERR_EIP3009_NOT_SUPPORTED,
+        evm.ERR_FAILED_TO_GET_ASSET_INFO,
+        evm.ERR_FAILED_TO_GET_NETWORK_CONFIG,
+        evm.ERR_FAILED_TO_VERIFY_SIGNATURE,
+        evm.ERR_INSUFFICIENT_BALANCE,
+        evm.ERR_INVALID_SIGNATURE,
+        evm.ERR_MISSING_EIP712_DOMAIN,
+        evm.ERR_NETWORK_MISMATCH,
+        evm.ERR_RECIPIENT_MISMATCH,
+        evm.ERR_TOKEN_NAME_MISMATCH,
+        evm.ERR_TOKEN_VERSION_MISMATCH,
+        evm.ERR_UNDEPLOYED_SMART_WALLET,
+        evm.ERR_UNSUPPORTED_SCHEME,
+        evm.ERR_VALID_AFTER_FUTURE,
+        evm.ERR_VALID_BEFORE_EXPIRED,
+        "insufficient_funds",
+        "invalid_exact_evm_payload_authorization_from_address_kyt",
+        "invalid_exact_evm_payload_authorization_to_address_kyt",
+        "invalid_exact_evm_payload_authorization_typed_data_message",
+        "invalid_exact_evm_payload_authorization_value",
+        "invalid_exact_evm_payload_authorization_value_too_low",
+        "invalid_exact_evm_payload_signature_address",
+        "invalid_network",
+        "invalid_payload",
+        "invalid_payment_requirements",
+        "invalid_scheme",
+        "invalid_x402_version",
+    }
+)
+"""Reasons a facilitator gives before it broadcasts anything: names of the SDK, of the specification and of CDP.
+
+Not among them: whatever can also follow a transfer that did happen, such as a used nonce, a failed transaction, or a
+failed simulation, in which the SDK also hides used nonces and its own node's trouble.
+"""
+
+DOUBTS = frozenset(
+    {
+        evm.ERR_NONCE_ALREADY_USED,
+        evm.ERR_SETTLEMENT_PENDING,
+        evm.ERR_TRANSACTION_FAILED,
+        evm.ERR_TRANSACTION_SIMULATION_FAILED,
+        evm.ERR_TRANSFER_EVENT_MISMATCH,
+        "invalid_transaction_state",
+        "unexpected_settle_error",
+    }
+)
+"""Reasons that we know by name and that decide nothing about a settlement."""
+
+_REFUSING_STATUS = frozenset({200, 400, 402, 412, 422})
+_TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The payment would settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It will not settle, and nothing was sent to the chain. `reason` is one of REFUSALS, DOUBTS or "unrecognised"."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The facilitator says the money moved, in `transaction` (0x and 64 lower-case hex digits)."""
+
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The money may or may not have moved: only the chain can tell.
+
+    `reason` is one of REFUSALS or DOUBTS, or a word for what the answer lacked: `not_sent` (no connection came about),
+    `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory` (success without a
+    transaction on our network), `unrecognised`.
+    """
+
+    reason: str
+
+
+Verdict = Accepted | Refused
+Settlement = Settled | Refused | Unknown
+
+
+class Facilitator:
+    """The facilitator of one network. It never asks twice by itself.
+
+    While it is down, `verify` says so at once, so that nothing is claimed; `settle` is never held back, because what
+    was claimed has to be settled or doubted. Both tell the breaker what they heard.
+
+    Args:
+        network: where it is and what it settles.
+        http: shared with everybody else who asks the outside.
+        breaker: keeps buyers from waiting for a facilitator that is down.
+
+    Raises:
+        Misconfigured: if the settings name a key that cannot sign.
+    """
+
+    def __init__(self, network: Network, http: Client, breaker: Breaker | None = None) -> None:
+        self._network = network
+        self._http = http
+        self._breaker = breaker or Breaker()
+        self._credentials = credentials_of(network)
+        self._serves = True
+        self._look_again = 0.0
+        self._looking: asyncio.Task[None] | None = None
+
+    def is_serving(self) -> bool:
+        """Whether it settles exact payments on our network, by what it last said; True until it said otherwise.
+
+        Nobody waits for it: what is too old is asked for again beside the caller, on the running event loop.
+        """
+        if time.monotonic() >= self._look_again:
+            self._look_again = time.monotonic() + SUPPORTED_SECONDS
+            self._looking = asyncio.create_task(self._look(), name="supported")
+        return self._serves
+
+    async def get_supported(self) -> SupportedResponse:
+        """Ask what it supports.
+
+        Raises:
+            Unavailable: `facilitator_down`, if it does not say.
+        """
+        url = self._url("supported")
+        answer = await get(self._http, url, self._credentials.headers("GET", url))
+        if isinstance(answer, JsonResponse) and answer.status == 200:
+            try:
+                return SupportedResponse.model_validate(answer.body)
+            except ValidationError:
+                pass
+        raise Unavailable("facilitator_down")
+
+    async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Verdict:
+        """Ask whether this payment would settle now. Nothing moves.
+
+        Raises:
+            Unavailable: `facilitator_down`, if it gave no verdict, or gave none to those before; `not_supported`, if
+                it has left our network.
+        """
+        if not self.is_serving():
+            raise Unavailable("not_supported")
+        if not self._breaker.may_ask():
+            raise Unavailable("facilitator_down")
+        request = VerifyRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
+        answer = await self._ask("verify", request, "isValid")
+        if isinstance(answer, JsonResponse) and answer.body is not None:
+            valid, reason = answer.body.get("isValid"), _known(answer.body.get("invalidReason"))
+            if valid is True and answer.status == 200:
+                return Accepted()
+            if valid is False and answer.status in _REFUSING_STATUS:
+                return Refused(reason)
+        raise Unavailable("facilitator_down")
+
+    async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Settlement:
+        """Ask it to move the money, once.
+
+        Returns:
+            Settled or Refused if the answer leaves no doubt, otherwise Unknown. A refusal is about this attempt only:
+            anybody who holds the authorization can still bring it to the chain until its validBefore.
+        """
+        request = SettleRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
+        answer = await self._ask("settle", request, "success")
+        if isinstance(answer, NoResponse):
+            return Unknown(answer.reason)
+        return settlement(answer, self._network.id)
+
+    async def _ask(
+        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, word: str
+    ) -> JsonResponse | NoResponse:
+        """Ask, and tell the breaker whether the answer has the one word that it must have."""
+        url, was_open, answered = self._url(verb), self._breaker.is_open, False
+        began, outcome = time.monotonic(), "given_up"
+        body = request.model_dump(by_alias=True, exclude_none=True)
+        try:
+            answer = await post(self._http, url, body, self._credentials.headers("POST", url))
+            said = (answer.body or {}).get(word) if isinstance(answer, JsonResponse) else None
+            answered = isinstance(said, bool)
+            outcome = answer.reason if isinstance(answer, NoResponse) else "unreadable"
+            if answered:
+                outcome = "yes" if said else "no"
+            return answer
+        finally:
+            # Also when the caller gave up waiting: that is no answer either.
+            self._breaker.hear(answered=answered)
+            metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
+            if self._breaker.is_open != was_open:
+                log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
+
+    async def _look(self) -> None:
+        """Learn what it supports. Without an answer, what was known before stands."""
+        if self._http.closed:  # the door closed before this task had its first turn
+            return
+        try:
+            supported = await self.get_supported()
+        except Unavailable:
+            return
+        served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
+        # Some say eip155:* for all of a family (the SDK matches both).
+        self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
+        if not self._serves:
+            log.error("the facilitator of %s does not settle exact payments there", self._network.id)
+
+    def _url(self, verb: str) -> str:
+        return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
+
+
+def settlement(answer: JsonResponse, network: str) -> Settlement:
+    """What an answer to settle proves.
+
+    Args:
+        answer: whatever a facilitator, or something in its place, said.
+        network: CAIP-2 name of the network on which the money should have moved.
+    """
+    status, body = answer.status, answer.body
+    if 300 <= status < 400:
+        return Unknown("redirected")
+    if body is None:
+        return Unknown("server_error" if status >= 500 else "unreadable")
+    success, transaction, reason = body.get("success"), body.get("transaction"), _known(body.get("errorReason"))
+    if success is True and status == 200:
+        is_ours = (
+            isinstance(transaction, str) and _TRANSACTION.fullmatch(transaction) and body.get("network") == network
+        )
+        return Settled(str(transaction).lower()) if is_ours else Unknown("contradictory")
+    if success is False and status in _REFUSING_STATUS and transaction in (None, "") and reason in REFUSALS:
+        return Refused(reason)
+    return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
+
+
+def _known(reason: object) -> str:
+    """A reason that we know by name; foreign text goes no further."""
+    return reason if isinstance(reason, str) and reason in REFUSALS | DOUBTS else "unrecognised"

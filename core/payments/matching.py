@@ -1,0 +1,210 @@
+"""Compare a payment with our own offer, and hash what identifies it."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from eth_keys.datatypes import Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError as InvalidSignature
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
+from x402.mechanisms.evm.types import ExactEIP3009Authorization
+from x402.schemas import PaymentPayload as PaymentPayload
+from x402.schemas import PaymentRequirements
+
+from core import failures
+from core.payments import codec
+from core.payments.offers import requirements_for, url_of
+from core.payments.quotes import make_quote, quote_of
+from core.resources import versions
+from core.settings import Network, settings
+
+# Half of the order of secp256k1: tokens refuse the twin of a signature above it (EIP-2, OpenZeppelin ECDSA).
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+# A payment that expires sooner may expire before the facilitator has broadcast it.
+_LEAST_SECONDS_LEFT = 8
+# How far a buyer's clock may run ahead of ours.
+_CLOCK_SKEW_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedPayment:
+    """A payment that fits one of our offers, normalised: what is claimed, settled and looked for on the chain."""
+
+    network: Network
+    requirements: PaymentRequirements
+    payload: PaymentPayload = field(repr=False)
+    payer: str
+    nonce: bytes
+    pay_to: str
+    amount_atomic: int
+    valid_before: datetime
+    quoted: bool
+
+
+class _Authorization(BaseModel):
+    """`payload.authorization` of the exact EVM scheme (x402 specs/schemes/exact/scheme_exact_evm.md, EIP-3009)."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    from_: str = Field(alias="from", pattern=r"^0x[0-9a-fA-F]{40}\z")
+    to: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
+    value: str = Field(pattern=r"^[0-9]{1,30}\z")
+    valid_after: str = Field(alias="validAfter", pattern=r"^[0-9]{1,12}\z")
+    valid_before: str = Field(alias="validBefore", pattern=r"^[0-9]{1,12}\z")
+    nonce: str = Field(pattern=r"^0x[0-9a-fA-F]{64}\z")
+
+
+class _ExactPayment(BaseModel):
+    """What identifies a payment of the exact EVM scheme: `payload`, and from `accepted` where the money is."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    signature: str = Field(pattern=r"^0x([0-9a-fA-F]{2}){1,4096}\z")
+    authorization: _Authorization
+    network: str = Field(pattern=r"^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}\z")  # CAIP-2
+    asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
+
+
+def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str, str]) -> MatchedPayment:
+    """Compare a payment with our own offer, not with what the client says it accepted.
+
+    Args:
+        payload: as decoded.
+        version: the version that was quoted, or the present one.
+        payouts: where the creator wants the money, per network.
+
+    Raises:
+        PaymentMalformed: if the payload is not an EIP-3009 authorization.
+        PaymentRequired: naming what does not fit: network, asset, amount, payTo, resource, time window or signature.
+    """
+    authorization, signature = _authorization(payload)
+    accepted = payload.accepted
+    network = next((n for n in settings().networks if n.id == accepted.network and n.id in payouts), None)
+    if accepted.scheme != "exact" or network is None:
+        raise failures.PaymentRequired("wrong_network")
+    pay_to = payouts[network.id]
+    _require(accepted.asset.lower() == network.asset.lower(), "wrong_asset")
+    _require(accepted.pay_to.lower() == authorization.to.lower() == pay_to.lower(), "wrong_pay_to")
+    _require(accepted.amount == authorization.value == str(version.price_atomic), "wrong_amount")
+    _require(payload.resource is None or payload.resource.url == url_of(version), "wrong_resource")
+    quote = quote_of(payload)
+    quote_id = str((accepted.extra or {})["quoteId"]) if quote else make_quote(version)
+    requirements = requirements_for(network, pay_to, version.price_atomic, quote_id)
+    _in_time(int(authorization.valid_after), int(authorization.valid_before))
+    _signed(authorization, signature, network)
+    return MatchedPayment(
+        network=network,
+        requirements=requirements,
+        payload=payload,
+        payer=authorization.from_.lower(),
+        nonce=bytes.fromhex(authorization.nonce[2:]),
+        pay_to=pay_to.lower(),
+        amount_atomic=version.price_atomic,
+        valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
+        quoted=quote is not None or codec.identifier(payload) is not None,
+    )
+
+
+def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
+    """What the chain spends once, normalised: network, asset, payer, nonce.
+
+    Raises:
+        PaymentMalformed: if the payload is not an EIP-3009 authorization.
+    """
+    authorization, _signature = _authorization(payload)
+    return (
+        payload.accepted.network,
+        payload.accepted.asset.lower(),
+        authorization.from_.lower(),
+        bytes.fromhex(authorization.nonce[2:]),
+    )
+
+
+def require_live_quote(payload: PaymentPayload) -> None:
+    """An old quote keeps no old price, and one that we did not make keeps none.
+
+    Raises:
+        PaymentRequired: if the quote that the client echoed has expired or is not ours.
+    """
+    quote = quote_of(payload)
+    _require(quote is not None or (payload.accepted.extra or {}).get("quoteId") is None, "quote_unknown")
+    _require(quote is None or quote.expires >= time.time(), "quote_expired")
+
+
+def payload_sha256(payload: PaymentPayload) -> bytes:
+    """Hash of the whole payload in canonical form: spacing and key order of its JSON do not matter."""
+    return hashlib.sha256(_canonical(payload.model_dump(by_alias=True, exclude_none=True))).digest()
+
+
+def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
+    """Hash of the client's payment-identifier, within its resource; None without one."""
+    chosen = codec.identifier(payload)
+    return None if chosen is None else hashlib.sha256(resource_id.bytes + chosen.encode()).digest()
+
+
+def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:
+    """Hash of what is asked for: the resource and its validated inputs."""
+    return hashlib.sha256(resource_id.bytes + _canonical(inputs)).digest()
+
+
+def _authorization(payload: PaymentPayload) -> tuple[_Authorization, str]:
+    accepted = payload.accepted
+    try:
+        exact = _ExactPayment.model_validate(payload.payload | {"network": accepted.network, "asset": accepted.asset})
+    except ValidationError:
+        exact = None
+    if exact is None:
+        raise failures.PaymentMalformed("payment_malformed")
+    return exact.authorization, exact.signature
+
+
+def _require(fits: bool, code: str) -> None:
+    if not fits:
+        raise failures.PaymentRequired(code)
+
+
+def _in_time(valid_after: int, valid_before: int) -> None:
+    now = time.time()
+    _require(valid_after <= now, "not_yet_valid")
+    _require(valid_before >= now + _LEAST_SECONDS_LEFT, "expired")
+    _require(valid_before <= now + settings().payment_window_seconds + _CLOCK_SKEW_SECONDS, "valid_too_long")
+
+
+def _signed(authorization: _Authorization, signature: str, network: Network) -> None:
+    """Check an ordinary wallet's signature here; a contract wallet's, of any other length, is the facilitator's."""
+    raw = bytes.fromhex(signature[2:])
+    if len(raw) != 65:
+        return
+    digest = hash_eip3009_authorization(
+        ExactEIP3009Authorization(
+            from_address=authorization.from_,
+            to=authorization.to,
+            value=authorization.value,
+            valid_after=authorization.valid_after,
+            valid_before=authorization.valid_before,
+            nonce=authorization.nonce,
+        ),
+        network.chain_id,
+        network.asset,
+        network.asset_name,
+        network.asset_version,
+    )
+    r, s, v = int.from_bytes(raw[:32]), int.from_bytes(raw[32:64]), raw[64]
+    try:
+        signer = Signature(vrs=(v - 27 if v >= 27 else v, r, s)).recover_public_key_from_msg_hash(digest)
+    except (BadSignature, InvalidSignature):
+        signer = None
+    _require(
+        s <= _HALF_ORDER and signer is not None and signer.to_address() == authorization.from_.lower(),
+        "wrong_signature",
+    )
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

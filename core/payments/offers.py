@@ -1,0 +1,48 @@
+"""What we ask for: the 402 of x402 v2 and the requirements of one network."""
+
+from eth_utils.address import to_checksum_address
+from x402.schemas import PaymentRequired, PaymentRequirements, ResourceInfo
+
+from core.payments import codec
+from core.resources import versions
+from core.settings import Network, settings
+
+
+def payment_required(version: versions.Version, payouts: dict[str, str], error: str, quote: str) -> PaymentRequired:
+    """The 402 of x402 v2 (specs/x402-specification-v2.md, PaymentRequired): one entry per network we can be paid on."""
+    return PaymentRequired(
+        error=error,
+        resource=ResourceInfo(
+            url=url_of(version), description=version.description or version.title, mime_type="application/json"
+        ),
+        accepts=[
+            requirements_for(network, payouts[network.id], version.price_atomic, quote)
+            for network in settings().networks
+            if network.id in payouts
+        ],
+        extensions=codec.extensions(),
+    )
+
+
+def url_of(version: versions.Version) -> str:
+    """Where the resource is sold: built from PUBLIC_URL, never from a Host header."""
+    return f"{settings().public_url}/@{version.handle}/{version.slug}"
+
+
+def requirements_of(network: Network, pay_to: str, amount_atomic: int) -> PaymentRequirements:
+    """Requirements rebuilt from a recorded payment, to settle it again with the identical payload."""
+    return requirements_for(network, pay_to, amount_atomic, None)
+
+
+def requirements_for(network: Network, pay_to: str, amount_atomic: int, quote_id: str | None) -> PaymentRequirements:
+    extra = {"name": network.asset_name, "version": network.asset_version, "paymentFlow": "upfront"}
+    return PaymentRequirements(
+        scheme="exact",
+        network=network.id,
+        asset=network.asset,
+        amount=str(amount_atomic),
+        # Clients sign the payee as it is written here, and web3.py refuses to send what is not in EIP-55's mixed case.
+        pay_to=to_checksum_address(pay_to),
+        max_timeout_seconds=settings().payment_window_seconds,
+        extra=extra | ({"quoteId": quote_id} if quote_id else {}),
+    )

@@ -1,0 +1,48 @@
+"""What is owed: paid means answered or owed.
+
+Money goes from buyers to creators and never through us, so a refund is recorded or waived here, not sent.
+"""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from core import db
+from core.failures import InvalidInput
+from core.settings import settings
+
+sql = db.load("refund")
+
+
+async def mark_due(conn: db.Connection) -> list[UUID]:
+    """Find what is owed from now on: failed without the buyer's fault, and no re-run left."""
+    return [row.execution_id async for row in sql.fall_due(conn, rerun_limit=settings().rerun_limit)]
+
+
+async def listing(conn: db.Connection, *, state: str | None, handle: str | None, most: int) -> list[Any]:
+    """Refunds, oldest first; of one state (due, recorded, waived) or creator, or all."""
+    return [row async for row in sql.listing(conn, state=state, handle=handle, most=most)]
+
+
+async def record(conn: db.Connection, execution_id: UUID, transaction: str, note: str | None) -> None:
+    """Say that a refund was paid back.
+
+    Raises:
+        InvalidInput: if the transaction is no hash, or nothing is due for this execution.
+    """
+    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):
+        raise InvalidInput({"transaction": "must be 0x and 64 hexadecimal digits"})
+    if await sql.record(conn, execution_id=execution_id, transaction=transaction.lower(), note=note) is None:
+        raise InvalidInput({"execution": "no refund is due for it"})
+
+
+async def waive(conn: db.Connection, execution_id: UUID, note: str) -> None:
+    """Say that a refund will not be paid back, and why.
+
+    Raises:
+        InvalidInput: without a reason, or if nothing is due for this execution.
+    """
+    if not note.strip() or len(note) > 500:
+        raise InvalidInput({"note": "say why, in at most 500 characters"})
+    if await sql.waive(conn, execution_id=execution_id, note=note) is None:
+        raise InvalidInput({"execution": "no refund is due for it"})

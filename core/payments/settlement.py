@@ -1,0 +1,172 @@
+"""Moving the money, and finding out whether it moved.
+
+These functions take the pool: an outside call stands between their commits, and no connection is held meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from x402.schemas import PaymentPayload, PaymentRequirements
+
+from core import db
+from core.failures import Unavailable
+from core.net import json_client
+from core.payments import chain, ledger, offers
+from core.payments.facilitator import Facilitator, Refused, Settled, Unknown
+from core.settings import Network, settings
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentClients:
+    """How to reach each network: its facilitator, and its chain over the same HTTP client."""
+
+    http: json_client.Client
+    networks: Mapping[str, Network]
+    facilitators: Mapping[str, Facilitator]
+
+
+@asynccontextmanager
+async def payment_clients() -> AsyncIterator[PaymentClients]:
+    """One HTTP client and one facilitator per configured network, for as long as the block runs."""
+    async with json_client.client() as http:
+        networks = {network.id: network for network in settings().networks}
+        yield PaymentClients(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
+
+
+async def _commit_paid(conn: db.Connection, paid: Sequence[ledger.Paid]) -> list[None]:
+    async with conn.pipeline(), conn.transaction():
+        await ledger.pay(conn, paid)
+    return [None] * len(paid)
+
+
+_paid: db.BatchWriter[ledger.Paid, None] = db.BatchWriter(_commit_paid, db.retry_until_committed)
+
+
+async def settle(
+    pool: db.Pool,
+    settlers: PaymentClients,
+    payment_id: UUID,
+    payload: PaymentPayload,
+    requirements: PaymentRequirements,
+) -> None:
+    """Ask the facilitator once, and record what is certain: paid, failed, or unknown."""
+    outcome = await settlers.facilitators[requirements.network].settle(payload, requirements)
+    match outcome:
+        case Settled(transaction):
+            await _paid.add(pool, ledger.Paid(payment_id, transaction, "settled"))
+        case Refused(reason):
+            await _refuse(pool, settlers, payment_id, reason)
+        case Unknown(reason):
+            await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
+
+
+async def _refuse(pool: db.Pool, settlers: PaymentClients, payment_id: UUID, reason: str) -> None:
+    """Believe a refusal when the chain agrees.
+
+    Anybody who has seen the authorization may have brought it there first; then the wallet is empty, or the time is
+    over, and a facilitator that looks no further refuses what is paid.
+    """
+    async with pool.connection() as conn:
+        payment = await ledger.read(conn, payment_id)
+    seen = await _look(settlers, payment)
+    match seen:
+        case chain.Landed(transaction):
+            await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
+        case None:
+            await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
+        case chain.NotUsed() | chain.UsedElsewhere():
+            proved = isinstance(seen, chain.UsedElsewhere)
+            await db.retry_until_committed(pool, lambda conn: ledger.fail(conn, payment_id, reason, proved=proved))
+
+
+async def decide(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> bool:
+    """Decide an unknown payment from the chain, never by asking the buyer.
+
+    Used with our transfer: paid. Used without it (cancelled, or spent elsewhere): failed. Unused: settled again with
+    the identical payload while it is valid, which the nonce makes harmless; failed once the chain's own clock says
+    that it can no longer land.
+
+    Returns:
+        Whether the payment is decided now.
+    """
+    async with pool.connection() as conn:
+        payment = await ledger.read(conn, payment_id)
+    seen = await _look(settlers, payment)
+    match seen:
+        case chain.Landed(transaction):
+            await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
+            return True
+        case chain.UsedElsewhere():
+            await db.retry_until_committed(
+                pool, lambda conn: ledger.fail(conn, payment_id, "used_elsewhere", proved=True)
+            )
+            return True
+        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+            await db.retry_until_committed(
+                pool, lambda conn: ledger.fail(conn, payment_id, "expired_unused", proved=True)
+            )
+            return True
+        case chain.NotUsed(chain_time) if chain_time < payment.valid_before:
+            return await _settle_again(pool, settlers, payment)
+    return False
+
+
+async def watch(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> None:
+    """Look whether a refused payment has landed all the same; once it no longer can, it is not watched any more."""
+    async with pool.connection() as conn:
+        payment = await ledger.read(conn, payment_id)
+    match await _look(settlers, payment):
+        case chain.Landed(transaction):
+            try:
+                await db.retry_until_committed(
+                    pool, lambda conn: ledger.record_late_settlement(conn, payment_id, transaction, has_room=True)
+                )
+            except Unavailable:
+                await db.retry_until_committed(
+                    pool, lambda conn: ledger.record_late_settlement(conn, payment_id, transaction, has_room=False)
+                )
+        case chain.UsedElsewhere():
+            await db.retry_until_committed(pool, lambda conn: ledger.mark_final(conn, payment_id))
+        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+            await db.retry_until_committed(pool, lambda conn: ledger.mark_final(conn, payment_id))
+
+
+async def _look(
+    settlers: PaymentClients, payment: ledger.Recorded
+) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere | None:
+    """What the chain knows about a payment; None when it cannot be asked, or its network is not served any more."""
+    network = settlers.networks.get(payment.network)
+    if network is None:
+        return None
+    try:
+        return await chain.landed(
+            settlers.http,
+            network,
+            payer=payment.payer,
+            nonce=payment.nonce,
+            pay_to=payment.pay_to,
+            amount_atomic=payment.amount_atomic,
+            since=payment.created_at,
+        )
+    except Unavailable:
+        return None
+
+
+def _is_over(payment: ledger.Recorded, chain_time: datetime) -> bool:
+    """Whether an authorization can no longer land, by the chain's own clock and with a margin for what is in flight."""
+    return chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds)
+
+
+async def _settle_again(pool: db.Pool, settlers: PaymentClients, payment: ledger.Recorded) -> bool:
+    """One more settle with the identical payload. A refusal proves nothing here: an earlier one may still land."""
+    network = settlers.networks[payment.network]
+    payload = ledger.open_payload(payment).reveal()
+    requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)
+    outcome = await settlers.facilitators[network.id].settle(payload, requirements)
+    if not isinstance(outcome, Settled):
+        return False
+    await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))
+    return True

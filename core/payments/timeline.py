@@ -1,0 +1,78 @@
+"""One payment's whole story: what was claimed, what it bought, what became of both, and what the chain says now."""
+
+import re
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from core import db
+from core.failures import InvalidInput, NotFound, Unavailable
+from core.payments import chain
+from core.payments.settlement import PaymentClients
+
+sql = db.load("money")
+
+
+async def find(conn: db.Connection, reference: str) -> Any:
+    """A payment as a row, with what it bought and from whom; nothing in it is sealed or secret.
+
+    Args:
+        conn: one transaction.
+        reference: the id of the payment or of its execution, or the hash of its transaction.
+
+    Raises:
+        InvalidInput: if it is neither, or a transaction that paid for several.
+        NotFound: if there is none.
+    """
+    payment_id, transaction = None, None
+    if re.fullmatch(r"0x[0-9a-fA-F]{64}", reference):
+        transaction = reference.lower()
+    else:
+        with suppress(ValueError):
+            payment_id = UUID(reference)
+        if payment_id is None:
+            raise InvalidInput({"payment": "give the id of a payment or execution, or the hash of a transaction"})
+    rows = [row async for row in sql.find_payments(conn, id=payment_id, transaction=transaction)]
+    if not rows:
+        raise NotFound
+    if len(rows) > 1:
+        raise InvalidInput({"transaction": f"it paid for several: {', '.join(str(row.id) for row in rows)}"})
+    return rows[0]
+
+
+async def events(conn: db.Connection, payment_id: UUID) -> list[Any]:
+    """Everything that happened to a payment and its execution, in its order: at, event, round, detail, transaction."""
+    return [row async for row in sql.story(conn, payment_id=payment_id)]
+
+
+async def describe_on_chain(settlers: PaymentClients, payment: Any) -> str:
+    """What the chain says now about a payment that `find` found, as a sentence."""
+    network = settlers.networks.get(payment.network)
+    if network is None or network.asset.lower() != payment.asset:
+        return "This asset on this network is not configured any more."
+    try:
+        seen = await chain.landed(
+            settlers.http,
+            network,
+            payer=payment.payer,
+            nonce=payment.nonce,
+            pay_to=payment.pay_to,
+            amount_atomic=payment.amount_atomic,
+            since=payment.created_at,
+        )
+    except Unavailable as unavailable:
+        return f"It could not be asked ({unavailable.code})."
+    match seen:
+        case chain.Landed(transaction):
+            return f"The money moved, in {transaction}."
+        case chain.UsedElsewhere():
+            return "The authorization was used without this transfer, or cancelled: this payment can never land."
+        case chain.NotUsed(chain_time):
+            return f"The authorization was not used by {chain_time:%Y-%m-%d %H:%M:%S} UTC."
+
+
+async def listing(
+    conn: db.Connection, *, network: str | None, state: str | None, handle: str | None, most: int
+) -> list[Any]:
+    """The newest payments; of one network, state or creator, or all."""
+    return [row async for row in sql.listing(conn, network=network, state=state, handle=handle, most=most)]

@@ -1,0 +1,1 @@
+"""Event loops, garbage collection and heartbeats of one process."""

@@ -1,0 +1,45 @@
+"""Work that must not wait for the rest of its process: an event loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvloop
+
+
+@asynccontextmanager
+async def run_in_thread(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    *,
+    name: str,
+    gone: Callable[[Future[None]], None] = lambda _main: None,
+) -> AsyncIterator[None]:
+    """Run `main` on a loop of its own while the block runs.
+
+    Args:
+        main: gets an event that is set when the block ends, and is waited for then.
+        name: of the thread.
+        gone: called when `main` ended although the block has not.
+
+    Raises:
+        Exception: what `main` ended with, at the end of the block.
+    """
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name=name)
+    thread.start()
+    stop = asyncio.Event()
+    running = asyncio.run_coroutine_threadsafe(main(stop), loop)
+    running.add_done_callback(lambda ended: None if stop.is_set() else gone(ended))
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        try:
+            await asyncio.wrap_future(running)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            await asyncio.to_thread(thread.join)
+            loop.close()

@@ -1,0 +1,1 @@
+"""Model providers: send a request, read the answer, tell what it cost or why it failed."""

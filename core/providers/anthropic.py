@@ -1,0 +1,110 @@
+"""Anthropic's dialect at its OpenAI-compatible endpoint, pure functions.
+
+Sources, under https://platform.claude.com/docs/en/api: `openai-sdk` (what is taken, ignored and capped), `models-list`,
+and `errors` (statuses and types; what fails after a 200 follows none of them). At this endpoint an error is
+`{error: {code, type, message, param}}` (https://github.com/yinzara/ha-config-ai-agent/issues/5), elsewhere
+`{type: "error", error: {type, message}, request_id}`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.failures import ExecutionFailed
+from core.providers.errors import PROVIDER_ERRORS, provider_failure
+from core.providers.model_ids import provider_of
+from core.providers.openrouter_errors import malformed, mapping, parse, seconds
+from core.providers.request import Prompt, messages
+from core.providers.usage import KeyFacts
+
+# What a model served here takes of what we may send. `response_format` is ignored, so it is asked for in words.
+PARAMETERS = ("max_tokens", "temperature", "top_p", "stop")
+
+_VERSION = "2023-06-01"
+# Keys that manage an organisation and run no models (https://platform.claude.com/docs/en/api/administration-api).
+_MANAGES = "sk-ant-admin"
+# As its own Admin API hints at a key: sk-ant-api03-R2D...igAA.
+_SHOWN = (16, 4)
+
+_STATUSES = {
+    400: "provider_400",
+    401: "provider_401",
+    402: "provider_402",
+    403: "provider_403_denied",
+    404: "provider_404_gone",
+    409: "provider_409",
+    413: "provider_413",
+    422: "provider_422",
+    429: "provider_429",
+    504: "provider_504",
+    529: "provider_529",
+}
+# Other 4XX may come with this type.
+_INVALID = "invalid_request_error"
+# A 400 has no code for what a creator most needs to know. Its message is compared from its beginning, which is fixed,
+# and nothing of it is kept: further on it may quote the prompt.
+_BEGINNINGS = {
+    # https://github.com/anthropics/claude-code/issues/66297
+    "Your credit balance is too low": "provider_402",
+    # https://github.com/anthropics/claude-code/issues/2127
+    "You have reached your specified API usage limits": "provider_403_budget",
+    # https://github.com/anthropics/claude-code/issues/12186
+    "prompt is too long": "provider_400_too_long",
+    # https://github.com/docker/docker-agent/issues/569
+    "input length and `max_tokens` exceed context limit": "provider_400_too_long",
+}
+
+
+def headers(key: str, _cache_seconds: int) -> dict[str, str]:
+    """Chat completions want the bearer token, the models the other two; each ignores what it does not know."""
+    return {"Authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": _VERSION}
+
+
+def fields(prompt: Prompt, _send: int) -> Mapping[str, Any]:
+    """The body of a request: only what is supported, since the rest is ignored without a word."""
+    said: dict[str, Any] = {
+        "model": provider_of(prompt.model)[1],
+        "messages": messages(prompt),
+        "max_tokens": prompt.max_output_tokens,
+        "stream": True,
+        # Without it nobody says how many tokens a streamed answer took, and so what it cost.
+        "stream_options": {"include_usage": True},
+    }
+    if prompt.temperature is not None:
+        said["temperature"] = float(prompt.temperature)
+    return said
+
+
+def read_key(body: bytes, key: str) -> KeyFacts:
+    """Read the body of a 200 answer of `GET /models`, which says no more of the key than that it works.
+
+    Raises:
+        ExecutionFailed: it lists no models.
+    """
+    if not isinstance(mapping(parse(body)).get("data"), list):
+        raise malformed()
+    start, end = _SHOWN
+    return KeyFacts(f"{key[:start]}...{key[-end:]}", None, is_management_key=key.startswith(_MANAGES))
+
+
+def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExecutionFailed:
+    """Read an answer whose status is not 2xx.
+
+    A status below 500 and an overload are told before any work. Nobody promises that for the other statuses, so such a
+    call may have been charged.
+
+    Args:
+        status: the HTTP status, which wins over the type in the body.
+        headers: looked up in lower case, for `retry-after`.
+        body: may be anything; proxies in between answer in HTML.
+    """
+    try:
+        error = mapping(mapping(parse(body)).get("error"))
+    except ExecutionFailed:
+        error = {}
+    name = _STATUSES.get(status) or ("provider_failed" if status >= 500 else f"provider_{status}")
+    if name not in PROVIDER_ERRORS and 400 <= status < 500 and error.get("type") == _INVALID:
+        name = "provider_400"
+    if name == "provider_400":
+        message = str(error.get("message"))
+        name = next((why for beginning, why in _BEGINNINGS.items() if message.startswith(beginning)), name)
+    return provider_failure(name, retry_after=seconds(headers.get("retry-after")))

@@ -1,0 +1,175 @@
+"""What can go wrong between us and a model provider, by name: whose fault, what it may have cost, what to do about it.
+
+A name is the `detail` of an `ExecutionFailed`. Buyers get one sentence for all of them; creators get the advice.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.failures import ExecutionFailed, Fault
+
+# What is known about the work: never begun or never charged; perhaps done, and then charged; done and charged.
+Work = Literal["free", "unknown", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """One named failure of a call.
+
+    Attributes:
+        fault: whose trouble it is.
+        work: whether the provider may have charged for it. `unknown` is sent again only where the provider's cache
+            can answer for the first time, with the same bytes; `done` only as a new request.
+        resend: whether a second send makes sense at all.
+        advice: what its creator can do, as a sentence.
+        code: what the buyer is told.
+    """
+
+    fault: Fault
+    work: Work
+    resend: bool
+    advice: str
+    code: str = "resource_unavailable"
+
+
+_LATE = "generation_timeout"
+_FILTERED = "content_filtered"
+_REJECTED = "The provider rejects the request; test the prompt as its owner."
+_BUSY = "Nothing to do: the provider had too much to do. If it lasts, choose another model."
+_FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."
+_SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
+_LOST = "The provider's answer was lost on its way; what it cost is asked for later, where anybody says."
+_MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
+_KEY_LIMIT = "Your key's spend limit is used up; raise it."
+_BUDGET = "A budget of your workspace is used up; raise it."
+_SETTINGS = "No provider is left after the privacy, region and price limits of your account and of this prompt."
+
+PROVIDER_ERRORS = {
+    "provider_400": ProviderError("creator", "free", False, _REJECTED),
+    "provider_400_policy": ProviderError("buyer", "free", False, _MODERATED, _FILTERED),
+    "provider_400_too_long": ProviderError(
+        "creator", "free", False, "The prompt with its inputs is too long for the model; choose one with more context."
+    ),
+    "provider_400_gone": ProviderError(
+        "creator", "free", False, "The model cannot be called any more; choose another one."
+    ),
+    "provider_401": ProviderError(
+        "creator", "free", False, "Your key was rejected, so nothing is sold; set a new one."
+    ),
+    "provider_402": ProviderError(
+        "creator", "free", False, "Your account at the provider is out of credit; top it up."
+    ),
+    "provider_402_in_flight": ProviderError(
+        "creator", "free", True, "Calls at the same time reserve your whole balance; top it up, or use fewer slots."
+    ),
+    "provider_402_too_dear": ProviderError(
+        "creator", "free", False, "Your balance does not cover one such call; top it up, or lower max_output_tokens."
+    ),
+    "provider_402_key_limit": ProviderError("creator", "free", False, _KEY_LIMIT),
+    "provider_402_budget": ProviderError("creator", "free", False, _BUDGET),
+    "provider_403": ProviderError("buyer", "free", False, _MODERATED, _FILTERED),
+    "provider_403_denied": ProviderError(
+        "creator", "free", False, "Your key may not make this call; look at its rights."
+    ),
+    "provider_403_guardrail": ProviderError(
+        "creator", "free", False, "A guardrail of your account blocked the prompt."
+    ),
+    "provider_403_key_limit": ProviderError("creator", "free", False, _KEY_LIMIT),
+    "provider_403_budget": ProviderError("creator", "free", False, _BUDGET),
+    "provider_403_filtered": ProviderError("creator", "free", False, _SETTINGS),
+    "provider_404": ProviderError("creator", "free", False, "No provider serves this request; choose another model."),
+    "provider_404_gone": ProviderError(
+        "creator", "free", False, "The model cannot be called any more; choose another one."
+    ),
+    "provider_404_filtered": ProviderError("creator", "free", False, _SETTINGS),
+    "provider_408": ProviderError("provider", "unknown", True, _SLOW, _LATE),
+    "provider_409": ProviderError("creator", "free", False, _REJECTED),
+    "provider_412": ProviderError("creator", "free", False, _REJECTED),
+    "provider_413": ProviderError(
+        "creator", "free", False, "The prompt with its inputs is too large for the provider."
+    ),
+    "provider_422": ProviderError("creator", "free", False, _REJECTED),
+    "provider_429": ProviderError("provider", "free", True, _BUSY),
+    "provider_499": ProviderError("ours", "unknown", True, _LOST),
+    "provider_500": ProviderError("provider", "free", True, _FAILED),
+    "provider_502": ProviderError("provider", "free", True, _FAILED),
+    "provider_503": ProviderError("provider", "free", True, _BUSY),
+    "provider_504": ProviderError("provider", "unknown", True, _SLOW, _LATE),
+    "provider_524": ProviderError("provider", "unknown", True, _SLOW, _LATE),
+    "provider_529": ProviderError("provider", "free", True, _BUSY),
+    "provider_failed": ProviderError(
+        "provider", "unknown", False, "The provider failed, and may have charged what it did."
+    ),
+    "provider_unreachable": ProviderError(
+        "provider", "free", True, "The provider was out of reach, so nothing was sent."
+    ),
+    "provider_timeout": ProviderError("provider", "unknown", False, _SLOW, _LATE),
+    "provider_silent": ProviderError("provider", "unknown", True, _SLOW, _LATE),
+    "provider_cut": ProviderError("provider", "unknown", True, _LOST),
+    "provider_malformed": ProviderError("provider", "unknown", True, "What the provider answered is no answer at all."),
+    "provider_too_large": ProviderError(
+        "provider", "done", False, "The answer was larger than anything that can be sold."
+    ),
+    "provider_empty": ProviderError("provider", "done", False, "The model said nothing; try it as its owner."),
+    "provider_reasoning_only": ProviderError(
+        "creator", "done", False, "The model only thought and never answered; raise max_output_tokens."
+    ),
+    "provider_truncated": ProviderError(
+        "creator", "done", False, "The answer did not fit into max_output_tokens; raise it, or ask for less."
+    ),
+    "provider_tool_call": ProviderError(
+        "creator",
+        "done",
+        False,
+        "The model called a tool instead of answering; tell it in the prompt that there is none.",
+    ),
+    "provider_bad_image": ProviderError(
+        "provider", "done", False, "What the model drew is not an image that can be shown."
+    ),
+    "provider_malformed_json": ProviderError(
+        "provider",
+        "done",
+        True,
+        "The answer was not JSON, or did not fit the schema; simplify schema or prompt.",
+    ),
+    "provider_content_filter": ProviderError("buyer", "done", False, _MODERATED, _FILTERED),
+    "provider_refused": ProviderError("buyer", "done", False, "The model refused this buyer's input.", _FILTERED),
+}
+
+# Any other status: `provider_520` and its like.
+OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered with a status that nobody expects.")
+
+
+def provider_failure(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:
+    """The failure of that name.
+
+    Args:
+        name: one of `PROVIDER_ERRORS`, or `provider_` and any other status.
+        resend: what the provider itself says about a second try; None leaves it to the table.
+        retry_after: seconds the provider asked to wait.
+    """
+    trouble = PROVIDER_ERRORS.get(name, OTHERWISE)
+    again = trouble.resend if resend is None else resend
+    return ExecutionFailed(trouble.code, trouble.fault, name, resend=again, retry_after=retry_after)
+
+
+def of(detail: str) -> ProviderError | None:
+    """What is known about a failure of that name; None for one that has nothing to do with the provider."""
+    return PROVIDER_ERRORS.get(detail, OTHERWISE) if detail.startswith("provider_") else None
+
+
+def counted_as(name: str) -> str:
+    """The name under which metrics count a failure: statuses that nobody expects share one, so labels stay few."""
+    return name if name in PROVIDER_ERRORS else "provider_other"
+
+
+def work_of(detail: str) -> Work:
+    """What is known about the work of a call that ended like this. What is not of the provider was never sent."""
+    trouble = of(detail)
+    return trouble.work if trouble else "free"
+
+
+def advice(detail: str) -> str | None:
+    """What the creator can do about a failure, as a sentence; None where it is not for them to do."""
+    trouble = of(detail)
+    return trouble.advice if trouble else None

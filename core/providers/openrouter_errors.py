@@ -1,0 +1,152 @@
+"""Reading why OpenRouter did not answer: its `error` object, in whatever envelope, becomes an `ExecutionFailed`.
+
+The rules follow OpenRouter's error guide (`error_type`, `availability`, `limit_source`). Only codes are read: the
+sentences beside them quote the prompt.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from core.failures import ExecutionFailed
+from core.providers.errors import provider_failure
+
+_MODERATED = frozenset({"content_policy_violation", "refusal"})
+_TOO_LONG = frozenset({"context_length_exceeded", "max_tokens_exceeded", "token_limit_exceeded", "string_too_long"})
+_GONE = frozenset(
+    {"model_not_found", "wrong_endpoint", "model_deprecated", "model_unavailable_upstream", "free_variant_ended"}
+)
+_FILTERED = frozenset({"region_restricted", "privacy_restricted", "constraint_filtered"})
+_LIMITS = {
+    "openrouter_key_limit": "key_limit",
+    "openrouter_workspace_budget": "budget",
+    "openrouter_guardrail_budget": "budget",
+}
+# Concurrent calls reserve from one budget, which their ends give back: this one alone is worth waiting for.
+_BALANCE = {"openrouter_in_flight_budget": "in_flight"} | _LIMITS
+_REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": "too_dear"}
+_PATIENCE = 86_400.0
+_KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
+
+
+def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExecutionFailed:
+    """Read an answer whose status is not 2xx.
+
+    Args:
+        status: the HTTP status, which wins over the code in the body.
+        headers: looked up in lower case, for `retry-after`.
+        body: may be anything; proxies in between answer in HTML.
+    """
+    try:
+        document = parse(body)
+    except ExecutionFailed:
+        document = None
+    error = document.get("error") if isinstance(document, dict) else None
+    error = {**error, "code": status} if isinstance(error, dict) else {"code": status}
+    return read_error(error, status, headers.get("retry-after"))
+
+
+def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None = None) -> ExecutionFailed:
+    """Classify OpenRouter's `error` object.
+
+    Args:
+        error: `{code | http_status, error_type?, metadata?, availability?}`.
+        otherwise: the status to assume when the object names none.
+        retry_after: the header, in seconds or as an HTTP date.
+    """
+    status = _status(error.get("code")) or _status(error.get("http_status")) or otherwise
+    metadata = mapping(error.get("metadata"))
+    availability = mapping(error.get("availability"))
+    wait = seconds(retry_after)
+    if wait is None:
+        wait = seconds(availability.get("retry_after"))
+    name = f"provider_{status}"
+    if why := _why(status, error, metadata, availability):
+        name += f"_{why}"
+    says = availability.get("retryable")
+    return provider_failure(name, resend=says if isinstance(says, bool) else None, retry_after=wait)
+
+
+def parse(body: bytes) -> Any:
+    """JSON with exact decimals; NaN and Infinity, which JSON does not have, become None.
+
+    Raises:
+        ExecutionFailed: no JSON document; keep-alive newlines and `:` comment lines before one are skipped.
+    """
+    try:
+        text = _KEEP_ALIVE.sub("", body.decode("utf-8-sig"), count=1)
+        return json.loads(text, parse_float=Decimal, parse_constant=lambda _: None)
+    except (ValueError, InvalidOperation, RecursionError):
+        pass
+    raise malformed()
+
+
+def malformed() -> ExecutionFailed:
+    """No answer in any form that we know. The provider may well have done, and charged, its work."""
+    return provider_failure("provider_malformed")
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value if it is an object, otherwise an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _why(
+    status: int, error: Mapping[str, Any], metadata: Mapping[str, Any], availability: Mapping[str, Any]
+) -> str | None:
+    """What the codes beside a status tell more than the status; None where it says everything."""
+    kinds = {kind for kind in (error.get("error_type"), metadata.get("error_type")) if isinstance(kind, str)}
+    code = str(availability.get("code"))
+    match status:
+        case 400 if kinds & _MODERATED:
+            return "policy"
+        case 400 if kinds & _TOO_LONG:
+            return "too_long"
+        case 400 | 404 if code in _GONE:
+            return "gone"
+        case 402:
+            return _REASONS.get(str(metadata.get("reason"))) or _BALANCE.get(str(metadata.get("limit_source")))
+        case 403:
+            return _why_forbidden(kinds, metadata, code)
+        case 404 if code in _FILTERED:
+            return "filtered"
+    return None
+
+
+def _why_forbidden(kinds: set[str], metadata: Mapping[str, Any], code: str) -> str | None:
+    """403 is moderation of the input, or else a limit of the creator's account."""
+    if limit := _LIMITS.get(str(metadata.get("limit_source"))):
+        return limit
+    if kinds & _MODERATED or "flagged_input" in metadata or "reasons" in metadata:
+        return None
+    if "patterns" in metadata:
+        return "guardrail"
+    return "filtered" if code in _FILTERED else "denied"
+
+
+def _status(value: Any) -> int | None:
+    return value if type(value) is int and 300 <= value <= 599 else None
+
+
+def seconds(value: Any) -> float | None:
+    """Seconds to wait, from a number or an HTTP date (RFC 9110, section 10.2.3); None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        wait = Decimal(value)
+    except InvalidOperation:
+        return _until(str(value))
+    return min(float(wait), _PATIENCE) if wait.is_finite() and wait >= 0 else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        then = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return None
+    wait = (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, wait), _PATIENCE)

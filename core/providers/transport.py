@@ -1,0 +1,79 @@
+"""The openai SDK over our own connections.
+
+Its aiohttp transport (`DefaultAioHttpClient`) calls every lost connection a connect timeout: a request that may have
+been charged would look like one that was never sent.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
+from yarl import URL
+
+from core.net import http as net_http
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Sends over connections of the running event loop, and raises what httpx2 would.
+
+    Args:
+        idle_seconds: how long a connection is kept for the next request.
+
+    Raises:
+        httpx2.ConnectError, httpx2.ConnectTimeout: nothing was sent.
+        httpx2.ReadTimeout: nothing came for too long.
+        httpx2.RemoteProtocolError: the connection broke, or what came is no HTTP.
+    """
+
+    def __init__(self, idle_seconds: float) -> None:
+        self._session = net_http.session(idle_seconds)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request. Its answer has its body still to be read."""
+        url, body, seconds = str(request.url), await request.aread(), request.extensions["timeout"]
+        with _as_httpx2():
+            answer = await self._session.request(
+                request.method,
+                URL(url, encoded=True),
+                headers=dict(request.headers),
+                data=body or None,
+                timeout=aiohttp.ClientTimeout(sock_connect=seconds["connect"], sock_read=seconds["read"]),
+                proxy=net_http.proxy(url),
+                allow_redirects=False,
+                auto_decompress=False,  # httpx2 does
+            )
+        return httpx2.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx2():
+            async for part in self._answer.content.iter_any():
+                yield part
+
+    async def aclose(self) -> None:
+        """Hang up if it is not at its end: what is left is cancelled."""
+        self._answer.close()
+
+
+@contextmanager
+def _as_httpx2() -> Iterator[None]:
+    """aiohttp's exceptions carry the request and its headers, so none of them leaves here."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError:
+        raise httpx2.ConnectTimeout("") from None
+    except aiohttp.ClientConnectorError:
+        raise httpx2.ConnectError("") from None
+    except aiohttp.ServerTimeoutError:
+        raise httpx2.ReadTimeout("") from None
+    except aiohttp.ClientError:
+        raise httpx2.RemoteProtocolError("") from None

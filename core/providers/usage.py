@@ -1,0 +1,142 @@
+"""What the provider says of money: the cost of a call, and what a key is worth. Pure functions."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from typing import Any
+
+from core.providers.openrouter_errors import malformed, mapping, parse
+
+_NAME = re.compile(r"[\x21-\x7e]{1,200}")
+_LABEL = re.compile(r"[\x20-\x7e]{1,200}")
+_NO_COST_ABOVE = Decimal(100_000)
+_COST_DIGITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one send used, as far as the provider says.
+
+    Attributes:
+        input_tokens: counted by the model's own tokenizer.
+        output_tokens: likewise, reasoning included.
+        cost_usd: US dollars charged to the creator, None when unknown (never 0 for unknown).
+        model_served: the model that answered, which may differ from the one asked for.
+        generation_id: the provider's id, by which the cost can be asked for later.
+        source_id: the id of the earlier send whose stored answer this is; None for one of its own.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    model_served: str | None = None
+    generation_id: str | None = None
+    source_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What a provider says of a key.
+
+    Attributes:
+        label: the masked key, as `sk-or-v1-0e6...1c96`.
+        limit_remaining_usd: US dollars left under the key's own limit; None without a limit, or where nobody says.
+        is_management_key: it can create keys and cannot run models; such a key must be refused.
+    """
+
+    label: str
+    limit_remaining_usd: Decimal | None
+    is_management_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a model is listed at: US dollars per token in, per token out, and per request."""
+
+    prompt_usd: Decimal
+    completion_usd: Decimal
+    request_usd: Decimal
+
+
+def priced(used: Usage, prices: Prices | None) -> Usage:
+    """The same with its cost by the list, exactly, where both counts are known; otherwise the cost stays unknown."""
+    if used.cost_usd is not None or prices is None or used.input_tokens is None or used.output_tokens is None:
+        return used
+    # Prices may have more digits than the default context keeps, and nothing may be rounded here.
+    with localcontext(prec=400):
+        tokens = used.input_tokens * prices.prompt_usd + used.output_tokens * prices.completion_usd
+        return replace(used, cost_usd=tokens + prices.request_usd)
+
+
+def read_usage(document: Mapping[str, Any]) -> Usage:
+    """What a chat completion says it used."""
+    usage = mapping(document.get("usage"))
+    return Usage(
+        input_tokens=_count(usage.get("prompt_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        cost_usd=_cost(usage),
+        model_served=name(document.get("model")),
+        generation_id=name(document.get("id")),
+    )
+
+
+def read_key(body: bytes, _key: str = "") -> KeyFacts:
+    """Read the body of a 200 answer of OpenRouter's `GET /key`.
+
+    Raises:
+        ExecutionFailed: it does not describe a key.
+    """
+    document = parse(body)
+    data = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(data, dict):
+        raise malformed()
+    label = data.get("label")
+    remaining = data.get("limit_remaining")
+    return KeyFacts(
+        label=label if isinstance(label, str) and _LABEL.fullmatch(label) else "",
+        limit_remaining_usd=None if remaining is None else _amount(remaining, least=-_NO_COST_ABOVE),
+        is_management_key=data.get("is_management_key") is True or data.get("is_provisioning_key") is True,
+    )
+
+
+def read_generation(body: bytes) -> Decimal | None:
+    """The cost in US dollars in the body of a 200 answer of `GET /generation`; None where it says none."""
+    document = parse(body)
+    data = mapping(mapping(document).get("data"))
+    cost = _amount(data.get("total_cost"))
+    if data.get("is_byok") is not True:
+        return cost
+    upstream = _amount(data.get("upstream_inference_cost"))
+    return None if cost is None or upstream is None else cost + upstream
+
+
+def _cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """What the call cost the creator in US dollars.
+
+    With a provider key of the creator's own (`is_byok`) `cost` is OpenRouter's fee alone and the model is billed by the
+    provider; otherwise `upstream_inference_cost` is the same money once more and must not be added.
+    """
+    cost = _amount(usage.get("cost"))
+    if usage.get("is_byok") is not True:
+        return cost
+    upstream = _amount(mapping(usage.get("cost_details")).get("upstream_inference_cost"))
+    return None if cost is None or upstream is None else cost + upstream
+
+
+def _amount(value: Any, least: Decimal = Decimal(0)) -> Decimal | None:
+    """A sum of US dollars, or None for what cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    amount = Decimal(value)
+    in_range = amount.is_finite() and least <= amount <= _NO_COST_ABOVE
+    return amount if in_range and int(amount.as_tuple().exponent) >= -_COST_DIGITS else None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**31 else None
+
+
+def name(value: Any) -> str | None:
+    """An id of the provider's, or None for what cannot be one."""
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None

@@ -1,0 +1,148 @@
+"""The operator's day on one page: how much, how well, what it earned and cost, what was slow and what went wrong."""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from core import db
+from core.reporting import chart
+from core.reporting import report as usage_report
+from core.reporting.report import Cause, Figures
+from core.reporting.rollup import midnight
+
+_MOST = 5
+_DAYS = 30
+_HOURS = 48
+
+
+async def compose(conn: db.Connection, now: datetime | None = None) -> str:
+    """Describe the day (UTC) so far, beside the day before and the last 30 days: Markdown with its picture inside.
+
+    Args:
+        conn: best one that sees a single moment (`db.snapshot`).
+        now: which day, and until when; default now.
+    """
+    now = now or datetime.now(UTC)
+    today, tomorrow = now.date(), now.date() + timedelta(days=1)
+    yesterday, month = today - timedelta(days=1), tomorrow - timedelta(days=_DAYS)
+    day = await usage_report.report(conn, None, by="resource", since=today, until=tomorrow)
+    before = await usage_report.report(conn, None, by="creator", since=yesterday, until=today)
+    days = await usage_report.report(conn, None, by="day", since=month, until=tomorrow)
+    hours = await usage_report.report(conn, None, by="hour", since=yesterday, until=tomorrow)
+    title = f"{today:%A}, {today.day} {today:%B %Y} (UTC)"
+    picture = chart.draw(_hours(hours.rows, now), _days(days.rows, month, tomorrow))
+    return "\n\n".join(
+        [
+            f"# {title}",
+            f"All is counted until {day.complete_until:%Y-%m-%d %H:%M}; of what is newer some may be missing.",
+            f"![calls by the hour, money by the day](data:image/png;base64,{base64.b64encode(picture).decode()})",
+            _table(
+                ["", "today", "yesterday", f"{_DAYS} days"],
+                _summary(day.total, before.total, days.total),
+            ),
+            *_section("Slowest", ["resource", "calls", "p50", "p95", "p95 at the provider"], _slowest(day.rows)),
+            *_section(
+                "Worst", ["resource", "calls", "answered", "failed", "by creator", "provider", "us"], _worst(day.rows)
+            ),
+            *_why(day.causes),
+            "`instant usage report --by resource` says more, and `/me/usage` says each creator their own.",
+        ]
+    )
+
+
+def _hours(rows: Iterable[Figures], now: datetime) -> list[tuple[datetime, Figures | None]]:
+    """The last 48 hours to the one that is not over, within yesterday and today."""
+    found = {row.subject: row for row in rows}
+    last = now.replace(minute=0, second=0, microsecond=0)
+    first = max(last - timedelta(hours=_HOURS - 1), midnight(now.date() - timedelta(days=1)))
+    every = [first + timedelta(hours=number) for number in range(int((last - first).total_seconds()) // 3600 + 1)]
+    return [(hour, found.get(f"{hour:%Y-%m-%dT%H}:00Z")) for hour in every]
+
+
+def _days(rows: Iterable[Figures], first: date, end: date) -> list[tuple[date, Figures | None]]:
+    found = {row.subject: row for row in rows}
+    every = [first + timedelta(days=number) for number in range((end - first).days)]
+    return [(day, found.get(day.isoformat())) for day in every]
+
+
+def _summary(*columns: Figures | None) -> list[list[str]]:
+    def row(name: str, tell: Callable[[Figures], str]) -> list[str]:
+        return [name, *("–" if figures is None else tell(figures) for figures in columns)]
+
+    return [
+        row("calls", lambda one: f"{one.calls:,}"),
+        row("answered", lambda one: share(one.success)),
+        row("declined", lambda one: f"{one.declined:,}"),
+        row("failed", lambda one: f"{one.failed:,}"),
+        row("of these our fault", lambda one: f"{one.fault_ours:,}"),
+        row("charged without an answer", lambda one: f"{one.charged:,}"),
+        row("revenue", lambda one: usd(Decimal(one.revenue_atomic).scaleb(-6))),
+        row("cost of models", lambda one: usd(one.cost_usd)),
+        row("calls of unknown cost", lambda one: f"{one.cost_unknown:,}"),
+        row("margin at least", lambda one: usd(one.margin_usd)),
+        row("p50", lambda one: seconds(one.p50_ms)),
+        row("p95", lambda one: seconds(one.p95_ms)),
+        row("p99", lambda one: seconds(one.p99_ms)),
+    ]
+
+
+def _slowest(rows: Sequence[Figures]) -> list[list[str]]:
+    slow = sorted((row for row in rows if row.p95_ms is not None), key=lambda row: row.p95_ms or 0, reverse=True)
+    return [
+        [f"{row.subject}", f"{row.calls:,}", *map(seconds, (row.p50_ms, row.p95_ms, row.upstream_p95_ms))]
+        for row in slow[:_MOST]
+    ]
+
+
+def _worst(rows: Sequence[Figures]) -> list[list[str]]:
+    bad = sorted((row for row in rows if row.failed), key=lambda row: (row.success or 0, -row.failed))
+    return [
+        [
+            f"{row.subject}",
+            f"{row.calls:,}",
+            share(row.success),
+            *(f"{count:,}" for count in (row.failed, row.fault_creator, row.fault_provider, row.fault_ours)),
+        ]
+        for row in bad[:_MOST]
+    ]
+
+
+def _why(causes: Sequence[Cause]) -> list[str]:
+    """A list, because sentences make a table wider than the page."""
+    lines = [
+        f"- **`{one.detail}`**: {one.calls:,} {'call' if one.calls == 1 else 'calls'}, {one.charged:,} charged, "
+        f"fault: {one.fault}. {one.advice}"
+        for one in causes[:_MOST]
+    ]
+    return ["## Why, most often", "\n".join(lines)] if lines else []
+
+
+def _section(title: str, names: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"## {title}", _table(names, rows)] if rows else []
+
+
+def _table(names: list[str], rows: list[list[str]]) -> str:
+    """Markdown; nothing that is put into a cell has a bar or a line break, because all of it is ours."""
+    lines = [names, ["---", *("---:" for _ in names[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def share(part: Decimal | None) -> str:
+    """A share in percent; all is only said of all."""
+    if part is None:
+        return "–"
+    return "100 %" if part == 1 else f"{min(part * 100, Decimal('99.9')):.1f} %"
+
+
+def usd(amount: Decimal) -> str:
+    """US dollars for people: cents, or as small as it takes to see something."""
+    digits = 2 if not amount or abs(amount) >= 1 else 4 if abs(amount) >= Decimal("0.01") else 6
+    return f"{'-' * (amount < 0)}${abs(amount):,.{digits}f}"
+
+
+def seconds(milliseconds: int | None) -> str:
+    """A time for people."""
+    if milliseconds is None:
+        return "–"
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{Decimal(milliseconds) / 1000:.1f} s"

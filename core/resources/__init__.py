@@ -1,0 +1,1 @@
+"""Prompts for sale: drafts, versions, prices and readiness."""

@@ -1,0 +1,115 @@
+"""What a creator wrote, before it is on sale: its shape, its price and what a call may cost. No database here."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from core.amounts import atomic_usdc
+from core.failures import InvalidInput
+from core.providers.answer_schema import read as read_schema
+from core.resources.template import Parameter
+from core.settings import settings
+
+Modality = Literal["text", "json", "image"]
+PARAMETER_LIMIT = 64
+
+
+def _no_float(value: object) -> object:
+    """JSON and YAML would have rounded it before we see it."""
+    if isinstance(value, float):
+        raise ValueError('write it in quotes, such as "0.01": a floating-point number is not exact')
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_price(text: str) -> str:
+    atomic_usdc(text)
+    return text
+
+
+def _storable(text: str) -> str:
+    """Postgres has no place for it."""
+    if "\x00" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Descriptions stand in every offer, and a default is sent like a value that a buyer may give."""
+    for parameter in parameters:
+        if len(parameter.description) > 500:
+            raise ValueError("a parameter's description must have at most 500 characters")
+        if len(parameter.default or "") > settings().value_limit:
+            raise ValueError(f"a parameter's default must have at most {settings().value_limit} characters")
+    return parameters
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+
+
+class Draft(BaseModel):
+    """A resource as its creator describes it; see docs/creators.md.
+
+    Attributes:
+        slug: the last part of its URL, for ever.
+        model: the provider's id of the model.
+        template: the prompt with `{name}{/name}` where inputs go. Never shown to buyers.
+        max_output_tokens: what the model may answer at most, reasoning included.
+        zdr: zero data retention: only providers that keep nothing of a call.
+        answer_schema: JSON Schema that every answer fits, as by `core.providers.answer_schema.read`; only for json.
+        timeout_seconds: after which a call counts as failed.
+        daily_spend_cap_usd: what this prompt alone may cost on models in one UTC day; None: no cap of its own.
+        price_usdc: what a buyer pays for one call, in USDC, as text: `0.01`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    title: Text = Field(min_length=1, max_length=100)
+    description: Text = Field(default="", max_length=500)
+    modality: Modality = "text"
+    model: Text = Field(min_length=1, max_length=200)
+    template: str = Field(min_length=1, max_length=100_000, repr=False)
+    parameters: Annotated[tuple[Parameter, ...], AfterValidator(_bounded)] = Field(
+        default=(), max_length=PARAMETER_LIMIT
+    )
+    allows_user_message: bool = False
+    max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
+    temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    timeout_seconds: int = Field(default=120, ge=5, le=600)
+    zdr: bool = False
+    answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
+    daily_spend_cap_usd: Annotated[Decimal | None, BeforeValidator(_no_float)] = Field(
+        default=None, ge=0, max_digits=12, decimal_places=6, allow_inf_nan=False
+    )
+    price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
+
+    @model_validator(mode="after")
+    def _only_json_has_a_schema(self) -> Self:
+        if self.answer_schema is not None and self.modality != "json":
+            raise ValueError("answer_schema needs the modality json")
+        return self
+
+    @property
+    def price_atomic(self) -> int:
+        """The price in atomic USDC."""
+        return atomic_usdc(self.price_usdc)
+
+
+def read(values: Mapping[str, Any]) -> Draft:
+    """Make a draft of what a file or a request body said.
+
+    Raises:
+        InvalidInput: one sentence per field, never quoting what was given.
+    """
+    try:
+        return Draft.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    raise InvalidInput(
+        {
+            ".".join(map(str, problem["loc"])) or "draft": problem["msg"].removeprefix("Value error, ")
+            for problem in problems
+        }
+    )

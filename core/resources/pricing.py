@@ -1,0 +1,169 @@
+"""What a call of a draft costs at least and at most on a model, and what stands in the way of publishing it."""
+
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+
+from core.amounts import dollars, usdc
+from core.catalog.model import ABSENCE_TOLERATED, Model
+from core.failures import InvalidInput
+from core.providers import registry as providers
+from core.providers.answer_schema import is_strict
+from core.resources.draft import Draft
+from core.settings import settings
+
+# UTF-8 needs at most four bytes for a character, and no tokenizer makes more than one token of a byte.
+_BYTES_PER_CHARACTER = 4
+# Role markers and the user turn that we add when the buyer writes none.
+_FRAME_BYTES = 1024
+# What ordinary text never exceeds: a template has at least this fraction of its characters as tokens.
+_MOST_CHARACTERS_PER_TOKEN = 8
+# Some providers refuse to generate less.
+_LEAST_OUTPUT_TOKENS = 16
+
+
+def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
+    """What one call can cost its creator at most, in US dollars, exactly.
+
+    Every byte of the prompt counts as a token, inputs as long as they may be and as often as the template repeats
+    them, but never more tokens than fit into the model; and the answer takes all the tokens that it may.
+
+    Raises:
+        ValueError: if the model's prices are unknown, which a sellable model's never are.
+    """
+    tokens = _most_prompt_bytes(draft)
+    if model.context_length is not None:
+        tokens = min(tokens, model.context_length)
+    return _cost(model, tokens, draft.max_output_tokens, with_images=True)
+
+
+def least_cost_usd(draft: Draft, model: Model) -> Decimal:
+    """What hardly any call falls below: the template alone, packed as tightly as text gets, and the least answer."""
+    tokens = len(draft.template) // _MOST_CHARACTERS_PER_TOKEN
+    return _cost(model, tokens, _LEAST_OUTPUT_TOKENS, with_images=False)
+
+
+def refuse_unsupported(draft: Draft, model: Model) -> None:
+    """Raise what the model cannot do.
+
+    Raises:
+        InvalidInput: naming `model`, or each field that asks too much of it.
+    """
+    if obstacle := _obstacle(model):
+        raise InvalidInput({"model": f"{model.id} {obstacle}"})
+    problems = {}
+    output = "image" if draft.modality == "image" else "text"
+    if output not in model.output_modalities:
+        problems["modality"] = f"{model.id} makes no {output}, only {', '.join(model.output_modalities)}"
+    most = min(filter(None, (model.max_completion_tokens, model.context_length)), default=draft.max_output_tokens)
+    if draft.max_output_tokens > most:
+        problems["max_output_tokens"] = f"{model.id} answers at most {most} tokens"
+    at = providers.provider_for(model.id)
+    if draft.temperature is not None and draft.temperature > at.most_temperature:
+        problems["temperature"] = f"{at.title} takes at most {at.most_temperature}"
+    if draft.zdr and not at.routes:
+        problems["zdr"] = f"{at.title} cannot be asked for it call by call; it is a matter of your contract with them"
+    if problems:
+        raise InvalidInput(problems)
+
+
+def is_certain_loss(draft: Draft, model: Model) -> bool:
+    """Whether hardly any call could earn its cost."""
+    return least_cost_usd(draft, model) > _usd(draft)
+
+
+def refuse_certain_loss(draft: Draft, model: Model) -> None:
+    """Raise if hardly any call could earn its cost.
+
+    Raises:
+        InvalidInput: naming `price_usdc`, with both numbers.
+    """
+    if is_certain_loss(draft, model):
+        least = dollars(least_cost_usd(draft, model))
+        raise InvalidInput(
+            {
+                "price_usdc": f"the template and the shortest answer already cost about ${least}, "
+                f"more than the price of {usdc(draft.price_atomic)} USDC; raise it, or publish with allow-loss"
+            }
+        )
+
+
+def warnings(draft: Draft, model: Model) -> list[str]:
+    """What may not be intended, as sentences for the creator."""
+    wanted = {"temperature": draft.temperature is not None, "response_format": draft.modality == "json"}
+    sentences = [
+        f"{model.id} does not list {name}, so the provider may ignore it"
+        for name, is_wanted in wanted.items()
+        if is_wanted and name not in model.supported_parameters
+    ]
+    if model.expires_on is not None:
+        sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
+    if draft.answer_schema is not None:
+        sentences += _schema_warnings(draft.answer_schema, model)
+    worst = worst_cost_usd(draft, model)
+    if worst > _usd(draft):
+        sentences.append(
+            f"A call can cost you up to ${dollars(worst)}, but sells for {usdc(draft.price_atomic)} USDC; "
+            "fewer max_output_tokens or a higher price narrow the gap"
+        )
+    return sentences
+
+
+def _obstacle(model: Model) -> str | None:
+    """Why nothing can be published on this model, as the end of a sentence. The SQL function of that name agrees."""
+    now = datetime.now(UTC)
+    if model.disabled:
+        return "cannot be sold (disabled by the operator)"
+    if model.alias_target is not None:
+        return f"cannot be sold (alias): write what it stands for today, {model.alias_target}"
+    if model.not_sellable is not None:
+        return f"cannot be sold ({model.not_sellable})"
+    if model.missing_since is not None and model.missing_since < now - ABSENCE_TOLERATED:
+        return "is no longer in the provider's catalog"
+    if model.expires_on is not None and model.expires_on < now.date():
+        return f"was served until {model.expires_on} only"
+    return None
+
+
+def _schema_warnings(schema: str, model: Model) -> list[str]:
+    if "structured_outputs" not in model.supported_parameters:
+        return [f"{model.id} is not held to the schema but asked to fit it, and an answer that does not is a failure"]
+    if not is_strict(schema):
+        return [
+            "The model is asked to fit the schema, but not held to it word by word: that needs additionalProperties "
+            "false and every property required in each object, and no oneOf, allOf or prefixItems"
+        ]
+    return []
+
+
+def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: bool) -> Decimal:
+    if model.prompt_usd is None or model.completion_usd is None:
+        raise ValueError("a price is unknown, so the cost is")
+    image = model.image_output_usd if with_images else None
+    per_output = max(model.completion_usd, image or Decimal(0))
+    # Catalog prices may have more digits than the default context keeps, and nothing may be rounded here.
+    with localcontext(prec=400):
+        return prompt_tokens * model.prompt_usd + output_tokens * per_output + (model.request_usd or Decimal(0))
+
+
+def _most_prompt_bytes(draft: Draft) -> int:
+    """The template and all that buyers may add: value by value, or bounded by the limit for all values together."""
+    config = settings()
+    value_bytes = config.value_limit * _BYTES_PER_CHARACTER
+    inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
+    uses = [
+        (draft.template.count(f"{{{parameter.name}}}"), len((parameter.default or "").encode()))
+        for parameter in draft.parameters
+    ]
+    by_value = sum(count * max(value_bytes, default) for count, default in uses)
+    together = sum(count * default for count, default in uses) + inputs_bytes * max((n for n, _ in uses), default=0)
+    if draft.allows_user_message:
+        by_value += value_bytes
+        together += inputs_bytes
+    # In words and as a parameter: nobody says which of them a provider charges for.
+    schema_bytes = 2 * len((draft.answer_schema or "").encode())
+    return len(draft.template.encode()) + schema_bytes + _FRAME_BYTES + min(by_value, together)
+
+
+def _usd(draft: Draft) -> Decimal:
+    """The price in dollars: one USDC counts as one."""
+    return Decimal(draft.price_atomic).scaleb(-6)

@@ -1,0 +1,104 @@
+"""Putting prompts on sale, in versions that never change."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from core import db
+from core.catalog import search as catalog
+from core.failures import ExecutionFailed, InvalidInput
+from core.resources import template
+from core.resources.draft import Draft
+from core.resources.pricing import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
+from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
+from core.secrets.vault import vault
+
+sql = db.load("resource")
+
+_AS_WRITTEN = (
+    *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
+    *("timeout_seconds", "price_atomic", "zdr", "answer_schema"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing came to.
+
+    Attributes:
+        is_new: False if the present version says the same already.
+        warnings: sentences for the creator about what may not be intended.
+    """
+
+    resource_id: UUID
+    version_id: UUID
+    number: int
+    worst_cost_usd: Decimal
+    warnings: tuple[str, ...]
+    is_new: bool
+
+
+async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
+    """Put a draft on sale: a new resource, or the next version of the one with that slug.
+
+    Publishing the same again changes nothing: if the model's price changed meanwhile, the last sync has repriced the
+    version. To agree to a certain loss is something new, and so makes a new version.
+
+    Args:
+        conn: the transaction to do it in; the resource is locked until it ends.
+        account_id: whose resource.
+        draft: what to sell.
+        allow_loss: sell even below what hardly any call can cost less than.
+
+    Raises:
+        InvalidInput: naming each field that stands in the way.
+    """
+    model = await catalog.find_and_lock_prices(conn, draft.model)
+    if model is None:
+        raise InvalidInput({"model": f"{draft.model} is not in the catalog"})
+    refuse_unsupported(draft, model)
+    unused = template.check_template(draft.template, draft.parameters)
+    if not allow_loss:
+        refuse_certain_loss(draft, model)
+    worst = worst_cost_usd(draft, model)
+    warned = (*(f"The template has no tag for the parameter {name}" for name in unused), *warnings(draft, model))
+
+    resource = await sql.take(
+        conn, id=uuid4(), account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
+    )
+    if resource.archived:
+        raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
+    if resource.version_id is not None:
+        present = await version(conn, resource.version_id)
+        if _is_same(present, draft, worst) and (present.allows_loss or not allow_loss):
+            return Published(resource.id, present.version_id, present.number, worst, warned, is_new=False)
+    version_id = uuid4()
+    plain = draft.template.encode()
+    number = await sql.add_version(
+        conn,
+        **_columns(draft) | {"parameters": json.dumps([parameter.model_dump() for parameter in draft.parameters])},
+        id=version_id,
+        resource_id=resource.id,
+        sealed_template=vault().seal(plain, account=account_id, column=TEMPLATE_COLUMN, row=version_id),
+        worst_cost_usd=worst,
+        allows_loss=allow_loss,
+    )
+    await sql.offer(conn, id=resource.id, version_id=version_id)
+    return Published(resource.id, version_id, number, worst, warned, is_new=True)
+
+
+def _columns(draft: Draft) -> dict[str, Any]:
+    """A draft as a version spells it, but for what is sealed or computed."""
+    return {name: getattr(draft, name) for name in _AS_WRITTEN} | {"model_id": draft.model}
+
+
+def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:
+    if present.worst_cost_usd != worst or any(getattr(present, n) != value for n, value in _columns(draft).items()):
+        return False
+    try:
+        return open_template(present).reveal() == draft.template
+    except ExecutionFailed:
+        # Publishing it again is how a creator mends a template that nobody can open any more.
+        return False

@@ -1,0 +1,112 @@
+"""Whether a version can be sold now, and opening what a sale needs."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from core import db
+from core.accounts.provider_keys import KEY_COLUMN
+from core.catalog.model import ABSENCE_TOLERATED
+from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
+from core.providers.registry import Provider
+from core.resources.versions import Version, open_template, read_row, sql
+from core.secrets.private import Private
+from core.secrets.vault import vault
+from core.settings import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A version can be sold now; `payouts` maps each network that is served to the creator's address there."""
+
+    payouts: dict[str, str]
+
+
+async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
+    """The version on offer at `/@handle/slug`, or the last one that was: what was paid for there is still answered.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    return (await on_sale(conn, handle, slug))[0]
+
+
+async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
+    """The same, and whether it could be sold now, as by `readiness`.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
+    present = read_row(row)
+    try:
+        return present, _ready(present, row)
+    except Unavailable as obstacle:
+        return present, obstacle
+
+
+async def readiness(conn: db.Connection, version: Version) -> Ready:
+    """Whether a call of this version could be sold and run now. Only looks; the claim decides.
+
+    Raises:
+        Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
+            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, resource_spend_cap,
+            queue_full, no_payout_address).
+    """
+    row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
+    if row is None:
+        raise NotFound
+    return _ready(version, row)
+
+
+def _ready(version: Version, row: Any) -> Ready:
+    served = {network.id for network in settings().networks}
+    payouts = {network: address for network, address in row.payouts.items() if network in served}
+    obstacles = {
+        "archived": row.archived,
+        "key_missing": row.key_id is None,
+        "key_disabled": row.key_enabled is False,
+        "key_rejected": row.key_rejected,
+        "model_withdrawn": row.model_withdrawn,
+        "certain_loss": row.is_certain_loss,
+        "spend_cap": not row.has_budget,
+        "resource_spend_cap": not row.resource_has_budget,
+        "queue_full": not row.has_room,
+        "no_payout_address": not payouts,
+    }
+    for code, stands_in_the_way in obstacles.items():
+        if stands_in_the_way:
+            raise Unavailable(code)
+    try:
+        _unseal_key(row.sealed_key, version.account_id, row.key_id)
+        open_template(version)
+    except ExecutionFailed as failure:
+        code = failure.detail
+    else:
+        return Ready(payouts)
+    raise Unavailable(code)
+
+
+async def open_key(conn: db.Connection, account_id: UUID, at: Provider) -> Private[str]:
+    """The creator's key at a provider, for a call that was paid for.
+
+    Raises:
+        ExecutionFailed: key_missing or key_disabled (the creator's), key_unreadable (ours).
+    """
+    row = await sql.key(conn, account_id=account_id, provider=at.name)
+    if row is None:
+        raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
+    if not row.enabled:
+        raise ExecutionFailed("resource_unavailable", "creator", "key_disabled")
+    return _unseal_key(row.sealed_key, account_id, row.id)
+
+
+def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:
+    try:
+        plain = vault().open(sealed, account=account_id, column=KEY_COLUMN, row=key_id)
+    except Unreadable:
+        plain = None
+    if plain is None:
+        # A master key that sealed it is gone, which only the operator can have done.
+        raise ExecutionFailed("resource_unavailable", "ours", "key_unreadable")
+    return Private(plain.reveal().decode())

@@ -1,0 +1,166 @@
+"""Prompt templates: their parameters, what a buyer sends for them, and how the two become messages.
+
+A tag is `{name}{/name}`. An empty string counts as absent everywhere, so `{"topic": ""}` and `{}` are one request.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from core.failures import InvalidInput
+
+USER_MESSAGE = "user_message"
+NO_USER_MESSAGE = "Please respond based on the system instructions."
+
+NAME_LIMIT = 64
+# Unknown fields are the sender's text: naming a few of them is enough to find the mistake.
+UNKNOWN_LIMIT = 16
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_TAG = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}\{/\1\}")
+# Postgres text cannot hold NUL, UTF-8 cannot hold half of a surrogate pair; JSON can carry both.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class Parameter(BaseModel):
+    """One value that a buyer fills in; always a string.
+
+    Attributes:
+        name: what stands in the tag.
+        description: told to buyers in the offer.
+        required: whether a buyer must send it, unless it has a default.
+        default: what stands in for an absent value; without one that is the empty string.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    name: str
+    description: str = ""
+    required: bool = True
+    default: str | None = None
+
+
+def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
+    """Whether a template may be published with these parameters.
+
+    Returns:
+        The names of parameters whose tag the template lacks: allowed, but likely a mistake.
+
+    Raises:
+        InvalidInput: naming each wrong field (`template`, `parameters.0.name` ...).
+    """
+    fields: dict[str, str] = {}
+    names = [parameter.name for parameter in parameters]
+    tags = tag_names(template)
+    if not template.strip():
+        fields["template"] = "The template is empty"
+    elif _UNSTORABLE.search(template):
+        fields["template"] = "The template contains a character that cannot be stored"
+    elif undefined := [tag for tag in tags if tag not in names]:
+        fields["template"] = f"Tags without a parameter: {', '.join(map(_shown, undefined[:UNKNOWN_LIMIT]))}"
+    for index, parameter in enumerate(parameters):
+        if problem := _name_problem(parameter.name, names[:index]):
+            fields[f"parameters.{index}.name"] = problem
+        for field in ("description", "default"):
+            if _UNSTORABLE.search(getattr(parameter, field) or ""):
+                fields[f"parameters.{index}.{field}"] = f"The {field} contains a character that cannot be stored"
+    if fields:
+        raise InvalidInput(fields)
+    return tuple(name for name in names if name not in tags)
+
+
+def tag_names(template: str) -> tuple[str, ...]:
+    """The names of all tags, each once, in the order they appear."""
+    return tuple(dict.fromkeys(match[1] for match in _TAG.finditer(template)))
+
+
+def validate_inputs(
+    inputs: object,
+    parameters: Iterable[Parameter],
+    *,
+    allows_user_message: bool,
+    value_limit: int,
+    inputs_limit: int,
+) -> dict[str, str]:
+    """What a buyer sent, if a call can be made of it.
+
+    Absent and empty are the same; null is neither and "must be a string".
+
+    Args:
+        inputs: the decoded JSON body.
+        allows_user_message: whether the buyer may send the user turn too.
+        value_limit: most characters of one value.
+        inputs_limit: most characters of all values together.
+
+    Returns:
+        The values that are neither absent nor empty; defaults are filled in by `substitute`.
+
+    Raises:
+        InvalidInput: with one sentence for each wrong field; `body` stands for the whole.
+    """
+    if not isinstance(inputs, dict):
+        raise InvalidInput({"body": "The inputs must be a JSON object"})
+    declared = {parameter.name: parameter for parameter in parameters}
+    fields: dict[str, str] = {}
+    for parameter in declared.values():
+        value = inputs.get(parameter.name, "")
+        if value == "" and parameter.required and not parameter.default:
+            fields[parameter.name] = f"Missing required parameter: {parameter.name}"
+        elif problem := _value_problem(f"Parameter '{parameter.name}'", value, value_limit):
+            fields[parameter.name] = problem
+    message = inputs.get(USER_MESSAGE, "")
+    if message != "" and not allows_user_message:
+        fields[USER_MESSAGE] = "This template does not accept user messages"
+    elif problem := _value_problem(USER_MESSAGE, message, value_limit):
+        fields[USER_MESSAGE] = problem
+    known = declared.keys() | {USER_MESSAGE}
+    for name in [name for name in inputs if name not in known][:UNKNOWN_LIMIT]:
+        fields.setdefault(_shown(name), f"Unknown parameter: {_shown(name)}")
+    given = {name: value for name, value in inputs.items() if name in known and value != ""}
+    if sum(len(value) for value in given.values() if isinstance(value, str)) > inputs_limit:
+        fields.setdefault("body", f"The inputs together are longer than {inputs_limit} characters")
+    if fields:
+        raise InvalidInput(fields)
+    return given
+
+
+def substitute(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> str:
+    """The template with every tag replaced, in one pass: a value is never looked at again, whatever it contains."""
+    values = {parameter.name: inputs.get(parameter.name) or parameter.default or "" for parameter in parameters}
+    return _TAG.sub(lambda tag: values.get(tag[1], tag[0]), template)
+
+
+def messages(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> tuple[dict[str, str], ...]:
+    """The conversation to send: the substituted template as system turn, then the buyer's message or a stand-in."""
+    return (
+        {"role": "system", "content": substitute(template, parameters, inputs)},
+        {"role": "user", "content": inputs.get(USER_MESSAGE) or NO_USER_MESSAGE},
+    )
+
+
+def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
+    if not _NAME.fullmatch(name):
+        return "A name consists of letters, digits and underscores and does not begin with a digit"
+    if len(name) > NAME_LIMIT:
+        return f"The name is longer than {NAME_LIMIT} characters"
+    if name == USER_MESSAGE:
+        return f"The name {USER_MESSAGE} is taken by the buyer's message"
+    if name in earlier:
+        return f"The name {name} is used twice"
+    return None
+
+
+def _value_problem(subject: str, value: object, limit: int) -> str | None:
+    if not isinstance(value, str):
+        return f"{subject} must be a string"
+    if len(value) > limit:
+        return f"{subject} is longer than {limit} characters"
+    if _UNSTORABLE.search(value):
+        return f"{subject} contains a character that cannot be stored"
+    return None
+
+
+def _shown(name: str) -> str:
+    """A foreign name as it may stand in an answer: short, and possible in UTF-8."""
+    return name[:NAME_LIMIT].encode(errors="backslashreplace").decode()

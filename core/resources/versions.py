@@ -1,0 +1,149 @@
+"""Prompts for sale: resolved by URL, ready or not, opened for a call.
+
+Functions take a connection and do not commit.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from core import db
+from core.failures import ExecutionFailed, NotFound, Unreadable
+from core.providers.usage import Prices
+from core.resources import template
+from core.resources.draft import Modality
+from core.resources.template import Parameter
+from core.secrets.private import Private
+from core.secrets.vault import vault
+from core.settings import settings
+
+sql = db.load("resource")
+
+TEMPLATE_COLUMN = "resource_versions.sealed_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What exactly is or was sold: everything that the door and the flow need to know about it.
+
+    Attributes:
+        handle: the creator's, as in `/@handle/slug`.
+        number: counts a resource's versions from 1.
+        price_atomic: atomic USDC.
+        worst_cost_usd: what one call can cost its creator at most, by the prices of the last sync.
+        zdr: whether only providers that keep nothing may answer.
+        answer_schema: JSON Schema that every answer fits, as JSON; None where nothing is promised.
+        supported_parameters: what the provider lists for the model now.
+        prices: what the model is listed at now; None where that is not known.
+        archived: whether its resource was off sale when this was read.
+        allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
+    """
+
+    version_id: UUID
+    resource_id: UUID
+    account_id: UUID
+    handle: str
+    slug: str
+    number: int
+    title: str
+    description: str
+    modality: Modality
+    model_id: str
+    parameters: tuple[Parameter, ...]
+    allows_user_message: bool
+    max_output_tokens: int
+    temperature: Decimal | None
+    timeout_seconds: int
+    price_atomic: int
+    worst_cost_usd: Decimal
+    zdr: bool
+    answer_schema: str | None
+    supported_parameters: tuple[str, ...]
+    prices: Prices | None
+    sealed_template: bytes = field(repr=False)
+    archived: bool
+    allows_loss: bool | None = None
+
+
+async def version(conn: db.Connection, version_id: UUID) -> Version:
+    """Any version by its id, also a replaced or archived one.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    return read_row(await sql.version(conn, version_id=version_id))
+
+
+def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
+    """What a buyer sent for a version, if it fits.
+
+    Raises:
+        InvalidInput: naming each field that does not.
+    """
+    config = settings()
+    return template.validate_inputs(
+        inputs,
+        version.parameters,
+        allows_user_message=version.allows_user_message,
+        value_limit=config.value_limit,
+        inputs_limit=config.inputs_limit,
+    )
+
+
+async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
+    """The present versions of a creator's resources by slug, archived ones last."""
+    return [read_row(row) async for row in sql.listing(conn, account_id=account_id)]
+
+
+async def archive(conn: db.Connection, account_id: UUID, slug: str) -> None:
+    """Take a resource off sale; its slug stays taken. Doing it again changes nothing.
+
+    Raises:
+        NotFound: if this creator has no such resource.
+    """
+    if not await sql.archive(conn, account_id=account_id, slug=slug):
+        raise NotFound
+
+
+async def restore(conn: db.Connection, account_id: UUID, slug: str) -> None:
+    """Put an archived resource on sale again, as it was. Doing it again changes nothing.
+
+    Raises:
+        NotFound: if this creator has no such resource.
+    """
+    if not await sql.restore(conn, account_id=account_id, slug=slug):
+        raise NotFound
+
+
+def open_template(version: Version) -> Private[str]:
+    """The prompt template in the clear.
+
+    Raises:
+        ExecutionFailed: template_unreadable (ours).
+    """
+    try:
+        plain = vault().open(
+            version.sealed_template, account=version.account_id, column=TEMPLATE_COLUMN, row=version.version_id
+        )
+    except Unreadable:
+        plain = None
+    if plain is None:
+        raise ExecutionFailed("resource_unavailable", "ours", "template_unreadable")
+    return Private(plain.reveal().decode())
+
+
+def read_row(row: Any) -> Version:
+    if row is None:
+        raise NotFound
+    columns = {name: getattr(row, name) for name in Version.__slots__ if name != "prices"}
+    columns["prices"] = _prices(row)
+    columns["parameters"] = tuple(map(Parameter.model_validate, row.parameters))
+    columns["supported_parameters"] = tuple(row.supported_parameters)
+    return Version(**columns)
+
+
+def _prices(row: Any) -> Prices | None:
+    if row.prompt_usd is None or row.completion_usd is None:
+        return None
+    return Prices(row.prompt_usd, row.completion_usd, row.request_usd or Decimal(0))

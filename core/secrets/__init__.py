@@ -1,0 +1,1 @@
+"""Secrets: values that never print, and the vault that seals them."""

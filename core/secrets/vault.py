@@ -1,0 +1,125 @@
+"""Sealing and signing: the only home of cryptography.
+
+A sealed value is AES-256-GCM under a key derived (HKDF-SHA256) from a master key for one account, bound to its
+table, column and row as associated data. The envelope names its master key, so keys rotate without downtime:
+
+    0x01 | length of key id | key id | 12-byte nonce | ciphertext and 16-byte tag
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from functools import cache
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from core.failures import Misconfigured, Unreadable
+from core.secrets.private import Private
+from core.settings import settings
+
+_ENVELOPE = b"\x01"
+_NONCE = 12
+
+
+class Vault:
+    """Master keys in memory, newest first.
+
+    Args:
+        master_keys: `id:base64` of 32 bytes each, comma-separated. The first seals and signs; all open and check.
+
+    Raises:
+        Misconfigured: if there is no key, or one is not 32 bytes of base64.
+    """
+
+    def __init__(self, master_keys: str) -> None:
+        self._keys: dict[str, bytes] = {}
+        for entry in filter(None, (part.strip() for part in master_keys.split(","))):
+            key_id, _, encoded = entry.partition(":")
+            try:
+                key = base64.b64decode(encoded, validate=True)
+            except binascii.Error:
+                key = b""
+            if not key_id or len(key_id) > 255 or not key_id.isascii() or len(key) != 32 or key_id in self._keys:
+                raise Misconfigured("INSTANT_MASTER_KEYS must be id:base64 of 32 bytes, comma-separated, ids unique")
+            self._keys[key_id] = key
+        if not self._keys:
+            raise Misconfigured("INSTANT_MASTER_KEYS is empty; `instant dev` makes one in the state folder")
+        self._newest = next(iter(self._keys))
+
+    def seal(self, plain: bytes, *, account: UUID, column: str, row: UUID) -> bytes:
+        """Encrypt `plain` for one place.
+
+        Args:
+            account: whose key is derived.
+            column: `table.column` that it will stand in.
+            row: the row's id.
+        """
+        nonce = os.urandom(_NONCE)
+        key_id = self._newest.encode()
+        sealed = AESGCM(self._derive(self._newest, b"seal", account.bytes)).encrypt(nonce, plain, _place(column, row))
+        return _ENVELOPE + bytes([len(key_id)]) + key_id + nonce + sealed
+
+    def open(self, sealed: bytes, *, account: UUID, column: str, row: UUID) -> Private[bytes]:
+        """Decrypt what `seal` made for the same account, column and row.
+
+        Raises:
+            Unreadable: if it was altered or moved, or its master key is not configured.
+        """
+        key_id, nonce, body = _unpack(sealed)
+        if key_id not in self._keys:
+            raise Unreadable
+        try:
+            return Private(
+                AESGCM(self._derive(key_id, b"seal", account.bytes)).decrypt(nonce, body, _place(column, row))
+            )
+        except InvalidTag:
+            pass
+        raise Unreadable
+
+    def sign(self, purpose: str, message: bytes) -> bytes:
+        """A 16-byte MAC over `message`, valid for `purpose` only."""
+        return self._mac(self._newest, purpose, message)
+
+    def is_signed(self, purpose: str, message: bytes, mac: bytes) -> bool:
+        """Whether `sign` made `mac`, under any configured master key."""
+        return any(hmac.compare_digest(self._mac(key_id, purpose, message), mac) for key_id in self._keys)
+
+    def _mac(self, key_id: str, purpose: str, message: bytes) -> bytes:
+        return hmac.digest(self._derive(key_id, b"sign", purpose.encode()), message, hashlib.sha256)[:16]
+
+    @cache  # noqa: B019 - one vault lives as long as its process, and a derivation costs more than the call it serves
+    def _derive(self, key_id: str, use: bytes, subject: bytes) -> bytes:
+        info = b"x402-instant/" + use + b"/" + subject
+        return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(self._keys[key_id])
+
+
+def new_master_key(key_id: str) -> str:
+    """A fresh `id:base64` entry for INSTANT_MASTER_KEYS."""
+    return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+@cache
+def vault() -> Vault:
+    """The vault of this process."""
+    return Vault(settings().master_keys.get_secret_value())
+
+
+def _place(column: str, row: UUID) -> bytes:
+    return column.encode() + b"\x00" + row.bytes
+
+
+def _unpack(sealed: bytes) -> tuple[str, bytes, bytes]:
+    """Key id, nonce and body of an envelope."""
+    if sealed[:1] != _ENVELOPE or len(sealed) < 2:
+        raise Unreadable
+    end = 2 + sealed[1]
+    key_id, nonce, body = sealed[2:end], sealed[end : end + _NONCE], sealed[end + _NONCE :]
+    if len(nonce) < _NONCE or not key_id.isascii():
+        raise Unreadable
+    return key_id.decode("ascii"), nonce, body

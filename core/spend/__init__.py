@@ -1,0 +1,1 @@
+"""What calls cost their creators: reservations before, the usage log after."""
