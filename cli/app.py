@@ -165,10 +165,11 @@ def _ready_to_run() -> Settings:
 
 async def _check_chains() -> None:
     """Nothing may be sold on a network whose node is on another chain: it would decide what is paid."""
-    from core.payments import chain, settlement
+    from core.evm import node
+    from core.payments import settlement
 
     async with settlement.payment_clients() as settlers:
-        await chain.check_nodes(settlers.http, settlers.networks.values())
+        await node.check_nodes(settlers.http, settlers.networks.values())
 
 
 async def _finish(result: Awaitable[object]) -> object:

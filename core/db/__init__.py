@@ -23,9 +23,12 @@ __all__ = [
     "autocommit",
     "connect",
     "load",
+    "migrate",
+    "notifications",
     "pool",
     "retry_until_committed",
     "run_in_autocommit",
+    "single_flight",
     "snapshot",
     "transaction",
 ]

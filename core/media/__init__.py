@@ -1,1 +1,3 @@
 """Pictures and sounds: check them and store them."""
+
+__all__ = ("files", "store")

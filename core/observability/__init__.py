@@ -1,1 +1,3 @@
 """Metrics, traces and gauges."""
+
+__all__ = ("gauges", "metrics", "tracing")

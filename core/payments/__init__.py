@@ -7,3 +7,17 @@ import x402.mechanisms.evm.exact  # noqa: F401
 # The elliptic curves that come with x402 raise the interpreter's limit of 1,000 to 100,000 at their first import, and
 # then a body of opening brackets is no RecursionError but the end of the process.
 sys.setrecursionlimit(1_000)
+
+__all__ = (
+    "chain",
+    "codec",
+    "facilitator",
+    "ledger",
+    "matching",
+    "offers",
+    "quotes",
+    "reconciliation",
+    "refunds",
+    "settlement",
+    "timeline",
+)

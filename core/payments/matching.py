@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from eth_keys.datatypes import Signature
-from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError as InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
 from x402.mechanisms.evm.types import ExactEIP3009Authorization
@@ -17,14 +14,12 @@ from x402.schemas import PaymentPayload as PaymentPayload
 from x402.schemas import PaymentRequirements
 
 from core import failures
+from core.evm import signatures
 from core.payments import codec
 from core.payments.offers import requirements_for, url_of
 from core.payments.quotes import make_quote, quote_of
 from core.resources import versions
 from core.settings import Network, settings
-
-# Half of the order of secp256k1: tokens refuse the twin of a signature above it (EIP-2, OpenZeppelin ECDSA).
-_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 # A payment that expires sooner may expire before the facilitator has broadcast it.
 _LEAST_SECONDS_LEFT = 8
@@ -179,7 +174,7 @@ def _in_time(valid_after: int, valid_before: int) -> None:
 def _signed(authorization: _Authorization, signature: str, network: Network) -> None:
     """Check an ordinary wallet's signature here; a contract wallet's, of any other length, is the facilitator's."""
     raw = bytes.fromhex(signature[2:])
-    if len(raw) != 65:
+    if len(raw) != signatures.LENGTH:
         return
     digest = hash_eip3009_authorization(
         ExactEIP3009Authorization(
@@ -195,15 +190,7 @@ def _signed(authorization: _Authorization, signature: str, network: Network) -> 
         network.asset_name,
         network.asset_version,
     )
-    r, s, v = int.from_bytes(raw[:32]), int.from_bytes(raw[32:64]), raw[64]
-    try:
-        signer = Signature(vrs=(v - 27 if v >= 27 else v, r, s)).recover_public_key_from_msg_hash(digest)
-    except (BadSignature, InvalidSignature):
-        signer = None
-    _require(
-        s <= _HALF_ORDER and signer is not None and signer.to_address() == authorization.from_.lower(),
-        "wrong_signature",
-    )
+    _require(signatures.recover(digest, raw) == authorization.from_.lower(), "wrong_signature")
 
 
 def _canonical(value: object) -> bytes:

@@ -1,1 +1,3 @@
-"""Secrets: values that never print, and the vault that seals them."""
+"""Secrets: values that never print, the vault that seals them, and signing keys."""
+
+__all__ = ("private", "signing", "vault")

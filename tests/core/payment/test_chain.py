@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
+from core.evm import node as rpc
 from core.failures import Misconfigured, Unavailable
 from core.net.json_client import Client
 from core.payments import chain
@@ -46,7 +47,7 @@ async def look(
 
 async def test_the_chain_is_the_one_that_was_configured(http: Client, network: Network) -> None:
     """Its number is what signatures are bound to."""
-    assert await chain.chain_id(http, network) == network.chain_id == 402402
+    assert await rpc.chain_id(http, network) == network.chain_id == 402402
 
 
 @pytest.mark.parametrize("fault", ["lose_reply", "pending", "front_run"])
@@ -203,7 +204,7 @@ async def test_a_network_with_the_wrong_node_is_a_mistake(http: Client, network:
     """Its name and the node's chain are told, and not the URL, which may hold a key."""
     base = network.model_copy(update={"id": "eip155:8453"})
     with pytest.raises(Misconfigured) as raised:
-        await chain.check_nodes(http, [network, base])
+        await rpc.check_nodes(http, [network, base])
     assert str(raised.value) == "INSTANT_NETWORKS: the rpc_url of eip155:8453 leads to a node of chain 402402"
 
 
@@ -211,7 +212,7 @@ async def test_a_node_that_is_away_is_no_mistake(http: Client, caplog: pytest.Lo
     """It may come back; until then it decides nothing."""
     async with practice.scripted(lambda _: b"") as url:
         pass
-    await chain.check_nodes(http, [practice.network(url)])
+    await rpc.check_nodes(http, [practice.network(url)])
     assert caplog.messages == ["payment: the node of eip155:402402 cannot be asked which chain it is on"]
 
 
@@ -220,7 +221,7 @@ async def test_a_dead_node_decides_nothing(http: Client) -> None:
     async with practice.scripted(lambda _: b"") as url:
         pass
     with pytest.raises(Unavailable, match=r"^chain_unreachable$") as raised:
-        await chain.chain_id(http, practice.network(url))
+        await rpc.chain_id(http, practice.network(url))
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 

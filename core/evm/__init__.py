@@ -1,0 +1,3 @@
+"""Ethereum: ask nodes, and recover who signed."""
+
+__all__ = ("node", "signatures")

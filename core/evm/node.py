@@ -1,0 +1,180 @@
+"""Ask an Ethereum node over JSON-RPC 2.0: its chain, blocks, contract calls, logs and receipts.
+
+The shapes follow the Ethereum execution API (ethereum.org, JSON-RPC API): quantities are hex without leading zeros.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from core.failures import Misconfigured, Unavailable
+from core.net.json_client import Client, JsonResponse, post
+from core.settings import Network
+
+_log = logging.getLogger(__name__)
+
+PAGE_BLOCKS = 2_000
+"""Blocks in one eth_getLogs: the least of the caps in use at public nodes that serve logs at all."""
+
+TOPIC_VALUES = 500
+"""Most addresses in one filter: nodes have caps, from 1,000 on."""
+
+T = TypeVar("T")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+# A number that fits 60 bits, and a 32-byte word.
+Quantity = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,15}$")]
+Word = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
+
+
+class Block(_Model):
+    """A block's number, and its clock as `time` (UTC)."""
+
+    number: Quantity
+    timestamp: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,9}$")]
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(int(self.timestamp, 16), UTC)
+
+
+class Log(_Model):
+    """An event that a contract emitted."""
+
+    address: str
+    topics: list[str]
+    data: str
+    log_index: Quantity
+    transaction_hash: Word
+
+    @property
+    def index(self) -> int:
+        return int(self.log_index, 16)
+
+    @property
+    def event(self) -> list[str]:
+        """Emitter and topics, comparable."""
+        return [part.lower() for part in (self.address, *self.topics)]
+
+
+class Receipt(_Model):
+    """What a transaction did: `status` is 0x1 for success, and `logs` are its events in order."""
+
+    status: Quantity
+    logs: list[Log]
+
+
+async def chain_id(http: Client, network: Network) -> int:
+    """The number of the chain that the node is on, to be compared with `network.chain_id` before trusting it.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    return int(await ask(http, network, TypeAdapter(Quantity), "eth_chainId"), 16)
+
+
+async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
+    """Compare each node's chain with the network that it was configured for.
+
+    A node that cannot be asked is only a warning: it may come back, and until then decides nothing.
+
+    Raises:
+        Misconfigured: naming the network whose node is on another chain.
+    """
+
+    async def check_one(network: Network) -> None:
+        try:
+            found = await chain_id(http, network)
+        except Unavailable:
+            _log.warning("payment: the node of %s cannot be asked which chain it is on", network.id)
+            return
+        if found != network.chain_id:
+            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {found}")
+
+    await asyncio.gather(*(check_one(network) for network in networks))
+
+
+async def block_pages(
+    http: Client, network: Network, latest: Block, oldest: datetime
+) -> AsyncIterator[tuple[int, int]]:
+    """First and last block of each page, from `latest` back to the page that begins before `oldest`."""
+    last = int(latest.number, 16)
+    while last >= 0:
+        first = max(last - PAGE_BLOCKS + 1, 0)
+        yield first, last
+        if (await block(http, network, hex(first))).time < oldest:
+            return
+        last = first - 1
+
+
+async def logs(
+    http: Client,
+    network: Network,
+    shape: TypeAdapter[list[T]],
+    kind: list[object],
+    addresses: Sequence[str],
+    *,
+    first: int,
+    last: int,
+) -> list[T]:
+    """The asset's logs in these blocks, whose topics begin with `kind` and go on with one of `addresses`.
+
+    Nodes say in many ways that an answer would be too long, and it may be longer than we read. So a page that fails is
+    halved, as long as the node answers anything at all.
+    """
+    if not addresses:
+        return []  # an empty list in a filter would fit everything
+    if len(addresses) > TOPIC_VALUES:
+        half = len(addresses) // 2
+        some = await logs(http, network, shape, kind, addresses[:half], first=first, last=last)
+        return [*some, *await logs(http, network, shape, kind, addresses[half:], first=first, last=last)]
+    topics = [*kind, addresses]
+    wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+    try:
+        return await ask(http, network, shape, "eth_getLogs", wanted)
+    except Unavailable:
+        if first == last:
+            raise
+    await chain_id(http, network)
+    middle = (first + last) // 2
+    older = await logs(http, network, shape, kind, addresses, first=first, last=middle)
+    return [*older, *await logs(http, network, shape, kind, addresses, first=middle + 1, last=last)]
+
+
+async def block(http: Client, network: Network, tag: str) -> Block:
+    """A block by its number in hex, or by a tag such as `latest`.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    return await ask(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
+
+
+async def ask(http: Client, network: Network, shape: TypeAdapter[T], method: str, *params: object) -> T:
+    """One JSON-RPC 2.0 call, and its result if that has the expected shape.
+
+    Raises:
+        Unavailable: `chain_unreachable` if the node does not answer, or answers anything else.
+    """
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    answer = await post(http, network.rpc_url, request)
+    if isinstance(answer, JsonResponse) and answer.status == 200 and answer.body and answer.body.get("error") is None:
+        try:
+            return shape.validate_python(answer.body.get("result"))
+        except ValidationError:
+            pass
+    raise Unavailable("chain_unreachable")
+
+
+def topic_of(address: str) -> str:
+    """An address as an indexed topic."""
+    return "0x" + address.lower().removeprefix("0x").rjust(64, "0")
