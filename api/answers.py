@@ -1,8 +1,5 @@
 """What a buyer is told about an execution, in each of its states."""
 
-import base64
-from contextlib import suppress
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +7,10 @@ from fastapi.responses import JSONResponse
 
 from api.problems import UNAVAILABLE, of_failure, problem
 from core.amounts import usdc
+from core.executions import status_tokens
 from core.executions import views as execution_views
 from core.failures import ExecutionFailed
 from core.payments.codec import payment_response, v1_name
-from core.secrets.vault import vault
 from core.settings import settings
 
 _RETRY_AFTER_SECONDS = 2
@@ -35,7 +32,7 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
         case "declined":
             return _failed(row, headers, receipt=receipt)
         case "failed":
-            rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if may_rerun(row) else {}
+            rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if execution_views.may_rerun(row) else {}
             return _failed(row, headers, receipt=receipt, **rerun)
         case _:
             body = {
@@ -53,7 +50,7 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
 
 def status(row: Any, *, ahead: int = 0) -> JSONResponse:
     """The same as a poll answers it: always 200, with the state in the body."""
-    body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": money_of(row)}
+    body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": execution_views.money_of(row)}
     headers = paid_headers(row) | {"Cache-Control": "no-store"}
     match row.state:
         case "succeeded" if row.content_deleted_at:
@@ -65,7 +62,7 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
         case "failed" | "declined":
             sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."
             body |= {"state": "failed", "code": row.code, "error": sentence}
-            if may_rerun(row):
+            if execution_views.may_rerun(row):
                 body["rerunUrl"] = url_of(row.id).replace("?", "/rerun?")
             if row.refund_transaction:
                 body["refundTransaction"] = row.refund_transaction
@@ -81,20 +78,7 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
 
 def url_of(execution_id: UUID) -> str:
     """Where the buyer finds this execution later. The token is a MAC of the id; whoever has it may read the answer."""
-    return f"{settings().public_url}/executions/{execution_id}?token={token_of(execution_id)}"
-
-
-def token_of(execution_id: UUID) -> str:
-    """The status token of an execution."""
-    return base64.urlsafe_b64encode(vault().sign("status", execution_id.bytes)).decode().rstrip("=")
-
-
-def is_token_of(execution_id: UUID, token: str) -> bool:
-    """Whether `token` was given out for this execution, under any configured master key."""
-    with suppress(ValueError):
-        mac = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        return vault().is_signed("status", execution_id.bytes, mac)
-    return False
+    return f"{settings().public_url}/executions/{execution_id}?token={status_tokens.token_of(execution_id)}"
 
 
 def receipt_of(row: Any) -> dict[str, str | None] | None:
@@ -106,27 +90,6 @@ def receipt_of(row: Any) -> dict[str, str | None] | None:
         "paidUsdc": usdc(row.amount_atomic),
         "network": row.network,
     }
-
-
-def money_of(row: Any) -> str:
-    """Where the buyer's money is now."""
-    if row.payment_state is None:
-        return "none"
-    if row.payment_state != "paid":
-        return {"settling": "settling", "unknown": "unknown", "failed": "not_paid"}[row.payment_state]
-    if row.state in ("succeeded", "declined"):
-        return "answered"
-    if row.state != "failed":
-        return "paid"
-    if row.refund:
-        return {"due": "refund_due", "recorded": "refunded", "waived": "refund_waived"}[row.refund]
-    return "rerun_possible" if may_rerun(row) else "refund_due"
-
-
-def may_rerun(row: Any) -> bool:
-    """Whether the buyer may run the same inputs again for free."""
-    lapses = row.rerun_until
-    return lapses is not None and lapses > datetime.now(lapses.tzinfo) and row.round <= settings().rerun_limit
 
 
 def paid_headers(row: Any) -> dict[str, str]:

@@ -95,13 +95,13 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         tracing.sending(),
         db.pool() as pool,
         notifications.listening() as hub,
-        settlement.payment_clients() as settlers,
+        settlement.payment_clients() as clients,
         worker.registered(pool, "door") as worker_id,
         launcher(),
         operators.comparing_books(pool) as books,
         upkeep.asking_prefect() as kept,
     ):
-        door = Door(pool, hub, settlers, worker_id, rate(config.address_rate), rate(config.payer_rate))
+        door = Door(pool, hub, clients, worker_id, rate(config.address_rate), rate(config.payer_rate))
         app.state.door = door
         app.state.books = books
         app.state.upkeep = kept

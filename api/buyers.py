@@ -9,15 +9,16 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
-from api import answers, documents, paywall, problems
+from api import answers, documents, problems
 from api.bodies import patience, read_json
 from api.door import Door, LimitedDoor, door_of
 from core import db
 from core.amounts import usdc
-from core.executions import lifecycle
+from core.executions import lifecycle, status_tokens
 from core.executions import views as execution_views
 from core.failures import NotFound, PaymentMalformed, PaymentRequired
 from core.observability import metrics, tracing
+from core.payments import admission
 from core.resources import versions
 
 
@@ -51,17 +52,17 @@ async def buy(request: Request) -> Response:
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
     current, body = offered.version, await read_json(request)
     try:
-        payload = paywall.read_header(headers.get("payment-signature"), headers.get("x-payment"))
+        payload = admission.read_header(headers.get("payment-signature"), headers.get("x-payment"))
         if payload is None:
             if current.archived:
                 raise NotFound
             if body is not None:
                 versions.validate_inputs(current, body)
             raise PaymentRequired("payment_required")
-        version = await paywall.quoted_version(door, payload, current)
+        version = await admission.quoted_version(door, payload, current)
         inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = paywall.Purchase(payload, version, inputs, headers.get("status-token", ""))
-        execution_id, is_new = await paywall.admit(door, purchase)
+        purchase = admission.Purchase(payload, version, inputs, headers.get("status-token", ""))
+        execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)
         if refusal.code == "payment_required":
@@ -69,7 +70,7 @@ async def buy(request: Request) -> Response:
         else:
             metrics.presented("refused")
         return answer
-    except paywall.Conflict as conflict:
+    except admission.Conflict as conflict:
         metrics.presented("conflict")
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
@@ -126,7 +127,7 @@ async def rerun(
 
 
 async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
-    if not answers.is_token_of(execution_id, token):
+    if not status_tokens.is_token_of(execution_id, token):
         raise NotFound
     async with db.autocommit(door.pool) as conn:
         row = await execution_views.read(conn, execution_id)
@@ -142,7 +143,7 @@ async def _ahead(door: Door, row: Any) -> int:
         return await execution_views.count_ahead(conn, row.id)
 
 
-def _conflict(conflict: paywall.Conflict) -> JSONResponse:
+def _conflict(conflict: admission.Conflict) -> JSONResponse:
     paid = conflict.payment
     receipt = paid and {
         "transaction": paid.transaction,

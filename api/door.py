@@ -39,7 +39,7 @@ class Door:
 
     pool: db.Pool
     hub: notifications.NotificationHub
-    settlers: PaymentClients
+    clients: PaymentClients
     worker_id: UUID
     address_rate: RateLimitItem
     payer_rate: RateLimitItem
@@ -60,7 +60,7 @@ class Door:
         if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
             raise NotFound
         return await self._looks.do(
-            (handle, slug), lambda: offers.look(self.pool, self.settlers.facilitators, handle, slug)
+            (handle, slug), lambda: offers.look(self.pool, self.clients.facilitators, handle, slug)
         )
 
     async def ready(self, version: versions.Version) -> readiness.Ready:
@@ -92,6 +92,14 @@ class Door:
         self.settling.add(task)
         task.add_done_callback(self.settling.discard)
         return task
+
+    async def limit_payer(self, payer: str) -> None:
+        """Count one payment of a wallet.
+
+        Raises:
+            TooManyRequests: if it pays too often.
+        """
+        await self.slow_down(self.payer_rate, f"payer:{payer}")
 
     async def slow_down(self, rate: RateLimitItem, who: str) -> None:
         """Count one request of somebody.

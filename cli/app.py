@@ -168,8 +168,8 @@ async def _check_chains() -> None:
     from core.evm import node
     from core.payments import settlement
 
-    async with settlement.payment_clients() as settlers:
-        await node.check_nodes(settlers.http, settlers.networks.values())
+    async with settlement.payment_clients() as clients:
+        await node.check_nodes(clients.http, clients.networks.values())
 
 
 async def _finish(result: Awaitable[object]) -> object:

@@ -103,18 +103,18 @@ def show_payment(reference: str, /, *, json: Json = False) -> None:
 async def _check(network: str | None, since: datetime | None) -> reconciliation.Comparison:
     from core.payments import reconciliation, settlement
 
-    async with db.pool() as pool, settlement.payment_clients() as settlers:
-        return await reconciliation.compare_with_chain(pool, settlers, network=network, since=since)
+    async with db.pool() as pool, settlement.payment_clients() as clients:
+        return await reconciliation.compare_with_chain(pool, clients, network=network, since=since)
 
 
 async def _tell(reference: str) -> tuple[Any, list[Any], str]:
     from core.payments import settlement, timeline
 
-    async with db.pool() as pool, settlement.payment_clients() as settlers:
+    async with db.pool() as pool, settlement.payment_clients() as clients:
         async with pool.connection() as conn:
             payment = await timeline.find(conn, reference)
             happened = await timeline.events(conn, payment.id)
-        return payment, happened, await timeline.describe_on_chain(settlers, payment)
+        return payment, happened, await timeline.describe_on_chain(clients, payment)
 
 
 def _show(found: reconciliation.Comparison) -> None:

@@ -28,14 +28,14 @@ class Recovered:
     owed: int
 
 
-async def recover(pool: db.Pool, settlers: settlement.PaymentClients, worker_id: UUID) -> Recovered:
+async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> Recovered:
     """One pass over everything that could be stuck. Safe to run anywhere, any number of times at once.
 
     Takes the pool: between its transactions it asks facilitators and chains about unknown payments.
 
     Args:
         pool: our database.
-        settlers: how to reach the facilitator and chain of each network.
+        clients: how to reach the facilitator and chain of each network.
         worker_id: owns the payments that are being decided.
     """
     config = settings()
@@ -61,28 +61,28 @@ async def recover(pool: db.Pool, settlers: settlement.PaymentClients, worker_id:
         owed = await refunds.mark_due(conn)
         if await sql.is_work_left(conn):
             await lifecycle.sql.notify_queued(conn)
-    decided = await _decide_unknown(pool, settlers, worker_id)
-    await _watch_refused(pool, settlers)
+    decided = await _decide_unknown(pool, clients, worker_id)
+    await _watch_refused(pool, clients)
     async with pool.connection() as conn:
         logged = await usage_log.append(conn)
     return Recovered(len(freed), len(given_up), len(doubted), decided, len(logged), len(owed))
 
 
-async def _decide_unknown(pool: db.Pool, settlers: settlement.PaymentClients, worker_id: UUID) -> int:
+async def _decide_unknown(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> int:
     """Ask the chain about every unknown payment; how many were decided."""
     async with pool.connection() as conn:
         adopted = [row.id async for row in sql.adopt(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)]
     decided = 0
     for payment_id in adopted:
-        decided += await settlement.decide(pool, settlers, payment_id)
+        decided += await settlement.decide(pool, clients, payment_id)
         async with pool.connection() as conn:
             await sql.let_go(conn, id=payment_id, worker_id=worker_id)
     return decided
 
 
-async def _watch_refused(pool: db.Pool, settlers: settlement.PaymentClients) -> None:
+async def _watch_refused(pool: db.Pool, clients: settlement.PaymentClients) -> None:
     """Ask the chain about refused payments that could still land."""
     async with pool.connection() as conn:
         watched = [row.id async for row in sql.watch(conn, pause_seconds=settings().watch_seconds)]
     for payment_id in watched:
-        await settlement.watch(pool, settlers, payment_id)
+        await settlement.watch(pool, clients, payment_id)

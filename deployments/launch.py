@@ -95,7 +95,7 @@ async def _main(stop: asyncio.Event) -> None:
     async with (
         db.pool() as pool,
         notifications.listening() as hub,
-        settlement.payment_clients() as settlers,
+        settlement.payment_clients() as clients,
         provider_client.connections(),
         worker.registered(pool, "executor") as worker_id,
         batch_runner.prefect_clients(),
@@ -103,7 +103,7 @@ async def _main(stop: asyncio.Event) -> None:
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
             asyncio.create_task(_launch(launcher), name="launch"),
-            asyncio.create_task(_recover(launcher, settlers), name="recover"),
+            asyncio.create_task(_recover(launcher, clients), name="recover"),
             asyncio.create_task(_close_runs(launcher), name="close runs"),
             asyncio.create_task(_look_for_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
@@ -223,10 +223,10 @@ async def _look_for_prefect(launcher: _Launcher) -> None:
             launcher.hub.publish(notifications.QUEUED)
 
 
-async def _recover(launcher: _Launcher, settlers: PaymentClients) -> None:
+async def _recover(launcher: _Launcher, clients: PaymentClients) -> None:
     while True:
         try:
-            done = await recovery.recover(launcher.pool, settlers, launcher.worker_id)
+            done = await recovery.recover(launcher.pool, clients, launcher.worker_id)
             if any(astuple(done)):
                 log.info("recovery: %s", done)
             if done.freed:

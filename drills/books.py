@@ -114,8 +114,8 @@ def differences(books: Books) -> list[str]:
 
 async def check(pool: db.Pool) -> list[str]:
     """What the product itself finds to be different, in the whole database."""
-    async with settlement.payment_clients() as settlers:
-        comparison = await reconciliation.compare_with_chain(pool, settlers)
+    async with settlement.payment_clients() as clients:
+        comparison = await reconciliation.compare_with_chain(pool, clients)
     found = [f"{one.code}, payment {one.payment_id}: {one.sentence}" for one in comparison.differences]
     return found if comparison.is_whole else [*found, "money check could not ask the chain"]
 

@@ -13,10 +13,10 @@ async def recover() -> Recovered:
     """Free what dead owners held, decide unknown payments, log what is unlogged."""
     async with (
         db.pool() as pool,
-        settlement.payment_clients() as settlers,
+        settlement.payment_clients() as clients,
         worker.registered(pool, "recovery") as worker_id,
     ):
-        return await recovery.recover(pool, settlers, worker_id)
+        return await recovery.recover(pool, clients, worker_id)
 
 
 @step()

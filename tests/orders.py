@@ -71,10 +71,10 @@ def terms(sold: versions.Version) -> matching.MatchedPayment:
 async def pay(pool: db.Pool, sold: versions.Version, owner: UUID) -> UUID:
     """A paid, queued execution."""
     async with pool.connection() as conn:
-        wish = ledger.ClaimRequest(terms(sold), sold, INPUTS, owner)
-        assert await ledger.claim(conn, [wish]) == [True]
-        await ledger.pay(conn, [ledger.Paid(wish.payment_id, a_transaction(), "settled")])
-    return wish.execution_id
+        request = ledger.ClaimRequest(terms(sold), sold, INPUTS, owner)
+        assert await ledger.claim(conn, [request]) == [True]
+        await ledger.pay(conn, [ledger.Paid(request.payment_id, a_transaction(), "settled")])
+    return request.execution_id
 
 
 def a_transaction() -> str:
@@ -149,5 +149,5 @@ async def finish(pool: db.Pool, order: steps.Order, trouble: ExecutionFailed) ->
 
 async def recover(pool: db.Pool, worker_id: UUID) -> recovery.Recovered:
     """One pass of recovery."""
-    async with settlement.payment_clients() as settlers:
-        return await recovery.recover(pool, settlers, worker_id)
+    async with settlement.payment_clients() as clients:
+        return await recovery.recover(pool, clients, worker_id)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from core.db import notifications
 from core.executions.lifecycle import REST, sql
 from core.media import store as media
 from core.secrets.vault import vault
+from core.settings import settings
 
 
 async def read(conn: db.Connection, execution_id: UUID) -> Any:
@@ -94,3 +96,24 @@ def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str
     if "audio" in result:
         result["audio"] = media.url_for(result["audio"])
     return result
+
+
+def money_of(row: Any) -> str:
+    """Where the buyer's money is now."""
+    if row.payment_state is None:
+        return "none"
+    if row.payment_state != "paid":
+        return {"settling": "settling", "unknown": "unknown", "failed": "not_paid"}[row.payment_state]
+    if row.state in ("succeeded", "declined"):
+        return "answered"
+    if row.state != "failed":
+        return "paid"
+    if row.refund:
+        return {"due": "refund_due", "recorded": "refunded", "waived": "refund_waived"}[row.refund]
+    return "rerun_possible" if may_rerun(row) else "refund_due"
+
+
+def may_rerun(row: Any) -> bool:
+    """Whether the buyer may run the same inputs again for free."""
+    lapses = row.rerun_until
+    return lapses is not None and lapses > datetime.now(lapses.tzinfo) and row.round <= settings().rerun_limit

@@ -9,6 +9,7 @@ import x402.mechanisms.evm.exact  # noqa: F401
 sys.setrecursionlimit(1_000)
 
 __all__ = (
+    "admission",
     "chain",
     "codec",
     "facilitator",

@@ -78,14 +78,14 @@ class ClaimRequest:
     """What somebody wants to claim.
 
     Attributes:
-        terms: the payment, matched and verified.
+        matched: the payment, matched and verified.
         version: what it buys.
         inputs: validated inputs.
         owner: the worker that will settle it.
         payment_id, execution_id: fresh ids.
     """
 
-    terms: matching.MatchedPayment
+    matched: matching.MatchedPayment
     version: versions.Version
     inputs: dict[str, str]
     owner: UUID
@@ -94,34 +94,34 @@ class ClaimRequest:
 
     def row(self) -> dict[str, object]:
         """Its payment, as it is kept."""
-        payload = self.terms.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
+        payload = self.matched.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
         return {
             "ids": self.payment_id,
-            "networks": self.terms.network.id,
-            "assets": self.terms.network.asset.lower(),
-            "payers": self.terms.payer,
-            "nonces": self.terms.nonce,
-            "pay_tos": self.terms.pay_to,
-            "amounts_atomic": self.terms.amount_atomic,
-            "valid_befores": self.terms.valid_before,
+            "networks": self.matched.network.id,
+            "assets": self.matched.network.asset.lower(),
+            "payers": self.matched.payer,
+            "nonces": self.matched.nonce,
+            "pay_tos": self.matched.pay_to,
+            "amounts_atomic": self.matched.amount_atomic,
+            "valid_befores": self.matched.valid_before,
             "version_ids": self.version.version_id,
             "owners": self.owner,
-            "payloads_sha256": matching.payload_sha256(self.terms.payload),
+            "payloads_sha256": matching.payload_sha256(self.matched.payload),
             "requests_sha256": matching.request_sha256(self.version.resource_id, self.inputs),
-            "quoteds": self.terms.quoted,
-            "identifiers_sha256": matching.identifier_sha256(self.version.resource_id, self.terms.payload),
+            "quoteds": self.matched.quoted,
+            "identifiers_sha256": matching.identifier_sha256(self.version.resource_id, self.matched.payload),
             "sealed_payloads": vault().seal(
                 payload, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id
             ),
         }
 
 
-async def claim(conn: db.Connection, wishes: Sequence[ClaimRequest]) -> list[bool]:
+async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[bool]:
     """Take authorizations, each once: payment, execution and reservation in the caller's one transaction.
 
     Args:
         conn: the transaction; nothing is settled before it is committed.
-        wishes: what is to be claimed.
+        requests: what is to be claimed.
 
     Returns:
         Of each, whether it was claimed; if not, somebody was first: look it up with `find`.
@@ -129,16 +129,16 @@ async def claim(conn: db.Connection, wishes: Sequence[ClaimRequest]) -> list[boo
     Raises:
         Unavailable: when a creator's cap or queue has no room for them; the transaction must roll back.
     """
-    rows = [wish.row() for wish in wishes]
+    rows = [request.row() for request in requests]
     claimed = {row.id async for row in sql.claim(conn, **{name: [row[name] for row in rows] for name in rows[0]})}
     new = [
-        lifecycle.NewExecution(wish.version, wish.inputs, wish.payment_id, wish.execution_id)
-        for wish in wishes
-        if wish.payment_id in claimed
+        lifecycle.NewExecution(request.version, request.inputs, request.payment_id, request.execution_id)
+        for request in requests
+        if request.payment_id in claimed
     ]
     if new:
         await lifecycle.create(conn, new)
-    return [wish.payment_id in claimed for wish in wishes]
+    return [request.payment_id in claimed for request in requests]
 
 
 async def reclaim(conn: db.Connection, payment: Payment, version: versions.Version, owner: UUID) -> bool:

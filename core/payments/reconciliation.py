@@ -162,7 +162,7 @@ async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: da
 
 
 async def compare_with_chain(
-    pool: db.Pool, settlers: PaymentClients, *, network: str | None = None, since: datetime | None = None
+    pool: db.Pool, clients: PaymentClients, *, network: str | None = None, since: datetime | None = None
 ) -> Comparison:
     """Compare all three: as `compare` does, and then each network with its chain.
 
@@ -170,18 +170,18 @@ async def compare_with_chain(
 
     Args:
         pool: our database.
-        settlers: how to reach each network's chain.
+        clients: how to reach each network's chain.
         network: CAIP-2; only this one.
         since: only what was paid since then; None reads the chain from the network's first payment on.
     """
     within = await compare_ledger(pool, network=network, since=since)
     books, differences, proved = [], within.differences, set[UUID]()
     for book in within.books:
-        served = settlers.networks.get(book.network)
+        served = clients.networks.get(book.network)
         if served is None or served.asset.lower() != book.asset:
             books.append(replace(book, outside=ChainComparison("not_configured")))
             continue
-        reading = _Reading(pool, settlers, served)
+        reading = _Reading(pool, clients, served)
         books.append(replace(book, outside=await reading.compare(since)))
         differences = [*differences, *reading.differences]
         proved |= reading.proved
@@ -198,7 +198,7 @@ class _Reading:
     """
 
     pool: db.Pool
-    settlers: PaymentClients
+    clients: PaymentClients
     network: Network
     differences: list[Difference] = field(default_factory=list)
     proved: set[UUID] = field(default_factory=set)
@@ -214,7 +214,7 @@ class _Reading:
         missed_before = datetime.now(UTC) - timedelta(seconds=GRACE_SECONDS)
         addresses = sorted({row.address for row in rows})
         try:
-            async for page in chain.received(self.settlers.http, self.network, addresses, since or datetime.now(UTC)):
+            async for page in chain.received(self.clients.http, self.network, addresses, since or datetime.now(UTC)):
                 if page:
                     await self._recognise(page)
         except Unavailable as unavailable:

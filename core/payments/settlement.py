@@ -47,23 +47,23 @@ _paid: db.BatchWriter[ledger.Paid, None] = db.BatchWriter(_commit_paid, db.retry
 
 async def settle(
     pool: db.Pool,
-    settlers: PaymentClients,
+    clients: PaymentClients,
     payment_id: UUID,
     payload: PaymentPayload,
     requirements: PaymentRequirements,
 ) -> None:
     """Ask the facilitator once, and record what is certain: paid, failed, or unknown."""
-    outcome = await settlers.facilitators[requirements.network].settle(payload, requirements)
+    outcome = await clients.facilitators[requirements.network].settle(payload, requirements)
     match outcome:
         case Settled(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "settled"))
         case Refused(reason):
-            await _refuse(pool, settlers, payment_id, reason)
+            await _refuse(pool, clients, payment_id, reason)
         case Unknown(reason):
             await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
 
 
-async def _refuse(pool: db.Pool, settlers: PaymentClients, payment_id: UUID, reason: str) -> None:
+async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reason: str) -> None:
     """Believe a refusal when the chain agrees.
 
     Anybody who has seen the authorization may have brought it there first; then the wallet is empty, or the time is
@@ -71,7 +71,7 @@ async def _refuse(pool: db.Pool, settlers: PaymentClients, payment_id: UUID, rea
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    seen = await _look(settlers, payment)
+    seen = await _look(clients, payment)
     match seen:
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
@@ -82,7 +82,7 @@ async def _refuse(pool: db.Pool, settlers: PaymentClients, payment_id: UUID, rea
             await db.retry_until_committed(pool, lambda conn: ledger.fail(conn, payment_id, reason, proved=proved))
 
 
-async def decide(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> bool:
+async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bool:
     """Decide an unknown payment from the chain, never by asking the buyer.
 
     Used with our transfer: paid. Used without it (cancelled, or spent elsewhere): failed. Unused: settled again with
@@ -94,7 +94,7 @@ async def decide(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> b
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    seen = await _look(settlers, payment)
+    seen = await _look(clients, payment)
     match seen:
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
@@ -110,15 +110,15 @@ async def decide(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> b
             )
             return True
         case chain.NotUsed(chain_time) if chain_time < payment.valid_before:
-            return await _settle_again(pool, settlers, payment)
+            return await _settle_again(pool, clients, payment)
     return False
 
 
-async def watch(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> None:
+async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> None:
     """Look whether a refused payment has landed all the same; once it no longer can, it is not watched any more."""
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    match await _look(settlers, payment):
+    match await _look(clients, payment):
         case chain.Landed(transaction):
             try:
                 await db.retry_until_committed(
@@ -135,15 +135,15 @@ async def watch(pool: db.Pool, settlers: PaymentClients, payment_id: UUID) -> No
 
 
 async def _look(
-    settlers: PaymentClients, payment: ledger.Recorded
+    clients: PaymentClients, payment: ledger.Recorded
 ) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere | None:
     """What the chain knows about a payment; None when it cannot be asked, or its network is not served any more."""
-    network = settlers.networks.get(payment.network)
+    network = clients.networks.get(payment.network)
     if network is None:
         return None
     try:
         return await chain.landed(
-            settlers.http,
+            clients.http,
             network,
             payer=payment.payer,
             nonce=payment.nonce,
@@ -160,12 +160,12 @@ def _is_over(payment: ledger.Recorded, chain_time: datetime) -> bool:
     return chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds)
 
 
-async def _settle_again(pool: db.Pool, settlers: PaymentClients, payment: ledger.Recorded) -> bool:
+async def _settle_again(pool: db.Pool, clients: PaymentClients, payment: ledger.Recorded) -> bool:
     """One more settle with the identical payload. A refusal proves nothing here: an earlier one may still land."""
-    network = settlers.networks[payment.network]
+    network = clients.networks[payment.network]
     payload = ledger.open_payload(payment).reveal()
     requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)
-    outcome = await settlers.facilitators[network.id].settle(payload, requirements)
+    outcome = await clients.facilitators[network.id].settle(payload, requirements)
     if not isinstance(outcome, Settled):
         return False
     await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))

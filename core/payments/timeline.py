@@ -45,14 +45,14 @@ async def events(conn: db.Connection, payment_id: UUID) -> list[Any]:
     return [row async for row in sql.story(conn, payment_id=payment_id)]
 
 
-async def describe_on_chain(settlers: PaymentClients, payment: Any) -> str:
+async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
     """What the chain says now about a payment that `find` found, as a sentence."""
-    network = settlers.networks.get(payment.network)
+    network = clients.networks.get(payment.network)
     if network is None or network.asset.lower() != payment.asset:
         return "This asset on this network is not configured any more."
     try:
         seen = await chain.landed(
-            settlers.http,
+            clients.http,
             network,
             payer=payment.payer,
             nonce=payment.nonce,

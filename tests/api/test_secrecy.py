@@ -20,8 +20,8 @@ from prefect.logging.handlers import APILogHandler
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
-from api.answers import token_of
 from core import db
+from core.executions.status_tokens import token_of
 from core.failures import ExecutionFailed
 from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.settings import settings

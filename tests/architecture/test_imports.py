@@ -136,7 +136,7 @@ def test_a_planted_violation_is_found(path: str, source: str) -> None:
     [
         ("api/app.py", "from core import db\nfrom deployments.launch import Launcher\nimport fastapi"),
         ("api/app.py", "from deployments import launch"),
-        ("api/app.py", "from . import paywall"),
+        ("api/app.py", "from . import buyers"),
         ("core/payments/matching.py", "import x402.mechanisms\nfrom core.db import Pool"),
         ("core/net/json_client.py", "import aiohttp"),
         ("core/spend/reservations.py", "import prefectly\nimport coreutils"),

@@ -16,7 +16,7 @@ from tests.chain.anvil import CHAIN_ID, Chain
 
 @pytest.fixture
 async def http() -> AsyncIterator[Client]:
-    """A client as the settlers have it."""
+    """A client as the clients have it."""
     async with json_client.client() as client:
         yield client
 

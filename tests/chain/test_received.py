@@ -40,8 +40,8 @@ async def test_a_real_wallet_may_receive_other_money(market: Market, shop: Shop,
     (sold,) = await shops.at_rest(pool, shop)
     market.chain.mint(shop.payout, 7)
     market.chain.bring(market.chain.signed(pay_to=shop.payout))
-    async with settlement.payment_clients() as settlers:
-        found = await reconciliation.compare_with_chain(pool, settlers, since=sold.created_at)
+    async with settlement.payment_clients() as clients:
+        found = await reconciliation.compare_with_chain(pool, clients, since=sold.created_at)
     book = next(book for book in found.books if book.network == market.chain.id)
 
     assert answer.status_code == 200, answer.text

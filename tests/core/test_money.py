@@ -114,10 +114,10 @@ async def sales(market: Market) -> Sales:
 
 async def check(pool: db.Pool, *, since: datetime | None = None, **changes: str) -> reconciliation.Comparison:
     """All three sources compared; `changes` are to the network's settings."""
-    async with settlement.payment_clients() as settlers:
-        (network,) = settlers.networks.values()
+    async with settlement.payment_clients() as clients:
+        (network,) = clients.networks.values()
         networks = {network.id: network.model_copy(update=changes)}
-        return await reconciliation.compare_with_chain(pool, replace(settlers, networks=networks), since=since)
+        return await reconciliation.compare_with_chain(pool, replace(clients, networks=networks), since=since)
 
 
 async def change(pool: db.Pool, *statements: str, **parameters: object) -> None:
@@ -327,8 +327,8 @@ async def test_a_settlement_that_we_never_claimed_is_caught(market: Market, pool
     """Brought to the facilitator by the buyer alone: the difference names the transaction. So does a plain transfer."""
     signed = decode_payment_signature_header(await sales.buyer.pay(market.door + sales.shop.path, INPUTS))
     (network,) = settings().networks
-    async with settlement.payment_clients() as settlers:
-        settled = await settlers.facilitators[network.id].settle(signed, signed.accepted)
+    async with settlement.payment_clients() as clients:
+        settled = await clients.facilitators[network.id].settle(signed, signed.accepted)
     async with httpx.AsyncClient() as http:
         gift = {"address": sales.shop.payout, "amount": "7"}
         given = (await http.post(f"{network.facilitator_url}/practice/faucet", json=gift)).json()
@@ -454,8 +454,8 @@ async def test_a_payment_has_a_story(pool: db.Pool, sales: Sales) -> None:
             await timeline.find(conn, str(UUID(int=0)))
         with pytest.raises(InvalidInput, match="invalid_input"):
             await timeline.find(conn, "nonsense")
-    async with settlement.payment_clients() as settlers:
-        said = await timeline.describe_on_chain(settlers, asked[0])
+    async with settlement.payment_clients() as clients:
+        said = await timeline.describe_on_chain(clients, asked[0])
 
     assert {row.id for row in asked} == {failed.payment_id}
     assert [(event.event, event.round) for event in events if event.event != "reservation released"] == [

@@ -162,16 +162,16 @@ class Ledger(RuleBasedStateMachine):
 
         What is claimed together is claimed as long as there is room for all of it.
         """
-        wishes = [self.market.wish(terms(self.first + number, more)) for number, more in presented]
+        requests = [self.market.wish(terms(self.first + number, more)) for number, more in presented]
         nonces = [self.first + number for number, _ in presented]
         new = set(nonces) - self.expected.keys()
-        claimed = [False] * len(wishes)
+        claimed = [False] * len(requests)
         with suppress(Unavailable):
-            claimed = self.do(lambda conn: ledger.claim(conn, wishes))
-        won = [(nonce, wish) for nonce, wish, is_mine in zip(nonces, wishes, claimed, strict=True) if is_mine]
+            claimed = self.do(lambda conn: ledger.claim(conn, requests))
+        won = [(nonce, request) for nonce, request, is_mine in zip(nonces, requests, claimed, strict=True) if is_mine]
         assert sorted(nonce for nonce, _ in won) == (sorted(new) if len(new) <= self.room else [])
-        for nonce, wish in won:
-            self.expected[nonce] = Expected(wish.payment_id, wish.execution_id, ["settling"])
+        for nonce, request in won:
+            self.expected[nonce] = Expected(request.payment_id, request.execution_id, ["settling"])
         return multiple(*(nonce for nonce, _ in won))
 
     @rule(nonce=known)
@@ -289,17 +289,17 @@ async def test_claims_race(own_database: str) -> None:
         async with pool.connection() as conn:
             here = await market(conn)
 
-        wishes = [here.wish(terms(1, str(number))) for number in range(12)]
+        requests = [here.wish(terms(1, str(number))) for number in range(12)]
 
-        async def claim(wish: ledger.ClaimRequest) -> list[bool]:
+        async def claim(request: ledger.ClaimRequest) -> list[bool]:
             async with pool.connection() as conn:
-                return await ledger.claim(conn, [wish])
+                return await ledger.claim(conn, [request])
 
-        claims = await asyncio.gather(*map(claim, wishes))
+        claims = await asyncio.gather(*map(claim, requests))
         async with pool.connection() as conn:
             rows = await fetch(conn, BOOK, account=here.version.account_id)
 
-    assert [wish.payment_id for wish, [is_mine] in zip(wishes, claims, strict=True) if is_mine] == [
+    assert [request.payment_id for request, [is_mine] in zip(requests, claims, strict=True) if is_mine] == [
         row.id for row in rows
     ]
     assert len(rows) == 1
@@ -330,12 +330,12 @@ async def test_what_is_paid_stays_paid(own_database: str, state: str) -> None:
     """Not even by hand: the database refuses to lead a payment out of `paid`."""
     async with db.pool() as pool, pool.connection() as conn:
         here = await market(conn)
-        wish = here.wish(terms(7))
-        assert await ledger.claim(conn, [wish]) == [True]
-        await ledger.pay(conn, [ledger.Paid(wish.payment_id, a_hash(), "settled")])
+        request = here.wish(terms(7))
+        assert await ledger.claim(conn, [request]) == [True]
+        await ledger.pay(conn, [ledger.Paid(request.payment_id, a_hash(), "settled")])
         change = "UPDATE payments SET state = %s, decided_at = CASE WHEN %s = 'failed' THEN now() END WHERE id = %s"
         with pytest.raises(RaiseException, match="may not go from paid"):
-            await conn.execute(change, [state, state, wish.payment_id])
+            await conn.execute(change, [state, state, request.payment_id])
         await conn.rollback()
 
 

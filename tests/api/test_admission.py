@@ -10,11 +10,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from api import answers, paywall
 from api.door import Door, rate
 from core import db
 from core.db import notifications
-from core.payments import ledger, settlement
+from core.executions import status_tokens
+from core.payments import admission, ledger, settlement
 from core.process import worker
 from core.settings import settings
 from tests import practice, shops
@@ -32,10 +32,10 @@ async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
     """The door's inside, without the routes."""
     async with (
         notifications.listening() as hub,
-        settlement.payment_clients() as settlers,
+        settlement.payment_clients() as clients,
         worker.registered(pool, "door") as worker_id,
     ):
-        yield Door(pool, hub, settlers, worker_id, rate("100/second"), rate("100/second"))
+        yield Door(pool, hub, clients, worker_id, rate("100/second"), rate("100/second"))
 
 
 async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, pool: db.Pool, shop: Shop) -> None:
@@ -43,7 +43,7 @@ async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, po
     purchase = await signed(pool, shop)
     async with pool.connection() as holder:
         await holder.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [shop.account.id])
-        request = asyncio.create_task(paywall.admit(door, purchase))
+        request = asyncio.create_task(admission.admit(door, purchase))
         await shops.until(pool, _WAITS)
         request.cancel()
         await asyncio.wait({request})
@@ -65,25 +65,25 @@ async def test_a_claim_whose_commit_nobody_heard_of(
 
     purchase = await signed(pool, shop)
     with monkeypatch.context() as broken:
-        broken.setattr(paywall, "_claims", db.BatchWriter(paywall._commit_claims, heard_nothing))
+        broken.setattr(admission, "_claims", db.BatchWriter(admission._commit_claims, heard_nothing))
         with pytest.raises(psycopg.OperationalError):
-            await paywall.admit(door, purchase)
+            await admission.admit(door, purchase)
     await settled(door)
     assert await history(pool, purchase) == [["settling", "failed"]]
     assert await shop.received() == []
 
-    token = answers.token_of(await bought(pool, purchase))
-    await paywall.admit(door, replace(purchase, status_token=token))
+    token = status_tokens.token_of(await bought(pool, purchase))
+    await admission.admit(door, replace(purchase, status_token=token))
     await settled(door)
     assert await history(pool, purchase) == [["settling", "failed", "settling", "paid"]]
     assert len(await shop.received()) == 1
 
 
-async def signed(pool: db.Pool, shop: Shop) -> paywall.Purchase:
+async def signed(pool: db.Pool, shop: Shop) -> admission.Purchase:
     """A payment that would settle, for what the shop sells."""
     version = await shop.version(pool)
     paid = await practice.funded(settings().networks[0], amount=version.price_atomic, pay_to=shop.payout)
-    return paywall.Purchase(paid, version, {"topic": "the sea"})
+    return admission.Purchase(paid, version, {"topic": "the sea"})
 
 
 async def settled(door: Door) -> None:
@@ -92,7 +92,7 @@ async def settled(door: Door) -> None:
         await asyncio.wait(door.settling)
 
 
-async def history(pool: db.Pool, purchase: paywall.Purchase) -> list[list[str]]:
+async def history(pool: db.Pool, purchase: admission.Purchase) -> list[list[str]]:
     """The states that each payment for this version went through."""
     query = """
         SELECT array_agg(to_state ORDER BY payment_transitions.id) AS states
@@ -104,7 +104,7 @@ async def history(pool: db.Pool, purchase: paywall.Purchase) -> list[list[str]]:
     return [row.states for row in rows]
 
 
-async def bought(pool: db.Pool, purchase: paywall.Purchase) -> UUID:
+async def bought(pool: db.Pool, purchase: admission.Purchase) -> UUID:
     """The execution that this payment bought."""
     async with pool.connection() as conn:
         payment = await ledger.find(conn, purchase.payload)

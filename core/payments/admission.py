@@ -1,24 +1,60 @@
-"""From a payment header to a claimed execution: match, look up, verify, claim, settle.
+"""From a payment header to a claimed execution: look up, match, verify, claim, settle.
 
-The order is the one that survives replays, races and lost replies (design, section 3): nothing is settled before it is
-claimed and committed, and nothing that could be refused before is refused after.
+The order survives replays, races and lost replies (docs/design.md): nothing is settled before its claim is committed,
+and nothing that could be refused before payment is refused after it. Every way to buy goes through `admit`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from api.answers import is_token_of
-from api.door import Door
 from core import db
+from core.executions import status_tokens
 from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
 from core.observability import metrics, tracing
 from core.payments import codec, ledger, matching, quotes, settlement
 from core.payments.facilitator import Refused, Verdict
-from core.resources import versions
+from core.resources import readiness, versions
 from core.settings import settings
+
+T = TypeVar("T")
+
+
+class Door(Protocol):
+    """What an entrance lends to an admission.
+
+    Attributes:
+        pool: our database.
+        clients: connections to facilitators and chain nodes.
+        worker_id: owns the payments that this process settles.
+    """
+
+    @property
+    def pool(self) -> db.Pool: ...
+    @property
+    def clients(self) -> settlement.PaymentClients: ...
+    @property
+    def worker_id(self) -> UUID: ...
+
+    async def ready(self, version: versions.Version) -> readiness.Ready:
+        """Whether this version could be sold and run now.
+
+        Raises:
+            Unavailable: as by `readiness.readiness`.
+        """
+
+    async def limit_payer(self, payer: str) -> None:
+        """Count one payment of a wallet.
+
+        Raises:
+            TooManyRequests: if it pays too often.
+        """
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run what moves money in a task that outlives the buyer's connection; shutdown waits for it."""
 
 
 class Conflict(PaymentConflict):
@@ -97,60 +133,62 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         return execution_id, False
     if purchase.version.archived:
         raise NotFound
-    terms = await _match(door, purchase)
-    await door.slow_down(door.payer_rate, f"payer:{terms.payer}")
-    verdict = await _verify(door, terms)
+    matched = await _match(door, purchase)
+    await door.limit_payer(matched.payer)
+    verdict = await _verify(door, matched)
     if isinstance(verdict, Refused):
         # It may have been refused because the winner of a race has just settled it.
         if execution_id := await _replay(door, purchase):
             return execution_id, False
         raise PaymentRequired(verdict.reason)
-    wish = ledger.ClaimRequest(terms, purchase.version, purchase.inputs, door.worker_id)
-    if await asyncio.shield(door.spawn(_claim(door, wish))):
-        return wish.execution_id, True
+    request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
+    if await asyncio.shield(door.spawn(_claim(door, request))):
+        return request.execution_id, True
     # Somebody was first with the same authorization, so there is one to be found.
     if execution_id := await _replay(door, purchase):
         return execution_id, False
     return await admit(door, purchase)
 
 
-async def _commit_claims(conn: db.Connection, wishes: Sequence[ledger.ClaimRequest]) -> list[bool]:
+async def _commit_claims(conn: db.Connection, requests: Sequence[ledger.ClaimRequest]) -> list[bool]:
     # Three trips: the authorizations, all that they need, the commit. Others wait for these creators' days meanwhile.
     async with conn.pipeline(), conn.transaction():
-        return await ledger.claim(conn, wishes)
+        return await ledger.claim(conn, requests)
 
 
 _claims: db.BatchWriter[ledger.ClaimRequest, bool] = db.BatchWriter(_commit_claims, db.run_in_autocommit)
 
 
-async def _claim(door: Door, wish: ledger.ClaimRequest) -> bool:
+async def _claim(door: Door, request: ledger.ClaimRequest) -> bool:
     """Claim, and settle what was claimed, whatever becomes of the buyer meanwhile; False when somebody was first."""
     try:
-        claimed = await _claims.add(door.pool, wish)
+        claimed = await _claims.add(door.pool, request)
     except db.UNREACHABLE:
         # It may be committed all the same, and its owner lives on. Nobody was asked to settle it, so it did fail.
         door.spawn(
-            db.retry_until_committed(door.pool, lambda conn: ledger.fail(conn, wish.payment_id, "database_unreachable"))
+            db.retry_until_committed(
+                door.pool, lambda conn: ledger.fail(conn, request.payment_id, "database_unreachable")
+            )
         )
         raise
     if claimed:
-        _settle(door, wish.payment_id, wish.execution_id, wish.terms)
+        _settle(door, request.payment_id, request.execution_id, request.matched)
     return claimed
 
 
 async def _match(door: Door, purchase: Purchase) -> matching.MatchedPayment:
     """Is it ready, is the quote alive, does the payment fit?"""
     ready = await door.ready(purchase.version)
-    terms = matching.match(purchase.payload, purchase.version, ready.payouts)
+    matched = matching.match(purchase.payload, purchase.version, ready.payouts)
     matching.require_live_quote(purchase.payload)
-    return terms
+    return matched
 
 
-async def _verify(door: Door, terms: matching.MatchedPayment) -> Verdict:
+async def _verify(door: Door, matched: matching.MatchedPayment) -> Verdict:
     """Ask the facilitator within the time a buyer is answered in: nothing is claimed yet, so giving up is free."""
     with metrics.phase("verify"), suppress(TimeoutError):
         async with asyncio.timeout(settings().answer_seconds):
-            return await door.settlers.facilitators[terms.network.id].verify(terms.payload, terms.requirements)
+            return await door.clients.facilitators[matched.network.id].verify(matched.payload, matched.requirements)
     raise Unavailable("facilitator_slow")
 
 
@@ -174,21 +212,21 @@ async def _replay(door: Door, purchase: Purchase) -> UUID | None:
 
 def _is_sender(payment: ledger.Payment, purchase: Purchase) -> bool:
     """Whether the bearer knows what is not on the chain: our quote, the identifier, or the status token (v1)."""
-    return payment.quoted or is_token_of(payment.execution_id, purchase.status_token)
+    return payment.quoted or status_tokens.is_token_of(payment.execution_id, purchase.status_token)
 
 
 async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) -> None:
     """A cleanly refused authorization came back with the identical payload: settle it again while it is valid."""
-    terms = await _match(door, purchase)
+    matched = await _match(door, purchase)
     async with door.pool.connection() as conn:
         again = await ledger.reclaim(conn, payment, purchase.version, door.worker_id)
     if again:
-        _settle(door, payment.id, payment.execution_id, terms)
+        _settle(door, payment.id, payment.execution_id, matched)
 
 
-def _settle(door: Door, payment_id: UUID, execution_id: UUID, terms: matching.MatchedPayment) -> None:
+def _settle(door: Door, payment_id: UUID, execution_id: UUID, matched: matching.MatchedPayment) -> None:
     async def settle() -> None:
-        with metrics.phase("settle"), tracing.span("settle", execution_id, network=terms.network.id):
-            await settlement.settle(door.pool, door.settlers, payment_id, terms.payload, terms.requirements)
+        with metrics.phase("settle"), tracing.span("settle", execution_id, network=matched.network.id):
+            await settlement.settle(door.pool, door.clients, payment_id, matched.payload, matched.requirements)
 
     door.spawn(settle())
