@@ -32,7 +32,7 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
         case "declined":
             return _failed(row, headers, receipt=receipt)
         case "failed":
-            rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if execution_views.may_rerun(row) else {}
+            rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if row.may_rerun else {}
             return _failed(row, headers, receipt=receipt, **rerun)
         case _:
             body = {
@@ -62,7 +62,7 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
         case "failed" | "declined":
             sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."
             body |= {"state": "failed", "code": row.code, "error": sentence}
-            if execution_views.may_rerun(row):
+            if row.may_rerun:
                 body["rerunUrl"] = url_of(row.id).replace("?", "/rerun?")
             if row.refund_transaction:
                 body["refundTransaction"] = row.refund_transaction

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +23,7 @@ async def read(conn: db.Connection, execution_id: UUID) -> Any:
 
 
 async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Any]:
-    rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids))}
+    rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids), rerun_limit=settings().rerun_limit)}
     return [rows.get(execution_id) for execution_id in execution_ids]
 
 
@@ -110,10 +109,4 @@ def money_of(row: Any) -> str:
         return "paid"
     if row.refund:
         return {"due": "refund_due", "recorded": "refunded", "waived": "refund_waived"}[row.refund]
-    return "rerun_possible" if may_rerun(row) else "refund_due"
-
-
-def may_rerun(row: Any) -> bool:
-    """Whether the buyer may run the same inputs again for free."""
-    lapses = row.rerun_until
-    return lapses is not None and lapses > datetime.now(lapses.tzinfo) and row.round <= settings().rerun_limit
+    return "rerun_possible" if row.may_rerun else "refund_due"

@@ -181,16 +181,15 @@ UPDATE executions
 SET state = 'queued', round = round + 1, sends = 0, takeovers = 0, code = NULL, fault = NULL, detail = NULL,
     claimed_by = NULL, batch_id = NULL, attempt_id = NULL, queued_at = now(), call_started_at = NULL,
     finished_at = NULL, rerun_until = NULL
-WHERE id = :id AND state = 'failed' AND fault <> 'buyer' AND rerun_until > now() AND round <= :rerun_limit
-    AND logged_round = round
+WHERE id = :id AND may_rerun(executions, :rerun_limit) AND logged_round = round
 RETURNING id, round, account_id, version_id;
 
--- name: show(ids)
+-- name: show(ids, rerun_limit)
 -- Everything a buyer, creator or operator may ask about executions.
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
-    executions.rerun_until, executions.created_at, executions.queued_at, executions.call_started_at,
-    executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
+    may_rerun(executions, :rerun_limit) AS may_rerun, executions.created_at, executions.queued_at,
+    executions.call_started_at, executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
     resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
     payments.decided_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,

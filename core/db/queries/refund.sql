@@ -5,7 +5,7 @@ WITH lapsed AS (
     UPDATE executions SET rerun_until = NULL
     FROM payments
     WHERE payments.id = executions.payment_id AND executions.state = 'failed' AND payments.state = 'paid'
-        AND (executions.rerun_until <= now() OR executions.round > :rerun_limit)
+        AND executions.rerun_until IS NOT NULL AND NOT may_rerun(executions, :rerun_limit)
         AND NOT EXISTS (SELECT 1 FROM refunds WHERE refunds.execution_id = executions.id)
     RETURNING executions.id, payments.id AS payment_id, executions.account_id, payments.amount_atomic, executions.detail
 )

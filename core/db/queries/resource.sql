@@ -1,69 +1,26 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The hot path of every request, in one look: the version on offer now, and what `readiness` asks for.
-SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
-       version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
-       version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
-       model.supported_parameters, model.prompt_usd, model.completion_usd, model.request_usd, resource.archived_at IS NOT NULL AS archived, version.allows_loss,
-       provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
-       provider_key.rejected_at IS NOT NULL AS key_rejected,
-       model_obstacle(model, CAST(:absence_tolerated AS interval)) IS NOT NULL AS model_withdrawn,
-       coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false) AS is_certain_loss,
-       coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
-           <= account.daily_spend_cap_usd AS has_budget,
-       coalesce(
-           coalesce(resource_spend.reserved_usd + resource_spend.spent_usd, 0)
-               + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
-               <= resource.daily_spend_cap_usd, true) AS resource_has_budget,
-       (SELECT count(*) FROM executions
-        WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
-           < account.queue_limit AS has_room,
-       (SELECT coalesce(jsonb_object_agg(network, address), '{}') FROM payout_addresses
-        WHERE payout_addresses.account_id = account.id) AS payouts
-FROM accounts AS account
-JOIN resources AS resource ON resource.account_id = account.id
-JOIN resource_versions AS version ON version.id = resource.version_id
-JOIN models AS model ON model.id = version.model_id
-LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
-LEFT JOIN provider_keys AS provider_key
-    ON provider_key.account_id = account.id AND provider_key.provider = model.served_by
-LEFT JOIN spend_days AS spend
-    ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
-LEFT JOIN resource_spend_days AS resource_spend
-    ON resource_spend.resource_id = resource.id AND resource_spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
-WHERE account.handle = :handle AND resource.slug = :slug;
+SELECT * FROM sale_state(CAST(:absence_tolerated AS interval))
+WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
 -- Any version, also one that was replaced or archived: what was sold stays readable for ever.
-SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
-       version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
-       version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
-       model.supported_parameters, model.prompt_usd, model.completion_usd, model.request_usd, resource.archived_at IS NOT NULL AS archived, version.allows_loss
-FROM resource_versions AS version
-JOIN resources AS resource ON resource.id = version.resource_id
-JOIN accounts AS account ON account.id = resource.account_id
-JOIN models AS model ON model.id = version.model_id
-LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
-WHERE version.id = :version_id;
+SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
+       allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
+       sealed_template, answer_schema, supported_parameters, prompt_usd, completion_usd, request_usd, archived,
+       allows_loss
+FROM sale_state(interval '0')
+WHERE version_id = :version_id;
 
 -- name: listing(account_id)
 -- What one creator has published, archived ones last.
-SELECT version.id AS version_id, version.resource_id, resource.account_id, account.handle, resource.slug,
-       version.number, version.title, version.description, version.modality, version.model_id, version.parameters,
-       version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
-       version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       version.zdr, version.sealed_template, CAST(version.answer_schema AS text) AS answer_schema,
-       model.supported_parameters, model.prompt_usd, model.completion_usd, model.request_usd, resource.archived_at IS NOT NULL AS archived, version.allows_loss
-FROM accounts AS account
-JOIN resources AS resource ON resource.account_id = account.id
-JOIN resource_versions AS version ON version.id = resource.version_id
-JOIN models AS model ON model.id = version.model_id
-LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
-WHERE account.id = :account_id
-ORDER BY archived, resource.slug;
+SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
+       allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
+       sealed_template, answer_schema, supported_parameters, prompt_usd, completion_usd, request_usd, archived,
+       allows_loss
+FROM sale_state(interval '0')
+WHERE account_id = :account_id AND is_on_offer
+ORDER BY archived, slug;
 
 -- name: take(id, account_id, slug, daily_spend_cap_usd)^
 -- Finds or makes the resource and locks it, so that publishers of one slug take turns.
@@ -103,34 +60,10 @@ UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug 
 
 -- name: readiness(version_id, absence_tolerated)^
 -- Everything that could stop a sale, in one look. It locks nothing: the claim decides again.
-SELECT resource.archived_at IS NOT NULL AS archived,
-       provider_key.id AS key_id, provider_key.sealed_key, provider_key.enabled AS key_enabled,
-       provider_key.rejected_at IS NOT NULL AS key_rejected,
-       model_obstacle(model, CAST(:absence_tolerated AS interval)) IS NOT NULL AS model_withdrawn,
-       coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false) AS is_certain_loss,
-       coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
-           <= account.daily_spend_cap_usd AS has_budget,
-       coalesce(
-           coalesce(resource_spend.reserved_usd + resource_spend.spent_usd, 0)
-               + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
-               <= resource.daily_spend_cap_usd, true) AS resource_has_budget,
-       (SELECT count(*) FROM executions
-        WHERE executions.account_id = account.id AND executions.state IN ('held', 'queued', 'running'))
-           < account.queue_limit AS has_room,
-       (SELECT coalesce(jsonb_object_agg(network, address), '{}') FROM payout_addresses
-        WHERE payout_addresses.account_id = account.id) AS payouts
-FROM resource_versions AS version
-JOIN resources AS resource ON resource.id = version.resource_id
-JOIN accounts AS account ON account.id = resource.account_id
-JOIN models AS model ON model.id = version.model_id
-LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
-LEFT JOIN provider_keys AS provider_key
-    ON provider_key.account_id = account.id AND provider_key.provider = model.served_by
-LEFT JOIN spend_days AS spend
-    ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
-LEFT JOIN resource_spend_days AS resource_spend
-    ON resource_spend.resource_id = resource.id AND resource_spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
-WHERE version.id = :version_id;
+SELECT archived, key_id, sealed_key, key_enabled, key_rejected, model_withdrawn, is_certain_loss, has_budget,
+       resource_has_budget, has_room, payouts
+FROM sale_state(CAST(:absence_tolerated AS interval))
+WHERE version_id = :version_id;
 
 -- name: key(account_id, provider)^
 -- The sealed key for a call that was paid for. A rejected one is tried all the same: the provider has the last word.

@@ -1,0 +1,82 @@
+"""Rules that SQL and Python both need: they agree about everything there can be."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from core.catalog.model import ABSENCE_TOLERATED
+from core.failures import InvalidInput
+from core.providers.model_ids import provider_of
+from core.resources import draft, pricing
+from tests import selling
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+IDS = st.text(st.sampled_from("ab-./:~1"), min_size=1, max_size=12) | st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=30
+)
+# Never today: SQL and Python may read their clocks on either side of midnight.
+DAYS = st.none() | st.integers(-5, 5).filter(bool)
+
+
+@pytest.fixture(scope="module")
+def asked(database: str) -> Iterator[Connection]:
+    """A connection for one question after the other."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def served_by(asked: Connection) -> str:
+    """The expression behind the column `models.served_by`."""
+    ((expression,),) = asked.execute(
+        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum"
+        " WHERE adrelid = 'models'::regclass AND attname = 'served_by'"
+    ).fetchall()
+    return str(expression)
+
+
+@given(model_id=IDS)
+@example(model_id="anthropic:claude-sonnet-4-5")
+@example(model_id="anthropic/claude-sonnet-4.5:thinking")
+@example(model_id=":free")
+@settings(deadline=None)
+def test_who_serves_a_model(asked: Connection, served_by: str, model_id: str) -> None:
+    """The column and `provider_of` read an id alike."""
+    ((provider,),) = asked.execute(f"SELECT {served_by} FROM (SELECT %s::text AS id) AS given", [model_id]).fetchall()  # noqa: S608
+
+    assert provider == provider_of(model_id)[0]
+
+
+@given(
+    disabled=st.booleans(),
+    not_sellable=st.sampled_from([None, "alias", "free_variant", "unknown_price"]),
+    missing_days=DAYS,
+    days_left=DAYS,
+)
+@settings(deadline=None)
+def test_what_stops_a_model(
+    asked: Connection, disabled: bool, not_sellable: str | None, missing_days: int | None, days_left: int | None
+) -> None:
+    """Publishing refuses a model exactly where a sale on it would be stopped."""
+    now = datetime.now(UTC)
+    model = selling.model(
+        disabled=disabled,
+        not_sellable=not_sellable,
+        alias_target="test/other" if not_sellable == "alias" else None,
+        missing_since=None if missing_days is None else now - timedelta(days=missing_days, minutes=5),
+        expires_on=None if days_left is None else (now + timedelta(days=days_left)).date(),
+    )
+    ((obstacle,),) = asked.execute(
+        "SELECT model_obstacle(jsonb_populate_record(NULL::models, %s::jsonb), %s)",
+        [model.model_dump_json(), ABSENCE_TOLERATED],
+    ).fetchall()
+    refused = nullcontext() if obstacle is None else pytest.raises(InvalidInput)
+    with refused:
+        pricing.refuse_unsupported(draft.read(selling.content(model=model.id)), model)
