@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import pickle
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import TracebackType
@@ -20,6 +22,7 @@ from core.providers.request import Prompt
 from core.providers.response import ModelAnswer, Reply
 from core.providers.usage import Prices
 from core.secrets.private import Private
+from core.settings import settings
 
 SECRET = "xylophone-canary-7"
 PROMPT = Prompt(
@@ -105,3 +108,20 @@ def _locals_of(traceback: TracebackType | None) -> Iterator[str]:
         if "/tests/" not in traceback.tb_frame.f_code.co_filename:
             yield repr(traceback.tb_frame.f_locals)
         traceback = traceback.tb_next
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """The process with these variables and settings read anew."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    settings.cache_clear()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        settings.cache_clear()

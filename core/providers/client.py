@@ -1,13 +1,13 @@
 """Calling a model's provider on the creator's key: the only home of the openai SDK.
 
 One request is one send: the SDK's own retries are off, because a call that was cut off may have been charged. What
-comes out is an `Answer`, whose failures carry codes of ours and nothing of the key, the prompt or the provider's words.
+comes out is a `ModelAnswer`, whose failures carry codes of ours and nothing of the key, the prompt or what the provider
+said.
 """
 
 import asyncio
 import re
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,20 +15,19 @@ from decimal import Decimal
 from typing import Any, Literal, TypeVar, cast
 
 import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError, Timeout
-from openai import DefaultAsyncHttpx2Client as HttpClient
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError
 
 from core.failures import ExecutionFailed
 from core.observability import metrics
+from core.providers import sse
 from core.providers import usage as provider_usage
+from core.providers.connections import client_of, close, connections
 from core.providers.errors import provider_failure, work_of
 from core.providers.registry import Provider
 from core.providers.request import Modality
-from core.providers.response import ModelAnswer, read_answer
-from core.providers.transport import Transport
+from core.providers.response import ModelAnswer, judge
 from core.providers.usage import KeyFacts, Prices, Usage
 from core.secrets.private import Private
-from core.settings import settings
 
 __all__ = ["KeyFacts", "ModelAnswer", "Usage", "check_key", "close", "complete", "connections", "cost_of"]
 
@@ -36,34 +35,13 @@ T = TypeVar("T")
 Noted = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
-_CONNECT_SECONDS = 5.0
-_IDLE_SECONDS = 4.0
 _BODY_LIMIT = 64 * 1024 * 1024
+# Usage follows the finish reason at once, where it comes at all.
+_USAGE_SECONDS = 2.0
+# The end of the body comes with the end of the answer. Reading it lets the connection serve the next call.
+_END_SECONDS = 0.1
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
-
-# The SDK adds headers of its own and takes more from OPENAI_* variables, which may be meant for another account.
-_HEADERS = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "anthropic-version",
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "host",
-        "http-referer",
-        "user-agent",
-        "x-api-key",
-        "x-openrouter-cache",
-        "x-openrouter-cache-ttl",
-        "x-openrouter-title",
-    }
-)
-
-_clients: dict[tuple[asyncio.AbstractEventLoop, str], AsyncOpenAI] = {}
-_users: Counter[asyncio.AbstractEventLoop] = Counter()
 
 
 async def complete(
@@ -92,24 +70,29 @@ async def complete(
         prices: what the model is listed at, which is its cost where the provider says none.
         noted: told the provider's id of the generation as soon as its headers are there, before any of the body.
     """
-    used = Usage()
+    collector = sse.Collector()
+    early = Usage()
 
-    async def send(client: AsyncOpenAI, headers: dict[str, str]) -> ModelAnswer:
-        nonlocal used
+    async def send(client: AsyncOpenAI, headers: dict[str, str]) -> None:
+        nonlocal early
         async with _stream(client, request, headers) as response:
-            used = _used_by_headers(at, response.headers)
-            if used.generation_id is not None:
-                await noted(used.generation_id)
-            body = await _read(response)
-        if modality == "json":
-            # Mending and comparing a large document takes seconds, for which no other call shall wait.
-            return _whole(await asyncio.to_thread(read_answer, body, modality, answer_schema), used)
-        return _whole(read_answer(body, modality), used)
+            early = _used_by_headers(at, response.headers)
+            if early.generation_id is not None:
+                await noted(early.generation_id)
+            await _read(response, collector)
 
-    outcome = await _exchange("call", at, key, send, deadline_seconds, cache_seconds)
-    if isinstance(outcome, ModelAnswer):
-        outcome = _booked(at, outcome, prices)
-    return Private(ModelAnswer(used, outcome) if isinstance(outcome, ExecutionFailed) else outcome)
+    began = time.monotonic()
+    broken = await _attempt(at, key, send, deadline_seconds, cache_seconds)
+    if broken is not None and not collector.size:
+        _count("call", broken, began)
+        return Private(ModelAnswer(early, broken))
+    if modality == "json":
+        # Mending and comparing a large document takes part of a second, for which no other call shall wait.
+        answer = _whole(await asyncio.to_thread(judge, collector, modality, answer_schema, broken), early)
+    else:
+        answer = _whole(judge(collector, modality, broken=broken), early)
+    _count("call", answer.reply, began)
+    return Private(_booked(at, answer, prices))
 
 
 async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
@@ -148,27 +131,6 @@ async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decima
     return None if isinstance(outcome, ExecutionFailed) else outcome
 
 
-@asynccontextmanager
-async def connections() -> AsyncIterator[None]:
-    """Keep this event loop's connections from call to call, until the last of these blocks is left."""
-    loop = asyncio.get_running_loop()
-    _users[loop] += 1
-    try:
-        yield
-    finally:
-        _users[loop] -= 1
-        if not _users[loop]:
-            del _users[loop]
-            await close()
-
-
-async def close() -> None:
-    """Close this event loop's connections; the next call opens new ones."""
-    loop = asyncio.get_running_loop()
-    for place in [place for place in _clients if place[0] is loop]:
-        await _clients.pop(place).close()
-
-
 async def _exchange(
     request: Literal["call", "key", "cost"],
     at: Provider,
@@ -180,10 +142,13 @@ async def _exchange(
     """Run one send under the deadline, and count it."""
     began = time.monotonic()
     outcome = await _attempt(at, key, send, deadline_seconds, cache_seconds)
-    trouble = outcome.reply if isinstance(outcome, ModelAnswer) else outcome
-    fault: metrics.Whose = trouble.fault if isinstance(trouble, ExecutionFailed) else "none"
-    metrics.asked_provider(request, fault, time.monotonic() - began)
+    _count(request, outcome, began)
     return outcome
+
+
+def _count(request: Literal["call", "key", "cost"], outcome: object, began: float) -> None:
+    fault: metrics.Whose = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
+    metrics.asked_provider(request, fault, time.monotonic() - began)
 
 
 async def _attempt(
@@ -203,7 +168,7 @@ async def _attempt(
     headers = at.headers(key.reveal(), cache_seconds)
     try:
         async with asyncio.timeout(deadline_seconds):
-            return await send(_client(at), headers)
+            return await send(client_of(at), headers)
     except ExecutionFailed as failure:
         return failure.with_traceback(None)
     except TimeoutError:
@@ -243,13 +208,33 @@ async def _stream(
         await response.aclose()
 
 
-async def _read(response: httpx2.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _BODY_LIMIT:
-            raise provider_failure("provider_too_large")
-    return bytes(body)
+async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
+    """Read until everything has come that is worth waiting for; what the connection does after that changes nothing.
+
+    Raises:
+        ExecutionFailed: `provider_too_large`.
+        httpx2.HTTPError: the connection broke before the answer was decided.
+    """
+    loop = asyncio.get_running_loop()
+    was_decided = was_over = False
+    try:
+        async with asyncio.timeout(None) as patience:
+            async for received in response.aiter_bytes():
+                collector.feed(received)
+                if collector.size > _BODY_LIMIT:
+                    raise provider_failure("provider_too_large")
+                if collector.is_over and not was_over:
+                    was_over = was_decided = True
+                    patience.reschedule(loop.time() + _END_SECONDS)
+                elif collector.is_decided and not was_decided:
+                    was_decided = True
+                    patience.reschedule(loop.time() + _USAGE_SECONDS)
+    except TimeoutError:
+        if not patience.expired():
+            raise
+    except httpx2.HTTPError:
+        if not collector.is_decided:
+            raise
 
 
 def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Usage:
@@ -278,30 +263,3 @@ def _booked(at: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAn
         # It broke off in the middle of an answer, and nobody promises that this is free.
         reply = provider_failure("provider_failed")
     return ModelAnswer(used, reply)
-
-
-def _client(at: Provider) -> AsyncOpenAI:
-    """The shared client of this event loop: making one costs 20 ms and its connections belong to one loop."""
-    place = (asyncio.get_running_loop(), at.url())
-    if place not in _clients:
-        _clients[place] = AsyncOpenAI(
-            api_key="each-call-brings-its-own",  # pragma: allowlist secret
-            admin_api_key="",
-            organization="",
-            project="",
-            webhook_secret="",
-            base_url=place[1],
-            max_retries=0,
-            timeout=Timeout(settings().idle_seconds, connect=_CONNECT_SECONDS, pool=None),
-            http_client=HttpClient(
-                transport=Transport(_IDLE_SECONDS),
-                follow_redirects=False,  # a redirected POST is a second send
-                event_hooks={"request": [_strip]},
-            ),
-        )
-    return _clients[place]
-
-
-async def _strip(request: httpx2.Request) -> None:
-    for name in set(request.headers) - _HEADERS:
-        del request.headers[name]

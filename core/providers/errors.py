@@ -106,6 +106,9 @@ PROVIDER_ERRORS = {
     "provider_timeout": ProviderError("provider", "unknown", False, _SLOW, _LATE),
     "provider_silent": ProviderError("provider", "unknown", True, _SLOW, _LATE),
     "provider_cut": ProviderError("provider", "unknown", True, _LOST),
+    "provider_unfinished": ProviderError(
+        "provider", "unknown", True, "The provider ended the answer without saying that it is whole."
+    ),
     "provider_malformed": ProviderError("provider", "unknown", True, "What the provider answered is no answer at all."),
     "provider_too_large": ProviderError(
         "provider", "done", False, "The answer was larger than anything that can be sold."

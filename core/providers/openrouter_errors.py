@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from core.failures import ExecutionFailed
 from core.providers.errors import provider_failure
+from core.providers.json_depth import is_deeper
 
 _MODERATED = frozenset({"content_policy_violation", "refusal"})
 _TOO_LONG = frozenset({"context_length_exceeded", "max_tokens_exceeded", "token_limit_exceeded", "string_too_long"})
@@ -30,6 +31,8 @@ _LIMITS = {
 _BALANCE = {"openrouter_in_flight_budget": "in_flight"} | _LIMITS
 _REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": "too_dear"}
 _PATIENCE = 86_400.0
+# No answer of a provider comes near.
+_DEEPEST = 100
 _KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
 
 
@@ -71,16 +74,21 @@ def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None
     return provider_failure(name, resend=says if isinstance(says, bool) else None, retry_after=wait)
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> Any:
     """JSON with exact decimals; NaN and Infinity, which JSON does not have, become None.
+
+    Args:
+        body: UTF-8, with or without a byte order mark.
+        errors: what to do about bytes that are no UTF-8; `replace` makes them U+FFFD.
 
     Raises:
         ExecutionFailed: no JSON document; keep-alive newlines and `:` comment lines before one are skipped.
     """
     try:
-        text = _KEEP_ALIVE.sub("", body.decode("utf-8-sig"), count=1)
-        return json.loads(text, parse_float=Decimal, parse_constant=lambda _: None)
-    except (ValueError, InvalidOperation, RecursionError):
+        text = _KEEP_ALIVE.sub("", body.decode("utf-8-sig", errors), count=1)
+        if not is_deeper(text, _DEEPEST):
+            return json.loads(text, parse_float=Decimal, parse_constant=lambda _: None)
+    except (ValueError, InvalidOperation):
         pass
     raise malformed()
 

@@ -4,30 +4,24 @@ Whatever the bytes are, nothing else comes out. The rules of what counts as an a
 the shapes follow OpenRouter's chat completion schema, in which unknown fields appear without notice.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any
-
-from json_repair import repair_json
 
 from core.failures import ExecutionFailed
 from core.media import files as media_files
 from core.media.files import Medium
-from core.providers import answer_schema, sse
+from core.providers import json_answer, reasoning, sse
 from core.providers.errors import provider_failure
-from core.providers.openrouter_errors import malformed, mapping, parse, read_error
+from core.providers.finish import Finish
+from core.providers.openrouter_errors import malformed, mapping, read_error
 from core.providers.request import Modality
 from core.providers.usage import Usage, read_usage
 
 _LINK = re.compile(r"https?://[\x21-\x7e]{1,2000}")
-_FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
 _MOST_CITATIONS = 50
 _MOST_PICTURES = 16
-# A document that is longer and broken is not worth the time that mending takes.
-_MENDABLE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,64 +57,101 @@ def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> M
         modality: what was asked for.
         schema: JSON Schema that a json answer has to fit.
     """
+    collector = sse.Collector()
+    collector.feed(body)
+    return judge(collector, modality, schema)
+
+
+def judge(
+    collector: sse.Collector, modality: Modality, schema: str | None = None, broken: ExecutionFailed | None = None
+) -> ModelAnswer:
+    """Decide by what was received: a whole answer is whole, however its connection ended.
+
+    Args:
+        collector: what was received; no more comes.
+        modality: what was asked for.
+        schema: JSON Schema that a json answer has to fit.
+        broken: how the connection ended, if not properly; the verdict where the answer is not whole.
+
+    Returns:
+        The reply or the failure, with the id, usage and cost in any case, as far as they were told.
+    """
     used = Usage()
+    collector.end()
     try:
-        document = sse.assemble(body) if sse.is_stream(body) else parse(body)
-        if not isinstance(document, dict):
-            raise malformed()
+        document = collector.document()
         used = read_usage(document)
-        return ModelAnswer(used, _reply(document, modality, schema))
+        if broken is not None and not collector.is_decided:
+            raise broken
+        return ModelAnswer(used, _reply(collector, document, modality, schema))
     except ExecutionFailed as failure:
-        return ModelAnswer(used, failure.with_traceback(None))
+        # Half a document is no document, and then the break is the reason.
+        is_lost = broken is not None and not collector.is_decided
+        return ModelAnswer(used, (broken if broken and is_lost else failure).with_traceback(None))
 
 
-def _reply(document: Mapping[str, Any], modality: Modality, schema: str | None) -> Reply:
-    if isinstance(document.get("error"), dict):
-        raise read_error(document["error"], 502)
+def _reply(collector: sse.Collector, document: Mapping[str, Any], modality: Modality, schema: str | None) -> Reply:
+    if error := document.get("error"):
+        raise read_error(mapping(error), 502)
+    collector.refuse_unreadable()
     choices = document.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        raise malformed()
+        raise malformed() if collector.is_done or not collector.is_stream else collector.unfinished()
     message = mapping(choice.get("message"))
-    _refuse_unfinished(choice, message)
+    text, is_thought = _answer_text(message)
+    _refuse_unfinished(collector, message, is_thought=is_thought and not text.strip())
     if not isinstance(choice.get("message"), dict):
         raise malformed()
-    text = _text(message)
     audio = mapping(message.get("audio"))
     if not text.strip() and isinstance(audio.get("transcript"), str):
         text = _storable(audio["transcript"])
     if modality == "image":
-        return Reply(text, images=_pictures(message))
+        return Reply(text, images=_pictures(message, is_thought=is_thought))
     if not text.strip():
-        raise provider_failure(_why_empty(message))
+        raise provider_failure(_why_empty(message, is_thought=is_thought))
     return Reply(
-        _json_document(text, schema) if modality == "json" else text,
+        json_answer.read(text, schema) if modality == "json" else text,
         sound=media_files.sound(audio["data"]) if isinstance(audio.get("data"), str) else None,
         citations=tuple(_citations(message.get("annotations"))),
     )
 
 
-def _refuse_unfinished(choice: Mapping[str, Any], message: Mapping[str, Any]) -> None:
+def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, Any], *, is_thought: bool) -> None:
     """Raise for a choice that is an error, a refusal or a fragment."""
-    reason = choice.get("finish_reason")
-    error = choice.get("error")
-    if reason == "error" or isinstance(error, dict):
-        raise read_error(mapping(error), 502)
-    if reason == "content_filter":
-        raise provider_failure("provider_content_filter")
+    match collector.finish:
+        case Finish.ERROR:
+            raise read_error({}, 502)
+        case Finish.FILTERED:
+            raise provider_failure("provider_content_filter")
+        case Finish.REFUSED:
+            raise provider_failure("provider_refused")
     if message.get("refusal"):
         raise provider_failure("provider_refused")
-    if reason == "length":
-        # Reasoning models can spend the whole budget before the first word: the creator has to raise the limit.
-        is_thought = bool(message.get("reasoning")) and not _text(message).strip()
-        raise provider_failure("provider_reasoning_only" if is_thought else "provider_truncated")
+    match collector.finish:
+        case Finish.TRUNCATED:
+            # Reasoning models can spend the whole budget before the first word: the creator has to raise the limit.
+            raise provider_failure("provider_reasoning_only" if is_thought else "provider_truncated")
+        case Finish.TOOL_CALL:
+            raise provider_failure("provider_tool_call")
+        case Finish.UNKNOWN:
+            raise provider_failure("provider_unfinished")
+        case Finish.NONE:
+            raise collector.unfinished()
 
 
-def _why_empty(message: Mapping[str, Any]) -> str:
-    """What a model did instead of answering. Its reasoning is no answer: it may quote the creator's prompt."""
+def _why_empty(message: Mapping[str, Any], *, is_thought: bool = False) -> str:
+    """What a model did instead of answering."""
     if message.get("tool_calls"):
         return "provider_tool_call"
-    return "provider_reasoning_only" if message.get("reasoning") else "provider_empty"
+    return "provider_reasoning_only" if is_thought else "provider_empty"
+
+
+def _answer_text(message: Mapping[str, Any]) -> tuple[str, bool]:
+    """The answer without the model's reasoning, which may quote the creator's prompt; and whether there was any."""
+    said = _text(message)
+    text = reasoning.cut(said)
+    return text, text != said or bool(message.get("reasoning"))
 
 
 def _text(message: Mapping[str, Any]) -> str:
@@ -145,14 +176,14 @@ def _text_of(part: Mapping[str, Any]) -> str | None:
     return text if part.get("type") in ("text", "output_text") and isinstance(text, str) else None
 
 
-def _pictures(message: Mapping[str, Any]) -> tuple[Medium | str, ...]:
+def _pictures(message: Mapping[str, Any], *, is_thought: bool) -> tuple[Medium | str, ...]:
     """The pictures of an answer, each once; all that are none are left out, but one has to be."""
     listed = message.get("images")
     urls = [_url_of(item) for item in [*(listed if isinstance(listed, list) else []), *_parts(message)]]
     drawn = [url for url in dict.fromkeys(urls) if url is not None]
     found = [seen for url in drawn[:_MOST_PICTURES] if (seen := media_files.picture(url)) is not None]
     if not found:
-        raise provider_failure("provider_bad_image" if drawn else _why_empty(message))
+        raise provider_failure("provider_bad_image" if drawn else _why_empty(message, is_thought=is_thought))
     return tuple(found)
 
 
@@ -170,38 +201,3 @@ def _citations(annotations: Any) -> Iterator[dict[str, str]]:
         if isinstance(url, str) and _LINK.fullmatch(url) and url not in seen and len(seen) < _MOST_CITATIONS:
             seen.add(url)
             yield {"url": url, "title": _storable(title)[:300] if isinstance(title, str) else ""}
-
-
-def _json_document(text: str, schema: str | None) -> str:
-    """The text as JSON: without the code fence that many models put around it, and mended once where it is broken."""
-    fenced = _FENCE.match(text.strip())
-    candidate = fenced.group(1) if fenced else text
-    if _is_json(candidate):
-        document = candidate
-    else:
-        document = _mend(candidate) if len(candidate) <= _MENDABLE else ""
-        # Prose is mended into an empty text; an object or a list was meant to be JSON.
-        if document[:1] not in ("{", "[") or not _is_json(document):
-            raise provider_failure("provider_malformed_json")
-    if schema is not None and not answer_schema.fits(schema, json.loads(document)):
-        raise provider_failure("provider_malformed_json")
-    return document
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text, parse_float=Decimal, parse_constant=_not_json)
-    except (ValueError, InvalidOperation, RecursionError):
-        return False
-    return True
-
-
-def _mend(text: str) -> str:
-    try:
-        return str(repair_json(text, ensure_ascii=False))
-    except (ValueError, RecursionError):
-        return ""
-
-
-def _not_json(constant: str) -> None:
-    raise ValueError

@@ -1,60 +1,210 @@
-"""Reading a streamed chat completion: server-sent events become the document that the same call answers unstreamed.
+"""Collect a streamed chat completion: server-sent events become the document that the same call answers unstreamed.
 
-Events follow the WHATWG HTML standard, section 9.2.6; chunks follow OpenRouter's streaming guide: `: OPENROUTER
+Framing follows the WHATWG HTML standard, section 9.2.6; chunks follow OpenRouter's streaming guide: `: OPENROUTER
 PROCESSING` comments, deltas, an error in any chunk, one last chunk with `usage` and no choices, `[DONE]`.
+
+An answer is whole when a finish reason of success has arrived. `[DONE]` and the connection only say when to stop
+reading, so what they do after that reason changes nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
+from core.failures import ExecutionFailed
 from core.providers.errors import provider_failure
-from core.providers.openrouter_errors import mapping, parse
+from core.providers.finish import Finish, finish_of
+from core.providers.openrouter_errors import malformed, mapping, parse
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_DATA = re.compile(rb"(?:\A|[\r\n])data:")
-_DONE = b"[DONE]"
+_BOM = b"\xef\xbb\xbf"
+_WHITE = b" \t\r\n"
+_PINGS = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 
 
-def is_stream(body: bytes) -> bool:
-    """Whether these bytes are events, and not a document, whatever their content type says."""
-    start = body.lstrip()[:1]
-    return start not in (b"{", b"[", b"<") and bool(_DATA.search(body))
+class Collector:
+    """Bytes of an answer as they come, and what they tell so far.
 
-
-def assemble(body: bytes) -> dict[str, Any]:
-    """The chat completion that a stream tells.
-
-    Args:
-        body: all events, as received.
-
-    Returns:
-        `{id, model, usage, choices: [{finish_reason, message, error?}]}`, or `{error}` if the stream says that it
-        failed.
-
-    Raises:
-        ExecutionFailed: malformed events, or an end before the end (`provider_cut`).
+    Attributes:
+        size: bytes received.
+        is_done: whether `[DONE]` came.
+        has_usage: whether usage was told.
+        finish: the worst finish reason so far.
     """
-    document: dict[str, Any] = {"choices": []}
-    choice: dict[str, Any] = {"finish_reason": None}
-    message = _Message()
-    is_done = False
-    for data in _events(body):
-        if data == _DONE:
-            is_done = True
-            break
-        chunk = parse(data)
-        if not isinstance(chunk, dict):
-            raise provider_failure("provider_malformed")
-        document |= {name: chunk[name] for name in ("id", "model", "usage", "error") if chunk.get(name) is not None}
-        for piece in _first(chunk):
-            document["choices"] = [choice]
-            choice |= {name: piece[name] for name in ("finish_reason", "error") if piece.get(name) is not None}
-            message.grow(mapping(piece.get("delta")) or mapping(piece.get("message")))
-    if not (is_done or choice["finish_reason"] or "error" in document or "error" in choice):
-        raise provider_failure("provider_cut")
-    choice["message"] = message.whole()
-    return document
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.is_done = False
+        self.has_usage = False
+        self.finish = Finish.NONE
+        self._document: dict[str, Any] = {}
+        self._index: object = None
+        self._message = _Message()
+        self._has_choice = False
+        self._is_unreadable = False
+        # Until the first event, this may still be a plain document with keep-alive lines before it.
+        self._plain: list[bytes] | None = []
+        self._is_plain: bool | None = None
+        self._tail: list[bytes] = []
+        self._event = ""
+        self._data: list[bytes] = []
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether nothing that may still come changes the verdict, only the usage."""
+        return self.finish > Finish.NONE or "error" in self._document
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has come that is worth waiting for."""
+        return self.is_done or (self.is_decided and self.has_usage)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether events came, and not a plain document."""
+        return self._plain is None
+
+    def feed(self, received: bytes) -> None:
+        """Take the next bytes, cut anywhere."""
+        self.size += len(received)
+        if self._plain is not None:
+            self._plain.append(received)
+            if self._is_plain is None and (start := received.lstrip(_BOM + _WHITE)[:1]):
+                self._is_plain = start in (b"{", b"[", b"<")
+            if self._is_plain is not False:
+                return
+        self._lines(received)
+
+    def end(self) -> None:
+        """No more bytes come. An event that lacks only its last line end is one; half an event is none."""
+        was_unreadable = self._is_unreadable
+        self._line(b"".join(self._tail))
+        self._dispatch()
+        self._tail = []
+        # An event that was cut in its middle is no strange event: what came before it decides.
+        self._is_unreadable = was_unreadable
+
+    def document(self) -> dict[str, Any]:
+        """The chat completion, as far as it was told.
+
+        Returns:
+            `{id, model, usage, choices: [{finish, message}], error?}`; `error` only if it came before the answer was
+            whole.
+
+        Raises:
+            ExecutionFailed: `provider_malformed` for what is no answer in any form.
+        """
+        if self._plain is not None:
+            return self._plain_document()
+        if self._has_choice:
+            self._document["choices"] = [{"finish": self.finish, "message": self._message.whole()}]
+        return self._document
+
+    def refuse_unreadable(self) -> None:
+        """Raise if an event before the end of the answer could not be read: a part of the answer may be missing.
+
+        Raises:
+            ExecutionFailed: `provider_malformed`.
+        """
+        if self._is_unreadable:
+            raise malformed()
+
+    def unfinished(self) -> ExecutionFailed:
+        """What it is that an answer ended without a finish reason."""
+        return provider_failure("provider_unfinished" if self.is_done or self._plain is not None else "provider_cut")
+
+    def _plain_document(self) -> dict[str, Any]:
+        document = parse(b"".join(self._plain or ()))
+        if not isinstance(document, dict):
+            raise malformed()
+        choices = document.get("choices")
+        for choice in choices[:1] if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                self.finish = finish_of(choice)
+                choice["finish"] = self.finish
+                if choice.get("error"):
+                    document["error"] = choice["error"]
+        if document.get("type") == "error" and not document.get("error"):
+            document["error"] = document
+        return document
+
+    def _lines(self, received: bytes) -> None:
+        if self._tail and self._tail[-1].endswith(b"\r"):
+            # Only now is it known whether this is CR or CRLF.
+            received = self._tail.pop() + received
+        held = b""
+        if received.endswith(b"\r"):
+            received, held = received[:-1], b"\r"
+        first, *rest = _LINE_END.split(received)
+        self._tail.append(first)
+        for line in rest:
+            self._line(b"".join(self._tail))
+            self._tail = [line]
+        if held:
+            self._tail.append(held)
+
+    def _line(self, line: bytes) -> None:
+        line = line.rstrip(b"\r").removeprefix(_BOM)
+        if not line:
+            self._dispatch()
+            return
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._plain = None
+            self._data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            self._event = value.decode(errors="replace").strip().lower()
+
+    def _dispatch(self) -> None:
+        event, data = self._event, b"\n".join(self._data).strip()
+        self._event, self._data = "", []
+        if not data or event in _PINGS or data.startswith(b":") or data.lower() in (b"null", b"ping"):
+            return
+        if data.lower() == b"[done]":
+            self.is_done = True
+            return
+        try:
+            chunk = parse(data, errors="replace")
+        except ExecutionFailed:
+            chunk = None
+        if isinstance(chunk, dict):
+            self._take(chunk, is_error=event == "error")
+        elif self.finish is Finish.NONE:
+            self._is_unreadable = True
+
+    def _take(self, chunk: Mapping[str, Any], *, is_error: bool) -> None:
+        self._document |= {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
+        if isinstance(usage := chunk.get("usage"), dict) and usage:
+            self.has_usage = True
+            self._document["usage"] = merged(self._document.get("usage", {}), usage)
+        if self.is_done:
+            return
+        choice = self._choice(chunk)
+        is_whole = self.finish is Finish.SUCCESS
+        error = chunk.get("error") or choice.get("error")
+        if not error and (is_error or chunk.get("type") == "error"):
+            error = chunk
+        if error and not is_whole:
+            self._document["error"] = error
+        if choice:
+            self._has_choice = True
+            if self.finish is Finish.NONE:
+                self._message.grow(mapping(choice.get("delta")) or mapping(choice.get("message")))
+            self.finish = max(self.finish, finish_of(choice))
+
+    def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The part of a chunk that belongs to our choice, the only one that we ask for; empty if there is none."""
+        choices = chunk.get("choices")
+        for piece in choices if isinstance(choices, list) else ():
+            if isinstance(piece, dict):
+                index = piece.get("index") or 0
+                index = 0 if index == "0" else index
+                if not self._has_choice:
+                    self._index = index
+                if index == self._index:
+                    return piece
+        return {}
 
 
 class _Message:
@@ -66,40 +216,34 @@ class _Message:
         self._audio: dict[str, list[str]] = {}
 
     def grow(self, delta: Mapping[str, Any]) -> None:
-        for name, said in delta.items():
-            if name in ("content", "refusal", "reasoning") and isinstance(said, str):
-                self._texts.setdefault(name, []).append(said)
-            elif name in ("content", "images", "annotations", "tool_calls") and isinstance(said, list):
-                self._lists.setdefault(name, []).extend(said)
-        for name, said in mapping(delta.get("audio")).items():
-            if name in ("data", "transcript") and isinstance(said, str):
-                self._audio.setdefault(name, []).append(said)
+        for name, value in delta.items():
+            if name in ("content", "refusal", "reasoning") and isinstance(value, str):
+                self._texts.setdefault(name, []).append(value)
+            elif name in ("content", "images", "annotations", "tool_calls") and isinstance(value, list):
+                self._lists.setdefault(name, []).extend(value)
+        for name, value in mapping(delta.get("audio")).items():
+            if name in ("data", "transcript") and isinstance(value, str):
+                self._audio.setdefault(name, []).append(value)
 
     def whole(self) -> dict[str, Any]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if parts := self._lists.get("content"):
-            parts.append({"type": "text", "text": texts.get("content", "")})
+            parts = [*parts, {"type": "text", "text": texts.get("content", "")}]
+            return texts | self._lists | {"content": parts} | self._sound()
+        return texts | self._lists | self._sound()
+
+    def _sound(self) -> dict[str, Any]:
         audio = {name: "".join(pieces) for name, pieces in self._audio.items()}
-        return texts | self._lists | ({"audio": audio} if audio else {})
+        return {"audio": audio} if audio else {}
 
 
-def _events(body: bytes) -> Iterator[bytes]:
-    """The data of each event; comments and other fields are skipped."""
-    lines: list[bytes] = []
-    for line in _LINE_END.split(body.removeprefix(b"\xef\xbb\xbf")):
-        if line.startswith(b"data:"):
-            lines.append(line[5:].removeprefix(b" "))
-        elif not line and lines:
-            yield b"\n".join(lines)
-            lines = []
-    if lines == [_DONE]:
-        # The standard drops an event without its blank line; for this one the missing newline changes nothing.
-        yield _DONE
-
-
-def _first(chunk: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The part of a chunk that belongs to the first choice; we ask for no others."""
-    choices = chunk.get("choices")
-    for piece in choices if isinstance(choices, list) else ():
-        if isinstance(piece, dict) and piece.get("index", 0) == 0:
-            yield piece
+def merged(known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Usage that was told again, key by key: what says nothing, or zero, replaces no number."""
+    usage = dict(known)
+    for name, value in told.items():
+        before = usage.get(name)
+        if isinstance(value, dict):
+            usage[name] = merged(mapping(before), value)
+        elif before is None or (value and isinstance(value, int | Decimal)):
+            usage[name] = value
+    return usage

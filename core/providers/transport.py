@@ -55,9 +55,16 @@ class _Body(httpx2.AsyncByteStream):
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._answer.content
         with _as_httpx2():
-            async for part in self._answer.content.iter_any():
-                yield part
+            try:
+                async for part in content.iter_any():
+                    yield part
+            except aiohttp.ClientError:
+                # aiohttp raises before it hands over what it holds, and those bytes did arrive (aiohttp#4397).
+                if held := content._read_nowait(-1):
+                    yield held
+                raise
 
     async def aclose(self) -> None:
         """Hang up if it is not at its end: what is left is cancelled."""

@@ -15,7 +15,7 @@ SCHEMA = {
     "required": ["total", "lines"],
     "additionalProperties": False,
 }
-FITS, BROKEN, UNFIT = '{"total": 7, "lines": []}', '{"total": 7, "lines": [],', '{"total": "seven"}'
+FITS, BROKEN, UNFIT = '{"total": 7, "lines": []}', "{'total': 7, 'lines': [],}", '{"total": "seven"}'
 
 
 @pytest.fixture

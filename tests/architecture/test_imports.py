@@ -25,11 +25,11 @@ HOMES = {
     "fastapi_offline": ("api/app.py",),
     "starlette": ("api/", "sandbox/"),
     "apprise": ("core/notices/sender_process.py",),
-    "openai": ("core/providers/client.py",),
+    "openai": ("core/providers/client.py", "core/providers/connections.py"),
     "opentelemetry": ("core/observability/tracing.py",),
     "prometheus_client": ("core/observability/metrics.py",),
     "obstore": ("core/media/store.py",),
-    "json_repair": ("core/providers/response.py",),
+    "json_repair": ("core/providers/json_answer.py",),
     "jsonschema": ("core/providers/answer_schema.py",),
     "referencing": ("core/providers/answer_schema.py",),
     "cryptography": ("core/secrets/",),
@@ -39,7 +39,7 @@ HOMES = {
     "yoyo": ("core/db/",),
     "x402": ("core/payments/", "sandbox/", "cli/buy", "deployments/demo"),
     "httpx": ("core/catalog/model_list.py", "core/catalog/sync.py", "cli/", "deployments/", "sandbox/"),
-    "httpx2": ("core/providers/client.py", "core/providers/transport.py"),
+    "httpx2": ("core/providers/client.py", "core/providers/connections.py", "core/providers/transport.py"),
     "aiohttp": ("core/net/http.py", "core/providers/transport.py", "core/net/json_client.py"),
 }
 

@@ -153,9 +153,10 @@ def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
     [
         ('{"a": 1}', '{"a": 1}'),
         ('```json\n{"a": 1}\n```', '{"a": 1}'),
-        ('{"a": 1', '{"a": 1}'),
+        ('{"a": 1', None),
         ("{'a': 1,}", '{"a": 1}'),
-        ('Here you are: {"a": "é"}', '{"a": "é"}'),
+        ('Here you are: {"a": "é"}', None),
+        ('Here you are:\n```json\n{"a": "é"}\n```\nAnything else?', '{"a": "é"}'),
         ("Sure! Here it is.", None),
         ("<html>", None),
     ],
@@ -172,7 +173,9 @@ def test_a_json_answer_is_json(content: str, read: str | None) -> None:
 def test_line_separators_in_an_answer_survive() -> None:
     """U+2028 is a plain character in JSON and in events, and a line end to Python."""
     text = "a\u2028b\x85c"
-    body = json.dumps({"choices": [{"message": {"content": text}}]}, ensure_ascii=False).encode()
+    body = json.dumps(
+        {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False
+    ).encode()
     assert reply_of(read_answer(b"\n \n: keep-alive\n\n" + body, "text")).response == text
     chunk = json.dumps({"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False)
     assert reply_of(read_answer(f"data: {chunk}\n\ndata: [DONE]\n\n".encode(), "text")).response == text
@@ -184,6 +187,7 @@ def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> No
     places = sorted({0, len(text), *(cut % len(text) for cut in cuts)})
     pieces = [text[start:stop] for start, stop in pairwise(places)]
     chunks = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+    chunks += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}]
     chunks += [{"id": "gen-1", "choices": [], "usage": {"cost": 1, "prompt_tokens": 2, "completion_tokens": 3}}]
     lines = [": OPENROUTER PROCESSING", *(f"data: {json.dumps(chunk)}" for chunk in chunks), "data: [DONE]"]
     answer = read_answer("".join(f"{line}{end}{end}" for line in lines).encode(), "text")

@@ -3,9 +3,6 @@
 import asyncio
 import base64
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -24,24 +21,7 @@ from core.providers.usage import Prices
 from core.secrets.private import Private
 from core.settings import settings
 from tests import practice, servers, shops
-from tests.callers import PROMPT, SECRET, Creator, assert_bare
-
-
-@contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """The process with these variables and settings read anew."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    settings.cache_clear()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        settings.cache_clear()
+from tests.callers import PROMPT, SECRET, Creator, assert_bare, environment
 
 
 async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:

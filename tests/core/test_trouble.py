@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from api import problems
 from core.providers import errors as provider_errors
 from core.providers.errors import PROVIDER_ERRORS, provider_failure
+from core.providers.finish import REASONS, finish_of
 from core.providers.openrouter_errors import read_error, read_refusal
 from tests.callers import PROMPT, Creator
 from tests.core.test_normalise import BODIES
@@ -203,3 +204,12 @@ def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
     assert ("declined this input" in told) == (PROVIDER_ERRORS[name].fault == "buyer")
     assert name not in told
     assert advice not in told
+
+
+def test_every_finish_reason_is_documented() -> None:
+    """The page names each known reason, and each is read without case."""
+    page = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
+
+    for reason, meaning in REASONS.items():
+        assert f"`{reason}`" in page
+        assert finish_of({"finish_reason": reason.upper()}) is meaning

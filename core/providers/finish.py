@@ -1,0 +1,64 @@
+"""Why an answer ended: what each finish reason of a provider means for us.
+
+OpenRouter normalises to five words, gateways pass on those of the model's own provider. Words are compared without
+case. The table is published in docs/failures.md.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+
+class Finish(IntEnum):
+    """How an answer ended, from none to worst: of several reasons the worst counts, so a later one never softens."""
+
+    NONE = 0
+    SUCCESS = 1
+    UNKNOWN = 2
+    TOOL_CALL = 3
+    TRUNCATED = 4
+    REFUSED = 5
+    FILTERED = 6
+    ERROR = 7
+
+
+REASONS: Mapping[str, Finish] = {
+    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"), Finish.SUCCESS),
+    **dict.fromkeys(("tool_calls", "tool_use", "function_call"), Finish.TOOL_CALL),
+    **dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "model_context_window_exceeded"),
+        Finish.TRUNCATED,
+    ),
+    "refusal": Finish.REFUSED,
+    **dict.fromkeys(
+        (
+            "content_filter",
+            "content_filtered",
+            "safety",
+            "image_safety",
+            "recitation",
+            "blocklist",
+            "prohibited_content",
+            "spii",
+            "guardrail_intervened",
+        ),
+        Finish.FILTERED,
+    ),
+    **dict.fromkeys(("error", "failed", "cancelled", "malformed_function_call"), Finish.ERROR),
+}
+"""Known finish reasons in lower case, from the API references of OpenAI, Anthropic, Google and Amazon Bedrock."""
+
+# What a provider's own word can say that the normalised one hides. An unknown word of its own says nothing.
+_NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
+
+
+def finish_of(choice: Mapping[str, Any]) -> Finish:
+    """How a choice ended by its `finish_reason` and `native_finish_reason`; NONE while it goes on."""
+    reason, native = choice.get("finish_reason"), choice.get("native_finish_reason")
+    told = (
+        REASONS.get(reason.strip().lower(), Finish.UNKNOWN)
+        if isinstance(reason, str) and reason.strip()
+        else Finish.NONE
+    )
+    own = REASONS.get(native.strip().lower()) if isinstance(native, str) else None
+    return max(told, own) if own in _NATIVE else told

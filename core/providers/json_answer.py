@@ -1,0 +1,167 @@
+"""Read the JSON document that a model answered with. Its punctuation may be mended; nothing is invented or lost.
+
+The document is the whole text, or the one fenced block in it. A text that is no JSON is mended only where it begins and
+ends like a document, and only if the mended document holds exactly the same brackets, keys, strings and numbers.
+"""
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from json_repair import repair_json
+
+from core.providers import answer_schema
+from core.providers.errors import provider_failure
+from core.providers.json_depth import is_deeper
+
+_FENCED = re.compile(r"^[ \t]*```(?:json|JSON)?[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_ENDS = {"{": "}", "[": "]"}
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+# Python's way to write what JSON has, which models mix up.
+_LITERAL = re.compile(r"\b(?:True|False|None)\b")
+_LITERALS = {"True": "true", "False": "false", "None": "null"}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_PUNCTUATION = re.compile(r"[\s,:\"'`“”‘’\\]+")
+
+# The mender is linear up to here, and takes 0.3 s at most.
+_MENDABLE_CHARACTERS = 100_000
+_DEEPEST = 64
+# More digits than Python reads as an int; the mender would make text of them.
+_INT_DIGITS = 4_000
+
+
+class _NotJson(ValueError):
+    """Not JSON as RFC 8259 has it, or an object with the same name twice."""
+
+
+def read(text: str, schema: str | None) -> str:
+    """The document in an answer.
+
+    Args:
+        text: what the model wrote, without its reasoning.
+        schema: JSON Schema that the document has to fit, as JSON.
+
+    Returns:
+        The document as JSON text: verbatim where it parses, mended otherwise.
+
+    Raises:
+        ExecutionFailed: `provider_malformed_json`.
+    """
+    document = _document(text.strip().removeprefix("\ufeff").strip())
+    if document is None or (schema is not None and not answer_schema.fits(schema, _parse(document))):
+        raise provider_failure("provider_malformed_json")
+    return document
+
+
+def _document(text: str) -> str | None:
+    if _is_json(text):
+        return text
+    fenced = _FENCED.findall(text)
+    if len(fenced) > 1:
+        return None
+    candidate = fenced[0].strip() if fenced else text
+    return candidate if fenced and _is_json(candidate) else _mended(candidate)
+
+
+def _parse(text: str) -> Any:
+    """The values of a document, numbers exactly.
+
+    Raises:
+        ValueError: not JSON, nested too deep, or an object with the same name twice.
+    """
+    if is_deeper(text, _DEEPEST):
+        raise _NotJson
+    return json.loads(
+        text, parse_int=_integer, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object
+    )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _parse(text)
+    except (ValueError, InvalidOperation):
+        return False
+    return True
+
+
+def _mended(text: str) -> str | None:
+    """A text with its punctuation mended; None where that would lose or invent something."""
+    if len(text) > _MENDABLE_CHARACTERS or _ENDS.get(text[:1]) != text[-1:] or is_deeper(text, _DEEPEST):
+        return None
+    if re.search(rf"[0-9]{{{_INT_DIGITS}}}", text):
+        return None
+    try:
+        mended = str(repair_json(text, ensure_ascii=False))
+        values = _parse(mended)
+    except (ValueError, InvalidOperation):
+        return None
+    bare = _COMMENT.sub(" ", text)
+    for given in (text, bare):
+        if _substance(given) == _substance(mended) and _is_quoted(values, given):
+            return mended
+    return None
+
+
+def _substance(text: str) -> str:
+    """What a document holds without the punctuation between it: brackets, and everything written, in order."""
+    text = _LITERAL.sub(lambda found: _LITERALS[found[0]], text)
+    return _PUNCTUATION.sub("", _ESCAPE.sub(_unescaped, text))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if escape[1]:
+        return chr(int(escape[1], 16))
+    # n, t and their like are white space, which is left out.
+    return "" if escape[2] in "ntrbf" else escape[2]
+
+
+def _is_quoted(values: Any, text: str) -> bool:
+    """Whether each string value stood between quotes: bare words in brackets are prose. Names may be bare."""
+    place = 0
+    for value in _strings(values):
+        written = json.dumps(value, ensure_ascii=False)[1:-1]
+        found = min(
+            (
+                at
+                for form in {written, value}
+                for quote in "\"'"
+                if (at := text.find(f"{quote}{form}{quote}", place)) >= 0
+            ),
+            default=-1,
+        )
+        if found < 0:
+            return False
+        place = found + len(value) + 1
+    return True
+
+
+def _strings(values: Any) -> list[str]:
+    """The string values of a document in their order, without the names of members."""
+    found: list[str] = []
+    rest = [values]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            rest.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            rest.extend(reversed(value))
+    return found
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _INT_DIGITS else Decimal(digits)
+
+
+def _no_constant(_name: str) -> None:
+    raise _NotJson
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        # Readers differ about which of the two counts.
+        raise _NotJson
+    return members

@@ -1,0 +1,25 @@
+"""How deep a JSON text is nested. Python's reader recurses, and libraries raise its limit until the stack overflows."""
+
+import re
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+def is_deeper(text: str, limit: int) -> bool:
+    """Whether brackets outside strings are nested deeper than a limit; linear in the text.
+
+    Args:
+        text: may be anything. Where strings are broken, brackets in them count too.
+        limit: levels.
+    """
+    if text.count("[") + text.count("{") <= limit:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in ("[", "{"):
+            depth += 1
+            if depth > limit:
+                return True
+        elif token[0] in ("]", "}"):
+            depth -= 1
+    return False
