@@ -84,5 +84,9 @@ def _answer(state: provider_keys.KeyState) -> Response:
         "enabled": state.enabled,
         "rejectedAt": state.rejected_at and state.rejected_at.isoformat(),
         "checkedAt": state.checked_at.isoformat(),
+        "limitRemainingUsd": None if state.limit_remaining_usd is None else f"{state.limit_remaining_usd:f}",
+        "expiresAt": state.expires_at and state.expires_at.isoformat(),
+        "obstacle": state.obstacle,
+        "advice": state.sentence,
     }
     return JSONResponse(said, headers=_NO_STORE)

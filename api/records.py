@@ -92,6 +92,10 @@ class Key(BaseModel):
     enabled: bool = Field(description="your own switch")
     rejectedAt: str | None = Field(description="since when its provider refuses it; nothing is sold on it then")
     checkedAt: str = Field(description="when its provider last confirmed it")
+    limitRemainingUsd: str | None = Field(description="US dollars left under its own limit then; null without a limit")
+    expiresAt: str | None = Field(description="when it stops working (UTC); null if never")
+    obstacle: str | None = Field(description="why nothing is sold on it now, as a code; null when something can be")
+    advice: str | None = Field(description="what to do about that")
 
 
 class NewKey(BaseModel):

@@ -136,7 +136,11 @@ def set_key(
     if json:
         output.document(asdict(state))
     else:
-        print(f"{handle} now sells on the key {state.label}.")
+        name = f"key {state.label}" if state.label else f"{at.title} key"
+        if state.obstacle:
+            print(f"The {name} is stored, but {handle} sells nothing on it: {state.sentence}.")
+        else:
+            print(f"{handle} now sells on the {name}.")
 
 
 @keys.command(name="enable")
@@ -193,7 +197,8 @@ def _show_token(handle: str, token: str, json: bool) -> None:
 
 
 def _key_in_words(key: Mapping[str, Any]) -> str:
-    state = " (rejected)" if key["rejected_at"] else "" if key["enabled"] else " (off)"
+    obstacle = key["obstacle"]
+    state = f" ({obstacle.removeprefix('key_')})" if obstacle else ""
     return f"{key['provider']} {key['label']}{state}"
 
 

@@ -212,6 +212,6 @@ def _request_id() -> dict[str, str]:
 
 def _account(practice: Practice, key: str) -> Account | None:
     """The account of a key; None when it opens nothing."""
-    if not key.startswith(KEY_PREFIX) or practice.account(key).revoked:
+    if not key.startswith(KEY_PREFIX) or practice.account(key).is_dead:
         return None
     return practice.account(key)

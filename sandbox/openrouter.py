@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import socket
 from collections import deque
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -35,6 +36,7 @@ class Order(BaseModel):
     latency_seconds: float | None = Field(default=None, ge=0)
     latency_between: tuple[PositiveFloat, PositiveFloat] | None = None
     management: bool = False
+    expires_at: datetime | None = None
     credits: Decimal | None = None
     price_factor: Decimal = Field(default=Decimal(1), gt=0)
     silence: int = Field(default=0, ge=0)
@@ -174,7 +176,7 @@ def _key_facts(key: str, account: Account) -> dict[str, Any]:
         "is_management_key": account.management,
         "is_provisioning_key": account.management,
         "creator_user_id": "user_practice",
-        "expires_at": None,
+        "expires_at": account.expires_at and account.expires_at.isoformat(),
         "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
     }
 

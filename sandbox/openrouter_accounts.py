@@ -32,6 +32,7 @@ class Account:
     latency_seconds: float | None = None
     latency_between: tuple[float, float] | None = None
     management: bool = False
+    expires_at: datetime | None = None
     credits: Decimal | None = None
     price_factor: Decimal = Decimal(1)
     usage: Decimal = Decimal(0)
@@ -40,6 +41,11 @@ class Account:
     generations: list[dict[str, Any]] = field(default_factory=list)
     silence: int = 0
     asked: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the key was revoked, or has expired."""
+        return self.revoked or (self.expires_at is not None and self.expires_at <= datetime.now(UTC))
 
     def charge(self, generation: dict[str, Any]) -> None:
         """Book a generation, which costs what its usage says."""
@@ -100,7 +106,7 @@ class Practice:
     def bearer(self, request: Request) -> Account | None:
         """The account behind the Authorization header, None when it opens nothing."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or self.account(key).revoked:
+        if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or self.account(key).is_dead:
             return None
         return self.account(key)
 

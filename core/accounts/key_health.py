@@ -56,7 +56,8 @@ async def _check(pool: db.Pool, row: Any) -> Health:
             return "unknown"
     else:
         async with pool.connection() as conn:
-            await accounts.sql.note_key(conn, id=row.id, limit_remaining_usd=facts.limit_remaining_usd)
+            left, expires_at = facts.limit_remaining_usd, facts.expires_at
+            await accounts.sql.note_key(conn, id=row.id, limit_remaining_usd=left, expires_at=expires_at)
         return "sound"
     async with pool.connection() as conn:
         await provider_keys.reject_key(conn, row.account_id, key, at)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
@@ -9,10 +10,18 @@ from core.accounts.accounts import sha256, sql
 from core.failures import ExecutionFailed, InvalidInput, NotFound
 from core.providers import client as provider_client
 from core.providers.registry import OPENROUTER, Provider
+from core.providers.usage import KeyFacts
 from core.secrets.private import Private
 from core.secrets.vault import vault
 
 KEY_COLUMN = "provider_keys.sealed_key"
+
+_OBSTACLES = {
+    "key_disabled": "it is switched off; switch it on",
+    "key_rejected": "the provider rejected it; set a new one",
+    "key_expired": "it has expired; set a new one",
+    "key_spent": "nothing is left under its spend limit; raise the limit at the provider, and set the key again",
+}
 
 _DENIED = "{title} does not let this key be used; look at its limits at {keys_url}"
 _REFUSED = {
@@ -32,12 +41,23 @@ class KeyState:
         enabled: the creator's own switch.
         rejected_at: since when the provider answers 401 to it; None while it works.
         checked_at: when the provider last confirmed it.
+        limit_remaining_usd: US dollars left under its own limit then; None without a limit.
+        expires_at: UTC, when it stops working; None if never.
+        obstacle: why nothing is sold on it now, as a code; None when something can be.
     """
 
     label: str
     enabled: bool
     rejected_at: datetime | None
     checked_at: datetime
+    limit_remaining_usd: Decimal | None = None
+    expires_at: datetime | None = None
+    obstacle: str | None = None
+
+    @property
+    def sentence(self) -> str | None:
+        """What to do before anything is sold on it; None when nothing has to be done."""
+        return self.obstacle and _OBSTACLES[self.obstacle]
 
 
 async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provider = OPENROUTER) -> KeyState:
@@ -51,7 +71,7 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provid
     key = Private(key.reveal().strip())
     if not at.key.fullmatch(key.reveal()):
         raise InvalidInput({"key": f"this is not a key of {at.title}; one looks like {at.key_example}"})
-    label = await _checked_label(at, key)
+    facts = await _checked(at, key)
     row_id = uuid4()
     sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
     async with pool.connection() as conn:
@@ -62,7 +82,9 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provid
             provider=at.name,
             sealed_key=sealed,
             key_sha256=sha256(key.reveal()),
-            label=label,
+            label=facts.label,
+            limit_remaining_usd=facts.limit_remaining_usd,
+            expires_at=facts.expires_at,
         )
         state = await key_state(conn, account_id, at)
     if state is None:
@@ -74,7 +96,15 @@ async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENRO
     """What may be shown of the stored key; None if there is none."""
     if (row := await sql.key(conn, account_id=account_id, provider=at.name)) is None:
         return None
-    return KeyState(row.label, row.enabled, row.rejected_at, row.checked_at)
+    return KeyState(
+        row.label,
+        row.enabled,
+        row.rejected_at,
+        row.checked_at,
+        row.limit_remaining_usd,
+        row.expires_at,
+        row.obstacle,
+    )
 
 
 async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, at: Provider = OPENROUTER) -> None:
@@ -102,8 +132,8 @@ async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENR
     return affected
 
 
-async def _checked_label(at: Provider, key: Private[str]) -> str:
-    """The provider's masked name of a key that may be used for calls."""
+async def _checked(at: Provider, key: Private[str]) -> KeyFacts:
+    """What the provider says of a key that may be used for calls."""
     try:
         async with provider_client.connections():
             facts = await provider_client.check_key(at, key)
@@ -111,6 +141,6 @@ async def _checked_label(at: Provider, key: Private[str]) -> str:
         refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=at.title, keys_url=at.keys_url)
     else:
         if not facts.is_management_key:
-            return facts.label
+            return facts
         refusal = "this key can make and delete other keys; give one that can only make calls"
     raise InvalidInput({"key": refusal})

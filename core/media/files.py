@@ -1,16 +1,20 @@
-"""What a model drew or spoke, checked by its content: the first bytes say what it is, whatever it was called."""
+"""What a model drew or spoke, checked by its content: first bytes say what it is, its container whether it is whole."""
 
 import base64
 import binascii
 import re
 from dataclasses import dataclass, field
 
+from core.media import containers
+
 SIZE_LIMIT = 20 * 1024 * 1024
 """Bytes of one file; what models make today is below 10 MiB."""
 
+# RFC 2397; scheme, type and "base64" in any case, and the alphabet of RFC 4648, section 5, as well.
 _DATA_URL = re.compile(
-    r"data:(?:image|audio)/[a-z0-9.+-]+(?:;[a-z0-9=.+-]+)*;base64,([A-Za-z0-9+/\s]+={0,2})", re.ASCII
+    r"data:[a-z0-9.+-]+/[a-z0-9.+-]+(?:;[a-z0-9=.+-]+)*;base64,([A-Za-z0-9+/_\s-]+={0,2})", re.A | re.I
 )
+_URL_SAFE = str.maketrans("-_", "+/")
 _REMOTE = re.compile(r"https://[\x21-\x7e]{1,2000}")
 
 # Raster only: SVG and its like are programs. Signatures as in the WHATWG MIME Sniffing standard, sections 6.1 and 6.2.
@@ -61,7 +65,10 @@ class Medium:
 
 
 def picture(url: str) -> Medium | str | None:
-    """A picture from where a model says it is: its bytes, an https address that is passed on, or None for neither."""
+    """A picture from where a model says it is: its bytes, an https address that is passed on, or None for neither.
+
+    A file that is cut off is none: it cannot be shown.
+    """
     if _REMOTE.fullmatch(url):
         return url
     match = _DATA_URL.fullmatch(url)
@@ -69,7 +76,7 @@ def picture(url: str) -> Medium | str | None:
 
 
 def sound(encoded: str) -> Medium | None:
-    """A sound from base64; None for what is no container, such as bare samples, whose rate nobody knows."""
+    """A sound from base64; None for half a file, and for bare samples, whose rate nobody knows."""
     return _read(encoded, _SOUNDS)
 
 
@@ -77,8 +84,8 @@ def _read(encoded: str, kinds: tuple[tuple[str, re.Pattern[bytes]], ...]) -> Med
     if len(encoded) > SIZE_LIMIT * 4 // 3 + 4:
         return None
     try:
-        data = base64.b64decode(encoded)
+        data = base64.b64decode(encoded.translate(_URL_SAFE))
     except binascii.Error:
         return None
     kind = next((kind for kind, signature in kinds if signature.match(data)), None)
-    return Medium(kind, data) if kind and len(data) <= SIZE_LIMIT else None
+    return Medium(kind, data) if kind and len(data) <= SIZE_LIMIT and containers.is_whole(kind, data) else None

@@ -15,6 +15,10 @@ import certifi
 from core.settings import settings
 
 _ENDLESS = aiohttp.ClientTimeout()
+# Headers of other servers: content security policies of 9 kB and 150 lines are real, and a library's limit would turn
+# an answer that was paid for into a lost one.
+_HEADER_BYTES = 128 * 1024
+_HEADERS = 1024
 
 
 def session(idle_seconds: float, timeout: aiohttp.ClientTimeout = _ENDLESS) -> aiohttp.ClientSession:
@@ -28,6 +32,9 @@ def session(idle_seconds: float, timeout: aiohttp.ClientTimeout = _ENDLESS) -> a
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=idle_seconds, ssl=_certificates()),
         cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+        max_headers=_HEADERS,
         timeout=timeout,
     )
 

@@ -1,4 +1,4 @@
-"""The openai SDK's clients, one for each event loop and URL, shared between calls. They add nothing and repeat nothing."""
+"""The openai SDK's clients: one for each event loop and URL, shared between calls, and nothing added or repeated."""
 
 import asyncio
 from collections import Counter

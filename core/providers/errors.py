@@ -38,6 +38,9 @@ _REJECTED = "The provider rejects the request; test the prompt as its owner."
 _BUSY = "Nothing to do: the provider had too much to do. If it lasts, choose another model."
 _FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."
 _SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
+# Cloudflare's own statuses (developers.cloudflare.com, error 5xx): whether the request reached the origin behind it.
+_EDGE = "The provider was out of reach behind its edge, so nothing was sent to it. If it lasts, choose another model."
+_EDGE_UNKNOWN = "The provider's edge lost its answer; what it cost is asked for later, where anybody says."
 _LOST = "The provider's answer was lost on its way; what it cost is asked for later, where anybody says."
 _MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
 _KEY_LIMIT = "Your key's spend limit is used up; raise it."
@@ -95,8 +98,16 @@ PROVIDER_ERRORS = {
     "provider_502": ProviderError("provider", "free", True, _FAILED),
     "provider_503": ProviderError("provider", "free", True, _BUSY),
     "provider_504": ProviderError("provider", "unknown", True, _SLOW, _LATE),
+    "provider_520": ProviderError("provider", "unknown", True, _EDGE_UNKNOWN),
+    "provider_521": ProviderError("provider", "free", True, _EDGE),
+    "provider_522": ProviderError("provider", "unknown", True, _EDGE_UNKNOWN),
+    "provider_523": ProviderError("provider", "free", True, _EDGE),
     "provider_524": ProviderError("provider", "unknown", True, _SLOW, _LATE),
+    "provider_525": ProviderError("provider", "free", True, _EDGE),
+    "provider_526": ProviderError("provider", "free", True, _EDGE),
+    "provider_527": ProviderError("provider", "unknown", True, _EDGE_UNKNOWN),
     "provider_529": ProviderError("provider", "free", True, _BUSY),
+    "provider_530": ProviderError("provider", "free", True, _EDGE),
     "provider_failed": ProviderError(
         "provider", "unknown", False, "The provider failed, and may have charged what it did."
     ),
@@ -139,7 +150,7 @@ PROVIDER_ERRORS = {
     "provider_refused": ProviderError("buyer", "done", False, "The model refused this buyer's input.", _FILTERED),
 }
 
-# Any other status: `provider_520` and its like.
+# Any other status: `provider_418` and its like.
 OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered with a status that nobody expects.")
 
 

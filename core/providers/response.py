@@ -188,7 +188,8 @@ def _pictures(message: Mapping[str, Any], *, is_thought: bool) -> tuple[Medium |
 
 
 def _url_of(item: Any) -> str | None:
-    url = mapping(mapping(item).get("image_url")).get("url")
+    named = mapping(item).get("image_url")
+    url = mapping(named).get("url") if isinstance(named, dict) else named
     return url if isinstance(url, str) else None
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -43,11 +44,13 @@ class KeyFacts:
         label: the masked key, as `sk-or-v1-0e6...1c96`.
         limit_remaining_usd: US dollars left under the key's own limit; None without a limit, or where nobody says.
         is_management_key: it can create keys and cannot run models; such a key must be refused.
+        expires_at: UTC, when it stops working; None if it never does, or where nobody says.
     """
 
     label: str
     limit_remaining_usd: Decimal | None
     is_management_key: bool
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def read_key(body: bytes, _key: str = "") -> KeyFacts:
         label=label if isinstance(label, str) and _LABEL.fullmatch(label) else "",
         limit_remaining_usd=None if remaining is None else _amount(remaining, least=-_NO_COST_ABOVE),
         is_management_key=data.get("is_management_key") is True or data.get("is_provisioning_key") is True,
+        expires_at=_moment(data.get("expires_at")),
     )
 
 
@@ -131,6 +135,15 @@ def _amount(value: Any, least: Decimal = Decimal(0)) -> Decimal | None:
     amount = Decimal(value)
     in_range = amount.is_finite() and least <= amount <= _NO_COST_ABOVE
     return amount if in_range and int(amount.as_tuple().exponent) >= -_COST_DIGITS else None
+
+
+def _moment(value: Any) -> datetime | None:
+    """A moment in ISO 8601, as UTC where it names no zone; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment and (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _count(value: Any) -> int | None:

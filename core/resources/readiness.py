@@ -50,8 +50,8 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
 
     Raises:
         Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
-            key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap, resource_spend_cap,
-            queue_full, no_payout_address).
+            key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap,
+            resource_spend_cap, queue_full, no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
@@ -64,9 +64,7 @@ def _ready(version: Version, row: Any) -> Ready:
     payouts = {network: address for network, address in row.payouts.items() if network in served}
     obstacles = {
         "archived": row.archived,
-        "key_missing": row.key_id is None,
-        "key_disabled": row.key_enabled is False,
-        "key_rejected": row.key_rejected,
+        row.key_obstacle: row.key_obstacle is not None,
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
         "spend_cap": not row.has_budget,

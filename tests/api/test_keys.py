@@ -86,7 +86,10 @@ async def test_only_its_owner_may_and_only_for_known_providers(door: str, me: ht
 
 
 async def test_setting_is_limited(me: httpx.AsyncClient) -> None:
-    """Each new key is shown to its provider, so not many at once."""
-    answers = [await me.put("/anthropic-key", json={"key": "none"}) for _ in range(11)]
+    """Each new key is shown to its provider, so not many at once. A minute may begin meanwhile, and allow some more."""
+    statuses: list[int] = []
+    while 429 not in statuses and len(statuses) <= 20:
+        statuses.append((await me.put("/anthropic-key", json={"key": "none"})).status_code)
 
-    assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+    assert len(statuses) > 10
+    assert statuses == [400] * (len(statuses) - 1) + [429]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 import yaml
@@ -211,6 +212,21 @@ def test_a_key_comes_by_standard_input_and_is_never_shown(
     assert switched == ["key_disabled", "ready"]
     assert deleted == {"affected_resources": 1}
     assert main(["keys", "enable", handle]) == 1
+
+
+def test_a_key_with_nothing_left_is_said_to_sell_nothing(
+    capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, practice_openrouter: str
+) -> None:
+    """It is stored, because its limit may be raised, and the sentence says why nothing is sold on it."""
+    key = f"sk-or-v1-practice-{uuid4().hex}"
+    control = f"{practice_openrouter.removesuffix('/api/v1')}/practice/keys/{key}"
+    httpx.put(control, json={"credits": "0"}, trust_env=False).raise_for_status()
+    said(capsys, "resources", "create", handle, written(tmp_path, "haiku.yaml", HAIKU))
+    process = forks.run("cli", "keys", "set", handle, environment=os.environ, words=f"{key}\n")
+
+    assert process.returncode == 0
+    assert f"{handle} sells nothing on it: nothing is left under its spend limit" in process.stdout
+    assert said(capsys, "resources", "list", handle)[0]["state"] == "key_spent"
 
 
 def test_a_key_of_another_provider(

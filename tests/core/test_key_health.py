@@ -54,3 +54,36 @@ async def test_keys_that_nothing_is_sold_on_are_left_alone(pool: db.Pool) -> Non
         await versions.archive(conn, closed.account.id, "haiku")
 
     assert await key_health.check(pool) == Checked(0, 0, 0)
+
+
+async def test_a_key_with_nothing_left_sells_nothing_until_there_is_more(pool: db.Pool) -> None:
+    """What could be refused before payment is: the check of the hour notices both."""
+    shop = await shops.open_shop(pool)
+    version = await shop.version(pool)
+    found = []
+    for credit in ("0", "5"):
+        await shop.openrouter(credits=credit)
+        await key_health.check(pool)
+        async with pool.connection() as conn:
+            try:
+                found.append(await readiness.readiness(conn, version))
+            except Unavailable as obstacle:
+                found.append(obstacle.code)
+
+    assert found[0] == "key_spent"
+    assert isinstance(found[1], readiness.Ready)
+
+
+async def test_a_key_expires_without_another_check(pool: db.Pool) -> None:
+    """Its end was told when it was set; from that moment on nothing is sold on it."""
+    shop = await shops.open_shop(pool)
+    ends = "UPDATE provider_keys SET expires_at = now() + %(after)s * interval '1 hour' WHERE account_id = %(id)s"
+    states = []
+    for after in (1, -1):
+        await shops.rows(pool, f"{ends} RETURNING id", id=shop.account.id, after=after)
+        async with pool.connection() as conn:
+            state = await provider_keys.key_state(conn, shop.account.id)
+            assert state
+            states.append((state.obstacle, state.sentence))
+
+    assert states == [(None, None), ("key_expired", "it has expired; set a new one")]

@@ -3,6 +3,7 @@
 import base64
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.media.files import KINDS, Medium
 from core.settings import settings
 from sandbox.openrouter_answers import picture as drawn
 from tests import practice
+from tests.files import ANIMATED_WEBP, FILES, LOSSLESS_WEBP
 
 PNG = Medium("image/png", base64.b64decode(drawn(b"abcdef").partition(",")[2]))
 CLOUD = {"AWS_ACCESS_KEY_ID": "practice", "AWS_SECRET_ACCESS_KEY": "practice", "AWS_REGION": "us-east-1"}
@@ -169,10 +171,11 @@ def test_a_wrong_place_is_refused_at_the_start(url: str) -> None:
     ("data", "kind"),
     [
         (PNG.data, "image/png"),
-        (b"\xff\xd8\xff\xe0rest", "image/jpeg"),
-        (b"RIFF0000WEBPVP8 ", "image/webp"),
-        (b"GIF89arest", "image/gif"),
-        (b"\x00\x00\x00\x20ftypavifrest", "image/avif"),
+        *((data, kind) for kind, data in FILES.items() if kind.startswith("image/")),
+        (LOSSLESS_WEBP, "image/webp"),
+        (ANIMATED_WEBP, "image/webp"),
+        (b"\x89PNG\r\n\x1a\n", None),
+        (b"RIFF0000WEBPVP8 ", None),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
         (b"<!doctype html>", None),
         (b"RIFF0000WAVEfmt ", None),
@@ -186,3 +189,46 @@ def test_a_picture_is_told_by_its_bytes(data: bytes, kind: str | None) -> None:
     found = media_files.picture(f"data:image/png;base64,{base64.b64encode(data).decode()}")
     assert (found and found.kind if not isinstance(found, str) else found) == kind
     assert kind is None or kind in KINDS
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_half_a_file_is_none(kind: str) -> None:
+    """router-for-me/CLIProxyAPI#5363: wherever it is cut, it cannot be shown, and so it is not sold."""
+    data = FILES[kind]
+    read = media_files.picture if kind.startswith("image/") else lambda url: media_files.sound(url.split(",")[1])
+    whole = [read(f"data:{kind};base64,{base64.b64encode(data[:end]).decode()}") for end in range(len(data) + 1)]
+
+    assert whole[:-1] == [None] * len(data)
+    assert whole[-1] == media_files.Medium(kind, data)
+
+
+@pytest.mark.parametrize("start", ["DATA:image/PNG;BASE64,", "data:application/octet-stream;base64,"])
+def test_how_a_data_url_is_written_does_not_matter(start: str) -> None:
+    """RFC 2397: scheme, type and encoding are compared without case, and the bytes say what they are."""
+    encoded = base64.urlsafe_b64encode(PNG.data).decode()
+
+    assert media_files.picture(start + encoded) == PNG
+
+
+def test_a_picture_without_a_width_is_none() -> None:
+    """Its checksum is right, and there is nothing to show."""
+    header = b"IHDR" + bytes(4) + PNG.data[20:29]
+    flat = PNG.data[:12] + header + zlib.crc32(header).to_bytes(4) + PNG.data[33:]
+
+    assert media_files.picture(f"data:image/png;base64,{base64.b64encode(flat).decode()}") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"ID3\x04\x00\x00\x00\x00\x00\x02ab\xff\xfb\x90\x00" + bytes(64), "audio/mpeg"),
+        (b"ID3\x04\x00\x00\x00\x00\x00\x7fab", None),
+        (b"fLaC\x80\x00\x00\x22" + bytes(34) + b"\xff\xf8frame", "audio/flac"),
+        (b"fLaC\x80\x00\x00\x22" + bytes(34), None),
+    ],
+)
+def test_sounds_that_name_no_end_have_a_beginning(data: bytes, kind: str | None) -> None:
+    """MP3 and FLAC: what their headers announce is there."""
+    found = media_files.sound(base64.b64encode(data).decode())
+
+    assert (found and found.kind) == kind

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import httpx2
 import pytest
 
+from core.net import json_client
 from core.providers.transport import Transport
 from core.settings import settings
 from tests import practice, servers
@@ -137,3 +138,24 @@ async def test_a_proxy_is_used_where_the_environment_names_one(
         monkeypatch.undo()
         settings.cache_clear()
     assert [line.strip() for line in lines] == [f"GET http://{host}/models HTTP/1.1".encode()] * is_used
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [b"content-security-policy: " + b"a" * 9_000],
+        [b"set-cookie: __cf_bm=" + b"b" * 8_300],
+        [b"x-much: " + b"c" * 40_000],
+        [b"x-%d: d" % number for number in range(150)],
+    ],
+    ids=["9 kB", "cookie", "40 kB", "150"],
+)
+async def test_big_headers_are_read(client: httpx2.AsyncClient, headers: list[bytes]) -> None:
+    """aio-libs/aiohttp#2304, #11955: whoever answers, providers as well as facilitators and nodes."""
+    answer = practice.reply(200, b'{"is": "here"}', *headers)
+    async with practice.scripted(lambda _: answer) as url, json_client.client() as http:
+        provided = await client.post(url, content=b"asked")
+        settled = await json_client.post(http, url, {})
+
+    assert provided.json() == {"is": "here"}
+    assert settled == json_client.JsonResponse(200, {"is": "here"})

@@ -41,7 +41,8 @@ SELECT accounts.handle, accounts.slots, accounts.queue_limit, accounts.daily_spe
 FROM accounts
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(
-        jsonb_build_object('provider', provider, 'label', label, 'enabled', enabled, 'rejected_at', rejected_at)
+        jsonb_build_object('provider', provider, 'label', label, 'enabled', enabled, 'rejected_at', rejected_at,
+            'obstacle', key_obstacle(provider_keys))
         ORDER BY provider DESC
     ) AS keys
     FROM provider_keys WHERE account_id = accounts.id
@@ -51,18 +52,20 @@ LEFT JOIN LATERAL (
 ) AS payouts ON true
 ORDER BY accounts.handle;
 
--- name: put_key(id, account_id, provider, sealed_key, key_sha256, label)!
+-- name: put_key(id, account_id, provider, sealed_key, key_sha256, label, limit_remaining_usd, expires_at)!
 -- One key per creator and provider. Another key is another row id, because what is sealed is bound to the id;
 -- it starts unrejected, and stays switched off if the creator had switched the old one off.
-INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)
-VALUES (:id, :account_id, :provider, :sealed_key, :key_sha256, :label, now())
+INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, limit_remaining_usd, expires_at,
+    checked_at)
+VALUES (:id, :account_id, :provider, :sealed_key, :key_sha256, :label, :limit_remaining_usd, :expires_at, now())
 ON CONFLICT (account_id, provider) DO UPDATE
 SET id = EXCLUDED.id, sealed_key = EXCLUDED.sealed_key, key_sha256 = EXCLUDED.key_sha256, label = EXCLUDED.label,
-    checked_at = EXCLUDED.checked_at, created_at = EXCLUDED.created_at, rejected_at = NULL;
+    limit_remaining_usd = EXCLUDED.limit_remaining_usd, expires_at = EXCLUDED.expires_at, checked_at = EXCLUDED.checked_at, created_at = EXCLUDED.created_at, rejected_at = NULL;
 
 -- name: key(account_id, provider)^
 -- Everything about the key but what it is worth without the vault.
-SELECT id, sealed_key, label, enabled, rejected_at, checked_at
+SELECT id, sealed_key, label, enabled, rejected_at, checked_at, limit_remaining_usd, expires_at,
+    key_obstacle(provider_keys) AS obstacle
 FROM provider_keys WHERE account_id = :account_id AND provider = :provider;
 
 -- name: enable_key(account_id, provider, enabled)!
@@ -92,6 +95,7 @@ SELECT id, account_id, provider, sealed_key FROM provider_keys AS keys
 WHERE enabled AND rejected_at IS NULL AND is_sold_on(keys)
 ORDER BY checked_at;
 
--- name: note_key(id, limit_remaining_usd)!
+-- name: note_key(id, limit_remaining_usd, expires_at)!
 -- By id, so that a key that was replaced meanwhile says nothing about its successor.
-UPDATE provider_keys SET checked_at = now(), limit_remaining_usd = :limit_remaining_usd WHERE id = :id;
+UPDATE provider_keys SET checked_at = now(), limit_remaining_usd = :limit_remaining_usd, expires_at = :expires_at
+WHERE id = :id;

@@ -157,7 +157,7 @@ CROSS JOIN LATERAL (
         GROUP BY detail, fault
     ) AS often
 ) AS refused
-WHERE (keys.rejected_at IS NOT NULL OR refused.calls >= :least_calls) AND is_sold_on(keys);
+WHERE (keys.rejected_at IS NOT NULL OR keys.expires_at <= now() OR refused.calls >= :least_calls) AND is_sold_on(keys);
 
 -- name: key_low(calls_left)
 -- Keys whose own limit covers only a few calls more, at the worst case of the dearest prompt; or the provider says so.

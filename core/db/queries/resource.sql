@@ -60,7 +60,7 @@ UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug 
 
 -- name: readiness(version_id, absence_tolerated)^
 -- Everything that could stop a sale, in one look. It locks nothing: the claim decides again.
-SELECT archived, key_id, sealed_key, key_enabled, key_rejected, model_withdrawn, is_certain_loss, has_budget,
+SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_loss, has_budget,
        resource_has_budget, has_room, payouts
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE version_id = :version_id;
