@@ -192,8 +192,11 @@ def _account(data: Path) -> str | None:
 
 
 def _socket_dir(data: Path, account: str | None) -> Path:
-    """The data folder, or a private temporary one where its path is too long for a socket."""
-    if len(os.fsencode(data / ".s.PGSQL.5432")) <= _SOCKET_PATH_LIMIT:
+    """The data folder, or a private temporary one where its path is no place for a socket.
+
+    A path may be too long for one, and Postgres takes a comma in unix_socket_directories for the end of a path.
+    """
+    if "," not in str(data) and len(os.fsencode(data / ".s.PGSQL.5432")) <= _SOCKET_PATH_LIMIT:
         return data
     sockets = Path(tempfile.mkdtemp(prefix="instant-"))
     if account:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,16 @@ def test_a_planted_handler_is_found() -> None:
 
     assert catches_everything(source) == [2, 4, 6]
     assert catches_everything("try: x\nexcept (KeyError, ValueError): y") == []
+
+
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    """The package, the Makefile's check and sentence, and the README admit the same ones."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    least, beyond = (int(minor) for minor in re.findall(r"3\.(\d+)", project["requires-python"]))
+    makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
+    *first, last = [f"3.{minor}" for minor in range(least, beyond)]
+    words = f"Python {', '.join(first)} or {last}"
+
+    assert f"(3, {least}) <= sys.version_info < (3, {beyond})" in makefile
+    assert words in makefile
+    assert words in readme
