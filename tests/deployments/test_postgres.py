@@ -85,10 +85,12 @@ def test_a_killed_server_is_started_again(state_dir: Path) -> None:
             assert conn.execute("SELECT 1").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("name", ["x" * 120, "state dir, moved é"], ids=["too long", "comma"])
-def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["x" * 120, "a, é"], ids=["too long", "comma"])
+def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     """jetify-com/devbox#1575, obsidiansystems/gargoyle#14: Postgres' list of folders is parted by commas."""
-    with postgres.running(tmp_path / name) as urls, psycopg.connect(urls.instant) as conn:
+    with postgres.running(tmp_path_factory.mktemp("p") / name) as urls, psycopg.connect(urls.instant) as conn:
         sockets = Path(conn.info.host)
         assert sockets.stat().st_mode & 0o077 == 0
 
