@@ -16,7 +16,7 @@ from core.catalog import manual_prices
 from core.catalog import search as catalog_search
 from core.catalog.changes import News
 from core.catalog.model import Capability, Kind
-from core.failures import InvalidInput
+from core.failures import InvalidInput, Misconfigured
 from core.resources.repricing import reprice
 from core.settings import settings
 
@@ -41,7 +41,12 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
         meet_prefect(settings())
         from flows.catalog_sync import catalog_sync
 
-        await catalog_sync(accept_loss=accept_loss)
+        state = await catalog_sync(accept_loss=accept_loss, return_state=True)
+        await state.aresult()
+        if state.name == "Skipped":
+            if if_empty:
+                return
+            raise Misconfigured("another catalog sync is going on; try again when it has ended")
         async with db.transaction() as conn:
             (done,) = await catalog_search.syncs(conn, 1)
             news = await catalog_changes.read(conn, done.at) if done.outcome == "applied" else News()

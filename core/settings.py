@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=2, gt=0)
     lease_seconds: float = Field(default=15, gt=0, description="silence after which an owner counts as dead")
     recovery_seconds: float = Field(default=5, gt=0, description="how often each launcher looks for what was left")
+    run_silence_seconds: float = Field(
+        default=300, ge=0, description="a scheduled flow run that nobody carries is over after this silence"
+    )
     takeover_limit: int = Field(default=3, ge=1, description="takeovers after which an execution fails")
     send_limit: int = Field(default=2, ge=1, description="most sends of one execution in one round")
     rerun_limit: int = Field(default=2, ge=0, description="re-runs a buyer has after a failure not their own")

@@ -115,8 +115,9 @@ async def _bring_up(config: Settings, children: Children, *, demo: bool) -> None
     )
     # The launcher inside asks for Prefect as it starts.
     door = await children.start("api", *_python("cli", "api"), environment=client)
-    await children.start("serve", *_python("deployments.serve"), environment=client)
+    # Before the schedules, of which one does the same and would have it wait.
     await children.run("catalog-sync", *_python("cli", "catalog", "sync", "--if-empty"), environment=client)
+    await children.start("serve", *_python("deployments.serve"), environment=client)
     await _ready(children, door, f"http://{config.host}:{config.port}/health/ready")
     if demo:
         await children.run("demo", *_python("deployments.demo"), environment=client, shown=True)

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 5.0
 # After something that did not work; whoever cannot be reached is left alone for a moment.
 _BACK_OFF_SECONDS = 1.0
+# How often runs that are over are looked for although recovery freed nothing: scheduled ones hold nothing to free.
+_CLOSE_RUNS_SECONDS = 60.0
 # How long a run that is cut off may take to tell Prefect so.
 _CUT_OFF_SECONDS = 5.0
 
@@ -239,10 +241,9 @@ async def _recover(launcher: _Launcher, clients: PaymentClients) -> None:
 async def _close_runs(launcher: _Launcher) -> None:
     """Tell Prefect which runs are over, apart from recovery, which must neither wait for Prefect nor end with it.
 
-    What it cannot be told now is told by the flow `recovery`.
+    At the start, whenever recovery frees something, and now and then. The flow `recovery` does the same.
     """
     while True:
-        await launcher.freed.wait()
         launcher.freed.clear()
         closing = asyncio.create_task(unfinished_runs.close(launcher.pool))
         try:
@@ -251,3 +252,5 @@ async def _close_runs(launcher: _Launcher) -> None:
             closing.cancel()
         if trouble := closing.exception():
             log.warning("launch: Prefect was not told which runs are over (%s)", type(trouble).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(launcher.freed.wait(), _CLOSE_RUNS_SECONDS)

@@ -4,65 +4,62 @@ On a cluster a work pool does the same; `prefect.yaml` has the same schedules fo
 """
 
 import asyncio
-from datetime import timedelta
+import logging
+import signal
+from typing import Any, Never
 
-from prefect import aserve
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.schedules import Cron, Interval
+import httpx
+from prefect import Flow
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.flows import load_flow_from_entrypoint
+from prefect.runner import Runner
+from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
-from flows.catalog_sync import catalog_sync
-from flows.notice import notice
-from flows.reconciliation import reconciliation
-from flows.recovery import recovery
-from flows.retention import retention
-from flows.usage_rollup import usage_rollup
+from core import db
+from core.process import schedules
+from deployments.schedules import SCHEDULES
 
-# After a pause every missed run is late and would start at once: one is enough, and it catches up.
-_ALONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+log = logging.getLogger(__name__)
+
+_BACK_OFF_SECONDS = 5.0
 
 
-async def serve() -> None:
-    """Serve until SIGTERM."""
-    await aserve(
-        await catalog_sync.ato_deployment(
-            "daily",
-            schedule=Cron("0 3 * * *", timezone="UTC"),
-            concurrency_limit=_ALONE,
+async def serve() -> Never:
+    """Serve until SIGTERM, also when Prefect's server or Postgres are away for a while."""
+    while True:
+        try:
+            await _serve()
+        # A runner gives up, with a RuntimeError, when it could not reach Prefect three times.
+        except* (RuntimeError, httpx.TransportError, PrefectHTTPStatusError, *db.UNREACHABLE) as trouble:
+            log.warning("serve: ended with %s, serving anew", ", ".join(_names(trouble)))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # no longer to a runner that is gone
+        await asyncio.sleep(_BACK_OFF_SECONDS)
+
+
+async def _serve() -> None:
+    # Were they paused at its end, nothing would fall due while this is away, nor for a successor that began before.
+    runner = Runner(pause_on_shutdown=False)
+    made = {}
+    for one in SCHEDULES:
+        flow: Flow[..., Any] = load_flow_from_entrypoint(one.entrypoint)
+        deployment = await flow.ato_deployment(
+            one.name,
+            schedule=Cron(one.cron, timezone="UTC"),
+            description=one.description,
             entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        await recovery.ato_deployment(
-            "every-5-minutes",
-            schedule=Interval(timedelta(minutes=5)),
-            concurrency_limit=_ALONE,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        await usage_rollup.ato_deployment(
-            "hourly",
-            schedule=Cron("5 * * * *", timezone="UTC"),
-            concurrency_limit=_ALONE,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        await reconciliation.ato_deployment(
-            "nightly",
-            schedule=Cron("30 3 * * *", timezone="UTC"),
-            concurrency_limit=_ALONE,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        await retention.ato_deployment(
-            "hourly",
-            schedule=Cron("15 * * * *", timezone="UTC"),
-            concurrency_limit=_ALONE,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        await notice.ato_deployment(
-            "hourly",
-            schedule=Cron("20 * * * *", timezone="UTC"),
-            concurrency_limit=_ALONE,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        print_starting_message=False,
-    )
+        )
+        made[one.name] = await runner.aadd_deployment(deployment)
+    async with db.transaction() as conn:
+        await schedules.deployed(conn, made)
+    await runner.start()
+
+
+def _names(trouble: BaseException) -> set[str]:
+    """What it was, without the groups that Prefect's tasks wrap it into, and without texts that may quote anything."""
+    if isinstance(trouble, BaseExceptionGroup):
+        return {name for one in trouble.exceptions for name in _names(one)}
+    return {type(trouble).__name__}
 
 
 if __name__ == "__main__":

@@ -4,19 +4,19 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from core import db
 from tasks import catalog_sync as step
+from tasks.schedule import scheduled
 
 
 @flow(name="catalog_sync", persist_result=False, log_prints=False)
+@scheduled
 async def catalog_sync(*, accept_loss: bool = False) -> State[None]:
     """Bring the catalog up to date and leave the news as an artifact.
 
     Args:
         accept_loss: believe a list that lacks more than a fifth of the models.
     """
-    async with db.pool():
-        synced = await step.sync(accept_loss=accept_loss)
-        if synced.outcome == "applied":
-            await step.report(synced)
+    synced = await step.sync(accept_loss=accept_loss)
+    if synced.outcome == "applied":
+        await step.report(synced)
     return Completed(message=synced.summary())

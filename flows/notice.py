@@ -5,9 +5,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import notice as step
+from tasks.schedule import scheduled
 
 
 @flow(name="notice", persist_result=False, log_prints=False)
+@scheduled
 async def notice() -> State[None]:
     """Look after the keys, find what is worth a notice, and send it."""
     keys = await step.check_keys()

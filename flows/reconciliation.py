@@ -5,9 +5,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import reconciliation as step
+from tasks.schedule import scheduled
 
 
 @flow(name="reconciliation", persist_result=False, log_prints=False)
+@scheduled
 async def reconciliation() -> State[None]:
     """Ask the provider for every cost that nobody knows yet."""
     done = await step.reconcile()

@@ -5,13 +5,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import recovery as step
+from tasks.schedule import scheduled
 
 
 @flow(name="recovery", persist_result=False, log_prints=False)
+@scheduled
 async def recovery() -> State[None]:
     """Finish what somebody began and nobody ended."""
     done = await step.recover()
     closed = await step.close_runs()
+    await step.remove_old_deployments()
     return Completed(
         message=f"freed {done.freed}, gave up {done.given_up}, doubted {done.doubted}, "
         f"decided {done.decided}, logged {done.logged}, owed {done.owed}, closed {closed}"

@@ -5,9 +5,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import retention as step
+from tasks.schedule import scheduled
 
 
 @flow(name="retention", persist_result=False, log_prints=False)
+@scheduled
 async def retention() -> State[None]:
     """Delete what was kept long enough."""
     deleted = await step.delete_content()

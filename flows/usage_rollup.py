@@ -6,22 +6,22 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from core import db
 from tasks import usage_rollup as step
+from tasks.schedule import scheduled
 
 
 @flow(name="usage_rollup", persist_result=False, log_prints=False)
+@scheduled
 async def usage_rollup(since: date | None = None) -> State[None]:
     """Bring the rollups up to date, make the log's next months, drop old ones, and report the day.
 
     Args:
         since: count everything again from this day (UTC) on, instead of only what changed.
     """
-    async with db.pool():
-        hours = await step.roll_up(since)
-        made = await step.make_months()
-        dropped = await step.drop_months()
-        await step.report()
+    hours = await step.roll_up(since)
+    made = await step.make_months()
+    dropped = await step.drop_months()
+    await step.report()
     return Completed(
         message=f"counted {hours} hours, made {len(made)} months, dropped {len(dropped.log_rows)}, "
         f"kept {len(dropped.kept)} that are over"

@@ -17,31 +17,39 @@ R = TypeVar("R")
 def step(
     **policy: Any,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
-    """Make a task of an async function of core.
-
-    Prefect keeps what a task raises: in its state, its log table and, pickled, its result storage. So whatever is not
-    a `Failure` of ours is replaced by the code `internal_{Type}`, raised after the `except` block so that nothing of
-    the original, not even its text as a context, travels along. This is the only place that catches everything.
+    """Make a task of an async function of core, guarded.
 
     Args:
         policy: passed on to `prefect.task` (retries, timeout_seconds, tags ...).
     """
 
     def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, Coroutine[Any, Any, R]]:
-        @wraps(function)
-        async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return await function(*args, **kwargs)
-            except Failure as failure:
-                ours = failure
-            except Exception as foreign:
-                ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
-            raise ours.with_traceback(None) from None
-
         options = {"task_run_name": function.__name__, "retry_condition_fn": may_resend, **policy}
-        return task(cache_policy=NO_CACHE, persist_result=False, log_prints=False, **options)(guarded)
+        return task(cache_policy=NO_CACHE, persist_result=False, log_prints=False, **options)(guarded(function))
 
     return decorate
+
+
+def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Let nothing foreign out of a function that Prefect runs.
+
+    Prefect keeps what a task or a flow raises: in its state, its log table and, pickled, its result storage. So
+    whatever is not a `Failure` of ours is replaced by the code `internal_{Type}`, raised after the `except` block so
+    that nothing of the original, not even its text as a context, travels along. This is the only place that catches
+    everything.
+    """
+
+    @wraps(function)
+    async def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await function(*args, **kwargs)
+        except Failure as failure:
+            ours = failure
+        except Exception as foreign:
+            ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
+        raise ours.with_traceback(None) from None
+
+    return inside
 
 
 def may_resend(_task: Task[..., Any], _run: Any, state: State[Any]) -> bool:

@@ -4,7 +4,7 @@ from core import db, recovery
 from core.payments import settlement
 from core.process import worker
 from core.recovery import Recovered
-from tasks import unfinished_runs
+from tasks import old_deployments, unfinished_runs
 from tasks.policy import step
 
 
@@ -14,7 +14,7 @@ async def recover() -> Recovered:
     async with (
         db.pool() as pool,
         settlement.payment_clients() as clients,
-        worker.registered(pool, "recovery") as worker_id,
+        worker.registered(pool, "schedule") as worker_id,
     ):
         return await recovery.recover(pool, clients, worker_id)
 
@@ -24,3 +24,10 @@ async def close_runs() -> int:
     """Tell Prefect which of its runs are over because their process was killed."""
     async with db.pool() as pool:
         return await unfinished_runs.close(pool)
+
+
+@step()
+async def remove_old_deployments() -> None:
+    """Let what an earlier version deployed run no more."""
+    async with db.pool() as pool:
+        await old_deployments.remove(pool)

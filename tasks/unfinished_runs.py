@@ -1,8 +1,9 @@
 """Prefect runs that nobody will end any more: their process was killed, or somebody scheduled them anew."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
@@ -16,26 +17,24 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 from pydantic import BaseModel, Field, ValidationError
 
 from core import db
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
+from core.process import schedules, worker
+from core.process.worker import Sign
+from core.settings import settings
 
 _MOST = 200
-_UNFINISHED = FlowRunFilter(
-    state=FlowRunFilterState(
-        type=FlowRunFilterStateType(
-            any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-        )
-    )
-)
+_NOBODY = "Nobody carries it any more: what was not at rest is taken over by another run."
 _UNFINISHED_TASK = TaskRunFilter(
     state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
 )
-_NOBODY = "Nobody carries it any more: what was not at rest is taken over by another run."
-_OURS = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
+# What a run passes through between somebody's hands and its end. A scheduled flow's run that is still Scheduled is in
+# nobody's hands: whoever serves its deployment takes it.
+IN_HANDS = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 class _Parameters(BaseModel):
@@ -46,28 +45,72 @@ class _Parameters(BaseModel):
 
 
 async def close(pool: db.Pool) -> int:
-    """Mark as Crashed what Prefect believes to be unfinished and nobody carries, oldest first; how many that were.
+    """End what Prefect believes to be unfinished and nobody carries, oldest first; how many that were.
 
     Takes the pool: Prefect is asked before and told after our database is looked at. A run that ends in between keeps
     its end, because Prefect lets nothing follow a final state that is not forced.
     """
     async with get_client() as prefect:
-        runs = await prefect.read_flow_runs(
-            flow_filter=_OURS, flow_run_filter=_UNFINISHED, sort=FlowRunSort.START_TIME_ASC, limit=_MOST
-        )
-        batches = {run.id: batch for run in runs if (batch := _batch(run))}
-        async with pool.connection() as conn:
-            left_behind = await execution_queue.orphaned(conn, list(batches.values()))
-        left = [run_id for run_id, batch in batches.items() if batch.id in left_behind]
+        left = [*await _left_of_executions(prefect, pool), *await _left_of_schedules(prefect, pool)]
         if left:
-            tasks = await prefect.read_task_runs(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=left)), task_run_filter=_UNFINISHED_TASK
-            )
-            for task in tasks:
+            theirs = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in left]))
+            for task in await prefect.read_task_runs(flow_run_filter=theirs, task_run_filter=_UNFINISHED_TASK):
                 await prefect.set_task_run_state(task.id, Crashed(message=_NOBODY))
-        for run_id in left:
-            await prefect.set_flow_run_state(run_id, Crashed(message=_NOBODY))
+        for run in left:
+            await end(prefect, run)
     return len(left)
+
+
+async def end(prefect: PrefectClient, run: FlowRun) -> None:
+    """Mark a run as Crashed, or as Cancelled where that was asked for: Prefect lets nothing else follow there."""
+    state = Cancelled if run.state and run.state.is_cancelling() else Crashed
+    await prefect.set_flow_run_state(run.id, state(message=_NOBODY))
+
+
+async def _left_of_executions(prefect: PrefectClient, pool: db.Pool) -> list[FlowRun]:
+    """Runs of `instant_execution` whose batch is over or has lost its owner."""
+    runs = await _unfinished(prefect, ["instant_execution"], [StateType.SCHEDULED, *IN_HANDS])
+    batches = [(run, batch) for run in runs if (batch := _batch(run))]
+    async with pool.connection() as conn:
+        left_behind = await execution_queue.orphaned(conn, [batch for _, batch in batches])
+    return [run for run, batch in batches if batch.id in left_behind]
+
+
+async def _left_of_schedules(prefect: PrefectClient, pool: db.Pool) -> list[FlowRun]:
+    """Runs of scheduled flows that no living process carries, once nothing was heard of them for long enough.
+
+    A run is ours if it comes from a deployment of ours, or if a process of ours was ever there for it. Between Pending
+    and that process's first sign, and between its last and the final state, there is nobody for a moment: so a run is
+    not over before INSTANT_RUN_SILENCE_SECONDS. It keeps no other run from its work meanwhile.
+    """
+    async with pool.connection() as conn:
+        known = await schedules.known(conn)
+    runs = await _unfinished(prefect, list(known), IN_HANDS)
+    async with pool.connection() as conn:
+        signs = await worker.signs(conn, [run.id for run in runs])
+    ours = {one.deployment_id for one in known.values() if one.deployment_id}
+    bound = datetime.now(UTC) - timedelta(seconds=settings().run_silence_seconds)
+    return [
+        run
+        for run in runs
+        if (run.deployment_id in ours or run.id in signs) and _is_silent(run, signs.get(run.id), bound)
+    ]
+
+
+def _is_silent(run: FlowRun, sign: Sign | None, bound: datetime) -> bool:
+    """Whether nobody carries a run, and its last news are from before `bound`."""
+    news = [run.state.timestamp if run.state else None, run.expected_start_time, sign and sign.at]
+    return not (sign and sign.is_alive) and max(one for one in news if one) <= bound
+
+
+async def _unfinished(prefect: PrefectClient, flows: list[str], states: list[StateType]) -> list[FlowRun]:
+    """Runs of these flows in one of these states, of whatever installation, oldest first."""
+    return await prefect.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=flows)),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))),
+        sort=FlowRunSort.START_TIME_ASC,
+        limit=_MOST,
+    )
 
 
 def _batch(run: FlowRun) -> Batch | None:

@@ -8,8 +8,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary, WeakSet
@@ -26,12 +28,15 @@ _leaving: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 @asynccontextmanager
-async def registered(pool: db.Pool, kind: Literal["door", "executor", "run", "recovery"]) -> AsyncIterator[UUID]:
+async def registered(
+    pool: db.Pool, kind: Literal["door", "executor", "run", "schedule"], flow_run_id: UUID | None = None
+) -> AsyncIterator[UUID]:
     """Be a worker while the block runs, unless this event loop is one already.
 
     Args:
         pool: for coming and going; the heartbeat has a connection of its own.
         kind: what this process is for, shown to the operator.
+        flow_run_id: the one Prefect run that this process is there for, if it is so.
 
     Yields:
         The worker's id, to be written as owner of what this process takes.
@@ -42,7 +47,9 @@ async def registered(pool: db.Pool, kind: Literal["door", "executor", "run", "re
         return
     worker_id = uuid4()
     async with pool.connection() as conn:
-        await sql.register(conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid())
+        await sql.register(
+            conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid(), flow_run_id=flow_run_id
+        )
     _alive[loop] = worker_id
     try:
         # Apart, so that a busy event loop is not taken for a dead process, and its live work is not taken over.
@@ -68,6 +75,20 @@ def draining() -> Iterator[None]:
 def is_draining() -> bool:
     """Whether this event loop only ends what it has begun."""
     return asyncio.get_running_loop() in _leaving
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The last sign of life of those who carry a Prefect run, or did."""
+
+    is_alive: bool
+    at: datetime
+
+
+async def signs(conn: db.Connection, flow_run_ids: Sequence[UUID]) -> dict[UUID, Sign]:
+    """The last sign of life from each of these Prefect runs; those that no process of ours was ever there for lack."""
+    found = sql.signs(conn, flow_run_ids=list(flow_run_ids), lease_seconds=settings().lease_seconds)
+    return {row.flow_run_id: Sign(row.is_alive, row.at) async for row in found}
 
 
 async def launchers(conn: db.Connection) -> int:

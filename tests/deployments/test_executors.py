@@ -161,6 +161,8 @@ async def test_what_an_operator_does_to_a_run_here_stops_no_call(surroundings: P
             (rested,) = await shops.at_rest(pool, shop)
             await shops.until(pool, "SELECT NOT EXISTS (SELECT 1 FROM batches) AS done")
             after = await prefect.read_flow_run(attempt.flow_run_id)
+            await recovery(return_state=True)
+            cancelled = await prefect.read_flow_run(attempt.flow_run_id)
             await prefect.set_flow_run_state(attempt.flow_run_id, AwaitingRetry(), force=True)
             await recovery(return_state=True)
             closed = await prefect.read_flow_run(attempt.flow_run_id)
@@ -168,6 +170,8 @@ async def test_what_an_operator_does_to_a_run_here_stops_no_call(surroundings: P
     assert (rested.state, rested.sends, rested.takeovers) == ("succeeded", 1, 0)
     assert after.state
     assert after.state.is_cancelling()
+    assert cancelled.state
+    assert cancelled.state.is_cancelled()
     assert closed.state
     assert closed.state.is_crashed()
     assert await shops.executions(pool, shop) == [rested]

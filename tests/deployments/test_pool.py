@@ -78,7 +78,7 @@ async def test_calls_run_on_a_work_pool(surroundings: Path, pool: db.Pool, shop:
             await finished(second.id)
             attempts = await shops.rows(
                 pool,
-                "SELECT flow_run_id, outcome, kind FROM attempts JOIN workers ON workers.id = worker_id"
+                "SELECT attempts.flow_run_id, outcome, kind FROM attempts JOIN workers ON workers.id = worker_id"
                 " ORDER BY attempts.started_at",
             )
             sends = await shop.sends()

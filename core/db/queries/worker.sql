@@ -1,6 +1,6 @@
--- name: register(id, kind, host, pid)!
+-- name: register(id, kind, host, pid, flow_run_id)!
 -- A process introduces itself.
-INSERT INTO workers (id, kind, host, pid) VALUES (:id, :kind, :host, :pid);
+INSERT INTO workers (id, kind, host, pid, flow_run_id) VALUES (:id, :kind, :host, :pid, :flow_run_id);
 
 -- name: beat(id)!
 -- Still here. A worker that was taken for dead and is not comes back to life: its late writes are refused by attempt.
@@ -14,3 +14,11 @@ UPDATE workers SET stopped_at = now() WHERE id = :id;
 -- How many processes would run what is queued now.
 SELECT count(*) FROM workers
 WHERE kind = 'executor' AND stopped_at IS NULL AND heartbeat_at > now() - make_interval(secs => :lease_seconds);
+
+-- name: signs(flow_run_ids, lease_seconds)
+-- A run that is retried has several: it is carried if any of them lives.
+SELECT flow_run_id, max(coalesce(stopped_at, heartbeat_at)) AS at,
+    bool_or(stopped_at IS NULL AND heartbeat_at > now() - make_interval(secs => :lease_seconds)) AS is_alive
+FROM workers
+WHERE flow_run_id = ANY(:flow_run_ids)
+GROUP BY flow_run_id;

@@ -1,0 +1,166 @@
+"""What all scheduled flows have in common: one run at a time, and what was missed is made up for once."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.flow_engine import run_flow_async
+from prefect.schedules import Cron
+from prefect.states import Pending
+
+from core import db
+from core.process import schedules
+from core.settings import settings
+from flows.reconciliation import reconciliation
+from flows.recovery import recovery
+from flows.retention import retention
+from flows.usage_rollup import usage_rollup
+from tests import shops
+
+pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
+
+_RETENTION = "import asyncio; from flows.retention import retention; asyncio.run(retention())"
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[db.Pool]:
+    async with db.pool() as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def nothing_deleted(pool: db.Pool) -> AsyncIterator[None]:
+    """A run of `retention` that begins within the block is not over before it."""
+    async with asyncio.timeout(30), pool.connection() as conn, conn.transaction():
+        await conn.execute("LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def elsewhere() -> "subprocess.Popen[bytes]":
+    """A run of `retention` in a process of its own, as every scheduled one is."""
+    return subprocess.Popen([sys.executable, "-c", _RETENTION], env=os.environ)
+
+
+async def begun(pool: db.Pool) -> None:
+    """Wait until a run of `retention` is at work."""
+    await shops.until(pool, "SELECT count(began_at) = 1 AS done FROM schedules WHERE name = 'retention'")
+
+
+async def test_two_runs_at_once(pool: db.Pool) -> None:
+    """The second says that it was skipped, and does nothing; other flows go on, and so does the next run."""
+    async with nothing_deleted(pool):
+        first = asyncio.create_task(retention(return_state=True))
+        await begun(pool)
+        second = await retention(return_state=True)
+        other = await reconciliation(return_state=True)
+        unfinished = (await known(pool))["retention"].succeeded_at
+    states = [second, other, await first, await retention(return_state=True)]
+
+    assert [state.name for state in states] == ["Skipped", "Completed", "Completed", "Completed"]
+    assert [state.is_completed() for state in states] == [True] * 4
+    assert second.message == "another run of retention is going on"
+    assert unfinished is None
+    assert (await known(pool))["retention"].succeeded_at
+
+
+async def known(pool: db.Pool) -> dict[str, schedules.Known]:
+    async with pool.connection() as conn:
+        return await schedules.known(conn)
+
+
+async def test_a_killed_run_leaves_nothing_locked(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL frees the schedule at once; and when its lease is over, recovery tells Prefect that the run is over."""
+    async with nothing_deleted(pool):
+        killed = elsewhere()
+        await begun(pool)
+        (worker,) = await shops.rows(pool, "SELECT flow_run_id FROM workers WHERE pid = %(pid)s", pid=killed.pid)
+        assert (await retention(return_state=True)).name == "Skipped"
+        killed.kill()
+        killed.wait()
+    await shops.until(pool, "SELECT count(*) = 0 AS done FROM pg_locks WHERE locktype = 'advisory'")
+    after = await retention(return_state=True)
+    monkeypatch.setenv("INSTANT_RUN_SILENCE_SECONDS", "0")
+    settings.cache_clear()
+
+    async def over() -> bool:
+        await recovery(return_state=True)
+        async with get_client() as prefect:
+            run = await prefect.read_flow_run(worker.flow_run_id)
+        return run.state is not None and run.state.is_crashed()
+
+    await shops.eventually(over)
+    monkeypatch.undo()
+    settings.cache_clear()
+
+    assert after.name == "Completed"
+
+
+@pytest.mark.parametrize("kind", ["retention that fails", "usage that cannot be counted"])
+async def test_what_failed_did_not_succeed(pool: db.Pool, kind: str) -> None:
+    """A run that fails is no success, whatever raised; the next one is not skipped for it."""
+    broken, flow = {
+        "retention that fails": ("refunds", retention),
+        "usage that cannot be counted": ("usage_rollup", usage_rollup),
+    }[kind]
+    async with pool.connection() as conn:
+        await conn.execute(f"ALTER TABLE {broken} RENAME TO gone")
+    failed = await flow(return_state=True)
+    async with pool.connection() as conn:
+        await conn.execute(f"ALTER TABLE gone RENAME TO {broken}")
+    between = (await known(pool))[flow.name].succeeded_at
+    after = await flow(return_state=True)
+
+    assert failed.is_failed()
+    assert "UndefinedTable" in str(failed.message)
+    assert between is None
+    assert after.name == "Completed"
+
+
+async def test_what_was_missed_is_made_up_for_once(pool: db.Pool, prefect_server: str) -> None:
+    """Of the runs that were due while nobody ran them one does the work; what fell due after it is done again.
+
+    Who starts a run by hand means it, whatever was done since.
+    """
+    async with get_client() as prefect:
+        by_hand = await prefect.create_flow_run(retention, state=Pending())
+    async with scheduled(prefect_server, hours=range(-4, 0)) as runs:
+        late = [await run_flow_async(retention, flow_run=run, return_type="state") for run in runs[:3]]
+        past = "UPDATE schedules SET began_at = began_at - interval '2 hours' RETURNING name"
+        await shops.rows(pool, past)
+        due = await run_flow_async(retention, flow_run=runs[3], return_type="state")
+    meant = await run_flow_async(retention, flow_run=by_hand, return_type="state")
+
+    assert [state.name for state in late] == ["Completed", "Skipped", "Skipped"]
+    assert late[1].message == "a run that began after this one was due has succeeded"
+    assert (due.name, meant.name) == ("Completed", "Completed")
+
+
+@asynccontextmanager
+async def scheduled(prefect_server: str, hours: range) -> AsyncIterator[list[FlowRun]]:
+    """Runs of `retention` as Prefect's scheduler makes them, one an hour, and each taken by somebody."""
+    made = await retention.ato_deployment("hours", schedule=Cron("0 * * * *"))
+    deployment_id = await made.aapply()
+    this = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    first, *_, last = [(this + timedelta(hours=hour)).isoformat() for hour in hours]
+    async with httpx.AsyncClient(base_url=prefect_server) as http, get_client() as prefect:
+        asked = {"start_time": first, "end_time": last, "min_runs": len(hours)}
+        (await http.post(f"/deployments/{deployment_id}/schedule", json=asked)).raise_for_status()
+        runs = await prefect.read_flow_runs(
+            flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id])),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=len(hours),
+        )
+        for run in runs:
+            await prefect.set_flow_run_state(run.id, Pending())
+        yield [await prefect.read_flow_run(run.id) for run in runs]
+        await prefect.delete_deployment(deployment_id)
