@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from api.upkeep import Upkeep
 from core import db
 from core.failures import Unauthorized
 from core.payments import reconciliation
+from core.process.background_loop import beside
 from core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,8 @@ class Books:
 async def comparing_books(pool: db.Pool) -> AsyncIterator[Books]:
     """Compare the books at once and again every INSTANT_BOOKS_SECONDS, for as long as the block runs."""
     books = Books()
-    task = asyncio.create_task(_compare(pool, books), name="books")
-    try:
+    async with beside(_compare(pool, books), name="books"):
         yield books
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _compare(pool: db.Pool, books: Books) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from core.process.background_loop import beside
 from core.settings import settings
 from deployments import prefect_server
 
@@ -34,13 +35,8 @@ class Upkeep:
 async def asking_prefect() -> AsyncIterator[Upkeep]:
     """Ask Prefect's server at once and again every INSTANT_BOOKS_SECONDS, for as long as the block runs."""
     upkeep = Upkeep()
-    task = asyncio.create_task(_ask(upkeep), name="upkeep")
-    try:
+    async with beside(_ask(upkeep), name="upkeep"):
         yield upkeep
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _ask(upkeep: Upkeep) -> None:

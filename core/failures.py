@@ -14,11 +14,20 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ ExecutionFailed(code, fault) one execution's trouble: data in its row, never a trouble of its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
 
-`api/app.py` holds the table from failure to HTTP status. Sentences for buyers are made there too:
+`api/problems.py` holds the table from failure to HTTP status. Sentences for buyers are made there too:
 a Failure never carries foreign text, a value or a cause.
 """
 
+import asyncio
+import logging
+import traceback
+from pathlib import Path
 from typing import Literal
+
+_log = logging.getLogger(__name__)
+_ROOT = Path(__file__).parents[1]
+# Other people's code may live below our root as well.
+_FOREIGN = frozenset({".venv", "site-packages", "tests"})
 
 Fault = Literal["buyer", "creator", "provider", "ours"]
 
@@ -131,3 +140,23 @@ class ExecutionFailed(Failure):
 
 class Misconfigured(Failure):
     """The settings or the surroundings are wrong; the sentence says what to do."""
+
+
+def place_of(error: BaseException) -> str:
+    """What an exception is and where in our code it arose, for a log: nothing that it says, and no value.
+
+    Returns:
+        Its type and our own frames, the innermost first: `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`.
+    """
+    frames = [
+        f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if (path := Path(frame.f_code.co_filename)).is_relative_to(_ROOT) and _FOREIGN.isdisjoint(path.parts)
+    ]
+    return f"{type(error).__name__} at {' < '.join(reversed(frames)) or 'a place that is not ours'}"
+
+
+def log_unexpected_end(task: "asyncio.Task[None]") -> None:
+    """Log what ended a task that should have run until it was cancelled; a done callback."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("the task %s ended with %s", task.get_name(), place_of(error))

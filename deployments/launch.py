@@ -23,6 +23,7 @@ from core import db, recovery
 from core.db import notifications
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
+from core.failures import place_of
 from core.payments import settlement
 from core.payments.settlement import PaymentClients
 from core.process import worker
@@ -89,7 +90,8 @@ async def launching() -> AsyncIterator[None]:
 
 def _stop_the_process(ended: Future[None]) -> None:
     """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
-    log.critical("launch: ended with %s, stopping", type(ended.exception()).__name__)
+    trouble = ended.exception()
+    log.critical("launch: ended with %s, stopping", place_of(trouble) if trouble else "nothing to do")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -196,8 +198,8 @@ async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], beg
     await asyncio.wait({run})
     trouble = None if run.cancelled() else run.exception()
     if trouble:
-        # Prefect could not be reached, or gave up. Its text may quote anything, so only its type is told.
-        log.warning("launch: batch %s ended with %s", batch.id, type(trouble).__name__)
+        # Prefect could not be reached, or gave up. Its text may quote anything, so only its type and place are told.
+        log.error("launch: batch %s ended with %s", batch.id, place_of(trouble))
         if not begun.is_set():
             _lose_prefect(launcher, type(trouble).__name__)
     if trouble or not begun.is_set():
@@ -251,6 +253,6 @@ async def _close_runs(launcher: _Launcher) -> None:
         finally:
             closing.cancel()
         if trouble := closing.exception():
-            log.warning("launch: Prefect was not told which runs are over (%s)", type(trouble).__name__)
+            log.error("launch: Prefect was not told which runs are over (%s)", place_of(trouble))
         with suppress(TimeoutError):
             await asyncio.wait_for(launcher.freed.wait(), _CLOSE_RUNS_SECONDS)

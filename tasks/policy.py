@@ -1,5 +1,6 @@
 """What every task has in common: no cache, no stored results, and one guard against foreign exceptions."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -7,9 +8,11 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import task_run
 
-from core.failures import ExecutionFailed, Failure
+from core.failures import ExecutionFailed, Failure, place_of
 
+log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -35,8 +38,8 @@ def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
 
     Prefect keeps what a task or a flow raises: in its state, its log table and, pickled, its result storage. So
     whatever is not a `Failure` of ours is replaced by the code `internal_{Type}`, raised after the `except` block so
-    that nothing of the original, not even its text as a context, travels along. This is the only place that catches
-    everything.
+    that nothing of the original, not even its text as a context, travels along. Its type and our own frames are logged.
+    This is the only place that catches everything.
     """
 
     @wraps(function)
@@ -46,6 +49,7 @@ def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
         except Failure as failure:
             ours = failure
         except Exception as foreign:
+            log.error("%s (task run %s): %s", function.__name__, task_run.id, place_of(foreign))
             ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
         raise ours.with_traceback(None) from None
 

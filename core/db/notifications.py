@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from core.db.pool import connect
+from core.failures import log_unexpected_end
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ async def listening() -> AsyncIterator[NotificationHub]:
     hub = NotificationHub()
     ready = asyncio.Event()
     task = asyncio.create_task(_feed(hub, ready), name="listen")
+    task.add_done_callback(log_unexpected_end)
     await ready.wait()
     try:
         yield hub

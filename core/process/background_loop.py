@@ -9,6 +9,25 @@ from typing import Any
 
 import uvloop
 
+from core.failures import log_unexpected_end
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+    """Run a loop as a task for as long as the block runs. If it ends on its own, the log says so at once, and where.
+
+    Args:
+        work: runs until it is cancelled.
+        name: of the task.
+    """
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(log_unexpected_end)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
 
 @asynccontextmanager
 async def run_in_thread(
