@@ -26,6 +26,7 @@ from api import (
     notices,
     operators,
     problems,
+    schedules,
     upkeep,
 )
 from api.door import Door, rate
@@ -34,7 +35,7 @@ from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.observability import tracing
 from core.payments import settlement
-from core.process import gc_tuning, worker
+from core.process import gc_tuning, scheduled_runs, worker
 from core.settings import settings
 from deployments import launch
 
@@ -105,6 +106,8 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.door = door
         app.state.books = books
         app.state.upkeep = kept
+        async with pool.connection() as conn:
+            await scheduled_runs.expect(conn, schedules.NAMES)
         gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # what is claimed now is settled next

@@ -7,9 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import schedules
 from api.door import Door
 from api.operators import Books
+from api.upkeep import Upkeep
 from core.observability import metrics
+from core.observability.gauges import Verdicts
 
 router = APIRouter(tags=["operators"])
 
@@ -22,8 +25,11 @@ async def show(request: Request) -> Response:
     """
     door: Door = request.app.state.door
     books: Books = request.app.state.books
-    verdict = str(books.verdict()["state"])
-    text, kind = metrics.exposition(request.headers.get("accept", ""), await door.look(), verdict)
+    upkeep: Upkeep = request.app.state.upkeep
+    standing = await door.look()
+    kept = schedules.Verdict(standing.schedules if standing else {}, upkeep.deployed)
+    verdicts = Verdicts(str(books.verdict()["state"]), kept.late, kept.active)
+    text, kind = metrics.exposition(request.headers.get("accept", ""), standing, verdicts)
     return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
 

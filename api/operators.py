@@ -16,12 +16,13 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic.alias_generators import to_camel
 
-from api import documents
+from api import documents, schedules
 from api.door import Door
 from api.upkeep import Upkeep
 from core import db
 from core.failures import Unauthorized
 from core.payments import reconciliation
+from core.process import scheduled_runs
 from core.process.background_loop import beside
 from core.settings import settings
 
@@ -82,17 +83,26 @@ async def live() -> Response:
 
 @router.get("/ready", summary="Whether requests can be served", responses={503: {"description": "Not now"}})
 async def ready(request: Request) -> Response:
-    """200 when the database answers, 503 otherwise. Books that differ are no reason to stop serving, but to look."""
+    """200 when the database answers, 503 otherwise.
+
+    Books that differ and schedules that are not kept are no reason to stop serving, but to look.
+    """
     door: Door = request.app.state.door
     books: Books = request.app.state.books
     try:
         async with door.pool.connection(timeout=2) as conn:
-            await conn.execute("SELECT 1")
+            known = await scheduled_runs.known(conn)
     except db.UNREACHABLE:
         return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
     upkeep: Upkeep = request.app.state.upkeep
     return JSONResponse(
-        {"ready": True, "settling": len(door.settling), "books": books.verdict(), "retention": upkeep.verdict()}
+        {
+            "ready": True,
+            "settling": len(door.settling),
+            "books": books.verdict(),
+            "schedules": schedules.Verdict(known, upkeep.deployed).document(),
+            "retention": upkeep.verdict(),
+        }
     )
 
 

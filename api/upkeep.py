@@ -1,13 +1,17 @@
-"""What is deleted when: our own retention, and what Prefect's server says about its own."""
+"""What Prefect's server says about itself: what it deletes when, beside our own retention, and what it schedules."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from core.process.background_loop import beside
 from core.settings import settings
 from deployments import prefect_server
+from deployments.schedules import SCHEDULES
+
+# Asked more often than the books are compared: a schedule that somebody paused should not go unnoticed for long.
+_AGAIN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -15,6 +19,7 @@ class Upkeep:
     """What Prefect said last; asked beside the requests, so that none waits for it."""
 
     prefect: prefect_server.Vacuum | None = None
+    deployed: Mapping[str, prefect_server.Deployed] | None = None
 
     def verdict(self) -> dict[str, object]:
         """Days that things are kept. `growing` means that Prefect deletes no runs: look at its db_vacuum settings."""
@@ -33,7 +38,7 @@ class Upkeep:
 
 @asynccontextmanager
 async def asking_prefect() -> AsyncIterator[Upkeep]:
-    """Ask Prefect's server at once and again every INSTANT_BOOKS_SECONDS, for as long as the block runs."""
+    """Ask Prefect's server at once and again and again, for as long as the block runs."""
     upkeep = Upkeep()
     async with beside(_ask(upkeep), name="upkeep"):
         yield upkeep
@@ -41,5 +46,7 @@ async def asking_prefect() -> AsyncIterator[Upkeep]:
 
 async def _ask(upkeep: Upkeep) -> None:
     while True:
-        upkeep.prefect = await prefect_server.vacuum(settings())
-        await asyncio.sleep(settings().books_seconds)
+        upkeep.prefect, upkeep.deployed = await asyncio.gather(
+            prefect_server.vacuum(settings()), prefect_server.deployed(settings(), SCHEDULES)
+        )
+        await asyncio.sleep(min(_AGAIN_SECONDS, settings().books_seconds))

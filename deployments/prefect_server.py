@@ -4,8 +4,10 @@ Values follow measurements on two cores: batch sizes halve the server's CPU per 
 from growing for ever, which it does by default.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,6 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.failures import Misconfigured
 from core.settings import Settings
+from deployments.schedules import Schedule
+
+Deployed = Literal["active", "paused", "missing"]
 
 _ASK_SECONDS = 5.0
 _DURATION = TypeAdapter(timedelta)
@@ -100,13 +105,8 @@ async def vacuum(config: Settings) -> Vacuum | None:
 
     Its answer (`GET /admin/settings`) is its whole configuration with the secrets masked; only this much is looked at.
     """
-    user, _, password = (config.prefect_auth_string.get_secret_value() if config.prefect_auth_string else "").partition(
-        ":"
-    )
     try:
-        async with httpx.AsyncClient(timeout=_ASK_SECONDS, trust_env=False) as http:
-            answer = await http.get(f"{config.prefect_api_url}/admin/settings", auth=(user, password))
-            server = answer.json()["server"]
+        server = (await _ask(config, "GET", "/admin/settings"))["server"]
         settings = server["services"]["db_vacuum"]
         return Vacuum(
             frozenset(_kinds(settings["enabled"])),
@@ -115,6 +115,24 @@ async def vacuum(config: Settings) -> Vacuum | None:
         )
     except (httpx.HTTPError, ValueError, KeyError, TypeError, ValidationError):
         return None
+
+
+async def deployed(config: Settings, schedules: Sequence[Schedule]) -> dict[str, Deployed] | None:
+    """Ask Prefect's server which of these it has, and whether it schedules their runs; None when it does not say.
+
+    Returns:
+        By the schedule's name: active, paused (all of it, or its times), or missing.
+    """
+    names = {"any_": [one.name for one in schedules]}
+    try:
+        found = await _ask(config, "POST", "/deployments/filter", {"deployments": {"name": names}})
+        active = {
+            one["entrypoint"]: not one["paused"] and any(each["active"] for each in one["schedules"]) for one in found
+        }
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+    words: dict[bool | None, Deployed] = {True: "active", False: "paused", None: "missing"}
+    return {one.name: words[active.get(one.entrypoint)] for one in schedules}
 
 
 def ui_url(config: Settings) -> str:
@@ -127,6 +145,14 @@ def how_to_log_in(config: Settings) -> str:
     if config.prefect_auth_string is None:
         return "no login"
     return f"log in with what INSTANT_PREFECT_AUTH_STRING says in {config.state_dir / 'instant.env'}"
+
+
+async def _ask(config: Settings, method: str, path: str, body: object = None) -> Any:
+    auth = config.prefect_auth_string.get_secret_value() if config.prefect_auth_string else ""
+    user, _, password = auth.partition(":")
+    async with httpx.AsyncClient(timeout=_ASK_SECONDS, trust_env=False) as http:
+        answer = await http.request(method, f"{config.prefect_api_url}{path}", json=body, auth=(user, password))
+        return answer.json()
 
 
 def _kinds(enabled: object) -> list[str]:

@@ -17,7 +17,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from core import db
-from core.process import schedules
+from core.process import scheduled_runs
 from deployments.schedules import SCHEDULES
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ async def _serve() -> None:
         )
         made[one.name] = await runner.aadd_deployment(deployment)
     async with db.transaction() as conn:
-        await schedules.deployed(conn, made)
+        await scheduled_runs.deployed(conn, made)
     await runner.start()
 
 

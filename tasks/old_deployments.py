@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import DeploymentStatus
 from prefect.client.schemas.responses import DeploymentResponse
 
 from core import db
-from core.process import schedules
+from core.process import scheduled_runs
 from core.settings import settings
 from tasks import unfinished_runs
 
@@ -28,7 +28,7 @@ async def remove(pool: db.Pool) -> None:
     One that a process still serves is that process's: an earlier version's, or another installation's.
     """
     async with pool.connection() as conn:
-        known = await schedules.known(conn)
+        known = await scheduled_runs.known(conn)
     ours = {f"flows.{name}.{name}" for name, one in known.items() if one.deployment_id}
     async with get_client() as prefect:
         found = await prefect.read_deployments(

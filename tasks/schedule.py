@@ -9,7 +9,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed
 
 from core import db
-from core.process import schedules, worker
+from core.process import scheduled_runs, worker
 from tasks.policy import guarded
 
 P = ParamSpec("P")
@@ -34,15 +34,15 @@ def scheduled(function: Flowing[P]) -> Flowing[P]:
         async with (
             db.pool() as pool,
             worker.registered(pool, "schedule", run.id),
-            schedules.alone(name) as conn,
+            scheduled_runs.alone(name) as conn,
         ):
             if conn is None:
                 return _skipped(f"another run of {name} is going on")
-            if not await schedules.begin(conn, name, deployment_id=run.deployment_id, due=due):
+            if not await scheduled_runs.begin(conn, name, deployment_id=run.deployment_id, due=due):
                 return _skipped("a run that began after this one was due has succeeded")
             state = await function(*args, **kwargs)
             if state.is_completed():
-                await schedules.succeed(conn, name)
+                await scheduled_runs.succeed(conn, name)
             return state
 
     return guarded(alone)

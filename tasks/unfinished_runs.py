@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, ValidationError
 from core import db
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
-from core.process import schedules, worker
+from core.process import scheduled_runs, worker
 from core.process.worker import Sign
 from core.settings import settings
 
@@ -84,7 +84,7 @@ async def _left_of_schedules(prefect: PrefectClient, pool: db.Pool) -> list[Flow
     not over before INSTANT_RUN_SILENCE_SECONDS. It keeps no other run from its work meanwhile.
     """
     async with pool.connection() as conn:
-        known = await schedules.known(conn)
+        known = await scheduled_runs.known(conn)
     runs = await _unfinished(prefect, list(known), IN_HANDS)
     async with pool.connection() as conn:
         signs = await worker.signs(conn, [run.id for run in runs])

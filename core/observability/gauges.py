@@ -1,9 +1,12 @@
 """How things stand now in Postgres, as counts and ages: what is under way, what is undecided, who is alive."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core import db
+from core.process import scheduled_runs
+from core.process.scheduled_runs import Known
 from core.settings import settings
 
 sql = db.load("standing")
@@ -20,6 +23,7 @@ class Snapshot:
         workers: living processes, by kind.
         refunds_due: executions that are owed back.
         catalog_age_seconds: since the last sync that the provider answered well; None before the first.
+        schedules: what is known of each, by name.
     """
 
     executions: dict[str, int]
@@ -28,6 +32,22 @@ class Snapshot:
     workers: dict[str, int]
     refunds_due: int
     catalog_age_seconds: float | None
+    schedules: dict[str, Known]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a door thinks of how things stand.
+
+    Attributes:
+        books: agree, differ or unknown.
+        late: whether each schedule has gone without success for too long.
+        active: whether Prefect schedules runs of each; empty when it does not say.
+    """
+
+    books: str
+    late: Mapping[str, bool]
+    active: Mapping[str, bool]
 
 
 async def read(conn: db.Connection) -> Snapshot:
@@ -41,4 +61,5 @@ async def read(conn: db.Connection) -> Snapshot:
         workers={"door": 0, "executor": 0} | row.workers,
         refunds_due=row.refunds_due,
         catalog_age_seconds=row.catalog_age_seconds,
+        schedules=await scheduled_runs.known(conn),
     )

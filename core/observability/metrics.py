@@ -28,7 +28,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from core.failures import Fault, Misconfigured
-from core.observability.gauges import Snapshot
+from core.observability.gauges import Snapshot, Verdicts
 
 Phase = Literal["verify", "settle", "queue", "upstream", "total"]
 Whose = Fault | Literal["none"]
@@ -219,20 +219,20 @@ def unavailable(code: str) -> None:
     _unavailable.labels(code).inc()
 
 
-def exposition(accept: str, standing: Snapshot | None, books: str) -> tuple[bytes, str]:
+def exposition(accept: str, standing: Snapshot | None, verdicts: Verdicts) -> tuple[bytes, str]:
     """Everything, as text.
 
     Args:
         accept: the header of the request: OpenMetrics if it names it, otherwise Prometheus's own format.
         standing: how things stand in the database; None when it does not say.
-        books: their verdict: agree, differ or unknown.
+        verdicts: what the door thinks of it.
 
     Returns:
         The text, and its content type.
     """
     # Nothing else of the header is read: the library trips over versions that are none.
     encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
-    return encode(_Page(standing, books)), content_type
+    return encode(_Page(standing, verdicts)), content_type
 
 
 @asynccontextmanager
@@ -261,9 +261,9 @@ async def serving(port: int | None) -> AsyncIterator[None]:
 class _Page(Collector):
     """What this process counted, and how things stand at the moment."""
 
-    def __init__(self, standing: Snapshot | None, books: str) -> None:
+    def __init__(self, standing: Snapshot | None, verdicts: Verdicts) -> None:
         self._standing = standing
-        self._books = books
+        self._verdicts = verdicts
 
     def collect(self) -> Iterator[Metric]:
         """The library's hook."""
@@ -273,9 +273,18 @@ class _Page(Collector):
             "instant_books",
             "What the door's last comparison of ledger and executions found; one of them is 1.",
             "verdict",
-            {verdict: int(verdict == self._books) for verdict in ("agree", "differ", "unknown")},
+            {verdict: int(verdict == self._verdicts.books) for verdict in ("agree", "differ", "unknown")},
+        )
+        yield _each(
+            "instant_schedule_active",
+            "Whether Prefect schedules runs of each; missing while it does not say.",
+            "schedule",
+            self._verdicts.active,
         )
         if self._standing is not None:
+            yield _each(
+                "instant_schedule_late", "Whether each has not succeeded for too long.", "schedule", self._verdicts.late
+            )
             yield from _of_database(self._standing)
 
 
@@ -287,6 +296,12 @@ def _of_database(standing: Snapshot) -> Iterator[Metric]:
     yield _each("instant_payments_undecided", "Payments that are neither paid nor failed.", "state", standing.payments)
     yield _each("instant_workers", "Processes with a heartbeat.", "kind", standing.workers)
     yield _one("instant_refunds_due", "Executions whose payment is owed back.", standing.refunds_due)
+    yield _each(
+        "instant_schedule_age_seconds",
+        "Since each last succeeded or, before the first time, since it is expected.",
+        "schedule",
+        {name: known.age_seconds for name, known in standing.schedules.items()},
+    )
     if standing.catalog_age_seconds is not None:
         yield _one("instant_catalog_age_seconds", "Since the last good sync of models.", standing.catalog_age_seconds)
 

@@ -12,7 +12,7 @@ OURS = {"api", "bench", "cli", "core", "deployments", "flows", "sandbox", "tasks
 
 # Five folders, five questions. `deployments` wires and may import anything; so may the tools beside the five.
 MAY_IMPORT = {
-    "api": {"core", "deployments.launch", "deployments.prefect_server"},
+    "api": {"core", "deployments.launch", "deployments.prefect_server", "deployments.schedules"},
     "flows": {"tasks", "core"},
     "tasks": {"core"},
     "core": set[str](),

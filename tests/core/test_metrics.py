@@ -13,7 +13,7 @@ from core.executions import queue as execution_queue
 from core.executions.queue import Batch
 from core.failures import Misconfigured
 from core.observability import metrics
-from core.observability.gauges import Snapshot
+from core.observability.gauges import Snapshot, Verdicts
 from tests import orders, servers, shops
 from tests.scrapes import moved, scrape
 
@@ -91,6 +91,6 @@ def test_the_operators_page_names_every_series() -> None:
     section = page.partition("## Metrics")[2].partition("\n## ")[0]
     told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}
 
-    text, _ = metrics.exposition("", Snapshot({}, 0, {}, {}, 0, 0), "agree")
+    text, _ = metrics.exposition("", Snapshot({}, 0, {}, {}, 0, 0, {}), Verdicts("agree", {}, {}))
 
     assert told == set(re.findall(r"(?m)^# TYPE (instant_[a-z_]+) ", text.decode()))

@@ -30,6 +30,7 @@ async def test_nothing_is_under_way(pool: db.Pool) -> None:
         workers={"door": 0, "executor": 0},
         refunds_due=0,
         catalog_age_seconds=None,
+        schedules={},
     )
 
 

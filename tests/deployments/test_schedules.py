@@ -23,7 +23,7 @@ from prefect.states import Cancelling, Pending, Running, Scheduled, Submitting
 from prefect.types.entrypoint import EntrypointType
 
 from core import db
-from core.process import schedules, worker
+from core.process import scheduled_runs, worker
 from core.settings import settings
 from deployments.schedules import SCHEDULES
 from flows.recovery import recovery
@@ -153,7 +153,7 @@ async def test_runs_that_nobody_carries_are_ended(pool: db.Pool) -> None:
             return run.id
 
         async with pool.connection() as conn:
-            await schedules.deployed(conn, {"retention": ours})
+            await scheduled_runs.deployed(conn, {"retention": ours})
         left = [await begin(ours, state()) for state in _IN_HANDS]
         planned = await begin(ours, Scheduled())
         foreign = [await begin(others, state()) for state in _IN_HANDS]
@@ -174,7 +174,7 @@ async def test_what_may_still_begin_is_left_alone(pool: db.Pool) -> None:
     """A process takes its time to start: nothing is over before it was silent for long enough."""
     async with get_client() as prefect, deployment(prefect, "ours") as ours:
         async with pool.connection() as conn:
-            await schedules.deployed(conn, {"retention": ours})
+            await scheduled_runs.deployed(conn, {"retention": ours})
         runs = [(await prefect.create_flow_run_from_deployment(ours, state=state())).id for state in _IN_HANDS]
         closed = await unfinished_runs.close(pool)
         after = await names(prefect, runs)
@@ -190,9 +190,9 @@ async def test_a_run_makes_its_deployment_ours(pool: db.Pool) -> None:
         lost = (await prefect.create_flow_run_from_deployment(deployed, state=Pending())).id
         before = await unfinished_runs.close(pool)
         await shops.rows(pool, "INSERT INTO schedules (name) VALUES ('retention') RETURNING name")
-        async with schedules.alone("retention") as conn:
+        async with scheduled_runs.alone("retention") as conn:
             assert conn
-            await schedules.begin(conn, "retention", deployment_id=deployed, due=None)
+            await scheduled_runs.begin(conn, "retention", deployment_id=deployed, due=None)
         closed = await unfinished_runs.close(pool)
         after = await names(prefect, [lost])
 
@@ -209,7 +209,7 @@ async def test_deployments_of_earlier_versions_go(pool: db.Pool) -> None:
         before = await prefect.read_deployment(old)
         async with deployment(prefect, "retention") as new, deployment(prefect, "somebody's") as other:
             async with pool.connection() as conn:
-                await schedules.deployed(conn, {"retention": new})
+                await scheduled_runs.deployed(conn, {"retention": new})
             state = await recovery(return_state=True)
             after = await names(prefect, [wedged])
             stay = [(await prefect.read_deployment(one)).name for one in (new, other)]
@@ -226,7 +226,7 @@ async def test_a_launcher_ends_them_as_it_starts(surroundings: Path, pool: db.Po
     """It holds nothing that recovery could free, so nothing else would make it look."""
     async with get_client() as prefect, deployment(prefect, "ours") as ours:
         async with pool.connection() as conn:
-            await schedules.deployed(conn, {"retention": ours})
+            await scheduled_runs.deployed(conn, {"retention": ours})
         left = (await prefect.create_flow_run_from_deployment(ours, state=Submitting())).id
         with executors.executor(surroundings, INSTANT_RUN_SILENCE_SECONDS="0"):
             await shops.eventually(lambda: ended(prefect, left))

@@ -19,7 +19,7 @@ from prefect.schedules import Cron
 from prefect.states import Pending
 
 from core import db
-from core.process import schedules
+from core.process import scheduled_runs
 from core.settings import settings
 from flows.reconciliation import reconciliation
 from flows.recovery import recovery
@@ -73,9 +73,9 @@ async def test_two_runs_at_once(pool: db.Pool) -> None:
     assert (await known(pool))["retention"].succeeded_at
 
 
-async def known(pool: db.Pool) -> dict[str, schedules.Known]:
+async def known(pool: db.Pool) -> dict[str, scheduled_runs.Known]:
     async with pool.connection() as conn:
-        return await schedules.known(conn)
+        return await scheduled_runs.known(conn)
 
 
 async def test_a_killed_run_leaves_nothing_locked(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,55 @@
+"""Whether the schedules are kept: our database says when each last succeeded, Prefect whether it has it at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.process.scheduled_runs import Known
+from deployments.prefect_server import Deployed
+from deployments.schedules import SCHEDULES
+
+NAMES = [one.name for one in SCHEDULES]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        known: what our database knows of each.
+        deployed: what Prefect's server has of each; None when it does not say.
+    """
+
+    known: Mapping[str, Known]
+    deployed: Mapping[str, Deployed] | None
+
+    @property
+    def late(self) -> dict[str, bool]:
+        """Whether each has gone without success for longer than it healthily may."""
+        longest = {one.name: one.longest.total_seconds() for one in SCHEDULES}
+        return {name: self.known[name].age_seconds > longest[name] for name in NAMES if name in self.known}
+
+    @property
+    def active(self) -> dict[str, bool]:
+        """Whether each would be run; nothing when Prefect does not say."""
+        return {name: is_so == "active" for name, is_so in (self.deployed or {}).items()}
+
+    def document(self) -> dict[str, object]:
+        """Kept or broken, and the names of those that break it."""
+        late = [name for name, is_so in self.late.items() if is_so]
+        is_kept = not late and all(self.active.values())
+        return {
+            "state": "kept" if is_kept else "broken",
+            "late": late,
+            "missing": self._deployed_as("missing"),
+            "paused": self._deployed_as("paused"),
+            "succeededAt": {
+                name: one.succeeded_at and one.succeeded_at.isoformat()
+                for name, one in self.known.items()
+                if name in NAMES
+            },
+        }
+
+    def _deployed_as(self, what: Deployed) -> list[str] | None:
+        if self.deployed is None:
+            return None
+        return [name for name, is_so in self.deployed.items() if is_so == what]
