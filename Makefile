@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test drill bench check lock clean .venv .chain
+.PHONY: help demo test drill bench check docs lock clean .venv .chain
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: .venv/installed ## style, types, architecture, and a scan for secrets
 	@$(BIN)/pytest -q tests/architecture
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook $(SECRETS)
 	@echo "All good."
+
+docs: .venv/installed ## write docs/configuration.md from the settings class
+	@$(BIN)/python -m cli.configuration
 
 lock: ## compile requirements.lock from pyproject.toml, with hashes
 	@echo "Compiling requirements.lock, which takes a minute or two"

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from core import failures
 from core.observability import metrics
 
-# One sentence for everything that is the creator's or the provider's trouble (design, invariant 7).
+# One sentence for everything that is the creator's or the provider's trouble (docs/design.md, invariant 7).
 UNAVAILABLE = "Resource unavailable"
 
 # What of a refused payment the buyer can act on. Codes of facilitators that are not listed get the last one.

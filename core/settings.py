@@ -95,17 +95,19 @@ class Settings(BaseSettings):
     )
     pool_size: int = Field(default=16, ge=2, description="most connections of one process to our Postgres")
 
-    host: str = "127.0.0.1"
-    port: int = 4020
+    host: str = Field(default="127.0.0.1", description="the address that the door listens on")
+    port: int = Field(default=4020, description="the port that the door listens on")
     openrouter_port: int = Field(default=4021, description="the practice OpenRouter")
     facilitator_port: int = Field(default=4022, description="the practice facilitator")
-    prefect_port: int = 4200
+    prefect_port: int = Field(default=4200, description="Prefect's server of `instant dev`")
     public_url: str = Field(default="", description="how buyers reach the door; default http://HOST:PORT")
     prefect_api_url: str = Field(default="", description="default http://127.0.0.1:PREFECT_PORT/api")
     prefect_auth_string: SecretStr | None = Field(default=None, description="user:password of Prefect's API")
 
     master_keys: SecretStr = Field(description="id:base64 of 32 bytes, comma-separated, newest first")
-    networks: tuple[Network, ...] = Field(default=(), description="JSON list; default in sandbox: the practice chain")
+    networks: tuple[Network, ...] = Field(
+        default=(), description="JSON list, see below; default in sandbox: the practice chain"
+    )
     openrouter_url: str = Field(default="", description="default in sandbox: the practice OpenRouter")
     anthropic_url: str = Field(default="", description="default in sandbox: the practice Anthropic, beside it")
     media_url: str | None = Field(
@@ -122,7 +124,7 @@ class Settings(BaseSettings):
     prefect_patience_seconds: float = Field(
         default=60, ge=1, description="Prefect away for longer: executions run without it; inf: they wait"
     )
-    heartbeat_seconds: float = Field(default=2, gt=0)
+    heartbeat_seconds: float = Field(default=2, gt=0, description="how often a process says that it lives")
     lease_seconds: float = Field(default=15, gt=0, description="silence after which an owner counts as dead")
     recovery_seconds: float = Field(default=5, gt=0, description="how often each launcher looks for what was left")
     run_silence_seconds: float = Field(
@@ -131,7 +133,7 @@ class Settings(BaseSettings):
     takeover_limit: int = Field(default=3, ge=1, description="takeovers after which an execution fails")
     send_limit: int = Field(default=2, ge=1, description="most sends of one execution in one round")
     rerun_limit: int = Field(default=2, ge=0, description="re-runs a buyer has after a failure not their own")
-    rerun_hours: float = Field(default=24, gt=0)
+    rerun_hours: float = Field(default=24, gt=0, description="how long a buyer may run a failed call again, in hours")
 
     idle_seconds: float = Field(default=60, gt=0, description="longest silence of the provider within one call")
     cache_seconds: int = Field(default=900, ge=0, le=86_400, description="the provider keeps answers; 0: never")
@@ -140,7 +142,7 @@ class Settings(BaseSettings):
     max_wait_seconds: float = Field(default=60, gt=0, description="the most that Prefer: wait=N may ask for")
     quote_seconds: int = Field(default=300, gt=0, description="how long a quote keeps its price and version")
     payment_window_seconds: int = Field(default=300, gt=0, description="maxTimeoutSeconds of our offers")
-    facilitator_timeout_seconds: float = Field(default=30, gt=0)
+    facilitator_timeout_seconds: float = Field(default=30, gt=0, description="longest verify or settle")
     chain_margin_seconds: float = Field(default=60, ge=0, description="after validBefore, until unused means failed")
 
     watch_seconds: float = Field(default=30, gt=0, description="how often a refused payment is looked for on the chain")

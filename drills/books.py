@@ -92,7 +92,7 @@ async def read(pool: db.Pool, sellers: Sequence[Shop]) -> Books:
 
 
 def differences(books: Books) -> list[str]:
-    """Everything that is not as the design's invariants 1, 3, 4 and 11 want it, once all is at rest."""
+    """Everything that is not as invariants 1, 3, 4 and 11 of docs/design.md want it, once all is at rest."""
     landed = defaultdict[tuple[str, str], list[dict[str, Any]]](list)
     for transfer in books.transfers:
         landed[transfer["payer"], transfer["nonce"]].append(transfer)

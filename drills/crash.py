@@ -270,7 +270,7 @@ the buyer presents the identical payment, as a client does whose connection brok
 that those before it do not have; "nowhere" is the undisturbed run.
 
 *Told* is the status that the first request was answered, *later* what the same payment was answered after the restart.
-*Hold* means that the design's invariants 1 to 4 and 11 are true at the end: one payment, one execution, one transfer;
+*Hold* means that invariants 1 to 4 and 11 of docs/design.md hold at the end: one payment, one execution, one transfer;
 never a 402 for money that moved; one terminal state and one usage row; no more sends than allowed (two in a round), and
 none without a durable mark; and the ledger, the usage log and the facilitator's own book agree."""
 

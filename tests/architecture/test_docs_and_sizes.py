@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import configuration
 from core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +15,12 @@ FOLDERS = ("api", "core", "deployments", "flows", "tasks")
 FILES = sorted(path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 LONGEST = 320
+PAGES = sorted(
+    page
+    for page in (path.relative_to(ROOT).as_posix() for path in ROOT.glob("**/*.md"))
+    if not re.match(r"\.|.*/\.", page)
+)
+
 
 # The one place that may catch everything, because it lets nothing of it through.
 GUARD = "tasks/policy.py"
@@ -62,11 +69,24 @@ def test_a_flow_has_its_tasks(path: str) -> None:
     assert (ROOT / "tasks" / Path(path).name).exists()
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    """The configuration table names every setting, and nothing that is none."""
-    told = set(re.findall(r"INSTANT_[A-Z_]+", (ROOT / "README.md").read_text()))
+def test_the_settings_page_is_made_from_the_settings() -> None:
+    """Every setting says what it means, and the page says the same: run `make docs`."""
+    assert {name for name, field in Settings.model_fields.items() if not field.description} == set()
+    assert configuration.PAGE.read_text() == configuration.page()
 
-    assert told == {f"INSTANT_{name.upper()}" for name in Settings.model_fields}
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Each relative link in a page names a file, and each setting that a page names exists."""
+    text = (ROOT / page).read_text()
+    missing = [
+        link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) if not ((ROOT / page).parent / link).exists()
+    ]
+    settings = {f"INSTANT_{name.upper()}" for name in Settings.model_fields}
+    named = set(re.findall(r"INSTANT_[A-Z][A-Z_]+[A-Z]", text)) - settings
+
+    assert missing == []
+    assert {name for name in named if not name.startswith(("INSTANT_TEST_", "INSTANT_WALLET_"))} == set()
 
 
 def test_a_planted_handler_is_found() -> None:

@@ -1,4 +1,4 @@
-"""Who may import whom: the two tables of the design, held by walking the imports of every file."""
+"""Who may import whom: the tables of docs/design.md, held by walking the imports of every file."""
 
 import ast
 from collections.abc import Iterator

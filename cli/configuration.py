@@ -1,0 +1,51 @@
+"""Write docs/configuration.md from the settings class: `make docs`. A test fails while the page is stale."""
+
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from core.settings import Settings
+
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+_HEAD = """# Configuration
+
+Set these as environment variables, or under the same names in `.instant/instant.env`. Durations are in seconds, and
+sizes in bytes, unless a line says otherwise. `instant env` prints what a deployment needs. `instant dev` makes the
+mode, the master key and the tokens by itself.
+
+This page is made from `core/settings.py` by `make docs`.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+_FOOT = """
+## Networks
+
+`INSTANT_NETWORKS` is a JSON list. Each member has an `id` (CAIP-2, such as `eip155:8453`), the `facilitator_url` that
+verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is known; elsewhere name
+the token with `asset`, `asset_name` and `asset_version`, as its EIP-712 domain has them. A facilitator that wants to
+know who asks is given `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    rows = (f"| `INSTANT_{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields())
+    return _HEAD + "\n".join(rows) + "\n" + _FOOT
+
+
+def _fields() -> list[tuple[str, FieldInfo]]:
+    return list(Settings.model_fields.items())
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    return f"`{field.default}`" if field.default not in (None, "", ()) else "none"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
