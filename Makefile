@@ -8,16 +8,19 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test drill bench check docs lock clean .venv .chain
+.PHONY: help demo test test-fast drill bench check docs lock clean .venv .chain
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
 	@$(BIN)/instant dev --demo
 
 test: .venv/installed .chain ## run the tests
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-fast: .venv/installed ## run the tests that need no server, for the inner loop
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m pure
 
 drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money, catalog, kill or soak (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -22,7 +22,10 @@ from core.db.migrate import migrate  # noqa: E402 - after the environment is cle
 from core.secrets.vault import new_master_key  # noqa: E402 - after the environment is clean
 from core.settings import settings  # noqa: E402 - after the environment is clean
 from deployments.prefect_server import client_environment, server_environment  # noqa: E402 - after the environment is clean
-from tests import doors, servers, shops  # noqa: E402 - after the environment is clean
+from tests import servers  # noqa: E402 - after the environment is clean
+
+if TYPE_CHECKING:
+    from tests import shops
 
 _state = tempfile.TemporaryDirectory(prefix="instant-tests-", ignore_cleanup_errors=True)
 os.environ |= {
@@ -48,9 +51,18 @@ os.environ |= client_environment(settings())
 _LONG = ("deployments", "chain", "api", "flows", "cli", "core")
 
 
+# Whoever asks for none of these needs no server, unless it stands in a folder whose tests start processes of their own.
+_SERVERS = frozenset({"postgres", "prefect_server", "practice_openrouter", "practice_facilitator"})
+_PROCESSES = frozenset({"bench", "chain", "cli", "deployments", "sandbox"})
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first."""
+    """Long files first; and `pure` for what needs no server, which `make test-fast` runs."""
     tests = Path(__file__).parent
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        if not asked & _SERVERS and item.path.relative_to(tests).parts[0] not in _PROCESSES:
+            item.add_marker(pytest.mark.pure)
 
     def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(tests).parts[0]
@@ -163,13 +175,17 @@ def surroundings(database: str, prefect_server: str, practice_openrouter: str, p
 @pytest.fixture(scope="session")
 def door(surroundings: Path) -> Iterator[str]:
     """The front door with its launcher, as a process of its own; its URL."""
+    from tests import doors
+
     with doors.door(surroundings) as running:
         yield running.url
 
 
 @pytest.fixture
-async def shop(surroundings: Path) -> AsyncIterator[shops.Shop]:
+async def shop(surroundings: Path) -> AsyncIterator["shops.Shop"]:
     """A creator with a key of their own and a prompt for sale."""
+    from tests import shops  # with x402 and openai, which pure tests do without
+
     async with db.pool() as pool:
         yield await shops.open_shop(pool)
 
