@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from x402.schemas import PaymentPayload
 
+from core.evm import node
 from core.net import json_client
 from core.net.json_client import Client
 from core.payments import chain as reading
@@ -16,7 +17,7 @@ from tests.chain.anvil import CHAIN_ID, Chain
 
 @pytest.fixture
 async def http() -> AsyncIterator[Client]:
-    """A client as the clients have it."""
+    """A client as payments use it."""
     async with json_client.client() as client:
         yield client
 
@@ -38,7 +39,7 @@ async def look(
 
 async def test_the_node_says_which_chain_it_is_on(http: Client, chain: Chain) -> None:
     """As a number."""
-    assert await reading.chain_id(http, chain.network()) == CHAIN_ID
+    assert await node.chain_id(http, chain.network()) == CHAIN_ID
 
 
 async def test_unused_until_it_has_landed(http: Client, chain: Chain) -> None:
