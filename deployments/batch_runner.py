@@ -92,7 +92,7 @@ async def prefect_clients() -> AsyncIterator[None]:
     """
     # Its server lists every run; a line on the terminal with the URL of each would bury what the process has to say.
     logging.getLogger("prefect.engine").setLevel(logging.WARNING)
-    # Who is alive is ours to find out, for all runs of a process at once: Prefect takes a thread and an event for each.
+    # We detect dead processes ourselves (core/process/worker.py); Prefect would use one thread and event for each run.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         async with AsyncClientContext.get_or_create():
             with SyncClientContext.get_or_create():

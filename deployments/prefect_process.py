@@ -1,4 +1,4 @@
-"""`prefect server start` for a server that is watched by us: less of its time goes to memory and to packing.
+"""Start Prefect's server as `prefect server start` does, with gc.freeze and without WebSocket compression.
 
 Its environment comes from `deployments/prefect_server.py`. Any other Prefect server does as well.
 """

@@ -32,7 +32,7 @@ def name_of(execution_ids: Sequence[UUID]) -> str:
 async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
     """Carry a batch of claimed executions from their rows to their answers.
 
-    What fails alone is red alone: its `call` task failed, its row says why, and the others go on.
+    One failed call fails only its own task run. Its row holds the reason, and the others continue.
     """
     async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate(execution_ids, batch_id)
@@ -93,8 +93,8 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     """One call as a task run of its own, named after its execution.
 
     It has no tags: for each task run with a tag, Prefect asks its server for a concurrency slot, and keeps a thread and
-    a client for every set of tags that it has ever seen. It is born here, and not by calling the task, because that
-    tells the server first that it is Pending and at once that it is Running: a third of what a call costs there.
+    a client for every set of tags that it has ever seen. We create the task run ourselves: calling
+    the task would also report a Pending state, a third of a call's cost on the server.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
     born = await step.call.create_local_run(parameters=parameters)

@@ -49,7 +49,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Between two models in one order, wherever they come and go; of text and number the order uses one."""
+    """Keyset-pagination cursor: the position after a model. `text` or `number` is set, depending on the sort."""
 
     text: str
     number: Decimal

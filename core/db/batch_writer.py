@@ -1,7 +1,7 @@
-"""Group commit: what comes while one is under way is done by the next, all of it in one transaction.
+"""Group commit: items that are added while a transaction runs are committed together in the next one.
 
-Alone, each is a transaction of its own and waits for nothing. In a burst one transaction, one trip of each statement
-and one turn at every lock serve many. What only reads gains as much.
+A single item is a transaction of its own and waits for nothing. In a burst, one transaction, one trip of each statement
+and one turn at every lock serve many items. Batched reads gain as much.
 """
 
 import asyncio

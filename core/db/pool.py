@@ -59,7 +59,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 async def _check(conn: Connection) -> None:
-    """Ask Postgres for a sign of life only if there is something to read: that is how a connection it closed looks."""
+    """Probe a connection only if its socket is readable: an idle one becomes readable when the server closes it."""
     to_read = select.poll()
     to_read.register(conn.fileno(), select.POLLIN)
     if not to_read.poll(0):

@@ -1,4 +1,4 @@
-"""The same question, asked once for everybody who has it at the moment."""
+"""Ask the same question once for all callers that have it at the moment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -9,10 +9,10 @@ Answer = TypeVar("Answer")
 
 
 class SingleFlight(Generic[Key, Answer]):
-    """Questions with a key each, of which none is being asked twice at the same time.
+    """Questions with a key each; no question is asked twice at the same time.
 
-    Who comes while theirs is being asked waits for the next time: nobody is told what was true before they came. So
-    one answer serves many when many come, and nothing is kept that could be out of date.
+    A caller that arrives while its question is being asked joins the next asking, so no caller gets data that was read
+    before its call. One answer serves many callers, and nothing is cached that could be out of date.
     """
 
     def __init__(self) -> None:

@@ -67,7 +67,7 @@ async def create(conn: db.Connection, created: Sequence[NewExecution]) -> None:
 
 
 async def notify_finished(conn: db.Connection, execution_ids: Sequence[UUID]) -> None:
-    """Tell the buyers that they are at rest, and the launchers that there is room for others."""
+    """Notify waiting buyers that these executions finished, and launchers that slots are free."""
     await sql.notify_changed(conn, ids=list(execution_ids))
     await sql.wake_waiting(conn)
 

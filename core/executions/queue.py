@@ -44,7 +44,7 @@ async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first:
 
 
 async def top_up(conn: db.Connection, batch: Batch, worker_id: UUID, most: int) -> Batch:
-    """The batch with what was queued since it was claimed: its run begins now, and the next one would begin later.
+    """Add executions that were queued since the claim, so that they start with this run and not with the next.
 
     Args:
         conn: one transaction.
@@ -85,6 +85,6 @@ async def release(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UU
 
 
 async def orphaned(conn: db.Connection, batches: Sequence[Batch]) -> set[UUID]:
-    """Which of these batches of ours nobody carries any more."""
+    """The ids of those batches whose owner is gone."""
     batch_ids, first_ids = [batch.id for batch in batches], [batch.execution_ids[0] for batch in batches]
     return {row.id async for row in sql.left_behind(conn, batch_ids=batch_ids, execution_ids=first_ids)}

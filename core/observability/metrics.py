@@ -119,7 +119,7 @@ _unavailable = Counter(
     registry=_registry,
 )
 
-# 0 from the start, so that the first of a kind is seen as one: a rate needs two points.
+# Initialise label sets to 0: rate() misses the first increment of a series that starts at 1.
 for _outcome, _whose in (
     ("succeeded", "none"),
     ("failed", "creator"),

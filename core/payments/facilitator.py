@@ -121,12 +121,12 @@ Settlement = Settled | Refused | Unknown
 class Facilitator:
     """The facilitator of one network. It never asks twice by itself.
 
-    While it is down, `verify` says so at once, so that nothing is claimed; `settle` is never held back, because what
-    was claimed has to be settled or doubted. Both tell the breaker what they heard.
+    While it is down, `verify` says so at once, so that nothing is claimed. `settle` ignores the breaker, because a
+    claimed payment must end as paid, failed or unknown. Both report their results to the breaker.
 
     Args:
         network: where it is and what it settles.
-        http: shared with everybody else who asks the outside.
+        http: connections that all networks share.
         breaker: keeps buyers from waiting for a facilitator that is down.
 
     Raises:

@@ -21,7 +21,7 @@ from core.settings import SANDBOX_NETWORK, Network, settings
 sql = db.load("money")
 
 GRACE_SECONDS = 60
-"""What is younger may still be on its way, to the usage log or into a node's index, and is not missed yet."""
+"""Younger records are not reported as missing: the usage log, or a node's index, may lag."""
 
 OWED = ("rerunnable", "refund_due", "refunded", "waived")
 RECEIVED = ("answered", *OWED, "in_flight", "astray")

@@ -1,4 +1,4 @@
-"""Work that must not wait for the rest of its process: an event loop in a thread of its own."""
+"""Run a coroutine on its own event loop in its own thread, so that a busy main loop cannot delay it."""
 
 import asyncio
 import threading

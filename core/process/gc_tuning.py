@@ -1,4 +1,4 @@
-"""Python's garbage collector, in processes that live long."""
+"""Tune Python's garbage collector for processes that live long."""
 
 import gc
 
@@ -6,10 +6,10 @@ _YOUNG = 10_000
 
 
 def freeze_loaded_objects() -> None:
-    """What is there now, stays: looking through all of it again and again would stop a process for 0.2 s.
+    """Freeze the objects that are loaded at start, so that full collections skip them and do not stop the process.
 
-    Cycles among what comes later are looked for after every 10,000 new containers and not 700: a busy process makes
-    those within a few requests, and most are still in use.
+    Later cycles are collected after every 10,000 new containers instead of 700: a busy process makes that many within a
+    few requests, and most are still in use.
     """
     gc.collect()
     gc.freeze()

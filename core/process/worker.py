@@ -34,7 +34,7 @@ async def registered(
     """Be a worker while the block runs, unless this event loop is one already.
 
     Args:
-        pool: for coming and going; the heartbeat has a connection of its own.
+        pool: used to register and to unregister; the heartbeat opens a connection of its own.
         kind: what this process is for, shown to the operator.
         flow_run_id: the one Prefect run that this process is there for, if it is so.
 

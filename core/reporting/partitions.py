@@ -12,7 +12,7 @@ from core.spend.cost_backfill import ASKED_FOR
 
 sql = db.load("usage_months")
 
-# The schedule may rest this long before rows begin to gather in the default partition.
+# Months of partitions that are created in advance.
 _AHEAD = 2
 
 

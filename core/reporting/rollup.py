@@ -37,7 +37,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What is counted: `span` from the log or from what is `finer`, so much in one transaction as is `within` one."""
+    """One aggregation level: `span` is built from `finer`, or from the log, one `within` period per transaction."""
 
     span: Span
     finer: Span | None

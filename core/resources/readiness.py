@@ -32,7 +32,10 @@ async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
 
 
 async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
-    """The same, and whether it could be sold now, as by `readiness`.
+    """Resolve the version on offer and check its readiness, in one query.
+
+    Returns:
+        The version, and either the addresses it can be paid at or the first obstacle.
 
     Raises:
         NotFound: if there is none.

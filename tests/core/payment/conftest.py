@@ -20,7 +20,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 async def http() -> AsyncIterator[Client]:
-    """A client as the clients have it."""
+    """A client as payments use it."""
     async with json_client.client() as client:
         yield client
 
