@@ -17,7 +17,7 @@ from core.catalog import sync as catalog_sync
 from core.resources.repricing import reprice
 from core.settings import settings
 from tests import forks, practice_catalog
-from tests.core.test_catalog_sync import listed, listing
+from tests.core.catalog.test_sync import listed, listing
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from core import db
 from flows.usage_rollup import usage_rollup
 from tests import histories, shops
-from tests.core.test_usage_rollup import calls, is_exact
+from tests.core.reporting.test_rollup import calls, is_exact
 
 pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 

@@ -15,7 +15,7 @@ from core.providers.errors import PROVIDER_ERRORS, provider_failure
 from core.providers.finish import REASONS, finish_of
 from core.providers.openrouter_errors import read_error, read_refusal
 from tests.callers import PROMPT, Creator
-from tests.core.test_normalise import BODIES
+from tests.core.providers.test_response import BODIES
 
 CHARGED = {"free": "no", "unknown": "perhaps", "done": "yes"}
 
@@ -206,7 +206,7 @@ def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
     known = PROVIDER_ERRORS[name]
     advice = known.advice
     row = f"| `{name}` | {known.fault} | {CHARGED[known.work]} | {'yes' if known.resend else 'no'} | {advice} |"
-    assert row in (Path(__file__).parents[2] / "docs" / "failures.md").read_text().splitlines()
+    assert row in (Path(__file__).parents[3] / "docs" / "failures.md").read_text().splitlines()
     told = problems.of_failure(provider_failure(name)).body.decode()
     assert ("declined this input" in told) == (PROVIDER_ERRORS[name].fault == "buyer")
     assert name not in told
@@ -215,7 +215,7 @@ def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
 
 def test_every_finish_reason_is_documented() -> None:
     """The page names each known reason, and each is read without case."""
-    page = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "failures.md").read_text()
 
     for reason, meaning in REASONS.items():
         assert f"`{reason}`" in page

@@ -20,7 +20,7 @@ from core.reporting import rollup as usage_rollup
 from core.resources import versions
 from core.spend import usage_log
 from tests import histories, shops
-from tests.core.test_histogram import bucket
+from tests.core.reporting.test_histogram import bucket
 
 R = TypeVar("R")
 Key = tuple[Any, ...]

@@ -87,7 +87,7 @@ async def test_a_taken_port_is_a_clear_error() -> None:
 
 def test_the_operators_page_names_every_series() -> None:
     """And nothing that is none, in its alerts neither."""
-    page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
     section = page.partition("## Metrics")[2].partition("\n## ")[0]
     told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}
 

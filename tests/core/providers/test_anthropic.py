@@ -21,7 +21,7 @@ from core.providers.usage import Prices
 from core.secrets.private import Private
 from tests import callers
 from tests.callers import SECRET, Creator, assert_bare
-from tests.core.test_normalise import BODIES
+from tests.core.providers.test_response import BODIES
 from tests.shops import CLAUDE
 
 # What the practice Anthropic bills, by the token.

@@ -17,7 +17,7 @@ from core.reporting import rollup as usage_rollup
 from core.resources import versions
 from core.settings import settings
 from tests import histories, servers, shops
-from tests.core.test_usage_rollup import calls, is_exact_now
+from tests.core.reporting.test_rollup import calls, is_exact_now
 
 OLD = datetime(2023, 5, 17, 9, tzinfo=UTC)
 

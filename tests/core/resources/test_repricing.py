@@ -17,8 +17,8 @@ from core.resources import draft as drafts
 from core.resources import pricing as resource_pricing
 from core.resources import publishing, readiness, repricing, versions
 from core.resources.repricing import reprice
-from tests.core.test_catalog_sync import listed, listing
-from tests.core.test_resource import for_sale
+from tests.core.catalog.test_sync import listed, listing
+from tests.core.resources.test_versions import for_sale
 from tests.selling import content, creator, publish
 
 CHEAP = {"prompt": "0.00000001", "completion": "0.0000001"}
