@@ -22,7 +22,7 @@ test: .venv/installed .chain ## run the tests
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist loadfile -m pure
 
-drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money, catalog, kill or soak (SEED=1)
+drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak or schedules (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(LOGS),--logs $(LOGS))
 

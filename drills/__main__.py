@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, kill, money, soak
+from drills import catalog, crash, kill, money, schedules, soak
 from drills.surroundings import surroundings
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
     parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
     parser.add_argument("--payments", type=int, help="money: how many, default 1000; soak: 10000")
-    parser.add_argument("--logs", type=Path, help="kill, soak: where to keep what the processes print")
+    parser.add_argument("--logs", type=Path, help="kill, schedules, soak: where to keep what the processes print")
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     arguments = parser.parse_args()
     # Whoever ends a drill ends what it has started, too.
@@ -68,6 +69,20 @@ def _kill(arguments: argparse.Namespace) -> dict[str, object]:
         return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
 
 
+def _schedules(arguments: argparse.Namespace) -> dict[str, object]:
+    told = schedules.Told()
+    with tempfile.TemporaryDirectory(prefix="instant-drill-", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        with _logs(folder, arguments.logs):
+            asyncio.run(schedules.drill_machine(folder, arguments.seed, told))
+    with (
+        surroundings(*schedules.NEEDED, changes=schedules.PACE) as around,
+        _logs(around.folder, arguments.logs),
+    ):
+        asyncio.run(schedules.drill_pieces(around, arguments.seed, told))
+    return schedules.counts(told)
+
+
 def _soak(arguments: argparse.Namespace) -> dict[str, object]:
     with (
         surroundings(*soak.NEEDED, changes=soak.SETTINGS, durable=True) as around,
@@ -88,7 +103,7 @@ def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
                 shutil.copy(log, kept)
 
 
-_DRILLS = {"catalog": _catalog, "crash": _crash, "kill": _kill, "money": _money, "soak": _soak}
+_DRILLS = {"catalog": _catalog, "crash": _crash, "kill": _kill, "money": _money, "schedules": _schedules, "soak": _soak}
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class Postgres:
 
     async def strike(self, pause: float = 0) -> None:
         """SIGKILL it with all that it forked, and start it again on the same data."""
-        await asyncio.to_thread(_kill_family, int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0]))
+        await asyncio.to_thread(kill_family, int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0]))
         await asyncio.sleep(pause)
         await asyncio.to_thread(self._start)
 
@@ -161,10 +161,10 @@ async def _prefect(folder: Path) -> AsyncIterator[_Ours]:
         try:
             yield _Ours(process.pid)
         finally:
-            _kill_family(process.pid)
+            kill_family(process.pid)
 
 
-def _kill_family(pid: int) -> None:
+def kill_family(pid: int) -> None:
     """Stopped first, so that nobody is born while the others are counted."""
     with suppress(psutil.NoSuchProcess):
         head = psutil.Process(pid)

@@ -1,5 +1,6 @@
 """Prefect runs that nobody will end any more: their process was killed, or somebody scheduled them anew."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,7 +9,9 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterId,
+    FlowRunFilterNextScheduledStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
     TaskRunFilter,
@@ -17,13 +20,14 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Cancelled, Crashed
+from prefect.states import Cancelled, Completed, Crashed
 from pydantic import BaseModel, Field, ValidationError
 
 from core import db
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
 from core.process import scheduled_runs, worker
+from core.process.scheduled_runs import Known
 from core.process.worker import Sign
 from core.settings import settings
 
@@ -51,13 +55,16 @@ async def close(pool: db.Pool) -> int:
     its end, because Prefect lets nothing follow a final state that is not forced.
     """
     async with get_client() as prefect:
-        left = [*await _left_of_executions(prefect, pool), *await _left_of_schedules(prefect, pool)]
+        async with pool.connection() as conn:
+            known = await scheduled_runs.known(conn)
+        left = [*await _left_of_executions(prefect, pool), *await _left_of_schedules(prefect, pool, known)]
         if left:
             theirs = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in left]))
             for task in await prefect.read_task_runs(flow_run_filter=theirs, task_run_filter=_UNFINISHED_TASK):
                 await prefect.set_task_run_state(task.id, Crashed(message=_NOBODY))
         for run in left:
             await end(prefect, run)
+        await _skip_missed(prefect, known)
     return len(left)
 
 
@@ -76,25 +83,49 @@ async def _left_of_executions(prefect: PrefectClient, pool: db.Pool) -> list[Flo
     return [run for run, batch in batches if batch.id in left_behind]
 
 
-async def _left_of_schedules(prefect: PrefectClient, pool: db.Pool) -> list[FlowRun]:
+async def _left_of_schedules(prefect: PrefectClient, pool: db.Pool, known: Mapping[str, Known]) -> list[FlowRun]:
     """Runs of scheduled flows that no living process carries, once nothing was heard of them for long enough.
 
     A run is ours if it comes from a deployment of ours, or if a process of ours was ever there for it. Between Pending
     and that process's first sign, and between its last and the final state, there is nobody for a moment: so a run is
     not over before INSTANT_RUN_SILENCE_SECONDS. It keeps no other run from its work meanwhile.
     """
-    async with pool.connection() as conn:
-        known = await scheduled_runs.known(conn)
     runs = await _unfinished(prefect, list(known), IN_HANDS)
     async with pool.connection() as conn:
         signs = await worker.signs(conn, [run.id for run in runs])
-    ours = {one.deployment_id for one in known.values() if one.deployment_id}
+    ours = _deployments(known)
     bound = datetime.now(UTC) - timedelta(seconds=settings().run_silence_seconds)
     return [
         run
         for run in runs
         if (run.deployment_id in ours or run.id in signs) and _is_silent(run, signs.get(run.id), bound)
     ]
+
+
+async def _skip_missed(prefect: PrefectClient, known: Mapping[str, Known]) -> None:
+    """End what fell due and was not begun before the next fell due: that one does the work of both.
+
+    Otherwise all that was missed would wait until somebody serves the deployments again, and then start at once, each
+    in a process of its own that finds nothing to do.
+    """
+    late = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=_deployments(known)),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC)),
+    )
+    newest: set[UUID | None] = set()
+    for run in await prefect.read_flow_runs(
+        flow_run_filter=late, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_MOST
+    ):
+        if run.auto_scheduled and run.run_count == 0:
+            if run.deployment_id in newest:
+                await prefect.set_flow_run_state(run.id, Completed(name="Skipped", message="a later run is due, too"))
+            newest.add(run.deployment_id)
+
+
+def _deployments(known: Mapping[str, Known]) -> list[UUID]:
+    """Prefect's deployments that are ours."""
+    return [one.deployment_id for one in known.values() if one.deployment_id]
 
 
 def _is_silent(run: FlowRun, sign: Sign | None, bound: datetime) -> bool:

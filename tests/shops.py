@@ -208,15 +208,20 @@ def _facilitator() -> str:
     return settings().networks[0].facilitator_url
 
 
-async def eventually(true: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+async def eventually(true: Callable[[], Awaitable[bool]], seconds: float = 30, pause: float = 0.05) -> None:
     """Wait for what nobody announces.
+
+    Args:
+        true: whether it is there.
+        seconds: how long, at most.
+        pause: seconds between two looks.
 
     Raises:
         TimeoutError: after `seconds`.
     """
     async with asyncio.timeout(seconds):
         while not await true():  # noqa: ASYNC110 - another process makes it true, and tells nobody
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause)
 
 
 async def until(pool: db.Pool, query: str, *, seconds: float = 30, **parameters: object) -> None:

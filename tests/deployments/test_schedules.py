@@ -30,6 +30,7 @@ from flows.recovery import recovery
 from flows.retention import retention
 from tasks import old_deployments, unfinished_runs
 from tests import executors, servers, shops
+from tests.backlogs import backlog
 
 pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 
@@ -181,6 +182,23 @@ async def test_what_may_still_begin_is_left_alone(pool: db.Pool) -> None:
 
     assert closed == 0
     assert after == ["Pending", "Submitting", "Running", "Cancelling"]
+
+
+async def test_a_backlog_does_not_wait_for_somebody(pool: db.Pool) -> None:
+    """Of what was missed the newest run stays, and what somebody planned; the others need no process to be skipped."""
+    async with get_client() as prefect, deployment(prefect, "ours") as ours, deployment(prefect, "others") as others:
+        async with pool.connection() as conn:
+            await scheduled_runs.deployed(conn, {"retention": ours})
+        missed = [run.id for run in await backlog(prefect, ours, 3)]
+        foreign = [run.id for run in await backlog(prefect, others, 3)]
+        by_hand = (await prefect.create_flow_run_from_deployment(ours, state=Scheduled())).id
+        await unfinished_runs.close(pool)
+        after = await names(prefect, missed)
+        untouched = await names(prefect, [*foreign, by_hand])
+
+    assert after[:2] == ["Skipped", "Skipped"]
+    assert after[2] in ("Scheduled", "Late")
+    assert set(untouched) <= {"Scheduled", "Late"}
 
 
 @pytest.mark.usefixtures("impatient")

@@ -6,14 +6,10 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow_async
 from prefect.schedules import Cron
 from prefect.states import Pending
@@ -26,6 +22,7 @@ from flows.recovery import recovery
 from flows.retention import retention
 from flows.usage_rollup import usage_rollup
 from tests import shops
+from tests.backlogs import backlog
 
 pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 
@@ -126,41 +123,31 @@ async def test_what_failed_did_not_succeed(pool: db.Pool, kind: str) -> None:
     assert after.name == "Completed"
 
 
-async def test_what_was_missed_is_made_up_for_once(pool: db.Pool, prefect_server: str) -> None:
+async def test_what_was_missed_is_made_up_for_once(pool: db.Pool) -> None:
     """Of the runs that were due while nobody ran them one does the work; what fell due after it is done again.
 
     Who starts a run by hand means it, whatever was done since.
     """
+    made = await retention.ato_deployment("hours", schedule=Cron("0 * * * *"))
+    deployment_id = await made.aapply()
     async with get_client() as prefect:
         by_hand = await prefect.create_flow_run(retention, state=Pending())
-    async with scheduled(prefect_server, hours=range(-4, 0)) as runs:
-        late = [await run_flow_async(retention, flow_run=run, return_type="state") for run in runs[:3]]
-        past = "UPDATE schedules SET began_at = began_at - interval '2 hours' RETURNING name"
-        await shops.rows(pool, past)
-        due = await run_flow_async(retention, flow_run=runs[3], return_type="state")
-    meant = await run_flow_async(retention, flow_run=by_hand, return_type="state")
+        runs = await backlog(prefect, deployment_id, 4)
+        late = [await take(prefect, run) for run in runs[:3]]
+        await shops.rows(pool, "UPDATE schedules SET began_at = began_at - interval '2 hours' RETURNING name")
+        due = await take(prefect, runs[3])
+        meant = await take(prefect, by_hand)
+        await prefect.delete_deployment(deployment_id)
 
     assert [state.name for state in late] == ["Completed", "Skipped", "Skipped"]
     assert late[1].message == "a run that began after this one was due has succeeded"
     assert (due.name, meant.name) == ("Completed", "Completed")
 
 
-@asynccontextmanager
-async def scheduled(prefect_server: str, hours: range) -> AsyncIterator[list[FlowRun]]:
-    """Runs of `retention` as Prefect's scheduler makes them, one an hour, and each taken by somebody."""
-    made = await retention.ato_deployment("hours", schedule=Cron("0 * * * *"))
-    deployment_id = await made.aapply()
-    this = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    first, *_, last = [(this + timedelta(hours=hour)).isoformat() for hour in hours]
-    async with httpx.AsyncClient(base_url=prefect_server) as http, get_client() as prefect:
-        asked = {"start_time": first, "end_time": last, "min_runs": len(hours)}
-        (await http.post(f"/deployments/{deployment_id}/schedule", json=asked)).raise_for_status()
-        runs = await prefect.read_flow_runs(
-            flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id])),
-            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-            limit=len(hours),
-        )
-        for run in runs:
-            await prefect.set_flow_run_state(run.id, Pending())
-        yield [await prefect.read_flow_run(run.id) for run in runs]
-        await prefect.delete_deployment(deployment_id)
+async def take(prefect: PrefectClient, run: FlowRun) -> State[None]:
+    """Run it here, as the process does that somebody who serves its deployment starts for it."""
+    await prefect.set_flow_run_state(run.id, Pending())
+    taken = await prefect.read_flow_run(run.id)
+    state = await run_flow_async(retention, flow_run=taken, return_type="state")
+    assert isinstance(state, State)
+    return state

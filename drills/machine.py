@@ -1,0 +1,81 @@
+"""`instant dev` as one thing that is stopped, or killed with all that it started, and started again."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from deployments import postgres
+from drills.kept import kill_family
+
+_START_SECONDS = 120
+_STOP_SECONDS = 60
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(eq=False)
+class Machine:
+    """One machine, which runs for as long as the `async with` lasts.
+
+    Attributes:
+        folder: its state folder, and where it prints.
+        environment: of `instant dev`.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    _process: "subprocess.Popen[bytes]" = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await asyncio.to_thread(self._kill)
+
+    @property
+    def database(self) -> str:
+        """The URL of our database, while it runs.
+
+        Raises:
+            RuntimeError: if it does not.
+        """
+        urls = postgres.find(self.folder)
+        if urls is None:
+            raise RuntimeError("Postgres does not run")
+        return urls.instant
+
+    async def stop(self) -> None:
+        """Ctrl-C, and start again."""
+        self._process.send_signal(signal.SIGINT)
+        await asyncio.to_thread(self._process.wait, _STOP_SECONDS)
+        await self._start()
+
+    async def kill(self) -> None:
+        """SIGKILL for `instant dev`, all its children and Postgres, as when the power fails; and start again."""
+        await asyncio.to_thread(self._kill)
+        await self._start()
+
+    def _kill(self) -> None:
+        postmaster = self.folder / "postgres" / "postmaster.pid"
+        if self._process.poll() is None:
+            kill_family(self._process.pid)
+            self._process.wait()
+        if postmaster.exists():
+            kill_family(int(postmaster.read_text().split()[0]))
+
+    async def _start(self) -> None:
+        output = self.folder / "dev.log"
+        with output.open("wb") as printed:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it is forked in a moment
+                [sys.executable, "-m", "cli", "dev"], env=self.environment, stdout=printed, stderr=printed
+            )
+        async with asyncio.timeout(_START_SECONDS):
+            while "Ctrl-C" not in output.read_text():
+                if self._process.poll() is not None:
+                    raise RuntimeError(f"instant dev does not start: {output.read_text()[-2000:]}")
+                await asyncio.sleep(_LOOK_SECONDS)
