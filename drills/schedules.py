@@ -34,7 +34,7 @@ _ROOT = Path(__file__).parents[1]
 _AUTH = ("drill", "drill")
 _NAMES = [one.name for one in SCHEDULES]
 # Longer than six processes at once take to start.
-_SILENCE_SECONDS = 30
+_SILENCE_SECONDS = 60
 PACE = {
     "INSTANT_MODE": "sandbox",
     "INSTANT_PREFECT_AUTH_STRING": ":".join(_AUTH),

@@ -14,6 +14,7 @@ from core import db
 from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
+from core.process import scheduled_runs
 from core.resources.repricing import reprice
 from core.settings import settings
 from tests import forks, practice_catalog
@@ -114,7 +115,10 @@ def test_status(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("own_database", "prefect_server", "practice_openrouter")
 async def test_sync() -> None:
-    """A sync tells what is new as JSON on standard output, and nothing else; a refusal is a sentence and exit 1."""
+    """A sync tells what is new as JSON on standard output, and nothing else; a refusal is a sentence and exit 1.
+
+    While another goes on, it is a sentence and exit 2.
+    """
 
     def instant(*arguments: str) -> subprocess.CompletedProcess[str]:
         return forks.run("cli", "catalog", "sync", *arguments, environment=os.environ)
@@ -126,7 +130,10 @@ async def test_sync() -> None:
     async with practice_catalog.listing(rows[:10]):
         refused = await asyncio.to_thread(instant)
         accepted = json.loads((await asyncio.to_thread(instant, "--json", "--accept-loss")).stdout)
+    async with scheduled_runs.alone("catalog_sync"):
+        met = await asyncio.to_thread(instant)
     assert (refused.returncode, "instant catalog sync --accept-loss" in refused.stderr) == (1, True)
+    assert (met.returncode, met.stdout, "another catalog sync is going on" in met.stderr) == (2, "", True)
     assert (accepted["outcome"], accepted["missing"], accepted["unchanged"]) == ("applied", len(rows) - 10, 10)
     assert {event for change in accepted["changes"] for event in change["events"]} == {"lost"}
     assert len(accepted["changes"]) == len(rows) - 10
