@@ -208,7 +208,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _modes_do_not_mix(self) -> Self:
-        """Practice money never meets real money: see design section 7, Sandbox chain."""
+        """Practice money never meets real money: docs/decisions/0005."""
         if self.mode == "sandbox":
             if any(network.id != SANDBOX_NETWORK for network in self.networks):
                 raise ValueError(f"INSTANT_MODE=sandbox serves only {SANDBOX_NETWORK}; remove INSTANT_NETWORKS")
