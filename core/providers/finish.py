@@ -26,7 +26,17 @@ REASONS: Mapping[str, Finish] = {
     **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"), Finish.SUCCESS),
     **dict.fromkeys(("tool_calls", "tool_use", "function_call"), Finish.TOOL_CALL),
     **dict.fromkeys(
-        ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "model_context_window_exceeded"),
+        (
+            "length",
+            "limit",
+            "max_tokens",
+            "max_output_tokens",
+            "max_length",
+            "model_length",
+            "model_context_window_exceeded",
+            "error_limit",
+            "incomplete",
+        ),
         Finish.TRUNCATED,
     ),
     "refusal": Finish.REFUSED,
@@ -37,16 +47,24 @@ REASONS: Mapping[str, Finish] = {
             "safety",
             "image_safety",
             "recitation",
+            "image_recitation",
             "blocklist",
             "prohibited_content",
+            "image_prohibited_content",
+            "model_armor",
             "spii",
+            "sensitive",
             "guardrail_intervened",
+            "error_toxic",
         ),
         Finish.FILTERED,
     ),
-    **dict.fromkeys(("error", "failed", "cancelled", "malformed_function_call"), Finish.ERROR),
+    # The one word for which OpenRouter promises that nothing is charged.
+    "error": Finish.ERROR,
+    **dict.fromkeys(("null", "none", "unspecified"), Finish.NONE),
 }
-"""Known finish reasons in lower case, from the API references of OpenAI, Anthropic, Google and Amazon Bedrock."""
+"""Known finish reasons, as `_word` has them, from the API references of OpenAI, Anthropic, Google, Amazon Bedrock,
+Cohere and Zhipu."""
 
 # What a provider's own word can say that the normalised one hides. An unknown word of its own says nothing.
 _NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
@@ -55,10 +73,14 @@ _NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
 def finish_of(choice: Mapping[str, Any]) -> Finish:
     """How a choice ended by its `finish_reason` and `native_finish_reason`; NONE while it goes on."""
     reason, native = choice.get("finish_reason"), choice.get("native_finish_reason")
-    told = (
-        REASONS.get(reason.strip().lower(), Finish.UNKNOWN)
-        if isinstance(reason, str) and reason.strip()
-        else Finish.NONE
-    )
-    own = REASONS.get(native.strip().lower()) if isinstance(native, str) else None
+    word = _word(reason)
+    told = REASONS.get(word, Finish.UNKNOWN) if word else Finish.NONE
+    own = REASONS.get(_word(native))
     return max(told, own) if own in _NATIVE else told
+
+
+def _word(reason: Any) -> str:
+    """A reason in lower case with underscores, without the prefix of Google's enum; empty for what is no text."""
+    if not isinstance(reason, str):
+        return ""
+    return reason.strip().lower().replace("-", "_").removeprefix("finish_reason_")

@@ -6,7 +6,6 @@ ends like a document, and only if the mended document holds exactly the same bra
 
 import json
 import re
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from json_repair import repair_json
@@ -15,20 +14,25 @@ from core.providers import answer_schema
 from core.providers.errors import provider_failure
 from core.providers.json_depth import is_deeper
 
-_FENCED = re.compile(r"^[ \t]*```(?:json|JSON)?[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+# A line of three or more marks, and the word behind them (CommonMark 0.31, section 4.5).
+_FENCE = re.compile(r"^[ \t]*+(?P<marks>`{3,}+|~{3,}+)[ \t]*+(?P<word>[^`\s]*+)[ \t]*$", re.MULTILINE)
+_FENCE_WORDS = frozenset({"", "json", "jsonc", "json5"})
 _ENDS = {"{": "}", "[": "]"}
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+# Possessive, and to the end where one is never closed: looking for the end of each would take quadratic time.
+_COMMENT = re.compile(r"//[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/)?")
 # Python's way to write what JSON has, which models mix up.
 _LITERAL = re.compile(r"\b(?:True|False|None)\b")
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PUNCTUATION = re.compile(r"[\s,:\"'`“”‘’\\]+")
 
-# The mender is linear up to here, and takes 0.3 s at most.
-_MENDABLE_CHARACTERS = 100_000
+# The mender's time grows with the square of a hostile text; up to here it takes half a second at most.
+_MENDABLE_CHARACTERS = 24_000
 _DEEPEST = 64
-# More digits than Python reads as an int; the mender would make text of them.
+# Python reads and writes 4,300 digits as an int; the mender would make text of more.
 _INT_DIGITS = 4_000
+# Stands for every longer number: beyond what a schema compares with, and short enough for jsonschema's messages.
+_BEYOND: int = 10 ** (_INT_DIGITS + 200)
 
 
 class _NotJson(ValueError):
@@ -57,30 +61,42 @@ def read(text: str, schema: str | None) -> str:
 def _document(text: str) -> str | None:
     if _is_json(text):
         return text
-    fenced = _FENCED.findall(text)
+    fenced = _fenced(text)
     if len(fenced) > 1:
         return None
     candidate = fenced[0].strip() if fenced else text
     return candidate if fenced and _is_json(candidate) else _mended(candidate)
 
 
+def _fenced(text: str) -> list[str]:
+    """The blocks of JSON between fences, in linear time; one that is never closed is none."""
+    blocks = []
+    opened: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opened is None:
+            opened = fence
+        elif fence["marks"].startswith(opened["marks"]) and not fence["word"]:
+            if opened["word"].lower() in _FENCE_WORDS:
+                blocks.append(text[opened.end() : fence.start()])
+            opened = None
+    return blocks
+
+
 def _parse(text: str) -> Any:
-    """The values of a document, numbers exactly.
+    """The values of a document, with numbers as a schema has them: two that are written alike are equal.
 
     Raises:
         ValueError: not JSON, nested too deep, or an object with the same name twice.
     """
     if is_deeper(text, _DEEPEST):
         raise _NotJson
-    return json.loads(
-        text, parse_int=_integer, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object
-    )
+    return json.loads(text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_object)
 
 
 def _is_json(text: str) -> bool:
     try:
         _parse(text)
-    except (ValueError, InvalidOperation):
+    except ValueError:
         return False
     return True
 
@@ -94,7 +110,7 @@ def _mended(text: str) -> str | None:
     try:
         mended = str(repair_json(text, ensure_ascii=False))
         values = _parse(mended)
-    except (ValueError, InvalidOperation):
+    except ValueError:
         return None
     bare = _COMMENT.sub(" ", text)
     for given in (text, bare):
@@ -151,8 +167,10 @@ def _strings(values: Any) -> list[str]:
     return found
 
 
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) <= _INT_DIGITS else Decimal(digits)
+def _integer(digits: str) -> int:
+    if len(digits) <= _INT_DIGITS:
+        return int(digits)
+    return -_BEYOND if digits[0] == "-" else _BEYOND
 
 
 def _no_constant(_name: str) -> None:

@@ -1,18 +1,17 @@
 """Cut a model's reasoning from its answer. Some models write it into the text, between tags.
 
-Which tags is known from the models' own chat templates (DeepSeek R1, Qwen 3, Magistral and their like).
+Which tags is known from the models' own chat templates (DeepSeek R1, Qwen 3, Seed-OSS, Kimi, Magistral and their like).
 """
 
 import re
 
-_NAMES = r"(?:think|thinking|thought|reasoning)"
-_LEADING = re.compile(rf"\s*<({_NAMES})>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_OPENING = re.compile(rf"<{_NAMES}>", re.IGNORECASE)
-_LONE_END = re.compile(rf"</{_NAMES}>", re.IGNORECASE)
+_NAMES = r"(?:think|thinking|thoughts?|reasoning|seed:think)"
+_TAG = re.compile(rf"<(?P<end>/)?{_NAMES}\s{{0,8}}>|\[(?P<end_2>/)?THINK\]|◁(?P<end_3>/)?think▷", re.IGNORECASE)
+_WORDS = re.compile(r"\S")
 
 
 def cut(text: str) -> str:
-    """A text without the reasoning before its answer.
+    """A text without the reasoning before its answer, in linear time.
 
     Reasoning is what stands between leading tags, also if the last is never closed, and everything up to a closing tag
     that nothing opened: some chat templates write the opening tag into the prompt.
@@ -23,10 +22,24 @@ def cut(text: str) -> str:
     Returns:
         The rest, without the white space before it; the text itself if there is no reasoning.
     """
-    rest = text
-    while match := _LEADING.match(rest):
-        rest = rest[match.end() :]
-    lone = _LONE_END.search(rest)
-    if lone and not _OPENING.search(rest, 0, lone.start()):
-        rest = rest[lone.end() :]
-    return text if rest is text or rest == text else rest.lstrip()
+    start, begin, opened = 0, _begin(text, 0), 0
+    is_inside = False
+    for tag in _TAG.finditer(text):
+        if not any(tag.group("end", "end_2", "end_3")):
+            is_leading = not is_inside and not opened and tag.start() == begin
+            opened += not is_inside and not is_leading
+            is_inside = is_inside or is_leading
+        elif is_inside or not opened:
+            is_inside = False
+            start, begin = tag.end(), _begin(text, tag.end())
+        else:
+            opened -= 1
+    if is_inside:
+        return ""
+    return text[begin:] if start else text
+
+
+def _begin(text: str, start: int) -> int:
+    """Where the next word begins, or the end of the text."""
+    word = _WORDS.search(text, start)
+    return word.start() if word else len(text)

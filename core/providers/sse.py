@@ -29,7 +29,7 @@ class Collector:
     Attributes:
         size: bytes received.
         is_done: whether `[DONE]` came.
-        has_usage: whether usage was told.
+        has_usage: whether usage was told with the verdict or after it. What was told before was counted on the way.
         finish: the worst finish reason so far.
     """
 
@@ -42,6 +42,7 @@ class Collector:
         self._index: object = None
         self._message = _Message()
         self._has_choice = False
+        self._is_counting = False
         self._is_unreadable = False
         # Until the first event, this may still be a plain document with keep-alive lines before it.
         self._plain: list[bytes] | None = []
@@ -99,6 +100,9 @@ class Collector:
             return self._plain_document()
         if self._has_choice:
             self._document["choices"] = [{"finish": self.finish, "message": self._message.whole()}]
+        if self._is_counting and not (self.is_decided or self.is_done):
+            # Counted in the middle of the answer, before it broke: less than what was charged.
+            return {name: told for name, told in self._document.items() if name != "usage"}
         return self._document
 
     def refuse_unreadable(self) -> None:
@@ -175,23 +179,23 @@ class Collector:
 
     def _take(self, chunk: Mapping[str, Any], *, is_error: bool) -> None:
         self._document |= {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
-        if isinstance(usage := chunk.get("usage"), dict) and usage:
-            self.has_usage = True
-            self._document["usage"] = merged(self._document.get("usage", {}), usage)
-        if self.is_done:
-            return
         choice = self._choice(chunk)
-        is_whole = self.finish is Finish.SUCCESS
-        error = chunk.get("error") or choice.get("error")
-        if not error and (is_error or chunk.get("type") == "error"):
-            error = chunk
-        if error and not is_whole:
-            self._document["error"] = error
-        if choice:
-            self._has_choice = True
-            if self.finish is Finish.NONE:
-                self._message.grow(mapping(choice.get("delta")) or mapping(choice.get("message")))
-            self.finish = max(self.finish, finish_of(choice))
+        # After an answer is whole, only usage counts: neither an error nor another reason undoes it.
+        if not self.is_done and self.finish is not Finish.SUCCESS:
+            error = chunk.get("error") or choice.get("error")
+            if not error and (is_error or chunk.get("type") == "error"):
+                error = chunk
+            if error:
+                self._document["error"] = error
+            if choice:
+                self._has_choice = True
+                if self.finish is Finish.NONE:
+                    self._message.grow(mapping(choice.get("delta")) or mapping(choice.get("message")))
+                self.finish = max(self.finish, finish_of(choice))
+        if isinstance(usage := chunk.get("usage"), dict) and usage:
+            self.has_usage = self.is_decided
+            self._is_counting = bool(choice)
+            self._document["usage"] = merged(self._document.get("usage", {}), usage)
 
     def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
         """The part of a chunk that belongs to our choice, the only one that we ask for; empty if there is none."""

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers import sse
+from core.providers.errors import provider_failure
 from core.providers.request import Modality
 from core.providers.response import Reply, judge, read_answer
 from tests.callers import PROMPT, Creator, environment
@@ -89,6 +90,13 @@ CASES: dict[str, tuple[str, Modality, bytes, str]] = {
         "provider_502",
     ),
     "error after the end": ("openai-python#574", "text", HELLO + stop() + b'data: {"error":"x"}\n\n' + DONE, "Hello"),
+    "OpenRouter's error after the end": (
+        "openrouter streaming errors",
+        "text",
+        HELLO + stop() + said("", finish_reason="error", error={"code": 502}) + USAGE + DONE,
+        "Hello",
+    ),
+    "another reason after the end": ("OmniRoute#7800", "text", HELLO + stop() + stop("length") + USAGE + DONE, "Hello"),
     "error in a document": ("OmniRoute#8210", "text", b'{"choices":[],"error":"boom"}', "provider_502"),
     # Finished means finished
     "MAX_TOKENS": ("qwen-code#9884", "text", PARTIAL + stop("MAX_TOKENS") + USAGE + DONE, "provider_truncated"),
@@ -110,6 +118,15 @@ CASES: dict[str, tuple[str, Modality, bytes, str]] = {
         PARTIAL + stop(None, native_finish_reason="MAX_TOKENS") + USAGE + DONE,
         "provider_truncated",
     ),
+    "native words of Google": (
+        "python-genai",
+        "text",
+        PARTIAL + stop("stop", native_finish_reason="FINISH_REASON_MAX_TOKENS") + USAGE + DONE,
+        "provider_truncated",
+    ),
+    "hyphens": ("vercel/ai", "text", PARTIAL + stop("content-filter") + USAGE + DONE, "provider_content_filter"),
+    "null as a word": ("dashscope", "text", said("Hel", finish_reason="null") + said("lo") + stop() + DONE, "Hello"),
+    "cancelled": ("Cohere", "text", PARTIAL + stop("cancelled") + USAGE + DONE, "provider_unfinished"),
     "softened": (
         "Marinara-Engine#3033",
         "text",
@@ -184,6 +201,20 @@ CASES: dict[str, tuple[str, Modality, bytes, str]] = {
         said("<THINK>a</THINK> <thinking>b</thinking> Hello") + stop() + USAGE + DONE,
         "Hello",
     ),
+    "two lone ends": ("Rapid-MLX#1570", "text", said("a</think>b</think>Hello") + stop() + USAGE + DONE, "Hello"),
+    "an end in the reasoning": (
+        "ollama#18044",
+        "text",
+        said("<think>a </think> b</think>Hello") + stop() + USAGE + DONE,
+        "Hello",
+    ),
+    "tags in the answer": (
+        "ollama#18044",
+        "text",
+        said("Write <think>a</think> so") + stop() + USAGE + DONE,
+        "Write <think>a</think> so",
+    ),
+    "other tags": ("Magistral", "text", said("[THINK]a[/THINK]Hello") + stop() + USAGE + DONE, "Hello"),
     "think about json": ("vllm#13125", "json", json_answer('<think>{"b": 2}</think>{"a": 1}'), '{"a": 1}'),
 }
 
@@ -228,6 +259,27 @@ async def test_a_break_before_the_end_is_a_break(creator: Creator, ending: Endin
     assert isinstance(answer.reply, ExecutionFailed)
     assert (answer.reply.detail, answer.used.cost_usd) == ("provider_cut", Decimal("0.00012"))
     assert answer.used.generation_id == "gen-1"
+
+
+def counting(text: str, **usage: object) -> bytes:
+    """A delta that counts what there is so far."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return b"data: " + json.dumps({"id": "gen-1", "choices": [choice], "usage": usage}).encode() + b"\n\n"
+
+
+def test_what_was_counted_on_the_way_is_not_the_cost() -> None:
+    """CLIProxyAPI#2762, usage in each chunk: the last is waited for, and a break in the middle leaves it unknown."""
+    collector = sse.Collector()
+    collector.feed(counting("Hel", prompt_tokens=5, completion_tokens=1, cost=0.00001) + counting("lo") + stop())
+    assert (collector.is_decided, collector.is_over) == (True, False)
+    collector.feed(USAGE)
+    assert collector.is_over
+    assert judge(collector, "text").used.cost_usd == Decimal("0.00012")
+
+    cut = sse.Collector()
+    cut.feed(counting("Hel", prompt_tokens=5, completion_tokens=1, cost=0.00001))
+    used = judge(cut, "text", broken=provider_failure("provider_cut")).used
+    assert (used.generation_id, used.output_tokens, used.cost_usd) == ("gen-1", None, None)
 
 
 async def test_no_usage_is_not_waited_for_without_end(creator: Creator) -> None:
@@ -306,7 +358,34 @@ def test_mending_invents_nothing(value: object, data: st.DataObject) -> None:
         assert [character for character in answer.reply.response if character.isalnum()] == kept
 
 
-@pytest.mark.parametrize("text", ["{" * 16_000, "[" * 100_000, '{"a":' * 16_000, '{"a": "' + '"' * 200_000 + "}"])
+@pytest.mark.parametrize(
+    ("number", "schema", "fits"),
+    [
+        ("0.1", {"minimum": 0.1}, True),
+        ("0.3", {"maximum": 0.3}, True),
+        ("0.1", {"enum": [0.1, 0.2]}, True),
+        ("5.0", {"type": "integer"}, True),
+        ("1e400", {"maximum": 5}, False),
+        ("1e999999999999999999999", {"type": "number"}, True),
+        ("9" * 5000, {"type": "integer", "minimum": 1}, True),
+        ("-" + "9" * 5000, {"minimum": 1}, False),
+    ],
+)
+def test_numbers_are_compared_as_the_schema_has_them(number: str, schema: dict[str, object], fits: bool) -> None:
+    """A number that is written as in the schema is the same number, and one of any length is a number."""
+    body = json_answer(f'{{"n": {number}}}')
+    reply = read_answer(body, "json", json.dumps({"type": "object", "properties": {"n": schema}})).reply
+    assert isinstance(reply, Reply) is fits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{" * 16_000, "[" * 100_000, '{"a":' * 16_000, '{"a": "' + '"' * 200_000 + "}"),
+        *(f"{FENCE}json\n" * 60_000, "[" + "/* " * 30_000 + "]", "[" + "/* " * 7_000 + "]"),
+    ],
+    ids=["braces", "brackets", "members", "quotes", "fences", "comments", "short comments"],
+)
 def test_hostile_documents_are_refused_without_work(text: str) -> None:
     """16,000 opening braces took seven seconds and held the interpreter; the deadline of the test run ends that."""
     reply = read_answer(json_answer(text), "json").reply
