@@ -108,12 +108,12 @@ def provided(config: Settings) -> Iterator[None]:
 def find(state_dir: Path) -> Urls | None:
     """The URLs of the server in `state_dir/postgres` if it is ready now."""
     data = state_dir.resolve() / "postgres"
-    return _urls(data) if _postmaster(data) and _status(data) == "ready" else None
+    return _urls(data) if postmaster(data) and _status(data) == "ready" else None
 
 
 def _attach(data: Path) -> Urls | None:
     """The URLs of the running server; None if there is none."""
-    process = _postmaster(data)
+    process = postmaster(data)
     deadline = time.monotonic() + START_SECONDS
     while process and process.is_running() and time.monotonic() < deadline:
         if _status(data) == "ready":
@@ -221,7 +221,7 @@ def _urls(data: Path) -> Urls:
     return Urls(*(f"postgresql://postgres@/{name}?host={host}" for name in ("instant", "prefect")))
 
 
-def _postmaster(data: Path) -> psutil.Process | None:
+def postmaster(data: Path) -> psutil.Process | None:
     """The process that postmaster.pid names, if it really is this folder's Postgres."""
     try:
         process = psutil.Process(int(_pid_file(data)[0]))
@@ -239,13 +239,13 @@ def _is_last(use: int) -> bool:
 
 
 def _stop(data: Path) -> None:
-    process, sockets = _postmaster(data), [Path(line) for line in _pid_file(data)[4:5]]
+    process, sockets = postmaster(data), [Path(line) for line in _pid_file(data)[4:5]]
     if process is None:
         return
     process.send_signal(signal.SIGINT)  # Postgres's fast shutdown
     deadline = time.monotonic() + STOP_SECONDS
     # By the file, as pg_ctl does it: where nobody reaps orphans the process stays for ever, as a zombie.
-    while _postmaster(data):
+    while postmaster(data):
         if time.monotonic() > deadline:
             process.kill()
             break

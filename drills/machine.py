@@ -61,12 +61,12 @@ class Machine:
         await self._start()
 
     def _kill(self) -> None:
-        postmaster = self.folder / "postgres" / "postmaster.pid"
         if self._process.poll() is None:
             kill_family(self._process.pid)
             self._process.wait()
-        if postmaster.exists():
-            kill_family(int(postmaster.read_text().split()[0]))
+        # Its file may be left from a server that is dead, and its number be somebody else's by now.
+        if server := postgres.postmaster(self.folder.resolve() / "postgres"):
+            kill_family(server.pid)
 
     async def _start(self) -> None:
         output = self.folder / "dev.log"

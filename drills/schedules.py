@@ -156,8 +156,10 @@ async def _brought(stage: Stage, flow: str, state: str) -> AsyncIterator[str]:
         wanted = {"Scheduled": "SCHEDULED", "Pending": "PENDING"}.get(state, "RUNNING")
         async with asyncio.timeout(_REACH_SECONDS):
             while (found := await _look(stage, run))["type"] != wanted:
-                if found["type"] not in ("SCHEDULED", "PENDING"):  # too quick for us, as a run that only looks may be
+                if found["type"] in ("RUNNING", "COMPLETED"):  # too quick for us, as a run that only looks may be
                     run = await _start(stage, flow, timedelta(0))
+                elif found["type"] not in ("SCHEDULED", "PENDING"):
+                    raise RuntimeError(f"{flow} should be {state}, and is {found['name']}: {found.get('message')}")
                 await asyncio.sleep(_LOOK_SECONDS)
         yield run
 
