@@ -44,6 +44,8 @@ _GO_BETWEENS = (
 _IDLE = {
     ("deployments.launch._claim", "read"),
     ("core.recovery.recover", "read"),
+    # A launcher's first pass buries what the doors before it left, and may still be under way when the request begins.
+    ("core.recovery.recover", "commit"),
     ("core.recovery._decide_unknown", "read"),
     ("core.recovery._watch_refused", "read"),
     ("core.payments.facilitator.Facilitator.get_supported", "GET /supported"),
