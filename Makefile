@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast drill bench check docs lock clean .venv .chain
+.PHONY: help demo test test-fast drill bench queries check docs lock clean .venv .chain
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md),
 
 bench: .venv/installed ## measure beside what one would use otherwise: NAME=door, load or rollup
 	@$(BIN)/python -m bench $(NAME)
+
+queries: .venv/installed ## write the types of the SQL, after a change of a query or a migration
+	@$(BIN)/python -m sqltypes
 
 check: .venv/installed ## style, types, architecture, and a scan for secrets
 	@$(BIN)/ruff check

@@ -22,6 +22,9 @@ PAGES = sorted(
 )
 
 
+# Written by `make queries`, to be looked things up in.
+GENERATED = "core/db/queries/"
+
 # The one place that may catch everything, because it lets nothing of it through.
 GUARD = "tasks/policy.py"
 
@@ -37,7 +40,7 @@ def catches_everything(source: str) -> list[int]:
     return [node.lineno for node in handlers if node.type is None or names(node.type) & {"Exception", "BaseException"}]
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", [path for path in FILES if not path.startswith(GENERATED)])
 def test_length(path: str) -> None:
     """A file can be read in one sitting."""
     lines = len((ROOT / path).read_text().splitlines())

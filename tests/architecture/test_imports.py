@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-OURS = {"api", "bench", "cli", "core", "deployments", "flows", "sandbox", "tasks", "tests"}
+OURS = {"api", "bench", "cli", "core", "deployments", "flows", "sandbox", "sqltypes", "tasks", "tests"}
 
 # Five folders, five questions. `deployments` wires and may import anything; so may the tools beside the five.
 MAY_IMPORT = {
@@ -33,9 +33,10 @@ HOMES = {
     "jsonschema": ("core/providers/answer_schema.py",),
     "referencing": ("core/providers/answer_schema.py",),
     "cryptography": ("core/secrets/",),
-    "psycopg": ("core/db/",),
+    "pglast": ("sqltypes/",),
+    "psycopg": ("core/db/", "sqltypes/"),
     "psycopg_pool": ("core/db/",),
-    "aiosql": ("core/db/",),
+    "aiosql": ("core/db/", "sqltypes/"),
     "yoyo": ("core/db/",),
     "x402": ("core/payments/", "sandbox/", "cli/buy", "deployments/demo"),
     "httpx": ("core/catalog/model_list.py", "core/catalog/sync.py", "cli/", "deployments/", "sandbox/"),
@@ -45,7 +46,7 @@ HOMES = {
 
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in ("api", "cli", "core", "deployments", "flows", "sandbox", "tasks")
+    for folder in ("api", "cli", "core", "deployments", "flows", "sandbox", "sqltypes", "tasks")
     for path in (ROOT / folder).rglob("*.py")
 )
 
