@@ -77,7 +77,7 @@ async def buy(request: Request) -> Response:
     wait = patience(headers.get("prefer"))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
-        response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(row.reason))
+        response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(db.required(row.reason)))
         response.headers.update(answers.paid_headers(row))
     else:
         response = answers.answer(row, ahead=await _ahead(door, row))
@@ -126,7 +126,7 @@ async def rerun(
     return answers.answer(row, ahead=await _ahead(door, row))
 
 
-async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
+async def _mine(door: Door, execution_id: UUID, token: str) -> execution_views.Execution:
     if not status_tokens.is_token_of(execution_id, token):
         raise NotFound
     async with db.autocommit(door.pool) as conn:
@@ -136,7 +136,7 @@ async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
     return row
 
 
-async def _ahead(door: Door, row: Any) -> int:
+async def _ahead(door: Door, row: execution_views.Execution) -> int:
     if row.state != "queued":
         return 0
     async with db.autocommit(door.pool) as conn:

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,8 +16,9 @@ from api import catalog_documents as documents
 from api.door import LimitedDoor
 from core import db
 from core.catalog import search as catalog
-from core.catalog.model import ID, Capability, Kind
+from core.catalog.model import ID, Capability
 from core.catalog.search import Cursor
+from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput, NotFound
 
 router = APIRouter(prefix="/models", tags=["catalog"])
@@ -43,9 +44,9 @@ class Filter(BaseModel):
     search: Annotated[str, AfterValidator(_storable)] = Field(
         default="", max_length=200, description="words, each in id, name or description"
     )
-    modality: Kind | None = None
+    modality: ModelModality | None = None
     provider: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,200}$", description="as an id begins: `openai`")
-    tier: list[catalog.Tier] = Field(default=[], max_length=5, description="any of them")
+    tier: list[Tier] = Field(default=[], max_length=5, description="any of them")
     capability: list[Capability] = Field(default=[], max_length=20, description="all of them")
     parameter: list[Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,100}$")]] = Field(
         default=[], max_length=20, description="supported request parameters, all of them"
@@ -85,7 +86,10 @@ async def models(
     async with db.autocommit(door.pool) as conn:
         rows, following = await catalog.page(conn, query.wanted(), after=after, most=query.limit)
     where = request.url.include_query_params(cursor=_cursor(following, query.sort)) if following else None
-    page = {"models": [_listed(row) for row in rows], "next": where and f"{where.path}?{where.query}"}
+    page: dict[str, object] = {
+        "models": [_listed(row) for row in rows],
+        "next": where and f"{where.path}?{where.query}",
+    }
     return _unless_known(page, if_none_match)
 
 
@@ -106,7 +110,7 @@ async def model(
     return _unless_known({**_listed(row), **seen, "history": history}, if_none_match)
 
 
-def _listed(row: Any) -> dict[str, Any]:
+def _listed(row: catalog.ListedModel) -> dict[str, object]:
     return {
         "id": row.id,
         "name": row.name,
@@ -122,10 +126,10 @@ def _listed(row: Any) -> dict[str, Any]:
     }
 
 
-def _state(row: Any, obstacle: str | None) -> dict[str, Any]:
+def _state(row: catalog.ListedModel | catalog.PastModel, obstacle: str | None) -> dict[str, object]:
     return {
         "pricing": None
-        if row.prompt_usd is None
+        if row.prompt_usd is None or row.completion_usd is None
         else {
             "promptUsd": _usd(row.prompt_usd),
             "completionUsd": _usd(row.completion_usd),
@@ -155,7 +159,7 @@ def _time(moment: datetime | date | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _unless_known(document: dict[str, Any], known: str) -> Response:
+def _unless_known(document: dict[str, object], known: str) -> Response:
     """The document, or 304 to a client that has it (RFC 9110, 13.1.2)."""
     answer = JSONResponse(document)
     etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'

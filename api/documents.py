@@ -87,10 +87,10 @@ class Offer(Problem):
     """What it costs: here for x402 v1 where v1 can name a network, and for v2 in the header `PAYMENT-REQUIRED`."""
 
     x402Version: Literal[1, 2]
-    accepts: list[dict[str, Any]]
-    product: dict[str, Any]
-    inputs: dict[str, Any] = Field(description="JSON Schema of the body to send")
-    answer: dict[str, Any] | None = Field(
+    accepts: list[dict[str, object]]
+    product: dict[str, object]
+    inputs: dict[str, object] = Field(description="JSON Schema of the body to send")
+    answer: dict[str, object] | None = Field(
         default=None, description="JSON Schema that the JSON document in `response` fits, where one is promised"
     )
     rules: list[str]
@@ -124,15 +124,15 @@ _PROBLEMS = {
     503: "It cannot be sold or shown now; nothing was charged",
 }
 
-Answers = dict[int | str, dict[str, Any]]
+Answers = dict[int | str, dict[str, Any]]  # as FastAPI takes it
 
 
-def header(description: str, *, always: bool = True) -> dict[str, Any]:
+def header(description: str, *, always: bool = True) -> dict[str, object]:
     """A header of an answer."""
     return {"description": description, "required": always, "schema": {"type": "string"}}
 
 
-def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, object]:
     return {media_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
 
 
@@ -177,7 +177,7 @@ MEDIUM: Answers = {
     **problems(404, 429, 503),
 }
 
-INPUTS: dict[str, Any] = {
+INPUTS: dict[str, object] = {
     "requestBody": {
         "description": "the inputs, as the offer describes them",
         "content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
@@ -185,7 +185,7 @@ INPUTS: dict[str, Any] = {
 }
 
 
-def _parameter(name: str, where: str, description: str, **schema: Any) -> dict[str, Any]:
+def _parameter(name: str, where: str, description: str, **schema: object) -> dict[str, object]:
     schema = {"type": "string", **schema}
     return {"name": name, "in": where, "required": where == "path", "description": description, "schema": schema}
 

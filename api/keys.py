@@ -1,6 +1,6 @@
 """The creator's provider keys over HTTP: set, looked at, switched and forgotten, and never shown again."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
@@ -79,7 +79,7 @@ async def delete_key(door: LimitedDoor, creator: Creator, provider: At) -> Respo
 
 
 def _answer(state: provider_keys.KeyState) -> Response:
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "label": state.label,
         "enabled": state.enabled,
         "rejectedAt": state.rejected_at and state.rejected_at.isoformat(),

@@ -1,6 +1,5 @@
 """What a creator is told without asking, and where to."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -85,7 +84,7 @@ async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) 
     return Response(status_code=204)
 
 
-def _address(one: notice_addresses.Address) -> dict[str, Any]:
+def _address(one: notice_addresses.Address) -> dict[str, object]:
     return {
         "id": str(one.id),
         "name": one.name,
@@ -94,7 +93,7 @@ def _address(one: notice_addresses.Address) -> dict[str, Any]:
     }
 
 
-def _notice(row: Any) -> dict[str, Any]:
+def _notice(row: notice_rules.Notice) -> dict[str, object]:
     message = messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=False)
     return {
         "id": row.id,

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from fastapi.responses import Response
 
@@ -102,7 +101,7 @@ def _form(
     return _Form(header, bytes(body), quote.encode())
 
 
-def _product(version: versions.Version) -> dict[str, Any]:
+def _product(version: versions.Version) -> dict[str, object]:
     """What is sold, for people and for programs that compare."""
     return {
         "title": version.title,
@@ -115,10 +114,10 @@ def _product(version: versions.Version) -> dict[str, Any]:
     }
 
 
-def _inputs(version: versions.Version) -> dict[str, Any]:
+def _inputs(version: versions.Version) -> dict[str, object]:
     """JSON Schema of the body to send."""
     limit = settings().value_limit
-    properties: dict[str, dict[str, Any]] = {
+    properties: dict[str, dict[str, object]] = {
         parameter.name: {"type": "string", "description": parameter.description, "maxLength": limit}
         | ({} if parameter.default is None else {"default": parameter.default})
         for parameter in version.parameters

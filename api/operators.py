@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.encoders import jsonable_encoder
@@ -129,7 +129,7 @@ def _require_operator(bearer: HTTPAuthorizationCredentials | None) -> None:
         raise Unauthorized
 
 
-def _camel(value: Any) -> Any:
+def _camel(value: object) -> object:
     """Keys as all our documents have them."""
     if isinstance(value, dict):
         return {to_camel(key): _camel(item) for key, item in value.items()}

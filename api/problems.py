@@ -3,7 +3,6 @@
 import math
 import time
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -38,7 +37,9 @@ CONFLICT = {
 }
 
 
-def problem(status: int, sentence: str, code: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+def problem(
+    status: int, sentence: str, code: str, headers: dict[str, str] | None = None, **more: object
+) -> JSONResponse:
     """A problem document.
 
     Args:
@@ -48,9 +49,10 @@ def problem(status: int, sentence: str, code: str, headers: dict[str, str] | Non
         headers: response headers.
         more: extension members, such as `fields`, `receipt` or `accepts`.
     """
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": sentence}
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": sentence, "error": sentence}
     return JSONResponse(
-        body | {"error": sentence, "code": code} | more,
+        body | {"code": code} | more,
         status_code=status,
         headers=headers,
         media_type="application/problem+json",

@@ -1,6 +1,6 @@
 """What creators are shown of their calls and told about them, as models for OpenAPI; names as on the wire."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -148,7 +148,7 @@ class Notice(BaseModel):
     sent: list[Delivery]
 
 
-def _body(model: type[BaseModel]) -> dict[str, Any]:
+def _body(model: type[BaseModel]) -> dict[str, object]:
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 

@@ -15,7 +15,8 @@ from core.catalog import changes as catalog_changes
 from core.catalog import manual_prices
 from core.catalog import search as catalog_search
 from core.catalog.changes import News
-from core.catalog.model import Capability, Kind
+from core.catalog.model import Capability
+from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput, Misconfigured
 from core.resources.repricing import reprice
 from core.settings import settings
@@ -97,9 +98,9 @@ def price(
 @catalog.command(name="list")
 def list_models(
     *words: str,
-    modality: Kind | None = None,
+    modality: ModelModality | None = None,
     provider: str | None = None,
-    tier: Annotated[tuple[catalog_search.Tier, ...], Parameter(negative=())] = (),
+    tier: Annotated[tuple[Tier, ...], Parameter(negative=())] = (),
     capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     min_context: int | None = None,
@@ -218,7 +219,7 @@ def enable(*model_ids: str, json: Json = False) -> None:
 
 
 @catalog.command(name="modality")
-def override_modality(kind: Kind | Literal["as-listed"], /, *model_ids: str, json: Json = False) -> None:
+def override_modality(kind: ModelModality | Literal["as-listed"], /, *model_ids: str, json: Json = False) -> None:
     """Say what kind of models these are, whatever the provider lists. It sorts them, and sells nothing.
 
     Args:

@@ -90,18 +90,18 @@ def list_creators(*, json: Json = False) -> None:
     """Show every account, with the state of its key."""
     rows = in_transaction(accounts.listing)
     if json:
-        output.document(rows)
+        output.document([row._asdict() for row in rows])
         return
     output.table(
         (
             {
-                "handle": row["handle"],
-                "paid at": "\n".join(f"{network} {address}" for network, address in row["payouts"].items()),
-                "keys": "\n".join(map(_key_in_words, row["keys"])) or "none",
-                "resources": row["resources"],
-                "slots": row["slots"],
-                "queue": row["queue_limit"],
-                "USD a day": row["daily_spend_cap_usd"],
+                "handle": row.handle,
+                "paid at": "\n".join(f"{network} {address}" for network, address in row.payouts.items()),
+                "keys": "\n".join(map(_key_in_words, row.keys)) or "none",
+                "resources": row.resources,
+                "slots": row.slots,
+                "queue": row.queue_limit,
+                "USD a day": row.daily_spend_cap_usd,
             }
             for row in rows
         ),

@@ -111,7 +111,7 @@ async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any
         row = await execution_views.follow(pool, hub, test.id, until)
     if row.state != "succeeded":
         raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
-    return execution_views.open_result(row.account_id, row.id, row.sealed_result)
+    return execution_views.open_result(row)
 
 
 def _input(pair: str) -> tuple[str, str]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from core import db
+from core.db.queries.recovery import sql
 from core.executions import lifecycle
 from core.observability import metrics
 from core.payments import refunds, settlement
 from core.settings import settings
 from core.spend import reservations, usage_log
-
-sql = db.load("recovery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,14 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
         metrics.returned("recovery", len(freed))
         if given_up:
             await reservations.replace_by_cost(conn, [(row.id, row.round) for row in given_up])
-            await lifecycle.sql.notify_changed(conn, ids=[row.id for row in given_up])
+            await lifecycle.notify_finished(conn, [row.id for row in given_up])
             for _ in given_up:
                 metrics.finished("failed", "ours")
         await sql.bury(conn, lease_seconds=config.lease_seconds)
         doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
         owed = await refunds.mark_due(conn)
         if await sql.is_work_left(conn):
-            await lifecycle.sql.notify_queued(conn)
+            await lifecycle.notify_queued(conn)
     decided = await _decide_unknown(pool, clients, worker_id)
     await _watch_refused(pool, clients)
     async with pool.connection() as conn:

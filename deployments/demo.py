@@ -56,7 +56,7 @@ async def demo() -> None:
         answer, execution_id = await _buy()
         async with pool.connection() as conn:
             row = await execution_views.read(conn, execution_id)
-    _show(answer, row.flow_run_id)
+    _show(answer, row and row.flow_run_id)
 
 
 async def _set_up_creator(pool: db.Pool) -> None:

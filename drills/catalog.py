@@ -18,8 +18,8 @@ import psycopg
 from core import db
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
-from core.catalog.model import Kind
 from core.catalog.model_list import ListRefused, Why
+from core.db.states import ModelModality
 from core.resources.repricing import reprice
 from core.settings import settings
 from drills.market import seeded
@@ -60,7 +60,7 @@ class _Drill:
         self.outcomes: Counter[str] = Counter()
         self.news: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
-        self.marks: dict[str, tuple[bool, bool, Kind | None]] = {}
+        self.marks: dict[str, tuple[bool, bool, ModelModality | None]] = {}
         self.body = b""
 
     async def put(self, body: bytes) -> None:
@@ -162,7 +162,7 @@ class _Drill:
     async def mark(self) -> None:
         """The operator says something about a model."""
         model_id = self.dice.choice(sorted(self.world.known))
-        kind: Kind | None = self.dice.choice([None, "audio", "image"])
+        kind: ModelModality | None = self.dice.choice([None, "audio", "image"])
         said = (self.dice.random() < 0.5, self.dice.random() < 0.5, kind)
         async with self.opened.connection() as conn:
             await catalog.set_flags(conn, [model_id], curated=said[0], disabled=said[1])

@@ -9,16 +9,15 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
 from eth_utils.address import is_checksum_address
 
 from core import db
+from core.db.queries.account import AccountRow as AccountRow
+from core.db.queries.account import sql
 from core.failures import InvalidInput, NotFound, Unauthorized
 from core.settings import settings
-
-sql = db.load("account")
 
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -147,9 +146,9 @@ async def find(conn: db.Connection, handle: str) -> Account:
     return Account(row.id, row.handle)
 
 
-async def listing(conn: db.Connection) -> list[dict[str, Any]]:
+async def listing(conn: db.Connection) -> list[AccountRow]:
     """Every account with its limits, payout addresses, keys and number of resources, by handle."""
-    return [row._asdict() async for row in sql.listing(conn)]
+    return [row async for row in sql.listing(conn)]
 
 
 def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from core import db
-from core.accounts import accounts, provider_keys
+from core.accounts import provider_keys
+from core.db.queries.account import KeysInUseRow, sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import client as provider_client
 from core.providers.registry import PROVIDERS
@@ -32,10 +33,10 @@ async def check(pool: db.Pool) -> Checked:
     Takes the pool: no connection is held while the provider is asked.
     """
     async with pool.connection() as conn:
-        keys = [row async for row in accounts.sql.keys_in_use(conn)]
+        keys = [row async for row in sql.keys_in_use(conn)]
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(row: Any) -> Health:
+    async def one(row: KeysInUseRow) -> Health:
         async with turns:
             return await _check(pool, row)
 
@@ -43,7 +44,7 @@ async def check(pool: db.Pool) -> Checked:
     return Checked(found.count("sound"), found.count("rejected"), found.count("unknown"))
 
 
-async def _check(pool: db.Pool, row: Any) -> Health:
+async def _check(pool: db.Pool, row: KeysInUseRow) -> Health:
     try:
         opened = vault().open(row.sealed_key, account=row.account_id, column=provider_keys.KEY_COLUMN, row=row.id)
     except Unreadable:
@@ -57,7 +58,7 @@ async def _check(pool: db.Pool, row: Any) -> Health:
     else:
         async with pool.connection() as conn:
             left, expires_at = facts.limit_remaining_usd, facts.expires_at
-            await accounts.sql.note_key(conn, id=row.id, limit_remaining_usd=left, expires_at=expires_at)
+            await sql.note_key(conn, id=row.id, limit_remaining_usd=left, expires_at=expires_at)
         return "sound"
     async with pool.connection() as conn:
         await provider_keys.reject_key(conn, row.account_id, key, at)

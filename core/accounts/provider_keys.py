@@ -6,7 +6,8 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
-from core.accounts.accounts import sha256, sql
+from core.accounts.accounts import sha256
+from core.db.queries.account import sql
 from core.failures import ExecutionFailed, InvalidInput, NotFound
 from core.providers import client as provider_client
 from core.providers.registry import OPENROUTER, Provider
@@ -128,8 +129,7 @@ async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENR
     Returns:
         How many resources that concerns; 0 as well if there was no key.
     """
-    affected: int = await sql.delete_key(conn, account_id=account_id, provider=at.name)
-    return affected
+    return await sql.delete_key(conn, account_id=account_id, provider=at.name)
 
 
 async def _checked(at: Provider, key: Private[str]) -> KeyFacts:

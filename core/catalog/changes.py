@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 from core import db
 from core.amounts import dollars, usdc
 from core.catalog import search as catalog
 from core.catalog.model import ABSENCE_TOLERATED
-
-sql = db.load("catalog_sync")
+from core.db.queries.catalog import SoldVersion
+from core.db.queries.catalog_sync import ModelState, sql
 
 Event = Literal["added", "lost", "returned", "repriced", "changed"]
 
@@ -40,6 +40,19 @@ _VALUES = {
     "expires_on": "served until",
     "alias_target": "stands for",
 }
+
+
+class Priced(Protocol):
+    """What has the prices of a model, in US dollars per token, per picture and per call."""
+
+    @property
+    def prompt_usd(self) -> Decimal | None: ...
+    @property
+    def completion_usd(self) -> Decimal | None: ...
+    @property
+    def image_output_usd(self) -> Decimal | None: ...
+    @property
+    def request_usd(self) -> Decimal | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +172,7 @@ def _rows(news: News) -> Iterator[dict[str, str]]:
         yield {"what": "in quarantine", "model": bad.id, "was": "", "is": bad.reason}
 
 
-def _change(model_id: str, before: Any, now: Any) -> Change:
+def _change(model_id: str, before: ModelState | None, now: ModelState) -> Change:
     if before is None:
         return Change(model_id, ("added",), "", price(now))
     prices = any(getattr(before, name) != getattr(now, name) for name in _PRICES)
@@ -178,7 +191,7 @@ def _change(model_id: str, before: Any, now: Any) -> Change:
     )
 
 
-def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
+def _state(of: ModelState, beside: ModelState, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
     """What is told of one side of a change: what differs from the other side."""
     if of.listed != beside.listed:
         yield "listed" if of.listed else "not listed"
@@ -193,7 +206,7 @@ def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str)
             yield f"{_LISTS[name]} {named}"
 
 
-def price(row: Any) -> str:
+def price(row: Priced) -> str:
     """Prices as people compare them: US dollars per million tokens."""
     if row.prompt_usd is None or row.completion_usd is None:
         return "price unknown"
@@ -210,7 +223,7 @@ def _per_million(usd: Decimal) -> str:
         return f"{usd.scaleb(6).normalize():f}"
 
 
-def _meaning(row: Any, events: Sequence[Event], at: datetime) -> str:
+def _meaning(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:
     if row.not_sellable:
         return f"not sold: its model is {row.not_sellable}"
     if "lost" in events:

@@ -11,6 +11,7 @@ from core.catalog import openrouter_listing
 from core.catalog import sync as catalog_sync
 from core.catalog.changes import News
 from core.catalog.model import Model
+from core.db.queries.catalog_sync import sql
 from core.failures import InvalidInput
 from core.providers import model_ids
 from core.providers import registry as providers
@@ -45,9 +46,9 @@ async def set_prices(
         InvalidInput: naming `model` or a price.
     """
     row = _listed(model_id, prompt_usd, completion_usd, context_length, max_completion_tokens)
-    await catalog_sync.sql.take_turns(conn)
-    await catalog_sync.sql.apply(conn, rows=catalog_model.as_json([row]), whole=False)
-    return await catalog_sync.news(conn, reprice, await catalog_sync.sql.now(conn))
+    await sql.take_turns(conn)
+    await sql.apply(conn, rows=catalog_model.as_json([row]), whole=False)
+    return await catalog_sync.news(conn, reprice, await sql.now(conn))
 
 
 def _listed(
@@ -58,7 +59,7 @@ def _listed(
     at = providers.provider_named(provider)
     if at.parameters is None:
         raise InvalidInput({"model": f"what is called at {at.title} is listed there: instant catalog sync"})
-    row = {
+    row: dict[str, object] = {
         "name": name,
         "context_length": context,
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-Kind = Literal["text", "image", "video", "audio", "embedding", "multimodal"]
+from core.db.states import ModelModality
 
 Capability = Literal[
     "vision",
@@ -64,7 +64,7 @@ class Model(BaseModel):
 
     id: str
     name: str
-    modality: Kind = "text"
+    modality: ModelModality = "text"
     capabilities: tuple[str, ...] = ()
     alias_target: str | None = None
     released_at: datetime | None = None
@@ -80,10 +80,10 @@ class Model(BaseModel):
     image_output_usd: Decimal | None
     not_sellable: str | None
     curated: bool = False
-    modality_override: Kind | None = None
+    modality_override: ModelModality | None = None
     disabled: bool = False
     missing_since: datetime | None = None
-    raw: dict[str, Any]
+    raw: dict[str, object]
 
 
 # What no list says: a sync leaves it alone.

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 
@@ -84,7 +84,7 @@ class Quarantined:
     listed: str
 
 
-async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tuple[Any, Validators]:
+async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tuple[object, Validators]:
     """The provider's whole list as decoded JSON with its validators; None for the list if it is the one we know.
 
     Without `output_modalities=all` the provider lists only models that write text.

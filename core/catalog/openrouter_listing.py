@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
-from core.catalog.model import ID, Capability, Kind, Model
+from core.catalog.model import ID, Capability, Model
+from core.db.states import ModelModality
 
 # "-1" means "varies"; Decimal itself would also take "NaN", "Infinity" and "1_0".
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
@@ -20,7 +20,7 @@ _NO_EXPIRY = date(2098, 12, 31)
 _LATEST_RELEASE = datetime(2100, 1, 1, tzinfo=UTC)
 
 # The first that applies to what a model makes; with none, what it takes decides.
-_MAKES: tuple[tuple[Kind, frozenset[str]], ...] = (
+_MAKES: tuple[tuple[ModelModality, frozenset[str]], ...] = (
     ("image", frozenset({"image"})),
     ("video", frozenset({"video"})),
     ("audio", frozenset({"audio", "speech"})),
@@ -28,7 +28,7 @@ _MAKES: tuple[tuple[Kind, frozenset[str]], ...] = (
 )
 
 
-def read(model_id: str, row: dict[str, Any]) -> Model:
+def read(model_id: str, row: dict[str, object]) -> Model:
     """A model of the provider's row. Fields of unexpected types read as not told; unknown ones are kept in `raw`."""
     architecture, provider = _object(row.get("architecture")), _object(row.get("top_provider"))
     inputs, outputs = _texts(architecture.get("input_modalities")), _texts(architecture.get("output_modalities"))
@@ -73,7 +73,7 @@ def _modality(outputs: tuple[str, ...]) -> str | None:
     return None if outputs and _DELIVERABLE.issuperset(outputs) else "unsupported_modality"
 
 
-def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Kind:
+def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:
     for kind, made in _MAKES:
         if not made.isdisjoint(outputs):
             return kind
@@ -81,7 +81,7 @@ def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Kind:
 
 
 def _capabilities(
-    row: dict[str, Any], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
+    row: dict[str, object], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
 ) -> Iterator[Capability]:
     """What a model can do, in the order of the badges. Names promise a lot, so none is looked at."""
     pricing = _object(row.get("pricing"))
@@ -139,7 +139,7 @@ def _price(value: object) -> Decimal | None:
     return Decimal(str(value)) if exact and _PRICE.fullmatch(str(value)) else None
 
 
-def _object(value: object) -> dict[str, Any]:
+def _object(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 

@@ -3,19 +3,23 @@
 Functions take a connection and do not commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from core import db
-from core.catalog.model import ABSENCE_TOLERATED, Capability, Kind, Model
+from core.catalog.model import ABSENCE_TOLERATED, Capability, Model
+from core.db.queries.catalog import ListedModel as ListedModel
+from core.db.queries.catalog import PastModel as PastModel
+from core.db.queries.catalog import QuarantinedRow as QuarantinedRow
+from core.db.queries.catalog import SoldVersion as SoldVersion
+from core.db.queries.catalog import SyncAttempt as SyncAttempt
+from core.db.queries.catalog import sql
+from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput
 
-sql = db.load("catalog")
-
 Sort = Literal["name", "price", "newest", "context"]
-Tier = Literal["free", "budget", "standard", "premium", "unknown"]
 
 # More of a model's past is of no use to anybody who decides what to sell on it.
 _HISTORY_LIMIT = 100
@@ -36,7 +40,7 @@ class Filters:
     """
 
     words: Sequence[str] = ()
-    modality: Kind | None = None
+    modality: ModelModality | None = None
     provider: str | None = None
     tiers: Sequence[Tier] = ()
     min_context: int | None = None
@@ -70,13 +74,12 @@ async def find_and_lock_prices(conn: db.Connection, model_id: str) -> Model | No
 
 async def is_empty(conn: db.Connection) -> bool:
     """Whether no sync ever brought anything."""
-    empty: bool = await sql.is_empty(conn)
-    return empty
+    return await sql.is_empty(conn)
 
 
 async def page(
     conn: db.Connection, wanted: Filters, *, after: Cursor | None = None, most: int
-) -> tuple[list[Any], Cursor | None]:
+) -> tuple[list[ListedModel], Cursor | None]:
     """Models as the shelf shows them, and where the next page begins; None at the end.
 
     Each row has the model's columns but `raw`, and `obstacle`: why it cannot be sold now, None if it can.
@@ -88,17 +91,17 @@ async def page(
     return rows[:most], Cursor(last.sort_text, last.sort_number, last.id)
 
 
-async def show(conn: db.Connection, model_id: str) -> Any:
+async def show(conn: db.Connection, model_id: str) -> ListedModel | None:
     """One model as by `page`, whatever its state; None if there is none."""
     return await anext(_shelf(conn, Filters(everything=True), None, 1, model_id), None)
 
 
-async def history(conn: db.Connection, model_id: str) -> list[Any]:
+async def history(conn: db.Connection, model_id: str) -> list[PastModel]:
     """Prices and capabilities of a model since when, newest first, as far back as anybody may want to look."""
     return [row async for row in sql.history(conn, id=model_id, most=_HISTORY_LIMIT)]
 
 
-async def versions_on(conn: db.Connection, model_ids: Sequence[str]) -> list[Any]:
+async def versions_on(conn: db.Connection, model_ids: Sequence[str]) -> list[SoldVersion]:
     """What is for sale on these models: handle, slug, price and what a call can cost by today's prices."""
     return [row async for row in sql.sold_on(conn, model_ids=list(model_ids))]
 
@@ -121,7 +124,7 @@ async def set_flags(
     _require(model_ids, {row.id async for row in rows})
 
 
-async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: Kind | None) -> None:
+async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: ModelModality | None) -> None:
     """Say what kind of models these are; None goes back to what is listed. It sorts the shelf, and sells nothing.
 
     Raises:
@@ -131,12 +134,12 @@ async def override_modality(conn: db.Connection, model_ids: Sequence[str], modal
     _require(model_ids, {row.id async for row in rows})
 
 
-async def syncs(conn: db.Connection, most: int) -> list[Any]:
+async def syncs(conn: db.Connection, most: int) -> list[SyncAttempt]:
     """The last attempts to bring the catalog up to date, newest first."""
     return [row async for row in sql.syncs(conn, most=most)]
 
 
-async def quarantine(conn: db.Connection) -> list[Any]:
+async def quarantine(conn: db.Connection) -> list[QuarantinedRow]:
     """What could not be read in the last list: id or place, reason, since when, and the beginning of the row."""
     return [row async for row in sql.quarantine(conn)]
 
@@ -146,7 +149,9 @@ def _require(wanted: Sequence[str], found: set[str]) -> None:
         raise InvalidInput(dict.fromkeys(unknown, "is not in the catalog"))
 
 
-def _shelf(conn: db.Connection, wanted: Filters, after: Cursor | None, most: int, model_id: str | None = None) -> Any:
+def _shelf(
+    conn: db.Connection, wanted: Filters, after: Cursor | None, most: int, model_id: str | None = None
+) -> AsyncIterator[ListedModel]:
     return sql.page(
         conn,
         absence_tolerated=ABSENCE_TOLERATED,
@@ -161,8 +166,8 @@ def _shelf(conn: db.Connection, wanted: Filters, after: Cursor | None, most: int
         curated=wanted.curated,
         everything=wanted.everything,
         sort=wanted.sort,
-        after_text=after and after.text,
-        after_number=after and after.number,
-        after_id=after and after.id,
+        after_text=after.text if after else None,
+        after_number=after.number if after else None,
+        after_id=after.id if after else None,
         most=most,
     )

@@ -18,10 +18,10 @@ from core.catalog import openrouter_listing
 from core.catalog.changes import Bad, News
 from core.catalog.model import Model
 from core.catalog.model_list import TIMEOUT, UNKNOWN, ListRefused, Quarantined, Validators, fetch, parse
+from core.db.queries.catalog_sync import sql
 from core.settings import settings
 
 _log = logging.getLogger(__name__)
-sql = db.load("catalog_sync")
 
 Reprice = Callable[[db.Connection, Sequence[str]], Awaitable[None]]
 """Called with the ids of models whose price changed, in the transaction that changes it."""

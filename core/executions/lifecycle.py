@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from core import db
+from core.db.queries.execution import sql
 from core.observability import metrics
 from core.resources import versions
 from core.secrets.vault import vault
 from core.settings import settings
 from core.spend import reservations, usage_log
-
-sql = db.load("execution")
 
 # At rest: nothing changes any more unless somebody asks for a re-run.
 REST = ("succeeded", "failed", "declined", "void")
@@ -70,6 +69,11 @@ async def notify_finished(conn: db.Connection, execution_ids: Sequence[UUID]) ->
     """Notify waiting buyers that these executions finished, and launchers that slots are free."""
     await sql.notify_changed(conn, ids=list(execution_ids))
     await sql.wake_waiting(conn)
+
+
+async def notify_queued(conn: db.Connection) -> None:
+    """Notify launchers that executions wait in the queue."""
+    await sql.notify_queued(conn)
 
 
 async def queue_paid(conn: db.Connection, payment_ids: Sequence[UUID]) -> None:

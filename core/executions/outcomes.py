@@ -4,16 +4,15 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.execution import SucceedRow, sql
+from core.db.states import Modality
 from core.executions import lifecycle, sends
-from core.executions.lifecycle import sql
 from core.media import store as media
 from core.media.files import Medium
 from core.observability import metrics
-from core.providers.request import Modality
 from core.providers.response import Reply
 from core.providers.usage import Usage
 from core.secrets.private import Private
@@ -66,7 +65,7 @@ async def succeed(pool: db.Pool, answered: Success) -> None:
         metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
 
 
-async def _commit(conn: db.Connection, answers: Sequence[Success]) -> list[Any]:
+async def _commit(conn: db.Connection, answers: Sequence[Success]) -> list[SucceedRow | None]:
     """For each how long its phases took; None where another answer was first."""
     ids = [answer.ended.send.execution_id for answer in answers]
     rounds = [answer.ended.send.round for answer in answers]
@@ -83,4 +82,4 @@ async def _commit(conn: db.Connection, answers: Sequence[Success]) -> list[Any]:
     return [kept.pop(row_id, None) for row_id in ids]
 
 
-_answers: db.BatchWriter[Success, Any] = db.BatchWriter(_commit, db.retry_until_committed)
+_answers: db.BatchWriter[Success, SucceedRow | None] = db.BatchWriter(_commit, db.retry_until_committed)

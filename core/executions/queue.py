@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from core import db
-from core.executions.lifecycle import sql
+from core.db.queries.execution import sql
 from core.observability import metrics
 from core.settings import settings
 

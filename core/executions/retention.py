@@ -6,10 +6,9 @@ What is kept for good is who paid what for which version, and how it ended.
 from uuid import UUID
 
 from core import db
+from core.db.queries.retention import sql
 from core.media import store as media
 from core.settings import settings
-
-sql = db.load("retention")
 
 
 async def delete_content(pool: db.Pool, *, batch: int = 1000) -> int:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.send import sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import registry as providers
 from core.providers.errors import work_of
@@ -26,7 +26,6 @@ from core.settings import settings
 from core.spend import reservations
 
 log = logging.getLogger(__name__)
-sql = db.load("send")
 
 _COLUMN = "sends.sealed_request"
 # Nobody waits longer for the database while an answer is on its way.
@@ -151,12 +150,19 @@ async def finish(conn: db.Connection, ended: Sequence[Ended]) -> None:
         input_tokens=[one.used.input_tokens for one in ended],
         output_tokens=[one.used.output_tokens for one in ended],
         costs_usd=[one.cost_usd for one in ended],
-        **_keys([one.send for one in ended]),
+        execution_ids=[one.send.execution_id for one in ended],
+        rounds=[one.send.round for one in ended],
+        numbers=[one.send.number for one in ended],
     )
     for one in ended:
         if one.used.source_id is not None:
-            named = {"execution_id": one.send.execution_id, "round": one.send.round, "number": one.send.number}
-            await sql.name_source(conn, source_id=one.used.source_id, **named)
+            await sql.name_source(
+                conn,
+                source_id=one.used.source_id,
+                execution_id=one.send.execution_id,
+                round=one.send.round,
+                number=one.send.number,
+            )
 
 
 def pause_before_next(send: Send, trouble: ExecutionFailed) -> float | None:
@@ -193,8 +199,13 @@ async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit:
 
 
 async def _commit_notes(conn: db.Connection, notes: Sequence[tuple[Send, str]]) -> list[None]:
-    generation_ids = [generation_id for _, generation_id in notes]
-    await sql.note(conn, generation_ids=generation_ids, **_keys([send for send, _ in notes]))
+    await sql.note(
+        conn,
+        execution_ids=[send.execution_id for send, _ in notes],
+        rounds=[send.round for send, _ in notes],
+        numbers=[send.number for send, _ in notes],
+        generation_ids=[generation_id for _, generation_id in notes],
+    )
     return [None] * len(notes)
 
 
@@ -206,14 +217,6 @@ _notes: db.BatchWriter[tuple[Send, str], None] = db.BatchWriter(
 
 def _cache_seconds(asked: Prompt) -> int:
     return settings().cache_seconds if providers.provider_for(asked.model).keeps_answers and not asked.zdr else 0
-
-
-def _keys(sends: Sequence[Send]) -> dict[str, list[Any]]:
-    return {
-        "execution_ids": [send.execution_id for send in sends],
-        "rounds": [send.round for send in sends],
-        "numbers": [send.number for send in sends],
-    }
 
 
 def _open(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:

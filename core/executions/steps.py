@@ -10,14 +10,14 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar
 from uuid import UUID
 
 from core import db
 from core.accounts import provider_keys
+from core.db.queries.execution import sql
 from core.executions import lifecycle, outcomes, sends
 from core.executions import queue as execution_queue
-from core.executions.lifecycle import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.observability import metrics, tracing
 from core.process import worker
@@ -236,7 +236,7 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
 
     A late writer, whose attempt is not the current one, changes nothing.
     """
-    state = "declined" if trouble.fault == "buyer" else "failed"
+    state: Literal["failed", "declined"] = "declined" if trouble.fault == "buyer" else "failed"
     changed = await sql.fail(
         conn,
         id=order.id,

@@ -1,36 +1,43 @@
 """Read executions for buyers, creators and operators."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from core import db
 from core.db import notifications
-from core.executions.lifecycle import REST, sql
+from core.db.queries.execution import Execution as Execution
+from core.db.queries.execution import HistoryRow as HistoryRow
+from core.db.queries.execution import ListingRow as ListingRow
+from core.db.queries.execution import sql
+from core.db.states import ExecutionState
+from core.executions.lifecycle import REST
 from core.media import store as media
 from core.secrets.vault import vault
 from core.settings import settings
 
+_RESULT = TypeAdapter(dict[str, object])
 
-async def read(conn: db.Connection, execution_id: UUID) -> Any:
+
+async def read(conn: db.Connection, execution_id: UUID) -> Execution | None:
     """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
     (row,) = await _show(conn, [execution_id])
     return row
 
 
-async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Any]:
+async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution | None]:
     rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids), rerun_limit=settings().rerun_limit)}
     return [rows.get(execution_id) for execution_id in execution_ids]
 
 
-_shown: db.BatchWriter[UUID, Any] = db.BatchWriter(_show, db.run_in_autocommit)
+_shown: db.BatchWriter[UUID, Execution | None] = db.BatchWriter(_show, db.run_in_autocommit)
 
 
-async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Any:
+async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Execution:
     """Wait for an execution to come to rest.
 
     Takes the pool: no connection is held while it waits.
@@ -47,7 +54,7 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
     with hub.event(notifications.CHANGED, str(execution_id)) as changed:
         while True:
             changed.clear()
-            row = await _shown.add(pool, execution_id)
+            row = db.required(await _shown.add(pool, execution_id))
             left = until - time.monotonic()
             if row.state in REST or left <= 0:
                 return row
@@ -55,14 +62,20 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
                 await asyncio.wait_for(changed.wait(), left)
 
 
-async def listing(conn: db.Connection, handle: str | None, most: int) -> list[Any]:
+async def listing(conn: db.Connection, handle: str | None, most: int) -> list[ListingRow]:
     """The newest executions, of one creator or of all."""
     return [row async for row in sql.listing(conn, handle=handle, most=most)]
 
 
 async def history(
-    conn: db.Connection, account_id: UUID, *, state: str | None, slug: str | None, after: UUID | None, most: int
-) -> list[Any]:
+    conn: db.Connection,
+    account_id: UUID,
+    *,
+    state: ExecutionState | None,
+    slug: str | None,
+    after: UUID | None,
+    most: int,
+) -> list[HistoryRow]:
     """A creator's executions, newest first, with what they earned and used.
 
     Args:
@@ -79,25 +92,31 @@ async def history(
 
 async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
     """How many of the same creator's executions begin before this one."""
-    count: int = await sql.ahead(conn, id=execution_id)
-    return count
+    return await sql.ahead(conn, id=execution_id)
 
 
-def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str, object]:
+def open_result(execution: Execution) -> dict[str, object]:
     """The stored answer in the clear: response, modality, usage, and images, audio or citations if there are any.
 
+    Only of an execution that succeeded and whose content is not deleted yet.
     Files that are stored elsewhere have URLs that expire; opening the answer again makes fresh ones.
     """
-    plain = vault().open(sealed, account=account_id, column="executions.sealed_result", row=execution_id)
-    result: dict[str, Any] = json.loads(plain.reveal())
-    if "images" in result:
-        result["images"] = [media.url_for(held) for held in result["images"]]
-    if "audio" in result:
-        result["audio"] = media.url_for(result["audio"])
-    return result
+    sealed = db.required(execution.sealed_result)
+    plain = vault().open(sealed, account=execution.account_id, column="executions.sealed_result", row=execution.id)
+    result = _RESULT.validate_json(plain.reveal())
+    return {name: _with_url(name, held) for name, held in result.items()}
 
 
-def money_of(row: Any) -> str:
+def _with_url(name: str, held: object) -> object:
+    match name, held:
+        case "images", list():
+            return [media.url_for(str(one)) for one in held]
+        case "audio", str():
+            return media.url_for(held)
+    return held
+
+
+def money_of(row: Execution) -> str:
     """Where the buyer's money is now."""
     if row.payment_state is None:
         return "none"

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from core import db
+from core.db.queries.notice import sql
 from core.failures import InvalidInput, NotFound
 from core.notices import egress_guard, sender
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import Settings, settings
-
-sql = db.load("notice")
 
 COLUMN = "notice_addresses.sealed_url"
 

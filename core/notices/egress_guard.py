@@ -51,7 +51,7 @@ _LIBRARIES = tuple(
 )
 
 
-def hook(networks: Iterable[Network]) -> Callable[[str, tuple[Any, ...]], None]:
+def hook(networks: Iterable[Network]) -> Callable[[str, tuple[object, ...]], None]:
     """An audit hook that allows connections to the public internet and reading Python's own libraries.
 
     Args:
@@ -59,7 +59,7 @@ def hook(networks: Iterable[Network]) -> Callable[[str, tuple[Any, ...]], None]:
     """
     allowed = tuple(networks)
 
-    def guard(event: str, arguments: tuple[Any, ...]) -> None:
+    def guard(event: str, arguments: tuple[Any, ...]) -> None:  # as each audit event defines them
         if event in _CONNECTIONS:
             refused = arguments[1] is not None and not may_reach(arguments[1], allowed)
         elif event == "open":

@@ -2,13 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.notice import Delivery, sql
+from core.db.states import DeliveryState
 from core.failures import NotFound, Unreadable
 from core.notices import addresses, messages, sender
-from core.notices.rules import sql
 from core.settings import settings
 
 _MOST_AT_ONCE = 4
@@ -55,7 +55,7 @@ async def send_test(pool: db.Pool, address_id: UUID) -> sender.Outcome:
     return await sender.send(url, messages.TEST_MESSAGE, addresses.networks_of(settings(), row.account_id))
 
 
-async def _bring(pool: db.Pool, row: Any) -> str:
+async def _bring(pool: db.Pool, row: Delivery) -> DeliveryState:
     state, reason = await _send(row)
     if state == "waiting" and row.tries >= _MOST_TRIES:
         state = "failed"
@@ -64,12 +64,12 @@ async def _bring(pool: db.Pool, row: Any) -> str:
     return state
 
 
-async def _send(row: Any) -> tuple[str, str | None]:
+async def _send(row: Delivery) -> tuple[DeliveryState, str | None]:
     """The delivery's next state, and why."""
     if row.address_id is None:
         return "failed", "address_removed"
     try:
-        url = addresses.open_url(row.owner_id, row.address_id, row.sealed_url)
+        url = addresses.open_url(row.owner_id, row.address_id, db.required(row.sealed_url))
     except Unreadable:
         return "failed", "address_unreadable"
     message = messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=row.owner_id is None)

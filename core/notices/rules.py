@@ -3,11 +3,12 @@
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
+from uuid import UUID
 
 from core import db
-
-sql = db.load("notice")
+from core.db.queries.notice import Finding, sql
+from core.db.queries.notice import Notice as Notice
+from core.db.states import NoticeRule
 
 # A month of calls, and not fewer than would be an accident.
 DAYS = 30
@@ -38,13 +39,15 @@ async def find(conn: db.Connection) -> int:
         How many notices are new.
     """
     await sql.take_turns(conn)
-    month = {"days": DAYS}
-    history = {"history_days": HISTORY_DAYS, "least_days": LEAST_HISTORY_DAYS, "far": FAR}
-    found: dict[str, AsyncIterator[Any]] = {
-        "success_low": sql.success_low(conn, **month, least_calls=LEAST_CALLS, least_share=LEAST_SUCCESS),
-        "failures_charged": sql.failures_charged(conn, **month, least_failures=LEAST_CALLS, most_share=MOST_CHARGED),
-        "cost_unusual": sql.cost_unusual(conn, **history, least_calls=LEAST_CALLS),
-        "calls_unusual": sql.calls_unusual(conn, **history, least_calls=LEAST_CALLS_A_DAY),
+    found: dict[NoticeRule, AsyncIterator[Finding]] = {
+        "success_low": sql.success_low(conn, days=DAYS, least_calls=LEAST_CALLS, least_share=LEAST_SUCCESS),
+        "failures_charged": sql.failures_charged(conn, days=DAYS, least_failures=LEAST_CALLS, most_share=MOST_CHARGED),
+        "cost_unusual": sql.cost_unusual(
+            conn, history_days=HISTORY_DAYS, least_days=LEAST_HISTORY_DAYS, far=FAR, least_calls=LEAST_CALLS
+        ),
+        "calls_unusual": sql.calls_unusual(
+            conn, history_days=HISTORY_DAYS, least_days=LEAST_HISTORY_DAYS, far=FAR, least_calls=LEAST_CALLS_A_DAY
+        ),
         "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
     }
@@ -57,6 +60,6 @@ async def find(conn: db.Connection) -> int:
     return len(new)
 
 
-async def listing(conn: db.Connection, account_id: Any, most: int) -> list[Any]:
+async def listing(conn: db.Connection, account_id: UUID | None, most: int) -> list[Notice]:
     """The newest notices with their deliveries, of one creator or, for None, of all."""
     return [row async for row in sql.listing(conn, account_id=account_id, most=most)]

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from core import db
+from core.db.queries.standing import sql
 from core.process import scheduled_runs
 from core.process.scheduled_runs import Known
 from core.settings import settings
-
-sql = db.load("standing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Verdicts:
 
 async def read(conn: db.Connection) -> Snapshot:
     """See how things stand."""
-    row: Any = await sql.standing(conn, lease_seconds=settings().lease_seconds)
+    row = await sql.standing(conn, lease_seconds=settings().lease_seconds)
     return Snapshot(
         executions={"held": row.held, "queued": row.queued, "running": row.running},
         oldest_queued_seconds=row.oldest_queued_seconds,

@@ -27,6 +27,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from core.db.states import Outcome
 from core.failures import Fault, Misconfigured
 from core.observability.gauges import Snapshot, Verdicts
 
@@ -136,7 +137,7 @@ for _by in ("address", "payer"):
     _limited.labels(_by)
 
 
-def finished(outcome: str, fault: Whose, **phases: timedelta | None) -> None:
+def finished(outcome: Outcome, fault: Whose, **phases: timedelta | None) -> None:
     """An execution came to rest.
 
     Args:

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
 from uuid import UUID
 
 from opentelemetry.context import Context
@@ -68,14 +67,14 @@ def record(name: str, execution_id: UUID, began: int, facts: Mapping[str, Fact],
     provider = _provider(settings().otlp_endpoint)
     if provider is None:
         return
-    known: dict[str, Any] = {name: fact for name, fact in facts.items() if fact is not None}
+    known: dict[str, str | int] = {name: fact for name, fact in facts.items() if fact is not None}
     token = _first.set(execution_id if is_first else None)
     try:
         made = provider.get_tracer(__name__).start_span(
             name,
             Context() if is_first else _beneath(execution_id),
             _KINDS.get(name, SpanKind.INTERNAL),
-            {"execution": str(execution_id)} | known,
+            {"execution": str(execution_id), **known},
             start_time=began,
         )
     finally:

@@ -6,62 +6,27 @@ its history is written by a trigger.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from x402.schemas import PaymentPayload
 
 from core import db
+from core.db.queries.payment import Payment as Payment
+from core.db.queries.payment import Recorded as Recorded
+from core.db.queries.payment import sql
 from core.executions import lifecycle
 from core.payments import matching
 from core.resources import versions
 from core.secrets.private import Private
 from core.secrets.vault import vault
 
-sql = db.load("payment")
-
 _PAYLOAD = "payments.sealed_payload"
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What a buyer may have to be told about an authorization that was presented before."""
-
-    id: UUID
-    execution_id: UUID
-    state: str
-    reason: str | None
-    transaction: str | None
-    network: str
-    amount_atomic: int
-    payload_sha256: bytes
-    request_sha256: bytes
-    quoted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A payment as recorded, with what is needed to settle it again or to look for it on the chain."""
-
-    id: UUID
-    execution_id: UUID
-    account_id: UUID
-    network: str
-    payer: str
-    nonce: bytes
-    pay_to: str
-    amount_atomic: int
-    valid_before: datetime
-    created_at: datetime
-    sealed_payload: bytes
 
 
 async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
     """The payment that this authorization made, if it was claimed before."""
     network, asset, payer, nonce = matching.key_of(payload)
-    row = await sql.find(conn, network=network, asset=asset, payer=payer, nonce=nonce)
-    return Payment(**row._asdict()) if row else None
+    return await sql.find(conn, network=network, asset=asset, payer=payer, nonce=nonce)
 
 
 async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: PaymentPayload) -> bool:
@@ -92,28 +57,10 @@ class ClaimRequest:
     payment_id: UUID = field(default_factory=uuid4)
     execution_id: UUID = field(default_factory=uuid4)
 
-    def row(self) -> dict[str, object]:
-        """Its payment, as it is kept."""
+    def sealed_payload(self) -> bytes:
+        """Its payload, as the ledger keeps it."""
         payload = self.matched.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
-        return {
-            "ids": self.payment_id,
-            "networks": self.matched.network.id,
-            "assets": self.matched.network.asset.lower(),
-            "payers": self.matched.payer,
-            "nonces": self.matched.nonce,
-            "pay_tos": self.matched.pay_to,
-            "amounts_atomic": self.matched.amount_atomic,
-            "valid_befores": self.matched.valid_before,
-            "version_ids": self.version.version_id,
-            "owners": self.owner,
-            "payloads_sha256": matching.payload_sha256(self.matched.payload),
-            "requests_sha256": matching.request_sha256(self.version.resource_id, self.inputs),
-            "quoteds": self.matched.quoted,
-            "identifiers_sha256": matching.identifier_sha256(self.version.resource_id, self.matched.payload),
-            "sealed_payloads": vault().seal(
-                payload, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id
-            ),
-        }
+        return vault().seal(payload, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id)
 
 
 async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[bool]:
@@ -129,8 +76,28 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
     Raises:
         Unavailable: when a creator's cap or queue has no room for them; the transaction must roll back.
     """
-    rows = [request.row() for request in requests]
-    claimed = {row.id async for row in sql.claim(conn, **{name: [row[name] for row in rows] for name in rows[0]})}
+    matched = [request.matched for request in requests]
+    rows = sql.claim(
+        conn,
+        ids=[request.payment_id for request in requests],
+        networks=[one.network.id for one in matched],
+        assets=[one.network.asset.lower() for one in matched],
+        payers=[one.payer for one in matched],
+        nonces=[one.nonce for one in matched],
+        pay_tos=[one.pay_to for one in matched],
+        amounts_atomic=[one.amount_atomic for one in matched],
+        valid_befores=[one.valid_before for one in matched],
+        version_ids=[request.version.version_id for request in requests],
+        owners=[request.owner for request in requests],
+        payloads_sha256=[matching.payload_sha256(one.payload) for one in matched],
+        requests_sha256=[matching.request_sha256(one.version.resource_id, one.inputs) for one in requests],
+        quoteds=[one.quoted for one in matched],
+        identifiers_sha256=[
+            matching.identifier_sha256(one.version.resource_id, one.matched.payload) for one in requests
+        ],
+        sealed_payloads=[request.sealed_payload() for request in requests],
+    )
+    claimed = {row.id async for row in rows}
     new = [
         lifecycle.NewExecution(request.version, request.inputs, request.payment_id, request.execution_id)
         for request in requests
@@ -214,8 +181,7 @@ async def mark_unknown(conn: db.Connection, payment_id: UUID, reason: str) -> No
 
 async def read(conn: db.Connection, payment_id: UUID) -> Recorded:
     """A recorded payment."""
-    row: Any = await sql.read(conn, id=payment_id)
-    return Recorded(**{name: getattr(row, name) for name in Recorded.__slots__})
+    return await sql.read(conn, id=payment_id)
 
 
 def open_payload(payment: Recorded) -> Private[PaymentPayload]:

@@ -5,20 +5,19 @@ network the chain is the facilitator's own book, read over the same JSON-RPC.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from core import db
+from core.db.queries.money import DifferenceRow, PaidRow, RecogniseRow, sql
 from core.failures import Unavailable
 from core.payments import chain
 from core.payments.settlement import PaymentClients
 from core.settings import SANDBOX_NETWORK, Network, settings
-
-sql = db.load("money")
 
 GRACE_SECONDS = 60
 """Younger records are not reported as missing: the usage log, or a node's index, may lag."""
@@ -27,6 +26,8 @@ OWED = ("rerunnable", "refund_due", "refunded", "waived")
 RECEIVED = ("answered", *OWED, "in_flight", "astray")
 
 _PAGE = 5_000
+
+ChainState = Literal["compared", "not_asked", "not_configured", "chain_unreachable", "chain_wrong"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class ChainComparison:
         unconfirmed: payments of the last minute that it does not show yet.
     """
 
-    state: Literal["compared", "not_asked", "not_configured", "chain_unreachable", "chain_wrong"]
+    state: ChainState
     since: datetime | None = None
     transfers: int = 0
     undecided: int = 0
@@ -121,7 +122,7 @@ class Comparison:
         """Whether every network's chain was compared too."""
         return all(book.outside.state == "compared" for book in self.books)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """All of it as plain values."""
         totals = [{"received": asdict(book.received), "owed": asdict(book.owed)} for book in self.books]
         books = [asdict(book) | total for book, total in zip(self.books, totals, strict=True)]
@@ -137,23 +138,24 @@ async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: da
         network: CAIP-2; only this one. Spending on models, which has no network, is then left out.
         since: only payments and executions made since then.
     """
-    scope: dict[str, Any] = {"network": network, "since": since}
     async with db.snapshot(pool) as conn:
         places: dict[tuple[str, str], dict[str, Total]] = {
             (served.id, served.asset.lower()): {} for served in settings().networks if network in (None, served.id)
         }
-        async for row in sql.sums(conn, **scope):
+        async for row in sql.sums(conn, network=network, since=since):
             kept = places.setdefault((row.network, row.asset), {})
             kept[row.place] = Total(row.payments, row.amount_atomic)
         found = [
-            *await _found(sql.compare_executions(conn, **scope)),
-            *await _found(sql.compare_usage(conn, **scope, grace_seconds=GRACE_SECONDS)),
-            *await _found(sql.compare_dropped(conn, **scope)),
+            *await _found(sql.compare_executions(conn, network=network, since=since)),
+            *await _found(sql.compare_usage(conn, network=network, since=since, grace_seconds=GRACE_SECONDS)),
+            *await _found(sql.compare_dropped(conn, network=network, since=since)),
             *await _found(
-                sql.compare_refunds(conn, **scope, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS)
+                sql.compare_refunds(
+                    conn, network=network, since=since, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS
+                )
             ),
-            *await _found(sql.compare_history(conn, **scope)),
-            *await _found(sql.compare_transactions(conn, **scope)),
+            *await _found(sql.compare_history(conn, network=network, since=since)),
+            *await _found(sql.compare_transactions(conn, network=network, since=since)),
             *(await _found(sql.compare_spend(conn, since=since)) if network is None else []),
             *(await _found(sql.compare_resource_spend(conn, since=since)) if network is None else []),
         ]
@@ -210,7 +212,8 @@ class _Reading:
         async with self.pool.connection() as conn:
             rows = [row async for row in sql.addresses(conn, network=self.network.id)]
         paid = [row.paid_at for row in rows if row.paid_at]
-        since = since or min(paid or [row.offered_at for row in rows], default=None)
+        offered = [row.offered_at for row in rows if row.offered_at]
+        since = since or min(paid or offered, default=None)
         missed_before = datetime.now(UTC) - timedelta(seconds=GRACE_SECONDS)
         addresses = sorted({row.address for row in rows})
         try:
@@ -218,11 +221,13 @@ class _Reading:
                 if page:
                     await self._recognise(page)
         except Unavailable as unavailable:
-            state: Any = unavailable.code
-        else:
-            state = "compared"
-            if since is not None:
-                await self._look_for_missing(since, missed_before)
+            is_wrong = unavailable.code == "chain_wrong"
+            return self._compared("chain_wrong" if is_wrong else "chain_unreachable", since)
+        if since is not None:
+            await self._look_for_missing(since, missed_before)
+        return self._compared("compared", since)
+
+    def _compared(self, state: ChainState, since: datetime | None) -> ChainComparison:
         count = self.counts
         return ChainComparison(state, since, count["all"], count["undecided"], count["foreign"], count["unconfirmed"])
 
@@ -247,12 +252,12 @@ class _Reading:
         for row in rows:
             self._note(row)
 
-    def _note(self, row: Any) -> None:
+    def _note(self, row: RecogniseRow) -> None:
         if row.payment_id is not None:
             self.seen.add(row.payment_id)
         match row.code:
             case "agrees":
-                self.proved.add(row.payment_id)
+                self.proved.add(db.required(row.payment_id))
             case "undecided":
                 self.counts["undecided"] += 1
             case "transfer_foreign" | "transfer_unrecorded":
@@ -270,24 +275,31 @@ class _Reading:
         after, more = UUID(int=0), True
         while more:
             async with self.pool.connection() as conn:
-                query = {"network": self.network.id, "asset": self.network.asset.lower(), "since": since}
-                rows = [row async for row in sql.paid(conn, **query, after=after, most=_PAGE)]
+                found = sql.paid(
+                    conn,
+                    network=self.network.id,
+                    asset=self.network.asset.lower(),
+                    since=since,
+                    after=after,
+                    most=_PAGE,
+                )
+                rows = [row async for row in found]
             for row in rows:
-                if row.id in self.seen:
+                if row.payment_id in self.seen:
                     continue
                 if row.decided_at >= missed_before:
                     self.counts["unconfirmed"] += 1
                 else:
-                    self._differ(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.", row.id)
-            after, more = rows[-1].id if rows else after, len(rows) == _PAGE
+                    self._differ(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.")
+            after, more = rows[-1].payment_id if rows else after, len(rows) == _PAGE
 
-    def _differ(self, row: Any, code: str, sentence: str, payment_id: UUID | None = None) -> None:
+    def _differ(self, row: RecogniseRow | PaidRow, code: str, sentence: str) -> None:
         self.differences.append(
             Difference(
                 code=code,
                 sentence=sentence,
                 network=self.network.id,
-                payment_id=payment_id or row.payment_id,
+                payment_id=row.payment_id,
                 execution_id=row.execution_id,
                 account_id=row.account_id,
                 transaction=row.transaction,
@@ -295,9 +307,9 @@ class _Reading:
         )
 
 
-def _moved(row: Any) -> str:
+def _moved(row: RecogniseRow) -> str:
     return f"{row.amount_atomic} atomic units went from {row.payer} to {row.recipient}"
 
 
-async def _found(rows: Any) -> list[Difference]:
+async def _found(rows: AsyncIterator[DifferenceRow]) -> list[Difference]:
     return [Difference(**row._asdict()) async for row in rows]

@@ -4,14 +4,14 @@ Money goes from buyers to creators and never through us, so a refund is recorded
 """
 
 import re
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.refund import Refund as Refund
+from core.db.queries.refund import sql
+from core.db.states import RefundState
 from core.failures import InvalidInput
 from core.settings import settings
-
-sql = db.load("refund")
 
 
 async def mark_due(conn: db.Connection) -> list[UUID]:
@@ -19,7 +19,7 @@ async def mark_due(conn: db.Connection) -> list[UUID]:
     return [row.execution_id async for row in sql.fall_due(conn, rerun_limit=settings().rerun_limit)]
 
 
-async def listing(conn: db.Connection, *, state: str | None, handle: str | None, most: int) -> list[Any]:
+async def listing(conn: db.Connection, *, state: RefundState | None, handle: str | None, most: int) -> list[Refund]:
     """Refunds, oldest first; of one state (due, recorded, waived) or creator, or all."""
     return [row async for row in sql.listing(conn, state=state, handle=handle, most=most)]
 

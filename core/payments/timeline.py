@@ -2,18 +2,20 @@
 
 import re
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.money import Event as Event
+from core.db.queries.money import ListedPayment as ListedPayment
+from core.db.queries.money import PaymentRow as PaymentRow
+from core.db.queries.money import sql
+from core.db.states import PaymentState
 from core.failures import InvalidInput, NotFound, Unavailable
 from core.payments import chain
 from core.payments.settlement import PaymentClients
 
-sql = db.load("money")
 
-
-async def find(conn: db.Connection, reference: str) -> Any:
+async def find(conn: db.Connection, reference: str) -> PaymentRow:
     """A payment as a row, with what it bought and from whom; nothing in it is sealed or secret.
 
     Args:
@@ -40,12 +42,12 @@ async def find(conn: db.Connection, reference: str) -> Any:
     return rows[0]
 
 
-async def events(conn: db.Connection, payment_id: UUID) -> list[Any]:
+async def events(conn: db.Connection, payment_id: UUID) -> list[Event]:
     """Everything that happened to a payment and its execution, in its order: at, event, round, detail, transaction."""
     return [row async for row in sql.story(conn, payment_id=payment_id)]
 
 
-async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
+async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str:
     """What the chain says now about a payment that `find` found, as a sentence."""
     network = clients.networks.get(payment.network)
     if network is None or network.asset.lower() != payment.asset:
@@ -72,7 +74,7 @@ async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
 
 
 async def listing(
-    conn: db.Connection, *, network: str | None, state: str | None, handle: str | None, most: int
-) -> list[Any]:
+    conn: db.Connection, *, network: str | None, state: PaymentState | None, handle: str | None, most: int
+) -> list[ListedPayment]:
     """The newest payments; of one network, state or creator, or all."""
     return [row async for row in sql.listing(conn, network=network, state=state, handle=handle, most=most)]

@@ -11,8 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from core import db
-
-sql = db.load("schedule")
+from core.db.queries.schedule import sql
 
 
 @dataclass(frozen=True, slots=True)

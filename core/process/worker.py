@@ -17,11 +17,11 @@ from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary, WeakSet
 
 from core import db
+from core.db.queries.worker import sql
 from core.process.background_loop import run_in_thread
 from core.settings import settings
 
 log = logging.getLogger(__name__)
-sql = db.load("worker")
 
 _alive: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
 _leaving: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
@@ -93,8 +93,7 @@ async def signs(conn: db.Connection, flow_run_ids: Sequence[UUID]) -> dict[UUID,
 
 async def launchers(conn: db.Connection) -> int:
     """How many living processes run what is queued."""
-    count: int = await sql.launchers(conn, lease_seconds=settings().lease_seconds)
-    return count
+    return await sql.launchers(conn, lease_seconds=settings().lease_seconds)
 
 
 async def _beat(worker_id: UUID, stop: asyncio.Event) -> None:

@@ -71,12 +71,12 @@ def read(given: object) -> str | None:
     raise ValueError(f"is no JSON Schema at {place}")
 
 
-def fits(text: str, document: Any) -> bool:
+def fits(text: str, document: object) -> bool:
     """Whether an answer fits a schema that `read` returned. One that takes too much work to tell does not."""
     left = _MOST_WORK
 
     def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
-        def apply(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        def apply(validator: object, value: object, instance: object, schema: object) -> object:
             nonlocal left
             # jsonschema spells out in its errors whatever does not fit, so each look costs what it looks at.
             work = sizes.get(id(instance), 0) + (_STEP_WORK * len(value) if isinstance(value, list | dict) else 0)
@@ -108,9 +108,9 @@ def is_strict(text: str) -> bool:
     return schema.get("type") == "object" and all(map(_is_closed, _nodes(schema)))
 
 
-def _check(node: Any, root: Mapping[str, Any], place: str, depth: int) -> None:
+def _check(node: object, root: Mapping[str, object], place: str, depth: int) -> None:
     """Refuse what is not allowed, anywhere below; reads bounds that a YAML file gave as text, in place."""
-    if isinstance(node, bool) and node is not root:
+    if isinstance(node, bool):
         return
     if not isinstance(node, dict):
         raise ValueError(f"must have an object at {place}")
@@ -127,17 +127,19 @@ def _check(node: Any, root: Mapping[str, Any], place: str, depth: int) -> None:
         _check(child, root, f"{place}.{name}", depth - 1)
 
 
-def _check_reference(reference: Any, root: Mapping[str, Any], place: str) -> None:
+def _check_reference(reference: object, root: Mapping[str, object], place: str) -> None:
     defined = root.get("$defs")
     names = [f"{_DEFINED}{name}" for name in defined if name.isidentifier()] if isinstance(defined, dict) else []
     if reference not in ["#", *names]:
         raise ValueError(f"must refer to # or {_DEFINED} and a name that is defined, at {place}")
 
 
-def _check_circles(root: Mapping[str, Any]) -> None:
+def _check_circles(root: Mapping[str, object]) -> None:
     """Refuse definitions that lead to themselves without going into a part of the value."""
     open_ = {"#": set(_in_place(root))}
-    open_ |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in root.get("$defs", {}).items()}
+    defined = root.get("$defs")
+    if isinstance(defined, dict):
+        open_ |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in defined.items()}
     while open_:
         ended = {name for name, leads_to in open_.items() if leads_to.isdisjoint(open_)}
         if not ended:
@@ -145,7 +147,7 @@ def _check_circles(root: Mapping[str, Any]) -> None:
         open_ = {name: leads_to for name, leads_to in open_.items() if name not in ended}
 
 
-def _in_place(node: Any) -> Iterator[str]:
+def _in_place(node: object) -> Iterator[str]:
     """The references that apply to the very value that a schema applies to."""
     if isinstance(node, dict):
         yield from (node[keyword] for keyword in ("$ref",) if keyword in node)
@@ -154,7 +156,7 @@ def _in_place(node: Any) -> Iterator[str]:
                 yield from _in_place(child)
 
 
-def _children(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _children(node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """The schemas right below; what is not of the right type is told by the metaschema."""
     for keyword, value in node.items():
         if keyword in _ONE:
@@ -165,23 +167,25 @@ def _children(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{keyword}.{str(name)[:40]}", child) for name, child in value.items())
 
 
-def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+def _nodes(node: object) -> Iterator[Mapping[str, object]]:
     if isinstance(node, dict):
         yield node
         for _, child in _children(node):
             yield from _nodes(child)
 
 
-def _is_closed(node: Mapping[str, Any]) -> bool:
+def _is_closed(node: Mapping[str, object]) -> bool:
     if not node.keys().isdisjoint(("oneOf", "allOf", "prefixItems", "minProperties", "maxProperties")):
         return False
     if node.get("type") != "object" and "properties" not in node:
         return True
-    required = node.get("required", ())
-    return node.get("additionalProperties") is False and set(node.get("properties", {})) == set(required)
+    properties, required = node.get("properties", {}), node.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return False
+    return node.get("additionalProperties") is False and set(properties) == set(required)
 
 
-def _measure(value: Any, sizes: dict[int, int]) -> int:
+def _measure(value: object, sizes: dict[int, int]) -> int:
     """How long each part of a document is when it is spelled out, about."""
     if isinstance(value, dict):
         size = sum(len(name) + _measure(child, sizes) for name, child in value.items())

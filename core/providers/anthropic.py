@@ -7,7 +7,6 @@ and `errors` (statuses and types; what fails after a 200 follows none of them). 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from core.failures import ExecutionFailed
 from core.providers.errors import PROVIDER_ERRORS, provider_failure
@@ -59,9 +58,9 @@ def headers(key: str, _cache_seconds: int) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": _VERSION}
 
 
-def fields(prompt: Prompt, _send: int) -> Mapping[str, Any]:
+def fields(prompt: Prompt, _send: int) -> Mapping[str, object]:
     """The body of a request: only what is supported, since the rest is ignored without a word."""
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "model": provider_of(prompt.model)[1],
         "messages": messages(prompt),
         "max_tokens": prompt.max_output_tokens,

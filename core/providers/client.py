@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.observability import metrics
 from core.providers import sse
@@ -24,7 +25,6 @@ from core.providers import usage as provider_usage
 from core.providers.connections import client_of, close, connections
 from core.providers.errors import provider_failure, work_of
 from core.providers.registry import Provider
-from core.providers.request import Modality
 from core.providers.response import ModelAnswer, judge
 from core.providers.usage import KeyFacts, Prices, Usage
 from core.secrets.private import Private
@@ -123,8 +123,9 @@ async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decima
         return None
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Decimal | None:
-        options: Any = {"headers": headers, "params": {"id": generation_id}}
-        response = await client.get(path, cast_to=httpx2.Response, options=options)
+        response = await client.get(
+            path, cast_to=httpx2.Response, options={"headers": headers, "params": {"id": generation_id}}
+        )
         return provider_usage.read_generation(response.content)
 
     outcome = await _exchange("cost", at, key, send, _CHECK_SECONDS)
@@ -198,7 +199,7 @@ async def _stream(
         content=request.reveal(),
         options={"headers": {"Content-Type": "application/json", **headers}},
         stream=True,
-        stream_cls=AsyncStream[Any],
+        stream_cls=AsyncStream[object],
     )
     # What the SDK gives for `cast_to`, which its types do not know for streams.
     response = cast(httpx2.Response, answered)

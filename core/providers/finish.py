@@ -6,7 +6,6 @@ case. The table is published in docs/failures.md.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
 
 
 class Finish(IntEnum):
@@ -70,7 +69,7 @@ Cohere and Zhipu."""
 _NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
 
 
-def finish_of(choice: Mapping[str, Any]) -> Finish:
+def finish_of(choice: Mapping[str, object]) -> Finish:
     """How a choice ended by its `finish_reason` and `native_finish_reason`; NONE while it goes on."""
     reason, native = choice.get("finish_reason"), choice.get("native_finish_reason")
     word = _word(reason)
@@ -79,7 +78,7 @@ def finish_of(choice: Mapping[str, Any]) -> Finish:
     return max(told, own) if own in _NATIVE else told
 
 
-def _word(reason: Any) -> str:
+def _word(reason: object) -> str:
     """A reason in lower case with underscores, without the prefix of Google's enum; empty for what is no text."""
     if not isinstance(reason, str):
         return ""

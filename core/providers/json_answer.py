@@ -6,7 +6,6 @@ ends like a document, and only if the mended document holds exactly the same bra
 
 import json
 import re
-from typing import Any
 
 from json_repair import repair_json
 
@@ -82,7 +81,7 @@ def _fenced(text: str) -> list[str]:
     return blocks
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str) -> object:
     """The values of a document, with numbers as a schema has them: two that are written alike are equal.
 
     Raises:
@@ -132,7 +131,7 @@ def _unescaped(escape: re.Match[str]) -> str:
     return "" if escape[2] in "ntrbf" else escape[2]
 
 
-def _is_quoted(values: Any, text: str) -> bool:
+def _is_quoted(values: object, text: str) -> bool:
     """Whether each string value stood between quotes: bare words in brackets are prose. Names may be bare."""
     place = 0
     for value in _strings(values):
@@ -152,7 +151,7 @@ def _is_quoted(values: Any, text: str) -> bool:
     return True
 
 
-def _strings(values: Any) -> list[str]:
+def _strings(values: object) -> list[str]:
     """The string values of a document in their order, without the names of members."""
     found: list[str] = []
     rest = [values]
@@ -177,7 +176,7 @@ def _no_constant(_name: str) -> None:
     raise _NotJson
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         # Readers differ about which of the two counts.

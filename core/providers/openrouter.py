@@ -6,7 +6,6 @@ Sources: https://openrouter.ai/docs (chat completions, provider routing, respons
 import math
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
-from typing import Any
 
 from core.providers.request import Prompt, messages, shape
 from core.settings import settings
@@ -26,7 +25,7 @@ def headers(key: str, cache_seconds: int) -> dict[str, str]:
     return named
 
 
-def fields(prompt: Prompt, send: int) -> Mapping[str, Any]:
+def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
     """The body of a request.
 
     Args:
@@ -34,7 +33,7 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, Any]:
         send: which send of the round these bytes are made for. The nonce made of it keeps buyers, rounds and deliberate
             repetitions from sharing a cached answer.
     """
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "model": prompt.model,
         "messages": messages(prompt),
         "max_completion_tokens": prompt.max_output_tokens,
@@ -45,7 +44,7 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, Any]:
         # On by default for short contexts, where it would silently cut a paid prompt.
         "plugins": [{"id": "context-compression", "enabled": False}],
     }
-    routing: dict[str, Any] = {}
+    routing: dict[str, object] = {}
     if prompt.zdr:
         routing |= {"zdr": True, "data_collection": "deny"}
     if (wanted := shape(prompt)) is not None:

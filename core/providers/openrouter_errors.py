@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Literal
 
 from core.failures import ExecutionFailed
 from core.providers.errors import provider_failure
@@ -53,7 +53,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Execut
     return read_error(error, status, headers.get("retry-after"))
 
 
-def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None = None) -> ExecutionFailed:
+def read_error(error: Mapping[str, object], otherwise: int, retry_after: str | None = None) -> ExecutionFailed:
     """Classify OpenRouter's `error` object.
 
     Args:
@@ -74,7 +74,7 @@ def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None
     return provider_failure(name, resend=says if isinstance(says, bool) else None, retry_after=wait)
 
 
-def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> Any:
+def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> object:
     """JSON with exact decimals; NaN and Infinity, which JSON does not have, become None.
 
     Args:
@@ -98,13 +98,13 @@ def malformed() -> ExecutionFailed:
     return provider_failure("provider_malformed")
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, object]:
     """The value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def _why(
-    status: int, error: Mapping[str, Any], metadata: Mapping[str, Any], availability: Mapping[str, Any]
+    status: int, error: Mapping[str, object], metadata: Mapping[str, object], availability: Mapping[str, object]
 ) -> str | None:
     """What the codes beside a status tell more than the status; None where it says everything."""
     kinds = {kind for kind in (error.get("error_type"), metadata.get("error_type")) if isinstance(kind, str)}
@@ -125,7 +125,7 @@ def _why(
     return None
 
 
-def _why_forbidden(kinds: set[str], metadata: Mapping[str, Any], code: str) -> str | None:
+def _why_forbidden(kinds: set[str], metadata: Mapping[str, object], code: str) -> str | None:
     """403 is moderation of the input, or else a limit of the creator's account."""
     if limit := _LIMITS.get(str(metadata.get("limit_source"))):
         return limit
@@ -136,11 +136,11 @@ def _why_forbidden(kinds: set[str], metadata: Mapping[str, Any], code: str) -> s
     return "filtered" if code in _FILTERED else "denied"
 
 
-def _status(value: Any) -> int | None:
+def _status(value: object) -> int | None:
     return value if type(value) is int and 300 <= value <= 599 else None
 
 
-def seconds(value: Any) -> float | None:
+def seconds(value: object) -> float | None:
     """Seconds to wait, from a number or an HTTP date (RFC 9110, section 10.2.3); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None

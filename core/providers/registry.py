@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from core.failures import ExecutionFailed, InvalidInput
 from core.providers import anthropic, openrouter, openrouter_errors
@@ -53,7 +52,7 @@ class Provider:
     key_example: str
     url: Callable[[], str]
     headers: Callable[[str, int], dict[str, str]]
-    fields: Callable[[Prompt, int], Mapping[str, Any]]
+    fields: Callable[[Prompt, int], Mapping[str, object]]
     key_path: str
     read_key: Callable[[bytes, str], KeyFacts]
     read_refusal: Callable[[int, Mapping[str, str], bytes], ExecutionFailed]

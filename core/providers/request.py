@@ -4,14 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
 from uuid import UUID
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.providers import answer_schema
 from core.providers.usage import Prices
-
-Modality = Literal["text", "json", "image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Prompt:
     prices: Prices | None = None
 
 
-def encode(fields: Mapping[str, Any]) -> bytes:
+def encode(fields: Mapping[str, object]) -> bytes:
     """The body of `POST /chat/completions`, from what a provider's adapter makes of a prompt.
 
     OpenRouter's response cache compares bytes, in order: these are made once and kept until the answer is there.
@@ -63,7 +61,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     raise ExecutionFailed("internal_error", "ours", "prompt_not_text")
 
 
-def shape(prompt: Prompt) -> dict[str, Any] | None:
+def shape(prompt: Prompt) -> dict[str, object] | None:
     """`response_format`, as far as the model is listed with it; None leaves it to words."""
     if prompt.modality != "json":
         return None

@@ -7,8 +7,8 @@ the shapes follow OpenRouter's chat completion schema, in which unknown fields a
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.media import files as media_files
 from core.media.files import Medium
@@ -16,7 +16,6 @@ from core.providers import json_answer, reasoning, sse
 from core.providers.errors import provider_failure
 from core.providers.finish import Finish
 from core.providers.openrouter_errors import malformed, mapping, read_error
-from core.providers.request import Modality
 from core.providers.usage import Usage, read_usage
 
 _LINK = re.compile(r"https?://[\x21-\x7e]{1,2000}")
@@ -90,7 +89,7 @@ def judge(
         return ModelAnswer(used, (broken if broken and is_lost else failure).with_traceback(None))
 
 
-def _reply(collector: sse.Collector, document: Mapping[str, Any], modality: Modality, schema: str | None) -> Reply:
+def _reply(collector: sse.Collector, document: Mapping[str, object], modality: Modality, schema: str | None) -> Reply:
     if error := document.get("error"):
         raise read_error(mapping(error), 502)
     collector.refuse_unreadable()
@@ -104,20 +103,21 @@ def _reply(collector: sse.Collector, document: Mapping[str, Any], modality: Moda
     if not isinstance(choice.get("message"), dict):
         raise malformed()
     audio = mapping(message.get("audio"))
-    if not text.strip() and isinstance(audio.get("transcript"), str):
-        text = _storable(audio["transcript"])
+    transcript, data = audio.get("transcript"), audio.get("data")
+    if not text.strip() and isinstance(transcript, str):
+        text = _storable(transcript)
     if modality == "image":
         return Reply(text, images=_pictures(message, is_thought=is_thought))
     if not text.strip():
         raise provider_failure(_why_empty(message, is_thought=is_thought))
     return Reply(
         json_answer.read(text, schema) if modality == "json" else text,
-        sound=media_files.sound(audio["data"]) if isinstance(audio.get("data"), str) else None,
+        sound=media_files.sound(data) if isinstance(data, str) else None,
         citations=tuple(_citations(message.get("annotations"))),
     )
 
 
-def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, Any], *, is_thought: bool) -> None:
+def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], *, is_thought: bool) -> None:
     """Raise for a choice that is an error, a refusal or a fragment."""
     match collector.finish:
         case Finish.ERROR:
@@ -140,21 +140,21 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, Any], *, 
             raise collector.unfinished()
 
 
-def _why_empty(message: Mapping[str, Any], *, is_thought: bool = False) -> str:
+def _why_empty(message: Mapping[str, object], *, is_thought: bool = False) -> str:
     """What a model did instead of answering."""
     if message.get("tool_calls"):
         return "provider_tool_call"
     return "provider_reasoning_only" if is_thought else "provider_empty"
 
 
-def _answer_text(message: Mapping[str, Any]) -> tuple[str, bool]:
+def _answer_text(message: Mapping[str, object]) -> tuple[str, bool]:
     """The answer without the model's reasoning, which may quote the creator's prompt; and whether there was any."""
     said = _text(message)
     text = reasoning.cut(said)
     return text, text != said or bool(message.get("reasoning"))
 
 
-def _text(message: Mapping[str, Any]) -> str:
+def _text(message: Mapping[str, object]) -> str:
     """The content, as text or as parts."""
     content = message.get("content")
     said = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
@@ -166,17 +166,17 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _parts(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _parts(message: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
     content = message.get("content")
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
-def _text_of(part: Mapping[str, Any]) -> str | None:
+def _text_of(part: Mapping[str, object]) -> str | None:
     text = part.get("text")
     return text if part.get("type") in ("text", "output_text") and isinstance(text, str) else None
 
 
-def _pictures(message: Mapping[str, Any], *, is_thought: bool) -> tuple[Medium | str, ...]:
+def _pictures(message: Mapping[str, object], *, is_thought: bool) -> tuple[Medium | str, ...]:
     """The pictures of an answer, each once; all that are none are left out, but one has to be."""
     listed = message.get("images")
     urls = [_url_of(item) for item in [*(listed if isinstance(listed, list) else []), *_parts(message)]]
@@ -187,13 +187,13 @@ def _pictures(message: Mapping[str, Any], *, is_thought: bool) -> tuple[Medium |
     return tuple(found)
 
 
-def _url_of(item: Any) -> str | None:
+def _url_of(item: object) -> str | None:
     named = mapping(item).get("image_url")
     url = mapping(named).get("url") if isinstance(named, dict) else named
     return url if isinstance(url, str) else None
 
 
-def _citations(annotations: Any) -> Iterator[dict[str, str]]:
+def _citations(annotations: object) -> Iterator[dict[str, str]]:
     """The pages that `url_citation` annotations name, each once."""
     seen: set[str] = set()
     for annotation in annotations if isinstance(annotations, list) else ():

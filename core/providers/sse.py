@@ -10,7 +10,6 @@ reading, so what they do after that reason changes nothing.
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from core.failures import ExecutionFailed
 from core.providers.errors import provider_failure
@@ -38,7 +37,7 @@ class Collector:
         self.is_done = False
         self.has_usage = False
         self.finish = Finish.NONE
-        self._document: dict[str, Any] = {}
+        self._document: dict[str, object] = {}
         self._index: object = None
         self._message = _Message()
         self._has_choice = False
@@ -86,7 +85,7 @@ class Collector:
         # An event that was cut in its middle is no strange event: what came before it decides.
         self._is_unreadable = was_unreadable
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """The chat completion, as far as it was told.
 
         Returns:
@@ -118,7 +117,7 @@ class Collector:
         """What it is that an answer ended without a finish reason."""
         return provider_failure("provider_unfinished" if self.is_done or self._plain is not None else "provider_cut")
 
-    def _plain_document(self) -> dict[str, Any]:
+    def _plain_document(self) -> dict[str, object]:
         document = parse(b"".join(self._plain or ()))
         if not isinstance(document, dict):
             raise malformed()
@@ -177,7 +176,7 @@ class Collector:
         elif self.finish is Finish.NONE:
             self._is_unreadable = True
 
-    def _take(self, chunk: Mapping[str, Any], *, is_error: bool) -> None:
+    def _take(self, chunk: Mapping[str, object], *, is_error: bool) -> None:
         self._document |= {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
         choice = self._choice(chunk)
         # After an answer is whole, only usage counts: neither an error nor another reason undoes it.
@@ -195,9 +194,9 @@ class Collector:
         if isinstance(usage := chunk.get("usage"), dict) and usage:
             self.has_usage = self.is_decided
             self._is_counting = bool(choice)
-            self._document["usage"] = merged(self._document.get("usage", {}), usage)
+            self._document["usage"] = merged(mapping(self._document.get("usage")), usage)
 
-    def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _choice(self, chunk: Mapping[str, object]) -> Mapping[str, object]:
         """The part of a chunk that belongs to our choice, the only one that we ask for; empty if there is none."""
         choices = chunk.get("choices")
         for piece in choices if isinstance(choices, list) else ():
@@ -216,10 +215,10 @@ class _Message:
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
-        self._lists: dict[str, list[Any]] = {}
+        self._lists: dict[str, list[object]] = {}
         self._audio: dict[str, list[str]] = {}
 
-    def grow(self, delta: Mapping[str, Any]) -> None:
+    def grow(self, delta: Mapping[str, object]) -> None:
         for name, value in delta.items():
             if name in ("content", "refusal", "reasoning") and isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
@@ -229,19 +228,19 @@ class _Message:
             if name in ("data", "transcript") and isinstance(value, str):
                 self._audio.setdefault(name, []).append(value)
 
-    def whole(self) -> dict[str, Any]:
+    def whole(self) -> dict[str, object]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if parts := self._lists.get("content"):
             parts = [*parts, {"type": "text", "text": texts.get("content", "")}]
             return texts | self._lists | {"content": parts} | self._sound()
         return texts | self._lists | self._sound()
 
-    def _sound(self) -> dict[str, Any]:
+    def _sound(self) -> dict[str, object]:
         audio = {name: "".join(pieces) for name, pieces in self._audio.items()}
         return {"audio": audio} if audio else {}
 
 
-def merged(known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def merged(known: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
     """Usage that was told again, key by key: what says nothing, or zero, replaces no number."""
     usage = dict(known)
     for name, value in told.items():

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
-from typing import Any
 
 from core.providers.openrouter_errors import malformed, mapping, parse
 
@@ -72,7 +71,7 @@ def priced(used: Usage, prices: Prices | None) -> Usage:
         return replace(used, cost_usd=tokens + prices.request_usd)
 
 
-def read_usage(document: Mapping[str, Any]) -> Usage:
+def read_usage(document: Mapping[str, object]) -> Usage:
     """What a chat completion says it used."""
     usage = mapping(document.get("usage"))
     return Usage(
@@ -115,7 +114,7 @@ def read_generation(body: bytes) -> Decimal | None:
     return None if cost is None or upstream is None else cost + upstream
 
 
-def _cost(usage: Mapping[str, Any]) -> Decimal | None:
+def _cost(usage: Mapping[str, object]) -> Decimal | None:
     """What the call cost the creator in US dollars.
 
     With a provider key of the creator's own (`is_byok`) `cost` is OpenRouter's fee alone and the model is billed by the
@@ -128,7 +127,7 @@ def _cost(usage: Mapping[str, Any]) -> Decimal | None:
     return None if cost is None or upstream is None else cost + upstream
 
 
-def _amount(value: Any, least: Decimal = Decimal(0)) -> Decimal | None:
+def _amount(value: object, least: Decimal = Decimal(0)) -> Decimal | None:
     """A sum of US dollars, or None for what cannot be one."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
@@ -137,7 +136,7 @@ def _amount(value: Any, least: Decimal = Decimal(0)) -> Decimal | None:
     return amount if in_range and int(amount.as_tuple().exponent) >= -_COST_DIGITS else None
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: object) -> datetime | None:
     """A moment in ISO 8601, as UTC where it names no zone; None for anything else."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
@@ -146,10 +145,10 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _count(value: Any) -> int | None:
+def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 2**31 else None
 
 
-def name(value: Any) -> str | None:
+def name(value: object) -> str | None:
     """An id of the provider's, or None for what cannot be one."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None

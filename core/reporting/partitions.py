@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core import db
+from core.db.queries.usage_months import sql
 from core.settings import settings
 from core.spend.cost_backfill import ASKED_FOR
-
-sql = db.load("usage_months")
 
 # Months of partitions that are created in advance.
 _AHEAD = 2

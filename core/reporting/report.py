@@ -3,15 +3,15 @@
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 from core import db
+from core.db.queries.report import sql
+from core.db.states import ExecutionKind, Fault, Span
 from core.executions import advice
 from core.failures import InvalidInput
 from core.reporting.rollup import midnight, watermark
-
-sql = db.load("report")
 
 By = Literal["hour", "day", "month", "resource", "creator", "model", "network"]
 BY: tuple[By, ...] = get_args(By)
@@ -77,7 +77,7 @@ class Cause:
     """
 
     detail: str
-    fault: str
+    fault: Fault
     calls: int
     charged: int
     advice: str | None
@@ -107,7 +107,7 @@ async def report(
     by: str = "day",
     since: date | None = None,
     until: date | None = None,
-    kind: Literal["paid", "test"] | None = None,
+    kind: ExecutionKind | None = None,
 ) -> Report:
     """Add up what was sold.
 
@@ -127,13 +127,17 @@ async def report(
     since, until = days_of(since, until)
     if by == "hour" and (until - since).days > _MOST_DAYS_OF_HOURS:
         raise InvalidInput({"since": f"hours are shown for {_MOST_DAYS_OF_HOURS} days at most"})
-    bounds = {"since": midnight(since), "until": midnight(until), "account_id": account_id, "kind": kind}
-    span = "hour" if by == "hour" else "day"
-    rows = [Figures(*row) async for row in sql.figures(conn, by=by, span=span, **bounds)]
-    totals = [Figures(*row) async for row in sql.figures(conn, by="total", span="day", **bounds)]
+    first, end = midnight(since), midnight(until)
+
+    async def added_up(by: str, span: Span) -> list[Figures]:
+        rows = sql.figures(conn, by=by, span=span, since=first, until=end, account_id=account_id, kind=kind)
+        return [Figures(*row) async for row in rows]
+
+    rows = await added_up(by, "hour" if by == "hour" else "day")
+    totals = await added_up("total", "day")
     causes = [
         Cause(row.detail, row.fault, row.calls, row.charged, advice.advice_for(row.detail, row.fault))
-        async for row in sql.causes(conn, **bounds)
+        async for row in sql.causes(conn, since=first, until=end, account_id=account_id, kind=kind)
     ]
     return Report(since, until, await watermark(conn, "hour"), rows, totals[0] if totals else None, causes)
 
@@ -159,7 +163,7 @@ def columns() -> list[str]:
     return [*(field.name for field in fields(Figures) if field.name != "revenue_atomic"), "revenue_usdc", "success"]
 
 
-def document(figures: Figures) -> dict[str, Any]:
+def document(figures: Figures) -> dict[str, object]:
     """Figures as JSON or CSV has them: money as text, and the share of success with four digits."""
     values = asdict(figures)
     share = figures.success

@@ -9,13 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal
 
 from core import db
-
-sql = db.load("usage_rollup")
-
-Span = Literal["hour", "day", "month"]
+from core.db.queries.usage_rollup import StretchesRow, sql
+from core.db.states import Span
 
 # Transactions at once: Postgres uses one core for each.
 _AT_ONCE = 2
@@ -42,11 +39,12 @@ class _Step:
     span: Span
     finer: Span | None
     within: str
+    coarser: Span | None
 
 
-_HOURS = _Step("hour", None, "day")
-_DAYS = _Step("day", "hour", "month")
-_MONTHS = _Step("month", "day", "year")
+_HOURS = _Step("hour", None, "day", coarser="day")
+_DAYS = _Step("day", "hour", "month", coarser="month")
+_MONTHS = _Step("month", "day", "year", coarser=None)
 
 
 async def _to_nobody(_progress: Progress) -> None:
@@ -83,10 +81,10 @@ async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _
         How many hours were counted.
     """
     days = await _marked(pool, _HOURS)
-    counted, of = 0, sum(int(day.periods) for day in days)
+    counted, of = 0, sum(day.periods for day in days)
     in_order = asyncio.Lock()
 
-    async def count_on(day: Any) -> None:
+    async def count_on(day: StretchesRow) -> None:
         nonlocal counted
         # Days are counted side by side, and what is told must not go back.
         async with in_order:
@@ -103,18 +101,20 @@ async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _
 
 async def watermark(conn: db.Connection, span: Span) -> datetime:
     """Every hour, day or month that starts before this time equals a recount of the log."""
-    until: datetime = await sql.watermark(conn, span=span)
-    return until
+    return await sql.watermark(conn, span=span)
 
 
-async def _marked(pool: db.Pool, step: _Step) -> list[Any]:
+async def _marked(pool: db.Pool, step: _Step) -> list[StretchesRow]:
     """The stretches that have marks, oldest first."""
     async with pool.connection() as conn:
         return [row async for row in sql.stretches(conn, span=step.span, within=step.within)]
 
 
 async def _count(
-    pool: db.Pool, step: _Step, stretches: list[Any], done: Callable[[Any], Awaitable[None]] | None = None
+    pool: db.Pool,
+    step: _Step,
+    stretches: list[StretchesRow],
+    done: Callable[[StretchesRow], Awaitable[None]] | None = None,
 ) -> None:
     """Count all of them, some at once."""
     left = iter(stretches)
@@ -142,5 +142,5 @@ async def _count_stretch(conn: db.Connection, step: _Step, first: datetime) -> N
     else:
         await sql.tune_hours(conn)
         await sql.count_hours(conn, starts=starts)
-    if step is not _MONTHS:
-        await sql.mark_coarser(conn, span=step.within, starts=starts)
+    if step.coarser:
+        await sql.mark_coarser(conn, span=step.coarser, starts=starts)

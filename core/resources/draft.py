@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.amounts import atomic_usdc
+from core.db.states import Modality
 from core.failures import InvalidInput
 from core.providers.answer_schema import read as read_schema
 from core.resources.template import Parameter
 from core.settings import settings
 
-Modality = Literal["text", "json", "image"]
 PARAMETER_LIMIT = 64
 
 
@@ -97,7 +97,7 @@ class Draft(BaseModel):
         return atomic_usdc(self.price_usdc)
 
 
-def read(values: Mapping[str, Any]) -> Draft:
+def read(values: Mapping[str, object]) -> Draft:
     """Make a draft of what a file or a request body said.
 
     Raises:

@@ -3,19 +3,17 @@
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
 from core import db
 from core.catalog import search as catalog
+from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
 from core.resources import template
 from core.resources.draft import Draft
 from core.resources.pricing import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
 from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
 from core.secrets.vault import vault
-
-sql = db.load("resource")
 
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
@@ -78,24 +76,32 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     plain = draft.template.encode()
     number = await sql.add_version(
         conn,
-        **_columns(draft) | {"parameters": json.dumps([parameter.model_dump() for parameter in draft.parameters])},
         id=version_id,
         resource_id=resource.id,
+        title=draft.title,
+        description=draft.description,
+        modality=draft.modality,
+        model_id=draft.model,
         sealed_template=vault().seal(plain, account=account_id, column=TEMPLATE_COLUMN, row=version_id),
+        parameters=json.dumps([parameter.model_dump() for parameter in draft.parameters]),
+        allows_user_message=draft.allows_user_message,
+        max_output_tokens=draft.max_output_tokens,
+        temperature=draft.temperature,
+        timeout_seconds=draft.timeout_seconds,
+        price_atomic=draft.price_atomic,
         worst_cost_usd=worst,
+        zdr=draft.zdr,
+        answer_schema=draft.answer_schema,
         allows_loss=allow_loss,
     )
     await sql.offer(conn, id=resource.id, version_id=version_id)
     return Published(resource.id, version_id, number, worst, warned, is_new=True)
 
 
-def _columns(draft: Draft) -> dict[str, Any]:
-    """A draft as a version spells it, but for what is sealed or computed."""
-    return {name: getattr(draft, name) for name in _AS_WRITTEN} | {"model_id": draft.model}
-
-
 def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:
-    if present.worst_cost_usd != worst or any(getattr(present, n) != value for n, value in _columns(draft).items()):
+    if present.worst_cost_usd != worst or present.model_id != draft.model:
+        return False
+    if any(getattr(present, name) != getattr(draft, name) for name in _AS_WRITTEN):
         return False
     try:
         return open_template(present).reveal() == draft.template

@@ -1,15 +1,15 @@
 """Whether a version can be sold now, and opening what a sale needs."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from core import db
 from core.accounts.provider_keys import KEY_COLUMN
 from core.catalog.model import ABSENCE_TOLERATED
+from core.db.queries.resource import ReadinessRow, ResolveRow, sql
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
 from core.providers.registry import Provider
-from core.resources.versions import Version, open_template, read_row, sql
+from core.resources.versions import Version, open_template, read_row
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings
@@ -41,6 +41,8 @@ async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version,
         NotFound: if there is none.
     """
     row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
+    if row is None:
+        raise NotFound
     present = read_row(row)
     try:
         return present, _ready(present, row)
@@ -62,12 +64,12 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     return _ready(version, row)
 
 
-def _ready(version: Version, row: Any) -> Ready:
+def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
     served = {network.id for network in settings().networks}
     payouts = {network: address for network, address in row.payouts.items() if network in served}
     obstacles = {
         "archived": row.archived,
-        row.key_obstacle: row.key_obstacle is not None,
+        row.key_obstacle or "key": row.key_obstacle is not None,
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
         "spend_cap": not row.has_budget,
@@ -79,7 +81,7 @@ def _ready(version: Version, row: Any) -> Ready:
         if stands_in_the_way:
             raise Unavailable(code)
     try:
-        _unseal_key(row.sealed_key, version.account_id, row.key_id)
+        _unseal_key(db.required(row.sealed_key), version.account_id, db.required(row.key_id))
         open_template(version)
     except ExecutionFailed as failure:
         code = failure.detail

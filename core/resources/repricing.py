@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from core import amounts, db
 from core.catalog import search as catalog
+from core.db.queries.repricing import sql
 from core.failures import ExecutionFailed
 from core.resources import draft as drafts
 from core.resources import pricing, versions
-
-sql = db.load("repricing")
 
 
 async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:

@@ -5,20 +5,18 @@ Functions take a connection and do not commit.
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.resource import ResolveRow, VersionRow, sql
+from core.db.states import Modality
 from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.usage import Prices
 from core.resources import template
-from core.resources.draft import Modality
 from core.resources.template import Parameter
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings
-
-sql = db.load("resource")
 
 TEMPLATE_COLUMN = "resource_versions.sealed_template"
 
@@ -72,7 +70,10 @@ async def version(conn: db.Connection, version_id: UUID) -> Version:
     Raises:
         NotFound: if there is none.
     """
-    return read_row(await sql.version(conn, version_id=version_id))
+    row = await sql.version(conn, version_id=version_id)
+    if row is None:
+        raise NotFound
+    return read_row(row)
 
 
 def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
@@ -133,17 +134,37 @@ def open_template(version: Version) -> Private[str]:
     return Private(plain.reveal().decode())
 
 
-def read_row(row: Any) -> Version:
-    if row is None:
-        raise NotFound
-    columns = {name: getattr(row, name) for name in Version.__slots__ if name != "prices"}
-    columns["prices"] = _prices(row)
-    columns["parameters"] = tuple(map(Parameter.model_validate, row.parameters))
-    columns["supported_parameters"] = tuple(row.supported_parameters)
-    return Version(**columns)
+def read_row(row: VersionRow | ResolveRow) -> Version:
+    """A version of its row."""
+    return Version(
+        version_id=row.version_id,
+        resource_id=row.resource_id,
+        account_id=row.account_id,
+        handle=row.handle,
+        slug=row.slug,
+        number=row.number,
+        title=row.title,
+        description=row.description,
+        modality=row.modality,
+        model_id=row.model_id,
+        parameters=tuple(map(Parameter.model_validate, row.parameters)),
+        allows_user_message=row.allows_user_message,
+        max_output_tokens=row.max_output_tokens,
+        temperature=row.temperature,
+        timeout_seconds=row.timeout_seconds,
+        price_atomic=row.price_atomic,
+        worst_cost_usd=row.worst_cost_usd,
+        zdr=row.zdr,
+        answer_schema=row.answer_schema,
+        supported_parameters=tuple(row.supported_parameters),
+        prices=_prices(row),
+        sealed_template=row.sealed_template,
+        archived=row.archived,
+        allows_loss=row.allows_loss,
+    )
 
 
-def _prices(row: Any) -> Prices | None:
+def _prices(row: VersionRow | ResolveRow) -> Prices | None:
     if row.prompt_usd is None or row.completion_usd is None:
         return None
     return Prices(row.prompt_usd, row.completion_usd, row.request_usd or Decimal(0))

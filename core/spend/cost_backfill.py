@@ -7,10 +7,10 @@ provider cannot be asked, that is how it stays.
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.reconciliation import UnpricedRow, sql
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers.registry import PROVIDERS
@@ -21,7 +21,6 @@ from core.spend import reservations
 # A creator, and the provider that keeps the bill.
 Owner = tuple[UUID, str]
 
-sql = db.load("reconciliation")
 
 ASKED_FOR = timedelta(days=7)
 """How long the provider is asked what a send cost; after that it stays at its worst.
@@ -73,7 +72,7 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     askable = [row for row in rows if _owner(row) in keys]
     turn = asyncio.Semaphore(_AT_A_TIME)
 
-    async def ask(row: Any) -> bool:
+    async def ask(row: UnpricedRow) -> bool:
         async with turn:
             return await _price(pool, row, keys[_owner(row)])
 
@@ -81,7 +80,7 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     return Reconciled(asked=len(rows), priced=sum(priced), keyless=len(rows) - len(askable))
 
 
-def _owner(row: Any) -> Owner:
+def _owner(row: UnpricedRow) -> Owner:
     return row.account_id, row.served_by
 
 
@@ -96,15 +95,14 @@ async def _keys(conn: db.Connection, owners: set[Owner]) -> dict[Owner, Private[
     return keys
 
 
-async def _price(pool: db.Pool, row: Any, key: Private[str]) -> bool:
+async def _price(pool: db.Pool, row: UnpricedRow, key: Private[str]) -> bool:
     """Whether the cost of one send is known now."""
     cost = await provider_client.cost_of(PROVIDERS[row.served_by], key, row.generation_id)
     if cost is None:
         return False
 
     async def correct(conn: db.Connection) -> None:
-        named = {"execution_id": row.execution_id, "round": row.round}
-        if await sql.price(conn, cost_usd=cost, number=row.number, **named):
+        if await sql.price(conn, cost_usd=cost, execution_id=row.execution_id, round=row.round, number=row.number):
             await reservations.replace_by_cost(conn, [(row.execution_id, row.round)])
 
     await db.retry_until_committed(pool, correct)

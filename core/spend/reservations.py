@@ -7,9 +7,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
+from core.db.queries.usage import sql
 from core.failures import ExecutionFailed, Unavailable
-
-sql = db.load("usage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,8 @@ async def replace_by_cost(conn: db.Connection, rounds: Sequence[tuple[UUID, int]
         conn: one transaction; it holds the days of these creators until it ends.
         rounds: executions, each with the number of its round.
     """
-    asked = {"execution_ids": [row_id for row_id, _ in rounds], "rounds": [number for _, number in rounds]}
-    await sql.lock(conn, **asked)
-    await sql.lock_days(conn, **asked)
-    await sql.settle(conn, **asked)
-    await sql.correct(conn, **asked)
+    ids, numbers = [execution_id for execution_id, _ in rounds], [number for _, number in rounds]
+    await sql.lock(conn, execution_ids=ids, rounds=numbers)
+    await sql.lock_days(conn, execution_ids=ids, rounds=numbers)
+    await sql.settle(conn, execution_ids=ids, rounds=numbers)
+    await sql.correct(conn, execution_ids=ids, rounds=numbers)

@@ -46,7 +46,7 @@ async def test_ten_behaviours_in_one_batch(surroundings: Path, shop: Shop) -> No
     for row in ended:
         more = set()
         if row.state == "succeeded":
-            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row)
             assert result.keys() >= ALWAYS
             assert str(result["response"]).strip()
             more = result.keys() - ALWAYS

@@ -35,6 +35,7 @@ SELECT id, handle FROM accounts WHERE handle = :handle;
 
 -- name: listing()
 -- Everybody, with what an operator wants to see first: who is paid where, and whose key is in order.
+-- types: row=AccountRow payouts=dict[str,str] keys=list[dict[str,object]]
 SELECT accounts.handle, accounts.slots, accounts.queue_limit, accounts.daily_spend_cap_usd, accounts.created_at,
        coalesce(payouts.addresses, '{}') AS payouts, coalesce(known.keys, '[]') AS keys,
        (SELECT count(*) FROM resources WHERE account_id = accounts.id AND archived_at IS NULL) AS resources

@@ -1,5 +1,6 @@
 -- name: find(id)^
 -- Sellable or not: whoever asks decides, and wants to say why.
+-- types: row=ModelRow
 SELECT
     id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
     max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
@@ -20,6 +21,7 @@ SELECT NOT EXISTS (SELECT FROM models);
 -- The order is a pair of a text and a number, of which each sort uses one, and the id: a cursor names a place between
 -- two models, which stays where it is while models come and go. It has to be short, so of a long name only the beginning
 -- counts. Words are looked for with position(), because LIKE would take some of their characters for patterns.
+-- types: row=ListedModel :after_text? :after_number?
 WITH shelf AS (
     SELECT
         id, name, description, provider, coalesce(modality_override, modality) AS modality, capabilities, alias_target,
@@ -58,6 +60,7 @@ LIMIT :most;
 
 -- name: history(id, most)
 -- What a model was since when, newest first.
+-- types: row=PastModel
 SELECT at, listed, prompt_usd, completion_usd, request_usd, image_output_usd, context_length, max_completion_tokens,
        input_modalities, output_modalities, supported_parameters, capabilities, not_sellable, expires_on, alias_target
 FROM model_history WHERE model_id = :id ORDER BY model_history.id DESC LIMIT :most;
@@ -74,15 +77,18 @@ UPDATE models SET modality_override = :modality WHERE id = ANY(CAST(:ids AS text
 
 -- name: syncs(most)
 -- The last attempts, newest first.
+-- types: row=SyncAttempt
 SELECT at, outcome, why, added, changed, unchanged, returned, missing, quarantined
 FROM catalog_syncs ORDER BY id DESC LIMIT :most;
 
 -- name: quarantine()
 -- What could not be read in the last list that was applied.
+-- types: row=QuarantinedRow
 SELECT id, reason, first_seen_at, listed FROM quarantined_models ORDER BY first_seen_at, id;
 
 -- name: sold_on(model_ids)
 -- What is for sale on these models, by whom. Archived resources are not.
+-- types: row=SoldVersion
 SELECT version.model_id, account.handle, resource.slug, version.price_atomic,
        coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
        coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable

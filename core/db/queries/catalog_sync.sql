@@ -133,6 +133,7 @@ WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.l
 -- name: news(at)
 -- What a sync brought into the history: of each model its row of then, after the one before it if there is one.
 -- Lists come as text: as lists they would be most of the time of a sync in which everything is new.
+-- types: row=ModelState
 SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
        story.context_length, story.max_completion_tokens,
        array_to_string(story.input_modalities, ' ') AS input_modalities,

@@ -111,6 +111,7 @@ WHERE EXISTS (SELECT 1 FROM executions WHERE executions.id = batch.execution_id)
 -- name: take(worker_id, ids, batch_id, flow_run_id)
 -- Begin: each execution claimed for this batch gets an attempt, and from now on only that attempt's writes count.
 -- Whoever begins is the owner: on a work pool that is not the launcher.
+-- types: attempt_id! sealed_inputs!
 WITH taken AS (
     UPDATE executions SET state = 'running', attempt_id = gen_random_uuid(), claimed_by = :worker_id
     WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL AND batch_id = :batch_id
@@ -134,6 +135,7 @@ SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
 -- name: succeed(ids, rounds, sealed_results)
 -- The first valid answer is kept, from whichever attempt brings it.
+-- types: :sealed_results[]!
 UPDATE executions SET state = 'succeeded', sealed_result = answered.sealed_result, finished_at = now()
 FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[]) AS answered (id, round, sealed_result)
 WHERE executions.id = answered.id AND executions.round = answered.round AND state IN ('queued', 'running')
@@ -186,6 +188,7 @@ RETURNING id, round, account_id, version_id;
 
 -- name: show(ids, rerun_limit)
 -- Everything a buyer, creator or operator may ask about executions.
+-- types: row=Execution
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
     may_rerun(executions, :rerun_limit) AS may_rerun, executions.created_at, executions.queued_at,

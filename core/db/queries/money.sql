@@ -22,6 +22,7 @@ GROUP BY 1, 2, 3;
 
 -- name: compare_executions(network, since)
 -- Money that bought nothing, and work that nobody paid for: both change in one transaction, so no moment is excused.
+-- types: row=DifferenceRow
 SELECT
     CASE
         WHEN payments.state = 'paid' THEN 'paid_not_run'
@@ -46,6 +47,7 @@ ORDER BY payments.created_at;
 -- name: compare_usage(network, since, grace_seconds)
 -- Every finished round has one usage row, and the first carries what was paid. Only the last may still be on its way.
 -- Months whose rows were dropped are compared by their sums instead.
+-- types: row=DifferenceRow
 WITH scope AS (
     SELECT executions.id, executions.payment_id, executions.account_id, executions.state, executions.round,
         executions.round - (executions.state NOT IN ('succeeded', 'failed', 'declined'))::integer AS rounds,
@@ -100,6 +102,7 @@ ORDER BY scope.finished_at;
 
 -- name: compare_dropped(network, since)
 -- Where the rows of a month were dropped: what was counted of them, and what was logged later, is what had ended.
+-- types: row=DifferenceRow
 WITH months AS (
     SELECT month, (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC' AS ends
     FROM usage_dropped
@@ -143,6 +146,7 @@ ORDER BY month;
 
 -- name: compare_refunds(network, since, rerun_limit, grace_seconds)
 -- Paid means answered or owed: what failed is owed when no re-run is left, and what was answered never is.
+-- types: row=DifferenceRow
 SELECT
     CASE WHEN refunds.execution_id IS NULL THEN 'owed_not_due' ELSE 'refund_differs' END AS code,
     CASE
@@ -173,6 +177,7 @@ ORDER BY payments.created_at;
 
 -- name: compare_history(network, since)
 -- The history is written by a trigger: a payment that differs from its last row was changed behind the trigger's back.
+-- types: row=DifferenceRow
 SELECT 'history_differs' AS code,
     CASE
         WHEN last.to_state IS DISTINCT FROM payments.state
@@ -197,6 +202,7 @@ ORDER BY payments.created_at;
 
 -- name: compare_transactions(network, since)
 -- Two payments that one transfer seems to have paid. A transaction may hold several transfers; the chain tells then.
+-- types: row=DifferenceRow
 WITH alike AS (
     SELECT id, network, transaction, created_at,
         count(*) OVER (PARTITION BY network, asset, transaction, payer, pay_to, amount_atomic) AS payments
@@ -213,6 +219,7 @@ ORDER BY alike.transaction, alike.created_at;
 
 -- name: compare_spend(since)
 -- A creator's day is the sum of its reservations; they change in one statement.
+-- types: row=DifferenceRow
 SELECT 'spend_differs' AS code,
     concat(spend_days.day, ': US$ ', spend_days.reserved_usd, ' reserved and ', spend_days.spent_usd,
         ' spent, but the reservations say ', coalesce(held.reserved_usd, 0), ' and ', coalesce(held.spent_usd, 0),
@@ -233,6 +240,7 @@ ORDER BY spend_days.day;
 
 -- name: compare_resource_spend(since)
 -- A resource's day is the sum of the reservations made for it, or its own cap is measured against something else.
+-- types: row=DifferenceRow
 SELECT 'resource_spend_differs' AS code,
     concat(day, ': US$ ', coalesce(spend.reserved_usd, 0), ' reserved and ', coalesce(spend.spent_usd, 0),
         ' spent by the prompt ', resources.slug, ', but the reservations say ', coalesce(held.reserved_usd, 0), ' and ',
@@ -291,7 +299,9 @@ CROSS JOIN LATERAL (
 
 -- name: paid(network, asset, since, after, most)
 -- One page of what the ledger says was paid, by id, to be looked for among the chain's transfers.
-SELECT payments.id, payments.transaction, payments.decided_at, executions.id AS execution_id, executions.account_id
+-- types: decided_at!
+SELECT payments.id AS payment_id, payments.transaction, payments.decided_at, executions.id AS execution_id,
+    executions.account_id
 FROM payments
 LEFT JOIN executions ON executions.payment_id = payments.id
 WHERE payments.network = :network AND payments.asset = :asset AND payments.state = 'paid'
@@ -301,6 +311,7 @@ LIMIT :most;
 
 -- name: find_payments(id, transaction)
 -- A payment by its own id, its execution's or its transaction, with what it bought and from whom.
+-- types: row=PaymentRow :id? :transaction?
 SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.asset,
     payments.payer, payments.nonce, payments.pay_to, payments.amount_atomic, payments.created_at,
     payments.decided_at, payments.valid_before, payments.proved_at, executions.id AS execution_id,
@@ -317,6 +328,7 @@ WHERE payments.id = :id::uuid OR executions.id = :id::uuid OR payments.transacti
 
 -- name: story(payment_id)
 -- Everything that happened to one payment and what it bought, in the order in which it did.
+-- types: row=Event
 WITH mine AS (
     SELECT id FROM executions WHERE payment_id = :payment_id
 )
@@ -354,6 +366,7 @@ ORDER BY at;
 
 -- name: listing(network, state, handle, most)
 -- The newest payments, of one network, state or creator.
+-- types: row=ListedPayment
 SELECT payments.id, payments.created_at, payments.state, payments.reason, payments.amount_atomic, payments.network,
     payments.payer, payments.transaction, accounts.handle, resources.slug, executions.id AS execution_id,
     executions.state AS execution_state, refunds.state AS refund_state

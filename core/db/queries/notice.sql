@@ -25,6 +25,7 @@ SELECT id, account_id, sealed_url FROM notice_addresses WHERE id = :id;
 
 -- name: success_low(days, least_calls, least_share)
 -- Resources on sale whose paid calls fail too often; what the buyer's own input caused does not count.
+-- types: row=Finding facts=dict[str,object]
 SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
         'days', :days::integer, 'calls', counted.calls, 'succeeded', counted.succeeded, 'causes', why.causes
     ) AS facts
@@ -54,6 +55,7 @@ WHERE resources.archived_at IS NULL;
 -- name: failures_charged(days, least_failures, most_share)
 -- Resources whose creator pays the provider for too many calls that failed. What was declined counts as answered; the
 -- rollup does not tell it apart, so it only says whose log is worth looking at.
+-- types: row=Finding facts=dict[str,object]
 SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
         'days', :days::integer, 'failed', counted.failed, 'charged', why.charged, 'spent_usd', why.spent_usd::text,
         'causes', why.causes
@@ -84,6 +86,7 @@ WHERE resources.archived_at IS NULL AND why.charged > :most_share * counted.fail
 
 -- name: cost_unusual(history_days, least_calls, least_days, far)
 -- Yesterday (UTC) a call cost more than on any day before, and far more than usual: the median of its own days.
+-- types: row=Finding facts=dict[str,object]
 WITH bounds AS (
     SELECT date_trunc('day', now(), 'UTC') AS today, date_trunc('day', now(), 'UTC') - interval '24 hours' AS yesterday
 ), days AS (
@@ -109,6 +112,7 @@ WHERE judged.calls >= :least_calls AND judged.days >= :least_days AND judged.cos
 
 -- name: calls_unusual(history_days, least_days, least_calls, far)
 -- Yesterday (UTC) a creator's key carried far more calls than on any day before, or far fewer. Days without calls count.
+-- types: row=Finding facts=dict[str,object]
 WITH bounds AS (
     SELECT date_trunc('day', now(), 'UTC') AS today, date_trunc('day', now(), 'UTC') - interval '24 hours' AS yesterday
 ), counted AS (
@@ -141,6 +145,7 @@ WHERE days >= :least_days AND (
 
 -- name: key_failing(least_calls)
 -- Keys that the provider rejects, or refuses calls of; only of creators who have something on sale.
+-- types: row=Finding facts=dict[str,object]
 SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
         'provider', keys.provider, 'rejected_at', keys.rejected_at, 'calls', refused.calls, 'causes', refused.causes
     ) AS facts
@@ -161,6 +166,7 @@ WHERE (keys.rejected_at IS NOT NULL OR keys.expires_at <= now() OR refused.calls
 
 -- name: key_low(calls_left)
 -- Keys whose own limit covers only a few calls more, at the worst case of the dearest prompt; or the provider says so.
+-- types: row=Finding facts=dict[str,object]
 SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
         'provider', keys.provider, 'remaining_usd', keys.limit_remaining_usd::text, 'dearest_usd', on_sale.dearest_usd::text,
         'calls', refused.calls, 'causes', refused.causes
@@ -212,6 +218,7 @@ WHERE notices.id = ANY(:notice_ids);
 
 -- name: claim(patience_seconds, most)
 -- What waits to be sent, or was given to a courier that never came back. Counted first.
+-- types: row=Delivery facts=dict[str,object]
 WITH claimed AS (
     UPDATE notice_deliveries SET state = 'sending', tries = tries + 1, tried_at = now()
     WHERE id IN (
@@ -239,6 +246,7 @@ UPDATE notice_deliveries SET state = :state, reason = :reason WHERE id = :id AND
 
 -- name: listing(account_id, most)
 -- What was found lately, of one creator or of all, with where it went. Others' addresses are nobody's business.
+-- types: row=Notice facts=dict[str,object] deliveries=list[dict[str,object]]
 SELECT notices.id, notices.found_at, notices.rule, accounts.handle, resources.slug, notices.facts,
     coalesce(log.deliveries, '[]') AS deliveries
 FROM notices

@@ -30,6 +30,7 @@ RETURNING id;
 
 -- name: find(network, asset, payer, nonce)^
 -- The payment that this authorization made, and its execution.
+-- types: row=Payment
 SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.amount_atomic,
     payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
 FROM payments
@@ -39,6 +40,7 @@ WHERE payments.network = :network AND payments.asset = :asset AND payments.payer
 
 -- name: read(id)^
 -- A payment with what is needed to settle or look for it again.
+-- types: row=Recorded!
 SELECT payments.id, payments.network, payments.asset, payments.payer, payments.nonce, payments.pay_to,
     payments.amount_atomic, payments.valid_before, payments.state, payments.sealed_payload, payments.version_id,
     payments.created_at, executions.account_id, executions.id AS execution_id

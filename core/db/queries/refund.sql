@@ -15,6 +15,7 @@ RETURNING execution_id;
 
 -- name: listing(state, handle, most)
 -- What is owed or was, oldest first, with everything that is needed to pay it back.
+-- types: row=Refund
 SELECT refunds.execution_id, accounts.handle, payments.payer, payments.network, refunds.amount_atomic, refunds.state,
     refunds.reason, refunds.transaction, refunds.note, refunds.due_at, refunds.decided_at
 FROM refunds

@@ -32,6 +32,7 @@ ORDER BY 1;
 
 -- name: causes(since, until, account_id, kind)
 -- Why calls failed, most often first; the log has it, and the rollup has not.
+-- types: detail! fault!
 SELECT usage_log.detail, usage_log.fault, count(*) AS calls, count(*) FILTER (WHERE usage_log.charged) AS charged
 FROM usage_log
 WHERE usage_log.created_at >= :since AND usage_log.created_at < :until AND usage_log.outcome <> 'succeeded'

@@ -1,10 +1,12 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The hot path of every request, in one look: the version on offer now, and what `readiness` asks for.
+-- types: parameters=list[dict[str,object]] payouts=dict[str,str]
 SELECT * FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
 -- Any version, also one that was replaced or archived: what was sold stays readable for ever.
+-- types: row=VersionRow parameters=list[dict[str,object]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, supported_parameters, prompt_usd, completion_usd, request_usd, archived,
@@ -14,6 +16,7 @@ WHERE version_id = :version_id;
 
 -- name: listing(account_id)
 -- What one creator has published, archived ones last.
+-- types: row=VersionRow parameters=list[dict[str,object]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, supported_parameters, prompt_usd, completion_usd, request_usd, archived,
@@ -25,6 +28,7 @@ ORDER BY archived, slug;
 -- name: take(id, account_id, slug, daily_spend_cap_usd)^
 -- Finds or makes the resource and locks it, so that publishers of one slug take turns.
 -- Its cap is no part of what is sold, so it needs no new version.
+-- types: row!
 INSERT INTO resources AS resource (id, account_id, slug, daily_spend_cap_usd)
 VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
 ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
@@ -60,6 +64,7 @@ UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug 
 
 -- name: readiness(version_id, absence_tolerated)^
 -- Everything that could stop a sale, in one look. It locks nothing: the claim decides again.
+-- types: payouts=dict[str,str]
 SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_loss, has_budget,
        resource_has_budget, has_room, payouts
 FROM sale_state(CAST(:absence_tolerated AS interval))

@@ -13,6 +13,7 @@ SELECT set_config('tcp_keepalives_idle', '30', false) AS idle,
 
 -- name: begin(name, deployment_id, due)$
 -- Nothing comes back where a run that was due has been made up for: a later one began after that, and succeeded.
+-- types: :due?
 INSERT INTO schedules (name, deployment_id, began_at) VALUES (:name, :deployment_id, now())
 ON CONFLICT (name) DO UPDATE
 SET began_at = now(), deployment_id = coalesce(excluded.deployment_id, schedules.deployment_id)

@@ -1,5 +1,6 @@
 -- name: last(id)^
 -- How often the current round was sent, and how the last of them ended as far as anybody saw.
+-- types: row!
 SELECT executions.sends, sends.number, sends.outcome, sends.sealed_request
 FROM executions
 LEFT JOIN sends ON sends.execution_id = executions.id AND sends.round = executions.round
@@ -29,6 +30,7 @@ RETURNING attempt_id, number;
 
 -- name: note(execution_ids, rounds, numbers, generation_ids)!
 -- The provider has begun: from here on its cost can be asked for, whatever becomes of the answer.
+-- types: :generation_ids[]!
 UPDATE sends SET generation_id = noted.generation_id
 FROM unnest(:execution_ids::uuid[], :rounds::integer[], :numbers::integer[], :generation_ids::text[])
     AS noted (execution_id, round, number, generation_id)

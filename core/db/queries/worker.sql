@@ -17,6 +17,7 @@ WHERE kind = 'executor' AND stopped_at IS NULL AND heartbeat_at > now() - make_i
 
 -- name: signs(flow_run_ids, lease_seconds)
 -- A run that is retried has several: it is carried if any of them lives.
+-- types: flow_run_id!
 SELECT flow_run_id, max(coalesce(stopped_at, heartbeat_at)) AS at,
     bool_or(stopped_at IS NULL AND heartbeat_at > now() - make_interval(secs => :lease_seconds)) AS is_alive
 FROM workers

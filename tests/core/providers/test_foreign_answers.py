@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers import sse
 from core.providers.errors import provider_failure
-from core.providers.request import Modality
 from core.providers.response import Reply, judge, read_answer
 from tests.callers import PROMPT, Creator, environment
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.providers import usage as provider_usage
-from core.providers.request import Modality
 from core.providers.response import ModelAnswer, Reply, read_answer
 from sandbox.openrouter_answers import drawing, picture, tone
 from tests.callers import PROMPT, SECRET, Creator

@@ -1,0 +1,298 @@
+"""The queries of `execution.sql` as mypy sees them. Written by `make queries`; do not edit.
+
+At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from core.db.pool import Connection
+from core.db.sql import load
+from core.db.states import ExecutionKind, ExecutionState, Fault, Modality, PaymentState, RefundState
+
+
+class VoidRow(NamedTuple):
+    id: UUID
+    round: int
+
+
+class UnvoidRow(NamedTuple):
+    id: UUID
+    round: int
+
+
+class ReviveRow(NamedTuple):
+    id: UUID
+    round: int
+    version_id: UUID
+
+
+class OweRow(NamedTuple):
+    id: UUID
+
+
+class ClaimRow(NamedTuple):
+    id: UUID
+
+
+class LeftBehindRow(NamedTuple):
+    id: UUID
+
+
+class TakeRow(NamedTuple):
+    id: UUID
+    attempt_id: UUID
+    batch_id: UUID | None
+    account_id: UUID
+    version_id: UUID
+    payment_id: UUID | None
+    round: int
+    sends: int
+    takeovers: int
+    claimed_by: UUID | None
+    sealed_inputs: bytes
+    payer: str | None
+
+
+class SucceedRow(NamedTuple):
+    id: UUID
+    queue: timedelta | None
+    upstream: timedelta | None
+    total: timedelta | None
+
+
+class FailRow(NamedTuple):
+    id: UUID
+    queue: timedelta | None
+    upstream: timedelta | None
+    total: timedelta | None
+
+
+class HandBackRow(NamedTuple):
+    id: UUID
+
+
+class RerunRow(NamedTuple):
+    id: UUID
+    round: int
+    account_id: UUID
+    version_id: UUID
+
+
+class Execution(NamedTuple):
+    id: UUID
+    kind: ExecutionKind
+    state: ExecutionState
+    code: str | None
+    fault: Fault | None
+    detail: str | None
+    round: int
+    sends: int
+    account_id: UUID
+    version_id: UUID
+    sealed_result: bytes | None
+    may_rerun: bool
+    created_at: datetime
+    queued_at: datetime | None
+    call_started_at: datetime | None
+    finished_at: datetime | None
+    content_deleted_at: datetime | None
+    claimed: bool
+    modality: Modality
+    payment_id: UUID | None
+    payment_state: PaymentState | None
+    reason: str | None
+    transaction: str | None
+    network: str | None
+    payer: str | None
+    amount_atomic: int | None
+    claimed_at: datetime | None
+    decided_at: datetime | None
+    flow_run_id: UUID | None
+    sent_at: datetime | None
+    ended_at: datetime | None
+    refund: RefundState | None
+    refund_transaction: str | None
+
+
+class ListingRow(NamedTuple):
+    id: UUID
+    kind: ExecutionKind
+    handle: str
+    slug: str
+    state: ExecutionState
+    code: str | None
+    detail: str | None
+    round: int
+    sends: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class HistoryRow(NamedTuple):
+    id: UUID
+    kind: ExecutionKind
+    slug: str
+    number: int
+    state: ExecutionState
+    code: str | None
+    fault: Fault | None
+    detail: str | None
+    round: int
+    sends: int
+    created_at: datetime
+    finished_at: datetime | None
+    amount_atomic: int | None
+    network: str | None
+    transaction: str | None
+    refund: RefundState | None
+    model_served: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: Decimal | None
+
+
+class Queries(Protocol):
+    """What `execution.sql` offers."""
+
+    async def create(
+        self,
+        conn: Connection,
+        *,
+        ids: list[UUID],
+        payment_ids: list[UUID | None],
+        account_ids: list[UUID],
+        version_ids: list[UUID],
+        sealed_inputs: list[bytes | None],
+    ) -> int:
+        """A paid execution is held until its payment is settled; an owner's test is queued at once."""
+
+    async def notify_queued(self, conn: Connection) -> int:
+        """Wake the launchers."""
+
+    async def notify_changed(self, conn: Connection, *, ids: list[UUID]) -> int:
+        """Wake whoever waits for these executions."""
+
+    async def release_payment_holds(self, conn: Connection, *, payment_ids: list[UUID]) -> int:
+        """The money is there: the executions may run, and the launchers wake."""
+
+    async def void(self, conn: Connection, *, payment_id: UUID) -> VoidRow | None:
+        """The payment failed: nothing will run, and nothing is owed."""
+
+    async def unvoid(self, conn: Connection, *, payment_id: UUID) -> UnvoidRow | None:
+        """A cleanly refused authorization came back unchanged: hold its execution again."""
+
+    async def revive(self, conn: Connection, *, payment_id: UUID) -> ReviveRow | None:
+        """A refused payment landed late: what it bought runs after all."""
+
+    async def owe(self, conn: Connection, *, rerun_seconds: float, payment_id: UUID) -> OweRow | None:
+        """A refused payment landed late, and its creator has no room for it: the buyer may re-run it, or is owed."""
+
+    async def lock_claims(self, conn: Connection) -> int:
+        """Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two."""
+
+    def claim(
+        self,
+        conn: Connection,
+        *,
+        alone: bool,
+        send_limit: int,
+        takeover_limit: int,
+        most: int,
+        call_limit: int,
+        worker_id: UUID | None,
+        batch_id: UUID | None,
+    ) -> AsyncIterator[ClaimRow]:
+        """Take what is queued: free slots per creator, creators in turn, oldest first. What was taken over twice
+        runs alone. What was sent or taken over as often as it may be is left for recovery, which gives it
+        up.
+        """
+
+    async def may_grow(self, conn: Connection, *, batch_id: UUID, ids: list[UUID]) -> bool:
+        """Whether anybody waits who may still come along: what was taken over twice runs alone."""
+
+    async def begin_batch(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
+        """What was claimed together is carried together, for as long as this row is there."""
+
+    async def end_batch(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
+        """Its run is over; if a process of its own took it, that one's end is the end of the batch."""
+
+    def left_behind(
+        self, conn: Connection, *, batch_ids: list[UUID], execution_ids: list[UUID]
+    ) -> AsyncIterator[LeftBehindRow]:
+        """Which of these batches, each with one of its executions, nobody carries any more. Whose execution is not
+        here is another installation's, which shares our Prefect server.
+        """
+
+    def take(
+        self, conn: Connection, *, worker_id: UUID | None, ids: list[UUID], batch_id: UUID, flow_run_id: UUID | None
+    ) -> AsyncIterator[TakeRow]:
+        """Begin: each execution claimed for this batch gets an attempt, and from now on only that attempt's writes
+        count. Whoever begins is the owner: on a work pool that is not the launcher.
+        """
+
+    async def notify_begun(self, conn: Connection, *, batch_id: UUID) -> int:
+        """Tell the launcher that this run has taken its batch, so that it may start the next."""
+
+    def succeed(
+        self, conn: Connection, *, ids: list[UUID], rounds: list[int], sealed_results: list[bytes]
+    ) -> AsyncIterator[SucceedRow]:
+        """The first valid answer is kept, from whichever attempt brings it."""
+
+    async def fail(
+        self,
+        conn: Connection,
+        *,
+        state: ExecutionState,
+        code: str | None,
+        fault: Fault | None,
+        detail: str | None,
+        rerun_seconds: float,
+        id: UUID,
+        attempt_id: UUID,
+    ) -> FailRow | None:
+        """Only the current attempt may say that it failed."""
+
+    async def end_attempts(self, conn: Connection, *, outcome: str | None, attempt_ids: list[UUID]) -> int:
+        """How attempts ended; what was used is told by their sends."""
+
+    async def wake_waiting(self, conn: Connection) -> int:
+        """A slot of its creator and a place in its process became free: wake the launchers if anybody waits."""
+
+    def hand_back(self, conn: Connection, *, batch_id: UUID, worker_id: UUID) -> AsyncIterator[HandBackRow]:
+        """A run ended without taking or finishing these: back to the queue. Only what had begun counts as taken
+        over.
+        """
+
+    async def lock(self, conn: Connection, *, id: UUID) -> int:
+        """Wait for whoever is writing about this execution."""
+
+    async def rerun(self, conn: Connection, *, id: UUID, rerun_limit: int) -> RerunRow | None:
+        """The buyer asks again for the same inputs: a new round, while its bound and its time allow."""
+
+    def show(self, conn: Connection, *, rerun_limit: int, ids: list[UUID]) -> AsyncIterator[Execution]:
+        """Everything a buyer, creator or operator may ask about executions."""
+
+    async def ahead(self, conn: Connection, *, id: UUID) -> int:
+        """How many of the same creator's executions will begin before this one."""
+
+    def listing(self, conn: Connection, *, handle: str | None, most: int) -> AsyncIterator[ListingRow]:
+        """The newest executions, for an operator or one creator."""
+
+    def history(
+        self,
+        conn: Connection,
+        *,
+        account_id: UUID,
+        state: ExecutionState | None,
+        slug: str | None,
+        after: UUID | None,
+        most: int,
+    ) -> AsyncIterator[HistoryRow]:
+        """A creator's own, newest first, with what all rounds together used; never what went in or came out."""
+
+
+sql: Queries = load("execution")
