@@ -17,7 +17,7 @@ from core.settings import settings
 
 
 async def read(conn: db.Connection, execution_id: UUID) -> Any:
-    """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
+    """Read one execution, with everything that its buyer, creator or operator may see; None if there is none."""
     (row,) = await _show(conn, [execution_id])
     return row
 
@@ -31,18 +31,18 @@ _shown: db.BatchWriter[UUID, Any] = db.BatchWriter(_show, db.run_in_autocommit)
 
 
 async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Any:
-    """Wait for an execution to come to rest.
+    """Wait until an execution has ended.
 
-    Takes the pool: no connection is held while it waits.
+    Takes the pool: no connection is held during the wait.
 
     Args:
         pool: our database.
-        hub: tells about changes.
-        execution_id: what to wait for.
+        hub: receives the notifications of changes.
+        execution_id: the execution.
         until: `time.monotonic()` at which to stop waiting.
 
     Returns:
-        Its row as by `show`, at rest or not.
+        Its row as from `read`, ended or not.
     """
     with hub.event(notifications.CHANGED, str(execution_id)) as changed:
         while True:
@@ -56,21 +56,21 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
 
 
 async def listing(conn: db.Connection, handle: str | None, most: int) -> list[Any]:
-    """The newest executions, of one creator or of all."""
+    """List the newest executions, of one creator or of all."""
     return [row async for row in sql.listing(conn, handle=handle, most=most)]
 
 
 async def history(
     conn: db.Connection, account_id: UUID, *, state: str | None, slug: str | None, after: UUID | None, most: int
 ) -> list[Any]:
-    """A creator's executions, newest first, with what they earned and used.
+    """List a creator's executions, newest first, with their revenue and usage.
 
     Args:
-        conn: to read with.
-        account_id: whose.
-        state: only in this one.
-        slug: only of this resource.
-        after: only what is older than this execution of theirs.
+        conn: a connection.
+        account_id: the creator.
+        state: only executions in this state.
+        slug: only executions of this resource.
+        after: only executions older than this one.
         most: how many.
     """
     rows = sql.history(conn, account_id=account_id, state=state, slug=slug, after=after, most=most)
@@ -78,15 +78,15 @@ async def history(
 
 
 async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
-    """How many of the same creator's executions begin before this one."""
+    """Count the executions of the same creator that will start before this one."""
     count: int = await sql.ahead(conn, id=execution_id)
     return count
 
 
 def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str, object]:
-    """The stored answer in the clear: response, modality, usage, and images, audio or citations if there are any.
+    """Decrypt the stored answer: response, modality, usage, and images, audio or citations if there are any.
 
-    Files that are stored elsewhere have URLs that expire; opening the answer again makes fresh ones.
+    URLs of stored files expire; each call makes fresh ones.
     """
     plain = vault().open(sealed, account=account_id, column="executions.sealed_result", row=execution_id)
     result: dict[str, Any] = json.loads(plain.reveal())
@@ -98,7 +98,7 @@ def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str
 
 
 def money_of(row: Any) -> str:
-    """Where the buyer's money is now."""
+    """Return the state of the buyer's money."""
     if row.payment_state is None:
         return "none"
     if row.payment_state != "paid":
