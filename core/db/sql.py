@@ -9,5 +9,5 @@ QUERIES = Path(__file__).parent / "queries"
 
 
 def load(noun: str) -> Any:
-    """The queries of `queries/{noun}.sql` as async functions taking a connection and keyword arguments."""
+    """Load the queries of `queries/{noun}.sql` as async functions that take a connection and keyword arguments."""
     return aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")
