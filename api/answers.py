@@ -1,4 +1,4 @@
-"""What a buyer is told about an execution, in each of its states."""
+"""Render an execution for its buyer, in each of its states."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ _DELETED = "This was paid and answered; the answer was kept as long as promised,
 
 
 def answer(row: Execution, *, ahead: int = 0) -> JSONResponse:
-    """200 with the result, 202 with where to find it, 410 deleted since, 422 declined, 502 failed after payment."""
+    """Answer a purchase: 200 the result, 202 a status URL, 410 deleted, 422 declined, 502 failed after payment."""
     status_url = url_of(row.id)
     headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
     receipt = receipt_of(row)
@@ -50,7 +50,7 @@ def answer(row: Execution, *, ahead: int = 0) -> JSONResponse:
 
 
 def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
-    """The same as a poll answers it: always 200, with the state in the body."""
+    """Answer a poll of the status URL: always 200, with the state in the body."""
     body: dict[str, object] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": execution_views.money_of(row)}
     headers = paid_headers(row) | {"Cache-Control": "no-store"}
     match row.state:
@@ -78,12 +78,12 @@ def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
 
 
 def url_of(execution_id: UUID) -> str:
-    """Where the buyer finds this execution later. The token is a MAC of the id; whoever has it may read the answer."""
+    """Return the status URL of an execution. Its token is a MAC of the id; the bearer may read the answer."""
     return f"{settings().public_url}/executions/{execution_id}?token={status_tokens.token_of(execution_id)}"
 
 
 def receipt_of(row: Execution) -> dict[str, str | None] | None:
-    """Transaction, paid USDC and network; None for a test or while nothing is paid."""
+    """Return transaction, paid USDC and network; None for a test or an unpaid execution."""
     if row.payment_state != "paid":
         return None
     return {
@@ -94,7 +94,7 @@ def receipt_of(row: Execution) -> dict[str, str | None] | None:
 
 
 def paid_headers(row: Execution) -> dict[str, str]:
-    """`PAYMENT-RESPONSE` (x402 v2, transports/http) and v1's form of it, once the payment is decided."""
+    """Return `PAYMENT-RESPONSE` (x402 v2, transports/http) and v1's `X-PAYMENT-RESPONSE` of a decided payment."""
     headers = {"Cache-Control": "private"}
     if row.payment_state in ("paid", "failed"):
         name, payer, amount_atomic = db.required(row.network), db.required(row.payer), db.required(row.amount_atomic)
@@ -127,7 +127,7 @@ def _failed(row: Execution, headers: dict[str, str], **more: object) -> JSONResp
 
 
 def _timing(row: Execution) -> str:
-    """`Server-Timing` (W3C): how long each phase took, in milliseconds, as far as it is over."""
+    """Build `Server-Timing` (W3C): the duration of each finished phase, in milliseconds."""
     spans = {
         "settle": (row.claimed_at, row.decided_at),
         "queue": (row.queued_at, row.call_started_at),

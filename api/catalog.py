@@ -1,4 +1,4 @@
-"""The catalog for everybody: which models there are, what they cost and can do, and since when."""
+"""Serve the public catalog: the models, their prices and capabilities, and the history of both."""
 
 import base64
 import hashlib
@@ -23,21 +23,21 @@ from core.failures import InvalidInput, NotFound
 
 router = APIRouter(prefix="/models", tags=["catalog"])
 
-# Models change once a day; whoever shows them on pages need not ask for each visitor.
+# Models change once a day, so pages that show them need not ask for each visitor.
 _CACHED = "public, max-age=60"
 
 _NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?|Infinity")
 
 
 def _storable(text: str) -> str:
-    """Postgres has no place for it."""
+    """Refuse text that Postgres cannot store."""
     if "\x00" in text:
         raise ValueError("must not contain the character U+0000")
     return text
 
 
 class Filter(BaseModel):
-    """What to look for; everything that is given must hold."""
+    """Filters; a model must match all that are given."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class Filter(BaseModel):
     limit: int = Field(default=50, ge=1, le=200)
 
     def wanted(self) -> catalog.Filters:
-        """The same in the words of the catalog."""
+        """Convert to the catalog's filters."""
         return catalog.Filters(
             words=self.search.split(),
             modality=self.modality,
@@ -81,7 +81,7 @@ async def models(
     query: Annotated[Filter, Query()],
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
-    """Page by page: `next` leads to the models after these, also when some come or go meanwhile."""
+    """Page by page: `next` leads to the following models, also while models come and go."""
     after = None if query.cursor is None else _place(query.cursor, query.sort)
     async with db.autocommit(door.pool) as conn:
         rows, following = await catalog.page(conn, query.wanted(), after=after, most=query.limit)
@@ -99,7 +99,7 @@ async def model(
     model_id: Annotated[str, Path(pattern=f"^{ID.pattern}$")],
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
-    """Any model that was ever listed, sellable or not, with its prices and capabilities of the past."""
+    """Any model that was ever listed, sellable or not, with its past prices and capabilities."""
     async with db.autocommit(door.pool) as conn:
         row = await catalog.show(conn, model_id)
         past = await catalog.history(conn, model_id)
@@ -149,7 +149,7 @@ def _state(row: catalog.ListedModel | catalog.PastModel, obstacle: str | None) -
 
 
 def _usd(amount: Decimal) -> str:
-    """All digits, and never an exponent."""
+    """Format all digits, without an exponent."""
     return f"{amount:f}"
 
 
@@ -160,7 +160,7 @@ def _time(moment: datetime | date | None) -> str | None:
 
 
 def _unless_known(document: dict[str, object], known: str) -> Response:
-    """The document, or 304 to a client that has it (RFC 9110, 13.1.2)."""
+    """Return the document, or 304 if the client already has it (RFC 9110, 13.1.2)."""
     answer = JSONResponse(document)
     etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": _CACHED}
@@ -176,14 +176,14 @@ def _cursor(place: Cursor, sort: catalog.Sort) -> str:
 
 
 def _place(cursor: str, sort: catalog.Sort) -> Cursor:
-    """Where a cursor points to.
+    """Decode a cursor.
 
     Raises:
-        InvalidInput: if it is none of ours, or of another order.
+        InvalidInput: we did not make it, or it belongs to another sort order.
     """
     try:
         its_sort, text, number, model_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        # What Postgres would not take is not ours either.
+        # We make no cursor with characters that Postgres cannot store.
         text, model_id = _storable(text.encode().decode()), _storable(model_id.encode().decode())
         is_ours = its_sort == sort and _NUMBER.fullmatch(number) is not None
     except (ValueError, TypeError, AttributeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What became of a creator's calls: each of them, with what to do about those that failed, and all of them together."""
+"""Serve a creator's calls: each one with advice on failures, and reports on all of them."""
 
 from datetime import date
 from typing import Annotated, get_args

@@ -1,4 +1,4 @@
-"""Whether the schedules are kept: our database says when each last succeeded, Prefect whether it has it at all."""
+"""Judge whether the schedules are kept, from their last successes in our database and their deployments in Prefect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ NAMES = [one.name for one in SCHEDULES]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found.
+    """The state of the schedules.
 
     Attributes:
-        known: what our database knows of each.
-        deployed: what Prefect's server has of each; None when it does not say.
+        known: our database's record of each schedule.
+        deployed: the state of each deployment in Prefect; None if Prefect does not answer.
     """
 
     known: Mapping[str, Known]
@@ -24,17 +24,17 @@ class Verdict:
 
     @property
     def late(self) -> dict[str, bool]:
-        """Whether each has gone without success for longer than it healthily may."""
+        """Whether each schedule has had no success for longer than its limit."""
         longest = {one.name: one.longest.total_seconds() for one in SCHEDULES}
         return {name: self.known[name].age_seconds > longest[name] for name in NAMES if name in self.known}
 
     @property
     def active(self) -> dict[str, bool]:
-        """Whether each would be run; nothing when Prefect does not say."""
+        """Whether Prefect would run each schedule; empty if Prefect does not answer."""
         return {name: is_so == "active" for name, is_so in (self.deployed or {}).items()}
 
     def document(self) -> dict[str, object]:
-        """Kept or broken, and the names of those that break it."""
+        """Describe the verdict, kept or broken, and name the schedules that break it."""
         late = [name for name, is_so in self.late.items() if is_so]
         is_kept = not late and all(self.active.values())
         return {

@@ -1,21 +1,21 @@
-"""What can go wrong, as a small tree of codes.
+"""Define every failure that we raise, as a small tree of codes.
 
 Failure(code)                     str() is the code and nothing else, so it is safe in any log
-  ├─ InvalidInput(fields)         the buyer's request, refused before any money      -> 400
+  ├─ InvalidInput(fields)         the buyer's request, refused before any payment    -> 400
   ├─ NotFound                     no such resource or execution                      -> 404
   ├─ PaymentRequired              no payment, or one that we cannot accept           -> 402
-  ├─ PaymentMalformed             a payment header that is no payment                -> 400
+  ├─ PaymentMalformed             a payment header that is not a payment             -> 400
   ├─ PaymentConflict              this payment already bought something else         -> 409
   ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
   ├─ TooLarge                     a body or a header above its limit                 -> 413, 431
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Unreadable                   a sealed value that no configured master key opens
-  ├─ ExecutionFailed(code, fault) one execution's trouble: data in its row, never a trouble of its batch
+  ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
 
-`api/problems.py` holds the table from failure to HTTP status. Sentences for buyers are made there too:
-a Failure never carries foreign text, a value or a cause.
+`api/problems.py` maps failures to HTTP statuses and to sentences for buyers. A Failure never carries foreign text,
+a value or a cause.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from typing import Literal
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parents[1]
-# Other people's code may live below our root as well.
+# Third-party code may be installed below our root.
 _FOREIGN = frozenset({".venv", "site-packages", "tests"})
 
 Fault = Literal["buyer", "creator", "provider", "ours"]
 
 
 class Failure(Exception):
-    """Base of everything we raise on purpose.
+    """Base of all failures that we raise.
 
     Args:
-        code: one of our own words, lower_snake_case.
+        code: a word of ours, in lower_snake_case.
     """
 
     def __init__(self, code: str) -> None:
@@ -68,7 +68,7 @@ class PaymentMalformed(Failure):
 
 
 class PaymentConflict(Failure):
-    """The payment was used for another request, or its replay cannot be trusted with the answer."""
+    """The payment was used for another request, or its bearer did not prove to be the sender."""
 
 
 class Unavailable(Failure):
@@ -84,7 +84,7 @@ class TooLarge(Failure):
 
 
 class TooManyRequests(Failure):
-    """Slow down; `until` is the unix time (UTC, seconds) from which the next request is welcome."""
+    """Too many requests; `until` is the unix time (UTC, seconds) from which the next one is accepted."""
 
     def __init__(self, until: float) -> None:
         super().__init__("too_many_requests")
@@ -99,21 +99,21 @@ class Unauthorized(Failure):
 
 
 class Unreadable(Failure):
-    """A sealed value was altered, moved to another row, or sealed under a master key that is gone."""
+    """A sealed value was altered, moved to another row, or sealed under a master key that is not configured."""
 
     def __init__(self) -> None:
         super().__init__("sealed_value_unreadable")
 
 
 class ExecutionFailed(Failure):
-    """One execution came to an end without an answer.
+    """One execution ended without an answer.
 
     Args:
-        code: what the buyer may see (content_filtered, generation_timeout, resource_unavailable, internal_error).
-        fault: whose trouble it was.
+        code: the code for the buyer (content_filtered, generation_timeout, resource_unavailable, internal_error).
+        fault: the party that caused it.
         detail: the precise cause for the creator, a code of ours such as `provider_401`.
         resend: whether the same request may be sent once more.
-        retry_after: seconds the provider asked us to wait before that.
+        retry_after: seconds that the provider asked us to wait before that.
     """
 
     def __init__(
@@ -139,14 +139,14 @@ class ExecutionFailed(Failure):
 
 
 class Misconfigured(Failure):
-    """The settings or the surroundings are wrong; the sentence says what to do."""
+    """The settings or the environment are wrong; the sentence says what to do."""
 
 
 def place_of(error: BaseException) -> str:
-    """What an exception is and where in our code it arose, for a log: nothing that it says, and no value.
+    """Describe an exception for a log by its type and our own frames, without its message or any value.
 
     Returns:
-        Its type and our own frames, the innermost first: `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`.
+        Such as `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`, the innermost frame first.
     """
     frames = [
         f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"
@@ -157,6 +157,6 @@ def place_of(error: BaseException) -> str:
 
 
 def log_unexpected_end(task: "asyncio.Task[None]") -> None:
-    """Log what ended a task that should have run until it was cancelled; a done callback."""
+    """Log the exception of a task that should have run until it was cancelled. Use it as a done callback."""
     if not task.cancelled() and (error := task.exception()):
         _log.error("the task %s ended with %s", task.get_name(), place_of(error))

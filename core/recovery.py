@@ -1,6 +1,6 @@
-"""Finish what somebody began and nobody ends. Run by every launcher's timer and, visibly, by a scheduled flow.
+"""Recover the work of dead processes. Every launcher runs this on a timer, and a scheduled flow runs it visibly.
 
-It only frees, decides and logs; what became claimable is run by the launchers.
+Recovery only frees, decides and logs; launchers run the executions that became claimable.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from core.spend import reservations, usage_log
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What one pass did, as counts."""
+    """The counts of one pass."""
 
     freed: int
     given_up: int
@@ -28,14 +28,14 @@ class Recovered:
 
 
 async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> Recovered:
-    """One pass over everything that could be stuck. Safe to run anywhere, any number of times at once.
+    """Run one pass over everything that could be stuck. Any number of passes may run at once, on any host.
 
     Takes the pool: between its transactions it asks facilitators and chains about unknown payments.
 
     Args:
         pool: our database.
-        clients: how to reach the facilitator and chain of each network.
-        worker_id: owns the payments that are being decided.
+        clients: the facilitators and chain nodes of all networks.
+        worker_id: owns the payments while they are being decided.
     """
     config = settings()
     async with pool.connection() as conn:
@@ -68,7 +68,7 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
 
 
 async def _decide_unknown(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> int:
-    """Ask the chain about every unknown payment; how many were decided."""
+    """Ask the chain about every unknown payment; return how many were decided."""
     async with pool.connection() as conn:
         adopted = [row.id async for row in sql.adopt(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)]
     decided = 0

@@ -1,4 +1,4 @@
-"""Postgres: one pool per process, named queries, migrations, notifications."""
+"""Postgres: one pool per event loop, named queries, migrations, notifications."""
 
 from core.db.batch_writer import BatchWriter
 from core.db.pool import (

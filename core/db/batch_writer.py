@@ -1,7 +1,7 @@
 """Group commit: items that are added while a transaction runs are committed together in the next one.
 
-A single item is a transaction of its own and waits for nothing. In a burst, one transaction, one trip of each statement
-and one turn at every lock serve many items. Batched reads gain as much.
+A single item gets a transaction of its own and does not wait. In a burst, one transaction, one round trip of each
+statement and one wait for each lock serve many items. Batched reads gain as much.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ Commit = Callable[[Pool, Callable[[Connection], Awaitable[Sequence[Made]]]], Awa
 
 @dataclass(slots=True)
 class _Place(Generic[Item, Made]):
-    """One item in the queue, and what came of it once it is committed."""
+    """One queued item, and its result once it is committed."""
 
     item: Item
     made: list[Made] = field(default_factory=list)
 
 
 class _Queue(Generic[Item, Made]):
-    """What waits in one event loop."""
+    """The waiting items of one event loop."""
 
     def __init__(self) -> None:
         self.places: list[_Place[Item, Made]] = []
@@ -39,10 +39,10 @@ class _Queue(Generic[Item, Made]):
 
 
 class BatchWriter(Generic[Item, Made]):
-    """One kind of write, or of look.
+    """Batch one kind of write or read.
 
     Args:
-        write: writes several items at once and says what came of each, in their order.
+        write: writes several items at once and returns their results in the same order.
         commit: gives `write` a connection, and commits when it returns.
     """
 
@@ -52,11 +52,11 @@ class BatchWriter(Generic[Item, Made]):
         self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Item, Made]] = WeakKeyDictionary()
 
     async def add(self, pool: Pool, item: Item) -> Made:
-        """Write one item; it is committed when this returns, and will be even if its caller is cancelled meanwhile.
+        """Write one item. It is committed when this returns, even if the caller is cancelled meanwhile.
 
         Raises:
-            psycopg.Error, Failure: about this item alone: where a group cannot be written, each of it is written by
-                itself.
+            psycopg.Error, Failure: the write of this item failed. If a group fails, each of its items is written in a
+                transaction of its own.
         """
         queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue())
         mine: _Place[Item, Made] = _Place(item)

@@ -1,4 +1,4 @@
-"""Ask the same question once for all callers that have it at the moment."""
+"""Share one query between concurrent callers that ask for the same data."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -9,10 +9,10 @@ Answer = TypeVar("Answer")
 
 
 class SingleFlight(Generic[Key, Answer]):
-    """Questions with a key each; no question is asked twice at the same time.
+    """Run at most one query per key at a time.
 
-    A caller that arrives while its question is being asked joins the next asking, so no caller gets data that was read
-    before its call. One answer serves many callers, and nothing is cached that could be out of date.
+    A caller that arrives during a query joins the next one, so no caller gets data that was read before its call.
+    One query serves many callers, and nothing is cached.
     """
 
     def __init__(self) -> None:
@@ -20,15 +20,15 @@ class SingleFlight(Generic[Key, Answer]):
         self._now: dict[Key, asyncio.Task[Answer]] = {}
 
     async def do(self, key: Key, question: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer to a question that is asked after this call.
+        """Return the result of a query that starts after this call.
 
         Args:
-            key: whoever comes with the same means the same question.
-            question: what it raises is raised for all who wait for it.
+            key: callers with the same key share a query.
+            question: runs the query. Every waiting caller gets its exception.
         """
         if key not in self._next:
             self._next[key] = asyncio.create_task(self._ask(key, question, self._now.get(key)))
-        # Whoever hangs up leaves the others their answer.
+        # `shield`: a cancelled caller does not cancel the query of the others.
         return await asyncio.shield(self._next[key])
 
     async def _ask(

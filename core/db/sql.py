@@ -11,7 +11,7 @@ QUERIES = Path(__file__).parent / "queries"
 
 
 def load(noun: str) -> Any:
-    """The queries of `queries/{noun}.sql` as async functions taking a connection and keyword arguments.
+    """Load the queries of `queries/{noun}.sql` as async functions that take a connection and keyword arguments.
 
     aiosql makes them at run time, so they have no types here; `queries/{noun}.py` says what they are.
     """
@@ -19,7 +19,7 @@ def load(noun: str) -> Any:
 
 
 def required(value: T | None) -> T:
-    """A row that always exists, or a column that has a value in the state that its row is in.
+    """Return a row that always exists, or a column that has a value in the state that its row is in.
 
     Raises:
         ValueError: if it is missing all the same: the database contradicts its own states.

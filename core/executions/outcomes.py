@@ -1,4 +1,4 @@
-"""How executions come to rest with an answer: what buyers get, kept for all of one moment in one transaction."""
+"""Store the answers of executions. Answers that arrive together are committed in one transaction."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from core.spend import reservations
 
 
 async def result_document(execution_id: UUID, modality: Modality, used: Usage, boxed: Private[Reply]) -> Private[bytes]:
-    """What the buyer gets, as JSON: its pictures and sounds are kept first, and it says where."""
+    """Build the buyer's result as JSON. Pictures and sounds are stored first, and the result holds their addresses."""
     reply = boxed.reveal()
     result: dict[str, object] = {
         "response": reply.response,
@@ -37,18 +37,18 @@ async def result_document(execution_id: UUID, modality: Modality, used: Usage, b
 
 
 async def _held(execution_id: UUID, image: Medium | str) -> str:
-    """What the answer holds of a picture: the address that the model gave, or where the file is kept."""
+    """Store a picture or sound and return its address; an address that the model returned stays as it is."""
     return image if isinstance(image, str) else await media.put(execution_id, image)
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """An answer that is to be kept.
+    """An answer to store.
 
     Attributes:
-        attempt_id: whose it is.
+        attempt_id: the attempt that got it.
         ended: the send that brought it.
-        sealed_result: what the buyer gets, sealed.
+        sealed_result: the buyer's result, sealed.
     """
 
     attempt_id: UUID
@@ -57,28 +57,29 @@ class Success:
 
 
 async def succeed(pool: db.Pool, answered: Success) -> None:
-    """Bring an execution to rest with its answer, the first that comes; what it cost is booked in any case.
+    """Mark an execution as succeeded with its answer, if it has none yet. The cost is booked in any case.
 
-    Takes the pool, and insists: the answer exists nowhere else yet.
+    Takes the pool and retries until the commit succeeds, because the answer is stored nowhere else yet.
     """
     if kept := await _answers.add(pool, answered):
         metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
 
 
 async def _commit(conn: db.Connection, answers: Sequence[Success]) -> list[SucceedRow | None]:
-    """For each how long its phases took; None where another answer was first."""
+    """Commit answers; return the durations of each one's phases, or None if its execution already had an answer."""
     ids = [answer.ended.send.execution_id for answer in answers]
     rounds = [answer.ended.send.round for answer in answers]
     results = [answer.sealed_result for answer in answers]
-    # Ten statements in two trips. A creator's calls take turns over the day's spending, so that it is settled last, and
-    # in one trip with the commit: otherwise its lock would be held until this event loop gets round to that.
+    # Ten statements in two round trips. Replacing the reservations locks the creator's spending of the day, for which
+    # their other calls wait. So it comes last, in one trip with the commit, and a busy event loop cannot prolong the
+    # lock.
     async with conn.pipeline(), conn.transaction():
         await sends.finish(conn, [answer.ended for answer in answers])
         kept = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
         await sql.end_attempts(conn, attempt_ids=[answer.attempt_id for answer in answers], outcome="succeeded")
         await lifecycle.notify_finished(conn, list(kept))
         await reservations.replace_by_cost(conn, list(zip(ids, rounds, strict=True)))
-    # Taken out, because one answer is kept of each.
+    # `pop`, because only one answer of each execution is stored.
     return [kept.pop(row_id, None) for row_id in ids]
 
 

@@ -1,8 +1,8 @@
-"""Sends: each request that leaves for the provider has a row, committed before it does.
+"""Record sends: each request to a provider has a row, committed before the request leaves.
 
-It remembers the exact bytes. After an outcome that nobody knows, the identical bytes are sent again: if the first send
-was finished after all, the provider's cache has its answer, and nothing is charged twice. Where there is no cache,
-nothing is sent again.
+The row holds the exact bytes. After an unknown outcome the identical bytes are sent again: if the first send finished
+after all, the provider's cache returns its answer, and nothing is charged twice. Where there is no cache, nothing is
+sent again.
 """
 
 import logging
@@ -28,7 +28,7 @@ from core.spend import reservations
 log = logging.getLogger(__name__)
 
 _COLUMN = "sends.sealed_request"
-# Nobody waits longer for the database while an answer is on its way.
+# The longest wait for the database while an answer is arriving.
 _NOTE_SECONDS = 2.0
 _UNKNOWN_SECONDS = 1.0
 _JITTER_SECONDS = (0.05, 0.25)
@@ -36,11 +36,11 @@ _JITTER_SECONDS = (0.05, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One request that may leave now.
+    """One request that may be sent now.
 
     Attributes:
-        number: of its round, from 1.
-        cache_seconds: how long the provider shall keep its answer; 0 for not at all.
+        number: its number within the round, from 1.
+        cache_seconds: how long the provider should cache its answer; 0: not at all.
     """
 
     execution_id: UUID
@@ -52,7 +52,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is to be marked as sent."""
+    """A send to mark."""
 
     execution_id: UUID
     attempt_id: UUID
@@ -60,23 +60,23 @@ class _Mark:
 
 
 async def begin(pool: db.Pool, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
-    """Commit the durable mark of the next send, and make the bytes that it consists of.
+    """Commit the durable mark of the next send, and build its bytes.
 
-    Takes the pool: what is marked at the same time is committed together.
+    Takes the pool: marks that arrive together are committed in one transaction.
 
     Args:
         pool: our database.
-        asked: what to send.
-        account_id: the creator, for whom the bytes are sealed.
-        attempt_id: whose send it is.
-        worst_cost_usd: what one send costs at most; a second that may cost it again needs room for it.
+        asked: the prompt to send.
+        account_id: the creator; the bytes are sealed under their account.
+        attempt_id: the attempt that sends.
+        worst_cost_usd: the most that one send can cost; a second send that may be charged too needs room for it.
 
     Raises:
-        ExecutionFailed: `send_refused` (the attempt is not the current one, or the bound is used up), `interrupted`
-            (nobody saw the end of the last send, and no cache can answer for it), `spend_cap`, `resource_spend_cap`,
-            `prompt_not_text`.
+        ExecutionFailed: `send_refused` (the attempt is not the current one, or the limit is reached), `interrupted`
+            (the outcome of the last send is unknown, and no cache can return its answer), `spend_cap`,
+            `resource_spend_cap`, `prompt_not_text`.
     """
-    # Nearly always it is the first send of its round, for which nothing has to be looked up.
+    # A round's first send is by far the most common, and needs no look-up.
     request = Private(encode(providers.provider_for(asked.model).fields(asked, 1)))
     if number := await _marks.add(pool, _mark(asked, account_id, attempt_id, request)):
         return Send(asked.execution_id, asked.round, number, request, _cache_seconds(asked))
@@ -89,7 +89,7 @@ async def begin(pool: db.Pool, asked: Prompt, *, account_id: UUID, attempt_id: U
 async def begin_next(
     conn: db.Connection, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
 ) -> Send:
-    """The same as `begin`, for a send that need not be the first: in one transaction, which is not committed here."""
+    """Mark a send that need not be the first of its round, within the caller's transaction; otherwise like `begin`."""
     at, cache_seconds = providers.provider_for(asked.model), _cache_seconds(asked)
     last = await sql.last(conn, id=asked.execution_id)
     work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
@@ -109,9 +109,9 @@ async def begin_next(
 
 
 async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
-    """Commit the provider's id of the generation before its body is read. Takes the pool: a call is on its way.
+    """Commit the provider's generation id before the body is read. Takes the pool: a call is under way.
 
-    A database out of reach does not stop an answer that is being paid for: the id comes again with its end.
+    An unreachable database does not stop an answer that is already being paid for: `finish` records the id again.
     """
     try:
         await _notes.add(pool, (send, generation_id))
@@ -124,9 +124,9 @@ class Ended:
     """How a send ended.
 
     Attributes:
-        send: which.
+        send: the send.
         outcome: `succeeded`, or the failure's name.
-        used: what the provider said. Where it said no cost, that is 0 only for work that certainly was not charged.
+        used: the usage that the provider reported.
     """
 
     send: Send
@@ -135,7 +135,7 @@ class Ended:
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """What it cost; None where nobody knows."""
+        """Its cost; 0 if the provider reported none and certainly charged nothing; None if unknown."""
         is_free = work_of(self.outcome) == "free" and self.outcome != "succeeded"
         return Decimal(0) if self.used.cost_usd is None and is_free else self.used.cost_usd
 
@@ -166,16 +166,16 @@ async def finish(conn: db.Connection, ended: Sequence[Ended]) -> None:
 
 
 def pause_before_next(send: Send, trouble: ExecutionFailed) -> float | None:
-    """Seconds to wait before this may be sent once more; None if it may not.
+    """Return the seconds to wait before a second send; None if there may be none.
 
-    What may have been done already is sent again only where the provider's cache can answer for it.
+    A send that the provider may have charged is repeated only where its cache can return the answer.
     """
     is_unknown = work_of(trouble.detail) == "unknown"
     if not trouble.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
         return None
     if trouble.retry_after is not None:
         return trouble.retry_after
-    # What is still being made is not in the cache yet. Otherwise: not all at the same moment.
+    # An answer that is still being generated is not in the cache yet. Otherwise, spread the sends over time.
     return _UNKNOWN_SECONDS if is_unknown else random.uniform(*_JITTER_SECONDS)  # noqa: S311 - no secret
 
 
@@ -185,7 +185,7 @@ def _mark(asked: Prompt, account_id: UUID, attempt_id: UUID, request: Private[by
 
 
 async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit: int = 1) -> list[int | None]:
-    """The number of each send; None where there may be none."""
+    """Mark sends; return the number of each, or None if it may not be sent."""
     rows = sql.mark(
         conn,
         ids=[mark.execution_id for mark in marks],
@@ -194,7 +194,7 @@ async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit:
         send_limit=send_limit,
     )
     numbers = {row.attempt_id: row.number async for row in rows}
-    # Taken out, because a mark is for one send: whoever asked twice for the same is told once.
+    # `pop`, because a mark allows one send: of two requests for the same one, only the first gets it.
     return [numbers.pop(mark.attempt_id, None) for mark in marks]
 
 
@@ -220,7 +220,7 @@ def _cache_seconds(asked: Prompt) -> int:
 
 
 def _open(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:
-    """The bytes of an earlier send; None if they are gone, and then the request is made anew."""
+    """Open the bytes of an earlier send; None if they are gone, and then the request is built anew."""
     if sealed is None:
         return None
     try:

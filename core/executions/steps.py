@@ -1,7 +1,7 @@
 """The steps of a paid call: validate, decrypt, substitute, call.
 
-Trouble of one execution is data in its row, never an exception of its batch. Functions take `conn` and do not commit,
-except `validate` and `call`, which take the pool and say why.
+A failure of one execution is recorded in its row and never raised for the whole batch. Functions take `conn` and do not
+commit, except `validate` and `call`, which take the pool for the reason in their docstrings.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ from core.spend import reservations
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-# Below this there is no point in sending again.
+# With fewer seconds left than this, a call is not sent again.
 _LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An execution that this run has taken, with the version that was sold."""
+    """An execution that this run has begun, with the version that was sold."""
 
     id: UUID
     attempt_id: UUID
@@ -59,7 +59,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was sealed, in the clear: the creator's key and template, the buyer's inputs."""
+    """The decrypted parts of an order: the creator's key and template, the buyer's inputs."""
 
     key: Private[str]
     template: Private[str]
@@ -78,20 +78,20 @@ class PreparedCall:
 async def validate(
     pool: db.Pool, batch: execution_queue.Batch, worker_id: UUID, flow_run_id: UUID | None
 ) -> list[Order]:
-    """Take the attempt of each execution that is claimed for this batch and not yet running; read everything again.
+    """Begin an attempt at each claimed execution of this batch, and read everything about it again.
 
-    What was queued meanwhile comes along.
+    Executions queued since the claim join the batch. An execution in any other state is left alone, so a repeated run
+    does nothing.
 
-    Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
-
-    Takes the pool: the taking is committed before anything is read. What then cannot be read, for whatever reason, has
-    begun and counts as taken over, so that it soon comes alone and fails by itself instead of its batch for ever.
+    Takes the pool: the attempts are committed before their versions are read. If that read fails for whatever reason,
+    the attempt has begun and counts as a takeover, so the execution soon runs alone and cannot fail its batch again and
+    again.
 
     Args:
         pool: our database.
-        batch: what was claimed together.
-        worker_id: the process that carries it.
-        flow_run_id: the Prefect run; None without Prefect.
+        batch: the claimed batch.
+        worker_id: the process that runs it.
+        flow_run_id: the Prefect flow run; None without Prefect.
     """
     async with pool.connection() as conn:
         if not worker.is_draining():
@@ -122,7 +122,7 @@ async def validate(
 
 
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
-    """Open key, template and inputs of each order; one that cannot be opened has failed and is left out."""
+    """Open the key, template and inputs of each order. An order that cannot be opened fails and is left out."""
 
     keys: dict[tuple[UUID, Provider], Private[str]] = {}
 
@@ -149,7 +149,7 @@ async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Or
 
 
 async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]) -> list[PreparedCall]:
-    """Put the inputs into the template of each order."""
+    """Put the inputs of each order into its template."""
 
     async def prepare(pair: tuple[Order, Opened]) -> PreparedCall:
         order, clear = pair
@@ -159,7 +159,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
         except InvalidInput:
             inputs = None
         if inputs is None:
-            # It was valid when it was sold, so the fault cannot be the buyer's.
+            # The inputs were valid at the sale, so the fault cannot be the buyer's.
             raise ExecutionFailed("internal_error", "ours", "inputs_no_longer_valid")
         prompt = Prompt(
             model=version.model_id,
@@ -181,14 +181,14 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
 
 
 async def call(pool: db.Pool, prepared: PreparedCall) -> None:
-    """Send one call and bring its execution to rest.
+    """Send one call and record its outcome.
 
-    Takes the pool: the mark that it is sent is committed before, the outcome right after. No connection is held
-    meanwhile.
+    Takes the pool: the mark of the send is committed before it, the outcome right after it. No connection is held
+    during the call.
 
     Raises:
-        ExecutionFailed: what happened. With `resend` the execution is still running and may be sent once more, after
-            the pause that the provider asked for; otherwise the failure is recorded already.
+        ExecutionFailed: the failure. With `resend`, the execution is still running and may be sent once more, now that
+            the pause the provider asked for is over; otherwise the failure is already recorded.
     """
     order = prepared.order
     with tracing.span("run", order.id, flow_run=str(order.flow_run_id), attempt=str(order.attempt_id)):
@@ -224,7 +224,7 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
         await asyncio.sleep(pause)
         raise reply
     if reply.detail == "provider_401":
-        # Nothing of this creator is sold any more until there is a new key.
+        # This creator's prompts are not sold on this key any more until there is a new one.
         await db.retry_until_committed(
             pool, lambda conn: provider_keys.reject_key(conn, order.account_id, prepared.key, at)
         )
@@ -232,9 +232,9 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
 
 
 async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> None:
-    """Bring an execution to rest without an answer: declined when the fault is the buyer's, failed otherwise.
+    """Record a failure of an execution: `declined` if the fault is the buyer's, otherwise `failed`.
 
-    A late writer, whose attempt is not the current one, changes nothing.
+    A late write, from an attempt that is not the current one, changes nothing.
     """
     state: Literal["failed", "declined"] = "declined" if trouble.fault == "buyer" else "failed"
     changed = await sql.fail(
@@ -255,7 +255,7 @@ async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> N
 
 
 async def _begin(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
-    """The mark of the next send, committed. Where there may be none, the execution has failed."""
+    """Commit the mark of the next send. If none is allowed, the execution fails."""
     order = prepared.order
     try:
         return await sends.begin(
@@ -267,7 +267,7 @@ async def _begin(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
         )
     except ExecutionFailed as failure:
         refused = failure
-    # Another attempt may be the current one, and then this changes nothing.
+    # If another attempt is the current one, this changes nothing.
     await _record(pool, order, refused)
 
 
@@ -278,7 +278,7 @@ async def _succeed(pool: db.Pool, order: Order, sending: sends.Send, used: Usage
 
 
 async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoReturn:
-    """Record a failure and raise it, as one that is not sent again."""
+    """Record a failure and raise it without `resend`."""
     await db.retry_until_committed(pool, lambda conn: fail(conn, order, trouble))
     raise ExecutionFailed(trouble.code, trouble.fault, trouble.detail)
 
@@ -294,7 +294,7 @@ async def _each(
     *,
     of: Callable[[Item], Order],
 ) -> list[Made]:
-    """Do the same for every item; one that fails is recorded and left out."""
+    """Apply `make` to every item. An item that fails is recorded as failed and left out."""
     made = []
     for item in items:
         try:

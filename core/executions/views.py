@@ -24,7 +24,7 @@ _RESULT = TypeAdapter(dict[str, object])
 
 
 async def read(conn: db.Connection, execution_id: UUID) -> Execution | None:
-    """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
+    """Read one execution, with everything that its buyer, creator or operator may see; None if there is none."""
     (row,) = await _show(conn, [execution_id])
     return row
 
@@ -38,18 +38,18 @@ _shown: db.BatchWriter[UUID, Execution | None] = db.BatchWriter(_show, db.run_in
 
 
 async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Execution:
-    """Wait for an execution to come to rest.
+    """Wait until an execution has ended.
 
-    Takes the pool: no connection is held while it waits.
+    Takes the pool: no connection is held during the wait.
 
     Args:
         pool: our database.
-        hub: tells about changes.
-        execution_id: what to wait for.
+        hub: receives the notifications of changes.
+        execution_id: the execution.
         until: `time.monotonic()` at which to stop waiting.
 
     Returns:
-        Its row as by `show`, at rest or not.
+        Its row as from `read`, ended or not.
     """
     with hub.event(notifications.CHANGED, str(execution_id)) as changed:
         while True:
@@ -63,7 +63,7 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
 
 
 async def listing(conn: db.Connection, handle: str | None, most: int) -> list[ListingRow]:
-    """The newest executions, of one creator or of all."""
+    """List the newest executions, of one creator or of all."""
     return [row async for row in sql.listing(conn, handle=handle, most=most)]
 
 
@@ -76,14 +76,14 @@ async def history(
     after: UUID | None,
     most: int,
 ) -> list[HistoryRow]:
-    """A creator's executions, newest first, with what they earned and used.
+    """List a creator's executions, newest first, with their revenue and usage.
 
     Args:
-        conn: to read with.
-        account_id: whose.
-        state: only in this one.
-        slug: only of this resource.
-        after: only what is older than this execution of theirs.
+        conn: a connection.
+        account_id: the creator.
+        state: only executions in this state.
+        slug: only executions of this resource.
+        after: only executions older than this one.
         most: how many.
     """
     rows = sql.history(conn, account_id=account_id, state=state, slug=slug, after=after, most=most)
@@ -91,15 +91,15 @@ async def history(
 
 
 async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
-    """How many of the same creator's executions begin before this one."""
+    """Count the executions of the same creator that will start before this one."""
     return await sql.ahead(conn, id=execution_id)
 
 
 def open_result(execution: Execution) -> dict[str, object]:
-    """The stored answer in the clear: response, modality, usage, and images, audio or citations if there are any.
+    """Decrypt the stored answer: response, modality, usage, and images, audio or citations if there are any.
 
     Only of an execution that succeeded and whose content is not deleted yet.
-    Files that are stored elsewhere have URLs that expire; opening the answer again makes fresh ones.
+    URLs of stored files expire; each call makes fresh ones.
     """
     sealed = db.required(execution.sealed_result)
     plain = vault().open(sealed, account=execution.account_id, column="executions.sealed_result", row=execution.id)
@@ -117,7 +117,7 @@ def _with_url(name: str, held: object) -> object:
 
 
 def money_of(row: Execution) -> str:
-    """Where the buyer's money is now."""
+    """Return the state of the buyer's money."""
     if row.payment_state is None:
         return "none"
     if row.payment_state != "paid":

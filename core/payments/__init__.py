@@ -1,11 +1,11 @@
-"""Payments: what we ask for, who settled it, and what the chain knows."""
+"""Payments: quotes, offers, admission, the ledger, settlement, refunds, and reconciliation with the chain."""
 
 import sys
 
 import x402.mechanisms.evm.exact  # noqa: F401
 
-# The elliptic curves that come with x402 raise the interpreter's limit of 1,000 to 100,000 at their first import, and
-# then a body of opening brackets is no RecursionError but the end of the process.
+# The first import of x402's elliptic curves raises the interpreter's recursion limit from 1,000 to 100,000. Then a body
+# of opening brackets overflows the C stack and kills the process instead of raising RecursionError.
 sys.setrecursionlimit(1_000)
 
 __all__ = (

@@ -1,7 +1,7 @@
-"""Our side of a facilitator: ask it to verify, ask it to settle, and believe no more than its answer proves.
+"""Ask a facilitator to verify and to settle, and conclude no more than its answer proves.
 
 The SDK's own client drops the body of every status but 200 and follows redirects; for money both are wrong. Wire
-shapes and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 9 of the specification).
+formats and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 9 of the specification).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from core.settings import Network
 log = logging.getLogger(__name__)
 
 SUPPORTED_SECONDS = 600
-"""How long what a facilitator says it supports is taken for granted."""
+"""How long a facilitator's answer to /supported counts."""
 
 REFUSALS = frozenset(
     {
@@ -60,10 +60,10 @@ REFUSALS = frozenset(
         "invalid_x402_version",
     }
 )
-"""Reasons a facilitator gives before it broadcasts anything: names of the SDK, of the specification and of CDP.
+"""Reasons that a facilitator gives before it broadcasts: names of the SDK, of the specification and of CDP.
 
-Not among them: whatever can also follow a transfer that did happen, such as a used nonce, a failed transaction, or a
-failed simulation, in which the SDK also hides used nonces and its own node's trouble.
+Excluded is every reason that can also follow a completed transfer: a used nonce, a failed transaction, or a failed
+simulation, under which the SDK also reports used nonces and failures of its own node.
 """
 
 DOUBTS = frozenset(
@@ -77,7 +77,7 @@ DOUBTS = frozenset(
         "unexpected_settle_error",
     }
 )
-"""Reasons that we know by name and that decide nothing about a settlement."""
+"""Reasons with known names that leave the outcome of a settlement open."""
 
 _REFUSING_STATUS = frozenset({200, 400, 402, 412, 422})
 _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -85,12 +85,12 @@ _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The payment would settle."""
+    """The facilitator says that the payment would settle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will not settle, and nothing was sent to the chain. `reason` is one of REFUSALS, DOUBTS or "unrecognised"."""
+    """It will not settle, and nothing was broadcast. `reason` is one of REFUSALS, DOUBTS or "unrecognised"."""
 
     reason: str
 
@@ -106,7 +106,7 @@ class Settled:
 class Unknown:
     """The money may or may not have moved: only the chain can tell.
 
-    `reason` is one of REFUSALS or DOUBTS, or a word for what the answer lacked: `not_sent` (no connection came about),
+    `reason` is one of REFUSALS or DOUBTS, or names the defect of the answer: `not_sent` (no connection was made),
     `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory` (success without a
     transaction on our network), `unrecognised`.
     """
@@ -119,18 +119,18 @@ Settlement = Settled | Refused | Unknown
 
 
 class Facilitator:
-    """The facilitator of one network. It never asks twice by itself.
+    """The facilitator of one network. It never retries by itself.
 
-    While it is down, `verify` says so at once, so that nothing is claimed. `settle` ignores the breaker, because a
+    While it is down, `verify` fails at once, so that nothing is claimed. `settle` ignores the breaker, because a
     claimed payment must end as paid, failed or unknown. Both report their results to the breaker.
 
     Args:
-        network: where it is and what it settles.
-        http: connections that all networks share.
+        network: its URL, credentials and asset.
+        http: the HTTP client that all networks share.
         breaker: keeps buyers from waiting for a facilitator that is down.
 
     Raises:
-        Misconfigured: if the settings name a key that cannot sign.
+        Misconfigured: the key in the settings cannot sign.
     """
 
     def __init__(self, network: Network, http: Client, breaker: Breaker | None = None) -> None:
@@ -143,9 +143,9 @@ class Facilitator:
         self._looking: asyncio.Task[None] | None = None
 
     def is_serving(self) -> bool:
-        """Whether it settles exact payments on our network, by what it last said; True until it said otherwise.
+        """Whether it settles exact payments on our network, by its last answer; True until it says otherwise.
 
-        Nobody waits for it: what is too old is asked for again beside the caller, on the running event loop.
+        Does not wait: an outdated answer is refreshed by a task on the running event loop.
         """
         if time.monotonic() >= self._look_again:
             self._look_again = time.monotonic() + SUPPORTED_SECONDS
@@ -156,7 +156,7 @@ class Facilitator:
         """Ask what it supports.
 
         Raises:
-            Unavailable: `facilitator_down`, if it does not say.
+            Unavailable: `facilitator_down`, it gave no answer.
         """
         url = self._url("supported")
         answer = await get(self._http, url, self._credentials.headers("GET", url))
@@ -168,11 +168,11 @@ class Facilitator:
         raise Unavailable("facilitator_down")
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Verdict:
-        """Ask whether this payment would settle now. Nothing moves.
+        """Ask whether this payment would settle now. No money moves.
 
         Raises:
-            Unavailable: `facilitator_down`, if it gave no verdict, or gave none to those before; `not_supported`, if
-                it has left our network.
+            Unavailable: `facilitator_down`, it gave no verdict, or the breaker is open; `not_supported`, it does not
+                serve our network any more.
         """
         if not self.is_serving():
             raise Unavailable("not_supported")
@@ -192,8 +192,8 @@ class Facilitator:
         """Ask it to move the money, once.
 
         Returns:
-            Settled or Refused if the answer leaves no doubt, otherwise Unknown. A refusal is about this attempt only:
-            anybody who holds the authorization can still bring it to the chain until its validBefore.
+            Settled or Refused if the answer proves it, otherwise Unknown. A refusal is about this attempt only:
+            whoever holds the authorization can submit it until its validBefore.
         """
         request = SettleRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
         answer = await self._ask("settle", request, "success")
@@ -204,7 +204,7 @@ class Facilitator:
     async def _ask(
         self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, word: str
     ) -> JsonResponse | NoResponse:
-        """Ask, and tell the breaker whether the answer has the one word that it must have."""
+        """Ask, and tell the breaker whether the answer holds its one required member."""
         url, was_open, answered = self._url(verb), self._breaker.is_open, False
         began, outcome = time.monotonic(), "given_up"
         body = request.model_dump(by_alias=True, exclude_none=True)
@@ -217,22 +217,22 @@ class Facilitator:
                 outcome = "yes" if said else "no"
             return answer
         finally:
-            # Also when the caller gave up waiting: that is no answer either.
+            # Also if the caller gave up waiting: that counts as no answer.
             self._breaker.hear(answered=answered)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
 
     async def _look(self) -> None:
-        """Learn what it supports. Without an answer, what was known before stands."""
-        if self._http.closed:  # the door closed before this task had its first turn
+        """Ask what it supports and remember it. Without an answer, the last one still counts."""
+        if self._http.closed:  # the door closed before this task ran
             return
         try:
             supported = await self.get_supported()
         except Unavailable:
             return
         served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
-        # Some say eip155:* for all of a family (the SDK matches both).
+        # Some answer eip155:* for every chain of the family (the SDK matches both).
         self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
         if not self._serves:
             log.error("the facilitator of %s does not settle exact payments there", self._network.id)
@@ -242,10 +242,10 @@ class Facilitator:
 
 
 def settlement(answer: JsonResponse, network: str) -> Settlement:
-    """What an answer to settle proves.
+    """Decide what an answer to settle proves.
 
     Args:
-        answer: whatever a facilitator, or something in its place, said.
+        answer: the response of the facilitator, or of a server in its place.
         network: CAIP-2 name of the network on which the money should have moved.
     """
     status, body = answer.status, answer.body
@@ -265,5 +265,5 @@ def settlement(answer: JsonResponse, network: str) -> Settlement:
 
 
 def _known(reason: object) -> str:
-    """A reason that we know by name; foreign text goes no further."""
+    """Return a reason with a known name; any other text becomes `unrecognised`."""
     return reason if isinstance(reason, str) and reason in REFUSALS | DOUBTS else "unrecognised"

@@ -1,7 +1,7 @@
 """The ledger: settling -> paid | failed | unknown; unknown -> paid | failed; a clean refusal may settle again.
 
-Every transition is one conditional update in the caller's transaction, together with what it means for the execution;
-its history is written by a trigger.
+Every transition is one conditional update in the caller's transaction, together with its effect on the execution.
+A trigger writes the history.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ _PAYLOAD = "payments.sealed_payload"
 
 
 async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
-    """The payment that this authorization made, if it was claimed before."""
+    """Find the payment that this authorization was claimed as, if any."""
     network, asset, payer, nonce = matching.key_of(payload)
     return await sql.find(conn, network=network, asset=asset, payer=payer, nonce=nonce)
 
 
 async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: PaymentPayload) -> bool:
-    """Whether the payment-identifier of this payload came with another payload before."""
+    """Whether this payload's payment-identifier was used before with another payload."""
     identifier = matching.identifier_sha256(resource_id, payload)
     if identifier is None:
         return False
@@ -40,11 +40,11 @@ async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: P
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What somebody wants to claim.
+    """A payment to claim.
 
     Attributes:
         matched: the payment, matched and verified.
-        version: what it buys.
+        version: the version that it buys.
         inputs: validated inputs.
         owner: the worker that will settle it.
         payment_id, execution_id: fresh ids.
@@ -58,23 +58,23 @@ class ClaimRequest:
     execution_id: UUID = field(default_factory=uuid4)
 
     def sealed_payload(self) -> bytes:
-        """Its payload, as the ledger keeps it."""
+        """Seal the payload for the ledger."""
         payload = self.matched.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
         return vault().seal(payload, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id)
 
 
 async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[bool]:
-    """Take authorizations, each once: payment, execution and reservation in the caller's one transaction.
+    """Claim authorizations, each once: insert payment, execution and reservation in the caller's transaction.
 
     Args:
-        conn: the transaction; nothing is settled before it is committed.
-        requests: what is to be claimed.
+        conn: the transaction; settle nothing before it is committed.
+        requests: the payments to claim.
 
     Returns:
-        Of each, whether it was claimed; if not, somebody was first: look it up with `find`.
+        For each request, whether it was claimed. If not, another request was first; `find` returns its payment.
 
     Raises:
-        Unavailable: when a creator's cap or queue has no room for them; the transaction must roll back.
+        Unavailable: a creator's cap or queue has no room for them; the transaction must roll back.
     """
     matched = [request.matched for request in requests]
     rows = sql.claim(
@@ -109,10 +109,10 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
 
 
 async def reclaim(conn: db.Connection, payment: Payment, version: versions.Version, owner: UUID) -> bool:
-    """Settle a cleanly refused authorization again, if it is still valid and came back unchanged.
+    """Take a cleanly refused authorization back for settling, if it is still valid and came back unchanged.
 
     Raises:
-        Unavailable: when the creator's cap or queue has no room any more; the transaction must roll back.
+        Unavailable: the creator's cap or queue has no room any more; the transaction must roll back.
     """
     again = await sql.reenter(
         conn,
@@ -128,7 +128,7 @@ async def reclaim(conn: db.Connection, payment: Payment, version: versions.Versi
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Money moved, in this transaction; the reason says as a code how we know."""
+    """A payment whose money moved in `transaction`; `reason` is a code for how we know."""
 
     payment_id: UUID
     transaction: str
@@ -136,7 +136,7 @@ class Paid:
 
 
 async def pay(conn: db.Connection, paid: Sequence[Paid]) -> None:
-    """Money moved: the payments are paid and their executions queued, in one transaction. Repeating changes nothing."""
+    """Mark payments as paid and queue their executions, in one transaction. Repeating it changes nothing."""
     rows = sql.pay(
         conn,
         ids=[one.payment_id for one in paid],
@@ -147,44 +147,44 @@ async def pay(conn: db.Connection, paid: Sequence[Paid]) -> None:
 
 
 async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bool = False) -> None:
-    """No money moved: the payment failed and its execution is void.
+    """Mark a payment as failed, because no money moved, and void its execution.
 
     Args:
         conn: one transaction.
-        payment_id: which payment.
-        reason: as a code.
-        proved: whether the chain has shown that it can never land; otherwise it is watched until it cannot.
+        payment_id: the payment.
+        reason: the reason, as a code.
+        proved: whether the chain shows that it can never land; otherwise the chain is watched until then.
     """
     if await sql.fail(conn, id=payment_id, reason=reason, proved=proved):
         await lifecycle.void(conn, payment_id)
 
 
 async def record_late_settlement(conn: db.Connection, payment_id: UUID, transaction: str, *, has_room: bool) -> None:
-    """A payment that was refused landed all the same: it is paid, and its execution runs or is owed.
+    """Mark a refused payment that landed late as paid; its execution runs or is owed.
 
     Raises:
-        Unavailable: with `has_room`, when the creator has none; the transaction must roll back.
+        Unavailable: with `has_room`, the creator has no room; the transaction must roll back.
     """
     if await sql.land(conn, id=payment_id, transaction=transaction):
         await (lifecycle.requeue if has_room else lifecycle.fail_owed)(conn, payment_id)
 
 
 async def mark_final(conn: db.Connection, payment_id: UUID) -> None:
-    """A payment that was refused can no longer land."""
+    """Mark a refused payment as final: it can no longer land."""
     await sql.prove(conn, id=payment_id)
 
 
 async def mark_unknown(conn: db.Connection, payment_id: UUID, reason: str) -> None:
-    """Nobody knows whether money moved: recovery will ask the chain."""
+    """Mark a payment as unknown: recovery will ask the chain whether the money moved."""
     await sql.doubt(conn, id=payment_id, reason=reason)
 
 
 async def read(conn: db.Connection, payment_id: UUID) -> Recorded:
-    """A recorded payment."""
+    """Read a recorded payment."""
     return await sql.read(conn, id=payment_id)
 
 
 def open_payload(payment: Recorded) -> Private[PaymentPayload]:
-    """The identical payload that was claimed."""
+    """Open the identical payload that was claimed."""
     plain = vault().open(payment.sealed_payload, account=payment.account_id, column=_PAYLOAD, row=payment.id)
     return Private(PaymentPayload.model_validate_json(plain.reveal()))

@@ -1,4 +1,4 @@
-"""Compare a payment with our own offer, and hash what identifies it."""
+"""Compare a payment with our own offer, and compute the hashes that identify it."""
 
 import hashlib
 import json
@@ -21,15 +21,15 @@ from core.payments.quotes import make_quote, quote_of
 from core.resources import versions
 from core.settings import Network, settings
 
-# A payment that expires sooner may expire before the facilitator has broadcast it.
+# A payment that expires sooner may expire before the facilitator broadcasts it.
 _LEAST_SECONDS_LEFT = 8
-# How far a buyer's clock may run ahead of ours.
+# How far a buyer's clock may be ahead of ours.
 _CLOCK_SKEW_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedPayment:
-    """A payment that fits one of our offers, normalised: what is claimed, settled and looked for on the chain."""
+    """A payment that fits one of our offers, normalised for the claim, the settlement and the chain."""
 
     network: Network
     requirements: PaymentRequirements
@@ -56,7 +56,7 @@ class _Authorization(BaseModel):
 
 
 class _ExactPayment(BaseModel):
-    """What identifies a payment of the exact EVM scheme: `payload`, and from `accepted` where the money is."""
+    """The parts that identify a payment of the exact EVM scheme: `payload`, and network and asset of `accepted`."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
@@ -71,12 +71,12 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
 
     Args:
         payload: as decoded.
-        version: the version that was quoted, or the present one.
-        payouts: where the creator wants the money, per network.
+        version: the version that was quoted, or the current one.
+        payouts: the creator's payout address for each network.
 
     Raises:
-        PaymentMalformed: if the payload is not an EIP-3009 authorization.
-        PaymentRequired: naming what does not fit: network, asset, amount, payTo, resource, time window or signature.
+        PaymentMalformed: the payload is not an EIP-3009 authorization.
+        PaymentRequired: its code names the mismatch: network, asset, amount, payTo, resource, time window or signature.
     """
     authorization, signature = _authorization(payload)
     accepted = payload.accepted
@@ -107,10 +107,10 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
 
 
 def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
-    """What the chain spends once, normalised: network, asset, payer, nonce.
+    """Return the normalised key that the chain spends once: network, asset, payer, nonce.
 
     Raises:
-        PaymentMalformed: if the payload is not an EIP-3009 authorization.
+        PaymentMalformed: the payload is not an EIP-3009 authorization.
     """
     authorization, _signature = _authorization(payload)
     return (
@@ -122,10 +122,10 @@ def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
 
 
 def require_live_quote(payload: PaymentPayload) -> None:
-    """An old quote keeps no old price, and one that we did not make keeps none.
+    """Refuse a quote that expired, or that is not ours.
 
     Raises:
-        PaymentRequired: if the quote that the client echoed has expired or is not ours.
+        PaymentRequired: the quote that the client echoed has expired or is not ours.
     """
     quote = quote_of(payload)
     _require(quote is not None or (payload.accepted.extra or {}).get("quoteId") is None, "quote_unknown")
@@ -133,18 +133,18 @@ def require_live_quote(payload: PaymentPayload) -> None:
 
 
 def payload_sha256(payload: PaymentPayload) -> bytes:
-    """Hash of the whole payload in canonical form: spacing and key order of its JSON do not matter."""
+    """Hash the whole payload in canonical form: spacing and key order of its JSON do not matter."""
     return hashlib.sha256(_canonical(payload.model_dump(by_alias=True, exclude_none=True))).digest()
 
 
 def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
-    """Hash of the client's payment-identifier, within its resource; None without one."""
+    """Hash the client's payment-identifier together with its resource; None without one."""
     chosen = codec.identifier(payload)
     return None if chosen is None else hashlib.sha256(resource_id.bytes + chosen.encode()).digest()
 
 
 def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:
-    """Hash of what is asked for: the resource and its validated inputs."""
+    """Hash the request: the resource and its validated inputs."""
     return hashlib.sha256(resource_id.bytes + _canonical(inputs)).digest()
 
 
@@ -172,7 +172,7 @@ def _in_time(valid_after: int, valid_before: int) -> None:
 
 
 def _signed(authorization: _Authorization, signature: str, network: Network) -> None:
-    """Check an ordinary wallet's signature here; a contract wallet's, of any other length, is the facilitator's."""
+    """Check an ordinary wallet's signature. Signatures of contract wallets are left to the facilitator."""
     raw = bytes.fromhex(signature[2:])
     if len(raw) != signatures.LENGTH:
         return

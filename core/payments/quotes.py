@@ -1,6 +1,6 @@
-"""Quotes: a version, a price and an expiry under a MAC, with nothing stored.
+"""Make and read quotes: a version, a price and an expiry under a MAC. Nothing is stored.
 
-A client that echoes its quote (x402 v2, `accepted.extra.quoteId`) is served at that version and price.
+A client that echoes its quote (x402 v2, `accepted.extra.quoteId`) gets that version and price.
 """
 
 import base64
@@ -26,7 +26,7 @@ class Quote:
     """A price that we promised.
 
     Attributes:
-        version_id: the version it is for.
+        version_id: the quoted version.
         price_atomic: atomic USDC.
         expires: unix seconds (UTC).
     """
@@ -37,7 +37,7 @@ class Quote:
 
 
 def make_quote(version: versions.Version) -> str:
-    """A fresh quote for the version on offer. Its random part keeps strangers from rebuilding a paid header."""
+    """Make a fresh quote for a version. Its random part keeps strangers from rebuilding a paid header."""
     body = _QUOTE.pack(
         version.version_id.bytes,
         version.price_atomic,
@@ -48,7 +48,7 @@ def make_quote(version: versions.Version) -> str:
 
 
 def read_quote(text: object) -> Quote | None:
-    """The quote we made, expired or not; None if we did not make it."""
+    """Read a quote, expired or not; None if we did not make it."""
     if not isinstance(text, str) or not text.isascii():
         return None
     try:
@@ -63,5 +63,5 @@ def read_quote(text: object) -> Quote | None:
 
 
 def quote_of(payload: PaymentPayload) -> Quote | None:
-    """The quote that the client echoed, if it is one of ours."""
+    """Return the quote that the client echoed, if it is one of ours."""
     return read_quote((payload.accepted.extra or {}).get("quoteId"))

@@ -1,6 +1,6 @@
-"""The books: received = answered + owed + in flight, and three sources that agree about it.
+"""Reconcile the books: received = answered + owed + in flight, and three sources must agree.
 
-The ledger, the executions with their usage rows, and the chain, each of which could be wrong by itself. On the practice
+The sources are the ledger, the executions with their usage rows, and the chain; each could be wrong. On the practice
 network the chain is the facilitator's own book, read over the same JSON-RPC.
 """
 
@@ -32,7 +32,7 @@ ChainState = Literal["compared", "not_asked", "not_configured", "chain_unreachab
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many payments, and how much they are together in atomic units."""
+    """A number of payments, and the sum of their amounts in atomic units."""
 
     payments: int = 0
     amount_atomic: int = 0
@@ -43,10 +43,10 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that two sources tell differently.
+    """A disagreement between two sources.
 
     Attributes:
-        code: what kind of difference.
+        code: the kind of difference.
         sentence: what each source says.
     """
 
@@ -61,16 +61,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ChainComparison:
-    """What the chain was asked.
+    """The comparison with one network's chain.
 
     Attributes:
-        state: `compared`, or why it was not: `not_asked`, `not_configured` (this asset on this network is not among
-            the settings), `chain_unreachable`, `chain_wrong`.
-        since: from when on (UTC); None if there was nothing to look for.
-        transfers: how many it showed.
-        undecided: those of payments that are not decided yet.
-        foreign: those that are not by any payment of ours. A creator's wallet may receive other money.
-        unconfirmed: payments of the last minute that it does not show yet.
+        state: `compared`, or why it was not: `not_asked`, `not_configured` (the settings have no such asset on this
+            network), `chain_unreachable`, `chain_wrong`.
+        since: the start of the comparison (UTC); None if there was nothing to look for.
+        transfers: the transfers that the chain shows.
+        undecided: transfers of payments that are not decided yet.
+        foreign: transfers that belong to no payment of ours. A creator's wallet may receive other money.
+        unconfirmed: payments of the last minute that the chain does not show yet.
     """
 
     state: ChainState
@@ -83,11 +83,11 @@ class ChainComparison:
 
 @dataclass(frozen=True, slots=True)
 class NetworkBalance:
-    """The money of one asset on one network, by where it is.
+    """The money of one asset on one network, by state.
 
     `places` are answered (succeeded or declined), rerunnable, refund_due, refunded, waived (failed, and owed in this
-    way), in_flight (queued or running), astray (paid, and none of these: always a difference too), and of what is not
-    received undecided (settling or unknown) and failed.
+    way), in_flight (queued or running), astray (paid, and none of these: always a difference too); and, not received,
+    undecided (settling or unknown) and failed.
     """
 
     network: str
@@ -97,12 +97,12 @@ class NetworkBalance:
 
     @property
     def received(self) -> Total:
-        """What was paid."""
+        """The total of paid payments."""
         return self._together(RECEIVED)
 
     @property
     def owed(self) -> Total:
-        """What was paid and not answered."""
+        """The total of paid payments without an answer."""
         return self._together(OWED)
 
     def _together(self, places: Sequence[str]) -> Total:
@@ -111,7 +111,7 @@ class NetworkBalance:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared, and everything that does not agree."""
+    """The result of a comparison: the balances and every difference."""
 
     books: list[NetworkBalance]
     differences: list[Difference]
@@ -123,7 +123,7 @@ class Comparison:
         return all(book.outside.state == "compared" for book in self.books)
 
     def document(self) -> dict[str, object]:
-        """All of it as plain values."""
+        """Return everything as plain values."""
         totals = [{"received": asdict(book.received), "owed": asdict(book.owed)} for book in self.books]
         books = [asdict(book) | total for book, total in zip(self.books, totals, strict=True)]
         differences = [asdict(one) for one in self.differences]
@@ -131,11 +131,11 @@ class Comparison:
 
 
 async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: datetime | None = None) -> Comparison:
-    """Compare the ledger with the executions and their usage rows, as of one moment.
+    """Compare the ledger with the executions and their usage rows, in one snapshot.
 
     Args:
         pool: our database.
-        network: CAIP-2; only this one. Spending on models, which has no network, is then left out.
+        network: CAIP-2; only this one. Model spending has no network and is then left out.
         since: only payments and executions made since then.
     """
     async with db.snapshot(pool) as conn:
@@ -166,7 +166,7 @@ async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: da
 async def compare_with_chain(
     pool: db.Pool, clients: PaymentClients, *, network: str | None = None, since: datetime | None = None
 ) -> Comparison:
-    """Compare all three: as `compare` does, and then each network with its chain.
+    """Compare all three sources: `compare_ledger`, then each network with its chain.
 
     Takes the pool: no connection is held while a node is asked.
 
@@ -174,7 +174,7 @@ async def compare_with_chain(
         pool: our database.
         clients: how to reach each network's chain.
         network: CAIP-2; only this one.
-        since: only what was paid since then; None reads the chain from the network's first payment on.
+        since: only payments since then; None reads the chain from the network's first payment on.
     """
     within = await compare_ledger(pool, network=network, since=since)
     books, differences, proved = [], within.differences, set[UUID]()
@@ -187,16 +187,16 @@ async def compare_with_chain(
         books.append(replace(book, outside=await reading.compare(since)))
         differences = [*differences, *reading.differences]
         proved |= reading.proved
-    # One transaction may hold several transfers: whoever has one of their own shares none.
+    # One transaction may hold several transfers: a payment with a transfer of its own does not share it.
     differences = [one for one in differences if one.code != "transfer_shared" or one.payment_id not in proved]
     return Comparison(books, differences, within.at)
 
 
 @dataclass(slots=True)
 class _Reading:
-    """One comparison with one chain, and what it has found so far.
+    """One comparison with one chain, in progress.
 
-    `proved` are the payments whose transfer was seen as it should be, `seen` all those that some transfer was for.
+    `proved` are the payments whose transfer matches, `seen` all payments that any transfer belongs to.
     """
 
     pool: db.Pool
@@ -208,7 +208,7 @@ class _Reading:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def compare(self, since: datetime | None) -> ChainComparison:
-        """Every transfer with the ledger, page by page, then every payment with the transfers."""
+        """Compare every transfer with the ledger, page by page, then every payment with the transfers."""
         async with self.pool.connection() as conn:
             rows = [row async for row in sql.addresses(conn, network=self.network.id)]
         paid = [row.paid_at for row in rows if row.paid_at]
@@ -232,7 +232,7 @@ class _Reading:
         return ChainComparison(state, since, count["all"], count["undecided"], count["foreign"], count["unconfirmed"])
 
     async def _recognise(self, transfers: list[chain.Transfer]) -> None:
-        """What the ledger says about transfers."""
+        """Compare a page of transfers with the ledger."""
         async with self.pool.connection() as conn:
             rows = [
                 row
@@ -262,7 +262,7 @@ class _Reading:
                 self.counts["undecided"] += 1
             case "transfer_foreign" | "transfer_unrecorded":
                 self.counts["foreign"] += 1
-                # Practice money comes from nowhere else; real wallets have lives of their own.
+                # Practice money has no other source; a real wallet may receive other money.
                 if self.network.id == SANDBOX_NETWORK:
                     self._differ(row, row.code, f"{_moved(row)}, by no payment of ours.")
             case "landed_not_paid":
@@ -271,7 +271,7 @@ class _Reading:
                 self._differ(row, row.code, f"{_moved(row)}, unlike what its payment says.")
 
     async def _look_for_missing(self, since: datetime, missed_before: datetime) -> None:
-        """What the ledger says was paid, and no transfer was for."""
+        """Find paid payments without a transfer on the chain."""
         after, more = UUID(int=0), True
         while more:
             async with self.pool.connection() as conn:

@@ -1,6 +1,7 @@
-"""Moving the money, and finding out whether it moved.
+"""Settle payments, and find out from the chain whether money moved.
 
-These functions take the pool: an outside call stands between their commits, and no connection is held meanwhile.
+These functions take the pool: a request to another server stands between their commits, and no connection is held
+during it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from core.settings import Network, settings
 
 @dataclass(frozen=True, slots=True)
 class PaymentClients:
-    """How to reach each network: its facilitator, and its chain over the same HTTP client."""
+    """The clients of all networks: their facilitators, and an HTTP client for their chain nodes."""
 
     http: json_client.Client
     networks: Mapping[str, Network]
@@ -30,7 +31,7 @@ class PaymentClients:
 
 @asynccontextmanager
 async def payment_clients() -> AsyncIterator[PaymentClients]:
-    """One HTTP client and one facilitator per configured network, for as long as the block runs."""
+    """Open one HTTP client, and one facilitator per configured network, for the duration of the block."""
     async with json_client.client() as http:
         networks = {network.id: network for network in settings().networks}
         yield PaymentClients(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
@@ -52,7 +53,7 @@ async def settle(
     payload: PaymentPayload,
     requirements: PaymentRequirements,
 ) -> None:
-    """Ask the facilitator once, and record what is certain: paid, failed, or unknown."""
+    """Ask the facilitator once, and record the outcome: paid, failed, or unknown."""
     outcome = await clients.facilitators[requirements.network].settle(payload, requirements)
     match outcome:
         case Settled(transaction):
@@ -64,10 +65,10 @@ async def settle(
 
 
 async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reason: str) -> None:
-    """Believe a refusal when the chain agrees.
+    """Check a refusal on the chain before recording it.
 
-    Anybody who has seen the authorization may have brought it there first; then the wallet is empty, or the time is
-    over, and a facilitator that looks no further refuses what is paid.
+    Anyone who has seen the authorization may have submitted it first. Then the wallet is empty or the time is over,
+    and a facilitator that checks no further refuses a payment that landed.
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
@@ -85,9 +86,9 @@ async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reas
 async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bool:
     """Decide an unknown payment from the chain, never by asking the buyer.
 
-    Used with our transfer: paid. Used without it (cancelled, or spent elsewhere): failed. Unused: settled again with
-    the identical payload while it is valid, which the nonce makes harmless; failed once the chain's own clock says
-    that it can no longer land.
+    Used for our transfer: paid. Used otherwise (cancelled, or spent elsewhere): failed. Unused: settled again with
+    the identical payload while it is valid, which is safe because of the nonce; failed once the chain's own clock
+    shows that it can no longer land.
 
     Returns:
         Whether the payment is decided now.
@@ -115,7 +116,7 @@ async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bo
 
 
 async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> None:
-    """Look whether a refused payment has landed all the same; once it no longer can, it is not watched any more."""
+    """Check whether a refused payment landed after all; once it no longer can, stop watching it."""
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
     match await _look(clients, payment):
@@ -137,7 +138,7 @@ async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> Non
 async def _look(
     clients: PaymentClients, payment: ledger.Recorded
 ) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere | None:
-    """What the chain knows about a payment; None when it cannot be asked, or its network is not served any more."""
+    """Ask the chain about a payment; None if it cannot be asked, or its network is not configured any more."""
     network = clients.networks.get(payment.network)
     if network is None:
         return None
@@ -156,12 +157,12 @@ async def _look(
 
 
 def _is_over(payment: ledger.Recorded, chain_time: datetime) -> bool:
-    """Whether an authorization can no longer land, by the chain's own clock and with a margin for what is in flight."""
+    """Whether an authorization can no longer land, by the chain's own clock plus a margin for pending transactions."""
     return chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds)
 
 
 async def _settle_again(pool: db.Pool, clients: PaymentClients, payment: ledger.Recorded) -> bool:
-    """One more settle with the identical payload. A refusal proves nothing here: an earlier one may still land."""
+    """Settle once more with the identical payload. A refusal proves nothing here: an earlier attempt may still land."""
     network = clients.networks[payment.network]
     payload = ledger.open_payload(payment).reveal()
     requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)

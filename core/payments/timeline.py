@@ -1,4 +1,4 @@
-"""One payment's whole story: what was claimed, what it bought, what became of both, and what the chain says now."""
+"""Show one payment in full: the claim, its execution, the events of both, and what the chain says now."""
 
 import re
 from contextlib import suppress
@@ -16,15 +16,15 @@ from core.payments.settlement import PaymentClients
 
 
 async def find(conn: db.Connection, reference: str) -> PaymentRow:
-    """A payment as a row, with what it bought and from whom; nothing in it is sealed or secret.
+    """Find a payment as a row, with its execution and creator; nothing in it is sealed or secret.
 
     Args:
         conn: one transaction.
         reference: the id of the payment or of its execution, or the hash of its transaction.
 
     Raises:
-        InvalidInput: if it is neither, or a transaction that paid for several.
-        NotFound: if there is none.
+        InvalidInput: the reference has another form, or the transaction paid for several payments.
+        NotFound: there is no such payment.
     """
     payment_id, transaction = None, None
     if re.fullmatch(r"0x[0-9a-fA-F]{64}", reference):
@@ -43,12 +43,12 @@ async def find(conn: db.Connection, reference: str) -> PaymentRow:
 
 
 async def events(conn: db.Connection, payment_id: UUID) -> list[Event]:
-    """Everything that happened to a payment and its execution, in its order: at, event, round, detail, transaction."""
+    """List all events of a payment and its execution in order: at, event, round, detail, transaction."""
     return [row async for row in sql.story(conn, payment_id=payment_id)]
 
 
 async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str:
-    """What the chain says now about a payment that `find` found, as a sentence."""
+    """Say in a sentence what the chain knows now about a payment from `find`."""
     network = clients.networks.get(payment.network)
     if network is None or network.asset.lower() != payment.asset:
         return "This asset on this network is not configured any more."
@@ -76,5 +76,5 @@ async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str
 async def listing(
     conn: db.Connection, *, network: str | None, state: PaymentState | None, handle: str | None, most: int
 ) -> list[ListedPayment]:
-    """The newest payments; of one network, state or creator, or all."""
+    """List the newest payments; of one network, state or creator, or all."""
     return [row async for row in sql.listing(conn, network=network, state=state, handle=handle, most=most)]

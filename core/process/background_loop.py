@@ -14,11 +14,11 @@ from core.failures import log_unexpected_end
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
-    """Run a loop as a task for as long as the block runs. If it ends on its own, the log says so at once, and where.
+    """Run a coroutine as a task for the duration of the block. If it ends by itself, the log says where.
 
     Args:
         work: runs until it is cancelled.
-        name: of the task.
+        name: the task's name.
     """
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(log_unexpected_end)
@@ -36,15 +36,15 @@ async def run_in_thread(
     name: str,
     gone: Callable[[Future[None]], None] = lambda _main: None,
 ) -> AsyncIterator[None]:
-    """Run `main` on a loop of its own while the block runs.
+    """Run `main` on an event loop of its own in a thread, for the duration of the block.
 
     Args:
-        main: gets an event that is set when the block ends, and is waited for then.
-        name: of the thread.
-        gone: called when `main` ended although the block has not.
+        main: gets an event that is set at the end of the block; the block then waits for `main` to end.
+        name: the thread's name.
+        gone: called if `main` ends before the block does.
 
     Raises:
-        Exception: what `main` ended with, at the end of the block.
+        Exception: the exception that ended `main`, at the end of the block.
     """
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=name)

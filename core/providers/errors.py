@@ -35,13 +35,13 @@ class ProviderError:
 _LATE = "generation_timeout"
 _FILTERED = "content_filtered"
 _REJECTED = "The provider rejects the request; test the prompt as its owner."
-_BUSY = "Nothing to do: the provider had too much to do. If it lasts, choose another model."
+_BUSY = "Nothing to do: the provider is overloaded. If it lasts, choose another model."
 _FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."
 _SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
 # Cloudflare's own statuses (developers.cloudflare.com, error 5xx): whether the request reached the origin behind it.
-_EDGE = "The provider was out of reach behind its edge, so nothing was sent to it. If it lasts, choose another model."
-_EDGE_UNKNOWN = "The provider's edge lost its answer; what it cost is asked for later, where anybody says."
-_LOST = "The provider's answer was lost on its way; what it cost is asked for later, where anybody says."
+_EDGE = "The provider's edge could not reach the provider, so no model ran. If it lasts, choose another model."
+_EDGE_UNKNOWN = "The provider's edge lost its answer; its cost is looked up later where the provider reports it."
+_LOST = "The connection to the provider broke; the cost is looked up later where the provider reports it."
 _MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
 _KEY_LIMIT = "Your key's spend limit is used up; raise it."
 _BUDGET = "A budget of your workspace is used up; raise it."
@@ -72,7 +72,7 @@ PROVIDER_ERRORS = {
     "provider_402_budget": ProviderError("creator", "free", False, _BUDGET),
     "provider_403": ProviderError("buyer", "free", False, _MODERATED, _FILTERED),
     "provider_403_denied": ProviderError(
-        "creator", "free", False, "Your key may not make this call; look at its rights."
+        "creator", "free", False, "Your key may not make this call; check its permissions."
     ),
     "provider_403_guardrail": ProviderError(
         "creator", "free", False, "A guardrail of your account blocked the prompt."
@@ -109,10 +109,10 @@ PROVIDER_ERRORS = {
     "provider_529": ProviderError("provider", "free", True, _BUSY),
     "provider_530": ProviderError("provider", "free", True, _EDGE),
     "provider_failed": ProviderError(
-        "provider", "unknown", False, "The provider failed, and may have charged what it did."
+        "provider", "unknown", False, "The provider failed, and may have charged the call."
     ),
     "provider_unreachable": ProviderError(
-        "provider", "free", True, "The provider was out of reach, so nothing was sent."
+        "provider", "free", True, "The provider could not be reached, so nothing was sent."
     ),
     "provider_timeout": ProviderError("provider", "unknown", False, _SLOW, _LATE),
     "provider_silent": ProviderError("provider", "unknown", True, _SLOW, _LATE),
@@ -120,13 +120,13 @@ PROVIDER_ERRORS = {
     "provider_unfinished": ProviderError(
         "provider", "unknown", True, "The provider ended the answer without saying that it is whole."
     ),
-    "provider_malformed": ProviderError("provider", "unknown", True, "What the provider answered is no answer at all."),
-    "provider_too_large": ProviderError(
-        "provider", "done", False, "The answer was larger than anything that can be sold."
+    "provider_malformed": ProviderError("provider", "unknown", True, "The provider sent no readable answer."),
+    "provider_too_large": ProviderError("provider", "done", False, "The answer was larger than the size limit."),
+    "provider_empty": ProviderError(
+        "provider", "done", False, "The model returned an empty answer; test the prompt as its owner."
     ),
-    "provider_empty": ProviderError("provider", "done", False, "The model said nothing; try it as its owner."),
     "provider_reasoning_only": ProviderError(
-        "creator", "done", False, "The model only thought and never answered; raise max_output_tokens."
+        "creator", "done", False, "The model only reasoned and gave no answer; raise max_output_tokens."
     ),
     "provider_truncated": ProviderError(
         "creator", "done", False, "The answer did not fit into max_output_tokens; raise it, or ask for less."
@@ -135,10 +135,10 @@ PROVIDER_ERRORS = {
         "creator",
         "done",
         False,
-        "The model called a tool instead of answering; tell it in the prompt that there is none.",
+        "The model called a tool instead of answering; tell it in the prompt that there are no tools.",
     ),
     "provider_bad_image": ProviderError(
-        "provider", "done", False, "What the model drew is not an image that can be shown."
+        "provider", "done", False, "The model's image is not in a format that can be shown."
     ),
     "provider_malformed_json": ProviderError(
         "provider",
@@ -151,7 +151,7 @@ PROVIDER_ERRORS = {
 }
 
 # Any other status: `provider_418` and its like.
-OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered with a status that nobody expects.")
+OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered with an unexpected status.")
 
 
 def provider_failure(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:

@@ -1,4 +1,4 @@
-"""Putting prompts on sale, in versions that never change."""
+"""Publish prompts, in versions that never change."""
 
 import json
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ _AS_WRITTEN = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing came to.
+    """The result of publishing.
 
     Attributes:
-        is_new: False if the present version says the same already.
-        warnings: sentences for the creator about what may not be intended.
+        is_new: False if the current version is identical.
+        warnings: sentences for the creator about what may be unintended.
     """
 
     resource_id: UUID
@@ -39,19 +39,19 @@ class Published:
 
 
 async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
-    """Put a draft on sale: a new resource, or the next version of the one with that slug.
+    """Put a draft on sale: as a new resource, or as the next version of the one with that slug.
 
-    Publishing the same again changes nothing: if the model's price changed meanwhile, the last sync has repriced the
-    version. To agree to a certain loss is something new, and so makes a new version.
+    Publishing an identical draft changes nothing; the last sync has already repriced its version. Agreeing to a certain
+    loss is a change, and makes a new version.
 
     Args:
-        conn: the transaction to do it in; the resource is locked until it ends.
-        account_id: whose resource.
-        draft: what to sell.
-        allow_loss: sell even below what hardly any call can cost less than.
+        conn: the transaction; the resource is locked until it ends.
+        account_id: the creator.
+        draft: the prompt.
+        allow_loss: publish even if nearly every call costs more than the price.
 
     Raises:
-        InvalidInput: naming each field that stands in the way.
+        InvalidInput: names each field that prevents publishing.
     """
     model = await catalog.find_and_lock_prices(conn, draft.model)
     if model is None:
@@ -106,5 +106,5 @@ def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:
     try:
         return open_template(present).reveal() == draft.template
     except ExecutionFailed:
-        # Publishing it again is how a creator mends a template that nobody can open any more.
+        # A creator repairs a template that can no longer be opened by publishing it again.
         return False

@@ -1,4 +1,4 @@
-"""Whether a version can be sold now, and opening what a sale needs."""
+"""Check whether a version can be sold now, and open the provider key for a call."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,28 +17,28 @@ from core.settings import settings
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A version can be sold now; `payouts` maps each network that is served to the creator's address there."""
+    """A version can be sold now; `payouts` maps each configured network to the creator's address there."""
 
     payouts: dict[str, str]
 
 
 async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
-    """The version on offer at `/@handle/slug`, or the last one that was: what was paid for there is still answered.
+    """Find the current version at `/@handle/slug`, or the last one of an archived resource, for calls already paid.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is no such resource.
     """
     return (await on_sale(conn, handle, slug))[0]
 
 
 async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
-    """Resolve the version on offer and check its readiness, in one query.
+    """Find the current version and check its readiness, in one query.
 
     Returns:
-        The version, and either the addresses it can be paid at or the first obstacle.
+        The version, and either its payout addresses or the first obstacle.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is no such resource.
     """
     row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
@@ -51,10 +51,10 @@ async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version,
 
 
 async def readiness(conn: db.Connection, version: Version) -> Ready:
-    """Whether a call of this version could be sold and run now. Only looks; the claim decides.
+    """Check whether a call of this version could be sold and run now. Takes no lock; the claim decides.
 
     Raises:
-        Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
+        Unavailable: its code is the first obstacle (archived, key_missing, key_disabled, key_rejected,
             key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap,
             resource_spend_cap, queue_full, no_payout_address).
     """
@@ -91,10 +91,10 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
 
 
 async def open_key(conn: db.Connection, account_id: UUID, at: Provider) -> Private[str]:
-    """The creator's key at a provider, for a call that was paid for.
+    """Open the creator's key at a provider, for a call that was paid for.
 
     Raises:
-        ExecutionFailed: key_missing or key_disabled (the creator's), key_unreadable (ours).
+        ExecutionFailed: key_missing or key_disabled (the creator's fault), key_unreadable (ours).
     """
     row = await sql.key(conn, account_id=account_id, provider=at.name)
     if row is None:
@@ -110,6 +110,6 @@ def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:
     except Unreadable:
         plain = None
     if plain is None:
-        # A master key that sealed it is gone, which only the operator can have done.
+        # The master key that sealed it is not configured any more, which is the operator's doing.
         raise ExecutionFailed("resource_unavailable", "ours", "key_unreadable")
     return Private(plain.reveal().decode())

@@ -1,4 +1,4 @@
-"""What calls cost after the provider changed its prices: a creator never sells at a loss by accident.
+"""Reprice versions when their model's prices change, so that no creator sells at a loss by accident.
 
 Functions take a connection and do not commit.
 """
@@ -14,10 +14,10 @@ from core.resources import pricing, versions
 
 
 async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
-    """Work out anew what a call of each version on offer can cost, by today's prices of these models.
+    """Compute again what a call of each current version can cost, at today's prices of these models.
 
-    From then on that is what is reserved for a call, and what hardly any call can earn is not sold, unless its creator
-    agreed to that. A model whose price is unknown is not sold on, and so needs no cost.
+    From then on, calls reserve the new worst case, and versions at a certain loss are not sold unless their creator
+    agreed. A model with an unknown price is skipped, because nothing is sold on it.
     """
     offered = [row async for row in sql.offered(conn, model_ids=list(model_ids))]
     models = {model_id: await catalog.find(conn, model_id) for model_id in {row.model_id for row in offered}}
@@ -28,7 +28,7 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
         try:
             content = _content(await versions.version(conn, version_id))
         except ExecutionFailed:
-            # A template that nobody can open is not sold either.
+            # A version whose template cannot be opened is not sold either.
             continue
         await sql.reprice(
             conn,
@@ -39,10 +39,10 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
 
 
 def _content(version: versions.Version) -> drafts.Draft:
-    """A version as its creator wrote it. It is not validated again: limits that were lowered since do not matter here.
+    """Rebuild the draft of a version. It is not validated again, because limits may have been lowered since.
 
     Raises:
-        ExecutionFailed: template_unreadable (ours).
+        ExecutionFailed: template_unreadable (our fault).
     """
     kept = {name: getattr(version, name) for name in drafts.Draft.model_fields if hasattr(version, name)}
     template = versions.open_template(version).reveal()

@@ -1,4 +1,4 @@
-"""Prompts for sale: resolved by URL, ready or not, opened for a call.
+"""Read versions of resources, validate inputs for them, and archive or restore resources.
 
 Functions take a connection and do not commit.
 """
@@ -23,17 +23,17 @@ TEMPLATE_COLUMN = "resource_versions.sealed_template"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What exactly is or was sold: everything that the door and the flow need to know about it.
+    """One immutable version of a resource, with everything that the door and the flow need.
 
     Attributes:
         handle: the creator's, as in `/@handle/slug`.
         number: counts a resource's versions from 1.
         price_atomic: atomic USDC.
-        worst_cost_usd: what one call can cost its creator at most, by the prices of the last sync.
+        worst_cost_usd: the most that one call can cost its creator, at the prices of the last sync.
         zdr: whether only providers that keep nothing may answer.
-        answer_schema: JSON Schema that every answer fits, as JSON; None where nothing is promised.
-        supported_parameters: what the provider lists for the model now.
-        prices: what the model is listed at now; None where that is not known.
+        answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
+        supported_parameters: the parameters that the provider lists for the model now.
+        prices: the model's listed prices now; None if unknown.
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
     """
@@ -65,10 +65,10 @@ class Version:
 
 
 async def version(conn: db.Connection, version_id: UUID) -> Version:
-    """Any version by its id, also a replaced or archived one.
+    """Read any version by its id, also a replaced or archived one.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is no such version.
     """
     row = await sql.version(conn, version_id=version_id)
     if row is None:
@@ -77,10 +77,10 @@ async def version(conn: db.Connection, version_id: UUID) -> Version:
 
 
 def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
-    """What a buyer sent for a version, if it fits.
+    """Validate a buyer's inputs for a version.
 
     Raises:
-        InvalidInput: naming each field that does not.
+        InvalidInput: names each field that does not fit.
     """
     config = settings()
     return template.validate_inputs(
@@ -93,35 +93,35 @@ def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
 
 
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
-    """The present versions of a creator's resources by slug, archived ones last."""
+    """List the current versions of a creator's resources by slug, archived ones last."""
     return [read_row(row) async for row in sql.listing(conn, account_id=account_id)]
 
 
 async def archive(conn: db.Connection, account_id: UUID, slug: str) -> None:
-    """Take a resource off sale; its slug stays taken. Doing it again changes nothing.
+    """Take a resource off sale; its slug stays taken. Repeating it changes nothing.
 
     Raises:
-        NotFound: if this creator has no such resource.
+        NotFound: this creator has no such resource.
     """
     if not await sql.archive(conn, account_id=account_id, slug=slug):
         raise NotFound
 
 
 async def restore(conn: db.Connection, account_id: UUID, slug: str) -> None:
-    """Put an archived resource on sale again, as it was. Doing it again changes nothing.
+    """Put an archived resource on sale again, with its last version. Repeating it changes nothing.
 
     Raises:
-        NotFound: if this creator has no such resource.
+        NotFound: this creator has no such resource.
     """
     if not await sql.restore(conn, account_id=account_id, slug=slug):
         raise NotFound
 
 
 def open_template(version: Version) -> Private[str]:
-    """The prompt template in the clear.
+    """Open the prompt template.
 
     Raises:
-        ExecutionFailed: template_unreadable (ours).
+        ExecutionFailed: template_unreadable (our fault).
     """
     try:
         plain = vault().open(

@@ -1,4 +1,4 @@
-"""Signing JSON Web Tokens with the operator's keys, for facilitators that want to know who asks."""
+"""Sign JSON Web Tokens with the operator's keys, for facilitators that require authentication."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ SigningKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 def read_signing_key(secret: str) -> SigningKey | None:
-    """A private key for `sign_jwt`, in either form that the Coinbase Developer Platform gives out; None if it is none.
+    """Read a private key for `sign_jwt`, in either format of the Coinbase Developer Platform; None if it is neither.
 
     Args:
         secret: PEM of an EC key on P-256, its line ends perhaps written as backslash and n; or base64 of an Ed25519
@@ -36,12 +36,12 @@ def read_signing_key(secret: str) -> SigningKey | None:
 
 
 def sign_jwt(key: SigningKey, header: Mapping[str, object], claims: Mapping[str, object]) -> str:
-    """A JSON Web Token (RFC 7515, compact form), with `alg` ES256 or EdDSA after the key (RFC 7518 3.4, RFC 8037).
+    """Sign a JWT (RFC 7515, compact form), with ES256 or EdDSA depending on the key (RFC 7518 3.4, RFC 8037).
 
     Args:
-        key: as by `read_signing_key`.
-        header: without `alg`.
-        claims: its body.
+        key: a key from `read_signing_key`.
+        header: the header without `alg`.
+        claims: the body.
     """
     algorithm = "EdDSA" if isinstance(key, Ed25519PrivateKey) else "ES256"
     signed = b".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": algorithm, **header}, {**claims}))

@@ -1,4 +1,4 @@
-"""Sealing and signing: the only home of cryptography.
+"""Seal and sign values. All use of cryptography is here and in `signing`.
 
 A sealed value is AES-256-GCM under a key derived (HKDF-SHA256) from a master key for one account, bound to its
 table, column and row as associated data. The envelope names its master key, so keys rotate without downtime:
@@ -34,7 +34,7 @@ class Vault:
         master_keys: `id:base64` of 32 bytes each, comma-separated. The first seals and signs; all open and check.
 
     Raises:
-        Misconfigured: if there is no key, or one is not 32 bytes of base64.
+        Misconfigured: there is no key, or one is not 32 bytes of base64.
     """
 
     def __init__(self, master_keys: str) -> None:
@@ -53,11 +53,11 @@ class Vault:
         self._newest = next(iter(self._keys))
 
     def seal(self, plain: bytes, *, account: UUID, column: str, row: UUID) -> bytes:
-        """Encrypt `plain` for one place.
+        """Encrypt `plain` for one column and row.
 
         Args:
-            account: whose key is derived.
-            column: `table.column` that it will stand in.
+            account: the account whose key is derived.
+            column: the `table.column` that will hold it.
             row: the row's id.
         """
         nonce = os.urandom(_NONCE)
@@ -66,10 +66,10 @@ class Vault:
         return _ENVELOPE + bytes([len(key_id)]) + key_id + nonce + sealed
 
     def open(self, sealed: bytes, *, account: UUID, column: str, row: UUID) -> Private[bytes]:
-        """Decrypt what `seal` made for the same account, column and row.
+        """Decrypt a value that `seal` made for the same account, column and row.
 
         Raises:
-            Unreadable: if it was altered or moved, or its master key is not configured.
+            Unreadable: it was altered or moved, or its master key is not configured.
         """
         key_id, nonce, body = _unpack(sealed)
         if key_id not in self._keys:
@@ -83,7 +83,7 @@ class Vault:
         raise Unreadable
 
     def sign(self, purpose: str, message: bytes) -> bytes:
-        """A 16-byte MAC over `message`, valid for `purpose` only."""
+        """Compute a 16-byte MAC over `message`, valid for `purpose` only."""
         return self._mac(self._newest, purpose, message)
 
     def is_signed(self, purpose: str, message: bytes, mac: bytes) -> bool:
@@ -100,13 +100,13 @@ class Vault:
 
 
 def new_master_key(key_id: str) -> str:
-    """A fresh `id:base64` entry for INSTANT_MASTER_KEYS."""
+    """Make a fresh `id:base64` entry for INSTANT_MASTER_KEYS."""
     return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
 
 
 @cache
 def vault() -> Vault:
-    """The vault of this process."""
+    """Return the vault of this process."""
     return Vault(settings().master_keys.get_secret_value())
 
 
@@ -115,7 +115,7 @@ def _place(column: str, row: UUID) -> bytes:
 
 
 def _unpack(sealed: bytes) -> tuple[str, bytes, bytes]:
-    """Key id, nonce and body of an envelope."""
+    """Split an envelope into key id, nonce and body."""
     if sealed[:1] != _ENVELOPE or len(sealed) < 2:
         raise Unreadable
     end = 2 + sealed[1]

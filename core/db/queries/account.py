@@ -76,7 +76,9 @@ class Queries(Protocol):
         queue_limit: int,
         daily_spend_cap_usd: Decimal | int,
     ) -> CreateRow | None:
-        """No row means that the handle is taken: the unique index decides, so two at once need no look beforehand."""
+        """No row means that the handle is taken. The unique index decides, so concurrent creations need no look-up
+        first.
+        """
 
     async def set_limits(
         self,
@@ -87,22 +89,22 @@ class Queries(Protocol):
         daily_spend_cap_usd: Decimal | int | None,
         id: UUID,
     ) -> SetLimitsRow | None:
-        """What is not given stays as it is."""
+        """A NULL parameter leaves its limit unchanged."""
 
     async def add_payout(self, conn: Connection, *, account_id: UUID, network: str, address: str) -> int:
-        """Where this creator is paid on one network."""
+        """Add the address that a creator is paid at on one network."""
 
     async def replace_token(self, conn: Connection, *, account_id: UUID, id: UUID, token_sha256: bytes) -> int:
-        """The lost or leaked token ends in the statement that brings the new one."""
+        """One statement revokes the old token and adds the new one."""
 
     async def by_token(self, conn: Connection, *, token_sha256: bytes) -> ByTokenRow | None:
-        """Found by hash alone: a wrong guess tells nothing about any account."""
+        """The token is found by its hash alone, so a wrong guess reveals nothing about any account."""
 
     async def by_handle(self, conn: Connection, *, handle: str) -> ByHandleRow | None:
-        """For the operator's command line, which names accounts as the public URL does."""
+        """The operator's command line names accounts by handle, as public URLs do."""
 
     def listing(self, conn: Connection) -> AsyncIterator[AccountRow]:
-        """Everybody, with what an operator wants to see first: who is paid where, and whose key is in order."""
+        """All accounts, with payout addresses and the state of their keys."""
 
     async def put_key(
         self,
@@ -117,29 +119,29 @@ class Queries(Protocol):
         limit_remaining_usd: Decimal | int | None,
         expires_at: datetime | None,
     ) -> int:
-        """One key per creator and provider. Another key is another row id, because what is sealed is bound to the
-        id; it starts unrejected, and stays switched off if the creator had switched the old one off.
+        """One key per creator and provider. A new key gets a new row id, because the sealed value is bound to the
+        id. It is not rejected at first, and stays disabled if the creator had disabled the old one.
         """
 
     async def key(self, conn: Connection, *, account_id: UUID, provider: str) -> KeyRow | None:
-        """Everything about the key but what it is worth without the vault."""
+        """The key with everything known about it, still sealed."""
 
     async def enable_key(self, conn: Connection, *, enabled: bool, account_id: UUID, provider: str) -> int:
-        """The creator's own switch; the key stays as it is."""
+        """Enable or disable the key; nothing else changes."""
 
     async def reject_key(self, conn: Connection, *, account_id: UUID, provider: str, key_sha256: bytes) -> int:
-        """By hash, so that a late 401 of a key that was replaced meanwhile does not stop its successor."""
+        """Matched by hash, so that a late 401 for a replaced key does not reject its successor."""
 
     async def delete_key(self, conn: Connection, *, account_id: UUID, provider: str) -> int:
-        """Counts what was on sale with the key, in the statement that ends it. Zero if there was no key."""
+        """Delete the key, and count the resources that were on sale with it. Zero if there was no key."""
 
     def keys_in_use(self, conn: Connection) -> AsyncIterator[KeysInUseRow]:
-        """The keys that something is sold on. A rejected one is not asked about again: only another key helps."""
+        """Keys that resources are sold on. A rejected key is not checked again: only a new key helps."""
 
     async def note_key(
         self, conn: Connection, *, limit_remaining_usd: Decimal | int | None, expires_at: datetime | None, id: UUID
     ) -> int:
-        """By id, so that a key that was replaced meanwhile says nothing about its successor."""
+        """Matched by id, so that the check of a replaced key is not recorded for its successor."""
 
 
 sql: Queries = load("account")

@@ -127,15 +127,15 @@ class Queries(Protocol):
     """What `catalog.sql` offers."""
 
     async def find(self, conn: Connection, *, id: str) -> ModelRow | None:
-        """Sellable or not: whoever asks decides, and wants to say why."""
+        """Also finds models that cannot be sold: the caller decides, and reports the reason."""
 
     async def hold_prices(self, conn: Connection) -> int:
-        """Until this transaction ends no sync changes a price: syncs lock the table against it, readers and other
-        publishers do not.
+        """No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those
+        of readers or of other publishers.
         """
 
     async def is_empty(self, conn: Connection) -> bool:
-        """Whether no sync ever brought anything."""
+        """Whether the catalog has never been filled."""
 
     def page(
         self,
@@ -158,33 +158,33 @@ class Queries(Protocol):
         after_number: Decimal | int | None,
         most: int,
     ) -> AsyncIterator[ListedModel]:
-        """One page of the shelf, or the one model of an id. The order is a pair of a text and a number, of which
-        each sort uses one, and the id: a cursor names a place between two models, which stays where it is
-        while models come and go. It has to be short, so of a long name only the beginning counts. Words
-        are looked for with position(), because LIKE would take some of their characters for patterns.
+        """One page of the catalog, or the one model with an id. The order is a text, a number and the id; each sort
+        uses either the text or the number. So a cursor is a position between two models, and stays valid
+        while models come and go. A cursor has to be short, so only the beginning of a long name counts.
+        Words are searched with position(), because LIKE would read some of their characters as patterns.
         """
 
     def history(self, conn: Connection, *, id: str, most: int) -> AsyncIterator[PastModel]:
-        """What a model was since when, newest first."""
+        """A model's past states, newest first."""
 
     def mark(
         self, conn: Connection, *, curated: bool | None, disabled: bool | None, ids: list[str]
     ) -> AsyncIterator[MarkRow]:
-        """The operator's own switches; NULL leaves one as it is."""
+        """Set the operator's switches; NULL leaves one unchanged."""
 
     def override_modality(
         self, conn: Connection, *, modality: ModelModality | None, ids: list[str]
     ) -> AsyncIterator[OverrideModalityRow]:
-        """The operator's word on what kind of model it is; NULL goes back to what is listed."""
+        """Set the operator's choice of modality; NULL goes back to the listed one."""
 
     def syncs(self, conn: Connection, *, most: int) -> AsyncIterator[SyncAttempt]:
-        """The last attempts, newest first."""
+        """The last syncs, newest first."""
 
     def quarantine(self, conn: Connection) -> AsyncIterator[QuarantinedRow]:
-        """What could not be read in the last list that was applied."""
+        """Rows of the last applied list that could not be read."""
 
     def sold_on(self, conn: Connection, *, model_ids: list[str]) -> AsyncIterator[SoldVersion]:
-        """What is for sale on these models, by whom. Archived resources are not."""
+        """Resources on sale on these models, with their creators. Archived resources are left out."""
 
 
 sql: Queries = load("catalog")

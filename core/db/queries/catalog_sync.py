@@ -52,16 +52,16 @@ class Queries(Protocol):
     """What `catalog_sync.sql` offers."""
 
     async def validators(self, conn: Connection, *, source: str) -> ValidatorsRow | None:
-        """What the provider said of the list that was applied last, if it was read by the same code from the same
-        place. Only for a week: a server that wrongly says "not modified" for ever is asked for everything
-        now and then.
+        """The ETag and date of the last applied list, if the same code read it from the same place. They expire
+        after a week, so that a server that wrongly answers "not modified" for ever is asked for the whole
+        list now and then.
         """
 
     async def record_not_modified(self, conn: Connection) -> datetime:
-        """Nothing changed, and we looked."""
+        """Record that a sync ran and nothing had changed."""
 
     async def record_refusal(self, conn: Connection, *, why: str | None) -> int:
-        """A list that was not applied leaves everything as it was, but for this."""
+        """Record a rejected list. Nothing else changes."""
 
     async def record(
         self,
@@ -77,37 +77,37 @@ class Queries(Protocol):
         last_modified: str | None,
         source: str | None,
     ) -> datetime:
-        """In the transaction that applies the list, so that its time is that of the rows which the list brought to
-        the history.
-        """
+        """Runs in the transaction that applies the list, so that both have the same time in the history."""
 
     async def take_turns(self, conn: Connection) -> int:
-        """Two syncs at once would count each other's rows, and a publisher would look at prices that are about to
-        change. Readers go on.
+        """Two concurrent syncs would count each other's rows, and a publisher would read prices that are about to
+        change. Readers are not blocked.
         """
 
     async def loss(self, conn: Connection, *, ids: list[str]) -> LossRow:
-        """How much of the catalog a list would take away: asked before anything is written."""
+        """Count the models that a list would take away, before anything is written."""
 
     async def now(self, conn: Connection) -> datetime:
-        """The time of everything that this transaction writes into the history."""
+        """The transaction's time, which all its rows in the history have."""
 
     async def apply(self, conn: Connection, *, rows: str, whole: bool) -> ApplyRow:
-        """One statement for the whole list: insert what is new, update what differs, mark what is absent, and count.
-        Single rows make nothing absent, and no list of OpenRouter's makes another provider's models so.
-        What we read from a row is compared too, since our reading changes with our versions. All parts
-        see the table as it was before, so the counts are of that moment. Triggers write the history. NOT
-        IN is hashed whatever the planner believes of served_by; by its guess NOT EXISTS reads the list
-        for each model.
+        """Apply the whole list in one statement: insert new models, update changed ones, mark absent ones, and
+        count. Single rows make no other model absent, and OpenRouter's list makes no other provider's
+        models absent. The values that we parse from a row are compared too, because our parser changes
+        between versions. All parts see the table as it was before, so the counts are of that moment.
+        Triggers write the history. NOT IN is always hashed. With its estimate for served_by, the planner
+        would run NOT EXISTS as a scan for each model.
         """
 
     async def put_aside(self, conn: Connection, *, ids: list[str], reasons: list[str], listed: list[str]) -> int:
-        """The quarantine holds the last list's bad rows; one that stays bad keeps the time of its first appearance."""
+        """The quarantine holds the last list's unreadable rows; a row that stays unreadable keeps the time it first
+        appeared.
+        """
 
     def news(self, conn: Connection, *, at: datetime) -> AsyncIterator[ModelState]:
-        """What a sync brought into the history: of each model its row of then, after the one before it if there is
-        one. Lists come as text: as lists they would be most of the time of a sync in which everything is
-        new.
+        """The changes that a sync wrote: for each model its new state, after the previous one if there is one.
+        Arrays are returned as text, because converting arrays would take most of the time of a first
+        sync.
         """
 
 

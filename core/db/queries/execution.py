@@ -171,28 +171,30 @@ class Queries(Protocol):
         """A paid execution is held until its payment is settled; an owner's test is queued at once."""
 
     async def notify_queued(self, conn: Connection) -> int:
-        """Wake the launchers."""
+        """Wake the launchers, because there may be work to claim."""
 
     async def notify_changed(self, conn: Connection, *, ids: list[UUID]) -> int:
-        """Wake whoever waits for these executions."""
+        """Wake the requests that wait for these executions."""
 
     async def release_payment_holds(self, conn: Connection, *, payment_ids: list[UUID]) -> int:
-        """The money is there: the executions may run, and the launchers wake."""
+        """The payments are settled: queue their executions and wake the launchers."""
 
     async def void(self, conn: Connection, *, payment_id: UUID) -> VoidRow | None:
-        """The payment failed: nothing will run, and nothing is owed."""
+        """The payment failed: its execution never runs, and nothing is owed."""
 
     async def unvoid(self, conn: Connection, *, payment_id: UUID) -> UnvoidRow | None:
-        """A cleanly refused authorization came back unchanged: hold its execution again."""
+        """The identical payload of a refused payment came back: hold its execution again."""
 
     async def revive(self, conn: Connection, *, payment_id: UUID) -> ReviveRow | None:
-        """A refused payment landed late: what it bought runs after all."""
+        """A refused payment landed late: queue its execution."""
 
     async def owe(self, conn: Connection, *, rerun_seconds: float, payment_id: UUID) -> OweRow | None:
-        """A refused payment landed late, and its creator has no room for it: the buyer may re-run it, or is owed."""
+        """A refused payment landed late, and its creator has no room: a free re-run is possible, then a refund is
+        due.
+        """
 
     async def lock_claims(self, conn: Connection) -> int:
-        """Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two."""
+        """Launchers claim one after the other, so that a creator's slots are counted exactly. A claim is short."""
 
     def claim(
         self,
@@ -206,41 +208,44 @@ class Queries(Protocol):
         worker_id: UUID | None,
         batch_id: UUID | None,
     ) -> AsyncIterator[ClaimRow]:
-        """Take what is queued: free slots per creator, creators in turn, oldest first. What was taken over twice
-        runs alone. What was sent or taken over as often as it may be is left for recovery, which gives it
-        up.
+        """Claim queued executions: within each creator's free slots, creators in turn, oldest first. An execution
+        that was taken over twice runs alone. One that reached its limit of sends or takeovers is left for
+        recovery, which fails it.
         """
 
     async def may_grow(self, conn: Connection, *, batch_id: UUID, ids: list[UUID]) -> bool:
-        """Whether anybody waits who may still come along: what was taken over twice runs alone."""
+        """Whether there are executions that may join this batch. A batch of an execution that was taken over twice
+        stays alone.
+        """
 
     async def begin_batch(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
-        """What was claimed together is carried together, for as long as this row is there."""
+        """The executions of a batch are run together while this row exists."""
 
     async def end_batch(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
-        """Its run is over; if a process of its own took it, that one's end is the end of the batch."""
+        """The batch's run is over. If another process has become its owner, the batch ends with that one."""
 
     def left_behind(
         self, conn: Connection, *, batch_ids: list[UUID], execution_ids: list[UUID]
     ) -> AsyncIterator[LeftBehindRow]:
-        """Which of these batches, each with one of its executions, nobody carries any more. Whose execution is not
-        here is another installation's, which shares our Prefect server.
+        """Which of these batches, each given with one of its executions, have no owner any more. A batch whose
+        execution is not in this database belongs to another installation that shares our Prefect server.
         """
 
     def take(
         self, conn: Connection, *, worker_id: UUID | None, ids: list[UUID], batch_id: UUID, flow_run_id: UUID | None
     ) -> AsyncIterator[TakeRow]:
         """Begin: each execution claimed for this batch gets an attempt, and from now on only that attempt's writes
-        count. Whoever begins is the owner: on a work pool that is not the launcher.
+        count. The process that begins the batch becomes its owner; on a work pool that is not the
+        launcher.
         """
 
     async def notify_begun(self, conn: Connection, *, batch_id: UUID) -> int:
-        """Tell the launcher that this run has taken its batch, so that it may start the next."""
+        """Notify the launcher that this run has begun its batch, so that it may start the next."""
 
     def succeed(
         self, conn: Connection, *, ids: list[UUID], rounds: list[int], sealed_results: list[bytes]
     ) -> AsyncIterator[SucceedRow]:
-        """The first valid answer is kept, from whichever attempt brings it."""
+        """The first valid answer is stored, from whichever attempt it comes."""
 
     async def fail(
         self,
@@ -254,30 +259,28 @@ class Queries(Protocol):
         id: UUID,
         attempt_id: UUID,
     ) -> FailRow | None:
-        """Only the current attempt may say that it failed."""
+        """Only the current attempt can fail the execution."""
 
     async def end_attempts(self, conn: Connection, *, outcome: str | None, attempt_ids: list[UUID]) -> int:
-        """How attempts ended; what was used is told by their sends."""
+        """End attempts with their outcome; usage is recorded by their sends."""
 
     async def wake_waiting(self, conn: Connection) -> int:
-        """A slot of its creator and a place in its process became free: wake the launchers if anybody waits."""
+        """A slot of a creator and of a process is free: wake the launchers if executions are waiting."""
 
     def hand_back(self, conn: Connection, *, batch_id: UUID, worker_id: UUID) -> AsyncIterator[HandBackRow]:
-        """A run ended without taking or finishing these: back to the queue. Only what had begun counts as taken
-        over.
-        """
+        """Return a run's unfinished executions to the queue. Only those that had begun count as taken over."""
 
     async def lock(self, conn: Connection, *, id: UUID) -> int:
-        """Wait for whoever is writing about this execution."""
+        """Wait for concurrent writes to this execution."""
 
     async def rerun(self, conn: Connection, *, id: UUID, rerun_limit: int) -> RerunRow | None:
-        """The buyer asks again for the same inputs: a new round, while its bound and its time allow."""
+        """The buyer asks for the same inputs again: begin a new round, if the limits of number and time allow it."""
 
     def show(self, conn: Connection, *, rerun_limit: int, ids: list[UUID]) -> AsyncIterator[Execution]:
-        """Everything a buyer, creator or operator may ask about executions."""
+        """Everything that a buyer, creator or operator may see of executions."""
 
     async def ahead(self, conn: Connection, *, id: UUID) -> int:
-        """How many of the same creator's executions will begin before this one."""
+        """Count the same creator's executions that will start before this one."""
 
     def listing(self, conn: Connection, *, handle: str | None, most: int) -> AsyncIterator[ListingRow]:
         """The newest executions, for an operator or one creator."""
@@ -292,7 +295,7 @@ class Queries(Protocol):
         after: UUID | None,
         most: int,
     ) -> AsyncIterator[HistoryRow]:
-        """A creator's own, newest first, with what all rounds together used; never what went in or came out."""
+        """A creator's executions, newest first, with the usage of all rounds together; never inputs or answers."""
 
 
 sql: Queries = load("execution")

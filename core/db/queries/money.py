@@ -134,58 +134,56 @@ class Queries(Protocol):
     """What `money.sql` offers."""
 
     def sums(self, conn: Connection, *, network: str | None, since: datetime | None) -> AsyncIterator[SumsRow]:
-        """Where the money of every payment is: each payment is in exactly one place, so that the places add up."""
+        """Sum the payments by state of the money: each payment is in exactly one, so the sums add up."""
 
     def compare_executions(
         self, conn: Connection, *, network: str | None, since: datetime | None
     ) -> AsyncIterator[DifferenceRow]:
-        """Money that bought nothing, and work that nobody paid for: both change in one transaction, so no moment is
-        excused.
+        """Payments without an execution, and executions that run unpaid. Both sides change in one transaction: no
+        grace period.
         """
 
     def compare_usage(
         self, conn: Connection, *, network: str | None, since: datetime | None, grace_seconds: float
     ) -> AsyncIterator[DifferenceRow]:
-        """Every finished round has one usage row, and the first carries what was paid. Only the last may still be on
-        its way. Months whose rows were dropped are compared by their sums instead.
+        """Every finished round has one usage row, and the first carries the amount paid. Only the last round's may
+        be missing for a moment. Months whose rows were dropped are compared by their sums instead.
         """
 
     def compare_dropped(
         self, conn: Connection, *, since: datetime | None, network: str | None
     ) -> AsyncIterator[DifferenceRow]:
-        """Where the rows of a month were dropped: what was counted of them, and what was logged later, is what had
-        ended.
-        """
+        """For months whose rows were dropped: their rollups plus rows logged later must equal the finished rounds."""
 
     def compare_refunds(
         self, conn: Connection, *, network: str | None, since: datetime | None, grace_seconds: float, rerun_limit: int
     ) -> AsyncIterator[DifferenceRow]:
-        """Paid means answered or owed: what failed is owed when no re-run is left, and what was answered never is."""
+        """Paid means answered or owed: a failed execution is owed when no re-run is left, and an answered one never
+        is.
+        """
 
     def compare_history(
         self, conn: Connection, *, network: str | None, since: datetime | None
     ) -> AsyncIterator[DifferenceRow]:
-        """The history is written by a trigger: a payment that differs from its last row was changed behind the
-        trigger's back.
+        """A trigger writes the history: a payment that differs from its last history row was changed while the
+        trigger was off.
         """
 
     def compare_transactions(
         self, conn: Connection, *, network: str | None, since: datetime | None
     ) -> AsyncIterator[DifferenceRow]:
-        """Two payments that one transfer seems to have paid. A transaction may hold several transfers; the chain
-        tells then.
+        """Several payments that name the same transfer. A transaction may hold several transfers; then the chain
+        decides.
         """
 
     def compare_spend(self, conn: Connection, *, since: datetime | None) -> AsyncIterator[DifferenceRow]:
-        """A creator's day is the sum of its reservations; they change in one statement."""
+        """A creator's spending of a day is the sum of its reservations. Both change in one statement."""
 
     def compare_resource_spend(self, conn: Connection, *, since: datetime | None) -> AsyncIterator[DifferenceRow]:
-        """A resource's day is the sum of the reservations made for it, or its own cap is measured against something
-        else.
-        """
+        """A resource's spending of a day is the sum of its reservations. Otherwise its own cap would not hold."""
 
     def addresses(self, conn: Connection, *, network: str) -> AsyncIterator[AddressesRow]:
-        """Whose transfers to look for, and since when: where buyers were told to pay, now or ever."""
+        """The addresses to watch, and since when: every address that buyers were asked to pay, now or before."""
 
     def recognise(
         self,
@@ -200,21 +198,21 @@ class Queries(Protocol):
         network: str,
         asset: str,
     ) -> AsyncIterator[RecogniseRow]:
-        """What the ledger says of transfers that the chain shows; one without a nonce was made without an
-        authorization. One of another amount or recipient than its payment paid for something else, unless
-        the payment says it is paid.
+        """Compare transfers on the chain with the ledger. A transfer without a nonce was made without an
+        authorization. A transfer of another amount or recipient than its payment is foreign, unless the
+        payment is recorded as paid.
         """
 
     def paid(
         self, conn: Connection, *, network: str, asset: str, since: datetime, after: UUID, most: int
     ) -> AsyncIterator[PaidRow]:
-        """One page of what the ledger says was paid, by id, to be looked for among the chain's transfers."""
+        """One page of paid payments, by id, to be found among the chain's transfers."""
 
     def find_payments(self, conn: Connection, *, id: UUID | None, transaction: str | None) -> AsyncIterator[PaymentRow]:
-        """A payment by its own id, its execution's or its transaction, with what it bought and from whom."""
+        """A payment by its own id, its execution's id or its transaction, with resource and creator."""
 
     def story(self, conn: Connection, *, payment_id: UUID) -> AsyncIterator[Event]:
-        """Everything that happened to one payment and what it bought, in the order in which it did."""
+        """All events of one payment and its execution, in order."""
 
     def listing(
         self, conn: Connection, *, network: str | None, state: PaymentState | None, handle: str | None, most: int

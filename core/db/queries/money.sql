@@ -1,5 +1,5 @@
 -- name: sums(network, since)
--- Where the money of every payment is: each payment is in exactly one place, so that the places add up.
+-- Sum the payments by state of the money: each payment is in exactly one, so the sums add up.
 SELECT payments.network, payments.asset,
     CASE
         WHEN payments.state IN ('settling', 'unknown') THEN 'undecided'
@@ -21,7 +21,7 @@ WHERE (:network::text IS NULL OR payments.network = :network)
 GROUP BY 1, 2, 3;
 
 -- name: compare_executions(network, since)
--- Money that bought nothing, and work that nobody paid for: both change in one transaction, so no moment is excused.
+-- Payments without an execution, and executions that run unpaid. Both sides change in one transaction: no grace period.
 -- types: row=DifferenceRow
 SELECT
     CASE
@@ -45,8 +45,8 @@ WHERE (:network::text IS NULL OR payments.network = :network)
 ORDER BY payments.created_at;
 
 -- name: compare_usage(network, since, grace_seconds)
--- Every finished round has one usage row, and the first carries what was paid. Only the last may still be on its way.
--- Months whose rows were dropped are compared by their sums instead.
+-- Every finished round has one usage row, and the first carries the amount paid. Only the last round's may be missing
+-- for a moment. Months whose rows were dropped are compared by their sums instead.
 -- types: row=DifferenceRow
 WITH scope AS (
     SELECT executions.id, executions.payment_id, executions.account_id, executions.state, executions.round,
@@ -101,7 +101,7 @@ JOIN scope ON scope.id = compared.id
 ORDER BY scope.finished_at;
 
 -- name: compare_dropped(network, since)
--- Where the rows of a month were dropped: what was counted of them, and what was logged later, is what had ended.
+-- For months whose rows were dropped: their rollups plus rows logged later must equal the finished rounds.
 -- types: row=DifferenceRow
 WITH months AS (
     SELECT month, (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC' AS ends
@@ -145,7 +145,7 @@ WHERE (coalesce(ended.rounds, 0) <> coalesce(counted.rounds, 0)
 ORDER BY month;
 
 -- name: compare_refunds(network, since, rerun_limit, grace_seconds)
--- Paid means answered or owed: what failed is owed when no re-run is left, and what was answered never is.
+-- Paid means answered or owed: a failed execution is owed when no re-run is left, and an answered one never is.
 -- types: row=DifferenceRow
 SELECT
     CASE WHEN refunds.execution_id IS NULL THEN 'owed_not_due' ELSE 'refund_differs' END AS code,
@@ -176,7 +176,7 @@ WHERE (:network::text IS NULL OR payments.network = :network)
 ORDER BY payments.created_at;
 
 -- name: compare_history(network, since)
--- The history is written by a trigger: a payment that differs from its last row was changed behind the trigger's back.
+-- A trigger writes the history: a payment that differs from its last history row was changed while the trigger was off.
 -- types: row=DifferenceRow
 SELECT 'history_differs' AS code,
     CASE
@@ -201,7 +201,7 @@ WHERE (:network::text IS NULL OR payments.network = :network)
 ORDER BY payments.created_at;
 
 -- name: compare_transactions(network, since)
--- Two payments that one transfer seems to have paid. A transaction may hold several transfers; the chain tells then.
+-- Several payments that name the same transfer. A transaction may hold several transfers; then the chain decides.
 -- types: row=DifferenceRow
 WITH alike AS (
     SELECT id, network, transaction, created_at,
@@ -218,7 +218,7 @@ WHERE alike.payments > 1 AND (:since::timestamptz IS NULL OR alike.created_at >=
 ORDER BY alike.transaction, alike.created_at;
 
 -- name: compare_spend(since)
--- A creator's day is the sum of its reservations; they change in one statement.
+-- A creator's spending of a day is the sum of its reservations. Both change in one statement.
 -- types: row=DifferenceRow
 SELECT 'spend_differs' AS code,
     concat(spend_days.day, ': US$ ', spend_days.reserved_usd, ' reserved and ', spend_days.spent_usd,
@@ -239,7 +239,7 @@ WHERE (:since::timestamptz IS NULL OR spend_days.day >= (:since AT TIME ZONE 'UT
 ORDER BY spend_days.day;
 
 -- name: compare_resource_spend(since)
--- A resource's day is the sum of the reservations made for it, or its own cap is measured against something else.
+-- A resource's spending of a day is the sum of its reservations. Otherwise its own cap would not hold.
 -- types: row=DifferenceRow
 SELECT 'resource_spend_differs' AS code,
     concat(day, ': US$ ', coalesce(spend.reserved_usd, 0), ' reserved and ', coalesce(spend.spent_usd, 0),
@@ -264,7 +264,7 @@ WHERE (:since::timestamptz IS NULL OR day >= (:since AT TIME ZONE 'UTC')::date)
 ORDER BY day;
 
 -- name: addresses(network)
--- Whose transfers to look for, and since when: where buyers were told to pay, now or ever.
+-- The addresses to watch, and since when: every address that buyers were asked to pay, now or before.
 SELECT lower(address) AS address, min(created_at) AS offered_at, NULL::timestamptz AS paid_at
 FROM payout_addresses
 WHERE network = :network
@@ -273,8 +273,8 @@ UNION ALL
 SELECT pay_to, NULL, min(created_at) FROM payments WHERE network = :network GROUP BY pay_to;
 
 -- name: recognise(network, asset, payers, nonces, recipients, amounts, transactions, margin_seconds)
--- What the ledger says of transfers that the chain shows; one without a nonce was made without an authorization.
--- One of another amount or recipient than its payment paid for something else, unless the payment says it is paid.
+-- Compare transfers on the chain with the ledger. A transfer without a nonce was made without an authorization. A
+-- transfer of another amount or recipient than its payment is foreign, unless the payment is recorded as paid.
 SELECT
     CASE
         WHEN payments.id IS NULL AND seen.nonce IS NULL THEN 'transfer_foreign'
@@ -298,7 +298,7 @@ CROSS JOIN LATERAL (
 ) AS same;
 
 -- name: paid(network, asset, since, after, most)
--- One page of what the ledger says was paid, by id, to be looked for among the chain's transfers.
+-- One page of paid payments, by id, to be found among the chain's transfers.
 -- types: decided_at!
 SELECT payments.id AS payment_id, payments.transaction, payments.decided_at, executions.id AS execution_id,
     executions.account_id
@@ -310,7 +310,7 @@ ORDER BY payments.id
 LIMIT :most;
 
 -- name: find_payments(id, transaction)
--- A payment by its own id, its execution's or its transaction, with what it bought and from whom.
+-- A payment by its own id, its execution's id or its transaction, with resource and creator.
 -- types: row=PaymentRow :id? :transaction?
 SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.asset,
     payments.payer, payments.nonce, payments.pay_to, payments.amount_atomic, payments.created_at,
@@ -327,7 +327,7 @@ LEFT JOIN refunds ON refunds.payment_id = payments.id
 WHERE payments.id = :id::uuid OR executions.id = :id::uuid OR payments.transaction = :transaction::text;
 
 -- name: story(payment_id)
--- Everything that happened to one payment and what it bought, in the order in which it did.
+-- All events of one payment and its execution, in order.
 -- types: row=Event
 WITH mine AS (
     SELECT id FROM executions WHERE payment_id = :payment_id

@@ -71,7 +71,9 @@ class Queries(Protocol):
     """What `notice.sql` offers."""
 
     async def take_turns(self, conn: Connection) -> int:
-        """Finders and adders take turns, so that "at most" is counted exactly."""
+        """Checks of the rules and additions of addresses run one after the other, so that limits are counted
+        exactly.
+        """
 
     async def add_address(
         self,
@@ -84,66 +86,73 @@ class Queries(Protocol):
         sealed_url: bytes,
         most: int,
     ) -> AddAddressRow | None:
-        """No row means that there are as many as there may be."""
+        """No row means that the limit of addresses is reached."""
 
     def addresses(self, conn: Connection, *, account_id: UUID | None) -> AsyncIterator[AddressesRow]:
-        """Of one creator, or of the operator; the URLs themselves are not shown to anybody."""
+        """Addresses of one creator, or of the operator. URLs are never shown."""
 
     async def remove_address(self, conn: Connection, *, id: UUID, account_id: UUID | None) -> int:
-        """Only its owner's; what was sent to it keeps its name in the log."""
+        """Only the owner can remove an address; deliveries to it keep its name in the log."""
 
     async def sealed_url(self, conn: Connection, *, id: UUID) -> SealedUrlRow | None:
-        """For a trial message."""
+        """The sealed URL, for a trial message."""
 
     def success_low(
         self, conn: Connection, *, days: int, least_calls: Decimal | int, least_share: Decimal | int
     ) -> AsyncIterator[Finding]:
-        """Resources on sale whose paid calls fail too often; what the buyer's own input caused does not count."""
+        """Resources on sale whose paid calls fail too often; declined calls do not count, because the fault is the
+        buyer's.
+        """
 
     def failures_charged(
         self, conn: Connection, *, days: int, least_failures: Decimal | int, most_share: Decimal | int
     ) -> AsyncIterator[Finding]:
-        """Resources whose creator pays the provider for too many calls that failed. What was declined counts as
-        answered; the rollup does not tell it apart, so it only says whose log is worth looking at.
+        """Resources whose creator pays the provider for too many failed calls. Declined calls count as answered. The
+        rollup does not separate charges of declined calls, so it only selects resources whose log is then
+        read.
         """
 
     def cost_unusual(
         self, conn: Connection, *, history_days: int, least_calls: int, least_days: int, far: Decimal | int
     ) -> AsyncIterator[Finding]:
-        """Yesterday (UTC) a call cost more than on any day before, and far more than usual: the median of its own
-        days.
+        """Yesterday (UTC) a call cost more than on any earlier day, and far more than the median day of this
+        resource.
         """
 
     def calls_unusual(
         self, conn: Connection, *, history_days: int, least_days: int, least_calls: int, far: int
     ) -> AsyncIterator[Finding]:
-        """Yesterday (UTC) a creator's key carried far more calls than on any day before, or far fewer. Days without
+        """Yesterday (UTC) a creator's key made far more calls than on any earlier day, or far fewer. Days without
         calls count.
         """
 
     def key_failing(self, conn: Connection, *, least_calls: int) -> AsyncIterator[Finding]:
-        """Keys that the provider rejects, or refuses calls of; only of creators who have something on sale."""
+        """Keys that the provider rejects, or whose calls it refuses; only of creators who have something on sale."""
 
     def key_low(self, conn: Connection, *, calls_left: Decimal | int) -> AsyncIterator[Finding]:
-        """Keys whose own limit covers only a few calls more, at the worst case of the dearest prompt; or the
-        provider says so.
+        """Keys whose own limit covers only a few more calls, at the worst case of the dearest prompt, or whose calls
+        are refused for lack of credit.
         """
 
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
-        """Each subject, of keys each provider's, once in so many days, whoever finds it; asked under `take_turns`."""
+        """Record each subject at most once in so many days; for key rules, each provider's key. Runs under
+        `take_turns`.
+        """
 
     async def address_all(self, conn: Connection, *, notice_ids: list[UUID]) -> int:
-        """Everything goes to the operator; what is a creator's own, to them as well."""
+        """Deliver every notice to the operator, and a creator's own notices to that creator too."""
 
     def claim(self, conn: Connection, *, patience_seconds: float, most: int) -> AsyncIterator[Delivery]:
-        """What waits to be sent, or was given to a courier that never came back. Counted first."""
+        """Claim deliveries that wait, or whose sender process never reported back. The try is counted before it is
+        made.
+        """
 
     async def end_delivery(self, conn: Connection, *, state: DeliveryState, reason: str | None, id: int) -> int:
-        """How it ended, or that it waits for another try."""
+        """Record how a delivery ended, or that it waits for another try."""
 
     def listing(self, conn: Connection, *, account_id: UUID | None, most: int) -> AsyncIterator[Notice]:
-        """What was found lately, of one creator or of all, with where it went. Others' addresses are nobody's
-        business.
+        """The latest notices, of one creator or of all, with their deliveries. A creator sees only deliveries to
+        themselves.
         """
 
 

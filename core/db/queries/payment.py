@@ -90,39 +90,39 @@ class Queries(Protocol):
         identifiers_sha256: list[bytes | None],
         sealed_payloads: list[bytes],
     ) -> AsyncIterator[ClaimRow]:
-        """One insert decides who spends an authorization, and an identifier; a second presentation returns no row.
-        They come in one order, so that two who claim several hardly ever wait for each other.
+        """One insert claims an authorization, and an identifier; a second presentation returns no row. Rows are
+        inserted in a fixed order, so that concurrent claims of several hardly ever wait for each other.
         """
 
     async def reenter(
         self, conn: Connection, *, owner: UUID | None, id: UUID, payload_sha256: bytes, request_sha256: bytes
     ) -> ReenterRow | None:
         """A cleanly refused authorization that is still valid may come back with the identical payload and request;
-        one that the chain has shown to be spent may not.
+        one that the chain shows as spent may not.
         """
 
     async def find(self, conn: Connection, *, network: str, asset: str, payer: str, nonce: bytes) -> Payment | None:
-        """The payment that this authorization made, and its execution."""
+        """The payment that this authorization was claimed as, and its execution."""
 
     async def read(self, conn: Connection, *, id: UUID) -> Recorded:
-        """A payment with what is needed to settle or look for it again."""
+        """A payment with what is needed to settle it again or to look for it on the chain."""
 
     def pay(
         self, conn: Connection, *, ids: list[UUID], transactions: list[str | None], reasons: list[str | None]
     ) -> AsyncIterator[PayRow]:
-        """The money is there, with the transactions that prove it."""
+        """The money moved, in the transactions that prove it."""
 
     async def fail(self, conn: Connection, *, reason: str | None, proved: bool, id: UUID) -> FailRow | None:
-        """No money moved: refused before broadcast, or proved by the chain."""
+        """No money moved: refused before the broadcast, or proved by the chain."""
 
     async def doubt(self, conn: Connection, *, reason: str | None, id: UUID) -> DoubtRow | None:
-        """Nobody knows whether money moved; the chain will tell."""
+        """It is unknown whether money moved; recovery will ask the chain."""
 
     async def land(self, conn: Connection, *, transaction: str | None, id: UUID) -> LandRow | None:
-        """It was refused, and landed all the same."""
+        """The payment was refused, but landed later."""
 
     async def prove(self, conn: Connection, *, id: UUID) -> int:
-        """It was refused, and can no longer land."""
+        """The payment was refused, and can no longer land."""
 
     async def owner_of_identifier(self, conn: Connection, *, identifier_sha256: bytes) -> bytes | None:
         """The payload that an identifier was first used with."""

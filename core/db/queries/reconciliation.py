@@ -31,14 +31,14 @@ class Queries(Protocol):
     def unpriced(
         self, conn: Connection, *, tellers: list[str], oldest_seconds: float, youngest_seconds: float, most: int
     ) -> AsyncIterator[UnpricedRow]:
-        """Sends that a provider who can be asked began, and of whose cost nobody knows. What is younger may still
-        run; what was asked for in vain for so long stays at its worst case. The longest waiting first.
+        """Sends with an unknown cost, at providers that report costs later, oldest first. Younger sends may still
+        run; older ones stay at their worst case.
         """
 
     async def price(
         self, conn: Connection, *, cost_usd: Decimal | int | None, execution_id: UUID, round: int, number: int
     ) -> PriceRow | None:
-        """The first cost that anybody tells counts."""
+        """The first reported cost counts."""
 
 
 sql: Queries = load("reconciliation")

@@ -1,6 +1,6 @@
 -- name: unpriced(tellers, youngest_seconds, oldest_seconds, most)
--- Sends that a provider who can be asked began, and of whose cost nobody knows. What is younger may still run; what was
--- asked for in vain for so long stays at its worst case. The longest waiting first.
+-- Sends with an unknown cost, at providers that report costs later, oldest first. Younger sends may still run; older
+-- ones stay at their worst case.
 SELECT sends.execution_id, sends.round, sends.number, sends.generation_id, executions.account_id,
        models.served_by
 FROM sends
@@ -15,7 +15,7 @@ ORDER BY sends.sent_at
 LIMIT :most;
 
 -- name: price(cost_usd, execution_id, round, number)^
--- The first cost that anybody tells counts.
+-- The first reported cost counts.
 UPDATE sends SET cost_usd = :cost_usd
 WHERE execution_id = :execution_id AND round = :round AND number = :number AND cost_usd IS NULL
 RETURNING number;

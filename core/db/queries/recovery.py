@@ -36,34 +36,32 @@ class Queries(Protocol):
     """What `recovery.sql` offers."""
 
     def free(self, conn: Connection, *, lease_seconds: float) -> AsyncIterator[FreeRow]:
-        """What dead or departed owners held goes back to the queue. Only what had begun counts as taken over."""
+        """Return the executions of dead or stopped owners to the queue. Only those that had begun count as taken
+        over.
+        """
 
     def give_up(
         self, conn: Connection, *, send_limit: int, rerun_seconds: float, takeover_limit: int
     ) -> AsyncIterator[GiveUpRow]:
-        """Queued again, but sent or taken over as often as its bound allows: at rest as failed, and the fault is
-        ours.
-        """
+        """Fail queued executions that reached their limit of sends or takeovers; the fault is ours."""
 
     def doubt(self, conn: Connection, *, lease_seconds: float) -> AsyncIterator[DoubtRow]:
-        """A settle whose owner is gone may or may not have reached the chain."""
+        """A settlement whose owner is dead may or may not have reached the chain."""
 
     def adopt(self, conn: Connection, *, worker_id: UUID | None, lease_seconds: float) -> AsyncIterator[AdoptRow]:
-        """Take unknown payments to decide them; nobody else looks while this worker lives."""
+        """Take unknown payments to decide them. No other worker takes them while this one lives."""
 
     async def let_go(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
-        """Not decided this time; whoever looks next may try."""
+        """The payment is still unknown; the next pass may try again."""
 
     async def is_work_left(self, conn: Connection) -> bool:
-        """Whether anything is queued that nobody has claimed."""
+        """Whether queued executions are unclaimed."""
 
     def watch(self, conn: Connection, *, pause_seconds: float) -> AsyncIterator[WatchRow]:
-        """Refused payments whose authorization is still alive somewhere: whoever holds it could send it to the
-        chain.
-        """
+        """Refused payments whose authorization is still valid: anyone who holds it could submit it."""
 
     async def bury(self, conn: Connection, *, lease_seconds: float) -> int:
-        """Batches of silent owners: nobody carries them any more. Those who left in good order get as long to tell
+        """Delete the batches of owners without a heartbeat. Stopped owners get the same time to report the end to
         Prefect.
         """
 

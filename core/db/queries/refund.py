@@ -43,23 +43,23 @@ class Queries(Protocol):
     """What `refund.sql` offers."""
 
     def fall_due(self, conn: Connection, *, rerun_limit: int) -> AsyncIterator[FallDueRow]:
-        """Paid, failed, not the buyer's fault, and no re-run left in number or in time: from now on it is owed.
-        Taking the re-run away in the same statement keeps one that comes at the same moment from running
-        what is paid back.
+        """Paid executions that failed without the buyer's fault and have no re-run left, in number or time: a refund
+        is due. The same statement removes the re-run, so that a concurrent one cannot run what is
+        refunded.
         """
 
     def listing(
         self, conn: Connection, *, state: RefundState | None, handle: str | None, most: int
     ) -> AsyncIterator[Refund]:
-        """What is owed or was, oldest first, with everything that is needed to pay it back."""
+        """Refunds, oldest first, with everything that is needed to pay them."""
 
     async def record(
         self, conn: Connection, *, transaction: str | None, note: str | None, execution_id: UUID
     ) -> RecordRow | None:
-        """It was paid back, by this transfer. Said once."""
+        """The refund was paid by this transfer. Only a due refund can be recorded."""
 
     async def waive(self, conn: Connection, *, note: str | None, execution_id: UUID) -> WaiveRow | None:
-        """It will not be paid back, and this is why. Said once."""
+        """The refund will not be paid, with the reason. Only a due refund can be waived."""
 
 
 sql: Queries = load("refund")

@@ -58,14 +58,12 @@ class Queries(Protocol):
         account_id: UUID | None,
         kind: ExecutionKind | None,
     ) -> AsyncIterator[FiguresRow]:
-        """The rollup added up by whatever somebody wants to see it by. An hour may have two rows for one thing:
-        always sum.
-        """
+        """Sum the rollup by one dimension. An hour may have two rows with the same key, so always sum."""
 
     def causes(
         self, conn: Connection, *, since: datetime, until: datetime, account_id: UUID | None, kind: ExecutionKind | None
     ) -> AsyncIterator[CausesRow]:
-        """Why calls failed, most often first; the log has it, and the rollup has not."""
+        """Why calls failed, most frequent first. Only the log has the causes, not the rollup."""
 
 
 sql: Queries = load("report")

@@ -21,12 +21,12 @@ class Queries(Protocol):
     """What `repricing.sql` offers."""
 
     def offered(self, conn: Connection, *, model_ids: list[str]) -> AsyncIterator[OfferedRow]:
-        """The versions on offer, archived resources' as well: they may be restored."""
+        """The current versions, also of archived resources, because they may be restored."""
 
     async def reprice(
         self, conn: Connection, *, version_id: UUID, worst_cost_usd: Decimal | int, is_certain_loss: bool
     ) -> int:
-        """The version itself is what was published and stays so; this is what it costs today."""
+        """The version stays as it was published; this row holds what it costs today."""
 
 
 sql: Queries = load("repricing")

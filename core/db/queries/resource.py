@@ -113,19 +113,19 @@ class Queries(Protocol):
     async def resolve(
         self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str
     ) -> ResolveRow | None:
-        """The hot path of every request, in one look: the version on offer now, and what `readiness` asks for."""
+        """The hot path of every request, in one query: the current version, and its readiness."""
 
     async def version(self, conn: Connection, *, version_id: UUID) -> VersionRow | None:
-        """Any version, also one that was replaced or archived: what was sold stays readable for ever."""
+        """Any version, also a replaced or archived one: a sold version stays readable for ever."""
 
     def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[VersionRow]:
-        """What one creator has published, archived ones last."""
+        """A creator's resources, archived ones last."""
 
     async def take(
         self, conn: Connection, *, id: UUID, account_id: UUID, slug: str, daily_spend_cap_usd: Decimal | int | None
     ) -> TakeRow:
-        """Finds or makes the resource and locks it, so that publishers of one slug take turns. Its cap is no part of
-        what is sold, so it needs no new version.
+        """Find or create the resource and lock it, so that concurrent publishers of one slug wait for each other.
+        Its cap is not part of a version, so a new cap needs no new version.
         """
 
     async def add_version(
@@ -153,23 +153,21 @@ class Queries(Protocol):
         """Numbers are consecutive because `take` holds the resource until this commits."""
 
     async def offer(self, conn: Connection, *, version_id: UUID | None, id: UUID) -> int:
-        """From the commit on, this version is what buyers see."""
+        """Make this version the one that buyers get."""
 
     async def archive(self, conn: Connection, *, account_id: UUID, slug: str) -> int:
-        """Off sale at once, and its slug stays taken. Doing it twice keeps the first date."""
+        """Take the resource off sale; its slug stays taken. A repetition keeps the first date."""
 
     async def restore(self, conn: Connection, *, account_id: UUID, slug: str) -> int:
-        """On sale again with the version it had."""
+        """Put the resource on sale again with its last version."""
 
     async def readiness(
         self, conn: Connection, *, absence_tolerated: timedelta, version_id: UUID
     ) -> ReadinessRow | None:
-        """Everything that could stop a sale, in one look. It locks nothing: the claim decides again."""
+        """Everything that could stop a sale, in one query. It locks nothing: the claim decides again."""
 
     async def key(self, conn: Connection, *, account_id: UUID, provider: str) -> KeyRow | None:
-        """The sealed key for a call that was paid for. A rejected one is tried all the same: the provider has the
-        last word.
-        """
+        """The sealed key for a paid call. A rejected key is tried all the same: the provider decides."""
 
 
 sql: Queries = load("resource")

@@ -23,12 +23,13 @@ class Queries(Protocol):
     """What `retention.sql` offers."""
 
     def deletable(self, conn: Connection, *, seconds: float, has_media: bool, most: int) -> AsyncIterator[DeletableRow]:
-        """What is at rest for good: logged, with no re-run left and nothing owed; a refused payment that can no
-        longer land. What may have files is told apart, because those lie elsewhere.
+        """Executions that can no longer change: logged, with no re-run left and nothing owed; or void, with a
+        payment that can no longer land. Those that may have files are selected separately, because files
+        are in another store.
         """
 
     def delete_content(self, conn: Connection, *, ids: list[UUID]) -> AsyncIterator[DeleteContentRow]:
-        """What was deletable a moment ago, unless somebody else was faster: nothing leads back from there."""
+        """Delete the content of these executions, unless a concurrent run has done so."""
 
 
 sql: Queries = load("retention")

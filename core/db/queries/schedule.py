@@ -23,32 +23,34 @@ class Queries(Protocol):
     """What `schedule.sql` offers."""
 
     async def try_lock(self, conn: Connection, *, name: str) -> bool | None:
-        """For as long as this connection lives. The first number keeps apart what else of ours may lock by a hash."""
+        """The lock is held until this connection ends. The first number separates these locks from our other hashed
+        locks.
+        """
 
     async def unlock(self, conn: Connection, *, name: str) -> int:
-        """At a proper end, so that the next run need not wait for Postgres to see the connection go."""
+        """Release the lock at a proper end, so that the next run need not wait for Postgres to notice the closed
+        connection.
+        """
 
     async def keep_alive(self, conn: Connection) -> int:
-        """A machine that vanishes says nothing: Postgres asks after it, and within a minute gives its lock back."""
+        """If a machine vanishes, keepalives make Postgres notice within a minute and release the lock."""
 
     async def begin(
         self, conn: Connection, *, name: str, deployment_id: UUID | None, due: datetime | None
     ) -> bool | None:
-        """Nothing comes back where a run that was due has been made up for: a later one began after that, and
-        succeeded.
-        """
+        """No row if the run is superfluous: a run that began after this one was due has succeeded."""
 
     async def succeed(self, conn: Connection, *, name: str) -> int:
-        """What it was there for is done."""
+        """Record the success of the run."""
 
     async def deployed(self, conn: Connection, *, name: str, deployment_id: UUID | None) -> int:
-        """A deployment was made, and it has the only runs of this schedule from now on."""
+        """Record the deployment that all runs of this schedule belong to from now on."""
 
     async def expect(self, conn: Connection, *, names: list[str]) -> int:
-        """The first who knows a schedule says from when on it is missed."""
+        """Expect these schedules from now on, unless they already are expected."""
 
     def known(self, conn: Connection) -> AsyncIterator[KnownRow]:
-        """All of them, few as they are."""
+        """All schedules; there are only a few."""
 
 
 sql: Queries = load("schedule")

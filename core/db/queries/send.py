@@ -28,7 +28,7 @@ class Queries(Protocol):
     """What `send.sql` offers."""
 
     async def last(self, conn: Connection, *, id: UUID) -> LastRow:
-        """How often the current round was sent, and how the last of them ended as far as anybody saw."""
+        """The number of sends of the current round, and the outcome of the last one if it is known."""
 
     def mark(
         self,
@@ -39,9 +39,7 @@ class Queries(Protocol):
         sealed_requests: list[bytes | None],
         send_limit: int,
     ) -> AsyncIterator[MarkRow]:
-        """The durable marks before sends: committed first, so that no execution is ever sent more often than its
-        bound.
-        """
+        """The durable marks of sends. They are committed first, so no execution is sent more often than its limit."""
 
     async def note(
         self,
@@ -52,7 +50,7 @@ class Queries(Protocol):
         numbers: list[int],
         generation_ids: list[str],
     ) -> int:
-        """The provider has begun: from here on its cost can be asked for, whatever becomes of the answer."""
+        """The provider has begun: from now on its cost can be looked up, even if the answer is lost."""
 
     async def finish(
         self,
@@ -68,14 +66,16 @@ class Queries(Protocol):
         output_tokens: list[int | None],
         costs_usd: list[Decimal | None],
     ) -> int:
-        """How they ended and what they used; the first word counts, also from an attempt that was taken over
-        meanwhile.
+        """Record how sends ended and what they used. The first record counts, also from an attempt that was taken
+        over since.
         """
 
     async def name_source(
         self, conn: Connection, *, source_id: str | None, execution_id: UUID, round: int, number: int
     ) -> int:
-        """A stored answer names the send that it was made for, whose own headers nobody saw."""
+        """A cached answer names the generation of the earlier send that it was made for, whose own id was never
+        received.
+        """
 
 
 sql: Queries = load("send")

@@ -25,9 +25,7 @@ class Queries(Protocol):
     """What `standing.sql` offers."""
 
     async def standing(self, conn: Connection, *, lease_seconds: float) -> StandingRow:
-        """How things stand, for whoever watches: each part is a partial index of what is unfinished, or the end of a
-        key.
-        """
+        """The gauges. Each part reads a partial index of unfinished rows, or the end of a key."""
 
 
 sql: Queries = load("standing")

@@ -26,42 +26,44 @@ class Queries(Protocol):
     async def reserve(
         self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int], usd: list[Decimal]
     ) -> int:
-        """Set the worst-case costs aside if today's caps have room, and remember them for these rounds; one that was
-        refused and came back holds again; how many were. The lock of the day's row makes a creator's
-        claims take turns, in one order of creators.
+        """Reserve the worst-case costs of these rounds if today's caps have room, and return how many were reserved.
+        A released reservation of a refused payment that came back is taken again. The lock on the day's
+        row makes a creator's claims wait for each other, in one order of creators.
         """
 
     async def resources_have_room(
         self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]
     ) -> bool | None:
-        """Whether the resources' own caps cover what was just set aside; asked under the locks of their
+        """Whether the resources' own caps cover the new reservations; runs under the locks of their
         resource_spend_days rows.
         """
 
     async def queues_have_room(self, conn: Connection, *, execution_ids: list[UUID]) -> bool | None:
-        """Whether their creators' unfinished executions fit the queues; asked under the locks of their spend_days
+        """Whether the creators' unfinished executions fit their queues; runs under the locks of their spend_days
         rows.
         """
 
     async def extend(self, conn: Connection, *, execution_id: UUID, round: int, usd: Decimal | int) -> ExtendRow | None:
-        """One more send may cost as much again: set that aside as well, if the day's cap has room."""
+        """One more send may cost as much again: reserve that too, if the day's cap has room."""
 
     async def lock(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
-        """Whoever settles a round waits for whoever does so now, and then sees what that one wrote."""
+        """Concurrent settlements of a round wait for each other, so that each sees what the previous one wrote."""
 
     async def lock_days(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
-        """Creators' days are locked in one order, so that two who settle several never wait for each other."""
+        """Creators' days are locked in one order, so that concurrent settlements never deadlock."""
 
     async def settle(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
-        """Rounds that are over: a reservation gives way to what its sends cost, each at the worst where nobody
-        knows.
+        """Replace the reservation of finished rounds by the costs of their sends; a send of unknown cost counts at
+        its worst.
         """
 
     async def correct(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
-        """What became known after a round was logged; rows that say so already are not touched."""
+        """Correct the usage rows of logged rounds by what became known since; rows that already agree are not
+        touched.
+        """
 
     def log(self, conn: Connection, *, ids: list[UUID] | None) -> AsyncIterator[LogRow]:
-        """One row per finished round, whoever finds it first; what is logged already is not found again."""
+        """Write one usage row per finished round. A round that is logged already is not found again."""
 
 
 sql: Queries = load("usage")

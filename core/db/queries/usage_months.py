@@ -24,19 +24,19 @@ class Queries(Protocol):
     """What `usage_months.sql` offers."""
 
     def to_make(self, conn: Connection, *, ahead: int) -> AsyncIterator[ToMakeRow]:
-        """Months that have no partition and have rows, or will."""
+        """Months without a partition that have rows already, or need one soon."""
 
     async def make(self, conn: Connection, *, month: datetime) -> bool:
-        """One transaction each: the rows that were waiting for it move."""
+        """Create one partition per transaction; its rows in the default partition move."""
 
     def over(self, conn: Connection, *, asked_seconds: float, kept: int) -> AsyncIterator[OverRow]:
-        """Months that are not kept any longer, each with how many of its executions could still change the log. A
-        refused payment could land, a failed call could be re-run, and what a lost one cost could come to
-        light, for a while.
+        """Months that are older than the retention, each with the number of its executions that could still change
+        the log: a refused payment could land, a failed call could be re-run, or an unknown cost could
+        become known.
         """
 
     async def drop(self, conn: Connection, *, month: datetime) -> int | None:
-        """How many rows went; NULL where something is not counted yet."""
+        """Drop a month and return its number of rows; NULL if a row is not counted yet."""
 
 
 sql: Queries = load("usage_months")

@@ -25,41 +25,41 @@ class Queries(Protocol):
     """What `usage_rollup.sql` offers."""
 
     async def mark(self, conn: Connection, *, since: datetime) -> int:
-        """Everything since then shall be counted again: what the log has, and what was counted and it has no more."""
+        """Mark everything since then to be counted again: hours of the log, and counted hours whose rows are gone."""
 
     def stretches(self, conn: Connection, *, within: str, span: Span) -> AsyncIterator[StretchesRow]:
-        """What is marked, by the stretches that are counted in one transaction each."""
+        """The marked periods, grouped by what is counted in one transaction."""
 
     async def tune(self, conn: Connection) -> int:
-        """For this transaction: each stretch gets a plan of its own, because one that fits any of them would read
-        them all. And nobody waits for the disk: what a crash takes back is marked again.
+        """For this transaction: plan each query for its own period, because a generic plan would read all of them.
+        And do not wait for the disk: a crash that loses the counts restores the marks.
         """
 
     async def tune_hours(self, conn: Connection) -> int:
-        """Groups of an hour are hashed: Postgres takes an hour for ten, and would sort it."""
+        """Hash the groups of an hour: Postgres overestimates their number tenfold, and would sort them."""
 
     async def lock(self, conn: Connection, *, span: str, first: datetime) -> int:
-        """Who counts the same takes turns, so that who counts last has seen the most."""
+        """Transactions that count the same period wait for each other, so that the last one has seen the most rows."""
 
     def take(self, conn: Connection, *, span: Span, first: datetime, within: str) -> AsyncIterator[TakeRow]:
-        """Take a stretch's marks away. Whoever marks again from now on is counted again by the next."""
+        """Take the marks of a period. Rows that are marked from now on are counted by the next run."""
 
     async def forget(self, conn: Connection, *, span: Span, starts: list[datetime]) -> int:
-        """What was counted before; what cannot be counted again stays."""
+        """Delete earlier counts, except of hours whose log rows were dropped."""
 
     async def count_hours(self, conn: Connection, *, starts: list[datetime]) -> int:
-        """The log by hours: one at a time, so that each is grouped in memory. Times are collected first and then
-        counted into histograms, because that is five times as fast as an aggregate of our own.
+        """Count the log by hours, one at a time, so that each is grouped in memory. Times are collected into arrays
+        first, because a custom aggregate for histograms is several times slower.
         """
 
     async def add_up(self, conn: Connection, *, span: Span, starts: list[datetime], finer: Span) -> int:
-        """Days from hours, months from days. Hours whose rows were dropped from the log count like any other."""
+        """Sum hours to days and days to months. Hours whose log rows were dropped count like any other."""
 
     async def mark_coarser(self, conn: Connection, *, span: Span, starts: list[datetime]) -> int:
-        """What contains these must be added up again."""
+        """Mark the coarser periods that contain these."""
 
     async def watermark(self, conn: Connection, *, span: str) -> datetime:
-        """Before it, every period of this span equals a recount."""
+        """The watermark: every earlier period of this span equals a recount."""
 
 
 sql: Queries = load("usage_rollup")

@@ -25,21 +25,21 @@ class Queries(Protocol):
     async def register(
         self, conn: Connection, *, id: UUID, kind: WorkerKind, host: str, pid: int, flow_run_id: UUID | None
     ) -> int:
-        """A process introduces itself."""
+        """Register a process."""
 
     async def beat(self, conn: Connection, *, id: UUID) -> int:
-        """Still here. A worker that was taken for dead and is not comes back to life: its late writes are refused by
-        attempt.
+        """Record a heartbeat. A worker that was wrongly taken for dead is registered again; late writes of its lost
+        attempts are refused.
         """
 
     async def stop(self, conn: Connection, *, id: UUID) -> int:
-        """Left in good order; what it still held is free at once."""
+        """The process stopped in good order; its claims are free at once."""
 
     async def launchers(self, conn: Connection, *, lease_seconds: float) -> int:
-        """How many processes would run what is queued now."""
+        """Count the processes that launch queued executions."""
 
     def signs(self, conn: Connection, *, lease_seconds: float, flow_run_ids: list[UUID]) -> AsyncIterator[SignsRow]:
-        """A run that is retried has several: it is carried if any of them lives."""
+        """A run that is retried has several workers; it is alive if any of them is."""
 
 
 sql: Queries = load("worker")
