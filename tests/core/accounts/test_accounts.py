@@ -163,10 +163,10 @@ async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> No
     """Each account once, with its addresses as they were given."""
     owner = await creator(conn)
     await publish(conn, owner)
-    (row,) = [row for row in await accounts.listing(conn) if row["handle"] == owner.handle]
+    (row,) = [row for row in await accounts.listing(conn) if row.handle == owner.handle]
 
-    assert row["payouts"] == {SANDBOX_NETWORK: ADDRESS}
-    assert (row["keys"], row["resources"]) == ([], 1)
+    assert row.payouts == {SANDBOX_NETWORK: ADDRESS}
+    assert (row.keys, row.resources) == ([], 1)
 
 
 # --- provider keys

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -214,7 +214,7 @@ class Ledger(RuleBasedStateMachine):
         found = self.do(lambda conn: ledger.find(conn, terms(nonce).payload))
         assert found is not None
         if not same:
-            found = replace(found, request_sha256=os.urandom(32))
+            found = found._replace(request_sha256=os.urandom(32))
         again = False
         with suppress(Unavailable):
             again = self.do(lambda conn: ledger.reclaim(conn, found, self.market.version, self.market.owner))
