@@ -1,10 +1,11 @@
-"""The launcher: a group commit of flow runs.
+"""Launch flow runs by group commit.
 
-It claims what is queued, starts one run for it, and takes the next batch as soon as that run's `validate` has begun.
-Idle, every call has a run of its own; in a burst, one run carries many. Postgres decides who runs what.
+The launcher claims queued executions, starts one run for them, and claims the next batch as soon as that run's
+`validate` has begun. When idle, every call has a run of its own; in a burst, one run has many. Postgres decides which
+process runs what.
 
-It is the same in the door's process, in an `instant executor`, and in front of a work pool;
-`deployments/batch_runner.py` has the ways in which a batch can be carried.
+The launcher is the same in the door's process, in an `instant executor`, and in front of a work pool;
+`deployments/batch_runner.py` runs the batches.
 """
 
 import asyncio
@@ -36,25 +37,25 @@ from tasks import unfinished_runs
 
 log = logging.getLogger(__name__)
 
-# The slow timer that looks again although nobody said anything.
+# How often the queue is checked without a notification.
 _LOOK_AGAIN_SECONDS = 5.0
-# After something that did not work; whoever cannot be reached is left alone for a moment.
+# The pause after a failure, before the same server is asked again.
 _BACK_OFF_SECONDS = 1.0
-# How often runs that are over are looked for although recovery freed nothing: scheduled ones hold nothing to free.
+# How often finished runs are closed although recovery freed nothing: scheduled runs have nothing to free.
 _CLOSE_RUNS_SECONDS = 60.0
-# How long a run that is cut off may take to tell Prefect so.
+# How long a cancelled run may take to report its end to Prefect.
 _CUT_OFF_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class _Launcher:
-    """Who launches, and what it knows.
+    """The state of one launcher.
 
     Attributes:
-        carriers: tasks that each carry one batch and then hand back what is left of it.
-        runs: what they run, to be cut off when there is no more time.
-        lost_at: `time.monotonic()` since when Prefect is away; None while it is there.
-        freed: set when recovery freed what others held, whose runs Prefect still believes in.
+        carriers: tasks that each run one batch and then release its unfinished executions.
+        runs: the runs inside them, which are cancelled when the drain time is over.
+        lost_at: `time.monotonic()` since when Prefect is down; None while it is up.
+        freed: set when recovery freed executions whose runs Prefect still shows as running.
     """
 
     pool: db.Pool
@@ -68,7 +69,7 @@ class _Launcher:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
-    """Launch as INSTANT_LAUNCH says for a door: not at all where executors do."""
+    """Launch in a door's process, unless INSTANT_LAUNCH leaves it to executors."""
     if settings().launch == "executor":
         yield
         return
@@ -78,18 +79,18 @@ async def running() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def launching() -> AsyncIterator[None]:
-    """Launch queued executions, and recover, for as long as the block runs; then wait for what was begun.
+    """Launch queued executions, and recover, for the duration of the block; then wait for running batches.
 
-    It has a thread and an event loop of its own. In a main thread, every Prefect run replaces the handler of SIGTERM by
-    one that raises wherever the process happens to be; elsewhere it cannot, and the process ends as its owner means it
-    to.
+    The launcher has a thread and an event loop of its own. In the main thread, every Prefect run replaces the handler
+    of SIGTERM by one that raises anywhere in the process; in another thread it cannot do so, and the process keeps its
+    own handler.
     """
     async with run_in_thread(_main, name="launcher", gone=_stop_the_process):
         yield
 
 
 def _stop_the_process(ended: Future[None]) -> None:
-    """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
+    """Stop the process, so that it is started again: a door that sells but does not launch is worse than none."""
     trouble = ended.exception()
     log.critical("launch: ended with %s, stopping", place_of(trouble) if trouble else "nothing to do")
     os.kill(os.getpid(), signal.SIGTERM)
@@ -123,7 +124,7 @@ async def _main(stop: asyncio.Event) -> None:
 
 
 async def _drain(launcher: _Launcher) -> None:
-    """Finish what is carried; what takes too long is cut off, and others take it over."""
+    """Finish the running batches. Late ones are cancelled, and other processes take their executions over."""
     if launcher.carriers:
         _, late = await asyncio.wait(launcher.carriers, timeout=settings().drain_seconds)
         for run in launcher.runs:
@@ -147,7 +148,7 @@ async def _launch(launcher: _Launcher) -> None:
 
 
 def _carrier(launcher: _Launcher) -> Runner | None:
-    """How the next batch is carried; None while Prefect is away and may still be back in time."""
+    """Choose the runner of the next batch; None while Prefect is down and may still come back in time."""
     if launcher.lost_at is None:
         return batch_runner.on_a_pool if settings().launch == "pool" else batch_runner.here
     if time.monotonic() - launcher.lost_at >= settings().prefect_patience_seconds:
@@ -168,7 +169,7 @@ async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
 
 
 async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
-    """Start a run and come back when its `validate` has begun, when it is over, or when Prefect is too slow."""
+    """Start a run. Returns when its `validate` has begun, when it is over, or when Prefect is too slow."""
     with launcher.hub.event(notifications.BEGUN, str(batch.id)) as begun:
         run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
@@ -177,7 +178,7 @@ async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
         launcher.carriers.add(carrying)
         carrying.add_done_callback(launcher.carriers.discard)
         waiting = asyncio.create_task(begun.wait())
-        # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
+        # A run that does not begin must not block the queue, which may be run without Prefect.
         patience = (
             None
             if carrier is batch_runner.on_a_pool
@@ -194,11 +195,12 @@ async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
 
 
 async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
-    """See a run to its end, then hand back what it did not bring to rest: it is claimed again, alone if need be."""
+    """Wait for the end of a run, then release its unfinished executions, which are claimed again, alone if need be."""
     await asyncio.wait({run})
     trouble = None if run.cancelled() else run.exception()
     if trouble:
-        # Prefect could not be reached, or gave up. Its text may quote anything, so only its type and place are told.
+        # Prefect could not be reached, or gave up. The error's text may quote anything, so only its type and place are
+        # logged.
         log.error("launch: batch %s ended with %s", batch.id, place_of(trouble))
         if not begun.is_set():
             _lose_prefect(launcher, type(trouble).__name__)
@@ -218,7 +220,7 @@ def _lose_prefect(launcher: _Launcher, why: str) -> None:
 
 
 async def _look_for_prefect(launcher: _Launcher) -> None:
-    """While Prefect is away, ask whether it is back."""
+    """While Prefect is down, ask whether it is back."""
     while True:
         await asyncio.sleep(_BACK_OFF_SECONDS)
         if launcher.lost_at is not None and await batch_runner.is_prefect_there():
@@ -241,9 +243,9 @@ async def _recover(launcher: _Launcher, clients: PaymentClients) -> None:
 
 
 async def _close_runs(launcher: _Launcher) -> None:
-    """Tell Prefect which runs are over, apart from recovery, which must neither wait for Prefect nor end with it.
+    """End finished runs in Prefect. Separate from recovery, which must neither wait for Prefect nor fail with it.
 
-    At the start, whenever recovery frees something, and now and then. The flow `recovery` does the same.
+    Runs at the start, whenever recovery frees something, and on a timer. The flow `recovery` does the same.
     """
     while True:
         launcher.freed.clear()
