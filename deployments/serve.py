@@ -57,7 +57,7 @@ async def _serve() -> None:
 
 
 def _names(trouble: BaseException) -> set[str]:
-    """Name the errors inside the groups that Prefect's tasks wrap them in, without their texts, which may quote anything."""
+    """Name the errors inside the groups of Prefect's tasks, without their texts, which may quote anything."""
     if isinstance(trouble, BaseExceptionGroup):
         return {name for one in trouble.exceptions for name in _names(one)}
     return {type(trouble).__name__}
