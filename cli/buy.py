@@ -1,6 +1,6 @@
-"""`instant buy`: pay a resource once, whatever happens on the way, and get its answer.
+"""`instant buy`: pay for a resource exactly once, even after a crash or a lost reply, and get its answer.
 
-What signs and what sends is imported when it is needed: every other command starts without it.
+Modules that sign and send are imported when they are needed, so that other commands start faster.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Many = Parameter(negative=())
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What shall be bought, and on which terms."""
+    """The purchase and its terms."""
 
     url: str
     inputs: dict[str, str]
@@ -66,22 +66,23 @@ def buy(
     resume: Path | None = None,
     json: Json = False,
 ) -> int:
-    """Buy one execution: see the price, sign one payment, and stay with it until there is an answer.
+    """Buy one execution: show the price, sign one payment, and wait for the answer.
 
     The answer goes to standard output, everything else to standard error. Exit codes: 0 answered; 1 refused, no money
-    moved; 2 wrong usage; 3 paid but not answered, or not known yet: do not pay again.
+    moved; 2 wrong usage; 3 paid but not answered, or unknown: do not pay again.
 
     Args:
         url: the resource.
         param: an input as NAME=VALUE; repeat it for more.
         message: the user message, if the resource takes one.
         max_price: the most to pay, in USDC.
-        wallet_file: holds the wallet's private key, readable by you alone. Default: the variable INSTANT_WALLET_KEY.
-        asset: NETWORK=ADDRESS of another token of six decimals that may be paid with.
+        wallet_file: a file with the wallet's private key, readable only by you. Default: the variable
+            INSTANT_WALLET_KEY.
+        asset: NETWORK=ADDRESS of another accepted token with six decimals.
         fund: get practice money first; without a key, for a new wallet. Only on the practice chain.
-        wait: seconds from the first attempt until the command gives up waiting.
+        wait: seconds from the first attempt until the command stops waiting.
         out: a folder for images.
-        resume: finish a payment that was signed before; the command says where it is kept.
+        resume: continue a payment that was signed before, from the file that the command named.
         json: print one JSON document.
     """
     from cli.buy_delivery import EXIT, Outcome
@@ -97,11 +98,11 @@ def buy(
             if message is not None:
                 inputs[template.USER_MESSAGE] = message
             order, kept = asyncio.run(_sign(_Wish(_checked(url), inputs, max_price, wallet_file, asset, fund)))
-            say(f"Signed. Should this be interrupted: {how_to_resume(kept)}")
+            say(f"Signed. If this is interrupted, continue with: {how_to_resume(kept)}")
         elif resume is not None and url is None:
             order = read(resume)
         else:
-            raise Misconfigured("name the URL of a resource, or an unfinished payment by --resume")
+            raise Misconfigured("give the URL of a resource, or an unfinished payment with --resume")
         outcome = asyncio.run(_deliver(order, wait))
     except NotBought as refusal:
         outcome = Outcome("refused", f"Not bought: {refusal}. Nothing was signed.")
@@ -117,11 +118,11 @@ def buy(
 
 
 async def _sign(wish: _Wish) -> tuple[Order, Path]:
-    """Ask for the offer, sign it once, and keep the order before anybody else gets to see it.
+    """Ask for the offer, sign it once, and store the order before anything is sent.
 
     Raises:
-        NotBought: if there is nothing to be had at these terms.
-        Misconfigured: if the wallet or the options have to change first.
+        NotBought: there is no offer at these terms.
+        Misconfigured: the wallet or the options have to change first.
     """
     from cli import buy_order, buy_wallet
 
@@ -151,7 +152,7 @@ async def _sign(wish: _Wish) -> tuple[Order, Path]:
 
 
 async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired, str]:
-    """The offer for this request, and what the seller calls it."""
+    """Get the offer for this request, and the seller's title for it."""
     from cli.buy_delivery import NoReply, ask
     from cli.buy_order import encode
     from cli.buy_wallet import NotBought, read_offer
@@ -206,7 +207,7 @@ def _client() -> httpx.AsyncClient:
 
 
 def _make(folder: Path) -> None:
-    """Have the folder before anything is paid."""
+    """Create the folder before anything is paid."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if not (folder.is_dir() and os.access(folder, os.W_OK)):

@@ -1,6 +1,6 @@
-"""Commands about the money: whether the books agree, and what became of one payment.
+"""`instant money`, `instant payments`: compare the books, and show payments.
 
-What reads chains is imported when it is needed: every other command starts without it.
+Modules that read chains are imported when they are needed, so that other commands start faster.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from core.amounts import usdc
 if TYPE_CHECKING:
     from core.payments import reconciliation
 
-books = App(name="money", help="Whether the books agree.")
-payments = App(name="payments", help="What was paid, and what became of it.")
+books = App(name="money", help="Compare the books.")
+payments = App(name="payments", help="The payments and their outcomes.")
 
 _DIFFERS, _NOT_WHOLE = 1, 3
 
@@ -29,15 +29,15 @@ _DIFFERS, _NOT_WHOLE = 1, 3
 def check(
     *,
     network: str | None = None,
-    since: Annotated[datetime | None, Parameter(help="Only what was paid since then; UTC unless it says.")] = None,
+    since: Annotated[datetime | None, Parameter(help="Only payments since then; in UTC if it has no zone.")] = None,
     json: Json = False,
 ) -> int:
     """Compare the ledger, the executions with their usage rows, and the chain.
 
-    Exits with 0 if they agree, 1 if something differs, and 3 if nothing does, but a chain could not be compared.
+    Exits with 0 if they agree, 1 if something differs, and 3 if the only problem is a chain that could not be compared.
 
     Args:
-        network: only this one, as eip155:8453.
+        network: only this one, such as eip155:8453.
         json: print JSON.
     """
     if since is not None and since.tzinfo is None:
@@ -61,12 +61,12 @@ def list_payments(
     most: int = 20,
     json: Json = False,
 ) -> None:
-    """The newest payments.
+    """List the newest payments.
 
     Args:
-        network: only on this one.
-        state: only these.
-        creator: only to this creator.
+        network: only payments on this network.
+        state: only payments in this state.
+        creator: only payments to this creator.
         most: how many.
         json: print JSON.
     """
@@ -82,7 +82,7 @@ def list_payments(
 
 @payments.command(name="show")
 def show_payment(reference: str, /, *, json: Json = False) -> None:
-    """One payment's whole story.
+    """Show one payment in full.
 
     Args:
         reference: the id of the payment or of its execution, or the hash of its transaction.
@@ -143,7 +143,7 @@ def _asked(outside: reconciliation.ChainComparison) -> str:
     counts = f"{outside.transfers} transfers, {outside.undecided} undecided, {outside.foreign} foreign"
     match outside.state:
         case "compared" if outside.since is None:
-            return "The chain has nothing to compare: nobody is paid on this network."
+            return "There is nothing to compare with the chain: no creator is paid on this network."
         case "compared":
             waiting = f", {outside.unconfirmed} of the last minute not seen yet" if outside.unconfirmed else ""
             return f"The chain since {outside.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
