@@ -35,16 +35,16 @@ _AT_ONCE = 8
 _LOOK_AGAIN_SECONDS = 5.0
 _ROOT = Path(__file__).parent.parent
 
-Carry = Callable[[Batch], Awaitable[object]]
+RunBatch = Callable[[Batch], Awaitable[object]]
 
 
-async def _one_by_one(carry: Carry, at_once: int) -> None:
+async def _one_by_one(run_batch: RunBatch, at_once: int) -> None:
     """Claim executions one after the other and run each by itself."""
     free, carried = asyncio.Semaphore(at_once), set[asyncio.Task[None]]()
 
     async def run(batch: Batch) -> None:
         try:
-            await carry(batch)
+            await run_batch(batch)
         finally:
             free.release()
 
@@ -97,12 +97,12 @@ async def _pool() -> None:
         )
         name = f"{instant_execution.name}/{POOL}"
 
-        async def carry(batch: Batch) -> None:
+        async def run_batch(batch: Batch) -> None:
             parameters = {key: _plain(value) for key, value in _parameters(batch).items()}
             starting = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False)
             await cast(Awaitable[object], starting)  # its type covers sync and async callers
 
-        await _one_by_one(carry, 1000)
+        await _one_by_one(run_batch, 1000)
 
 
 def _parameters(batch: Batch) -> dict[str, Any]:

@@ -40,7 +40,7 @@ Many = Parameter(negative=())
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Purchase:
     """The purchase and its terms."""
 
     url: str
@@ -97,7 +97,7 @@ def buy(
             inputs = dict(_input(pair) for pair in param)
             if message is not None:
                 inputs[template.USER_MESSAGE] = message
-            order, kept = asyncio.run(_sign(_Wish(_checked(url), inputs, max_price, wallet_file, asset, fund)))
+            order, kept = asyncio.run(_sign(_Purchase(_checked(url), inputs, max_price, wallet_file, asset, fund)))
             say(f"Signed. If this is interrupted, continue with: {how_to_resume(kept)}")
         elif resume is not None and url is None:
             order = read(resume)
@@ -117,7 +117,7 @@ def buy(
     return EXIT[outcome.state]
 
 
-async def _sign(wish: _Wish) -> tuple[Order, Path]:
+async def _sign(purchase: _Purchase) -> tuple[Order, Path]:
     """Ask for the offer, sign it once, and store the order before anything is sent.
 
     Raises:
@@ -126,22 +126,22 @@ async def _sign(wish: _Wish) -> tuple[Order, Path]:
     """
     from cli import buy_order, buy_wallet
 
-    known = buy_wallet.assets(wish.asset)
-    is_practice_wallet = wish.fund and wish.wallet_file is None and not os.environ.get(buy_wallet.KEY_VARIABLE)
-    wallet = buy_wallet.new_wallet() if is_practice_wallet else buy_wallet.open_wallet(wish.wallet_file)
+    known = buy_wallet.assets(purchase.asset)
+    is_practice_wallet = purchase.fund and purchase.wallet_file is None and not os.environ.get(buy_wallet.KEY_VARIABLE)
+    wallet = buy_wallet.new_wallet() if is_practice_wallet else buy_wallet.open_wallet(purchase.wallet_file)
     async with _client() as http:
-        required, title = await _offer(http, wish)
-        chosen = buy_wallet.choose(required, known, wish.max_price)
+        required, title = await _offer(http, purchase)
+        chosen = buy_wallet.choose(required, known, purchase.max_price)
         price = f"{buy_wallet.price(chosen):f}"
         say(f"{title}: {price} USDC on {chosen.network} to {chosen.pay_to}")
-        for path in buy_order.unfinished(wish.url, wish.inputs):
+        for path in buy_order.unfinished(purchase.url, purchase.inputs):
             say(f"There is an unfinished payment for the same request: {how_to_resume(path)}")
-        if wish.fund:
+        if purchase.fund:
             await _fund(http, chosen.network, wallet.address, chosen.amount)
     payment, valid_before = await buy_wallet.sign(wallet, required, chosen)
     order = buy_order.Order(
-        url=wish.url,
-        body=wish.inputs,
+        url=purchase.url,
+        body=purchase.inputs,
         payment=payment,
         title=title,
         price_usdc=price,
@@ -151,7 +151,7 @@ async def _sign(wish: _Wish) -> tuple[Order, Path]:
     return order, buy_order.keep(order)
 
 
-async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired, str]:
+async def _offer(http: httpx.AsyncClient, purchase: _Purchase) -> tuple[PaymentRequired, str]:
     """Get the offer for this request, and the seller's title for it."""
     from cli.buy_delivery import NoReply, ask
     from cli.buy_order import encode
@@ -159,11 +159,11 @@ async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired,
 
     try:
         kind = {"Content-Type": "application/json"}
-        reply = await ask(http, "POST", wish.url, kind, encode(wish.inputs), _PROBE_SECONDS)
+        reply = await ask(http, "POST", purchase.url, kind, encode(purchase.inputs), _PROBE_SECONDS)
     except NoReply:
         reply = None
     if reply is None:
-        raise NotBought(f"{wish.url} cannot be reached")
+        raise NotBought(f"{purchase.url} cannot be reached")
     if reply.status != 402:
         fields = reply.body.get("fields")
         said = "; ".join(map(str, fields.values())) if isinstance(fields, dict) else reply.sentence
@@ -171,7 +171,7 @@ async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired,
     required = read_offer(reply.headers.get("PAYMENT-REQUIRED"))
     product = reply.body.get("product")
     title = product.get("title") if isinstance(product, dict) else None
-    return required, plain(str(title or wish.url)).replace("\n", " ")[:100]
+    return required, plain(str(title or purchase.url)).replace("\n", " ")[:100]
 
 
 async def _fund(http: httpx.AsyncClient, network: str, address: str, amount: str) -> None:

@@ -23,7 +23,7 @@ _LONGEST_LINE = 400
 _SHOW_SECONDS = 30
 
 
-class _Told(dict[str, Any]):
+class _Receipt(dict[str, Any]):
     """A receipt; a missing member shows as a question mark."""
 
     def __missing__(self, key: str) -> str:
@@ -54,7 +54,7 @@ def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
         for image in pictures:
             print(plain(image) if len(image) < _LONGEST_LINE else f"an image of {len(image) * 3 // 4} bytes; see --out")
     say(outcome.sentence)
-    receipt = _Told(_receipt(outcome.body))
+    receipt = _Receipt(_receipt(outcome.body))
     lines = {
         "receipt": receipt and "{paidUsdc} USDC on {network}, transaction {transaction}".format_map(receipt),
         "status": outcome.status_url,

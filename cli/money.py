@@ -88,7 +88,7 @@ def show_payment(reference: str, /, *, json: Json = False) -> None:
         reference: the id of the payment or of its execution, or the hash of its transaction.
         json: print JSON.
     """
-    payment, happened, chain = asyncio.run(_tell(reference))
+    payment, happened, chain = asyncio.run(_read(reference))
     facts = payment._asdict() | {"nonce": f"0x{payment.nonce.hex()}", "usdc": usdc(payment.amount_atomic)}
     events = [event._asdict() for event in happened]
     if json:
@@ -107,7 +107,7 @@ async def _check(network: str | None, since: datetime | None) -> reconciliation.
         return await reconciliation.compare_with_chain(pool, clients, network=network, since=since)
 
 
-async def _tell(reference: str) -> tuple[Any, list[Any], str]:
+async def _read(reference: str) -> tuple[Any, list[Any], str]:
     from core.payments import settlement, timeline
 
     async with db.pool() as pool, settlement.payment_clients() as clients:
@@ -131,7 +131,7 @@ def _show(found: reconciliation.Comparison) -> None:
             {"": name, "payments": some.payments, "USDC": usdc(some.amount_atomic)} for name, some in places.items()
         ]
         output.table(lines, empty="")
-        print(f"{_asked(book.outside)}\n")
+        print(f"{_chain_line(book.outside)}\n")
     for one in found.differences:
         ids = {"payment": one.payment_id, "execution": one.execution_id, "creator": one.account_id}
         named = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
@@ -139,7 +139,7 @@ def _show(found: reconciliation.Comparison) -> None:
     print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
 
 
-def _asked(outside: reconciliation.ChainComparison) -> str:
+def _chain_line(outside: reconciliation.ChainComparison) -> str:
     counts = f"{outside.transfers} transfers, {outside.undecided} undecided, {outside.foreign} foreign"
     match outside.state:
         case "compared" if outside.since is None:

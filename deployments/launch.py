@@ -52,7 +52,7 @@ class _Launcher:
     """The state of one launcher.
 
     Attributes:
-        carriers: tasks that each run one batch and then release its unfinished executions.
+        batches: tasks that each run one batch and then release its unfinished executions.
         runs: the runs inside them, which are cancelled when the drain time is over.
         lost_at: `time.monotonic()` since when Prefect is down; None while it is up.
         freed: set when recovery freed executions whose runs Prefect still shows as running.
@@ -61,7 +61,7 @@ class _Launcher:
     pool: db.Pool
     hub: notifications.NotificationHub
     worker_id: UUID
-    carriers: set[asyncio.Task[None]] = field(default_factory=set)
+    batches: set[asyncio.Task[None]] = field(default_factory=set)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     lost_at: float | None = None
     freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,7 +110,7 @@ async def _main(stop: asyncio.Event) -> None:
             asyncio.create_task(_launch(launcher), name="launch"),
             asyncio.create_task(_recover(launcher, clients), name="recover"),
             asyncio.create_task(_close_runs(launcher), name="close runs"),
-            asyncio.create_task(_look_for_prefect(launcher), name="look for Prefect"),
+            asyncio.create_task(_probe_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
         ended, going = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -125,8 +125,8 @@ async def _main(stop: asyncio.Event) -> None:
 
 async def _drain(launcher: _Launcher) -> None:
     """Finish the running batches. Late ones are cancelled, and other processes take their executions over."""
-    if launcher.carriers:
-        _, late = await asyncio.wait(launcher.carriers, timeout=settings().drain_seconds)
+    if launcher.batches:
+        _, late = await asyncio.wait(launcher.batches, timeout=settings().drain_seconds)
         for run in launcher.runs:
             run.cancel()
         if late:
@@ -138,16 +138,16 @@ async def _launch(launcher: _Launcher) -> None:
     with launcher.hub.event(notifications.QUEUED) as queued:
         for alone_first in cycle((False, True)):
             queued.clear()
-            carrier = _carrier(launcher)
-            batch = carrier and await _claim(launcher, alone_first=alone_first)
-            if carrier and batch:
-                await _start(launcher, batch, carrier)
+            runner = _choose_runner(launcher)
+            batch = runner and await _claim(launcher, alone_first=alone_first)
+            if runner and batch:
+                await _start(launcher, batch, runner)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if carrier else _BACK_OFF_SECONDS)
+                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if runner else _BACK_OFF_SECONDS)
 
 
-def _carrier(launcher: _Launcher) -> Runner | None:
+def _choose_runner(launcher: _Launcher) -> Runner | None:
     """Choose the runner of the next batch; None while Prefect is down and may still come back in time."""
     if launcher.lost_at is None:
         return batch_runner.on_a_pool if settings().launch == "pool" else batch_runner.here
@@ -168,33 +168,33 @@ async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
         return None
 
 
-async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
+async def _start(launcher: _Launcher, batch: Batch, runner: Runner) -> None:
     """Start a run. Returns when its `validate` has begun, when it is over, or when Prefect is too slow."""
     with launcher.hub.event(notifications.BEGUN, str(batch.id)) as begun:
-        run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
+        run = asyncio.create_task(runner(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
         run.add_done_callback(launcher.runs.discard)
-        carrying = asyncio.create_task(_carry(launcher, batch, run, begun))
-        launcher.carriers.add(carrying)
-        carrying.add_done_callback(launcher.carriers.discard)
+        batch_task = asyncio.create_task(_run_batch(launcher, batch, run, begun))
+        launcher.batches.add(batch_task)
+        batch_task.add_done_callback(launcher.batches.discard)
         waiting = asyncio.create_task(begun.wait())
         # A run that does not begin must not block the queue, which may be run without Prefect.
         patience = (
             None
-            if carrier is batch_runner.on_a_pool
+            if runner is batch_runner.on_a_pool
             else min(batch_runner.BEGIN_SECONDS, settings().prefect_patience_seconds)
         )
         try:
-            await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({batch_task, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if not (begun.is_set() or run.done()):
-            _lose_prefect(launcher, "it does not begin")
+            _mark_prefect_lost(launcher, "it does not begin")
             run.cancel()
-            await asyncio.wait({carrying})
+            await asyncio.wait({batch_task})
 
 
-async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
+async def _run_batch(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
     """Wait for the end of a run, then release its unfinished executions, which are claimed again, alone if need be."""
     await asyncio.wait({run})
     trouble = None if run.cancelled() else run.exception()
@@ -203,7 +203,7 @@ async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], beg
         # logged.
         log.error("launch: batch %s ended with %s", batch.id, place_of(trouble))
         if not begun.is_set():
-            _lose_prefect(launcher, type(trouble).__name__)
+            _mark_prefect_lost(launcher, type(trouble).__name__)
     if trouble or not begun.is_set():
         await asyncio.sleep(_BACK_OFF_SECONDS)
     freed = await db.retry_until_committed(
@@ -213,13 +213,13 @@ async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], beg
         log.warning("launch: batch %s handed back %d executions", batch.id, len(freed))
 
 
-def _lose_prefect(launcher: _Launcher, why: str) -> None:
+def _mark_prefect_lost(launcher: _Launcher, why: str) -> None:
     if launcher.lost_at is None:
         log.warning("launch: Prefect is away (%s)", why)
         launcher.lost_at = time.monotonic()
 
 
-async def _look_for_prefect(launcher: _Launcher) -> None:
+async def _probe_prefect(launcher: _Launcher) -> None:
     """While Prefect is down, ask whether it is back."""
     while True:
         await asyncio.sleep(_BACK_OFF_SECONDS)

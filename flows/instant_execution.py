@@ -36,15 +36,15 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
     """
     async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate(execution_ids, batch_id)
-        carried = _carried(execution_ids, orders)
+        ids = _all_ids(execution_ids, orders)
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
-        naming = asyncio.create_task(_tell_whom_it_carries(carried, batch_id))
+        updating = asyncio.create_task(_update_run(ids, batch_id))
         calls = await asyncio.gather(*(_call(one) for one in prepared))
-        naming.cancel()
-        await asyncio.gather(naming, return_exceptions=True)
-        await step.log(carried)
-    return await _told(len(orders.reveal()), calls)
+        updating.cancel()
+        await asyncio.gather(updating, return_exceptions=True)
+        await step.log(ids)
+    return await _final_state(len(orders.reveal()), calls)
 
 
 async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
@@ -53,16 +53,16 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         orders = await step.validate.fn(execution_ids, batch_id)
         opened = await step.decrypt.fn(orders)
         prepared = await step.substitute.fn(opened)
-        await asyncio.gather(*(_call_plainly(one) for one in prepared))
-        await step.log.fn(_carried(execution_ids, orders))
+        await asyncio.gather(*(_call_without_prefect(one) for one in prepared))
+        await step.log.fn(_all_ids(execution_ids, orders))
 
 
-def _carried(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> list[UUID]:
+def _all_ids(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> list[UUID]:
     """List the executions that the run was started with, and those that joined when it began."""
     return list(dict.fromkeys([*execution_ids, *(order.id for order in orders.reveal())]))
 
 
-async def _told(began: int, calls: Sequence[State[None]]) -> State[None]:
+async def _final_state(began: int, calls: Sequence[State[None]]) -> State[None]:
     """Build the run's state: count the failures by code. An execution that was never ready to be sent has no call."""
     causes = Counter("not_ready" for _ in range(began - len(calls)))
     causes.update([await _cause(call) for call in calls if not call.is_completed()])
@@ -79,7 +79,7 @@ async def _cause(call: State[None]) -> str:
     return "declined" if failure.fault == "buyer" else failure.detail
 
 
-async def _tell_whom_it_carries(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
+async def _update_run(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
     """Give the run its final name and ids while its calls run. `flow_run_name` would delay them by a request.
 
     The run does not wait for this: with Prefect down, it keeps its first name.
@@ -97,11 +97,11 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     report a Pending state, which costs the server an event.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
-    born = await step.call.create_local_run(parameters=parameters)
-    return cast(State[None], await run_task_async(step.call, task_run=born, parameters=parameters, return_type="state"))
+    run = await step.call.create_local_run(parameters=parameters)
+    return cast(State[None], await run_task_async(step.call, task_run=run, parameters=parameters, return_type="state"))
 
 
-async def _call_plainly(prepared: Private[PreparedCall]) -> None:
+async def _call_without_prefect(prepared: Private[PreparedCall]) -> None:
     """Run one call with the retry that its task would have; its row records the outcome."""
     for _ in range(1 + step.call.retries):
         try:
