@@ -92,7 +92,7 @@ class Kept:
                     while process.poll() is None and not self._struck.is_set():
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._struck.wait(), _LOOK_SECONDS)
-            except RuntimeError:  # it does not start; what it leans on may be away
+            except RuntimeError:  # it does not start; a server that it depends on may be down
                 self._up.clear()
             if self._struck.is_set():
                 self._struck.clear()
