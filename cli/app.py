@@ -1,7 +1,7 @@
-"""The commands that start, prepare and stop things; those about creators are mounted from their own module.
+"""Define the `instant` command: start, prepare and stop processes. Other commands are mounted from their own modules.
 
-Modules are imported by the command that needs them: `instant dev` must not wait for Prefect, and Prefect reads its
-environment as it is imported, so that has to be made first.
+Each command imports the modules that it needs: `instant dev` must not wait for Prefect, and Prefect reads its
+environment at import, so that has to be set first.
 """
 
 import asyncio
@@ -67,17 +67,17 @@ def api() -> None:
 
 @app.command
 def executor() -> None:
-    """Run what is queued, beside doors with INSTANT_LAUNCH=executor; as many of them as you like."""
+    """Run queued executions, for doors with INSTANT_LAUNCH=executor. Start as many as you like, on any host."""
     _ready_to_run()
     from deployments.executor import execute
 
-    print("Executing what is queued; Ctrl-C stops, after what was begun.", flush=True)
+    print("Running queued executions; Ctrl-C finishes the running ones and stops.", flush=True)
     execute()
 
 
 @app.command
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Apply missing migrations to the database."""
     from core.db.migrate import migrate as apply
 
     config = load()
@@ -110,7 +110,7 @@ def env() -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-# These start, or find, the databases themselves, or need none.
+# These commands start or find the databases themselves, or need none.
 _ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
 
 
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        What the command says, or 0; 1 if it failed; 2 if the command line or the surroundings must change first; 130
+        The command's exit code, or 0; 1 if it failed; 2 if the command line or the environment must change first; 130
         after Ctrl-C.
     """
     try:
@@ -140,17 +140,17 @@ def main(arguments: list[str] | None = None) -> int:
     except Failure as failure:
         return _say(str(failure), 1)
     except UNREACHABLE:
-        return _say("the database cannot be reached; look at INSTANT_DATABASE_URL", 1)
+        return _say("the database cannot be reached; check INSTANT_DATABASE_URL", 1)
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
 
 
 def _ready_to_run() -> Settings:
-    """Check what a process that sells or executes leans on, and tell Prefect where its server is.
+    """Check what a door or an executor depends on, and set Prefect's environment.
 
     Raises:
-        Misconfigured: if something must be changed before this can start.
+        Misconfigured: something must be changed before this can start.
     """
     from core.db.migrate import check
     from core.media import store as media
@@ -164,7 +164,7 @@ def _ready_to_run() -> Settings:
 
 
 async def _check_chains() -> None:
-    """Nothing may be sold on a network whose node is on another chain: it would decide what is paid."""
+    """Refuse a node on another chain, because the node decides whether payments count as paid."""
     from core.evm import node
     from core.payments import settlement
 
@@ -177,7 +177,7 @@ async def _finish(result: Awaitable[object]) -> object:
 
 
 def _is_help(command: Callable[..., Any]) -> bool:
-    """Whether cyclopts answers by itself: --help, or no command at all."""
+    """Whether cyclopts answers itself: --help, or no command."""
     return getattr(command, "__module__", "").startswith("cyclopts") or hasattr(command, "__self__")
 
 

@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the settings class: `make docs`. A test fails while the page is stale."""
+"""Write docs/configuration.md from the settings class: `make docs`. A test fails if the page is out of date."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`.
 
 
 def page() -> str:
-    """The whole page as Markdown."""
+    """Build the whole page as Markdown."""
     rows = (f"| `INSTANT_{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields())
     return _HEAD + "\n".join(rows) + "\n" + _FOOT
 

@@ -1,4 +1,4 @@
-"""`instant creators`, `instant keys`: who sells, within what limits, and on whose key, for whoever runs the machine."""
+"""`instant creators`, `instant keys`: manage creators, their limits and their provider keys."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from core.providers import client as provider_client
 from core.providers import registry as providers
 from core.providers.registry import OPENROUTER
 
-creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
-keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
+creators = App(name="creators", help="The creators, their payout addresses and limits.")
+keys = App(name="keys", help="The provider keys that pay for calls. A key is never shown again.")
 
 
 @creators.command(name="add")
@@ -29,7 +29,7 @@ def add_creator(
     payout: Annotated[list[str], Parameter(negative=())],
     json: Json = False,
 ) -> None:
-    """Open an account and print its bearer token, this once.
+    """Open an account and print its bearer token, only this once.
 
     Args:
         handle: the name in the public URL /@HANDLE/slug.
@@ -42,7 +42,7 @@ def add_creator(
 
 @creators.command(name="token")
 def replace_token(handle: str, /, *, json: Json = False) -> None:
-    """Print a new bearer token, this once; the one before stops working."""
+    """Print a new bearer token, only this once; the previous one stops working."""
 
     async def replace(conn: db.Connection) -> str:
         return await accounts.new_token(conn, (await owner(conn, handle)).id)
@@ -60,13 +60,13 @@ def set_limits(
     daily_spend_cap_usd: Decimal | None = None,
     json: Json = False,
 ) -> None:
-    """Change what a creator may use of this machine and spend; what is not named stays.
+    """Change a creator's limits; options that are not given leave theirs unchanged.
 
     Args:
-        handle: whose limits.
+        handle: the creator.
         slots: executions that may run at once; more wait.
         queue_limit: unfinished executions after which nothing more is sold.
-        daily_spend_cap_usd: what may be spent on models in one UTC day.
+        daily_spend_cap_usd: the most that may be spent on models in one UTC day.
     """
 
     async def change(conn: db.Connection) -> accounts.Limits:
@@ -87,7 +87,7 @@ def set_limits(
 
 @creators.command(name="list")
 def list_creators(*, json: Json = False) -> None:
-    """Show every account, with the state of its key."""
+    """Show every account, with the state of its keys."""
     rows = in_transaction(accounts.listing)
     if json:
         output.document([row._asdict() for row in rows])
@@ -113,11 +113,11 @@ def list_creators(*, json: Json = False) -> None:
 def set_key(
     handle: str, /, *, provider: str = OPENROUTER.name, from_env: str | None = None, json: Json = False
 ) -> None:
-    """Check a provider key and keep it sealed. It is read from standard input: a command line is no place for it.
+    """Check a provider key and store it sealed. It is read from standard input, because command lines are logged.
 
     Args:
-        handle: whose key.
-        provider: whom calls on it go to: openrouter or anthropic.
+        handle: the creator.
+        provider: the key's provider: openrouter or anthropic.
         from_env: read the key from this environment variable instead.
     """
     at = providers.provider_named(provider)
@@ -151,13 +151,13 @@ def enable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
 
 @keys.command(name="disable")
 def disable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
-    """Sell nothing on the stored key until it is enabled again. It stays stored."""
+    """Stop sales on the stored key until it is enabled again. It stays stored."""
     _enable(handle, provider, False, json)
 
 
 @keys.command(name="delete")
 def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
-    """Forget a key. What depends on it cannot be bought until another one is set."""
+    """Delete a key. Prompts that need it cannot be bought until another one is set."""
     at = providers.provider_named(provider)
 
     async def delete(conn: db.Connection) -> int:
@@ -167,7 +167,7 @@ def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
     if json:
         output.document({"affected_resources": affected})
     else:
-        print(f"The key is gone; {affected} resources of {handle} are not for sale now.")
+        print(f"The key is deleted; {affected} resources of {handle} are not for sale now.")
 
 
 def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:

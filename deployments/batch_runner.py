@@ -1,6 +1,6 @@
-"""The ways to carry a batch: a flow run in this process, one on a work pool, or, with Prefect away, none at all.
+"""Run a batch: as a flow run in this process, as one on a work pool, or without Prefect.
 
-Each is given the batch and an event that Postgres sets when its `validate` has begun, and returns when it is over.
+Each runner gets the batch and an event that Postgres sets when its `validate` has begun, and returns when the run ends.
 """
 
 import asyncio
@@ -26,32 +26,32 @@ from flows import instant_execution as flow
 Runner = Callable[[Batch, asyncio.Event], Coroutine[Any, Any, None]]
 
 DEPLOYMENT = "instant_execution/pool"
-"""What `prefect deploy` makes of prefect.yaml, for a work pool."""
+"""The deployment that `prefect deploy` makes from prefect.yaml, for a work pool."""
 
 BEGIN_SECONDS = 15.0
-"""How long a run in this process may take to begin, before Prefect counts as away."""
+"""How long a run in this process may take to begin, before Prefect counts as down."""
 
 _POLL_SECONDS = 2.0
 _ASK_SECONDS = 2.0
-# How long a stopping process waits for Prefect to hear how its runs ended.
+# How long a stopping process waits until Prefect has received its runs' last events.
 _TELL_PREFECT_SECONDS = 5.0
 
 
 async def here(batch: Batch, _begun: asyncio.Event) -> None:
-    """A flow run in this process."""
-    # Its state is returned, not raised: what failed is handed back.
+    """Run the batch as a flow run in this process."""
+    # The state is returned and not raised: unfinished executions are released in any case.
     running: object = _in_this_process()(batch.execution_ids, batch.id, return_state=True)
     await cast(Awaitable[object], running)
 
 
 @cache
 def _in_this_process() -> "Flow[[list[UUID], UUID], Coroutine[Any, Any, State[None]]]":
-    """The flow with its result storage named. It stores nothing; but else it asks the server twice where it would."""
+    """Name the flow's result storage. It stores nothing, but without a name Prefect asks its server twice for it."""
     return flow.instant_execution.with_options(result_storage=get_current_settings().results.local_storage_path)
 
 
 async def on_a_pool(batch: Batch, begun: asyncio.Event) -> None:
-    """A flow run on a work pool; over for us when it has begun, because from then on its own process owns the batch."""
+    """Run the batch on a work pool. Returns when the run has begun, because from then on its process owns the batch."""
     parameters = {"execution_ids": [str(one) for one in batch.execution_ids], "batch_id": str(batch.id)}
     run = await arun_deployment(
         DEPLOYMENT,
@@ -70,12 +70,12 @@ async def on_a_pool(batch: Batch, begun: asyncio.Event) -> None:
 
 
 async def without_prefect(batch: Batch, _begun: asyncio.Event) -> None:
-    """The same steps in this process, with nobody to show them to."""
+    """Run the same steps in this process, without a flow run."""
     await flow.without_prefect(batch.execution_ids, batch.id)
 
 
 async def is_prefect_there() -> bool:
-    """Whether its server answers, and soon."""
+    """Whether Prefect's server answers in time."""
     try:
         async with asyncio.timeout(_ASK_SECONDS), get_client() as prefect:
             return await prefect.api_healthcheck() is None
@@ -85,12 +85,14 @@ async def is_prefect_there() -> bool:
 
 @asynccontextmanager
 async def prefect_clients() -> AsyncIterator[None]:
-    """Both clients once for all runs, to the end of the last: each would build its own, with a blocked event loop.
+    """Share both Prefect clients between all runs, until the last one ends.
 
-    Prefect sends logs and events, and with them how tasks ended, from queues that it empties at exit; but a process
-    that ends by a signal, as uvicorn's do, has no such exit.
+    Each run would otherwise build clients of its own, which blocks the event loop.
+
+    Prefect sends logs and events, which include the end of tasks, from queues that it empties at exit. A process that
+    ends by a signal, as uvicorn's do, has no such exit, so the queues are emptied here.
     """
-    # Its server lists every run; a line on the terminal with the URL of each would bury what the process has to say.
+    # Prefect's server lists every run; one line per run on the terminal would bury our own output.
     logging.getLogger("prefect.engine").setLevel(logging.WARNING)
     # We detect dead processes ourselves (core/process/worker.py); Prefect would use one thread and event for each run.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -98,5 +100,5 @@ async def prefect_clients() -> AsyncIterator[None]:
             with SyncClientContext.get_or_create():
                 yield
     for sender in (APILogWorker, EventsWorker):
-        # Prefect's type is for both kinds of caller; on a running loop it is awaitable.
+        # Prefect's type covers sync and async callers; on a running loop the result is awaitable.
         await cast(Awaitable[object], sender.drain_all(timeout=_TELL_PREFECT_SECONDS))

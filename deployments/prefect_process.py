@@ -1,6 +1,6 @@
 """Start Prefect's server as `prefect server start` does, with gc.freeze and without WebSocket compression.
 
-Its environment comes from `deployments/prefect_server.py`. Any other Prefect server does as well.
+`deployments/prefect_server.py` makes its environment. Any other Prefect server of the version works as well.
 """
 
 import uvicorn
@@ -23,7 +23,7 @@ def main() -> None:
         ws_ping_interval=server.api.websocket_ping_interval,
         ws_ping_timeout=server.api.websocket_ping_timeout,
         log_level=server.logging_level.lower(),
-        # Who sends events is on this machine: to deflate one takes longer than to send it.
+        # Senders of events are on this machine, where compression takes longer than sending.
         ws_per_message_deflate=False,
     )
 

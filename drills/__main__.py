@@ -1,4 +1,4 @@
-"""`python -m drills NAME`: run one drill and say in one line of JSON how it went."""
+"""Run one drill with `python -m drills NAME` and print the result as one line of JSON."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from drills.surroundings import surroundings
 
 
 def main() -> int:
-    """Run what the command line names; 0 if it is ok, 1 if not."""
+    """Run the drill on the command line; return 0 if it is ok, 1 if not."""
     parser = argparse.ArgumentParser(prog="make drill")
     parser.add_argument("name", choices=list(_DRILLS))
     parser.add_argument("--seed", type=int, default=1)
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, help="kill, schedules, soak: where to keep what the processes print")
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     arguments = parser.parse_args()
-    # Whoever ends a drill ends what it has started, too.
+    # Ending a drill also ends the processes that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
@@ -93,7 +93,7 @@ def _soak(arguments: argparse.Namespace) -> dict[str, object]:
 
 @contextmanager
 def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
-    """Keep what was printed into a folder that ends with its drill."""
+    """Keep the printed output in a folder; by default the folder ends with its drill."""
     try:
         yield
     finally:

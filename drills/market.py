@@ -1,4 +1,4 @@
-"""Buyers by the hundred in front of doors that die now and then, and what each of them was told."""
+"""Run hundreds of buyers in front of doors that die now and then, and record every answer they get."""
 
 import asyncio
 import base64
@@ -18,23 +18,23 @@ from core.settings import settings
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 INPUTS = {"topic": "the sea"}
-# Enough for a payment to be made twice, so that it would be seen.
+# Enough to be charged twice, so that a double charge would show.
 _FUNDS = 3 * PRICE_ATOMIC
 _PATIENCE_SECONDS = 120
 _AT_ONCE = 30
-# What ends a buyer's waiting: answered, refused, declined, failed.
+# The statuses that end a buyer's wait: answered, refused, declined, failed.
 FINAL = (200, 402, 422, 502)
 
 
 @dataclass
 class Purchase:
-    """One buyer, one payment, and what was said about it.
+    """One buyer, one payment, and the answers to it.
 
     Attributes:
         told: status codes, in order.
-        answers: the distinct results that the payment was answered with.
-        landed_directly: whether somebody brought it to the chain past the door.
-        wrong: what should not have been said.
+        answers: the distinct results for the payment.
+        landed_directly: whether somebody submitted it to the chain without the door.
+        wrong: false answers.
     """
 
     buyer: Buyer
@@ -54,12 +54,12 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Market:
-    """How buyers reach the door and the practice facilitator.
+    """The buyers' access to the doors and the practice facilitator.
 
     Attributes:
-        doors: their URLs in turns; none of them is there all the time.
-        http: shared by all.
-        slots: how many buyers there are at once.
+        doors: the doors' URLs, used in turn; each is down at times.
+        http: the HTTP client of all buyers.
+        slots: limits the number of concurrent buyers.
     """
 
     doors: Iterator[str]
@@ -67,11 +67,11 @@ class Market:
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     def url(self, shop: Shop) -> str:
-        """Where its haiku is sold."""
+        """Return the URL of a shop's haiku."""
         return next(self.doors) + shop.path
 
     async def purchase(self, shop: Shop, faults: Sequence[str] = ()) -> Purchase:
-        """A new wallet with money, and a payment that it signed for this shop's offer."""
+        """Make a new wallet with money, and a payment that it signed for this shop's offer."""
         purchase = Purchase(Buyer(), shop)
         wallet = purchase.buyer.wallet
         await self._facilitator("POST", "/practice/faucet", {"address": wallet.address, "amount": str(_FUNDS)})
@@ -88,7 +88,7 @@ class Market:
             purchase.header = encode_payment_signature_header(signed)
 
     async def present(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
-        """Present the payment, and again as long as nothing is claimed or nobody answers."""
+        """Present the payment, and again while nothing is claimed or no door answers."""
         answer = await self.post(purchase.shop, purchase.header, INPUTS, prefer)
         purchase.told.append(answer.status_code)
         if answer.status_code == 200:
@@ -97,7 +97,7 @@ class Market:
         return answer
 
     async def to_the_end(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
-        """Present the payment until something final is said; after a 402 it must not have moved."""
+        """Present the payment until a final answer; after a 402 no money may have moved."""
         until = time.monotonic() + _PATIENCE_SECONDS
         while (answer := await self.present(purchase, prefer)).status_code not in FINAL:
             if time.monotonic() > until:
@@ -109,13 +109,13 @@ class Market:
         return answer
 
     async def post(self, shop: Shop, header: str, inputs: dict[str, str], prefer: str) -> httpx.Response:
-        """One paid request."""
+        """Send one paid request."""
         return await self.ask(
             "POST", self.url(shop), json=inputs, headers={"PAYMENT-SIGNATURE": header, "Prefer": prefer}
         )
 
     async def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Ask the door until it is there and ready."""
+        """Send a request to the doors until one is up and ready."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while True:
                 try:
@@ -128,7 +128,7 @@ class Market:
                 await asyncio.sleep(1)
 
     async def land(self, purchase: Purchase) -> None:
-        """Bring the payment to the chain past the door."""
+        """Submit the payment to the chain without the door."""
         payload = _payload(purchase).model_dump(by_alias=True, exclude_none=True)
         body = {"x402Version": 2, "paymentPayload": payload, "paymentRequirements": payload["accepted"]}
         said = await self._facilitator("POST", "/settle", body)
@@ -140,7 +140,7 @@ class Market:
         return int(seen["balance"]) < _FUNDS
 
     async def mine(self) -> None:
-        """Add a block every second, as a chain does that others use too."""
+        """Add a block every second, as on a chain with other users."""
         while True:
             await self._facilitator("POST", "/practice/mine?blocks=1")
             await asyncio.sleep(1)
@@ -154,14 +154,14 @@ class Market:
 
 @asynccontextmanager
 async def market(*doors: str) -> AsyncIterator[Market]:
-    """A market in front of the doors at these URLs."""
+    """Open a market for the doors at these URLs."""
     limits = httpx.Limits(max_connections=200, keepalive_expiry=2)
     async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
         yield Market(cycle(doors), http)
 
 
 def stranger(purchase: Purchase) -> str:
-    """The payment as the chain shows it: without the quote that only its sender has."""
+    """Rebuild the payment from public calldata: without the quote that only its sender has."""
     payload = _payload(purchase)
     (payload.accepted.extra or {}).pop("quoteId")
     return encode_payment_signature_header(payload)
@@ -172,5 +172,5 @@ def _payload(purchase: Purchase) -> PaymentPayload:
 
 
 def seeded(*parts: object) -> random.Random:
-    """Randomness that depends on nothing but these."""
+    """Make a random generator that depends only on these values."""
     return random.Random(" ".join(map(str, parts)))  # noqa: S311 - to be repeatable, not secret

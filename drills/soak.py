@@ -1,6 +1,6 @@
-"""Ten thousand paid calls at mixed latencies, while the provider fails and processes die; then the books are compared.
+"""Run ten thousand paid calls of mixed latencies while the provider fails and processes die; then compare the books.
 
-One door and one executor live through all of it, and shall not need more memory at the end than after warming up.
+One door and one executor run through all of it, and must not need more memory at the end than after warming up.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _WALLETS = 200
 _BUYERS = 150
 _EXECUTORS = 3
 _KILLS = 10
-# Of a thousand calls.
+# Per thousand calls.
 _TROUBLED = 40
 _TROUBLE = (
     "status:503",
@@ -47,7 +47,7 @@ _PREFERENCES = ("wait=10", "wait=10", "wait=1", "respond-async")
 # Seconds of the short calls, and the median and spread of the long ones.
 _SHORT = (0.02, 0.3)
 _MEDIAN, _SPREAD, _LONGEST = 0.8, 0.7, 4.0
-# Fewer calls than this do not warm a process up.
+# With fewer calls than this a process is not warmed up.
 _JUDGED_FROM = 5000
 _PATIENCE_SECONDS = 540
 
@@ -61,7 +61,7 @@ class Stall:
 
 
 async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, object]:
-    """Run it; what was counted, with everything that is wrong."""
+    """Run the drill; return the counts, with everything that is wrong."""
     dice, memory = seeded(seed, "soak"), Memory()
     told: list[Purchase] = []
     with database(around) as url:
@@ -106,7 +106,7 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
 
 
 async def _stall(opened: db.Pool, dice: random.Random, payments: int, *, is_long: bool) -> Stall:
-    """Half of the shops answer soon; at the others each call takes its own time, and so do their troubles."""
+    """Set up a shop: with short calls, or with long calls and faults that each take their own time."""
     shop = await money.seller(opened, _SLOTS)
     if is_long:
         share = 2 * payments // _SHOPS
@@ -123,7 +123,7 @@ def _long(dice: random.Random) -> str:
 
 
 async def _sell(place: Market, stalls: Sequence[Stall], seed: int, payments: int, told: list[Purchase]) -> None:
-    """Let many buyers pay, each as soon as the one before has an answer."""
+    """Let many buyers pay, each as soon as the previous one has an answer."""
     wallets = [Buyer() for _ in range(_WALLETS)]
     for buyer in wallets:
         await buyer.fund(2 * payments * PRICE_ATOMIC)
@@ -153,7 +153,7 @@ async def _strike(
     executors: Sequence[Kept],
     postgres: Postgres,
 ) -> None:
-    """Kill executors when so many calls are done, and Prefect and Postgres once each in the middle."""
+    """Kill executors at set shares of the work, and Prefect and Postgres once each in the middle."""
     moments: list[tuple[float, Victim]] = [(dice.uniform(0.05, 0.95), dice.choice(executors)) for _ in range(_KILLS)]
     for moment, victim in sorted([*moments, (0.4, prefect), (0.6, postgres)], key=lambda planned: planned[0]):
         while len(told) < moment * payments:  # noqa: ASYNC110 - many buyers make it true, and need not know of it

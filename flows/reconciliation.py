@@ -1,4 +1,4 @@
-"""The flow that learns what lost calls cost."""
+"""Look up unknown costs of calls."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,6 +11,6 @@ from tasks.schedule import scheduled
 @flow(name="reconciliation", persist_result=False, log_prints=False)
 @scheduled
 async def reconciliation() -> State[None]:
-    """Ask the provider for every cost that nobody knows yet."""
+    """Ask the providers for every unknown cost."""
     done = await step.reconcile()
     return Completed(message=f"priced {done.priced} of {done.asked}, {done.keyless} without a key")

@@ -1,4 +1,4 @@
-"""Deployments of scheduled flows under the names that earlier versions gave them. They must not go on scheduling."""
+"""Remove deployments that earlier versions made under other names, so that they schedule no more runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,9 +23,9 @@ _NAMES = ["daily", "every-5-minutes", "hourly", "nightly"]
 
 
 async def remove(pool: db.Pool) -> None:
-    """Stop, and in the end delete, those whose flows have a deployment of ours under their new name.
+    """Pause, and in the end delete, old deployments of flows that have a deployment under the new name.
 
-    One that a process still serves is that process's: an earlier version's, or another installation's.
+    A deployment that a process still serves is left alone: an earlier version or another installation uses it.
     """
     async with pool.connection() as conn:
         known = await scheduled_runs.known(conn)
@@ -40,12 +40,12 @@ async def remove(pool: db.Pool) -> None:
 
 
 def _is_served(deployment: DeploymentResponse) -> bool:
-    """Whether a process waits for runs of this one alone; a work pool's worker does so for whatever is in the pool."""
+    """Whether a process serves this deployment. A work pool's worker takes runs of every deployment in the pool."""
     return deployment.work_pool_name is None and deployment.status == DeploymentStatus.READY
 
 
 async def _remove(prefect: PrefectClient, old: DeploymentResponse) -> None:
-    """Pause it and, once its last runs are over, delete it, because without it nobody could tell whose they were."""
+    """Pause it and delete it once its last runs are over; before that, only the deployment shows whose they are."""
     await prefect.pause_deployment(old.id)
     runs = await prefect.read_flow_runs(
         flow_run_filter=FlowRunFilter(

@@ -1,4 +1,4 @@
-"""What every scheduled flow has in common: it runs alone, and our database knows when it last succeeded."""
+"""The rules for every scheduled flow: one run at a time, and a record of the last success."""
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -17,14 +17,14 @@ Flowing = Callable[P, Coroutine[Any, Any, State[None]]]
 
 
 def scheduled(function: Flowing[P]) -> Flowing[P]:
-    """Run the function of a scheduled flow only where no other run of it goes on, and note that it succeeded.
+    """Run a scheduled flow's function only if no other run of it is active, and record its success.
 
-    A run that finds another, or that was due before one that has succeeded, ends as Completed with the name Skipped.
-    After a pause Prefect starts every run that was missed: one does their work. Somebody who starts a run means it, so
-    it is skipped only while another goes on.
+    A run ends as Completed with the name Skipped if another one is active, or if a run that began after it was due has
+    succeeded. After a pause Prefect starts every run that was missed: one does their work. A run that somebody started
+    by hand is skipped only while another one is active.
 
     Args:
-        function: of a flow of the same name, under `prefect.flow`.
+        function: the function of a flow of the same name, below `prefect.flow`.
     """
 
     @wraps(function)

@@ -17,14 +17,14 @@ _PAUSE_SECONDS = 2
 
 @step()
 async def make_months() -> list[datetime]:
-    """Make the log's partitions ahead."""
+    """Create the log's partitions in advance."""
     async with db.pool() as pool:
         return await usage_partitions.create_months(pool)
 
 
 @step()
 async def roll_up(since: date | None) -> int:
-    """Count again what changed, or everything since a day (UTC), and show how far it is; how many hours that were."""
+    """Count changed hours, or all since a day (UTC), and show the progress; return the number of hours."""
     shown = await acreate_progress_artifact(0.0, key="usage-rollup", description="Hours of the usage log counted again")
     told_at = 0.0
 
@@ -43,14 +43,14 @@ async def roll_up(since: date | None) -> int:
 
 @step()
 async def drop_months() -> Dropped:
-    """Drop the rows of old months."""
+    """Drop the log rows of old months."""
     async with db.pool() as pool:
         return await usage_partitions.drop_months(pool)
 
 
 @step()
 async def report() -> None:
-    """Leave the day on one page where the operator looks; the runs before have the days before."""
+    """Leave the day's page as an artifact; earlier versions of it show earlier days."""
     async with db.pool() as pool, db.snapshot(pool) as conn:
         page = await day_page.compose(conn)
     await acreate_markdown_artifact(page, key="usage", description="What was sold today, and how it went")

@@ -1,4 +1,4 @@
-"""Asking the providers, now and then, about the keys that something is sold on."""
+"""Check the provider keys that prompts are sold on."""
 
 import asyncio
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Health = Literal["sound", "rejected", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one pass found, as counts: unknown are those about which the provider did not say anything."""
+    """The counts of one pass; `unknown` are the keys that the provider gave no answer about."""
 
     sound: int
     rejected: int
@@ -28,7 +28,7 @@ class Checked:
 
 
 async def check(pool: db.Pool) -> Checked:
-    """Ask about every key in use: what is left under its limit is noted, and a rejected one sells nothing any more.
+    """Check every key in use: record what is left under its limit, and mark a rejected key.
 
     Takes the pool: no connection is held while the provider is asked.
     """

@@ -24,8 +24,8 @@ class Batch:
 async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
     """Claim up to `most` queued executions for one flow run; None if none can be claimed.
 
-    Creators take turns. The slots of each creator and of each process are limited. An execution that was taken over
-    twice gets a batch of its own.
+    Creators are served in turn. The slots of each creator and of each process are limited. An execution that was taken
+    over twice gets a batch of its own.
 
     Args:
         conn: one transaction.

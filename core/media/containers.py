@@ -1,7 +1,7 @@
-"""Whether a picture or sound is whole, as far as its container says: sizes add up and the end is there.
+"""Check by its container whether a picture or sound is whole: its sizes add up and its end is there.
 
-Nothing is decoded: a decoder for untrusted files is an attack surface, and a container names its own length. Each walk
-takes one step for each chunk.
+Nothing is decoded: a decoder for untrusted files is an attack surface, and a container holds its own length. Each check
+takes one step per chunk.
 """
 
 import struct
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 
 def is_whole(kind: str, data: bytes) -> bool:
-    """Whether a file of this MIME type has its end, and a picture its size.
+    """Whether a file of this MIME type has its end, and a picture its dimensions.
 
     Args:
         kind: one of `core.media.files.KINDS`.
@@ -19,12 +19,12 @@ def is_whole(kind: str, data: bytes) -> bool:
     try:
         return _WALKS[kind](data)
     except (struct.error, IndexError):
-        # It ends where its container says that more comes.
+        # The file ends before its container says so.
         return False
 
 
 def _png(data: bytes) -> bool:
-    """PNG (W3C, third edition): IHDR with a size, image data, each chunk with its checksum, IEND."""
+    """PNG (W3C, third edition): IHDR with dimensions, image data, a checksum for each chunk, IEND."""
     place, names = 8, []
     while True:
         (length,) = struct.unpack_from(">I", data, place)
@@ -54,13 +54,13 @@ def _jpeg(data: bytes) -> bool:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             (width,) = struct.unpack_from(">H", data, place + 7)
         if marker == 0xDA:
-            # In a scan 0xFF is followed by 0 or a restart marker, so this can only be the end.
+            # In a scan, 0xFF is followed by 0 or a restart marker, so this can only be the end.
             return width > 0 and data.find(b"\xff\xd9", place + 2 + length) > 0
         place += 2 + length
 
 
 def _gif(data: bytes) -> bool:
-    """GIF89a: a screen with a size, a picture, and the trailer at the end of the blocks."""
+    """GIF89a: a screen with dimensions, a picture, and the trailer after the blocks."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     place, pictures = 13 + _color_table(flags), 0
     while data[place] != 0x3B:
@@ -82,12 +82,12 @@ def _color_table(flags: int) -> int:
 
 
 def _webp(data: bytes) -> bool:
-    """WebP (RFC 9649): a RIFF file as long as it says, with image data."""
+    """WebP (RFC 9649): a RIFF file of its stated length, with image data."""
     return {b"VP8 ", b"VP8L"} & {name for name, _ in _riff(data)} != set() and _is_as_long(data)
 
 
 def _wav(data: bytes) -> bool:
-    """WAV: a RIFF file as long as it says, with samples. One that was streamed says 0 or the most there can be."""
+    """WAV: a RIFF file of its stated length, with samples. A streamed file states 0 or the maximum."""
     (size,) = struct.unpack_from("<I", data, 4)
     samples = next((length for name, length in _riff(data) if name == b"data"), 0)
     return samples > 0 and (size in (0, 0xFFFFFFFF) or _is_as_long(data))
@@ -99,11 +99,11 @@ def _is_as_long(data: bytes) -> bool:
 
 
 def _riff(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk. An extended WebP may hold its frames in ANMF chunks."""
+    """Yield the name and length of each chunk. An extended WebP may hold its frames in ANMF chunks."""
     place = 12
     while place + 8 <= len(data):
         name, length = struct.unpack_from("<4sI", data, place)
-        # The chunk of a frame begins with its place and size, and holds the image's own chunk.
+        # An ANMF chunk begins with the frame's position and size, and then holds the image's own chunk.
         yield (data[place + 24 : place + 28] if name == b"ANMF" else name), length
         place += 8 + length + length % 2
 
@@ -135,7 +135,7 @@ def _ogg(data: bytes) -> bool:
 
 
 def _flac(data: bytes) -> bool:
-    """FLAC (RFC 9639): metadata that ends, and frames after it. How many, a stream need not say."""
+    """FLAC (RFC 9639): metadata that ends, and frames after it. A stream need not state their number."""
     place, is_last = 4, False
     while not is_last:
         is_last = data[place] & 0x80 > 0
@@ -144,7 +144,7 @@ def _flac(data: bytes) -> bool:
 
 
 def _mpeg(data: bytes) -> bool:
-    """MP3: a frame after the ID3 tag, if there is one. Nothing says how many frames there are."""
+    """MP3: a frame after the ID3 tag, if there is one. The file does not state the number of frames."""
     place = 0
     if data.startswith(b"ID3"):
         place = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))

@@ -1,7 +1,7 @@
-"""Pictures and sounds of answers, kept outside the database: the only home of obstore.
+"""Store pictures and sounds of answers outside the database. All use of obstore is here.
 
-A file is named after its execution and the hash of its content, so that nobody shares one and all of an execution's
-files are found by its id. What an answer holds is that name; buyers get a URL of ours that expires.
+A file is named after its execution and the hash of its content. So no two executions share a file, and the execution's
+id finds all its files. The stored answer holds that name; buyers get an expiring URL of ours.
 """
 
 import asyncio
@@ -33,18 +33,18 @@ NAME = re.compile(r"([0-9a-f-]{36})/([0-9a-f]{64})\.([a-z0-9]{3,4})", re.ASCII)
 _MARK = "media:"
 _STORE_SECONDS = 10.0
 _REDIRECT = timedelta(minutes=5)
-# URLs given out within an hour are the same, so that a repeated answer is the same too.
+# URLs made within the same hour are equal, so that a repeated answer is equal too.
 _STEP_SECONDS = 3600
 
-# A local disk says what the system says, everything else what the store says.
+# Errors of a store: a local disk raises the system's, other stores obstore's.
 _TROUBLE = (BaseError, OSError)
 
 
 def check_store() -> None:
-    """Look whether INSTANT_MEDIA_URL can be used at all.
+    """Check that INSTANT_MEDIA_URL can be used.
 
     Raises:
-        Misconfigured: if not.
+        Misconfigured: it cannot.
     """
     url = settings().media_url
     try:
@@ -58,9 +58,9 @@ def check_store() -> None:
 
 
 async def put(execution_id: UUID, medium: Medium) -> str:
-    """Store a file, as what an answer holds of it.
+    """Store a file, and return the reference that the answer holds.
 
-    An answer is not lost over its storage: without one, or in its trouble, the file itself is the URL (`data:`).
+    A failing store does not lose an answer: without a working store the reference is the file itself, as a `data:` URL.
     """
     url = settings().media_url
     if url is None:
@@ -72,14 +72,14 @@ async def put(execution_id: UUID, medium: Medium) -> str:
         async with asyncio.timeout(_STORE_SECONDS):
             await obstore.put_async(store, name, medium.data, attributes=attributes)
     except _TROUBLE as error:
-        # Its text may name the bucket and who asked.
+        # The error's text may name the bucket and the credentials' owner.
         log.warning("media: not stored (%s), the answer carries the file itself", type(error).__name__)
         return medium.data_url
     return _MARK + name
 
 
 def url_for(held: str) -> str:
-    """What a buyer gets for what an answer holds: an expiring URL of a stored file, and anything else as it is."""
+    """Convert a reference for buyers: an expiring URL for a stored file, anything else unchanged."""
     name = held.removeprefix(_MARK)
     if name == held:
         return held
@@ -89,11 +89,11 @@ def url_for(held: str) -> str:
 
 
 async def get(name: str, expires: int, signature: str) -> Medium | str:
-    """A stored file for a URL that we gave out: itself, or where its store shows it for a few minutes.
+    """Read a stored file for one of our URLs: the file, or a URL of its store that works for a few minutes.
 
     Raises:
         NotFound: the URL is not ours or has expired, or the file is gone.
-        Unavailable: its store is out of reach.
+        Unavailable: the store cannot be reached.
     """
     match = NAME.fullmatch(name)
     kind = match and next((kind for kind, ending in KINDS.items() if ending == match[3]), None)
@@ -116,10 +116,10 @@ async def get(name: str, expires: int, signature: str) -> Medium | str:
 
 
 async def delete(execution_ids: Iterable[UUID]) -> None:
-    """Delete every file of these executions; what is gone already is no trouble.
+    """Delete every file of these executions; missing files are ignored.
 
     Raises:
-        Unavailable: the store is out of reach, and some may still be there: do it again.
+        Unavailable: the store cannot be reached, and some files may remain: repeat the call.
     """
     url = settings().media_url
     if url is None:
@@ -153,5 +153,5 @@ def _is_signed(name: str, expires: int, signature: str) -> bool:
 
 @cache
 def _store(url: str) -> ObjectStore:
-    """The store behind a URL; credentials come from the environment, as each cloud's own tools read them."""
+    """Open the store at a URL. Credentials come from the environment, under the names of each cloud's own tools."""
     return from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)

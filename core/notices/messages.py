@@ -1,4 +1,4 @@
-"""What a notice says, to people: what was found, and what to do about it. Counts, codes and sums, no secrets."""
+"""Write the texts of notices: what was found, and what to do. They hold counts, codes and sums, but no secrets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -16,14 +16,14 @@ TEST_MESSAGE = Message("x402 Instant: a trial", "Notices about your prompts arri
 
 
 def message_for(rule: NoticeRule, handle: str, slug: str | None, facts: Facts, *, to_operator: bool) -> Message:
-    """A notice as a message to its creator, or the operator's copy of it.
+    """Write a notice as a message to its creator, or as the operator's copy.
 
     Args:
-        rule: what was found.
-        handle: the creator's.
-        slug: the resource's, if it is about one.
-        facts: as the rule found them.
-        to_operator: then it says whom it speaks to.
+        rule: the rule that found it.
+        handle: the creator's handle.
+        slug: the resource's slug, if it is about one.
+        facts: the rule's facts.
+        to_operator: whether it is the operator's copy, which names the creator.
     """
     about = f"/@{handle}/{slug}" if slug else f"@{handle}"
     what, body = _WORDS[rule](facts)
@@ -101,7 +101,7 @@ _WORDS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
 
 
 def _provider(facts: Facts) -> Provider:
-    """Whose key it is about; notices of before there were others name none."""
+    """Find the key's provider; notices from before there were several name none."""
     return PROVIDERS[facts.get("provider", OPENROUTER.name)]
 
 
@@ -119,6 +119,6 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _usd(text: str) -> str:
-    """US dollars to the millionth; what is less than that still counts."""
+    """Format US dollars to the millionth."""
     amount = Decimal(text).quantize(Decimal("0.000001")).normalize()
     return f"${amount:f}"

@@ -1,4 +1,4 @@
-"""Bringing notices to where they are wanted. Each try is counted before it is made, and its end is written down."""
+"""Deliver notices to their addresses. Each try is counted before it is made, and its result is recorded."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from core.settings import settings
 
 _MOST_AT_ONCE = 4
 _MOST_TRIES = 3
-# Until the next try; longer than any courier lives.
+# The pause before the next try; longer than a sender process may live.
 _PATIENCE_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one pass did, as counts: waiting are those that are tried again later."""
+    """The counts of one pass; `waiting` deliveries are tried again later."""
 
     sent: int
     waiting: int
@@ -27,9 +27,9 @@ class Delivered:
 
 
 async def deliver(pool: db.Pool) -> Delivered:
-    """Send everything that waits to be sent, a few at a time.
+    """Send everything that waits, a few at a time.
 
-    Takes the pool: no connection is held while a courier is out.
+    Takes the pool: no connection is held while a message is sent.
     """
     ends: list[str] = []
     while True:
@@ -42,10 +42,10 @@ async def deliver(pool: db.Pool) -> Delivered:
 
 
 async def send_test(pool: db.Pool, address_id: UUID) -> sender.Outcome:
-    """Send a message that says nothing, to see whether it arrives.
+    """Send a trial message to an address.
 
     Raises:
-        NotFound: if there is no such address.
+        NotFound: there is no such address.
     """
     async with pool.connection() as conn:
         row = await sql.sealed_url(conn, id=address_id)
@@ -65,7 +65,7 @@ async def _bring(pool: db.Pool, row: Delivery) -> DeliveryState:
 
 
 async def _send(row: Delivery) -> tuple[DeliveryState, str | None]:
-    """The delivery's next state, and why."""
+    """Send one delivery; return its next state, and the reason."""
     if row.address_id is None:
         return "failed", "address_removed"
     try:

@@ -1,4 +1,4 @@
-"""What is worth a notice, found in the usage by SQL; what the thresholds are, and why."""
+"""Find matters for notices in the usage; the thresholds with their reasons, and the queries that apply them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,14 +10,14 @@ from core.db.queries.notice import Finding, sql
 from core.db.queries.notice import Notice as Notice
 from core.db.states import NoticeRule
 
-# A month of calls, and not fewer than would be an accident.
+# A month of calls, and enough of them to rule out chance.
 DAYS = 30
 LEAST_CALLS = 5
 LEAST_SUCCESS = Decimal("0.7")
 MOST_CHARGED = Decimal("0.1")
 
-# Yesterday against the four weeks before: beyond anything there was, and three times what is usual. Below a week of
-# history nothing is unusual, and a handful of calls more or less never is.
+# Yesterday against the four weeks before: beyond every earlier day, and three times the usual. With less than a week of
+# history nothing counts as unusual, and neither do a few calls more or less.
 HISTORY_DAYS = 28
 LEAST_HISTORY_DAYS = 7
 FAR = 3
@@ -30,13 +30,13 @@ PAUSE_DAYS = 7
 
 
 async def find(conn: db.Connection) -> int:
-    """Record what the rules find and nobody was told about for a week, each with whom to tell.
+    """Record each matter that the rules find and that had no notice for a week, with its deliveries.
 
     Args:
-        conn: one transaction; others that find wait for its end.
+        conn: one transaction; concurrent calls wait for its end.
 
     Returns:
-        How many notices are new.
+        The number of new notices.
     """
     await sql.take_turns(conn)
     found: dict[NoticeRule, AsyncIterator[Finding]] = {
@@ -61,5 +61,5 @@ async def find(conn: db.Connection) -> int:
 
 
 async def listing(conn: db.Connection, account_id: UUID | None, most: int) -> list[Notice]:
-    """The newest notices with their deliveries, of one creator or, for None, of all."""
+    """List the newest notices with their deliveries, of one creator or, for None, of all."""
     return [row async for row in sql.listing(conn, account_id=account_id, most=most)]

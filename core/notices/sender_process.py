@@ -1,7 +1,7 @@
-"""A process that carries one message and ends: the only home of apprise.
+"""Send one message and exit. All use of apprise is here.
 
-It reads an order as JSON from its standard input, has no environment, and works under the guard. What it says is its
-exit code; what plugins print is nobody's business, because it may hold their secrets.
+The process reads an order as JSON from its standard input, has no environment, and runs under the egress guard. Its
+exit code is the result. What plugins print is discarded, because it may hold secrets.
 """
 
 import json
@@ -18,13 +18,13 @@ _MEMORY_BYTES = 1 << 30
 
 
 def main() -> int:
-    """Carry out the order on standard input: `{url, networks, title, body}`, or only `{url, networks}` to check a URL.
+    """Execute the order on standard input: `{url, networks, title, body}`, or only `{url, networks}` to check a URL.
 
     Returns:
         The exit code.
     """
     order = json.load(sys.stdin)
-    # Whatever a server answers with, it fills neither the memory nor the disk.
+    # No server's answer may fill the memory or the disk.
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     mimetypes.init()

@@ -1,7 +1,7 @@
-"""The JSON Schema that a creator promises answers to fit: checked when it is published, and against every answer.
+"""Check the JSON Schema that a creator promises, when it is published, and check every answer against it.
 
-The home of jsonschema. What is allowed is a list of keywords whose cost is known: nothing is fetched, no pattern is
-matched, and looking at one answer takes a bounded number of steps.
+All use of jsonschema is here. Only keywords with a known cost are allowed: nothing is fetched, no pattern is matched,
+and checking one answer takes a bounded number of steps.
 """
 
 import json
@@ -14,7 +14,7 @@ from referencing import Registry
 
 SIZE_LIMIT = 16_384
 _DEPTH_LIMIT = 32
-# Of an answer, in units of about a byte that is looked at; a second or two, beside the event loop.
+# The limit for checking one answer, in units of about a byte read. It takes a second or two, in a thread.
 _MOST_WORK = 50_000_000
 _STEP_WORK = 500
 
@@ -27,23 +27,23 @@ _ONE = frozenset({"items", "additionalProperties"})
 _LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _MAPS = frozenset({"properties", "$defs"})
 _ALLOWED = _BOUNDS | _WORDS | _ONE | _LISTS | _MAPS | {"$ref"}
-# Applied to the value itself and not to a part of it: a circle of these never ends.
+# These apply to the value itself and not to a part of it, so a cycle of them never ends.
 _IN_PLACE = frozenset({"anyOf", "oneOf", "allOf"})
 _DEFINED = "#/$defs/"
 
 
 class _TooMuch(Exception):
-    """More work than one answer is worth."""
+    """The check of one answer exceeds the limit."""
 
 
 def read(given: object) -> str | None:
-    """A schema as it is stored and sent: compact JSON, its keys in the creator's order, which models answer in.
+    """Convert a schema to the form that is stored and sent: compact JSON with keys in order, which models follow.
 
     Args:
-        given: an object, or its JSON text. In YAML files every number is text, and bounds are read from it.
+        given: an object, or its JSON text. In YAML files every number is text, so bounds may be text.
 
     Raises:
-        ValueError: with a sentence that names the place.
+        ValueError: its sentence names the position of the fault.
     """
     if given is None:
         return None
@@ -72,13 +72,13 @@ def read(given: object) -> str | None:
 
 
 def fits(text: str, document: object) -> bool:
-    """Whether an answer fits a schema that `read` returned. One that takes too much work to tell does not."""
+    """Whether an answer fits a schema from `read`. An answer that exceeds the limit of work does not."""
     left = _MOST_WORK
 
     def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
         def apply(validator: object, value: object, instance: object, schema: object) -> object:
             nonlocal left
-            # jsonschema spells out in its errors whatever does not fit, so each look costs what it looks at.
+            # jsonschema formats every value that does not fit, so each check costs the size of its value.
             work = sizes.get(id(instance), 0) + (_STEP_WORK * len(value) if isinstance(value, list | dict) else 0)
             left -= _STEP_WORK + work
             if left < 0:
@@ -100,7 +100,7 @@ def fits(text: str, document: object) -> bool:
 
 
 def is_strict(text: str) -> bool:
-    """Whether providers can hold a model to it word by word: every object closed, and all of its properties required.
+    """Whether providers can enforce it strictly: every object is closed, and all of its properties are required.
 
     Source: OpenAI's guide to structured outputs, whose strict mode refuses any other schema.
     """
@@ -109,7 +109,7 @@ def is_strict(text: str) -> bool:
 
 
 def _check(node: object, root: Mapping[str, object], place: str, depth: int) -> None:
-    """Refuse what is not allowed, anywhere below; reads bounds that a YAML file gave as text, in place."""
+    """Refuse forbidden keywords at any depth, and convert bounds that a YAML file gave as text, in place."""
     if isinstance(node, bool):
         return
     if not isinstance(node, dict):
@@ -135,7 +135,7 @@ def _check_reference(reference: object, root: Mapping[str, object], place: str) 
 
 
 def _check_circles(root: Mapping[str, object]) -> None:
-    """Refuse definitions that lead to themselves without going into a part of the value."""
+    """Refuse definitions that refer back to themselves for the same value."""
     open_ = {"#": set(_in_place(root))}
     defined = root.get("$defs")
     if isinstance(defined, dict):
@@ -148,7 +148,7 @@ def _check_circles(root: Mapping[str, object]) -> None:
 
 
 def _in_place(node: object) -> Iterator[str]:
-    """The references that apply to the very value that a schema applies to."""
+    """Yield the references that apply to the same value as the schema."""
     if isinstance(node, dict):
         yield from (node[keyword] for keyword in ("$ref",) if keyword in node)
         for keyword in _IN_PLACE & node.keys():
@@ -157,7 +157,7 @@ def _in_place(node: object) -> Iterator[str]:
 
 
 def _children(node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """The schemas right below; what is not of the right type is told by the metaschema."""
+    """Yield the direct subschemas. The metaschema reports values of the wrong type."""
     for keyword, value in node.items():
         if keyword in _ONE:
             yield keyword, value
@@ -186,7 +186,7 @@ def _is_closed(node: Mapping[str, object]) -> bool:
 
 
 def _measure(value: object, sizes: dict[int, int]) -> int:
-    """How long each part of a document is when it is spelled out, about."""
+    """Measure the length of each part of a document as JSON, approximately."""
     if isinstance(value, dict):
         size = sum(len(name) + _measure(child, sizes) for name, child in value.items())
     elif isinstance(value, list):

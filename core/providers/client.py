@@ -1,8 +1,7 @@
-"""Calling a model's provider on the creator's key: the only home of the openai SDK.
+"""Call a model's provider with the creator's key. All use of the openai SDK is here and in `connections`.
 
-One request is one send: the SDK's own retries are off, because a call that was cut off may have been charged. What
-comes out is a `ModelAnswer`, whose failures carry codes of ours and nothing of the key, the prompt or what the provider
-said.
+One request is one send: the SDK's own retries are off, because a call that broke off may have been charged. The result
+is a `ModelAnswer`, whose failures carry codes of ours and nothing of the key, the prompt or the provider's text.
 """
 
 import asyncio
@@ -36,9 +35,9 @@ Noted = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
 _BODY_LIMIT = 64 * 1024 * 1024
-# Usage follows the finish reason at once, where it comes at all.
+# Usage follows the finish reason at once, if it comes at all.
 _USAGE_SECONDS = 2.0
-# The end of the body comes with the end of the answer. Reading it lets the connection serve the next call.
+# The body ends together with the answer. Reading to its end lets the connection serve the next call.
 _END_SECONDS = 0.1
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
@@ -56,19 +55,19 @@ async def complete(
     prices: Prices | None = None,
     noted: Noted,
 ) -> Private[ModelAnswer]:
-    """Send a request once and read the answer; its failure is data, and nothing is raised but a cancellation.
+    """Send a request once and read the answer. A failure is returned, not raised; only cancellation raises.
 
     Args:
-        at: whom to send it to.
+        at: the provider.
         key: the creator's key there.
-        request: the exact bytes, as by `core.executions.sends.begin`.
-        modality: what was asked for.
+        request: the exact bytes from `core.executions.sends.begin`.
+        modality: the kind of answer.
         answer_schema: JSON Schema that the answer has to fit.
-        deadline_seconds: from now until the last byte of the answer. A stream that is left is cancelled, which stops
-            the bill where the model's provider can.
-        cache_seconds: how long the provider shall keep the answer for the identical request; 0 for not at all.
-        prices: what the model is listed at, which is its cost where the provider says none.
-        noted: told the provider's id of the generation as soon as its headers are there, before any of the body.
+        deadline_seconds: time until the last byte of the answer. A stream that we leave is cancelled, which stops the
+            charge where the model's provider can.
+        cache_seconds: how long the provider should cache the answer for the identical request; 0: not at all.
+        prices: the model's listed prices, which give the cost if the provider reports none.
+        noted: called with the provider's generation id when the headers arrive, before the body.
     """
     collector = sse.Collector()
     early = Usage()
@@ -87,7 +86,7 @@ async def complete(
         _count("call", broken, began)
         return Private(ModelAnswer(early, broken))
     if modality == "json":
-        # Mending and comparing a large document takes part of a second, for which no other call shall wait.
+        # Repairing and checking a large document takes part of a second, so it runs in a thread.
         answer = _whole(await asyncio.to_thread(judge, collector, modality, answer_schema, broken), early)
     else:
         answer = _whole(judge(collector, modality, broken=broken), early)
@@ -96,10 +95,10 @@ async def complete(
 
 
 async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
-    """Ask a provider what a key is worth; nothing is charged.
+    """Ask a provider about a key; this is free.
 
     Raises:
-        ExecutionFailed: the key is not accepted (detail `provider_401`), or the provider did not answer properly.
+        ExecutionFailed: the key is rejected (detail `provider_401`), or the provider did not answer properly.
     """
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> KeyFacts:
@@ -113,10 +112,10 @@ async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
 
 
 async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decimal | None:
-    """Ask a provider what a generation was charged, in US dollars.
+    """Ask a provider what it charged for a generation, in US dollars.
 
     Returns:
-        None where it does not say: it knows a generation only some time after its end, and none of another account.
+        None if it does not say: it knows a generation only some time after its end, and none of another account.
     """
     path = at.cost_path
     if path is None:
@@ -161,8 +160,8 @@ async def _attempt(
 ) -> T | ExecutionFailed:
     """Run one send under the deadline.
 
-    Failures are returned, not raised, so that no traceback leads to a frame whose variables hold the key or the prompt.
-    The deadline is an outer one: keep-alive newlines reset the SDK's timeout, which counts from byte to byte.
+    Failures are returned, not raised, so that no traceback holds a frame whose variables hold the key or the prompt.
+    The deadline is our own timeout: keep-alive newlines reset the SDK's, which counts from byte to byte.
     """
     if not _KEY.fullmatch(key.reveal()):
         return provider_failure("provider_401")
@@ -192,7 +191,7 @@ async def _attempt(
 async def _stream(
     client: AsyncOpenAI, request: Private[bytes], headers: dict[str, str]
 ) -> AsyncIterator[httpx2.Response]:
-    """The answer with its body still to be read, and its connection closed afterwards: what is left is cancelled."""
+    """Send the request and yield the response before its body is read. Leaving the block cancels the rest."""
     answered: object = await client.post(
         "/chat/completions",
         cast_to=httpx2.Response,
@@ -201,7 +200,7 @@ async def _stream(
         stream=True,
         stream_cls=AsyncStream[object],
     )
-    # What the SDK gives for `cast_to`, which its types do not know for streams.
+    # The SDK returns `cast_to`, but its types do not say so for streams.
     response = cast(httpx2.Response, answered)
     try:
         yield response
@@ -210,7 +209,7 @@ async def _stream(
 
 
 async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
-    """Read until everything has come that is worth waiting for; what the connection does after that changes nothing.
+    """Read until the answer and its usage have arrived; what the connection does after that changes nothing.
 
     Raises:
         ExecutionFailed: `provider_too_large`.
@@ -239,7 +238,7 @@ async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
 
 
 def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Usage:
-    """What is known before the body. A stored answer (`HIT`) is free; its source was charged when it was made."""
+    """Read the usage from the headers. A cached answer (`HIT`) is free; its source was charged when it was made."""
     generation_id = provider_usage.name(headers.get(at.id_header))
     if headers.get("x-openrouter-cache-status", "").upper() != "HIT":
         return Usage(generation_id=generation_id)
@@ -248,7 +247,7 @@ def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Usage:
 
 
 def _whole(answer: ModelAnswer, early: Usage) -> ModelAnswer:
-    """The answer with what its headers told before it. The usage of a stored answer is zeroed, not counted."""
+    """Complete an answer with what its headers said. The usage of a cached answer is zeroed, not counted."""
     used = replace(answer.used, generation_id=early.generation_id or answer.used.generation_id)
     if early.source_id is not None:
         used = replace(early, model_served=used.model_served)
@@ -256,11 +255,11 @@ def _whole(answer: ModelAnswer, early: Usage) -> ModelAnswer:
 
 
 def _booked(at: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
-    """The answer with what it cost, by whoever can say."""
+    """Complete an answer with its cost, from the provider or from the listed prices."""
     used, reply = answer.used, answer.reply
     if at.cost_path is None:
         used = provider_usage.priced(replace(used, cost_usd=None), prices)
     if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not at.insures:
-        # It broke off in the middle of an answer, and nobody promises that this is free.
+        # The answer broke off, and this provider does not promise that such a failure is free.
         reply = provider_failure("provider_failed")
     return ModelAnswer(used, reply)

@@ -1,4 +1,4 @@
-"""The openai SDK's clients: one for each event loop and URL, shared between calls, and nothing added or repeated."""
+"""Share the openai SDK's clients between calls: one for each event loop and URL, without added headers or retries."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from core.settings import settings
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 4.0
 
-# The SDK adds headers of its own and takes more from OPENAI_* variables, which may be meant for another account.
+# The SDK adds headers of its own, and more from OPENAI_* variables, which may belong to another account.
 _HEADERS = frozenset(
     {
         "accept",
@@ -42,7 +42,7 @@ _users: Counter[asyncio.AbstractEventLoop] = Counter()
 
 @asynccontextmanager
 async def connections() -> AsyncIterator[None]:
-    """Keep this event loop's connections from call to call, until the last of these blocks is left."""
+    """Keep this event loop's connections open until the last of these blocks ends."""
     loop = asyncio.get_running_loop()
     _users[loop] += 1
     try:
@@ -62,7 +62,7 @@ async def close() -> None:
 
 
 def client_of(at: Provider) -> AsyncOpenAI:
-    """The shared client of this event loop: making one costs 20 ms and its connections belong to one loop."""
+    """Return the shared client of this event loop. Making one is slow, and its connections belong to one loop."""
     place = (asyncio.get_running_loop(), at.url())
     if place not in _clients:
         _clients[place] = AsyncOpenAI(

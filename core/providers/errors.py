@@ -1,4 +1,4 @@
-"""What can go wrong between us and a model provider, by name: whose fault, what it may have cost, what to do about it.
+"""Name every failure of a provider: whose fault it is, what it may have cost, and what the creator can do about it.
 
 A name is the `detail` of an `ExecutionFailed`. Buyers get one sentence for all of them; creators get the advice.
 """
@@ -8,7 +8,7 @@ from typing import Literal
 
 from core.failures import ExecutionFailed, Fault
 
-# What is known about the work: never begun or never charged; perhaps done, and then charged; done and charged.
+# Whether the provider charged: never begun or never charged; perhaps done, and then charged; done and charged.
 Work = Literal["free", "unknown", "done"]
 
 
@@ -17,12 +17,12 @@ class ProviderError:
     """One named failure of a call.
 
     Attributes:
-        fault: whose trouble it is.
-        work: whether the provider may have charged for it. `unknown` is sent again only where the provider's cache
-            can answer for the first time, with the same bytes; `done` only as a new request.
-        resend: whether a second send makes sense at all.
-        advice: what its creator can do, as a sentence.
-        code: what the buyer is told.
+        fault: who caused it.
+        work: whether the provider may have charged for it. `unknown` is sent again only if the provider's cache can
+            answer the identical bytes; `done` only as a new request.
+        resend: whether a second send can help.
+        advice: what the creator can do, as a sentence.
+        code: the code for the buyer.
     """
 
     fault: Fault
@@ -155,12 +155,12 @@ OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered w
 
 
 def provider_failure(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:
-    """The failure of that name.
+    """Build the failure of that name.
 
     Args:
         name: one of `PROVIDER_ERRORS`, or `provider_` and any other status.
-        resend: what the provider itself says about a second try; None leaves it to the table.
-        retry_after: seconds the provider asked to wait.
+        resend: whether the provider itself asks for a second try; None leaves it to the table.
+        retry_after: seconds that the provider asked to wait.
     """
     trouble = PROVIDER_ERRORS.get(name, OTHERWISE)
     again = trouble.resend if resend is None else resend
@@ -168,22 +168,22 @@ def provider_failure(name: str, *, resend: bool | None = None, retry_after: floa
 
 
 def of(detail: str) -> ProviderError | None:
-    """What is known about a failure of that name; None for one that has nothing to do with the provider."""
+    """Look up a failure by name; None if the provider has no part in it."""
     return PROVIDER_ERRORS.get(detail, OTHERWISE) if detail.startswith("provider_") else None
 
 
 def counted_as(name: str) -> str:
-    """The name under which metrics count a failure: statuses that nobody expects share one, so labels stay few."""
+    """Return the name under which metrics count a failure. Unexpected statuses share one, so labels stay few."""
     return name if name in PROVIDER_ERRORS else "provider_other"
 
 
 def work_of(detail: str) -> Work:
-    """What is known about the work of a call that ended like this. What is not of the provider was never sent."""
+    """Return whether a call that ended like this was charged. Failures that are not the provider's were never sent."""
     trouble = of(detail)
     return trouble.work if trouble else "free"
 
 
 def advice(detail: str) -> str | None:
-    """What the creator can do about a failure, as a sentence; None where it is not for them to do."""
+    """Return what the creator can do about a failure, as a sentence; None if the provider has no part in it."""
     trouble = of(detail)
     return trouble.advice if trouble else None

@@ -1,7 +1,7 @@
-"""Reading what a provider answers with status 200: pure functions from bytes to an `Answer`.
+"""Read a provider's response with status 200: pure functions from bytes to a `ModelAnswer`, whatever the bytes are.
 
-Whatever the bytes are, nothing else comes out. The rules of what counts as an answer are published in docs/buyers.md;
-the shapes follow OpenRouter's chat completion schema, in which unknown fields appear without notice.
+docs/buyers.md publishes what counts as an answer. The format follows OpenRouter's chat completion schema, in which
+unknown fields appear without notice.
 """
 
 import re
@@ -29,9 +29,9 @@ class Reply:
 
     Attributes:
         response: the text; for json a document that parses; for image possibly empty.
-        images: files, or addresses that the provider gave; only for image.
-        sound: what the model spoke, if it did.
-        citations: `url` and `title` of the pages that the answer names as its sources.
+        images: files, or addresses that the provider returned; only for image.
+        sound: the model's speech, if any.
+        citations: `url` and `title` of the pages that the answer names as sources.
     """
 
     response: str = field(repr=False)
@@ -42,18 +42,18 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """How one send ended: what it used, and the reply or why there is none."""
+    """The result of one send: its usage, and either the reply or the failure."""
 
     used: Usage
     reply: Reply | ExecutionFailed
 
 
 def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> ModelAnswer:
-    """Read the body of a 200 answer of `POST /chat/completions`, streamed or not.
+    """Read the body of a 200 response of `POST /chat/completions`, streamed or not.
 
     Args:
-        body: may be anything.
-        modality: what was asked for.
+        body: any bytes.
+        modality: the kind of answer.
         schema: JSON Schema that a json answer has to fit.
     """
     collector = sse.Collector()
@@ -64,16 +64,16 @@ def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> M
 def judge(
     collector: sse.Collector, modality: Modality, schema: str | None = None, broken: ExecutionFailed | None = None
 ) -> ModelAnswer:
-    """Decide by what was received: a whole answer is whole, however its connection ended.
+    """Judge what was received. A whole answer counts, however its connection ended.
 
     Args:
-        collector: what was received; no more comes.
-        modality: what was asked for.
+        collector: everything that was received.
+        modality: the kind of answer.
         schema: JSON Schema that a json answer has to fit.
-        broken: how the connection ended, if not properly; the verdict where the answer is not whole.
+        broken: how the connection broke, if it did; the verdict if the answer is not whole.
 
     Returns:
-        The reply or the failure, with the id, usage and cost in any case, as far as they were told.
+        The reply or the failure, in either case with the id, usage and cost as far as they arrived.
     """
     used = Usage()
     collector.end()
@@ -84,7 +84,7 @@ def judge(
             raise broken
         return ModelAnswer(used, _reply(collector, document, modality, schema))
     except ExecutionFailed as failure:
-        # Half a document is no document, and then the break is the reason.
+        # Half a document cannot be parsed, and then the broken connection is the reason.
         is_lost = broken is not None and not collector.is_decided
         return ModelAnswer(used, (broken if broken and is_lost else failure).with_traceback(None))
 
@@ -130,7 +130,7 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], 
         raise provider_failure("provider_refused")
     match collector.finish:
         case Finish.TRUNCATED:
-            # Reasoning models can spend the whole budget before the first word: the creator has to raise the limit.
+            # Reasoning models can use all tokens before the first word; the creator has to raise the limit.
             raise provider_failure("provider_reasoning_only" if is_thought else "provider_truncated")
         case Finish.TOOL_CALL:
             raise provider_failure("provider_tool_call")
@@ -141,28 +141,28 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], 
 
 
 def _why_empty(message: Mapping[str, object], *, is_thought: bool = False) -> str:
-    """What a model did instead of answering."""
+    """Find why a message has no answer."""
     if message.get("tool_calls"):
         return "provider_tool_call"
     return "provider_reasoning_only" if is_thought else "provider_empty"
 
 
 def _answer_text(message: Mapping[str, object]) -> tuple[str, bool]:
-    """The answer without the model's reasoning, which may quote the creator's prompt; and whether there was any."""
+    """Return the answer without the model's reasoning, which may quote the prompt; and whether there was any."""
     said = _text(message)
     text = reasoning.cut(said)
     return text, text != said or bool(message.get("reasoning"))
 
 
 def _text(message: Mapping[str, object]) -> str:
-    """The content, as text or as parts."""
+    """Read the content, from text or from parts."""
     content = message.get("content")
     said = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
     return _storable(said)
 
 
 def _storable(text: str) -> str:
-    """A lone surrogate is valid JSON and cannot be written as UTF-8."""
+    """Replace lone surrogates, which are valid JSON and cannot be written as UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -177,7 +177,7 @@ def _text_of(part: Mapping[str, object]) -> str | None:
 
 
 def _pictures(message: Mapping[str, object], *, is_thought: bool) -> tuple[Medium | str, ...]:
-    """The pictures of an answer, each once; all that are none are left out, but one has to be."""
+    """Read the pictures of an answer, each once. Unusable ones are left out, but at least one must remain."""
     listed = message.get("images")
     urls = [_url_of(item) for item in [*(listed if isinstance(listed, list) else []), *_parts(message)]]
     drawn = [url for url in dict.fromkeys(urls) if url is not None]
@@ -194,7 +194,7 @@ def _url_of(item: object) -> str | None:
 
 
 def _citations(annotations: object) -> Iterator[dict[str, str]]:
-    """The pages that `url_citation` annotations name, each once."""
+    """Yield the pages that `url_citation` annotations name, each once."""
     seen: set[str] = set()
     for annotation in annotations if isinstance(annotations, list) else ():
         cited = mapping(mapping(annotation).get("url_citation"))

@@ -1,4 +1,4 @@
-"""Collect a streamed chat completion: server-sent events become the document that the same call answers unstreamed.
+"""Collect the server-sent events of a streamed chat completion into the document of an unstreamed one.
 
 Framing follows the WHATWG HTML standard, section 9.2.6; chunks follow OpenRouter's streaming guide: `: OPENROUTER
 PROCESSING` comments, deltas, an error in any chunk, one last chunk with `usage` and no choices, `[DONE]`.
@@ -23,12 +23,12 @@ _PINGS = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 
 
 class Collector:
-    """Bytes of an answer as they come, and what they tell so far.
+    """Collect the bytes of an answer as they arrive.
 
     Attributes:
         size: bytes received.
-        is_done: whether `[DONE]` came.
-        has_usage: whether usage was told with the verdict or after it. What was told before was counted on the way.
+        is_done: whether `[DONE]` arrived.
+        has_usage: whether usage arrived with the verdict or after it; earlier usage is a running count.
         finish: the worst finish reason so far.
     """
 
@@ -43,7 +43,7 @@ class Collector:
         self._has_choice = False
         self._is_counting = False
         self._is_unreadable = False
-        # Until the first event, this may still be a plain document with keep-alive lines before it.
+        # Until the first event, this may be a plain document after keep-alive lines.
         self._plain: list[bytes] | None = []
         self._is_plain: bool | None = None
         self._tail: list[bytes] = []
@@ -52,17 +52,17 @@ class Collector:
 
     @property
     def is_decided(self) -> bool:
-        """Whether nothing that may still come changes the verdict, only the usage."""
+        """Whether the verdict is final; only usage may still change."""
         return self.finish > Finish.NONE or "error" in self._document
 
     @property
     def is_over(self) -> bool:
-        """Whether everything has come that is worth waiting for."""
+        """Whether there is nothing left to wait for."""
         return self.is_done or (self.is_decided and self.has_usage)
 
     @property
     def is_stream(self) -> bool:
-        """Whether events came, and not a plain document."""
+        """Whether the body is a stream of events, and not a plain document."""
         return self._plain is None
 
     def feed(self, received: bytes) -> None:
@@ -77,35 +77,35 @@ class Collector:
         self._lines(received)
 
     def end(self) -> None:
-        """No more bytes come. An event that lacks only its last line end is one; half an event is none."""
+        """Take the end of the body. An event that lacks only its last line end counts; half an event does not."""
         was_unreadable = self._is_unreadable
         self._line(b"".join(self._tail))
         self._dispatch()
         self._tail = []
-        # An event that was cut in its middle is no strange event: what came before it decides.
+        # An event that was cut in the middle is not unreadable: the events before it decide.
         self._is_unreadable = was_unreadable
 
     def document(self) -> dict[str, object]:
-        """The chat completion, as far as it was told.
+        """Build the chat completion from what arrived.
 
         Returns:
             `{id, model, usage, choices: [{finish, message}], error?}`; `error` only if it came before the answer was
             whole.
 
         Raises:
-            ExecutionFailed: `provider_malformed` for what is no answer in any form.
+            ExecutionFailed: `provider_malformed`, the body is not an answer in any form.
         """
         if self._plain is not None:
             return self._plain_document()
         if self._has_choice:
             self._document["choices"] = [{"finish": self.finish, "message": self._message.whole()}]
         if self._is_counting and not (self.is_decided or self.is_done):
-            # Counted in the middle of the answer, before it broke: less than what was charged.
+            # A count from the middle of an answer that then broke is less than the charge.
             return {name: told for name, told in self._document.items() if name != "usage"}
         return self._document
 
     def refuse_unreadable(self) -> None:
-        """Raise if an event before the end of the answer could not be read: a part of the answer may be missing.
+        """Raise if an event before the end of the answer was unreadable: a part of the answer may be missing.
 
         Raises:
             ExecutionFailed: `provider_malformed`.
@@ -114,7 +114,7 @@ class Collector:
             raise malformed()
 
     def unfinished(self) -> ExecutionFailed:
-        """What it is that an answer ended without a finish reason."""
+        """Build the failure of an answer that ended without a finish reason."""
         return provider_failure("provider_unfinished" if self.is_done or self._plain is not None else "provider_cut")
 
     def _plain_document(self) -> dict[str, object]:
@@ -134,7 +134,7 @@ class Collector:
 
     def _lines(self, received: bytes) -> None:
         if self._tail and self._tail[-1].endswith(b"\r"):
-            # Only now is it known whether this is CR or CRLF.
+            # Only the next byte shows whether this is CR or CRLF.
             received = self._tail.pop() + received
         held = b""
         if received.endswith(b"\r"):
@@ -179,7 +179,7 @@ class Collector:
     def _take(self, chunk: Mapping[str, object], *, is_error: bool) -> None:
         self._document |= {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
         choice = self._choice(chunk)
-        # After an answer is whole, only usage counts: neither an error nor another reason undoes it.
+        # After a whole answer only usage counts: neither an error nor another reason undoes it.
         if not self.is_done and self.finish is not Finish.SUCCESS:
             error = chunk.get("error") or choice.get("error")
             if not error and (is_error or chunk.get("type") == "error"):
@@ -197,7 +197,7 @@ class Collector:
             self._document["usage"] = merged(mapping(self._document.get("usage")), usage)
 
     def _choice(self, chunk: Mapping[str, object]) -> Mapping[str, object]:
-        """The part of a chunk that belongs to our choice, the only one that we ask for; empty if there is none."""
+        """Find the part of a chunk that belongs to the one choice we ask for; empty if there is none."""
         choices = chunk.get("choices")
         for piece in choices if isinstance(choices, list) else ():
             if isinstance(piece, dict):
@@ -211,7 +211,7 @@ class Collector:
 
 
 class _Message:
-    """A message that grows: text is joined, lists are continued, the rest is kept as it comes."""
+    """Assemble a message from deltas: text and audio are joined, lists are extended, other fields are dropped."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
@@ -241,7 +241,7 @@ class _Message:
 
 
 def merged(known: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
-    """Usage that was told again, key by key: what says nothing, or zero, replaces no number."""
+    """Merge usage that arrived again, key by key; a zero or a missing value replaces no number."""
     usage = dict(known)
     for name, value in told.items():
         before = usage.get(name)

@@ -1,7 +1,7 @@
-"""The openai SDK over our own connections.
+"""Run the openai SDK over our own aiohttp sessions.
 
-Its aiohttp transport (`DefaultAioHttpClient`) calls every lost connection a connect timeout: a request that may have
-been charged would look like one that was never sent.
+Its aiohttp transport (`DefaultAioHttpClient`) reports every lost connection as a connect timeout, so a request that may
+have been charged would look like one that was never sent.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -15,22 +15,22 @@ from core.net import http as net_http
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Sends over connections of the running event loop, and raises what httpx2 would.
+    """Send over sessions of the running event loop, and raise httpx2's exceptions.
 
     Args:
-        idle_seconds: how long a connection is kept for the next request.
+        idle_seconds: how long an idle connection is kept.
 
     Raises:
         httpx2.ConnectError, httpx2.ConnectTimeout: nothing was sent.
-        httpx2.ReadTimeout: nothing came for too long.
-        httpx2.RemoteProtocolError: the connection broke, or what came is no HTTP.
+        httpx2.ReadTimeout: no byte arrived for too long.
+        httpx2.RemoteProtocolError: the connection broke, or the response is not HTTP.
     """
 
     def __init__(self, idle_seconds: float) -> None:
         self._session = net_http.session(idle_seconds)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. Its answer has its body still to be read."""
+        """Send a request and return the response before its body is read."""
         url, body, seconds = str(request.url), await request.aread(), request.extensions["timeout"]
         with _as_httpx2():
             answer = await self._session.request(
@@ -61,19 +61,19 @@ class _Body(httpx2.AsyncByteStream):
                 async for part in content.iter_any():
                     yield part
             except aiohttp.ClientError:
-                # aiohttp raises before it hands over what it holds, and those bytes did arrive (aiohttp#4397).
+                # aiohttp raises before it yields its buffer, and those bytes did arrive (aiohttp#4397).
                 if held := content._read_nowait(-1):
                     yield held
                 raise
 
     async def aclose(self) -> None:
-        """Hang up if it is not at its end: what is left is cancelled."""
+        """Close the connection, which cancels an unfinished body."""
         self._answer.close()
 
 
 @contextmanager
 def _as_httpx2() -> Iterator[None]:
-    """aiohttp's exceptions carry the request and its headers, so none of them leaves here."""
+    """Convert aiohttp's exceptions, which hold the request and its headers, so none of them gets out."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError:

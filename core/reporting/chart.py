@@ -1,4 +1,4 @@
-"""Drawing what was sold: the only home of matplotlib. Floats are for pixels; what is written as money is exact."""
+"""Draw the chart of calls and money. All use of matplotlib is here. Floats are for pixels only."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -19,11 +19,11 @@ _INCHES, _DPI = (9.6, 5.2), 110
 
 
 def draw(hours: Sequence[tuple[datetime, Figures | None]], days: Sequence[tuple[date, Figures | None]]) -> bytes:
-    """A picture of calls by the hour, and of revenue and cost by the day, as PNG.
+    """Draw calls by the hour, and revenue and cost by the day, as PNG.
 
     Args:
-        hours: each hour (UTC) in turn with its figures, None where nothing was sold.
-        days: the same for days.
+        hours: each hour (UTC) in turn with its figures, None if nothing was sold.
+        days: each day (UTC) in turn with its figures, likewise.
     """
     figure = Figure(figsize=_INCHES, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1), facecolor="white")
     above, below = figure.subplots(2, 1)
@@ -64,7 +64,7 @@ def _draw_money(axes: Axes, days: Sequence[tuple[date, Figures | None]]) -> None
 
 
 def _place(moment: datetime) -> float:
-    """Where matplotlib has it: days since 1970."""
+    """Convert a time to matplotlib's dates: days since 1970."""
     return moment.timestamp() / 86_400
 
 

@@ -157,13 +157,13 @@ async def test_a_refusal_after_silence_is_no_proof(desk: Desk) -> None:
 
 
 async def test_a_payment_that_cannot_be_kept_is_not_sent(desk: Desk) -> None:
-    """Without the file that a crash could be mended with, nobody gets to see the signature."""
+    """If the order cannot be stored, so that a crash could lose it, the signature is not sent."""
     async with strange_seller() as (url, payments):
         nowhere = {"INSTANT_STATE_DIR": "/nowhere", "XDG_STATE_HOME": "/dev/null"}
         done = await desk.buy(url, "--asset", f"eip155:402402={TOKEN}", **nowhere)
 
     assert (done.code, payments) == (2, [None])
-    assert "kept" in done.err
+    assert "stored" in done.err
 
 
 async def test_wrong_usage(tmp_path: Path, desk: Desk) -> None:

@@ -162,7 +162,7 @@ async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool
     async with pool.connection() as conn:
         assert (await readiness.open_key(conn, shop.account.id, ANTHROPIC)).reveal() == shop.key
         assert (await readiness.open_key(conn, shop.account.id, OPENROUTER)).reveal() == other
-        (row,) = [one for one in await accounts.listing(conn) if one["handle"] == shop.account.handle]
+        (row,) = [one for one in await accounts.listing(conn) if one.handle == shop.account.handle]
     assert [key["provider"] for key in row.keys] == ["openrouter", "anthropic"]
 
     await shop.openrouter(revoked=True)
