@@ -33,6 +33,7 @@ HOMES = {
     "jsonschema": ("core/providers/answer_schema.py",),
     "referencing": ("core/providers/answer_schema.py",),
     "cryptography": ("core/secrets/",),
+    "jwt": ("core/secrets/signing.py",),
     "psycopg": ("core/db/",),
     "psycopg_pool": ("core/db/",),
     "aiosql": ("core/db/",),
