@@ -1,7 +1,6 @@
 """Bringing the model catalog up to date: the provider's whole list, fetched, checked and applied."""
 
 import hashlib
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -138,6 +137,6 @@ async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined:
 
 
 def _source() -> str:
-    """Who is asked and how the answer is read: a new version of ours reads a list anew that did not change."""
-    read = f"{settings().openrouter_url}\n{inspect.getsource(openrouter_listing)}"
+    """Who is asked and how the answer is read: a new reader reads a list anew that did not change."""
+    read = f"{settings().openrouter_url}\n{openrouter_listing.READER_VERSION}"
     return hashlib.sha256(read.encode()).hexdigest()
