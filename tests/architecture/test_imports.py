@@ -30,6 +30,7 @@ HOMES = {
     "prometheus_client": ("core/observability/metrics.py",),
     "obstore": ("core/media/store.py",),
     "json_repair": ("core/providers/json_answer.py",),
+    "matplotlib": ("core/reporting/chart.py",),
     "jsonschema": ("core/providers/answer_schema.py",),
     "referencing": ("core/providers/answer_schema.py",),
     "cryptography": ("core/secrets/",),
