@@ -146,7 +146,7 @@ def place_of(error: BaseException) -> str:
     """What an exception is and where in our code it arose, for a log: nothing that it says, and no value.
 
     Returns:
-        Its type and our own frames, the innermost first: `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`.
+        Its type and our own frames, innermost first: `KeyError at core/failures.py:42 in f < flows/notice.py:7 in g`.
     """
     frames = [
         f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"

@@ -1,6 +1,6 @@
 """Creators: who they are, where they are paid, and the provider keys that their calls run on.
 
-Functions take a connection and do not commit, except `set_key`, which asks the provider first.
+Functions take a connection and do not commit.
 """
 
 import hashlib

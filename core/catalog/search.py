@@ -1,4 +1,4 @@
-"""The model catalog as it is: read, searched, and marked by its operator. Who brings it up to date is `catalog_sync`.
+"""The model catalog as it is: read, searched, and marked by its operator. `core/catalog/sync.py` brings it up to date.
 
 Functions take a connection and do not commit.
 """
