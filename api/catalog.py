@@ -1,9 +1,7 @@
 """Serve the public catalog: the models, their prices and capabilities, and the history of both."""
 
-import base64
 import hashlib
 import json
-import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -20,13 +18,12 @@ from core.catalog.model import ID, Capability
 from core.catalog.search import Cursor
 from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput, NotFound
+from core.secrets.vault import vault
 
 router = APIRouter(prefix="/models", tags=["catalog"])
 
 # Models change once a day, so pages that show them need not ask for each visitor.
 _CACHED = "public, max-age=60"
-
-_NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?|Infinity")
 
 
 def _storable(text: str) -> str:
@@ -171,8 +168,9 @@ def _unless_known(document: dict[str, object], known: str) -> Response:
 
 
 def _cursor(place: Cursor, sort: catalog.Sort) -> str:
-    text = json.dumps([sort, place.text, f"{place.number:f}", place.id])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    """A place in one order, so a cursor is a token of that order."""
+    parts = json.dumps([place.text, f"{place.number:f}", place.id], ensure_ascii=False)
+    return vault().token(f"cursor by {sort}", parts.encode())
 
 
 def _place(cursor: str, sort: catalog.Sort) -> Cursor:
@@ -181,13 +179,8 @@ def _place(cursor: str, sort: catalog.Sort) -> Cursor:
     Raises:
         InvalidInput: we did not make it, or it belongs to another sort order.
     """
-    try:
-        its_sort, text, number, model_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        # We make no cursor with characters that Postgres cannot store.
-        text, model_id = _storable(text.encode().decode()), _storable(model_id.encode().decode())
-        is_ours = its_sort == sort and _NUMBER.fullmatch(number) is not None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        is_ours = False
-    if not is_ours:
+    parts = vault().read_token(f"cursor by {sort}", cursor)
+    if parts is None:
         raise InvalidInput({"cursor": "this is no cursor of this order; begin without one"})
+    text, number, model_id = json.loads(parts)
     return Cursor(text, Decimal(number), model_id)

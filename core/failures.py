@@ -146,7 +146,7 @@ def place_of(error: BaseException) -> str:
     """Describe an exception for a log by its type and our own frames, without its message or any value.
 
     Returns:
-        Such as `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`, the innermost frame first.
+        Such as `KeyError at core/failures.py:42 in f < flows/notice.py:7 in g`, the innermost frame first.
     """
     frames = [
         f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"

@@ -16,6 +16,7 @@ import httpx
 from core import db
 from drills import books, doors
 from drills.boundary import Boundary, Side
+from drills.pace import MACHINE
 from drills.surroundings import Surroundings, database, pool
 from tests import servers, shops
 from tests.shops import Buyer, Shop
@@ -24,6 +25,7 @@ _LANES = 4
 _TRIES = 3
 _INPUTS = {"topic": "the sea"}
 _SILENCE_SECONDS = 8
+_REST_SECONDS = 30
 _NEVER = "3600"
 
 
@@ -185,7 +187,7 @@ async def _run(lane: Lane, case: Case) -> Outcome:
                 later.append(await http.post(url, json=_INPUTS, headers=_paid(header)))
                 wrong += await _lies(later[-1], case.scenario, shop)
             with suppress(TimeoutError):  # the books then show what is unfinished
-                await shops.at_rest(lane.pool, shop)
+                await shops.at_rest(lane.pool, shop, seconds=_REST_SECONDS * MACHINE.slowness())
             replay = await http.post(url, json=_INPUTS, headers=_paid(header))
             if (replay.status_code, replay.text) != (later[-1].status_code, later[-1].text):
                 wrong.append("the same payment got another answer")
@@ -205,8 +207,8 @@ async def _present(http: httpx.AsyncClient, url: str, header: str) -> httpx.Resp
 async def _settled(door: doors.Watched, case: Case) -> bool:
     """Wait until the door is dead, or until an undisturbed one has finished all work after the answer."""
     if case.victim:
-        return await door.ended(_SILENCE_SECONDS)
-    await asyncio.sleep(_SILENCE_SECONDS / 4)
+        return await door.ended(_SILENCE_SECONDS * MACHINE.slowness())
+    await asyncio.sleep(_SILENCE_SECONDS / 4 * MACHINE.slowness())
     return True
 
 

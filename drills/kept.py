@@ -13,6 +13,7 @@ import psutil
 
 from deployments import postgres as embedded
 from drills import doors
+from drills.pace import patience
 from drills.surroundings import Surroundings, serving
 
 _LOOK_SECONDS = 0.1
@@ -80,7 +81,7 @@ class Kept:
         await self._arrived()
 
     async def _arrived(self) -> None:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with patience(_PATIENCE_SECONDS):
             await self._up.wait()
 
     async def _keep(self) -> None:

@@ -62,6 +62,7 @@ async def drill(around: Surroundings, seed: int, kills: int) -> dict[str, object
         "kills": struck,
         "lost": {one.name: one.lost for one in [*processes, prefect] if one.lost},
         "payments": len(told),
+        "unreached": place.unreached,
         **judged.counts(told),
     }
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from deployments import postgres
 from drills.kept import kill_family
+from drills.pace import patience
 
 _START_SECONDS = 120
 _STOP_SECONDS = 60
@@ -74,7 +75,7 @@ class Machine:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it is forked in a moment
                 [sys.executable, "-m", "cli", "dev"], env=self.environment, stdout=printed, stderr=printed
             )
-        async with asyncio.timeout(_START_SECONDS):
+        async with patience(_START_SECONDS):
             while "Ctrl-C" not in output.read_text():
                 if self._process.poll() is not None:
                     raise RuntimeError(f"instant dev does not start: {output.read_text()[-2000:]}")

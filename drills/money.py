@@ -41,6 +41,7 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
         "payments": len(told),
         "stories": Counter(story.__name__ for story in plot),
         "kills": len(kills),
+        "unreached": place.unreached,
         **judged.counts(told),
     }
 

@@ -23,12 +23,12 @@ import psycopg
 
 from core.settings import settings
 from deployments.schedules import SCHEDULES
-from drills import kept
+from drills import kept, pace
 from drills.kept import Kept, Process, kill_family
 from drills.machine import Machine
 from drills.market import seeded
 from drills.surroundings import Surroundings, database
-from tests import servers, shops
+from tests import servers
 
 _ROOT = Path(__file__).parents[1]
 _AUTH = ("drill", "drill")
@@ -154,7 +154,7 @@ async def _brought(stage: Stage, flow: str, state: str) -> AsyncIterator[str]:
             await stack.enter_async_context(_nothing_begins(stage.database()))
         run = await _start(stage, flow, timedelta(seconds=_AHEAD_SECONDS if state == "Scheduled" else 0))
         wanted = {"Scheduled": "SCHEDULED", "Pending": "PENDING"}.get(state, "RUNNING")
-        async with asyncio.timeout(_REACH_SECONDS):
+        async with pace.patience(_REACH_SECONDS):
             while (found := await _look(stage, run))["type"] != wanted:
                 if found["type"] in ("RUNNING", "COMPLETED"):  # a quick run may pass the state before we look
                     run = await _start(stage, flow, timedelta(0))
@@ -183,7 +183,7 @@ async def _succeed(stage: Stage, told: Told) -> list[str]:
         while True:
             run = await _start(stage, flow, timedelta(0))
             with suppress(TimeoutError):
-                await shops.eventually(partial(_is_over, stage, run), _NEXT_SECONDS, pause=1)
+                await pace.eventually(partial(_is_over, stage, run), _NEXT_SECONDS, pause=1)
             state = await _look(stage, run)
             if state["name"] == "Completed":
                 told.succeeded += 1
@@ -211,7 +211,7 @@ async def _rested(stage: Stage, struck: list[str]) -> list[str]:
     with suppress(TimeoutError):
         await asyncio.sleep(_SILENCE_SECONDS)
         await _start(stage, "recovery", timedelta(0))
-        await shops.eventually(nothing_is, _END_SECONDS, pause=1)
+        await pace.eventually(nothing_is, _END_SECONDS, pause=1)
     planned = [run for run in struck if not await _is_over(stage, run)]
     return [f"{name} is {state}" for name, state in left.items()] + [f"{run} is not over" for run in planned]
 
@@ -223,7 +223,7 @@ async def _deployed(stage: Stage) -> None:
         found = await _post(stage, "/deployments/filter", {"deployments": {"name": {"any_": _NAMES}}})
         return len(found) == len(_NAMES)
 
-    await shops.eventually(are_there, _REACH_SECONDS)
+    await pace.eventually(are_there, _REACH_SECONDS)
 
 
 async def _start(stage: Stage, flow: str, ahead: timedelta) -> str:

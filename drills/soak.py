@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from core import db
 from drills import kept, money, verdict
 from drills.kept import Kept, Postgres, Victim
 from drills.market import Market, Purchase, market, seeded
 from drills.memory import Memory
+from drills.pace import patience
 from drills.surroundings import Surroundings, database, pool
 from tests import servers
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
@@ -81,7 +83,7 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
             watching = asyncio.create_task(memory.watch(lasting, lambda: len(told) / payments))
             began = time.monotonic()
             try:
-                async with asyncio.timeout(_PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+                async with patience(_PATIENCE_SECONDS), asyncio.TaskGroup() as group:
                     group.create_task(_sell(place, stalls, seed, payments, told))
                     group.create_task(_strike(dice, payments, told, prefect, executors[1:], Postgres(around.folder)))
             finally:
@@ -94,12 +96,15 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
                 judged.wrong.extend(await verdict.unfinished_runs(opened))
             if payments >= _JUDGED_FROM:
                 judged.wrong.extend(memory.grown())
-            judged.wrong.extend(f"{one.name} did not live through it" for one in (door, executors[0]) if one.lost)
+            judged.wrong.extend(
+                f"{one.name} did not live through it" for one in (door, executors[0]) if one.pid != lasting[one.name]
+            )
     return {
         "payments": len(told),
         "perSecond": round(len(told) / selling, 1),
         "kills": _KILLS,
         "lost": {one.name: one.lost for one in [door, *executors, prefect] if one.lost},
+        "unreached": place.unreached,
         "memory": memory.told(),
         **judged.counts(told),
     }
@@ -126,7 +131,7 @@ async def _sell(place: Market, stalls: Sequence[Stall], seed: int, payments: int
     """Let many buyers pay, each as soon as the previous one has an answer."""
     wallets = [Buyer() for _ in range(_WALLETS)]
     for buyer in wallets:
-        await buyer.fund(2 * payments * PRICE_ATOMIC)
+        await place.reach(partial(buyer.fund, 2 * payments * PRICE_ATOMIC))
     numbers = iter(range(payments))
 
     async def buy() -> None:
@@ -134,7 +139,7 @@ async def _sell(place: Market, stalls: Sequence[Stall], seed: int, payments: int
             dice = seeded(seed, number)
             stall = dice.choice(stalls)
             if not stall.is_long and dice.randrange(1000) < _TROUBLED:
-                await stall.shop.openrouter(faults=[dice.choice(_TROUBLE)])
+                await place.reach(partial(stall.shop.openrouter, faults=[dice.choice(_TROUBLE)]))
             purchase = Purchase(wallets[number % _WALLETS], stall.shop)
             await place.sign(purchase)
             await place.to_the_end(purchase, dice.choice(_PREFERENCES))

@@ -146,4 +146,5 @@ def _settlement(dice: random.Random) -> list[str]:
 
 async def _trouble(market: Market, dice: random.Random, shop: Shop) -> None:
     """Queue a fault for the next call on this shop's key, which may be another buyer's."""
-    await shop.openrouter(faults=[dice.choice(_PROVIDER)])
+    faults = [dice.choice(_PROVIDER)]
+    await market.reach(lambda: shop.openrouter(faults=faults))

@@ -20,6 +20,9 @@ from deployments import postgres as embedded
 from deployments.prefect_server import client_environment, server_environment
 from tests import forks, servers
 
+# Longer than a busy machine takes to start Postgres again.
+_CONNECT_SECONDS = 120
+
 # Short leases and recovery intervals; and no rate limits, because all requests come from one address.
 _PACE = {
     "INSTANT_HEARTBEAT_SECONDS": "0.5",
@@ -88,7 +91,9 @@ def database(surroundings: Surroundings) -> Iterator[str]:
 
 def pool(database_url: str) -> db.Pool:
     """Make a pool for one of several databases; the product's own pool uses only that of the settings."""
-    return AsyncConnectionPool(database_url, kwargs={"row_factory": namedtuple_row}, max_size=8, open=False)
+    return AsyncConnectionPool(
+        database_url, kwargs={"row_factory": namedtuple_row}, max_size=8, open=False, timeout=_CONNECT_SECONDS
+    )
 
 
 def serving(folder: Path, name: str) -> AbstractContextManager["forks.Fork | subprocess.Popen[bytes]"]:

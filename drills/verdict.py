@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from core import db
-from drills import books
+from drills import books, pace
 from drills.books import Books
 from drills.market import Purchase
 from drills.words import broken_words
@@ -30,8 +30,12 @@ SELECT NOT EXISTS (
 
 async def rest(opened: db.Pool) -> None:
     """Wait until every execution has ended; if that takes too long, the books show what is unfinished."""
+
+    async def is_at_rest() -> bool:
+        return bool((await shops.rows(opened, _UNSETTLED))[0].done)
+
     with suppress(TimeoutError):
-        await shops.until(opened, _UNSETTLED, seconds=_REST_SECONDS)
+        await pace.eventually(is_at_rest, _REST_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ async def unfinished_runs(opened: db.Pool, seconds: int = _PREFECT_SECONDS) -> l
     """List runs that Prefect shows as unfinished after the recovery flow's work.
 
     An owner counts as dead only after its lease, and Prefect receives the ends of runs with a delay, so this asks for
-    so many seconds.
+    so many seconds of a quiet machine.
     """
     # Prefect reads the environment at import, and the surroundings set it.
     from prefect.client.orchestration import get_client
@@ -86,11 +90,14 @@ async def unfinished_runs(opened: db.Pool, seconds: int = _PREFECT_SECONDS) -> l
     ours = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
     final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
     going_on = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=final)))
+    waiting = pace.Patience(seconds)
     async with get_client() as prefect:
-        for _ in range(seconds):
+        while True:
             await unfinished_runs.close(opened)
             runs = await prefect.read_flow_runs(flow_filter=ours, flow_run_filter=going_on)
             if not runs:
                 return []
+            if waiting.is_over():
+                break
             await asyncio.sleep(1)
     return [f"Prefect believes that {run.name} is {run.state_name}" for run in runs]

@@ -8,6 +8,9 @@ from decimal import Decimal
 from core.catalog.model import ID, Capability, Model
 from core.db.states import ModelModality
 
+READER_VERSION = 1
+"""Raise it when a row reads otherwise, here or in `model_list.parse`: a list that did not change is then read anew."""
+
 # "-1" means "varies"; Decimal itself would also accept "NaN", "Infinity" and "1_0".
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
 

@@ -1,7 +1,6 @@
 """Sync the model catalog: fetch the provider's whole list, check it and apply it."""
 
 import hashlib
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -139,5 +138,5 @@ async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined:
 
 def _source() -> str:
     """Identify the server and our parser. When either changes, the list is fetched again even if it has not changed."""
-    read = f"{settings().openrouter_url}\n{inspect.getsource(openrouter_listing)}"
+    read = f"{settings().openrouter_url}\n{openrouter_listing.READER_VERSION}"
     return hashlib.sha256(read.encode()).hexdigest()

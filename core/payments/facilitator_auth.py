@@ -69,7 +69,7 @@ class Cdp:
             "exp": now + JWT_SECONDS,
             "uris": [f"{method} {parts.netloc.rpartition('@')[2]}{parts.path}"],
         }
-        header = {"kid": self._key_id, "typ": "JWT", "nonce": secrets.token_hex(16)}
+        header = {"kid": self._key_id, "nonce": secrets.token_hex(16)}
         return {"Authorization": f"Bearer {signing.sign_jwt(self._key, header, claims)}"}
 
 

@@ -3,8 +3,6 @@
 A client that echoes its quote (x402 v2, `accepted.extra.quoteId`) gets that version and price.
 """
 
-import base64
-import binascii
 import os
 import struct
 import time
@@ -18,7 +16,6 @@ from core.secrets.vault import vault
 from core.settings import settings
 
 _QUOTE = struct.Struct(">16sQQ8s")
-_MAC_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +41,13 @@ def make_quote(version: versions.Version) -> str:
         int(time.time()) + settings().quote_seconds,
         os.urandom(8),
     )
-    return base64.urlsafe_b64encode(body + vault().sign("quote", body)).decode().rstrip("=")
+    return vault().token("quote", body)
 
 
 def read_quote(text: object) -> Quote | None:
     """Read a quote, expired or not; None if we did not make it."""
-    if not isinstance(text, str) or not text.isascii():
-        return None
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
-        return None
-    body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-    if len(body) != _QUOTE.size or not vault().is_signed("quote", body, mac):
+    body = vault().read_token("quote", text) if isinstance(text, str) else None
+    if body is None:
         return None
     version_id, price, expires, _random = _QUOTE.unpack(body)
     return Quote(UUID(bytes=version_id), price, expires)

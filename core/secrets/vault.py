@@ -4,6 +4,9 @@ A sealed value is AES-256-GCM under a key derived (HKDF-SHA256) from a master ke
 table, column and row as associated data. The envelope names its master key, so keys rotate without downtime:
 
     0x01 | length of key id | key id | 12-byte nonce | ciphertext and 16-byte tag
+
+A signature is base64url, without padding, of a 16-byte MAC; a token is the same of a payload and its MAC. Each is valid
+in one spelling and for one purpose only.
 """
 
 import base64
@@ -25,6 +28,7 @@ from core.settings import settings
 
 _ENVELOPE = b"\x01"
 _NONCE = 12
+_MAC = 16
 
 
 class Vault:
@@ -82,16 +86,33 @@ class Vault:
             pass
         raise Unreadable
 
-    def sign(self, purpose: str, message: bytes) -> bytes:
-        """Compute a 16-byte MAC over `message`, valid for `purpose` only."""
-        return self._mac(self._newest, purpose, message)
+    def sign(self, purpose: str, message: bytes) -> str:
+        """Sign `message` for a reader who has the message already; the signature is valid for `purpose` only."""
+        return _base64url(self._mac(self._newest, purpose, message))
 
-    def is_signed(self, purpose: str, message: bytes, mac: bytes) -> bool:
-        """Whether `sign` made `mac`, under any configured master key."""
-        return any(hmac.compare_digest(self._mac(key_id, purpose, message), mac) for key_id in self._keys)
+    def is_signed(self, purpose: str, message: bytes, signature: str) -> bool:
+        """Tell whether `sign` made `signature` for the same purpose and message, under any configured master key."""
+        # No signature has characters outside ASCII, nor a question mark.
+        given = signature.encode("ascii", "replace")
+        signed = (_base64url(self._mac(key_id, purpose, message)) for key_id in self._keys)
+        return any(hmac.compare_digest(one.encode(), given) for one in signed)
+
+    def token(self, purpose: str, payload: bytes) -> str:
+        """Make a token that carries `payload`: its holder can read it, and nobody can change it."""
+        return _base64url(payload + self._mac(self._newest, purpose, payload))
+
+    def read_token(self, purpose: str, token: str) -> bytes | None:
+        """The payload of what `token` made for the same purpose, under any configured master key; None of all else."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except ValueError:
+            return None
+        payload, mac = raw[:-_MAC], raw[-_MAC:]
+        is_ours = _base64url(raw) == token and self.is_signed(purpose, payload, _base64url(mac))
+        return payload if is_ours else None
 
     def _mac(self, key_id: str, purpose: str, message: bytes) -> bytes:
-        return hmac.digest(self._derive(key_id, b"sign", purpose.encode()), message, hashlib.sha256)[:16]
+        return hmac.digest(self._derive(key_id, b"sign", purpose.encode()), message, hashlib.sha256)[:_MAC]
 
     @cache  # noqa: B019 - one vault lives as long as its process, and a derivation costs more than the call it serves
     def _derive(self, key_id: str, use: bytes, subject: bytes) -> bytes:
@@ -108,6 +129,11 @@ def new_master_key(key_id: str) -> str:
 def vault() -> Vault:
     """Return the vault of this process."""
     return Vault(settings().master_keys.get_secret_value())
+
+
+def _base64url(raw: bytes) -> str:
+    """Without padding (RFC 4648, 5)."""
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _place(column: str, row: UUID) -> bytes:

@@ -12,9 +12,6 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from api.app import create_app
 from core import db
@@ -22,6 +19,7 @@ from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.resources.repricing import reprice
+from core.secrets.vault import vault
 from core.settings import settings
 from tests import servers
 
@@ -212,7 +210,6 @@ async def test_a_page_goes_on_where_it_was_although_models_come_and_go(shelf: ht
         ({"search": "a\0b"}, "search"),
         ({"modalitty": "text"}, "modalitty"),
         ({"cursor": "none"}, "cursor"),
-        ({"cursor": "W10"}, "cursor"),
         ({"cursor": "W1tbW1tbW1tbW1tbW1tbW1tbW1tb" * 70}, "cursor"),
     ],
 )
@@ -230,18 +227,16 @@ async def test_a_cursor_of_another_order(shelf: httpx.AsyncClient) -> None:
     assert (await shelf.get(httpx.URL(following).copy_merge_params({"sort": "price"}))).status_code == 400
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(parts=st.lists(st.text() | st.integers() | st.none() | st.sampled_from(["name", "price", "1"]), max_size=5))
-@example(parts=["name", "\ud800", "0", "a"])
-@example(parts=["name", "", "1e999999", "a"])
-@example(parts=["name", "", "NaN", "a"])
-@example(parts=["name", "", "0", "a\0"])
-async def test_forged_cursors(shelf: httpx.AsyncClient, parts: list[Any]) -> None:
-    """Whatever a cursor says, the answer is a page or a 400."""
-    cursor = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
-    answer = await shelf.get("/models", params={"cursor": cursor, "limit": 1})
-
-    assert answer.status_code in (200, 400)
+async def test_forged_cursors(shelf: httpx.AsyncClient) -> None:
+    """Only what we handed out for this order is a cursor, so no other text reaches the database."""
+    following = (await shelf.get("/models", params={"limit": 5})).json()["next"]
+    real = httpx.URL(following).params["cursor"]
+    plain = json.dumps(["", "0", "a"]).encode()
+    unsigned = base64.urlsafe_b64encode(plain).decode().rstrip("=")
+    for_something_else = vault().token("quote", plain)
+    for cursor in (unsigned, for_something_else, real[:-1], f"{real}=", f"A{real}", "\N{SNOWMAN}", ""):
+        assert (await shelf.get("/models", params={"cursor": cursor})).status_code == 400
+    assert (await shelf.get("/models", params={"cursor": real})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/models?limit=3", "/models/openai/gpt-5"])

@@ -10,20 +10,26 @@ import pytest
 _LOOK = """
 import json, sys
 before = sys.getrecursionlimit()
-import api.app
+import api.app, core.reporting.day_page
 print(json.dumps({"before": before, "after": sys.getrecursionlimit(), "modules": list(sys.modules)}))
 """
 
 
 @pytest.fixture(scope="module")
 def door() -> Any:
-    """What an interpreter says that has imported the door, and nothing else."""
+    """What an interpreter says that has imported the door and the day's page, and nothing else."""
     return json.loads(subprocess.run([sys.executable, "-c", _LOOK], capture_output=True, check=True).stdout)
 
 
 def test_the_door_keeps_the_recursion_limit(door: Any) -> None:
     """The curves that come with x402 raise it so far that a deeply nested body would end the process."""
     assert door["after"] == door["before"]
+
+
+def test_only_who_draws_loads_matplotlib(door: Any) -> None:
+    """It would take half of the time in which a command starts."""
+    assert "core.reporting.chart" in door["modules"]
+    assert "matplotlib" not in door["modules"]
 
 
 def test_nobody_patches_the_event_loop(door: Any) -> None:

@@ -20,7 +20,7 @@ from psycopg.rows import namedtuple_row
 
 from core import db
 from core.catalog import changes as catalog_changes
-from core.catalog import model_list
+from core.catalog import model_list, openrouter_listing
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.catalog.model import NOT_LISTED, Model
@@ -815,6 +815,20 @@ async def test_old_validators_are_not_used(provider: Provider, change: str) -> N
         await catalog_sync.sync(pool, reprice)
         async with pool.connection() as conn:
             await conn.execute(f"UPDATE catalog_syncs SET {change}".encode())  # noqa: S608 - a change of ours
+
+        assert (await catalog_sync.sync(pool, reprice)).outcome == "applied"
+        assert provider.condition is None
+        async with pool.connection() as conn:
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
+
+
+async def test_a_new_reader_reads_the_list_anew(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the provider calls unmodified was read by an older version of ours."""
+    provider.lists(listed("s/1"))
+    provider.etag = '"one"'
+    async with db.pool() as pool:
+        await catalog_sync.sync(pool, reprice)
+        monkeypatch.setattr(openrouter_listing, "READER_VERSION", openrouter_listing.READER_VERSION + 1)
 
         assert (await catalog_sync.sync(pool, reprice)).outcome == "applied"
         assert provider.condition is None
