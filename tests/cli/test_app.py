@@ -1,4 +1,4 @@
-"""The `instant` command: what it says and how it exits when something is not as it should be."""
+"""The `instant` command: its sentences and exit codes when something is wrong."""
 
 import os
 import subprocess
@@ -83,7 +83,7 @@ def test_an_unreachable_database_is_a_sentence_without_its_password(tmp_path: Pa
 
 
 def test_env_prints_what_a_shell_can_evaluate(tmp_path: Path) -> None:
-    """Whatever stands in a value, the shell takes it for text."""
+    """The shell reads every value as text, whatever it contains."""
     url = "postgresql://user:canary'b$(c) d@127.0.0.1:9/x"
     done = _instant(tmp_path, "env", **_sandbox(), INSTANT_DATABASE_URL=url, INSTANT_PREFECT_DATABASE_URL=url)
     script = f'{done.stdout}\nprintf %s "$INSTANT_DATABASE_URL"'
