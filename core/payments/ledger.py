@@ -10,11 +10,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from x402.schemas import PaymentPayload
-
 from core import db
 from core.executions import lifecycle
 from core.payments import matching
+from core.payments.x402_sdk import PaymentPayload
 from core.resources import versions
 from core.secrets.private import Private
 from core.secrets.vault import vault
