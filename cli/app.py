@@ -1,7 +1,7 @@
-"""The commands that start, prepare and stop things; those about creators are mounted from their own module.
+"""The `instant` command: it starts, prepares and stops things, and names the modules that hold the other commands.
 
-Modules are imported by the command that needs them: `instant dev` must not wait for Prefect, and Prefect reads its
-environment as it is imported, so that has to be made first.
+A command imports the modules that it needs when it runs, so that no command waits for what only others need. Prefect
+also reads its environment when it is imported, so the environment has to be made first.
 """
 
 import asyncio
@@ -11,32 +11,42 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from cli.buy import buy
-from cli.catalog import catalog
-from cli.creators import creators, keys
-from cli.executions import executions, try_resource
-from cli.money import books, payments
-from cli.notices import notices
-from cli.refunds import refunds
-from cli.report import report
-from cli.resources import resources
 from cli.shared import Flag, meet_prefect
-from cli.usage import usage
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
-app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
-for part in (books, catalog, creators, executions, keys, notices, payments, refunds, resources, usage):
-    app.command(part)
-resources.command(try_resource, name="test")
-usage.command(report)
+app = App(
+    name="instant",
+    help="Sell a prompt by the call.",
+    version=lambda: metadata.version("x402-instant"),
+    version_flags=["--version"],
+    result_action="return_value",
+)
 app.command(buy)
+
+# cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
+_GROUPS = {
+    "catalog": ("cli.catalog:catalog", "The models that prompts can be sold on."),
+    "creators": ("cli.creators:creators", "Those who sell prompts, and where they are paid."),
+    "executions": ("cli.executions:executions", "What was bought, and what became of it."),
+    "keys": ("cli.creators:keys", "The provider keys that calls run on. A key is never shown again."),
+    "money": ("cli.money:books", "Whether the books agree."),
+    "notices": ("cli.notices:notices", "What creators and the operator are told without asking, and where."),
+    "payments": ("cli.money:payments", "What was paid, and what became of it."),
+    "refunds": ("cli.refunds:refunds", "What is owed to buyers: paid, not answered, and no re-run left."),
+    "resources": ("cli.resources:resources", "The prompts that are for sale."),
+    "usage": ("cli.usage:usage", "What was called, what it earned and what it cost."),
+}
+for name, (path, sentence) in _GROUPS.items():
+    app.command(path, name=name, help=sentence)
 
 
 @app.command
@@ -177,7 +187,7 @@ async def _finish(result: Awaitable[object]) -> object:
 
 
 def _is_help(command: Callable[..., Any]) -> bool:
-    """Whether cyclopts answers by itself: --help, or no command at all."""
+    """Whether cyclopts answers by itself: --help, --version, or no command at all."""
     return getattr(command, "__module__", "").startswith("cyclopts") or hasattr(command, "__self__")
 
 

@@ -20,7 +20,7 @@ from core.providers.errors import advice
 from core.resources import readiness, template, versions
 from core.settings import settings
 
-executions = App(name="executions", help="What was bought, and what became of it.")
+executions = App(name="executions")
 
 
 @executions.command(name="list")

@@ -19,8 +19,8 @@ from core.amounts import usdc
 if TYPE_CHECKING:
     from core.payments import reconciliation
 
-books = App(name="money", help="Whether the books agree.")
-payments = App(name="payments", help="What was paid, and what became of it.")
+books = App(name="money")
+payments = App(name="payments")
 
 _DIFFERS, _NOT_WHOLE = 1, 3
 

@@ -13,7 +13,7 @@ from core import db
 from core.notices import addresses, messages, outbox
 from core.notices import rules as notice_rules
 
-notices = App(name="notices", help="What creators and the operator are told without asking, and where.")
+notices = App(name="notices")
 
 _TRIED = {
     "delivered": "It was delivered.",

@@ -12,8 +12,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from eth_utils.address import is_checksum_address
-
 from core import db
 from core.failures import InvalidInput, NotFound, Unauthorized
 from core.settings import settings
@@ -153,6 +151,8 @@ async def listing(conn: db.Connection) -> list[dict[str, Any]]:
 
 
 def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
+    from eth_utils.address import is_checksum_address  # slow to import, and only new accounts need it
+
     problems = {}
     if not _HANDLE.fullmatch(handle) or len(handle) > 40:
         problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
