@@ -1,7 +1,7 @@
 """Define the `instant` command: start, prepare and stop processes. Other commands are mounted from their own modules.
 
-Each command imports the modules that it needs: `instant dev` must not wait for Prefect, and Prefect reads its
-environment at import, so that has to be set first.
+A command imports the modules that it needs when it runs, so that no command waits for what only others need. Prefect
+reads its environment when it is imported, so the environment has to be set first.
 """
 
 import asyncio
@@ -11,32 +11,42 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from cli.buy import buy
-from cli.catalog import catalog
-from cli.creators import creators, keys
-from cli.executions import executions, try_resource
-from cli.money import books, payments
-from cli.notices import notices
-from cli.refunds import refunds
-from cli.report import report
-from cli.resources import resources
 from cli.shared import Flag, meet_prefect
-from cli.usage import usage
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
-app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
-for part in (books, catalog, creators, executions, keys, notices, payments, refunds, resources, usage):
-    app.command(part)
-resources.command(try_resource, name="test")
-usage.command(report)
+app = App(
+    name="instant",
+    help="Sell a prompt by the call.",
+    version=lambda: metadata.version("x402-instant"),
+    version_flags=["--version"],
+    result_action="return_value",
+)
 app.command(buy)
+
+# cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
+_GROUPS = {
+    "catalog": ("cli.catalog:catalog", "The models that prompts can be sold on."),
+    "creators": ("cli.creators:creators", "The creators, their payout addresses and limits."),
+    "executions": ("cli.executions:executions", "The executions and their outcomes."),
+    "keys": ("cli.creators:keys", "The provider keys that pay for calls. A key is never shown again."),
+    "money": ("cli.money:books", "Compare the books."),
+    "notices": ("cli.notices:notices", "The notices to creators and the operator, and their addresses."),
+    "payments": ("cli.money:payments", "The payments and their outcomes."),
+    "refunds": ("cli.refunds:refunds", "The refunds for calls that were paid, not answered, and have no re-run left."),
+    "resources": ("cli.resources:resources", "The prompts for sale."),
+    "usage": ("cli.usage:usage", "Calls with their revenue and cost."),
+}
+for name, (path, sentence) in _GROUPS.items():
+    app.command(path, name=name, help=sentence)
 
 
 @app.command
@@ -177,7 +187,7 @@ async def _finish(result: Awaitable[object]) -> object:
 
 
 def _is_help(command: Callable[..., Any]) -> bool:
-    """Whether cyclopts answers itself: --help, or no command."""
+    """Tell whether cyclopts answers itself: --help, --version, or no command."""
     return getattr(command, "__module__", "").startswith("cyclopts") or hasattr(command, "__self__")
 
 

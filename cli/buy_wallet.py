@@ -18,6 +18,7 @@ from x402.mechanisms.evm.signers import EthAccountSigner
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
 from core.failures import Failure, Misconfigured
+from core.payments import x402_sdk  # noqa: F401 - keeps Python's recursion limit: sellers are strangers too
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
 
 KEY_VARIABLE = "INSTANT_WALLET_KEY"

@@ -21,7 +21,7 @@ from core.failures import InvalidInput, Misconfigured
 from core.resources.repricing import reprice
 from core.settings import settings
 
-catalog = App(name="catalog", help="The models that prompts can be sold on.")
+catalog = App(name="catalog")
 
 _SYNCS = 10
 _NEVER = "The catalog was never synced; run: instant catalog sync"

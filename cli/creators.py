@@ -13,12 +13,11 @@ from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
 from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound
-from core.providers import client as provider_client
 from core.providers import registry as providers
 from core.providers.registry import OPENROUTER
 
-creators = App(name="creators", help="The creators, their payout addresses and limits.")
-keys = App(name="keys", help="The provider keys that pay for calls. A key is never shown again.")
+creators = App(name="creators")
+keys = App(name="keys")
 
 
 @creators.command(name="add")
@@ -127,10 +126,7 @@ def set_key(
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 creator = await owner(conn, handle)
-            try:
-                return await provider_keys.set_key(pool, creator.id, key, at)
-            finally:
-                await provider_client.close()
+            return await provider_keys.set_key(pool, creator.id, key, at)
 
     state = asyncio.run(store())
     if json:

@@ -20,7 +20,7 @@ from core.providers.errors import advice
 from core.resources import readiness, template, versions
 from core.settings import settings
 
-executions = App(name="executions", help="The executions and their outcomes.")
+executions = App(name="executions")
 
 
 @executions.command(name="list")

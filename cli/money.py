@@ -19,8 +19,8 @@ from core.amounts import usdc
 if TYPE_CHECKING:
     from core.payments import reconciliation
 
-books = App(name="money", help="Compare the books.")
-payments = App(name="payments", help="The payments and their outcomes.")
+books = App(name="money")
+payments = App(name="payments")
 
 _DIFFERS, _NOT_WHOLE = 1, 3
 

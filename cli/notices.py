@@ -13,7 +13,7 @@ from core import db
 from core.notices import addresses, messages, outbox
 from core.notices import rules as notice_rules
 
-notices = App(name="notices", help="The notices to creators and the operator, and their addresses.")
+notices = App(name="notices")
 
 _TRIED = {
     "delivered": "It was delivered.",

@@ -10,7 +10,7 @@ from cli.shared import Json, in_transaction
 from core.amounts import usdc
 from core.payments import refunds as payment_refunds
 
-refunds = App(name="refunds", help="The refunds for calls that were paid, not answered, and have no re-run left.")
+refunds = App(name="refunds")
 
 
 @refunds.command(name="list")

@@ -12,6 +12,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from cli import output
+from cli.executions import try_resource
 from cli.shared import Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
@@ -20,7 +21,8 @@ from core.resources import draft as resource_drafts
 from core.resources import publishing, readiness, versions
 from core.settings import settings
 
-resources = App(name="resources", help="The prompts for sale.")
+resources = App(name="resources")
+resources.command(try_resource, name="test")
 
 
 class _Loader(yaml.SafeLoader):

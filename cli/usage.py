@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli import output
+from cli.report import report
 from cli.shared import Json
 from core import db
 from core.reporting import rollup as usage_rollup
 
-usage = App(name="usage", help="Calls with their revenue and cost.")
+usage = App(name="usage")
+usage.command(report)
 
 
 @usage.command(name="rollup")

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from eth_utils.address import is_checksum_address
-
 from core import db
 from core.db.queries.account import AccountRow as AccountRow
 from core.db.queries.account import sql
@@ -152,6 +150,8 @@ async def listing(conn: db.Connection) -> list[AccountRow]:
 
 
 def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
+    from eth_utils.address import is_checksum_address  # slow to import, and only new accounts need it
+
     problems = {}
     if not _HANDLE.fullmatch(handle) or len(handle) > 40:
         problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"

@@ -12,7 +12,6 @@ from core import db
 from core.accounts.accounts import sha256
 from core.db.queries.account import sql
 from core.failures import ExecutionFailed, InvalidInput, NotFound
-from core.providers import client as provider_client
 from core.providers.registry import OPENROUTER, Provider
 from core.providers.usage import KeyFacts
 from core.secrets.private import Private
@@ -137,6 +136,9 @@ async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENR
 
 async def _checked(at: Provider, key: Private[str]) -> KeyFacts:
     """Check at the provider that a key can be used for calls, and return its description."""
+    # Loads the openai SDK, which takes a second. Others use this module only to look at keys.
+    from core.providers import client as provider_client
+
     try:
         async with provider_client.connections():
             facts = await provider_client.check_key(at, key)

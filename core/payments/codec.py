@@ -5,18 +5,25 @@ import binascii
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from x402.extensions.payment_identifier import (
-    PAYMENT_IDENTIFIER,
-    declare_payment_identifier_extension,
-    is_valid_payment_id,
-)
-from x402.http.utils import encode_payment_response_header
-from x402.mechanisms.evm.v1.constants import V1_NETWORK_CHAIN_IDS, V1_NETWORKS
-from x402.schemas import PaymentPayload as PaymentPayload
-from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
-from x402.schemas.v1 import PaymentPayloadV1, PaymentRequiredV1, PaymentRequirementsV1
 
 from core import failures
+from core.payments.x402_sdk import (
+    PAYMENT_IDENTIFIER,
+    V1_NETWORK_CHAIN_IDS,
+    V1_NETWORKS,
+    PaymentPayloadV1,
+    PaymentRequired,
+    PaymentRequiredV1,
+    PaymentRequirements,
+    PaymentRequirementsV1,
+    SettleResponse,
+    declare_payment_identifier_extension,
+    encode_payment_response_header,
+    is_valid_payment_id,
+)
+from core.payments.x402_sdk import (
+    PaymentPayload as PaymentPayload,
+)
 from core.settings import settings
 
 

@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import ValidationError
-from x402.mechanisms.evm import constants as evm
-from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, SupportedResponse, VerifyRequest
 
 from core.failures import Unavailable
 from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client, JsonResponse, NoResponse, get, post
 from core.observability import metrics
 from core.payments.facilitator_auth import credentials_of
+from core.payments.x402_sdk import (
+    PaymentPayload,
+    PaymentRequirements,
+    SettleRequest,
+    SupportedResponse,
+    VerifyRequest,
+    evm,
+)
 from core.settings import Network
 
 log = logging.getLogger(__name__)

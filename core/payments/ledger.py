@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from x402.schemas import PaymentPayload
-
 from core import db
 from core.db.queries.payment import Payment as Payment
 from core.db.queries.payment import Recorded as Recorded
 from core.db.queries.payment import sql
 from core.executions import lifecycle
 from core.payments import matching
+from core.payments.x402_sdk import PaymentPayload
 from core.resources import versions
 from core.secrets.private import Private
 from core.secrets.vault import vault

@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
-from x402.mechanisms.evm.types import ExactEIP3009Authorization
-from x402.schemas import PaymentPayload as PaymentPayload
-from x402.schemas import PaymentRequirements
 
 from core import failures
 from core.evm import signatures
 from core.payments import codec
 from core.payments.offers import requirements_for, url_of
 from core.payments.quotes import make_quote, quote_of
+from core.payments.x402_sdk import (
+    ExactEIP3009Authorization,
+    PaymentPayload,
+    PaymentRequirements,
+    hash_eip3009_authorization,
+)
 from core.resources import versions
 from core.settings import Network, settings
 

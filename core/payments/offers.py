@@ -1,9 +1,9 @@
 """Build offers: the 402 of x402 v2 and the payment requirements of one network."""
 
 from eth_utils.address import to_checksum_address
-from x402.schemas import PaymentRequired, PaymentRequirements, ResourceInfo
 
 from core.payments import codec
+from core.payments.x402_sdk import PaymentRequired, PaymentRequirements, ResourceInfo
 from core.resources import versions
 from core.settings import Network, settings
 

@@ -9,8 +9,7 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
-from x402.schemas import PaymentPayload as PaymentPayload
-
+from core.payments.x402_sdk import PaymentPayload
 from core.resources import versions
 from core.secrets.vault import vault
 from core.settings import settings

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from x402.schemas import PaymentPayload, PaymentRequirements
-
 from core import db
 from core.failures import Unavailable
 from core.net import json_client
 from core.payments import chain, ledger, offers
 from core.payments.facilitator import Facilitator, Refused, Settled, Unknown
+from core.payments.x402_sdk import PaymentPayload, PaymentRequirements
 from core.settings import Network, settings
 
 

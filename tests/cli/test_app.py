@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_help_needs_no_settings(tmp_path: Path, arguments: list[str]) -> None:
 
     assert done.returncode == 0
     assert "Usage: instant" in done.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_version(tmp_path: Path) -> None:
+    """It is the installed package's, and asking for it needs no settings."""
+    done = _instant(tmp_path, "--version")
+
+    assert (done.returncode, done.stdout) == (0, f"{metadata.version('x402-instant')}\n")
     assert not (tmp_path / "state").exists()
 
 
