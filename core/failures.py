@@ -15,19 +15,24 @@ Failure(code)                     str() is the code and nothing else, so it is s
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
 
 `api/problems.py` holds the table from failure to HTTP status. Sentences for buyers are made there too:
-a Failure never carries foreign text, a value or a cause.
+a Failure never carries foreign text, a value or a cause. What is not a Failure is foreign: its text may quote a
+secret, so logs get `place_of` it and nothing else.
 """
 
 import asyncio
 import logging
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parents[1]
 # Other people's code may live below our root as well.
-_FOREIGN = frozenset({".venv", "site-packages", "tests"})
+_OURS = frozenset({"api", "cli", "core", "deployments", "flows", "sandbox", "tasks"})
+# An endless recursion has a thousand frames, and a group holds any number of exceptions.
+_MOST_FRAMES = 12
+_MOST_ERRORS = 6
 
 Fault = Literal["buyer", "creator", "provider", "ours"]
 
@@ -146,17 +151,51 @@ def place_of(error: BaseException) -> str:
     """What an exception is and where in our code it arose, for a log: nothing that it says, and no value.
 
     Returns:
-        Its type and our own frames, the innermost first: `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`.
+        Its type and our own frames, the innermost first: `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`. The
+        exceptions that it was raised from or while handling, and those that it groups, follow in the same form.
     """
-    frames = [
-        f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if (path := Path(frame.f_code.co_filename)).is_relative_to(_ROOT) and _FOREIGN.isdisjoint(path.parts)
-    ]
-    return f"{type(error).__name__} at {' < '.join(reversed(frames)) or 'a place that is not ours'}"
+    return "; ".join(f"{type(one).__name__} at {_frames(one)}" for one in _with_causes(error))
 
 
-def log_unexpected_end(task: "asyncio.Task[None]") -> None:
-    """Log what ended a task that should have run until it was cancelled; a done callback."""
+def log_unexpected_end(task: "asyncio.Task[Any]") -> None:
+    """Log what ended a task that nobody awaits; a done callback. Without it asyncio prints the whole exception."""
     if not task.cancelled() and (error := task.exception()):
         _log.error("the task %s ended with %s", task.get_name(), place_of(error))
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < _MOST_ERRORS:
+        one = waiting.pop(0)
+        if not any(one is seen for seen in found):  # causes may form a ring, and exceptions may define equality
+            found.append(one)
+            waiting += _causes(one)
+    return found
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ if error.__suppress_context__ else error.__context__
+    if cause:
+        yield cause
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions
+
+
+def _frames(error: BaseException) -> str:
+    walked = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    ours = [
+        f"{place}:{line} in {code.co_name}" for code, line in reversed(walked) if (place := _place(code.co_filename))
+    ]
+    if len(ours) > _MOST_FRAMES:
+        ours[_MOST_FRAMES:] = ["..."]
+    return " < ".join(ours) or "a place that is not ours"
+
+
+def _place(path: str) -> str | None:
+    """The name of a source file in this repository; None for other people's files."""
+    place = Path(path)
+    if not place.is_relative_to(_ROOT):
+        return None
+    place = place.relative_to(_ROOT)
+    return place.as_posix() if place.parts[0] in _OURS else None

@@ -13,7 +13,6 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from itertools import cycle
@@ -23,7 +22,7 @@ from core import db, recovery
 from core.db import notifications
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
-from core.failures import place_of
+from core.failures import log_unexpected_end, place_of
 from core.payments import settlement
 from core.payments.settlement import PaymentClients
 from core.process import worker
@@ -88,10 +87,9 @@ async def launching() -> AsyncIterator[None]:
         yield
 
 
-def _stop_the_process(ended: Future[None]) -> None:
+def _stop_the_process() -> None:
     """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
-    trouble = ended.exception()
-    log.critical("launch: ended with %s, stopping", place_of(trouble) if trouble else "nothing to do")
+    log.critical("launch: the launcher has ended, stopping the process")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -173,9 +171,10 @@ async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
         run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
         run.add_done_callback(launcher.runs.discard)
-        carrying = asyncio.create_task(_carry(launcher, batch, run, begun))
+        carrying = asyncio.create_task(_carry(launcher, batch, run, begun), name=f"carry batch {batch.id}")
         launcher.carriers.add(carrying)
         carrying.add_done_callback(launcher.carriers.discard)
+        carrying.add_done_callback(log_unexpected_end)
         waiting = asyncio.create_task(begun.wait())
         # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
         patience = (

@@ -20,6 +20,7 @@ from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
 from tasks import instant_execution as step
+from tasks.policy import guarded
 
 
 def name_of(execution_ids: Sequence[UUID]) -> str:
@@ -29,6 +30,7 @@ def name_of(execution_ids: Sequence[UUID]) -> str:
 
 
 @flow(name="instant_execution", persist_result=False, log_prints=False)
+@guarded
 async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
     """Carry a batch of claimed executions from their rows to their answers.
 
