@@ -45,7 +45,7 @@ async def owner(conn: db.Connection, handle: str) -> accounts.Account:
 
 def meet_prefect(config: Settings) -> None:
     """Tell Prefect, which must not be imported yet, where its server and its home are."""
-    from deployments.prefect_server import client_environment
+    from tasks.prefect_adapter import client_environment
 
     config.state_dir.mkdir(parents=True, exist_ok=True)
     os.environ.update(client_environment(config))

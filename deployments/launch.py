@@ -31,7 +31,7 @@ from core.providers import client as provider_client
 from core.settings import settings
 from deployments import batch_runner
 from deployments.batch_runner import Runner
-from tasks import unfinished_runs
+from tasks import prefect_adapter
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,9 @@ async def launching() -> AsyncIterator[None]:
 
     It has a thread and an event loop of its own. In a main thread, every Prefect run replaces the handler of SIGTERM by
     one that raises wherever the process happens to be; elsewhere it cannot, and the process ends as its owner means it
-    to.
+    to. Prefect is loaded by whoever launches, and before the block: a door then opens with everything in place.
     """
+    batch_runner.load()
     async with run_in_thread(_main, name="launcher", gone=_stop_the_process):
         yield
 
@@ -100,7 +101,7 @@ async def _main(stop: asyncio.Event) -> None:
         settlement.payment_clients() as clients,
         provider_client.connections(),
         worker.registered(pool, "executor") as worker_id,
-        batch_runner.prefect_clients(),
+        prefect_adapter.clients(),
     ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
@@ -244,6 +245,8 @@ async def _close_runs(launcher: _Launcher) -> None:
 
     At the start, whenever recovery frees something, and now and then. The flow `recovery` does the same.
     """
+    from tasks import unfinished_runs
+
     while True:
         launcher.freed.clear()
         closing = asyncio.create_task(unfinished_runs.close(launcher.pool))

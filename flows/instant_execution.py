@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
 from uuid import UUID
 
 from prefect import flow
@@ -11,7 +10,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.task_engine import run_task_async
 
 from core import db
 from core.executions.steps import Order, PreparedCall
@@ -20,6 +18,7 @@ from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
 from tasks import instant_execution as step
+from tasks import prefect_adapter
 from tasks.policy import guarded
 
 
@@ -95,12 +94,10 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     """One call as a task run of its own, named after its execution.
 
     It has no tags: for each task run with a tag, Prefect asks its server for a concurrency slot, and keeps a thread and
-    a client for every set of tags that it has ever seen. We create the task run ourselves: calling
-    the task would also report a Pending state, a third of a call's cost on the server.
+    a client for every set of tags that it has ever seen.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
-    born = await step.call.create_local_run(parameters=parameters)
-    return cast(State[None], await run_task_async(step.call, task_run=born, parameters=parameters, return_type="state"))
+    return await prefect_adapter.run_task(step.call, parameters)
 
 
 async def _call_plainly(prepared: Private[PreparedCall]) -> None:
