@@ -17,6 +17,7 @@ from core.failures import ExecutionFailed
 from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
+from core.settings import settings
 from tasks import instant_execution as step
 from tasks import prefect_adapter
 from tasks.policy import guarded
@@ -97,12 +98,12 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     a client for every set of tags that it has ever seen.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
-    return await prefect_adapter.run_task(step.call, parameters)
+    return await prefect_adapter.run_task(step.call_within(settings().send_limit), parameters)
 
 
 async def _call_plainly(prepared: Private[PreparedCall]) -> None:
-    """One call with the retry that its task would have; how it ended is in its row."""
-    for _ in range(1 + step.call.retries):
+    """One call with the retries that its task would have; how it ended is in its row."""
+    for _ in range(settings().send_limit):
         try:
             return await step.call.fn(prepared.reveal().order.id, prepared)
         except ExecutionFailed as failure:
