@@ -33,7 +33,7 @@ from api.door import Door, rate
 from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
-from core.observability import tracing
+from core.observability import logs, tracing
 from core.payments import settlement
 from core.process import gc_tuning, scheduled_runs, worker
 from core.settings import settings
@@ -90,6 +90,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
 @asynccontextmanager
 async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
     config = settings()
+    logs.hide_exception_texts()
     # httpx's INFO lines print whole URLs, and the URL of a chain node may hold a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     async with (

@@ -32,7 +32,7 @@ from core.process.worker import registered
 from core.secrets.vault import new_master_key
 from core.settings import settings
 from deployments import postgres
-from deployments.prefect_server import client_environment
+from tasks.prefect_adapter import client_environment
 from tests import servers, shops
 
 ROUNDS = 5

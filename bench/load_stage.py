@@ -21,7 +21,7 @@ from core.db.pool import database_url
 from core.secrets.vault import new_master_key
 from core.settings import settings
 from deployments import postgres
-from deployments.prefect_server import client_environment, server_environment
+from tasks.prefect_adapter import client_environment, server_environment
 from tests import servers
 
 POOL = "bench"

@@ -102,7 +102,7 @@ def env() -> None:
     They hold secrets: the password of Prefect's API, and of databases that have one. Use: eval "$(instant env)"
     """
     from deployments import postgres
-    from deployments.prefect_server import client_environment
+    from tasks.prefect_adapter import client_environment
 
     config = load()
     lines = {"INSTANT_STATE_DIR": str(config.state_dir.resolve())}

@@ -45,7 +45,7 @@ async def owner(conn: db.Connection, handle: str) -> accounts.Account:
 
 def meet_prefect(config: Settings) -> None:
     """Set Prefect's environment. Call it before Prefect is imported."""
-    from deployments.prefect_server import client_environment
+    from tasks.prefect_adapter import client_environment
 
     config.state_dir.mkdir(parents=True, exist_ok=True)
     os.environ.update(client_environment(config))

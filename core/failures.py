@@ -15,19 +15,23 @@ Failure(code)                     str() is the code and nothing else, so it is s
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
 
 `api/problems.py` maps failures to HTTP statuses and to sentences for buyers. A Failure never carries foreign text,
-a value or a cause.
+a value or a cause. The text of any other exception may quote a secret, so logs get `place_of` it and nothing else.
 """
 
 import asyncio
 import logging
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parents[1]
 # Third-party code may be installed below our root.
-_FOREIGN = frozenset({".venv", "site-packages", "tests"})
+_OURS = frozenset({"api", "cli", "core", "deployments", "flows", "sandbox", "tasks"})
+# An endless recursion has a thousand frames, and a group holds any number of exceptions.
+_MOST_FRAMES = 12
+_MOST_ERRORS = 6
 
 Fault = Literal["buyer", "creator", "provider", "ours"]
 
@@ -146,17 +150,51 @@ def place_of(error: BaseException) -> str:
     """Describe an exception for a log by its type and our own frames, without its message or any value.
 
     Returns:
-        Such as `KeyError at core/failures.py:42 in f < flows/notice.py:7 in g`, the innermost frame first.
+        Such as `KeyError at core/failures.py:42 in f < flows/notice.py:7 in g`, the innermost frame first. The
+        exceptions that caused it, and those that it groups, follow in the same form.
     """
-    frames = [
-        f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if (path := Path(frame.f_code.co_filename)).is_relative_to(_ROOT) and _FOREIGN.isdisjoint(path.parts)
-    ]
-    return f"{type(error).__name__} at {' < '.join(reversed(frames)) or 'a place that is not ours'}"
+    return "; ".join(f"{type(one).__name__} at {_frames(one)}" for one in _with_causes(error))
 
 
-def log_unexpected_end(task: "asyncio.Task[None]") -> None:
-    """Log the exception of a task that should have run until it was cancelled. Use it as a done callback."""
+def log_unexpected_end(task: "asyncio.Task[Any]") -> None:
+    """Log the exception of a task that nobody awaits; asyncio would print its whole text. Use it as a done callback."""
     if not task.cancelled() and (error := task.exception()):
         _log.error("the task %s ended with %s", task.get_name(), place_of(error))
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < _MOST_ERRORS:
+        one = waiting.pop(0)
+        if not any(one is seen for seen in found):  # causes may form a ring, and exceptions may define equality
+            found.append(one)
+            waiting += _causes(one)
+    return found
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ if error.__suppress_context__ else error.__context__
+    if cause:
+        yield cause
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions
+
+
+def _frames(error: BaseException) -> str:
+    walked = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    ours = [
+        f"{place}:{line} in {code.co_name}" for code, line in reversed(walked) if (place := _place(code.co_filename))
+    ]
+    if len(ours) > _MOST_FRAMES:
+        ours[_MOST_FRAMES:] = ["..."]
+    return " < ".join(ours) or "a place that is not ours"
+
+
+def _place(path: str) -> str | None:
+    """The name of a source file in this repository; None for other people's files."""
+    place = Path(path)
+    if not place.is_relative_to(_ROOT):
+        return None
+    place = place.relative_to(_ROOT)
+    return place.as_posix() if place.parts[0] in _OURS else None

@@ -26,7 +26,8 @@ from core.resources import draft as drafts
 from core.resources import publishing
 from core.secrets.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
-from deployments.prefect_server import how_to_log_in, ui_url
+from deployments.prefect_server import how_to_log_in
+from tasks.prefect_adapter import ui_url
 
 HANDLE = "demo"
 SLUG = "haiku"

@@ -18,8 +18,9 @@ from core.failures import Misconfigured
 from core.settings import Settings, load
 from deployments import postgres, state
 from deployments.ports import check_free
-from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url
+from deployments.prefect_server import how_to_log_in
 from deployments.processes import Child, Children
+from tasks.prefect_adapter import client_environment, server_environment, ui_url
 
 # Processes that a killed run left end by themselves, but not at once.
 _PATIENCE_SECONDS = 20

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 
-from core.observability import metrics, tracing
+from core.observability import logs, metrics, tracing
 from core.process import gc_tuning
 from core.settings import settings
 from deployments.launch import launching
@@ -19,6 +19,7 @@ def execute() -> None:
 
 
 async def _execute() -> None:
+    logs.hide_exception_texts()
     stopped = asyncio.Event()
 
     def stop(number: int) -> None:

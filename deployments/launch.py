@@ -14,7 +14,6 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from itertools import cycle
@@ -24,7 +23,7 @@ from core import db, recovery
 from core.db import notifications
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
-from core.failures import place_of
+from core.failures import log_unexpected_end, place_of
 from core.payments import settlement
 from core.payments.settlement import PaymentClients
 from core.process import worker
@@ -33,7 +32,7 @@ from core.providers import client as provider_client
 from core.settings import settings
 from deployments import batch_runner
 from deployments.batch_runner import Runner
-from tasks import unfinished_runs
+from tasks import prefect_adapter
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +82,16 @@ async def launching() -> AsyncIterator[None]:
 
     The launcher has a thread and an event loop of its own. In the main thread, every Prefect run replaces the handler
     of SIGTERM by one that raises anywhere in the process; in another thread it cannot do so, and the process keeps its
-    own handler.
+    own handler. The launcher loads Prefect before the block begins, so that a door opens with everything in place.
     """
+    batch_runner.load()
     async with run_in_thread(_main, name="launcher", gone=_stop_the_process):
         yield
 
 
-def _stop_the_process(ended: Future[None]) -> None:
+def _stop_the_process() -> None:
     """Stop the process, so that it is started again: a door that sells but does not launch is worse than none."""
-    trouble = ended.exception()
-    log.critical("launch: ended with %s, stopping", place_of(trouble) if trouble else "nothing to do")
+    log.critical("launch: the launcher has ended, stopping the process")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -103,7 +102,7 @@ async def _main(stop: asyncio.Event) -> None:
         settlement.payment_clients() as clients,
         provider_client.connections(),
         worker.registered(pool, "executor") as worker_id,
-        batch_runner.prefect_clients(),
+        prefect_adapter.clients(),
     ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
@@ -174,9 +173,10 @@ async def _start(launcher: _Launcher, batch: Batch, runner: Runner) -> None:
         run = asyncio.create_task(runner(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
         run.add_done_callback(launcher.runs.discard)
-        batch_task = asyncio.create_task(_run_batch(launcher, batch, run, begun))
+        batch_task = asyncio.create_task(_run_batch(launcher, batch, run, begun), name=f"run batch {batch.id}")
         launcher.batches.add(batch_task)
         batch_task.add_done_callback(launcher.batches.discard)
+        batch_task.add_done_callback(log_unexpected_end)
         waiting = asyncio.create_task(begun.wait())
         # A run that does not begin must not block the queue, which may be run without Prefect.
         patience = (
@@ -247,6 +247,8 @@ async def _close_runs(launcher: _Launcher) -> None:
 
     Runs at the start, whenever recovery frees something, and on a timer. The flow `recovery` does the same.
     """
+    from tasks import unfinished_runs
+
     while True:
         launcher.freed.clear()
         closing = asyncio.create_task(unfinished_runs.close(launcher.pool))

@@ -17,7 +17,7 @@ from core.db.migrate import migrate
 from core.secrets.vault import new_master_key
 from core.settings import Settings, settings
 from deployments import postgres as embedded
-from deployments.prefect_server import client_environment, server_environment
+from tasks.prefect_adapter import client_environment, server_environment
 from tests import forks, servers
 
 # Longer than a busy machine takes to start Postgres again.

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
 from uuid import UUID
 
 from prefect import flow
@@ -11,7 +10,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.task_engine import run_task_async
 
 from core import db
 from core.executions.steps import Order, PreparedCall
@@ -19,7 +17,10 @@ from core.failures import ExecutionFailed
 from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
+from core.settings import settings
 from tasks import instant_execution as step
+from tasks import prefect_adapter
+from tasks.policy import guarded
 
 
 def name_of(execution_ids: Sequence[UUID]) -> str:
@@ -29,6 +30,7 @@ def name_of(execution_ids: Sequence[UUID]) -> str:
 
 
 @flow(name="instant_execution", persist_result=False, log_prints=False)
+@guarded
 async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
     """Run a batch of claimed executions from their rows to their answers.
 
@@ -93,17 +95,15 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     """Run one call as a task run of its own, named after its execution.
 
     It has no tags: for each task run with tags, Prefect asks its server for a concurrency slot, and keeps a thread and
-    a client for every set of tags it has seen. We create the task run ourselves, because calling the task would also
-    report a Pending state, which costs the server an event.
+    a client for every set of tags it has seen.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
-    run = await step.call.create_local_run(parameters=parameters)
-    return cast(State[None], await run_task_async(step.call, task_run=run, parameters=parameters, return_type="state"))
+    return await prefect_adapter.run_task(step.call_within(settings().send_limit), parameters)
 
 
 async def _call_without_prefect(prepared: Private[PreparedCall]) -> None:
-    """Run one call with the retry that its task would have; its row records the outcome."""
-    for _ in range(1 + step.call.retries):
+    """Run one call with the retries that its task would have; its row records the outcome."""
+    for _ in range(settings().send_limit):
         try:
             return await step.call.fn(prepared.reveal().order.id, prepared)
         except ExecutionFailed as failure:

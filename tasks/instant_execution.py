@@ -3,9 +3,12 @@
 Values between steps are wrapped in `Private`: Prefect searches everything else for futures, field by field.
 """
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import cache
+from typing import Any
 from uuid import UUID
 
+from prefect import Task
 from prefect.runtime import flow_run
 
 from core import db
@@ -41,11 +44,17 @@ async def substitute(opened: Private[list[tuple[Order, Opened]]]) -> list[Privat
         return [Private(one) for one in await steps.substitute(conn, opened.reveal())]
 
 
-@step(task_run_name="call {execution_id}", retries=1)
+@step(task_run_name="call {execution_id}")
 async def call(execution_id: UUID, prepared: Private[PreparedCall]) -> None:
-    """Call the model; send again at most once, and only after a failure that allows it."""
+    """Call the model once."""
     async with db.pool() as pool:
         await steps.call(pool, prepared.reveal())
+
+
+@cache
+def call_within(send_limit: int) -> Task[[UUID, Private[PreparedCall]], Coroutine[Any, Any, None]]:
+    """The task `call` with as many retries as a send limit leaves. Only a failure that may be sent again is retried."""
+    return call.with_options(retries=send_limit - 1)
 
 
 @step(retries=2, retry_delay_seconds=1)

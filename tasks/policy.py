@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import task_run
+from prefect.runtime import flow_run, task_run
 
 from core.failures import ExecutionFailed, Failure, place_of
 
@@ -49,7 +49,7 @@ def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
         except Failure as failure:
             ours = failure
         except Exception as foreign:
-            log.error("%s (task run %s): %s", function.__name__, task_run.id, place_of(foreign))
+            log.error("%s (run %s): %s", function.__name__, task_run.id or flow_run.id, place_of(foreign))
             ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
         raise ours.with_traceback(None) from None
 

@@ -21,7 +21,7 @@ from core import db  # noqa: E402 - after the environment is clean
 from core.db.migrate import migrate  # noqa: E402 - after the environment is clean
 from core.secrets.vault import new_master_key  # noqa: E402 - after the environment is clean
 from core.settings import settings  # noqa: E402 - after the environment is clean
-from deployments.prefect_server import client_environment, server_environment  # noqa: E402 - after the environment is clean
+from tasks.prefect_adapter import client_environment, server_environment  # noqa: E402 - after the environment is clean
 from tests import servers  # noqa: E402 - after the environment is clean
 
 if TYPE_CHECKING:

@@ -13,7 +13,15 @@ from uuid import UUID
 
 from core import db
 from core.executions import status_tokens
-from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
+from core.failures import (
+    NotFound,
+    PaymentConflict,
+    PaymentMalformed,
+    PaymentRequired,
+    TooLarge,
+    Unavailable,
+    log_unexpected_end,
+)
 from core.observability import metrics, tracing
 from core.payments import codec, ledger, matching, quotes, settlement
 from core.payments.facilitator import Refused, Verdict
@@ -166,11 +174,12 @@ async def _claim(door: Door, request: ledger.ClaimRequest) -> bool:
         claimed = await _claims.add(door.pool, request)
     except db.UNREACHABLE:
         # The claim may be committed all the same, under an owner that is alive. It was never settled, so it failed.
-        door.spawn(
+        failing = door.spawn(
             db.retry_until_committed(
                 door.pool, lambda conn: ledger.fail(conn, request.payment_id, "database_unreachable")
             )
         )
+        failing.add_done_callback(log_unexpected_end)
         raise
     if claimed:
         _settle(door, request.payment_id, request.execution_id, request.matched)
@@ -230,4 +239,4 @@ def _settle(door: Door, payment_id: UUID, execution_id: UUID, matched: matching.
         with metrics.phase("settle"), tracing.span("settle", execution_id, network=matched.network.id):
             await settlement.settle(door.pool, door.clients, payment_id, matched.payload, matched.requirements)
 
-    door.spawn(settle())
+    door.spawn(settle()).add_done_callback(log_unexpected_end)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from core.failures import Unavailable
+from core.failures import Unavailable, log_unexpected_end
 from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client, JsonResponse, NoResponse, get, post
 from core.observability import metrics
@@ -156,6 +156,7 @@ class Facilitator:
         if time.monotonic() >= self._look_again:
             self._look_again = time.monotonic() + SUPPORTED_SECONDS
             self._looking = asyncio.create_task(self._look(), name="supported")
+            self._looking.add_done_callback(log_unexpected_end)
         return self._serves
 
     async def get_supported(self) -> SupportedResponse:

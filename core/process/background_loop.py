@@ -1,6 +1,10 @@
-"""Run a coroutine on its own event loop in its own thread, so that a busy main loop cannot delay it."""
+"""Background work: a task beside its caller's, or an event loop in a thread of its own.
+
+Whichever it is, an exception that ends it is logged once, as its type and our own frames: its text may quote a secret.
+"""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
@@ -9,7 +13,9 @@ from typing import Any
 
 import uvloop
 
-from core.failures import log_unexpected_end
+from core.failures import Failure, log_unexpected_end, place_of
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -34,7 +40,7 @@ async def run_in_thread(
     main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     *,
     name: str,
-    gone: Callable[[Future[None]], None] = lambda _main: None,
+    gone: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Run `main` on an event loop of its own in a thread, for the duration of the block.
 
@@ -44,21 +50,30 @@ async def run_in_thread(
         gone: called if `main` ends before the block does.
 
     Raises:
-        Exception: the exception that ended `main`, at the end of the block.
+        Failure: the one that ended `main`, at the end of the block; `background_failed` for any other exception.
     """
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=name)
     thread.start()
     stop = asyncio.Event()
     running = asyncio.run_coroutine_threadsafe(main(stop), loop)
-    running.add_done_callback(lambda ended: None if stop.is_set() else gone(ended))
+
+    def ended(future: Future[None]) -> None:
+        if not future.cancelled() and (trouble := future.exception()):
+            log.error("the thread %s ended with %s", name, place_of(trouble))
+        if not stop.is_set():
+            gone()
+
+    running.add_done_callback(ended)
     try:
         yield
     finally:
         loop.call_soon_threadsafe(stop.set)
         try:
-            await asyncio.wrap_future(running)
+            await asyncio.gather(asyncio.wrap_future(running), return_exceptions=True)
         finally:
             loop.call_soon_threadsafe(loop.stop)
             await asyncio.to_thread(thread.join)
             loop.close()
+    if trouble := running.exception():
+        raise trouble if isinstance(trouble, Failure) else Failure("background_failed")

@@ -26,7 +26,7 @@ from core.failures import ExecutionFailed
 from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.settings import settings
 from tasks.policy import step
-from tests import doors, leaks, orders, scrapes, servers, shops
+from tests import doors, leaks, orders, planted, scrapes, servers, shops
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
 
@@ -330,6 +330,10 @@ async def grouped(word: str) -> None:
     raise ExceptionGroup(word, [ValueError(word)])
 
 
+async def inside_core(word: str) -> None:
+    planted.function("chained")(word)
+
+
 async def ours_in_the_wake_of_another(word: str) -> None:
     try:
         raise KeyError(word)
@@ -338,15 +342,17 @@ async def ours_in_the_wake_of_another(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "risk", [invalid, refused_by_postgres, refused_by_a_server, chained, grouped, ours_in_the_wake_of_another]
+    "risk",
+    [invalid, refused_by_postgres, refused_by_a_server, chained, grouped, inside_core, ours_in_the_wake_of_another],
 )
 async def test_the_guard(
     surroundings: Path,
     pool: db.Pool,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     risk: Callable[[str], Coroutine[Any, Any, None]],
 ) -> None:
-    """Whatever core raises, with whatever value, leaves no trace in the run of a guarded task."""
+    """Whatever core raises, with whatever value, leaves its type and our lines in our log, and nothing else."""
     words = {"argument": canary("argument")}
 
     @flow(name="practice", persist_result=False, log_prints=False)
@@ -358,7 +364,13 @@ async def test_the_guard(
 
     assert state.is_failed()
     assert "internal_error (" in str(state.message)
-    assert leaks.found("".join(capfd.readouterr()).encode(), words) == set()
+    assert leaks.found("".join((*capfd.readouterr(), caplog.text)).encode(), words) == set()
+    logged = [record.getMessage() for record in caplog.records if record.name == "tasks.policy"]
+    assert len(logged) == (0 if risk is ours_in_the_wake_of_another else 1)
+    assert all(f"{risk.__name__} (run " in line and " tasks/policy.py:" in line for line in logged)
+    if risk is inside_core:
+        assert "): ValueError at core/planted.py:10 in chained < tasks/policy.py:" in logged[0]
+        assert "; KeyError at core/planted.py:4 in look_up < core/planted.py:8 in chained" in logged[0]
     assert await everywhere(surroundings, words) == {}
 
 

@@ -116,6 +116,27 @@ async def told(door: doors.Door, what: str) -> bool:
     return what in door.output.read_text()
 
 
+async def test_as_many_sends_as_the_limit_allows(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """Three sends come in one attempt, and the outcome of each is recorded, whether the last one succeeds or not."""
+    outcomes = []
+    with doors.door(surroundings, servers.free_port(), INSTANT_SEND_LIMIT="3"):
+        for faults in (["status:503*2"], ["status:503*always"]):
+            await shop.openrouter(latency_seconds=0.05, faults=faults)
+            (execution_id,) = await queue(pool, shop, 1)
+            await shops.at_rest(pool, shop)
+            sent = "SELECT outcome FROM sends WHERE execution_id = %(id)s ORDER BY number"
+            outcomes.append([row.outcome for row in await shops.rows(pool, sent, id=execution_id)])
+    executions = await shops.executions(pool, shop)
+    attempts = await shops.rows(pool, "SELECT sends FROM attempts")
+
+    assert outcomes == [["provider_503", "provider_503", "succeeded"], ["provider_503"] * 3]
+    assert [(one.state, one.detail, one.sends, one.takeovers) for one in executions] == [
+        ("succeeded", None, 3, 0),
+        ("failed", "provider_503", 3, 0),
+    ]
+    assert [attempt.sends for attempt in attempts] == [3, 3]
+
+
 async def test_without_prefect_a_call_is_sent_again_as_its_task_would(
     surroundings: Path, pool: db.Pool, shop: Shop
 ) -> None:

@@ -1,6 +1,7 @@
 """Prefect's environment, as Prefect itself understands it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings
-from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url, vacuum
+from deployments.prefect_server import how_to_log_in, vacuum
+from tasks.prefect_adapter import client_environment, server_environment, ui_url
 from tests import practice, servers
 
 _SECRET = "instant:canary-4f1c"
 
 # Each process prints what Prefect makes of the environment it was given, as JSON.
 _READ = """
-import json
+import json, logging
+from prefect.logging.configuration import setup_logging
 from prefect.settings import get_current_settings
+setup_logging()
 s = get_current_settings()
 database, services = s.server.database, s.server.services
 print(json.dumps({
@@ -38,6 +42,7 @@ print(json.dumps({
     "events": s.server.events.retention_period.days,
     "analytics": s.server.analytics_enabled,
     "ui": s.server.ui.api_url,
+    "levels": [logging.getLogger(f"prefect.{name}").level for name in ("task_runs", "flow_runs")],
 }))
 """
 
@@ -89,6 +94,7 @@ def test_clients_find_the_server_keep_no_results_and_never_start_one(tmp_path: P
     assert str(values["results"]).startswith(str(tmp_path))
     assert values["ephemeral"] is values["persist"] is False
     assert values["server auth"] is None
+    assert values["levels"] == [logging.WARNING, logging.WARNING]
 
 
 def test_without_an_auth_string_none_is_set(tmp_path: Path) -> None:
