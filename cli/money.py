@@ -131,7 +131,7 @@ def _show(found: reconciliation.Comparison) -> None:
             {"": name, "payments": some.payments, "USDC": usdc(some.amount_atomic)} for name, some in places.items()
         ]
         output.table(lines, empty="")
-        print(f"{_chain_line(book.outside)}\n")
+        print(f"{_chain_line(book.chain)}\n")
     for one in found.differences:
         ids = {"payment": one.payment_id, "execution": one.execution_id, "creator": one.account_id}
         named = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
@@ -139,14 +139,14 @@ def _show(found: reconciliation.Comparison) -> None:
     print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
 
 
-def _chain_line(outside: reconciliation.ChainComparison) -> str:
-    counts = f"{outside.transfers} transfers, {outside.undecided} undecided, {outside.foreign} foreign"
-    match outside.state:
-        case "compared" if outside.since is None:
+def _chain_line(seen: reconciliation.ChainComparison) -> str:
+    counts = f"{seen.transfers} transfers, {seen.undecided} undecided, {seen.foreign} foreign"
+    match seen.state:
+        case "compared" if seen.since is None:
             return "There is nothing to compare with the chain: no creator is paid on this network."
         case "compared":
-            waiting = f", {outside.unconfirmed} of the last minute not seen yet" if outside.unconfirmed else ""
-            return f"The chain since {outside.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
+            waiting = f", {seen.unconfirmed} of the last minute not seen yet" if seen.unconfirmed else ""
+            return f"The chain since {seen.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
         case "not_configured":
             return "The chain was not compared: this asset on this network is not configured any more."
         case state:

@@ -55,8 +55,8 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
             await lifecycle.notify_finished(conn, [row.id for row in given_up])
             for _ in given_up:
                 metrics.finished("failed", "ours")
-        await sql.bury(conn, lease_seconds=config.lease_seconds)
-        doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
+        await sql.end_orphaned_batches(conn, lease_seconds=config.lease_seconds)
+        doubted = [row.id async for row in sql.mark_unknown(conn, lease_seconds=config.lease_seconds)]
         owed = await refunds.mark_due(conn)
         if await sql.is_work_left(conn):
             await lifecycle.notify_queued(conn)
@@ -70,12 +70,14 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
 async def _decide_unknown(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> int:
     """Ask the chain about every unknown payment; return how many were decided."""
     async with pool.connection() as conn:
-        adopted = [row.id async for row in sql.adopt(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)]
+        adopted = [
+            row.id async for row in sql.take_unknown(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)
+        ]
     decided = 0
     for payment_id in adopted:
         decided += await settlement.decide(pool, clients, payment_id)
         async with pool.connection() as conn:
-            await sql.let_go(conn, id=payment_id, worker_id=worker_id)
+            await sql.release_unknown(conn, id=payment_id, worker_id=worker_id)
     return decided
 
 

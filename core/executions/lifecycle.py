@@ -94,7 +94,7 @@ async def requeue(conn: db.Connection, payment_id: UUID) -> None:
     Raises:
         Unavailable: its cost does not fit the creator's cap; the transaction must roll back. Then call `fail_owed`.
     """
-    if row := await sql.revive(conn, payment_id=payment_id):
+    if row := await sql.requeue(conn, payment_id=payment_id):
         version = await versions.version(conn, row.version_id)
         await reservations.reserve(conn, [reservations.Round(row.id, row.round, version.worst_cost_usd)])
         await sql.notify_queued(conn)
@@ -103,7 +103,7 @@ async def requeue(conn: db.Connection, payment_id: UUID) -> None:
 
 async def fail_owed(conn: db.Connection, payment_id: UUID) -> None:
     """Fail the execution of a refused payment that landed late but has no room: free re-run, then a refund is due."""
-    if row := await sql.owe(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
+    if row := await sql.fail_owed(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
         metrics.finished("failed", "creator")
         await sql.notify_changed(conn, ids=[row.id])
 
@@ -114,7 +114,7 @@ async def rehold(conn: db.Connection, payment_id: UUID, version: versions.Versio
     Raises:
         Unavailable: its cost does not fit any more.
     """
-    if row := await sql.unvoid(conn, payment_id=payment_id):
+    if row := await sql.rehold(conn, payment_id=payment_id):
         await reservations.reserve(conn, [reservations.Round(row.id, row.round, version.worst_cost_usd)])
 
 

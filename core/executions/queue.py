@@ -53,7 +53,7 @@ async def top_up(conn: db.Connection, batch: Batch, worker_id: UUID, most: int) 
         most: the largest batch.
     """
     room = most - len(batch.execution_ids)
-    if room <= 0 or not await sql.may_grow(conn, batch_id=batch.id, ids=batch.execution_ids):
+    if room <= 0 or not await sql.may_top_up(conn, batch_id=batch.id, ids=batch.execution_ids):
         return batch
     await sql.lock_claims(conn)
     return Batch(batch.id, batch.execution_ids + await _claim(conn, worker_id, batch.id, room, alone=False))
@@ -77,7 +77,7 @@ async def _claim(conn: db.Connection, worker_id: UUID, batch_id: UUID, most: int
 async def release(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UUID]:
     """Close a run's batch. Its unfinished executions return to the queue, unless another process owns them now."""
     await sql.end_batch(conn, id=batch.id, worker_id=worker_id)
-    freed = [row.id async for row in sql.hand_back(conn, batch_id=batch.id, worker_id=worker_id)]
+    freed = [row.id async for row in sql.release(conn, batch_id=batch.id, worker_id=worker_id)]
     if freed:
         metrics.returned("launcher", len(freed))
         await sql.notify_queued(conn)
@@ -87,4 +87,4 @@ async def release(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UU
 async def orphaned(conn: db.Connection, batches: Sequence[Batch]) -> set[UUID]:
     """Return the ids of those batches whose owner no longer exists."""
     batch_ids, first_ids = [batch.id for batch in batches], [batch.execution_ids[0] for batch in batches]
-    return {row.id async for row in sql.left_behind(conn, batch_ids=batch_ids, execution_ids=first_ids)}
+    return {row.id async for row in sql.orphaned(conn, batch_ids=batch_ids, execution_ids=first_ids)}

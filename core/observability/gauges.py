@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core import db
-from core.db.queries.standing import sql
+from core.db.queries.gauges import sql
 from core.process import scheduled_runs
 from core.process.scheduled_runs import Known
 from core.settings import settings
@@ -50,7 +50,7 @@ class Verdicts:
 
 async def read(conn: db.Connection) -> Snapshot:
     """Read the gauges."""
-    row = await sql.standing(conn, lease_seconds=settings().lease_seconds)
+    row = await sql.snapshot(conn, lease_seconds=settings().lease_seconds)
     return Snapshot(
         executions={"held": row.held, "queued": row.queued, "running": row.running},
         oldest_queued_seconds=row.oldest_queued_seconds,

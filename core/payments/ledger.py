@@ -113,7 +113,7 @@ async def reclaim(conn: db.Connection, payment: Payment, version: versions.Versi
     Raises:
         Unavailable: the creator's cap or queue has no room any more; the transaction must roll back.
     """
-    again = await sql.reenter(
+    again = await sql.reclaim(
         conn,
         id=payment.id,
         owner=owner,
@@ -164,18 +164,18 @@ async def record_late_settlement(conn: db.Connection, payment_id: UUID, transact
     Raises:
         Unavailable: with `has_room`, the creator has no room; the transaction must roll back.
     """
-    if await sql.land(conn, id=payment_id, transaction=transaction):
+    if await sql.record_late_settlement(conn, id=payment_id, transaction=transaction):
         await (lifecycle.requeue if has_room else lifecycle.fail_owed)(conn, payment_id)
 
 
 async def mark_final(conn: db.Connection, payment_id: UUID) -> None:
     """Mark a refused payment as final: it can no longer land."""
-    await sql.prove(conn, id=payment_id)
+    await sql.mark_final(conn, id=payment_id)
 
 
 async def mark_unknown(conn: db.Connection, payment_id: UUID, reason: str) -> None:
     """Mark a payment as unknown: recovery will ask the chain whether the money moved."""
-    await sql.doubt(conn, id=payment_id, reason=reason)
+    await sql.mark_unknown(conn, id=payment_id, reason=reason)
 
 
 async def read(conn: db.Connection, payment_id: UUID) -> Recorded:

@@ -13,7 +13,7 @@ from typing import Literal
 from uuid import UUID
 
 from core import db
-from core.db.queries.money import DifferenceRow, PaidRow, RecogniseRow, sql
+from core.db.queries.reconciliation import DifferenceRow, PaidRow, RecogniseRow, sql
 from core.failures import Unavailable
 from core.payments import chain
 from core.payments.settlement import PaymentClients
@@ -23,7 +23,7 @@ GRACE_SECONDS = 60
 """Younger records are not reported as missing: the usage log, or a node's index, may lag."""
 
 OWED = ("rerunnable", "refund_due", "refunded", "waived")
-RECEIVED = ("answered", *OWED, "in_flight", "astray")
+RECEIVED = ("answered", *OWED, "in_flight", "unaccounted")
 
 _PAGE = 5_000
 
@@ -86,26 +86,26 @@ class NetworkBalance:
     """The money of one asset on one network, by state.
 
     `places` are answered (succeeded or declined), rerunnable, refund_due, refunded, waived (failed, and owed in this
-    way), in_flight (queued or running), astray (paid, and none of these: always a difference too); and, not received,
-    undecided (settling or unknown) and failed.
+    way), in_flight (queued or running), unaccounted (paid, and none of these: always a difference too); and, not
+    received, undecided (settling or unknown) and failed.
     """
 
     network: str
     asset: str
     places: dict[str, Total]
-    outside: ChainComparison = field(default_factory=lambda: ChainComparison("not_asked"))
+    chain: ChainComparison = field(default_factory=lambda: ChainComparison("not_asked"))
 
     @property
     def received(self) -> Total:
         """The total of paid payments."""
-        return self._together(RECEIVED)
+        return self._sum_of(RECEIVED)
 
     @property
     def owed(self) -> Total:
         """The total of paid payments without an answer."""
-        return self._together(OWED)
+        return self._sum_of(OWED)
 
-    def _together(self, places: Sequence[str]) -> Total:
+    def _sum_of(self, places: Sequence[str]) -> Total:
         return sum((self.places.get(place, Total()) for place in places), Total())
 
 
@@ -120,7 +120,7 @@ class Comparison:
     @property
     def is_whole(self) -> bool:
         """Whether every network's chain was compared too."""
-        return all(book.outside.state == "compared" for book in self.books)
+        return all(book.chain.state == "compared" for book in self.books)
 
     def document(self) -> dict[str, object]:
         """Return everything as plain values."""
@@ -181,10 +181,10 @@ async def compare_with_chain(
     for book in within.books:
         served = clients.networks.get(book.network)
         if served is None or served.asset.lower() != book.asset:
-            books.append(replace(book, outside=ChainComparison("not_configured")))
+            books.append(replace(book, chain=ChainComparison("not_configured")))
             continue
         reading = _Reading(pool, clients, served)
-        books.append(replace(book, outside=await reading.compare(since)))
+        books.append(replace(book, chain=await reading.compare(since)))
         differences = [*differences, *reading.differences]
         proved |= reading.proved
     # One transaction may hold several transfers: a payment with a transfer of its own does not share it.

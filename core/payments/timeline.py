@@ -5,10 +5,10 @@ from contextlib import suppress
 from uuid import UUID
 
 from core import db
-from core.db.queries.money import Event as Event
-from core.db.queries.money import ListedPayment as ListedPayment
-from core.db.queries.money import PaymentRow as PaymentRow
-from core.db.queries.money import sql
+from core.db.queries.timeline import Event as Event
+from core.db.queries.timeline import ListedPayment as ListedPayment
+from core.db.queries.timeline import PaymentRow as PaymentRow
+from core.db.queries.timeline import sql
 from core.db.states import PaymentState
 from core.failures import InvalidInput, NotFound, Unavailable
 from core.payments import chain
@@ -44,7 +44,7 @@ async def find(conn: db.Connection, reference: str) -> PaymentRow:
 
 async def events(conn: db.Connection, payment_id: UUID) -> list[Event]:
     """List all events of a payment and its execution in order: at, event, round, detail, transaction."""
-    return [row async for row in sql.story(conn, payment_id=payment_id)]
+    return [row async for row in sql.timeline(conn, payment_id=payment_id)]
 
 
 async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str:

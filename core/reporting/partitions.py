@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core import db
-from core.db.queries.usage_months import sql
+from core.db.queries.partitions import sql
 from core.settings import settings
 from core.spend.cost_backfill import ASKED_FOR
 

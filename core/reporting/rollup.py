@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from core import db
-from core.db.queries.usage_rollup import StretchesRow, sql
+from core.db.queries.rollup import StretchesRow, sql
 from core.db.states import Span
 
 # Transactions at once: Postgres uses one core for each.

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from core import db
-from core.db.queries.reconciliation import UnpricedRow, sql
+from core.db.queries.cost_backfill import UnpricedRow, sql
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers.registry import PROVIDERS

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
-from core.db.queries.usage import sql
+from core.db.queries.spend import sql
 from core.failures import ExecutionFailed, Unavailable
 
 

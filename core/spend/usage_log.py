@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from core import db
-from core.db.queries.usage import sql
+from core.db.queries.spend import sql
 
 
 async def append(conn: db.Connection, execution_ids: Sequence[UUID] | None = None) -> list[UUID]:

@@ -46,6 +46,6 @@ async def test_a_real_wallet_may_receive_other_money(market: Market, shop: Shop,
 
     assert answer.status_code == 200, answer.text
     assert [one for one in found.differences if one.account_id in (None, shop.account.id)] == []
-    assert book.outside.state == "compared"
-    assert book.outside.foreign >= 2
+    assert book.chain.state == "compared"
+    assert book.chain.foreign >= 2
     assert book.received.amount_atomic >= PRICE_ATOMIC

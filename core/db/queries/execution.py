@@ -19,18 +19,18 @@ class VoidRow(NamedTuple):
     round: int
 
 
-class UnvoidRow(NamedTuple):
+class ReholdRow(NamedTuple):
     id: UUID
     round: int
 
 
-class ReviveRow(NamedTuple):
+class RequeueRow(NamedTuple):
     id: UUID
     round: int
     version_id: UUID
 
 
-class OweRow(NamedTuple):
+class FailOwedRow(NamedTuple):
     id: UUID
 
 
@@ -38,7 +38,7 @@ class ClaimRow(NamedTuple):
     id: UUID
 
 
-class LeftBehindRow(NamedTuple):
+class OrphanedRow(NamedTuple):
     id: UUID
 
 
@@ -71,7 +71,7 @@ class FailRow(NamedTuple):
     total: timedelta | None
 
 
-class HandBackRow(NamedTuple):
+class ReleaseRow(NamedTuple):
     id: UUID
 
 
@@ -182,13 +182,13 @@ class Queries(Protocol):
     async def void(self, conn: Connection, *, payment_id: UUID) -> VoidRow | None:
         """The payment failed: its execution never runs, and nothing is owed."""
 
-    async def unvoid(self, conn: Connection, *, payment_id: UUID) -> UnvoidRow | None:
+    async def rehold(self, conn: Connection, *, payment_id: UUID) -> ReholdRow | None:
         """The identical payload of a refused payment came back: hold its execution again."""
 
-    async def revive(self, conn: Connection, *, payment_id: UUID) -> ReviveRow | None:
+    async def requeue(self, conn: Connection, *, payment_id: UUID) -> RequeueRow | None:
         """A refused payment landed late: queue its execution."""
 
-    async def owe(self, conn: Connection, *, rerun_seconds: float, payment_id: UUID) -> OweRow | None:
+    async def fail_owed(self, conn: Connection, *, rerun_seconds: float, payment_id: UUID) -> FailOwedRow | None:
         """A refused payment landed late, and its creator has no room: a free re-run is possible, then a refund is
         due.
         """
@@ -213,7 +213,7 @@ class Queries(Protocol):
         recovery, which fails it.
         """
 
-    async def may_grow(self, conn: Connection, *, batch_id: UUID, ids: list[UUID]) -> bool:
+    async def may_top_up(self, conn: Connection, *, batch_id: UUID, ids: list[UUID]) -> bool:
         """Whether there are executions that may join this batch. A batch of an execution that was taken over twice
         stays alone.
         """
@@ -224,9 +224,9 @@ class Queries(Protocol):
     async def end_batch(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
         """The batch's run is over. If another process has become its owner, the batch ends with that one."""
 
-    def left_behind(
+    def orphaned(
         self, conn: Connection, *, batch_ids: list[UUID], execution_ids: list[UUID]
-    ) -> AsyncIterator[LeftBehindRow]:
+    ) -> AsyncIterator[OrphanedRow]:
         """Which of these batches, each given with one of its executions, have no owner any more. A batch whose
         execution is not in this database belongs to another installation that shares our Prefect server.
         """
@@ -267,7 +267,7 @@ class Queries(Protocol):
     async def wake_waiting(self, conn: Connection) -> int:
         """A slot of a creator and of a process is free: wake the launchers if executions are waiting."""
 
-    def hand_back(self, conn: Connection, *, batch_id: UUID, worker_id: UUID) -> AsyncIterator[HandBackRow]:
+    def release(self, conn: Connection, *, batch_id: UUID, worker_id: UUID) -> AsyncIterator[ReleaseRow]:
         """Return a run's unfinished executions to the queue. Only those that had begun count as taken over."""
 
     async def lock(self, conn: Connection, *, id: UUID) -> int:

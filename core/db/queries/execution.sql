@@ -30,19 +30,19 @@ UPDATE executions SET state = 'void', finished_at = now()
 WHERE payment_id = :payment_id AND state = 'held'
 RETURNING id, round;
 
--- name: unvoid(payment_id)^
+-- name: rehold(payment_id)^
 -- The identical payload of a refused payment came back: hold its execution again.
 UPDATE executions SET state = 'held', finished_at = NULL
 WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id, round;
 
--- name: revive(payment_id)^
+-- name: requeue(payment_id)^
 -- A refused payment landed late: queue its execution.
 UPDATE executions SET state = 'queued', queued_at = now(), finished_at = NULL
 WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id, round, version_id;
 
--- name: owe(rerun_seconds, payment_id)^
+-- name: fail_owed(rerun_seconds, payment_id)^
 -- A refused payment landed late, and its creator has no room: a free re-run is possible, then a refund is due.
 UPDATE executions
 SET state = 'failed', code = 'resource_unavailable', fault = 'creator', detail = 'landed_late', finished_at = now(),
@@ -86,7 +86,7 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: may_grow(batch_id, ids)$
+-- name: may_top_up(batch_id, ids)$
 -- Whether there are executions that may join this batch. A batch of an execution that was taken over twice stays alone.
 SELECT EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL)
     AND EXISTS (SELECT 1 FROM batches WHERE id = :batch_id)
@@ -100,7 +100,7 @@ INSERT INTO batches (id, worker_id) VALUES (:id, :worker_id);
 -- The batch's run is over. If another process has become its owner, the batch ends with that one.
 DELETE FROM batches WHERE id = :id AND worker_id = :worker_id;
 
--- name: left_behind(batch_ids, execution_ids)
+-- name: orphaned(batch_ids, execution_ids)
 -- Which of these batches, each given with one of its executions, have no owner any more. A batch whose execution is not
 -- in this database belongs to another installation that shares our Prefect server.
 SELECT batch.id
@@ -160,7 +160,7 @@ UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = ANY(:attempt
 SELECT pg_notify('execution_queued', '')
 WHERE EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);
 
--- name: hand_back(batch_id, worker_id)
+-- name: release(batch_id, worker_id)
 -- Return a run's unfinished executions to the queue. Only those that had begun count as taken over.
 WITH freed AS (
     UPDATE executions

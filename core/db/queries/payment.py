@@ -17,7 +17,7 @@ class ClaimRow(NamedTuple):
     id: UUID
 
 
-class ReenterRow(NamedTuple):
+class ReclaimRow(NamedTuple):
     id: UUID
 
 
@@ -59,11 +59,11 @@ class FailRow(NamedTuple):
     id: UUID
 
 
-class DoubtRow(NamedTuple):
+class MarkUnknownRow(NamedTuple):
     id: UUID
 
 
-class LandRow(NamedTuple):
+class RecordLateSettlementRow(NamedTuple):
     id: UUID
 
 
@@ -94,9 +94,9 @@ class Queries(Protocol):
         inserted in a fixed order, so that concurrent claims of several hardly ever wait for each other.
         """
 
-    async def reenter(
+    async def reclaim(
         self, conn: Connection, *, owner: UUID | None, id: UUID, payload_sha256: bytes, request_sha256: bytes
-    ) -> ReenterRow | None:
+    ) -> ReclaimRow | None:
         """A cleanly refused authorization that is still valid may come back with the identical payload and request;
         one that the chain shows as spent may not.
         """
@@ -115,13 +115,15 @@ class Queries(Protocol):
     async def fail(self, conn: Connection, *, reason: str | None, proved: bool, id: UUID) -> FailRow | None:
         """No money moved: refused before the broadcast, or proved by the chain."""
 
-    async def doubt(self, conn: Connection, *, reason: str | None, id: UUID) -> DoubtRow | None:
+    async def mark_unknown(self, conn: Connection, *, reason: str | None, id: UUID) -> MarkUnknownRow | None:
         """It is unknown whether money moved; recovery will ask the chain."""
 
-    async def land(self, conn: Connection, *, transaction: str | None, id: UUID) -> LandRow | None:
+    async def record_late_settlement(
+        self, conn: Connection, *, transaction: str | None, id: UUID
+    ) -> RecordLateSettlementRow | None:
         """The payment was refused, but landed later."""
 
-    async def prove(self, conn: Connection, *, id: UUID) -> int:
+    async def mark_final(self, conn: Connection, *, id: UUID) -> int:
         """The payment was refused, and can no longer land."""
 
     async def owner_of_identifier(self, conn: Connection, *, identifier_sha256: bytes) -> bytes | None:

@@ -20,7 +20,7 @@ ORDER BY network, asset, payer, nonce
 ON CONFLICT DO NOTHING
 RETURNING id;
 
--- name: reenter(owner, id, payload_sha256, request_sha256)^
+-- name: reclaim(owner, id, payload_sha256, request_sha256)^
 -- A cleanly refused authorization that is still valid may come back with the identical payload and request; one that
 -- the chain shows as spent may not.
 UPDATE payments SET state = 'settling', reason = 'again', owner = :owner, decided_at = NULL
@@ -64,19 +64,19 @@ SET state = 'failed', reason = :reason, decided_at = now(), owner = NULL,
 WHERE id = :id AND state IN ('settling', 'unknown')
 RETURNING id;
 
--- name: doubt(reason, id)^
+-- name: mark_unknown(reason, id)^
 -- It is unknown whether money moved; recovery will ask the chain.
 UPDATE payments SET state = 'unknown', reason = :reason, owner = NULL
 WHERE id = :id AND state = 'settling'
 RETURNING id;
 
--- name: land(transaction, id)^
+-- name: record_late_settlement(transaction, id)^
 -- The payment was refused, but landed later.
 UPDATE payments SET state = 'paid', transaction = :transaction, reason = 'landed_late', decided_at = now()
 WHERE id = :id AND state = 'failed'
 RETURNING id;
 
--- name: prove(id)!
+-- name: mark_final(id)!
 -- The payment was refused, and can no longer land.
 UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;
 

@@ -20,11 +20,11 @@ class GiveUpRow(NamedTuple):
     round: int
 
 
-class DoubtRow(NamedTuple):
+class MarkUnknownRow(NamedTuple):
     id: UUID
 
 
-class AdoptRow(NamedTuple):
+class TakeUnknownRow(NamedTuple):
     id: UUID
 
 
@@ -45,13 +45,15 @@ class Queries(Protocol):
     ) -> AsyncIterator[GiveUpRow]:
         """Fail queued executions that reached their limit of sends or takeovers; the fault is ours."""
 
-    def doubt(self, conn: Connection, *, lease_seconds: float) -> AsyncIterator[DoubtRow]:
+    def mark_unknown(self, conn: Connection, *, lease_seconds: float) -> AsyncIterator[MarkUnknownRow]:
         """A settlement whose owner is dead may or may not have reached the chain."""
 
-    def adopt(self, conn: Connection, *, worker_id: UUID | None, lease_seconds: float) -> AsyncIterator[AdoptRow]:
+    def take_unknown(
+        self, conn: Connection, *, worker_id: UUID | None, lease_seconds: float
+    ) -> AsyncIterator[TakeUnknownRow]:
         """Take unknown payments to decide them. No other worker takes them while this one lives."""
 
-    async def let_go(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
+    async def release_unknown(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
         """The payment is still unknown; the next pass may try again."""
 
     async def is_work_left(self, conn: Connection) -> bool:
@@ -60,7 +62,7 @@ class Queries(Protocol):
     def watch(self, conn: Connection, *, pause_seconds: float) -> AsyncIterator[WatchRow]:
         """Refused payments whose authorization is still valid: anyone who holds it could submit it."""
 
-    async def bury(self, conn: Connection, *, lease_seconds: float) -> int:
+    async def end_orphaned_batches(self, conn: Connection, *, lease_seconds: float) -> int:
         """Delete the batches of owners without a heartbeat. Stopped owners get the same time to report the end to
         Prefect.
         """

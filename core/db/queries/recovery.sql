@@ -28,7 +28,7 @@ SET state = 'failed', code = 'internal_error', fault = 'ours',
 WHERE state = 'queued' AND claimed_by IS NULL AND (sends >= :send_limit OR takeovers >= :takeover_limit)
 RETURNING id, round;
 
--- name: doubt(lease_seconds)
+-- name: mark_unknown(lease_seconds)
 -- A settlement whose owner is dead may or may not have reached the chain.
 UPDATE payments SET state = 'unknown', reason = 'owner_gone', owner = NULL
 WHERE id IN (
@@ -42,7 +42,7 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: adopt(worker_id, lease_seconds)
+-- name: take_unknown(worker_id, lease_seconds)
 -- Take unknown payments to decide them. No other worker takes them while this one lives.
 UPDATE payments SET owner = :worker_id
 WHERE id IN (
@@ -58,7 +58,7 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: let_go(id, worker_id)!
+-- name: release_unknown(id, worker_id)!
 -- The payment is still unknown; the next pass may try again.
 UPDATE payments SET owner = NULL WHERE id = :id AND state = 'unknown' AND owner = :worker_id;
 
@@ -79,7 +79,7 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: bury(lease_seconds)!
+-- name: end_orphaned_batches(lease_seconds)!
 -- Delete the batches of owners without a heartbeat. Stopped owners get the same time to report the end to Prefect.
 DELETE FROM batches
 USING workers

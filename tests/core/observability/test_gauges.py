@@ -89,7 +89,7 @@ async def test_it_reads_only_what_is_unfinished(pool: db.Pool) -> None:
         plan = "\n".join(
             row[0]
             for row in await (
-                await conn.execute(f"EXPLAIN {gauges.sql.standing.sql}", {"lease_seconds": settings().lease_seconds})
+                await conn.execute(f"EXPLAIN {gauges.sql.snapshot.sql}", {"lease_seconds": settings().lease_seconds})
             ).fetchall()
         )
 

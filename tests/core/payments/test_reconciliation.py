@@ -153,7 +153,7 @@ async def test_the_books_agree(pool: db.Pool, sales: Sales) -> None:
         reconciliation.Total(2, 2 * PRICE_ATOMIC),
         reconciliation.Total(1, PRICE_ATOMIC),
     )
-    assert (book.outside.transfers, book.outside.foreign, book.outside.unconfirmed) == (2, 0, 0)
+    assert (book.chain.transfers, book.chain.foreign, book.chain.unconfirmed) == (2, 0, 0)
     assert sum(transfer["amount"] for transfer in await sales.shop.received()) == book.received.amount_atomic
 
 
@@ -340,7 +340,7 @@ async def test_a_settlement_that_we_never_claimed_is_caught(market: Market, pool
         ("transfer_unrecorded", settled.transaction),
         ("transfer_foreign", given["transaction"]),
     }
-    assert found.books[0].outside.foreign == 2
+    assert found.books[0].chain.foreign == 2
     assert told(await check(pool)) == set()
 
 
@@ -372,7 +372,7 @@ async def test_a_corrupted_transfer_is_caught(
     assert payment_id in {one.payment_id for one in found.differences}
     if "transfer_missing" in codes:
         assert {code for code, _ in told(early)} == codes - {"transfer_missing"}
-        assert early.books[0].outside.unconfirmed == 1
+        assert early.books[0].chain.unconfirmed == 1
     assert told(await check(pool)) == set()
 
 
@@ -384,7 +384,7 @@ async def test_money_that_is_not_decided_yet_is_no_difference_of_the_chain(pool:
     await change(pool, *PAID, **row)
 
     assert found.books[0].places["undecided"] == reconciliation.Total(1, PRICE_ATOMIC)
-    assert found.books[0].outside.undecided == 1
+    assert found.books[0].chain.undecided == 1
     assert {one.code for one in found.differences} == {"history_differs", "run_not_paid"}
 
 
@@ -396,7 +396,7 @@ async def test_an_outside_that_cannot_be_asked_is_said(pool: db.Pool, sales: Sal
     unreachable = await check(pool, rpc_url=f"http://127.0.0.1:{servers.free_port()}")
     retired = await check(pool, asset="0x" + "11" * 20)
 
-    states = [[book.outside.state for book in one.books] for one in (wrong, unreachable, retired)]
+    states = [[book.chain.state for book in one.books] for one in (wrong, unreachable, retired)]
     assert states == [["chain_wrong"], ["chain_unreachable"], ["not_configured"]]
     for one in (wrong, unreachable, retired):
         assert not one.is_whole
@@ -410,7 +410,7 @@ async def test_since_leaves_out_what_was_before(pool: db.Pool, sales: Sales) -> 
 
     assert found.differences == []
     assert book.received == reconciliation.Total(1, PRICE_ATOMIC)
-    assert book.outside.transfers == 2
+    assert book.chain.transfers == 2
     assert (await check(pool, since=datetime.now(UTC) + timedelta(days=1))).books[0].places == {}
 
 

@@ -1,4 +1,4 @@
-"""The queries of `usage_rollup.sql` as mypy sees them. Written by `make queries`; do not edit.
+"""The queries of `rollup.sql` as mypy sees them. Written by `make queries`; do not edit.
 
 At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
 """
@@ -22,7 +22,7 @@ class TakeRow(NamedTuple):
 
 
 class Queries(Protocol):
-    """What `usage_rollup.sql` offers."""
+    """What `rollup.sql` offers."""
 
     async def mark(self, conn: Connection, *, since: datetime) -> int:
         """Mark everything since then to be counted again: hours of the log, and counted hours whose rows are gone."""
@@ -62,4 +62,4 @@ class Queries(Protocol):
         """The watermark: every earlier period of this span equals a recount."""
 
 
-sql: Queries = load("usage_rollup")
+sql: Queries = load("rollup")

@@ -1,4 +1,4 @@
-"""The queries of `standing.sql` as mypy sees them. Written by `make queries`; do not edit.
+"""The queries of `gauges.sql` as mypy sees them. Written by `make queries`; do not edit.
 
 At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
 """
@@ -9,7 +9,7 @@ from core.db.pool import Connection
 from core.db.sql import load
 
 
-class StandingRow(NamedTuple):
+class SnapshotRow(NamedTuple):
     held: int
     queued: int
     running: int
@@ -22,10 +22,10 @@ class StandingRow(NamedTuple):
 
 
 class Queries(Protocol):
-    """What `standing.sql` offers."""
+    """What `gauges.sql` offers."""
 
-    async def standing(self, conn: Connection, *, lease_seconds: float) -> StandingRow:
+    async def snapshot(self, conn: Connection, *, lease_seconds: float) -> SnapshotRow:
         """The gauges. Each part reads a partial index of unfinished rows, or the end of a key."""
 
 
-sql: Queries = load("standing")
+sql: Queries = load("gauges")

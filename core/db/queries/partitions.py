@@ -1,4 +1,4 @@
-"""The queries of `usage_months.sql` as mypy sees them. Written by `make queries`; do not edit.
+"""The queries of `partitions.sql` as mypy sees them. Written by `make queries`; do not edit.
 
 At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
 """
@@ -21,7 +21,7 @@ class OverRow(NamedTuple):
 
 
 class Queries(Protocol):
-    """What `usage_months.sql` offers."""
+    """What `partitions.sql` offers."""
 
     def to_make(self, conn: Connection, *, ahead: int) -> AsyncIterator[ToMakeRow]:
         """Months without a partition that have rows already, or need one soon."""
@@ -39,4 +39,4 @@ class Queries(Protocol):
         """Drop a month and return its number of rows; NULL if a row is not counted yet."""
 
 
-sql: Queries = load("usage_months")
+sql: Queries = load("partitions")

@@ -1,4 +1,4 @@
-"""The queries of `usage.sql` as mypy sees them. Written by `make queries`; do not edit.
+"""The queries of `spend.sql` as mypy sees them. Written by `make queries`; do not edit.
 
 At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
 """
@@ -21,7 +21,7 @@ class LogRow(NamedTuple):
 
 
 class Queries(Protocol):
-    """What `usage.sql` offers."""
+    """What `spend.sql` offers."""
 
     async def reserve(
         self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int], usd: list[Decimal]
@@ -66,4 +66,4 @@ class Queries(Protocol):
         """Write one usage row per finished round. A round that is logged already is not found again."""
 
 
-sql: Queries = load("usage")
+sql: Queries = load("spend")

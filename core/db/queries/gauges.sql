@@ -1,4 +1,4 @@
--- name: standing(lease_seconds)^
+-- name: snapshot(lease_seconds)^
 -- The gauges. Each part reads a partial index of unfinished rows, or the end of a key.
 -- types: row! workers=dict[str,int]
 SELECT unfinished.held, unfinished.queued, unfinished.running, unfinished.oldest_queued_seconds,
