@@ -22,12 +22,12 @@ PAGES = sorted(
 )
 
 
-# The only module that may catch everything, because it passes nothing of it on.
+# The one place that may catch everything, because it lets nothing of it through.
 GUARD = "tasks/policy.py"
 
 
 def catches_everything(source: str) -> list[int]:
-    """The lines of handlers that catch every exception."""
+    """The lines of handlers that catch whatever comes."""
 
     def names(kind: ast.expr | None) -> set[str]:
         kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
@@ -47,7 +47,7 @@ def test_length(path: str) -> None:
 
 @pytest.mark.parametrize("path", FILES)
 def test_docstring(path: str) -> None:
-    """Every module has a docstring that says its purpose."""
+    """A module says what it is for."""
     assert ast.get_docstring(ast.parse((ROOT / path).read_text()))
 
 
@@ -98,7 +98,7 @@ def test_a_planted_handler_is_found() -> None:
 
 
 def test_the_versions_of_python_are_the_same_everywhere() -> None:
-    """The package, the Makefile's check and sentence, and the README name the same versions."""
+    """The package, the Makefile's check and sentence, and the README admit the same ones."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     least, beyond = (int(minor) for minor in re.findall(r"3\.(\d+)", project["requires-python"]))
     makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Side effects of our imports on the interpreter."""
+"""What our imports do to the interpreter."""
 
 import json
 import subprocess
@@ -17,12 +17,12 @@ print(json.dumps({"before": before, "after": sys.getrecursionlimit(), "modules":
 
 @pytest.fixture(scope="module")
 def door() -> Any:
-    """The report of a new interpreter that has imported only the door."""
+    """What an interpreter says that has imported the door, and nothing else."""
     return json.loads(subprocess.run([sys.executable, "-c", _LOOK], capture_output=True, check=True).stdout)
 
 
 def test_the_door_keeps_the_recursion_limit(door: Any) -> None:
-    """The curves that x402 imports raise the limit so far that a deeply nested body would crash the process."""
+    """The curves that come with x402 raise it so far that a deeply nested body would end the process."""
     assert door["after"] == door["before"]
 
 

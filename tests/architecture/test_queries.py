@@ -1,4 +1,4 @@
-"""Every named query is planned against the migrated schema, so a typing error is found without running its caller."""
+"""Every named query is planned against the migrated schema, so that a typo needs no handler to be found."""
 
 import re
 from pathlib import Path
@@ -13,19 +13,19 @@ ROOT = Path(__file__).parents[2]
 QUERIES = ROOT / "core" / "db" / "queries"
 NOUNS = sorted(path.stem for path in QUERIES.glob("*.sql"))
 
-# Statements that Postgres can prepare; a LOCK or NOTIFY is executed instead, and rolled back.
+# What Postgres can prepare; a LOCK or NOTIFY is run instead, and rolled back.
 _PREPARABLE = re.compile(r"(\s*--[^\n]*\n)*\s*(WITH|SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
 
 
 def named(noun: str) -> dict[str, Any]:
-    """The queries of a noun by name, without the `_cursor` variants that the loader adds."""
+    """A noun's queries by name, without the `_cursor` forms that the loader makes of them."""
     queries = aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")
     names = queries.available_queries
     return {name: getattr(queries, name) for name in names if name.removesuffix("_cursor") not in {*names} - {name}}
 
 
 def numbered(query: str) -> tuple[str, int]:
-    """A query with `$n` for `%(name)s`, and the number of parameters."""
+    """A query with `$n` for `%(name)s`, and how many there are."""
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:
@@ -37,7 +37,7 @@ def numbered(query: str) -> tuple[str, int]:
 
 
 async def fault(conn: AsyncConnection, query: str) -> str | None:
-    """Postgres's error for a query; None if it can plan it with every parameter NULL."""
+    """What Postgres has against a query; None if it can plan it with every parameter NULL."""
     text, parameters = numbered(query)
     try:
         async with conn.transaction(force_rollback=True):
@@ -65,7 +65,7 @@ async def test_queries_fit_the_schema(conn: AsyncConnection, noun: str) -> None:
 
 @pytest.mark.parametrize("noun", NOUNS)
 def test_queries_have_a_reason_and_a_user(noun: str) -> None:
-    """Every query has a comment with its reason, and core calls it."""
+    """Every query says why it is as it is, and core calls it."""
     core = "\n".join(path.read_text() for path in (ROOT / "core").rglob("*.py"))
 
     for name, query in named(noun).items():
@@ -93,7 +93,7 @@ def test_queries_have_one_home(noun: str) -> None:
     ],
 )
 async def test_a_planted_typo_is_found(conn: AsyncConnection, query: str) -> None:
-    """Wrong columns, tables and types are found by the check."""
+    """Wrong columns, tables and types are found."""
     assert await fault(conn, query)
 
 
