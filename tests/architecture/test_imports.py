@@ -1,4 +1,4 @@
-"""Who may import whom: the tables of docs/design.md, held by walking the imports of every file."""
+"""Allowed imports: the tables of docs/design.md, checked in the imports of every file."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 OURS = {"api", "bench", "cli", "core", "deployments", "flows", "sandbox", "sqltypes", "tasks", "tests"}
 
-# Five folders, five questions. `deployments` wires and may import anything; so may the tools beside the five.
+# Five folders, five questions. `deployments` connects them and may import anything; so may the tools beside the five.
 MAY_IMPORT = {
     "api": {"core", "deployments.launch", "deployments.prefect_server", "deployments.schedules"},
     "flows": {"tasks", "core"},
@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "core": set[str](),
 }
 
-# One library, one home: paths begin with one of these.
+# One library, one place: allowed paths begin with one of these.
 HOMES = {
     "prefect": ("tasks/", "flows/", "deployments/"),
     "fastapi": ("api/", "sandbox/"),
@@ -55,7 +55,7 @@ FILES = sorted(
 
 
 def imported(path: str, source: str) -> Iterator[str]:
-    """The dotted name of everything a file imports, wherever in it, also by name at run time."""
+    """The dotted name of everything a file imports, anywhere in it, also by name at run time."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -69,7 +69,7 @@ def imported(path: str, source: str) -> Iterator[str]:
 
 
 def violations(path: str, source: str) -> list[str]:
-    """What a file at this path imports and may not."""
+    """Imports of a file at this path that are not allowed."""
     folder = path.split("/")[0]
     found = []
     for name in imported(path, source):
@@ -84,12 +84,12 @@ def violations(path: str, source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES)
 def test_imports(path: str) -> None:
-    """Every file imports only what its folder may, and every library only where it is at home."""
+    """Every file imports only what its folder may, and every library only in its place."""
     assert violations(path, (ROOT / path).read_text()) == []
 
 
 def test_there_are_files_to_check() -> None:
-    """The walk finds the folders, so that it cannot pass by looking elsewhere."""
+    """The walk finds files in every folder, so that it cannot pass on an empty list."""
     assert {"core/secrets/vault.py", "core/db/pool.py", "flows/catalog_sync.py", "tasks/policy.py"} <= set(FILES)
 
 
@@ -132,7 +132,7 @@ def test_there_are_files_to_check() -> None:
     ],
 )
 def test_a_planted_violation_is_found(path: str, source: str) -> None:
-    """The checker sees through every form of import."""
+    """The checker finds every form of import."""
     assert len(violations(path, source)) == 1
 
 
@@ -150,5 +150,5 @@ def test_a_planted_violation_is_found(path: str, source: str) -> None:
     ],
 )
 def test_what_is_allowed_is_not_found(path: str, source: str) -> None:
-    """The checker leaves proper imports alone."""
+    """The checker accepts allowed imports."""
     assert violations(path, source) == []

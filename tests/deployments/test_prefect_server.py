@@ -17,7 +17,7 @@ from tests import practice, servers
 
 _SECRET = "instant:canary-4f1c"
 
-# Each process prints what Prefect makes of the environment it was given, as JSON.
+# Each process prints as JSON how Prefect reads its environment.
 _READ = """
 import json, logging
 from prefect.logging.configuration import setup_logging
@@ -71,7 +71,7 @@ def _as_prefect_reads(environment: dict[str, str]) -> dict[str, object]:
 
 
 def test_the_server_is_on_postgres_on_loopback_and_behind_the_auth_string(tmp_path: Path) -> None:
-    """Retention is short, analytics are off, and nothing listens for triggers."""
+    """Retention is short, analytics are off, and no triggers are evaluated."""
     values = _as_prefect_reads(server_environment(_config(tmp_path)))
 
     assert values["database"] == "postgresql+asyncpg://postgres@/prefect?host=/a%20b/sockets"
@@ -85,7 +85,7 @@ def test_the_server_is_on_postgres_on_loopback_and_behind_the_auth_string(tmp_pa
 
 
 def test_clients_find_the_server_keep_no_results_and_never_start_one(tmp_path: Path) -> None:
-    """Whatever Prefect writes stays in the state folder."""
+    """All files of Prefect stay in the state folder."""
     values = _as_prefect_reads(client_environment(_config(tmp_path)))
 
     assert values["api"] == "http://127.0.0.1:4999/api"
@@ -110,7 +110,7 @@ def test_people_are_told_where_the_password_is_and_not_what_it_is(tmp_path: Path
 
 
 async def test_a_prefect_server_that_does_not_say_is_unknown() -> None:
-    """Nobody there, somebody else's page, or another document: not known, and never an error."""
+    """No server, another page, or another document gives unknown, and never an exception."""
     nobody = _config(Path()).model_copy(update={"prefect_api_url": f"http://127.0.0.1:{servers.free_port()}/api"})
     assert await vacuum(nobody) is None
     for body in (b"", b"<html>", b"[]", b'{"server": {"services": {"db_vacuum": {"enabled": ["events"]}}}}'):
@@ -129,7 +129,7 @@ async def test_a_prefect_server_that_does_not_say_is_unknown() -> None:
     ],
 )
 async def test_what_a_prefect_server_vacuums(enabled: str, kinds: set[str], is_complete: bool) -> None:
-    """Durations in seconds or in ISO 8601; a server that deletes no runs grows for ever."""
+    """Durations are seconds or ISO 8601; a server that deletes no runs grows without limit."""
     services = f'{{"db_vacuum": {{"enabled": {enabled}, "retention_period": 3600}}}}'
     body = f'{{"server": {{"services": {services}, "events": {{"retention_period": "P2D"}}}}}}'
     async with practice.scripted(lambda _request: practice.reply(200, body.encode())) as url:

@@ -7,7 +7,7 @@ from flows.reconciliation import reconciliation
 
 @pytest.mark.usefixtures("own_database", "prefect_server")
 async def test_a_pass_says_what_it_came_to() -> None:
-    """Counts only, in the message of its final state."""
+    """The message of its final state has the counts, and nothing else."""
     state = await reconciliation(return_state=True)
 
     assert state.is_completed()

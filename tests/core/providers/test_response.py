@@ -1,4 +1,4 @@
-"""From bytes to an answer: whatever a provider says, one result shape or a named failure."""
+"""From bytes to an answer: every response is a result of one form or a named failure."""
 
 import base64
 import json
@@ -64,7 +64,7 @@ MODALITIES = st.sampled_from(["text", "json", "image"])
 
 @given(BODIES, MODALITIES)
 def test_any_body_is_a_reply_or_a_failure(body: bytes, modality: Modality) -> None:
-    """Whatever comes with status 200 is read into a storable answer or refused with a code of ours."""
+    """Any body of status 200 is read into a storable answer or refused with one of our codes."""
     answer = read_answer(body, modality)
     assert answer.used.cost_usd is None or 0 <= answer.used.cost_usd <= 200_000
     if isinstance(answer.reply, ExecutionFailed):
@@ -75,7 +75,7 @@ def test_any_body_is_a_reply_or_a_failure(body: bytes, modality: Modality) -> No
 
 
 def assert_sellable(reply: Reply, modality: Modality) -> None:
-    """The rule that is published: text is not blank, json parses, an image is one."""
+    """Check the published rule: text is not blank, json parses, an image is one."""
     assert reply.response.encode() is not None
     assert all(cited["url"].startswith("http") for cited in reply.citations)
     if modality == "image":
@@ -107,7 +107,7 @@ def test_any_key_answer_is_facts_or_a_failure(body: bytes) -> None:
     ],
 )
 def test_hostile_documents_are_malformed(text: str) -> None:
-    """Nesting and numbers that make parsers raise other errors than theirs."""
+    """Nesting and numbers that make parsers raise unusual exceptions."""
     assert failure_of(read_answer(text.encode(), "text")).detail == "provider_malformed"
 
 
@@ -144,7 +144,7 @@ def failure_of(answer: ModelAnswer) -> ExecutionFailed:
     ],
 )
 def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
-    """Never rounded, never 0 for unknown, and not counted twice when the upstream's share is repeated."""
+    """It is never rounded, never 0 when unknown, and not counted twice when the upstream's share is repeated."""
     assert read_answer(answer_of({"content": "hello"}, usage), "text").used.cost_usd == cost
 
 
@@ -162,7 +162,7 @@ def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
     ],
 )
 def test_a_json_answer_is_json(content: str, read: str | None) -> None:
-    """A code fence is taken off, and what is broken is mended once; prose is the provider's failure."""
+    """A code fence is removed, and broken JSON is repaired once; prose is the provider's failure."""
     answer = read_answer(answer_of({"content": content}), "json")
     if read is None:
         assert failure_of(answer).detail == "provider_malformed_json"
@@ -171,7 +171,7 @@ def test_a_json_answer_is_json(content: str, read: str | None) -> None:
 
 
 def test_line_separators_in_an_answer_survive() -> None:
-    """U+2028 is a plain character in JSON and in events, and a line end to Python."""
+    """U+2028 is a plain character in JSON and in events, but a line end to Python."""
     text = "a\u2028b\x85c"
     body = json.dumps(
         {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False
@@ -183,7 +183,7 @@ def test_line_separators_in_an_answer_survive() -> None:
 
 @given(st.text(min_size=1), st.lists(st.integers(0, 200), max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> None:
-    """However a text is cut into events, its document is the text."""
+    """However a text is split into events, its document has the same text."""
     places = sorted({0, len(text), *(cut % len(text) for cut in cuts)})
     pieces = [text[start:stop] for start, stop in pairwise(places)]
     chunks = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
@@ -199,20 +199,20 @@ def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> No
 
 
 def test_a_stream_without_an_end_is_cut() -> None:
-    """Neither a reason to finish nor `[DONE]`: whatever was said may go on."""
+    """Without a finish reason and `[DONE]` the text may be incomplete, whatever it contains."""
     chunk = json.dumps({"choices": [{"delta": {"content": "The answer is"}, "finish_reason": None}]})
     assert failure_of(read_answer(f"data: {chunk}\n\n".encode(), "text")).detail == "provider_cut"
 
 
 @pytest.mark.parametrize("kind", ["svg", "page", "insecure", "broken"])
 def test_what_only_calls_itself_a_picture_is_none(kind: str) -> None:
-    """Programs, pages, broken base64, and addresses that nobody should open."""
+    """Programs, pages, broken base64, and addresses that must not be opened are no pictures."""
     drawn = {"content": "", "images": [{"type": "image_url", "image_url": {"url": drawing(kind)}}]}
     assert failure_of(read_answer(answer_of(drawn), "image")).detail == "provider_bad_image"
 
 
 def test_a_picture_has_the_type_of_its_bytes() -> None:
-    """A PNG that says it is a JPEG is a PNG; the same picture twice is one; addresses are passed on."""
+    """A PNG declared as JPEG is a PNG; the same picture twice is one; addresses are passed on."""
     png = picture(b"abcdef")
     items = [png.replace("image/png", "image/jpeg"), png, png, drawing("remote")]
     drawn = {"content": None, "images": [{"image_url": {"url": url}} for url in items]}
@@ -223,13 +223,13 @@ def test_a_picture_has_the_type_of_its_bytes() -> None:
 
 
 def test_bytes_without_a_container_are_no_sound() -> None:
-    """Bare samples have no rate; what was said is still the answer."""
+    """Bare samples have no rate; the text is still an answer."""
     spoken = {"content": None, "audio": {"data": base64.b64encode(bytes(64)).decode(), "transcript": "hello"}}
     reply = reply_of(read_answer(answer_of(spoken), "text"))
     assert (reply.response, reply.sound) == ("hello", None)
 
 
-# fault -> modality, what the result has beside text, or the name of the failure
+# fault -> modality, the result's members beside text, or the name of the failure
 BEHAVIOURS: dict[str, tuple[Modality, str]] = {
     "none": ("text", ""),
     "draws": ("image", "images"),
