@@ -25,10 +25,8 @@ from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.catalog.model import NOT_LISTED, Model
 from core.catalog.model_list import ListRefused
-from core.db.migrate import migrate
 from core.resources.repricing import reprice
 from core.settings import settings
-from tests import servers
 
 TEXT = {"input_modalities": ["text"], "output_modalities": ["text"]}
 
@@ -77,10 +75,11 @@ def why(document: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def own_database(postgres: str) -> Iterator[str]:
+def own_database(postgres: str, empty_database: str) -> Iterator[str]:
     """A database of these tests alone: what others have in their catalog would count as missing."""
-    with servers.database(postgres, "catalog") as url:
-        migrate(url, "sandbox")
+    from tests import servers  # here, because most tests of this file are pure
+
+    with servers.database(postgres, "catalog", like=empty_database) as url:
         yield url
 
 
@@ -724,6 +723,8 @@ async def test_an_answer_that_is_no_catalog(provider: Provider, status: int, bod
 
 async def test_nobody_answers(provider: Provider) -> None:
     """A provider that cannot be reached is a refusal like any other."""
+    from tests import servers
+
     os.environ["INSTANT_OPENROUTER_URL"] = f"http://127.0.0.1:{servers.free_port()}"
     settings.cache_clear()
 

@@ -15,7 +15,6 @@ import pytest
 from x402.http.utils import decode_payment_signature_header
 
 from core import db
-from core.db.migrate import migrate
 from core.failures import InvalidInput, NotFound
 from core.net import json_client
 from core.payments import chain, reconciliation, settlement, timeline
@@ -53,6 +52,7 @@ class Sales:
 def market(
     postgres: str,
     database: str,
+    empty_database: str,
     prefect_server: str,
     practice_openrouter: str,
     tmp_path_factory: pytest.TempPathFactory,
@@ -64,10 +64,9 @@ def market(
     command = ["sandbox.facilitator", "--port", str(facilitator_port), "--book", str(book)]
     ready = f"http://127.0.0.1:{facilitator_port}/supported"
     with (
-        servers.database(postgres, "books") as url,
+        servers.database(postgres, "books", like=empty_database) as url,
         servers.serving(*command, ready=ready, environment=os.environ),
     ):
-        migrate(url, "sandbox")
         os.environ |= {
             "INSTANT_DATABASE_URL": url,
             "INSTANT_FACILITATOR_PORT": str(facilitator_port),

@@ -37,7 +37,7 @@ SCALARS = (
     | st.sampled_from([picture(b"abcdef"), drawing("svg"), drawing("page"), tone()])
 )
 TREES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6), max_leaves=20
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4), max_leaves=8
 )
 CHOICES = st.lists(
     st.fixed_dictionaries(
@@ -48,14 +48,15 @@ CHOICES = st.lists(
             "finish_reason": SCALARS,
             "error": TREES,
         },
-    )
+    ),
+    max_size=2,
 )
 ANSWERS = st.fixed_dictionaries(
     {"choices": CHOICES}, optional={"usage": st.dictionaries(WORDS, SCALARS), "id": SCALARS, "model": SCALARS}
 )
 DOCUMENTS = (TREES | ANSWERS).map(json.dumps)
 EVENTS = DOCUMENTS.map("data: {}".format) | st.sampled_from(["data: [DONE]", ": OPENROUTER PROCESSING", "event: x", ""])
-STREAMS = st.lists(EVENTS, max_size=6).flatmap(
+STREAMS = st.lists(EVENTS, max_size=4).flatmap(
     lambda events: st.sampled_from(["\n\n", "\r\n\r\n", "\r"]).map(lambda end: end.join([*events, ""]))
 )
 BODIES = st.binary() | DOCUMENTS.map(str.encode) | STREAMS.map(str.encode)
