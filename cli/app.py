@@ -162,11 +162,11 @@ def _ready_to_run() -> Settings:
     Raises:
         Misconfigured: something must be changed before this can start.
     """
-    from core.db.migrate import check
+    from core.db.migrate import require_up_to_date
     from core.media import store as media
 
     config = load()
-    check(database_url(config), config.mode)
+    require_up_to_date(database_url(config), config.mode)
     media.check_store()
     asyncio.run(_check_chains())
     meet_prefect(config)

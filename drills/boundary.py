@@ -117,7 +117,7 @@ def watch(plan: Plan) -> None:
 
 def _watch_groups(plan: Plan, around: _Around) -> None:
     """Name group commits after the function that writes, because one commit serves many callers."""
-    put = BatchWriter._put
+    put = BatchWriter._write_entries
 
     async def watched_put(self: Any, pool: Any, group: Any) -> None:
         if not plan.armed.is_set():
@@ -126,7 +126,7 @@ def _watch_groups(plan: Plan, around: _Around) -> None:
         what = "commit" if write.__name__.startswith("_commit") else "read"
         await around(f"{write.__module__}.{write.__name__}", what, lambda: put(self, pool, group))
 
-    BatchWriter._put = watched_put  # type: ignore[method-assign]
+    BatchWriter._write_entries = watched_put  # type: ignore[method-assign]
 
 
 def _watch_sends(plan: Plan, around: _Around) -> None:

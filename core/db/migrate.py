@@ -43,7 +43,7 @@ def migrate(database_url: str, mode: Mode) -> list[str]:
     return [migration.id for migration in missing]
 
 
-def check(database_url: str, mode: Mode) -> None:
+def require_up_to_date(database_url: str, mode: Mode) -> None:
     """Refuse a database that lacks a migration or has the other mode. Changes nothing.
 
     Raises:
@@ -51,9 +51,9 @@ def check(database_url: str, mode: Mode) -> None:
     """
     with psycopg.connect(database_url, autocommit=True) as conn:
         applied = conn.execute("SELECT to_regclass('_yoyo_migration') IS NOT NULL").fetchone()
-        done = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall() if applied == (True,) else []
-        known = {migration.id for migration in read_migrations(str(MIGRATIONS))}
-        if not known <= {row[0] for row in done}:
+        rows = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall() if applied == (True,) else []
+        required = {migration.id for migration in read_migrations(str(MIGRATIONS))}
+        if not required <= {row[0] for row in rows}:
             raise Misconfigured("the database is not up to date; run `instant migrate`")
         check_mode(conn, mode)
 

@@ -21,7 +21,7 @@ from core.settings import Settings, settings
 log = logging.getLogger(__name__)
 R = TypeVar("R")
 
-_INSIST_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 
 # Errors while Postgres cannot be reached. Only these are worth a retry.
 UNREACHABLE = (OperationalError, PoolTimeout)
@@ -131,7 +131,7 @@ async def retry_until_committed(shared: Pool, action: Callable[[Connection], Awa
                 return await action(conn)
         except UNREACHABLE as error:
             log.warning("database: out of reach (%s), an outcome waits to be written", type(error).__name__)
-        await asyncio.sleep(_INSIST_SECONDS)
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def connect() -> Connection:

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class SingleFlight(Generic[Key, Answer]):
+class SingleFlight(Generic[Key, Result]):
     """Run at most one query per key at a time.
 
     A caller that arrives during a query joins the next one, so no caller gets data that was read before its call.
@@ -16,28 +16,28 @@ class SingleFlight(Generic[Key, Answer]):
     """
 
     def __init__(self) -> None:
-        self._next: dict[Key, asyncio.Task[Answer]] = {}
-        self._now: dict[Key, asyncio.Task[Answer]] = {}
+        self._waiting: dict[Key, asyncio.Task[Result]] = {}
+        self._running: dict[Key, asyncio.Task[Result]] = {}
 
-    async def do(self, key: Key, question: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def do(self, key: Key, query: Callable[[], Awaitable[Result]]) -> Result:
         """Return the result of a query that starts after this call.
 
         Args:
             key: callers with the same key share a query.
-            question: runs the query. Every waiting caller gets its exception.
+            query: runs the query. Every waiting caller gets its exception.
         """
-        if key not in self._next:
-            self._next[key] = asyncio.create_task(self._ask(key, question, self._now.get(key)))
+        if key not in self._waiting:
+            self._waiting[key] = asyncio.create_task(self._run(key, query, self._running.get(key)))
         # `shield`: a cancelled caller does not cancel the query of the others.
-        return await asyncio.shield(self._next[key])
+        return await asyncio.shield(self._waiting[key])
 
-    async def _ask(
-        self, key: Key, question: Callable[[], Awaitable[Answer]], before: asyncio.Task[Answer] | None
-    ) -> Answer:
-        if before:
-            await asyncio.wait({before})
-        self._now[key] = self._next.pop(key)
+    async def _run(
+        self, key: Key, query: Callable[[], Awaitable[Result]], running: asyncio.Task[Result] | None
+    ) -> Result:
+        if running:
+            await asyncio.wait({running})
+        self._running[key] = self._waiting.pop(key)
         try:
-            return await question()
+            return await query()
         finally:
-            del self._now[key]
+            del self._running[key]
