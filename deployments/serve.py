@@ -6,7 +6,7 @@ On a cluster a work pool does the same; `prefect.yaml` has the same schedules fo
 import asyncio
 import logging
 import signal
-from typing import Any, Never
+from typing import Any
 
 import httpx
 from prefect import Flow
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 _BACK_OFF_SECONDS = 5.0
 
 
-async def serve() -> Never:
+async def serve() -> None:
     """Serve until SIGTERM, also while Prefect's server or Postgres is down for a while."""
     while True:
         try:
-            await _serve()
+            return await _serve()
         # A runner raises RuntimeError when it could not reach Prefect three times.
         except* (RuntimeError, httpx.TransportError, PrefectHTTPStatusError, *db.UNREACHABLE) as trouble:
             log.warning("serve: ended with %s, serving anew", ", ".join(_names(trouble)))

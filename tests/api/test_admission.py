@@ -79,6 +79,25 @@ async def test_a_claim_whose_commit_nobody_heard_of(
     assert len(await shop.received()) == 1
 
 
+async def test_a_settlement_that_breaks_is_logged_at_once(
+    door: Door, pool: db.Pool, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody awaits it. Its payment stays as it is, for recovery."""
+    purchase = await signed(pool, shop)
+    async with pool.connection() as holder:
+        await holder.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [shop.account.id])
+        request = asyncio.create_task(admission.admit(door, purchase))
+        await shops.until(pool, _WAITS)
+        door.clients.facilitators.clear()  # type: ignore[attr-defined] - the claim gets through, and then nobody settles
+        await holder.rollback()
+    await request
+    await settled(door)
+
+    (message,) = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert message.startswith("the task settle ended with KeyError at core/payments/settlement.py:")
+    assert await history(pool, purchase) == [["settling"]]
+
+
 async def signed(pool: db.Pool, shop: Shop) -> admission.Purchase:
     """A payment that would settle, for the shop's prompt."""
     version = await shop.version(pool)
