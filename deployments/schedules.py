@@ -43,7 +43,7 @@ SCHEDULES = (
         "usage_rollup", "5 * * * *", timedelta(hours=3), "Count usage, create the log's next months, drop old ones."
     ),
     Schedule(
-        "reconciliation",
+        "cost_backfill",
         "30 3 * * *",
         timedelta(hours=26),
         "Ask the providers for unknown costs of calls.",

@@ -19,7 +19,9 @@ from core.process import scheduled_runs
 from core.settings import settings
 from tasks import unfinished_runs
 
-_NAMES = ["daily", "every-5-minutes", "hourly", "nightly"]
+# Flows that once had another name.
+_FORMER = {"cost_backfill": "reconciliation"}
+_NAMES = ["daily", "every-5-minutes", "hourly", "nightly", *_FORMER.values()]
 
 
 async def remove(pool: db.Pool) -> None:
@@ -29,7 +31,8 @@ async def remove(pool: db.Pool) -> None:
     """
     async with pool.connection() as conn:
         known = await scheduled_runs.known(conn)
-    ours = {f"flows.{name}.{name}" for name, one in known.items() if one.deployment_id}
+    served = {name for name, one in known.items() if one.deployment_id}
+    ours = {f"flows.{name}.{name}" for name in served | {_FORMER[name] for name in served & _FORMER.keys()}}
     async with get_client() as prefect:
         found = await prefect.read_deployments(
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=_NAMES))

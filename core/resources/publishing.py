@@ -10,8 +10,8 @@ from core.catalog import search as catalog
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
 from core.resources import template
+from core.resources.call_cost import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
 from core.resources.draft import Draft
-from core.resources.pricing import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
 from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
 from core.secrets.vault import vault
 

@@ -9,8 +9,8 @@ from core import amounts, db
 from core.catalog import search as catalog
 from core.db.queries.repricing import sql
 from core.failures import ExecutionFailed
+from core.resources import call_cost, versions
 from core.resources import draft as drafts
-from core.resources import pricing, versions
 
 
 async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
@@ -33,8 +33,8 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
         await sql.reprice(
             conn,
             version_id=version_id,
-            worst_cost_usd=pricing.worst_cost_usd(content, model),
-            is_certain_loss=pricing.is_certain_loss(content, model),
+            worst_cost_usd=call_cost.worst_cost_usd(content, model),
+            is_certain_loss=call_cost.is_certain_loss(content, model),
         )
 
 

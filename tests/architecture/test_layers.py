@@ -10,7 +10,6 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
 
 # From the bottom up: a name may import the names on the lines above it, and those before it on its own line.
-# it.
 LAYERS = (
     ("failures", "settings", "amounts"),
     ("secrets", "net", "db", "process", "observability", "media", "evm"),

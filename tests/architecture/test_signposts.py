@@ -72,7 +72,7 @@ def test_signposts() -> None:
             lost[path] = set[str]().union(*map(astray, prose(path)))
 
     assert {path: names for path, names in lost.items() if names} == {}
-    assert {"README.md", "core/failures.py", "core/db/queries/money.sql"} <= set(SIGNPOSTED)
+    assert {"README.md", "core/failures.py", "core/db/queries/payment.sql"} <= set(SIGNPOSTED)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/design.md"])

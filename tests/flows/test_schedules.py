@@ -17,7 +17,7 @@ from prefect.states import Pending
 from core import db
 from core.process import scheduled_runs
 from core.settings import settings
-from flows.reconciliation import reconciliation
+from flows.cost_backfill import cost_backfill
 from flows.recovery import recovery
 from flows.retention import retention
 from flows.usage_rollup import usage_rollup
@@ -59,7 +59,7 @@ async def test_two_runs_at_once(pool: db.Pool) -> None:
         first = asyncio.create_task(retention(return_state=True))
         await begun(pool)
         second = await retention(return_state=True)
-        other = await reconciliation(return_state=True)
+        other = await cost_backfill(return_state=True)
         unfinished = (await known(pool))["retention"].succeeded_at
     states = [second, other, await first, await retention(return_state=True)]
 

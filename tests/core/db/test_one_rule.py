@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.catalog.model import ABSENCE_TOLERATED
 from core.failures import InvalidInput
 from core.providers.model_ids import provider_of
-from core.resources import draft, pricing
+from core.resources import call_cost, draft
 from tests import selling
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -79,4 +79,4 @@ def test_what_stops_a_model(
     ).fetchall()
     refused = nullcontext() if obstacle is None else pytest.raises(InvalidInput)
     with refused:
-        pricing.refuse_unsupported(draft.read(selling.content(model=model.id)), model)
+        call_cost.refuse_unsupported(draft.read(selling.content(model=model.id)), model)

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from core.failures import InvalidInput
 from core.providers import answer_schema
 from core.providers.response import Reply, read_answer
+from core.resources import call_cost
 from core.resources import draft as drafts
-from core.resources import pricing
 from tests.callers import PROMPT, Creator
 from tests.selling import content, model
 
@@ -133,7 +133,7 @@ def test_a_schema_is_paid_for_like_the_prompt() -> None:
     """The provider may bill it as text and as a parameter, so the worst case counts it twice."""
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
     without, with_schema = (
-        pricing.worst_cost_usd(drafts.read(content(modality="json", **more)), a_dollar_a_token)
+        call_cost.worst_cost_usd(drafts.read(content(modality="json", **more)), a_dollar_a_token)
         for more in ({}, {"answer_schema": SCHEMA})
     )
 
@@ -151,7 +151,7 @@ def test_a_schema_is_paid_for_like_the_prompt() -> None:
 def test_creators_are_told_how_much_a_schema_binds(supported: list[str], schema: object, word: str | None) -> None:
     """Publishing warns when a model gets the schema only as text, and when a schema is not strict."""
     asked = drafts.read(content(modality="json", answer_schema=schema))
-    warned = pricing.warnings(asked, model(supported_parameters=["response_format", *supported]))
+    warned = call_cost.warnings(asked, model(supported_parameters=["response_format", *supported]))
 
     assert [word in sentence for sentence in warned if "chema" in sentence] == ([True] if word else [])  # type: ignore[operator]
 

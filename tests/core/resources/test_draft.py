@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core import amounts
 from core.failures import InvalidInput
+from core.resources import call_cost, template
 from core.resources import draft as drafts
-from core.resources import pricing, template
 from core.resources.template import Parameter
 from core.settings import settings
 from tests.selling import content, model
@@ -93,7 +93,7 @@ def test_the_worst_case_never_falls_when_anything_grows(first: Any, more: Any) -
     def worst(prompt: Decimal, completion: Decimal, request: Decimal, size: int, output: int, message: bool) -> Decimal:
         wanted = content(template="x" * (size + 1), max_output_tokens=output, allows_user_message=message)
         prices = {"prompt_usd": prompt, "completion_usd": completion, "request_usd": request}
-        return pricing.worst_cost_usd(drafts.read(wanted | {"parameters": []}), model(**prices))
+        return call_cost.worst_cost_usd(drafts.read(wanted | {"parameters": []}), model(**prices))
 
     grown = tuple(a or b if isinstance(a, bool) else a + b for a, b in zip(first, more, strict=True))
 
@@ -119,14 +119,14 @@ def test_the_worst_case_bounds_every_prompt(
     sent = template.messages(wanted.template, parameters, inputs)
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
 
-    assert sum(len(turn["content"].encode()) for turn in sent) <= pricing.worst_cost_usd(wanted, a_dollar_a_token)
+    assert sum(len(turn["content"].encode()) for turn in sent) <= call_cost.worst_cost_usd(wanted, a_dollar_a_token)
 
 
 def test_a_template_that_repeats_an_input_pays_for_each_time() -> None:
     """One value in three places is sent three times."""
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
     once, thrice = (
-        pricing.worst_cost_usd(drafts.read(content(template="{topic}{/topic}" * times)), a_dollar_a_token)
+        call_cost.worst_cost_usd(drafts.read(content(template="{topic}{/topic}" * times)), a_dollar_a_token)
         for times in (1, 3)
     )
 
@@ -143,6 +143,6 @@ def test_the_worst_case_stops_at_the_models_window_and_takes_the_dearest_output(
         context_length=100,
     )
 
-    assert Decimal("0.001") * 100 + Decimal("0.003") * 4096 + Decimal("0.5") == pricing.worst_cost_usd(
+    assert Decimal("0.001") * 100 + Decimal("0.003") * 4096 + Decimal("0.5") == call_cost.worst_cost_usd(
         drafts.read(content()), narrow
     )

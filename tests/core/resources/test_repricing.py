@@ -13,9 +13,8 @@ from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.failures import InvalidInput, Unavailable
+from core.resources import call_cost, publishing, readiness, repricing, versions
 from core.resources import draft as drafts
-from core.resources import pricing as resource_pricing
-from core.resources import publishing, readiness, repricing, versions
 from core.resources.repricing import reprice
 from tests.core.catalog.test_sync import listed, listing
 from tests.core.resources.test_versions import for_sale
@@ -181,9 +180,9 @@ async def test_repricing_says_what_publishing_would(
     model = await catalog.find(conn, "test/small")
     assert model is not None
     wanted = drafts.read(content(**changes))
-    assert (await versions.version(conn, published.version_id)).worst_cost_usd == resource_pricing.worst_cost_usd(
+    assert (await versions.version(conn, published.version_id)).worst_cost_usd == call_cost.worst_cost_usd(
         wanted, model
     )
     (row,) = [row for row in await catalog.versions_on(conn, ["test/small"]) if row.slug == "other"]
-    assert row.is_certain_loss == resource_pricing.is_certain_loss(wanted, model)
+    assert row.is_certain_loss == call_cost.is_certain_loss(wanted, model)
     await conn.rollback()

@@ -1,4 +1,4 @@
-"""Tasks of the flow `reconciliation`."""
+"""Tasks of the flow `cost_backfill`."""
 
 from core import db
 from core.providers import client as provider_client
