@@ -16,11 +16,12 @@ help: ## list the targets
 demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
 	@$(BIN)/instant dev --demo
 
+# In `make check test` the tests of the architecture have passed already.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 2 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m pure
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure
 
 drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak or schedules (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \

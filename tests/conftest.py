@@ -9,10 +9,9 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 # Prefect and the settings read the environment once, the former when imported: so it is made before any of our
 # modules is, from nothing that this machine happens to have set.
@@ -50,8 +49,9 @@ os.environ |= {
 os.environ |= client_environment(settings())
 
 
-# What waits for processes comes first, so that at the end there are many short files to share out, and nobody idle.
-_LONG = ("deployments", "chain", "api", "flows", "cli", "core")
+# What waits for processes comes first. Who has nothing left takes tests from the end of the other worker's list, so the
+# folders in front stay with one worker: the chain is the very first, because its market takes long to build.
+_LONG = ("chain", "deployments", "api", "flows", "cli", "core")
 
 
 # A test is pure if it asks for none of these fixtures, stands in none of these folders, and its file imports none of
@@ -87,20 +87,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """The plugin of hypothesis imports it to sum up, also where no test did, and that takes most of a second."""
     if not exitstatus and "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(name="hypothesispytest")
-
-
-class _ByFile(LoadFileScheduling):
-    """Gives every file to one worker; those about the chain to the same, because their market takes long to build."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return "tests/chain" if file.startswith("tests/chain/") else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """For `--dist loadfile`."""
-    return _ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ CHECKED = CHECKS.get_by_names(
         "ignored_auth",
     ]
 )
-EXAMPLES = 60
+EXAMPLES = 25
 
 BUY, STATUS, RERUN = "/@{handle}/{slug}", "/executions/{execution_id}", "/executions/{execution_id}/rerun"
 TOPIC = {"topic": "rain"}
