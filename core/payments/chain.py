@@ -100,7 +100,7 @@ async def landed(
     asked = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
     call = {"to": network.asset, "data": "0x" + asked.hex()}
     # Asked for the block whose clock we report: a state of another block could be older than that clock.
-    is_used = await node.ask(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
+    is_used = await node.request(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
     if int(is_used, 16) == 0:
         return NotUsed(latest.time)
     spent = [node.topic_of(payer), "0x" + nonce.hex()]
@@ -117,7 +117,7 @@ async def _pays(http: Client, network: Network, used: node.Log, payer: str, pay_
     Only the token's next event counts. One transaction can hold several authorizations of one payer, and the
     Transfer of another one must not pay for this one too.
     """
-    receipt = await node.ask(
+    receipt = await node.request(
         http, network, TypeAdapter(node.Receipt), "eth_getTransactionReceipt", used.transaction_hash
     )
     asset = network.asset.lower()
@@ -164,6 +164,6 @@ async def _newest_log(
     """Find the asset's newest log with these topics, page by page back to a page that begins before `oldest`."""
     async for first, last in node.block_pages(http, network, latest, oldest):
         wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        if logs := await node.ask(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", wanted):
+        if logs := await node.request(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", wanted):
             return logs[-1]
     return None

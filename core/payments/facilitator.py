@@ -183,7 +183,7 @@ class Facilitator:
         """
         if not self.is_serving():
             raise Unavailable("not_supported")
-        if not self._breaker.may_ask():
+        if not self._breaker.may_send():
             raise Unavailable("facilitator_down")
         request = VerifyRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
         answer = await self._ask("verify", request, "isValid")
@@ -225,7 +225,7 @@ class Facilitator:
             return answer
         finally:
             # Also if the caller gave up waiting: that counts as no answer.
-            self._breaker.hear(answered=answered)
+            self._breaker.record(answered=answered)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
