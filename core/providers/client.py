@@ -147,7 +147,7 @@ async def _exchange(
 
 
 def _count(request: Literal["call", "key", "cost"], outcome: object, began: float) -> None:
-    fault: metrics.Whose = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
+    fault: metrics.FaultLabel = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
     metrics.asked_provider(request, fault, time.monotonic() - began)
 
 
