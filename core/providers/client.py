@@ -248,18 +248,18 @@ def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Usage:
 
 def _whole(answer: ModelAnswer, early: Usage) -> ModelAnswer:
     """Complete an answer with what its headers said. The usage of a cached answer is zeroed, not counted."""
-    used = replace(answer.used, generation_id=early.generation_id or answer.used.generation_id)
+    usage = replace(answer.usage, generation_id=early.generation_id or answer.usage.generation_id)
     if early.source_id is not None:
-        used = replace(early, model_served=used.model_served)
-    return ModelAnswer(used, answer.reply)
+        usage = replace(early, model_served=usage.model_served)
+    return ModelAnswer(usage, answer.reply)
 
 
 def _booked(at: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
     """Complete an answer with its cost, from the provider or from the listed prices."""
-    used, reply = answer.used, answer.reply
+    usage, reply = answer.usage, answer.reply
     if at.cost_path is None:
-        used = provider_usage.priced(replace(used, cost_usd=None), prices)
+        usage = provider_usage.priced(replace(usage, cost_usd=None), prices)
     if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not at.insures:
         # The answer broke off, and this provider does not promise that such a failure is free.
         reply = provider_failure("provider_failed")
-    return ModelAnswer(used, reply)
+    return ModelAnswer(usage, reply)

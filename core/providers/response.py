@@ -44,7 +44,7 @@ class Reply:
 class ModelAnswer:
     """The result of one send: its usage, and either the reply or the failure."""
 
-    used: Usage
+    usage: Usage
     reply: Reply | ExecutionFailed
 
 
@@ -75,18 +75,18 @@ def judge(
     Returns:
         The reply or the failure, in either case with the id, usage and cost as far as they arrived.
     """
-    used = Usage()
+    usage = Usage()
     collector.end()
     try:
         document = collector.document()
-        used = read_usage(document)
+        usage = read_usage(document)
         if broken is not None and not collector.is_decided:
             raise broken
-        return ModelAnswer(used, _reply(collector, document, modality, schema))
+        return ModelAnswer(usage, _reply(collector, document, modality, schema))
     except ExecutionFailed as failure:
         # Half a document cannot be parsed, and then the broken connection is the reason.
         is_lost = broken is not None and not collector.is_decided
-        return ModelAnswer(used, (broken if broken and is_lost else failure).with_traceback(None))
+        return ModelAnswer(usage, (broken if broken and is_lost else failure).with_traceback(None))
 
 
 def _reply(collector: sse.Collector, document: Mapping[str, object], modality: Modality, schema: str | None) -> Reply:
