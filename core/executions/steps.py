@@ -209,11 +209,11 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
             deadline_seconds=_seconds_left(order),
             cache_seconds=send.cache_seconds,
             prices=order.version.prices,
-            noted=lambda generation_id: sends.note(pool, send, generation_id),
+            on_generation_id=lambda generation_id: sends.note(pool, send, generation_id),
         )
         usage, reply = answer.reveal().usage, answer.reveal().reply
         facts["outcome"] = outcome = "succeeded" if isinstance(reply, Reply) else reply.detail
-        metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.counted_as(outcome))
+        metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.metric_label(outcome))
         facts.update(generation=usage.generation_id, model=usage.model_served, output_tokens=usage.output_tokens)
     if isinstance(reply, Reply):
         await _succeed(pool, order, send, usage, Private(reply))

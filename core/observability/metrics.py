@@ -174,7 +174,7 @@ def returned(by: Literal["launcher", "recovery"], count: int) -> None:
 
 
 def sent(outcome: str) -> None:
-    """Count a send that ended: `succeeded`, or a name from `core.providers.errors.counted_as`."""
+    """Count a send that ended: `succeeded`, or a name from `core.providers.errors.metric_label`."""
     _sends.labels(outcome).inc()
 
 

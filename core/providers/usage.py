@@ -78,8 +78,8 @@ def read_usage(document: Mapping[str, object]) -> Usage:
         input_tokens=_count(usage.get("prompt_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
         cost_usd=_cost(usage),
-        model_served=name(document.get("model")),
-        generation_id=name(document.get("id")),
+        model_served=read_id(document.get("model")),
+        generation_id=read_id(document.get("id")),
     )
 
 
@@ -149,6 +149,6 @@ def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 2**31 else None
 
 
-def name(value: object) -> str | None:
+def read_id(value: object) -> str | None:
     """Read an id of the provider; None if it cannot be one."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None
