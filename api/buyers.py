@@ -83,7 +83,7 @@ async def buy(request: Request) -> Response:
         response = answers.answer(row, ahead=await _ahead(door, row))
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
-    tracing.record("buy", execution_id, began, facts, is_first=is_new)
+    tracing.record("buy", execution_id, began, facts, is_root=is_new)
     return response
 
 

@@ -89,5 +89,5 @@ async def try_out(
     row = await execution_views.follow(door.pool, door.hub, test.id, started + wait.seconds)
     response = answers.answer(row)
     facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
-    tracing.record("test", test.id, began, facts, is_first=True)
+    tracing.record("test", test.id, began, facts, is_root=True)
     return response

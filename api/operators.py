@@ -23,7 +23,7 @@ from core import db
 from core.failures import Unauthorized
 from core.payments import reconciliation
 from core.process import scheduled_runs
-from core.process.background_loop import beside
+from core.process.background_loop import background_task
 from core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Books:
 async def comparing_books(pool: db.Pool) -> AsyncIterator[Books]:
     """Compare the books at once and every INSTANT_BOOKS_SECONDS, for the duration of the block."""
     books = Books()
-    async with beside(_compare(pool, books), name="books"):
+    async with background_task(_compare(pool, books), name="books"):
         yield books
 
 
@@ -91,7 +91,7 @@ async def ready(request: Request) -> Response:
     books: Books = request.app.state.books
     try:
         async with door.pool.connection(timeout=2) as conn:
-            known = await scheduled_runs.known(conn)
+            records = await scheduled_runs.records(conn)
     except db.UNREACHABLE:
         return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
     upkeep: Upkeep = request.app.state.upkeep
@@ -100,7 +100,7 @@ async def ready(request: Request) -> Response:
             "ready": True,
             "settling": len(door.settling),
             "books": books.verdict(),
-            "schedules": schedules.Verdict(known, upkeep.deployed).document(),
+            "schedules": schedules.Verdict(records, upkeep.deployed).document(),
             "retention": upkeep.verdict(),
         }
     )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from core.process.background_loop import beside
+from core.process.background_loop import background_task
 from core.settings import settings
 from deployments import prefect_server
 from deployments.schedules import SCHEDULES
@@ -40,7 +40,7 @@ class Upkeep:
 async def asking_prefect() -> AsyncIterator[Upkeep]:
     """Ask Prefect's server at once and repeatedly, for the duration of the block."""
     upkeep = Upkeep()
-    async with beside(_ask(upkeep), name="upkeep"):
+    async with background_task(_ask(upkeep), name="upkeep"):
         yield upkeep
 
 

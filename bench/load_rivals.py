@@ -153,7 +153,7 @@ async def _until_told(run: Callable[[], Awaitable[None]]) -> None:
         with suppress(asyncio.CancelledError):
             await running
 
-    async with run_in_thread(until, name="rival", gone=lambda: os.kill(os.getpid(), signal.SIGTERM)):
+    async with run_in_thread(until, name="rival", on_early_end=lambda: os.kill(os.getpid(), signal.SIGTERM)):
         await told.wait()
 
 

@@ -153,7 +153,7 @@ def place_of(error: BaseException) -> str:
         Such as `KeyError at core/failures.py:42 in f < flows/notice.py:7 in g`, the innermost frame first. The
         exceptions that caused it, and those that it groups, follow in the same form.
     """
-    return "; ".join(f"{type(one).__name__} at {_frames(one)}" for one in _with_causes(error))
+    return "; ".join(f"{type(cause).__name__} at {_frames(cause)}" for cause in _with_causes(error))
 
 
 def log_unexpected_end(task: "asyncio.Task[Any]") -> None:
@@ -163,14 +163,14 @@ def log_unexpected_end(task: "asyncio.Task[Any]") -> None:
 
 
 def _with_causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    errors: list[BaseException] = []
     waiting = [error]
-    while waiting and len(found) < _MOST_ERRORS:
-        one = waiting.pop(0)
-        if not any(one is seen for seen in found):  # causes may form a ring, and exceptions may define equality
-            found.append(one)
-            waiting += _causes(one)
-    return found
+    while waiting and len(errors) < _MOST_ERRORS:
+        current = waiting.pop(0)
+        if not any(current is seen for seen in errors):  # causes may form a ring, and exceptions may define equality
+            errors.append(current)
+            waiting += _causes(current)
+    return errors
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -182,19 +182,21 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _frames(error: BaseException) -> str:
-    walked = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     ours = [
-        f"{place}:{line} in {code.co_name}" for code, line in reversed(walked) if (place := _place(code.co_filename))
+        f"{path}:{line} in {code.co_name}"
+        for code, line in reversed(frames)
+        if (path := _relative_path(code.co_filename))
     ]
     if len(ours) > _MOST_FRAMES:
         ours[_MOST_FRAMES:] = ["..."]
     return " < ".join(ours) or "a place that is not ours"
 
 
-def _place(path: str) -> str | None:
+def _relative_path(path: str) -> str | None:
     """The name of a source file in this repository; None for other people's files."""
-    place = Path(path)
-    if not place.is_relative_to(_ROOT):
+    file = Path(path)
+    if not file.is_relative_to(_ROOT):
         return None
-    place = place.relative_to(_ROOT)
-    return place.as_posix() if place.parts[0] in _OURS else None
+    file = file.relative_to(_ROOT)
+    return file.as_posix() if file.parts[0] in _OURS else None

@@ -85,7 +85,7 @@ async def launching() -> AsyncIterator[None]:
     own handler. The launcher loads Prefect before the block begins, so that a door opens with everything in place.
     """
     batch_runner.load()
-    async with run_in_thread(_main, name="launcher", gone=_stop_the_process):
+    async with run_in_thread(_main, name="launcher", on_early_end=_stop_the_process):
         yield
 
 

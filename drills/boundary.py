@@ -36,8 +36,8 @@ _GO_BETWEENS = (
     "core.db.",
     "core.payments.chain.",
     "core.net.json_client.",
-    "core.payments.facilitator.Facilitator._ask",
-    "core.payments.settlement._look",
+    "core.payments.facilitator.Facilitator._request",
+    "core.payments.settlement._read_chain",
     "core.providers.transport.",
 )
 # Events that no payment causes: timers that find nothing, and requests that are made once for all.

@@ -14,7 +14,7 @@ from tasks.policy import step
 async def check_keys() -> Checked:
     """Check the provider keys that prompts are sold on."""
     async with db.pool() as pool, provider_client.connections():
-        return await key_health.check(pool)
+        return await key_health.check_keys(pool)
 
 
 @step()

@@ -30,14 +30,14 @@ async def remove(pool: db.Pool) -> None:
     A deployment that a process still serves is left alone: an earlier version or another installation uses it.
     """
     async with pool.connection() as conn:
-        known = await scheduled_runs.known(conn)
-    served = {name for name, one in known.items() if one.deployment_id}
-    ours = {f"flows.{name}.{name}" for name in served | {_FORMER[name] for name in served & _FORMER.keys()}}
+        records = await scheduled_runs.records(conn)
+    deployed = {name for name, record in records.items() if record.deployment_id}
+    ours = {f"flows.{name}.{name}" for name in deployed | {_FORMER[name] for name in deployed & _FORMER.keys()}}
     async with get_client() as prefect:
-        found = await prefect.read_deployments(
+        deployments = await prefect.read_deployments(
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=_NAMES))
         )
-        for old in found:
+        for old in deployments:
             if old.entrypoint in ours and not _is_served(old):
                 await _remove(prefect, old)
 

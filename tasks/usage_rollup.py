@@ -25,20 +25,22 @@ async def make_months() -> list[datetime]:
 @step()
 async def roll_up(since: date | None) -> int:
     """Count changed hours, or all since a day (UTC), and show the progress; return the number of hours."""
-    shown = await acreate_progress_artifact(0.0, key="usage-rollup", description="Hours of the usage log counted again")
-    told_at = 0.0
+    artifact_id = await acreate_progress_artifact(
+        0.0, key="usage-rollup", description="Hours of the usage log counted again"
+    )
+    reported_at = 0.0
 
-    async def tell(progress: usage_rollup.Progress) -> None:
-        nonlocal told_at
-        if progress.is_over or time.monotonic() - told_at > _PAUSE_SECONDS:
-            told_at = time.monotonic()
-            await aupdate_progress_artifact(shown, progress.percent)
+    async def report_progress(progress: usage_rollup.Progress) -> None:
+        nonlocal reported_at
+        if progress.is_over or time.monotonic() - reported_at > _PAUSE_SECONDS:
+            reported_at = time.monotonic()
+            await aupdate_progress_artifact(artifact_id, progress.percent)
 
     async with db.pool() as pool:
         if since:
             async with pool.connection() as conn:
                 await usage_rollup.mark(conn, usage_rollup.midnight(since))
-        return await usage_rollup.roll_up(pool, tell)
+        return await usage_rollup.roll_up(pool, report_progress)
 
 
 @step()

@@ -170,8 +170,8 @@ def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
 
 def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:
     problems = {}
-    for name, most in (("slots", slots), ("queue_limit", queue_limit)):
-        if most is not None and not 1 <= most <= _MOST:
+    for name, limit in (("slots", slots), ("queue_limit", queue_limit)):
+        if limit is not None and not 1 <= limit <= _MOST:
             problems[name] = f"must be 1 to {_MOST}"
     if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
         problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"

@@ -27,31 +27,31 @@ class Checked:
     unknown: int
 
 
-async def check(pool: db.Pool) -> Checked:
+async def check_keys(pool: db.Pool) -> Checked:
     """Check every key in use: record what is left under its limit, and mark a rejected key.
 
     Takes the pool: no connection is held while the provider is asked.
     """
     async with pool.connection() as conn:
         keys = [row async for row in sql.keys_in_use(conn)]
-    turns = asyncio.Semaphore(_AT_ONCE)
+    semaphore = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(row: KeysInUseRow) -> Health:
-        async with turns:
-            return await _check(pool, row)
+    async def check_within_limit(row: KeysInUseRow) -> Health:
+        async with semaphore:
+            return await _check_key(pool, row)
 
-    found = await asyncio.gather(*map(one, keys))
-    return Checked(found.count("sound"), found.count("rejected"), found.count("unknown"))
+    results = await asyncio.gather(*map(check_within_limit, keys))
+    return Checked(results.count("sound"), results.count("rejected"), results.count("unknown"))
 
 
-async def _check(pool: db.Pool, row: KeysInUseRow) -> Health:
+async def _check_key(pool: db.Pool, row: KeysInUseRow) -> Health:
     try:
         opened = vault().open(row.sealed_key, account=row.account_id, column=provider_keys.KEY_COLUMN, row=row.id)
     except Unreadable:
         return "unknown"
-    key, at = Private(opened.reveal().decode()), PROVIDERS[row.provider]
+    key, provider = Private(opened.reveal().decode()), PROVIDERS[row.provider]
     try:
-        facts = await provider_client.check_key(at, key)
+        facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:
         if failure.detail != "provider_401":
             return "unknown"
@@ -61,5 +61,5 @@ async def _check(pool: db.Pool, row: KeysInUseRow) -> Health:
             await sql.note_key(conn, id=row.id, limit_remaining_usd=left, expires_at=expires_at)
         return "sound"
     async with pool.connection() as conn:
-        await provider_keys.reject_key(conn, row.account_id, key, at)
+        await provider_keys.reject_key(conn, row.account_id, key, provider)
     return "rejected"

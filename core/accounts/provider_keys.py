@@ -63,7 +63,7 @@ class KeyState:
         return self.obstacle and _OBSTACLES[self.obstacle]
 
 
-async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provider = OPENROUTER) -> KeyState:
+async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], provider: Provider = OPENROUTER) -> KeyState:
     """Check a key at its provider and store it sealed, replacing the previous one at the same provider.
 
     Takes the pool and commits: no connection is held while the provider is asked.
@@ -72,9 +72,9 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provid
         InvalidInput: names `key`: it is malformed, rejected, can manage other keys, or could not be checked.
     """
     key = Private(key.reveal().strip())
-    if not at.key.fullmatch(key.reveal()):
-        raise InvalidInput({"key": f"this is not a key of {at.title}; one looks like {at.key_example}"})
-    facts = await _checked(at, key)
+    if not provider.key.fullmatch(key.reveal()):
+        raise InvalidInput({"key": f"this is not a key of {provider.title}; one looks like {provider.key_example}"})
+    facts = await _checked(provider, key)
     row_id = uuid4()
     sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
     async with pool.connection() as conn:
@@ -82,22 +82,22 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provid
             conn,
             id=row_id,
             account_id=account_id,
-            provider=at.name,
+            provider=provider.name,
             sealed_key=sealed,
             key_sha256=sha256(key.reveal()),
             label=facts.label,
             limit_remaining_usd=facts.limit_remaining_usd,
             expires_at=facts.expires_at,
         )
-        state = await key_state(conn, account_id, at)
+        state = await key_state(conn, account_id, provider)
     if state is None:
         raise NotFound
     return state
 
 
-async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> KeyState | None:
+async def key_state(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> KeyState | None:
     """Read the visible state of the stored key; None if there is none."""
-    if (row := await sql.key(conn, account_id=account_id, provider=at.name)) is None:
+    if (row := await sql.key(conn, account_id=account_id, provider=provider.name)) is None:
         return None
     return KeyState(
         row.label,
@@ -110,40 +110,40 @@ async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENRO
     )
 
 
-async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, at: Provider = OPENROUTER) -> None:
+async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, provider: Provider = OPENROUTER) -> None:
     """Enable or disable the stored key; while it is disabled, nothing that needs it is sold.
 
     Raises:
         NotFound: there is no key.
     """
-    if not await sql.enable_key(conn, account_id=account_id, provider=at.name, enabled=enabled):
+    if not await sql.enable_key(conn, account_id=account_id, provider=provider.name, enabled=enabled):
         raise NotFound
 
 
-async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], at: Provider) -> None:
+async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], provider: Provider) -> None:
     """Record that the provider answered 401 to this key: nothing more is sold on it. A newer key is left alone."""
-    await sql.reject_key(conn, account_id=account_id, provider=at.name, key_sha256=sha256(key.reveal()))
+    await sql.reject_key(conn, account_id=account_id, provider=provider.name, key_sha256=sha256(key.reveal()))
 
 
-async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> int:
+async def delete_key(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> int:
     """Delete the key; prompts that need it cannot be sold until another is set.
 
     Returns:
         The number of those resources; also 0 if there was no key.
     """
-    return await sql.delete_key(conn, account_id=account_id, provider=at.name)
+    return await sql.delete_key(conn, account_id=account_id, provider=provider.name)
 
 
-async def _checked(at: Provider, key: Private[str]) -> KeyFacts:
+async def _checked(provider: Provider, key: Private[str]) -> KeyFacts:
     """Check at the provider that a key can be used for calls, and return its description."""
     # Loads the openai SDK, which takes a second. Others use this module only to look at keys.
     from core.providers import client as provider_client
 
     try:
         async with provider_client.connections():
-            facts = await provider_client.check_key(at, key)
+            facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:
-        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=at.title, keys_url=at.keys_url)
+        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=provider.title, keys_url=provider.keys_url)
     else:
         if not facts.is_management_key:
             return facts

@@ -80,7 +80,7 @@ async def chain_id(http: Client, network: Network) -> int:
     Raises:
         Unavailable: `chain_unreachable`.
     """
-    return int(await ask(http, network, TypeAdapter(Quantity), "eth_chainId"), 16)
+    return int(await request(http, network, TypeAdapter(Quantity), "eth_chainId"), 16)
 
 
 async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
@@ -92,16 +92,16 @@ async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
         Misconfigured: its sentence names the network whose node is on another chain.
     """
 
-    async def check_one(network: Network) -> None:
+    async def check_node(network: Network) -> None:
         try:
-            found = await chain_id(http, network)
+            actual_id = await chain_id(http, network)
         except Unavailable:
             _log.warning("payment: the node of %s cannot be asked which chain it is on", network.id)
             return
-        if found != network.chain_id:
-            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {found}")
+        if actual_id != network.chain_id:
+            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {actual_id}")
 
-    await asyncio.gather(*(check_one(network) for network in networks))
+    await asyncio.gather(*(check_node(network) for network in networks))
 
 
 async def block_pages(
@@ -120,7 +120,7 @@ async def block_pages(
 async def logs(
     http: Client,
     network: Network,
-    shape: TypeAdapter[list[T]],
+    adapter: TypeAdapter[list[T]],
     kind: list[object],
     addresses: Sequence[str],
     *,
@@ -136,19 +136,19 @@ async def logs(
         return []  # an empty list in a filter would match everything
     if len(addresses) > TOPIC_VALUES:
         half = len(addresses) // 2
-        some = await logs(http, network, shape, kind, addresses[:half], first=first, last=last)
-        return [*some, *await logs(http, network, shape, kind, addresses[half:], first=first, last=last)]
+        first_half = await logs(http, network, adapter, kind, addresses[:half], first=first, last=last)
+        return [*first_half, *await logs(http, network, adapter, kind, addresses[half:], first=first, last=last)]
     topics = [*kind, addresses]
-    wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+    log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
     try:
-        return await ask(http, network, shape, "eth_getLogs", wanted)
+        return await request(http, network, adapter, "eth_getLogs", log_filter)
     except Unavailable:
         if first == last:
             raise
     await chain_id(http, network)
     middle = (first + last) // 2
-    older = await logs(http, network, shape, kind, addresses, first=first, last=middle)
-    return [*older, *await logs(http, network, shape, kind, addresses, first=middle + 1, last=last)]
+    older = await logs(http, network, adapter, kind, addresses, first=first, last=middle)
+    return [*older, *await logs(http, network, adapter, kind, addresses, first=middle + 1, last=last)]
 
 
 async def block(http: Client, network: Network, tag: str) -> Block:
@@ -157,20 +157,25 @@ async def block(http: Client, network: Network, tag: str) -> Block:
     Raises:
         Unavailable: `chain_unreachable`.
     """
-    return await ask(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
+    return await request(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
 
 
-async def ask(http: Client, network: Network, shape: TypeAdapter[T], method: str, *params: object) -> T:
+async def request(http: Client, network: Network, adapter: TypeAdapter[T], method: str, *params: object) -> T:
     """Make one JSON-RPC 2.0 call, and return its result if that has the expected shape.
 
     Raises:
         Unavailable: `chain_unreachable` if the node does not answer, or answers anything else.
     """
-    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    answer = await post(http, network.rpc_url, request)
-    if isinstance(answer, JsonResponse) and answer.status == 200 and answer.body and answer.body.get("error") is None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    response = await post(http, network.rpc_url, body)
+    if (
+        isinstance(response, JsonResponse)
+        and response.status == 200
+        and response.body
+        and response.body.get("error") is None
+    ):
         try:
-            return shape.validate_python(answer.body.get("result"))
+            return adapter.validate_python(response.body.get("result"))
         except ValidationError:
             pass
     raise Unavailable("chain_unreachable")

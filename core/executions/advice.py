@@ -38,5 +38,5 @@ def advice_for(detail: str | None, fault: Fault | str | None) -> str | None:
     """
     if fault is None:
         return None
-    of_provider = provider_errors.of(detail or "")
+    of_provider = provider_errors.lookup(detail or "")
     return of_provider.advice if of_provider else ADVICE.get(detail or "") or _BY_FAULT[fault]

@@ -17,7 +17,7 @@ from core.settings import settings
 from core.spend import reservations, usage_log
 
 # Final states: they change only if the buyer asks for a re-run or a late payment lands.
-REST = ("succeeded", "failed", "declined", "void")
+FINAL_STATES = ("succeeded", "failed", "declined", "void")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +42,28 @@ class NewExecution:
         return vault().seal(plain, account=self.version.account_id, column="executions.sealed_inputs", row=self.id)
 
 
-async def create(conn: db.Connection, created: Sequence[NewExecution]) -> None:
+async def create(conn: db.Connection, executions: Sequence[NewExecution]) -> None:
     """Create executions and reserve their worst-case costs.
 
     Args:
         conn: the transaction of the claim.
-        created: the executions to create.
+        executions: the executions to create.
 
     Raises:
         Unavailable: a creator's spend cap or queue has no room; the transaction must roll back.
     """
     await sql.create(
         conn,
-        ids=[one.id for one in created],
-        payment_ids=[one.payment_id for one in created],
-        account_ids=[one.version.account_id for one in created],
-        version_ids=[one.version.version_id for one in created],
-        sealed_inputs=[one.sealed_inputs() for one in created],
+        ids=[execution.id for execution in executions],
+        payment_ids=[execution.payment_id for execution in executions],
+        account_ids=[execution.version.account_id for execution in executions],
+        version_ids=[execution.version.version_id for execution in executions],
+        sealed_inputs=[execution.sealed_inputs() for execution in executions],
     )
-    await reservations.reserve(conn, [reservations.Round(one.id, 1, one.version.worst_cost_usd) for one in created])
-    if any(one.payment_id is None for one in created):
+    await reservations.reserve(
+        conn, [reservations.Round(execution.id, 1, execution.version.worst_cost_usd) for execution in executions]
+    )
+    if any(execution.payment_id is None for execution in executions):
         await sql.notify_queued(conn)
 
 

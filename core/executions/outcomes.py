@@ -19,26 +19,28 @@ from core.secrets.private import Private
 from core.spend import reservations
 
 
-async def result_document(execution_id: UUID, modality: Modality, used: Usage, boxed: Private[Reply]) -> Private[bytes]:
+async def result_document(
+    execution_id: UUID, modality: Modality, usage: Usage, private_reply: Private[Reply]
+) -> Private[bytes]:
     """Build the buyer's result as JSON. Pictures and sounds are stored first, and the result holds their addresses."""
-    reply = boxed.reveal()
+    reply = private_reply.reveal()
     result: dict[str, object] = {
         "response": reply.response,
         "modality": modality,
-        "usage": {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens},
+        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
     }
     if reply.images:
-        result["images"] = await asyncio.gather(*(_held(execution_id, image) for image in reply.images))
+        result["images"] = await asyncio.gather(*(_stored(execution_id, medium) for medium in reply.images))
     if reply.sound:
-        result["audio"] = await _held(execution_id, reply.sound)
+        result["audio"] = await _stored(execution_id, reply.sound)
     if reply.citations:
         result["citations"] = reply.citations
     return Private(json.dumps(result).encode())
 
 
-async def _held(execution_id: UUID, image: Medium | str) -> str:
+async def _stored(execution_id: UUID, medium: Medium | str) -> str:
     """Store a picture or sound and return its address; an address that the model returned stays as it is."""
-    return image if isinstance(image, str) else await media.put(execution_id, image)
+    return medium if isinstance(medium, str) else await media.put(execution_id, medium)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +58,31 @@ class Success:
     sealed_result: bytes
 
 
-async def succeed(pool: db.Pool, answered: Success) -> None:
+async def succeed(pool: db.Pool, success: Success) -> None:
     """Mark an execution as succeeded with its answer, if it has none yet. The cost is booked in any case.
 
     Takes the pool and retries until the commit succeeds, because the answer is stored nowhere else yet.
     """
-    if kept := await _answers.add(pool, answered):
-        metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
+    if stored := await _successes.add(pool, success):
+        metrics.finished("succeeded", "none", queue=stored.queue, upstream=stored.upstream, total=stored.total)
 
 
-async def _commit(conn: db.Connection, answers: Sequence[Success]) -> list[SucceedRow | None]:
+async def _commit(conn: db.Connection, successes: Sequence[Success]) -> list[SucceedRow | None]:
     """Commit answers; return the durations of each one's phases, or None if its execution already had an answer."""
-    ids = [answer.ended.send.execution_id for answer in answers]
-    rounds = [answer.ended.send.round for answer in answers]
-    results = [answer.sealed_result for answer in answers]
+    ids = [success.ended.send.execution_id for success in successes]
+    rounds = [success.ended.send.round for success in successes]
+    results = [success.sealed_result for success in successes]
     # Ten statements in two round trips. Replacing the reservations locks the creator's spending of the day, for which
     # their other calls wait. So it comes last, in one trip with the commit, and a busy event loop cannot prolong the
     # lock.
     async with conn.pipeline(), conn.transaction():
-        await sends.finish(conn, [answer.ended for answer in answers])
-        kept = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
-        await sql.end_attempts(conn, attempt_ids=[answer.attempt_id for answer in answers], outcome="succeeded")
-        await lifecycle.notify_finished(conn, list(kept))
+        await sends.finish(conn, [success.ended for success in successes])
+        stored = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
+        await sql.end_attempts(conn, attempt_ids=[success.attempt_id for success in successes], outcome="succeeded")
+        await lifecycle.notify_finished(conn, list(stored))
         await reservations.replace_by_cost(conn, list(zip(ids, rounds, strict=True)))
     # `pop`, because only one answer of each execution is stored.
-    return [kept.pop(row_id, None) for row_id in ids]
+    return [stored.pop(row_id, None) for row_id in ids]
 
 
-_answers: db.BatchWriter[Success, SucceedRow | None] = db.BatchWriter(_commit, db.retry_until_committed)
+_successes: db.BatchWriter[Success, SucceedRow | None] = db.BatchWriter(_commit, db.retry_until_committed)

@@ -77,11 +77,11 @@ async def _claim(conn: db.Connection, worker_id: UUID, batch_id: UUID, most: int
 async def release(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UUID]:
     """Close a run's batch. Its unfinished executions return to the queue, unless another process owns them now."""
     await sql.end_batch(conn, id=batch.id, worker_id=worker_id)
-    freed = [row.id async for row in sql.release(conn, batch_id=batch.id, worker_id=worker_id)]
-    if freed:
-        metrics.returned("launcher", len(freed))
+    released = [row.id async for row in sql.release(conn, batch_id=batch.id, worker_id=worker_id)]
+    if released:
+        metrics.returned("launcher", len(released))
         await sql.notify_queued(conn)
-    return freed
+    return released
 
 
 async def orphaned(conn: db.Connection, batches: Sequence[Batch]) -> set[UUID]:

@@ -59,14 +59,14 @@ class _Mark:
     sealed_request: bytes
 
 
-async def begin(pool: db.Pool, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
+async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
     """Commit the durable mark of the next send, and build its bytes.
 
     Takes the pool: marks that arrive together are committed in one transaction.
 
     Args:
         pool: our database.
-        asked: the prompt to send.
+        prompt: the prompt to send.
         account_id: the creator; the bytes are sealed under their account.
         attempt_id: the attempt that sends.
         worst_cost_usd: the most that one send can cost; a second send that may be charged too needs room for it.
@@ -77,35 +77,35 @@ async def begin(pool: db.Pool, asked: Prompt, *, account_id: UUID, attempt_id: U
             `resource_spend_cap`, `prompt_not_text`.
     """
     # A round's first send is by far the most common, and needs no look-up.
-    request = Private(encode(providers.provider_for(asked.model).fields(asked, 1)))
-    if number := await _marks.add(pool, _mark(asked, account_id, attempt_id, request)):
-        return Send(asked.execution_id, asked.round, number, request, _cache_seconds(asked))
+    request = Private(encode(providers.provider_for(prompt.model).fields(prompt, 1)))
+    if number := await _marks.add(pool, _build_mark(prompt, account_id, attempt_id, request)):
+        return Send(prompt.execution_id, prompt.round, number, request, _cache_seconds(prompt))
     async with pool.connection() as conn:
         return await begin_next(
-            conn, asked, account_id=account_id, attempt_id=attempt_id, worst_cost_usd=worst_cost_usd
+            conn, prompt, account_id=account_id, attempt_id=attempt_id, worst_cost_usd=worst_cost_usd
         )
 
 
 async def begin_next(
-    conn: db.Connection, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
+    conn: db.Connection, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
 ) -> Send:
     """Mark a send that need not be the first of its round, within the caller's transaction; otherwise like `begin`."""
-    at, cache_seconds = providers.provider_for(asked.model), _cache_seconds(asked)
-    last = await sql.last(conn, id=asked.execution_id)
+    provider, cache_seconds = providers.provider_for(prompt.model), _cache_seconds(prompt)
+    last = await sql.last(conn, id=prompt.execution_id)
     work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
     if work == "unknown" and not cache_seconds:
         raise ExecutionFailed("internal_error", "ours", "interrupted")
     request = None
     if work == "unknown":
-        request = _open(last.sealed_request, account_id, asked.execution_id)
+        request = _open_request(last.sealed_request, account_id, prompt.execution_id)
     if request is None:
-        request = Private(encode(at.fields(asked, last.sends + 1)))
+        request = Private(encode(provider.fields(prompt, last.sends + 1)))
     if work != "free":
-        await reservations.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
-    (number,) = await _commit_marks(conn, [_mark(asked, account_id, attempt_id, request)], settings().send_limit)
+        await reservations.extend(conn, prompt.execution_id, prompt.round, usd=worst_cost_usd)
+    (number,) = await _commit_marks(conn, [_build_mark(prompt, account_id, attempt_id, request)], settings().send_limit)
     if number is None:
         raise ExecutionFailed("internal_error", "ours", "send_refused")
-    return Send(asked.execution_id, asked.round, number, request, cache_seconds)
+    return Send(prompt.execution_id, prompt.round, number, request, cache_seconds)
 
 
 async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
@@ -126,62 +126,62 @@ class Ended:
     Attributes:
         send: the send.
         outcome: `succeeded`, or the failure's name.
-        used: the usage that the provider reported.
+        usage: the usage that the provider reported.
     """
 
     send: Send
     outcome: str
-    used: Usage
+    usage: Usage
 
     @property
     def cost_usd(self) -> Decimal | None:
         """Its cost; 0 if the provider reported none and certainly charged nothing; None if unknown."""
         is_free = work_of(self.outcome) == "free" and self.outcome != "succeeded"
-        return Decimal(0) if self.used.cost_usd is None and is_free else self.used.cost_usd
+        return Decimal(0) if self.usage.cost_usd is None and is_free else self.usage.cost_usd
 
 
 async def finish(conn: db.Connection, ended: Sequence[Ended]) -> None:
     """Record how sends ended, in one transaction."""
     await sql.finish(
         conn,
-        outcomes=[one.outcome for one in ended],
-        generation_ids=[one.used.generation_id for one in ended],
-        models_served=[one.used.model_served for one in ended],
-        input_tokens=[one.used.input_tokens for one in ended],
-        output_tokens=[one.used.output_tokens for one in ended],
-        costs_usd=[one.cost_usd for one in ended],
-        execution_ids=[one.send.execution_id for one in ended],
-        rounds=[one.send.round for one in ended],
-        numbers=[one.send.number for one in ended],
+        outcomes=[end.outcome for end in ended],
+        generation_ids=[end.usage.generation_id for end in ended],
+        models_served=[end.usage.model_served for end in ended],
+        input_tokens=[end.usage.input_tokens for end in ended],
+        output_tokens=[end.usage.output_tokens for end in ended],
+        costs_usd=[end.cost_usd for end in ended],
+        execution_ids=[end.send.execution_id for end in ended],
+        rounds=[end.send.round for end in ended],
+        numbers=[end.send.number for end in ended],
     )
-    for one in ended:
-        if one.used.source_id is not None:
+    for end in ended:
+        if end.usage.source_id is not None:
             await sql.name_source(
                 conn,
-                source_id=one.used.source_id,
-                execution_id=one.send.execution_id,
-                round=one.send.round,
-                number=one.send.number,
+                source_id=end.usage.source_id,
+                execution_id=end.send.execution_id,
+                round=end.send.round,
+                number=end.send.number,
             )
 
 
-def pause_before_next(send: Send, trouble: ExecutionFailed) -> float | None:
+def pause_before_next(send: Send, failure: ExecutionFailed) -> float | None:
     """Return the seconds to wait before a second send; None if there may be none.
 
     A send that the provider may have charged is repeated only where its cache can return the answer.
     """
-    is_unknown = work_of(trouble.detail) == "unknown"
-    if not trouble.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
+    is_unknown = work_of(failure.detail) == "unknown"
+    if not failure.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
         return None
-    if trouble.retry_after is not None:
-        return trouble.retry_after
+    if failure.retry_after is not None:
+        return failure.retry_after
     # An answer that is still being generated is not in the cache yet. Otherwise, spread the sends over time.
     return _UNKNOWN_SECONDS if is_unknown else random.uniform(*_JITTER_SECONDS)  # noqa: S311 - no secret
 
 
-def _mark(asked: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
-    sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=asked.execution_id)
-    return _Mark(asked.execution_id, attempt_id, sealed)
+def _build_mark(prompt: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
+    sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=prompt.execution_id)
+    return _Mark(prompt.execution_id, attempt_id, sealed)
 
 
 async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit: int = 1) -> list[int | None]:
@@ -215,11 +215,11 @@ _notes: db.BatchWriter[tuple[Send, str], None] = db.BatchWriter(
 )
 
 
-def _cache_seconds(asked: Prompt) -> int:
-    return settings().cache_seconds if providers.provider_for(asked.model).keeps_answers and not asked.zdr else 0
+def _cache_seconds(prompt: Prompt) -> int:
+    return settings().cache_seconds if providers.provider_for(prompt.model).keeps_answers and not prompt.zdr else 0
 
 
-def _open(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:
+def _open_request(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:
     """Open the bytes of an earlier send; None if they are gone, and then the request is built anew."""
     if sealed is None:
         return None

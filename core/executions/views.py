@@ -15,7 +15,7 @@ from core.db.queries.execution import HistoryRow as HistoryRow
 from core.db.queries.execution import ListingRow as ListingRow
 from core.db.queries.execution import sql
 from core.db.states import ExecutionState
-from core.executions.lifecycle import REST
+from core.executions.lifecycle import FINAL_STATES
 from core.media import store as media
 from core.secrets.vault import vault
 from core.settings import settings
@@ -34,7 +34,7 @@ async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Exec
     return [rows.get(execution_id) for execution_id in execution_ids]
 
 
-_shown: db.BatchWriter[UUID, Execution | None] = db.BatchWriter(_show, db.run_in_autocommit)
+_executions: db.BatchWriter[UUID, Execution | None] = db.BatchWriter(_show, db.run_in_autocommit)
 
 
 async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Execution:
@@ -54,9 +54,9 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
     with hub.event(notifications.CHANGED, str(execution_id)) as changed:
         while True:
             changed.clear()
-            row = db.required(await _shown.add(pool, execution_id))
+            row = db.required(await _executions.add(pool, execution_id))
             left = until - time.monotonic()
-            if row.state in REST or left <= 0:
+            if row.state in FINAL_STATES or left <= 0:
                 return row
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
@@ -104,16 +104,16 @@ def open_result(execution: Execution) -> dict[str, object]:
     sealed = db.required(execution.sealed_result)
     plain = vault().open(sealed, account=execution.account_id, column="executions.sealed_result", row=execution.id)
     result = _RESULT.validate_json(plain.reveal())
-    return {name: _with_url(name, held) for name, held in result.items()}
+    return {name: _with_url(name, value) for name, value in result.items()}
 
 
-def _with_url(name: str, held: object) -> object:
-    match name, held:
+def _with_url(name: str, value: object) -> object:
+    match name, value:
         case "images", list():
-            return [media.url_for(str(one)) for one in held]
+            return [media.url_for(str(reference)) for reference in value]
         case "audio", str():
-            return media.url_for(held)
-    return held
+            return media.url_for(value)
+    return value
 
 
 def money_of(row: Execution) -> str:

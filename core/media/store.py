@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 NAME = re.compile(r"([0-9a-f-]{36})/([0-9a-f]{64})\.([a-z0-9]{3,4})", re.ASCII)
 
-_MARK = "media:"
+_PREFIX = "media:"
 _STORE_SECONDS = 10.0
 _REDIRECT = timedelta(minutes=5)
 # URLs made within the same hour are equal, so that a repeated answer is equal too.
 _STEP_SECONDS = 3600
 
 # Errors of a store: a local disk raises the system's, other stores obstore's.
-_TROUBLE = (BaseError, OSError)
+_STORE_ERRORS = (BaseError, OSError)
 
 
 def check_store() -> None:
@@ -49,7 +49,7 @@ def check_store() -> None:
     try:
         if url is not None:
             _store(url)
-    except (*_TROUBLE, ValueError):
+    except (*_STORE_ERRORS, ValueError):
         pass
     else:
         return
@@ -70,20 +70,20 @@ async def put(execution_id: UUID, medium: Medium) -> str:
         attributes = None if isinstance(store, LocalStore) else {"Content-Type": medium.kind}
         async with asyncio.timeout(_STORE_SECONDS):
             await obstore.put_async(store, name, medium.data, attributes=attributes)
-    except _TROUBLE as error:
+    except _STORE_ERRORS as error:
         # The error's text may name the bucket and the credentials' owner.
         log.warning("media: not stored (%s), the answer carries the file itself", type(error).__name__)
         return medium.data_url
-    return _MARK + name
+    return _PREFIX + name
 
 
-def url_for(held: str) -> str:
+def url_for(reference: str) -> str:
     """Convert a reference for buyers: an expiring URL for a stored file, anything else unchanged."""
-    name = held.removeprefix(_MARK)
-    if name == held:
-        return held
+    name = reference.removeprefix(_PREFIX)
+    if name == reference:
+        return reference
     expires = int(time.time() + settings().media_seconds) // _STEP_SECONDS * _STEP_SECONDS + _STEP_SECONDS
-    query = urlencode({"expires": expires, "signature": vault().sign("media", _signed(name, expires))})
+    query = urlencode({"expires": expires, "signature": vault().sign("media", _signed_message(name, expires))})
     return f"{settings().public_url}/media/{name}?{query}"
 
 
@@ -95,25 +95,25 @@ async def get(name: str, expires: int, signature: str) -> Medium | str:
         Unavailable: the store cannot be reached.
     """
     match = NAME.fullmatch(name)
-    kind = match and next((kind for kind, ending in KINDS.items() if ending == match[3]), None)
+    kind = match and next((kind for kind, extension in KINDS.items() if extension == match[3]), None)
     url = settings().media_url
     if url is None or kind is None or expires < time.time():
         raise NotFound
-    if not vault().is_signed("media", _signed(name, expires), signature):
+    if not vault().is_signed("media", _signed_message(name, expires), signature):
         raise NotFound
     store = _store(url)
-    gone = False
+    is_missing = False
     try:
         async with asyncio.timeout(_STORE_SECONDS):
             if isinstance(store, S3Store | GCSStore | AzureStore):
                 return await obstore.sign_async(store, "GET", name, expires_in=_REDIRECT)
-            found = await obstore.get_async(store, name)
-            return Medium(kind, bytes(await found.bytes_async()))
+            file = await obstore.get_async(store, name)
+            return Medium(kind, bytes(await file.bytes_async()))
     except FileNotFoundError:
-        gone = True
-    except _TROUBLE as error:
+        is_missing = True
+    except _STORE_ERRORS as error:
         log.warning("media: not shown (%s)", type(error).__name__)
-    raise NotFound if gone else Unavailable("media_unreachable")
+    raise NotFound if is_missing else Unavailable("media_unreachable")
 
 
 async def delete(execution_ids: Iterable[UUID]) -> None:
@@ -132,15 +132,15 @@ async def delete(execution_ids: Iterable[UUID]) -> None:
             for file in files:
                 with suppress(FileNotFoundError):
                     await obstore.delete_async(store, file["path"])
-    except _TROUBLE as error:
-        trouble = type(error).__name__
+    except _STORE_ERRORS as error:
+        error_type = type(error).__name__
     else:
         return
-    log.warning("media: not forgotten (%s)", trouble)
+    log.warning("media: not forgotten (%s)", error_type)
     raise Unavailable("media_unreachable")
 
 
-def _signed(name: str, expires: int) -> bytes:
+def _signed_message(name: str, expires: int) -> bytes:
     """What the signature of a URL is over."""
     return f"{name} {expires}".encode()
 

@@ -21,15 +21,15 @@ class Breaker:
     limit: int = 5
     seconds: float = 5
     clock: Callable[[], float] = time.monotonic
-    _unanswered: int = 0
+    _failures: int = 0
     _next_probe: float = 0
 
     @property
     def is_open(self) -> bool:
         """Whether the last `limit` requests failed."""
-        return self._unanswered >= self.limit
+        return self._failures >= self.limit
 
-    def may_ask(self) -> bool:
+    def may_send(self) -> bool:
         """Whether this caller may send a request now. While the breaker is open, True makes the caller the probe."""
         if not self.is_open:
             return True
@@ -39,15 +39,15 @@ class Breaker:
         self._next_probe = now + self.seconds
         return True
 
-    def hear(self, *, answered: bool) -> None:
+    def record(self, *, answered: bool) -> None:
         """Record the result of a request, also of one that did not ask for permission.
 
         Args:
             answered: whether the server gave a meaningful answer, even a refusal.
         """
         if answered:
-            self._unanswered = 0
+            self._failures = 0
             return
-        self._unanswered += 1
-        if self._unanswered == self.limit:
+        self._failures += 1
+        if self._failures == self.limit:
             self._next_probe = self.clock() + self.seconds

@@ -48,8 +48,8 @@ def proxy(url: str) -> str | None:
 
 @cache
 def _proxy(scheme: str, host: str) -> str | None:
-    named = urllib.request.getproxies()
-    return None if urllib.request.proxy_bypass(host) else named.get(scheme) or named.get("all")
+    proxies = urllib.request.getproxies()
+    return None if urllib.request.proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
 
 
 @cache

@@ -23,8 +23,8 @@ MOST_BYTES = 1_048_576
 
 # Below uvicorn's 5 seconds.
 _IDLE_SECONDS = 2
-_KIND = {"accept": "application/json"}
-_KINDS = _KIND | {"content-type": "application/json"}
+_GET_HEADERS = {"accept": "application/json"}
+_POST_HEADERS = _GET_HEADERS | {"content-type": "application/json"}
 
 Client = aiohttp.ClientSession
 
@@ -62,15 +62,15 @@ async def post(
         headers: additional headers, such as Authorization.
     """
     # Plain ASCII with the NaN extension: a value that the buyer signed reaches the facilitator, which may refuse it.
-    return await _ask(http, "POST", url, json.dumps(body).encode(), {**_KINDS, **(headers or {})})
+    return await _request(http, "POST", url, json.dumps(body).encode(), {**_POST_HEADERS, **(headers or {})})
 
 
 async def get(http: Client, url: str, headers: Mapping[str, str] | None = None) -> JsonResponse | NoResponse:
     """Send a GET request and read a JSON response of any status, within `facilitator_timeout_seconds`."""
-    return await _ask(http, "GET", url, None, {**_KIND, **(headers or {})})
+    return await _request(http, "GET", url, None, {**_GET_HEADERS, **(headers or {})})
 
 
-async def _ask(
+async def _request(
     http: Client, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
 ) -> JsonResponse | NoResponse:
     try:
@@ -80,8 +80,10 @@ async def _ask(
                 method, url, data=content, headers=headers, allow_redirects=False, proxy=net_http.proxy(url)
             ) as response,
         ):
-            read = await _read(response)
-            return JsonResponse(response.status, _object(read)) if read is not None else NoResponse("unreadable")
+            received = await _read(response)
+            return (
+                JsonResponse(response.status, _object(received)) if received is not None else NoResponse("unreadable")
+            )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         return NoResponse("not_sent")
     except TimeoutError:

@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 
 # Networks that Python does not count as private, or not in all its versions: protocol assignments (with Oracle's
 # metadata service), relays, and Azure's internal services behind a public number.
-_INNER: tuple[Network, ...] = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
+_INTERNAL: tuple[Network, ...] = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 _NAT64 = IPv6Network("64:ff9b::/96")
 # Forms of IPv6 that carry an IPv4 address to a relay. Nobody needs them, and they may end in any network.
 _RELAYED: tuple[Network, ...] = tuple(
@@ -22,7 +22,7 @@ _RELAYED: tuple[Network, ...] = tuple(
 )
 
 _CONNECTIONS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-_NEVER = frozenset(
+_FORBIDDEN = frozenset(
     {
         "ctypes.dlopen",
         "os.exec",
@@ -65,7 +65,7 @@ def hook(networks: Iterable[Network]) -> Callable[[str, tuple[object, ...]], Non
         elif event == "open":
             refused = not _may_open(arguments[0], arguments[2])
         else:
-            refused = event in _NEVER
+            refused = event in _FORBIDDEN
         if refused:
             raise PermissionError(event)
 
@@ -96,7 +96,7 @@ def _inside(number: IPv6Address) -> IPv4Address | IPv6Address:
 def _is_public(number: IPv4Address | IPv6Address) -> bool:
     if not number.is_global or number.is_multicast or number.is_reserved:
         return False
-    return not any(number in network for network in (*_INNER, *_RELAYED))
+    return not any(number in network for network in (*_INTERNAL, *_RELAYED))
 
 
 def _may_open(path: object, flags: int) -> bool:

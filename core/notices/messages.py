@@ -26,8 +26,8 @@ def message_for(rule: NoticeRule, handle: str, slug: str | None, facts: Facts, *
         to_operator: whether it is the operator's copy, which names the creator.
     """
     about = f"/@{handle}/{slug}" if slug else f"@{handle}"
-    what, body = _WORDS[rule](facts)
-    return Message(f"{about}: {what}", f"To @{handle}:\n{body}" if to_operator else body)
+    title, body = _WRITERS[rule](facts)
+    return Message(f"{about}: {title}", f"To @{handle}:\n{body}" if to_operator else body)
 
 
 def _success_low(facts: Facts) -> tuple[str, str]:
@@ -62,12 +62,12 @@ def _calls_unusual(facts: Facts) -> tuple[str, str]:
         f"Yesterday (UTC) your key carried {facts['calls']} calls. On the {facts['days']} days before it were "
         f"{facts['usual']} usually, {facts['least']} at least and {facts['most']} at most."
     )
-    advised = (
+    advice_line = (
         "\nIf you did not expect that, look who buys, and at your daily spend cap."
         if more
         else "\nLook whether your prompts can be bought: instant resources list, or GET /me/resources."
     )
-    return f"far {'more' if more else 'fewer'} calls than usual", body + advised
+    return f"far {'more' if more else 'fewer'} calls than usual", body + advice_line
 
 
 def _key_failing(facts: Facts) -> tuple[str, str]:
@@ -79,18 +79,18 @@ def _key_failing(facts: Facts) -> tuple[str, str]:
 
 
 def _key_low(facts: Facts) -> tuple[str, str]:
-    at = _provider(facts)
+    provider = _provider(facts)
     if facts["calls"]:
-        body = f"{at.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
-        return f"your {at.title} credit is used up", body + _causes(facts["causes"])
+        body = f"{provider.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
+        return f"your {provider.title} credit is used up", body + _causes(facts["causes"])
     body = (
         f"{_usd(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
-        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at {at.keys_url}."
+        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at {provider.keys_url}."
     )
-    return f"your {at.title} key is near its limit", body
+    return f"your {provider.title} key is near its limit", body
 
 
-_WORDS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
+_WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
     "cost_unusual": _cost_unusual,
@@ -107,15 +107,15 @@ def _provider(facts: Facts) -> Provider:
 
 def _causes(causes: Sequence[Facts]) -> str:
     lines = [
-        f"\n- {one['detail']}, {one['calls']} {'time' if one['calls'] == 1 else 'times'}: "
-        f"{advice.advice_for(one['detail'], one['fault'])}"
-        for one in causes
+        f"\n- {cause['detail']}, {cause['calls']} {'time' if cause['calls'] == 1 else 'times'}: "
+        f"{advice.advice_for(cause['detail'], cause['fault'])}"
+        for cause in causes
     ]
     return "\nMost often:" + "".join(lines) if lines else ""
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part // whole} %"
+def _percent(part: int, total: int) -> str:
+    return f"{100 * part // total} %"
 
 
 def _usd(text: str) -> str:

@@ -31,14 +31,14 @@ async def deliver(pool: db.Pool) -> Delivered:
 
     Takes the pool: no connection is held while a message is sent.
     """
-    ends: list[str] = []
+    states: list[str] = []
     while True:
         async with pool.connection() as conn:
             claimed = sql.claim(conn, patience_seconds=_PATIENCE_SECONDS, most=_MOST_AT_ONCE)
             waiting = [row async for row in claimed]
         if not waiting:
-            return Delivered(ends.count("sent"), ends.count("waiting"), ends.count("failed"))
-        ends += await asyncio.gather(*(_bring(pool, row) for row in waiting))
+            return Delivered(states.count("sent"), states.count("waiting"), states.count("failed"))
+        states += await asyncio.gather(*(_deliver(pool, row) for row in waiting))
 
 
 async def send_test(pool: db.Pool, address_id: UUID) -> sender.Outcome:
@@ -55,7 +55,7 @@ async def send_test(pool: db.Pool, address_id: UUID) -> sender.Outcome:
     return await sender.send(url, messages.TEST_MESSAGE, addresses.networks_of(settings(), row.account_id))
 
 
-async def _bring(pool: db.Pool, row: Delivery) -> DeliveryState:
+async def _deliver(pool: db.Pool, row: Delivery) -> DeliveryState:
     state, reason = await _send(row)
     if state == "waiting" and row.tries >= _MOST_TRIES:
         state = "failed"

@@ -39,7 +39,7 @@ async def find(conn: db.Connection) -> int:
         The number of new notices.
     """
     await sql.take_turns(conn)
-    found: dict[NoticeRule, AsyncIterator[Finding]] = {
+    findings: dict[NoticeRule, AsyncIterator[Finding]] = {
         "success_low": sql.success_low(conn, days=DAYS, least_calls=LEAST_CALLS, least_share=LEAST_SUCCESS),
         "failures_charged": sql.failures_charged(conn, days=DAYS, least_failures=LEAST_CALLS, most_share=MOST_CHARGED),
         "cost_unusual": sql.cost_unusual(
@@ -52,7 +52,7 @@ async def find(conn: db.Connection) -> int:
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
     }
     new = []
-    for rule, rows in found.items():
+    for rule, rows in findings.items():
         subjects = json.dumps([row._asdict() async for row in rows], default=str)
         recorded = sql.record(conn, rule=rule, subjects=subjects, pause_days=PAUSE_DAYS)
         new += [row.id async for row in recorded]

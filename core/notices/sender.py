@@ -42,16 +42,16 @@ async def send(
         networks: networks that may be reached although they are not public.
         seconds: the deadline, after which the message counts as not delivered.
     """
-    return await _carry(url, networks, seconds, title=message.title, body=message.body)
+    return await _run_sender(url, networks, seconds, title=message.title, body=message.body)
 
 
 async def is_supported(url: Private[str]) -> bool:
     """Whether apprise supports a URL. Nothing is sent."""
-    return await _carry(url, (), _SECONDS) == "delivered"
+    return await _run_sender(url, (), _SECONDS) == "delivered"
 
 
-async def _carry(url: Private[str], networks: Iterable[Network], seconds: float, **message: str) -> Outcome:
-    order = {"url": url.reveal(), "networks": [str(network) for network in networks], **message}
+async def _run_sender(url: Private[str], networks: Iterable[Network], seconds: float, **message: str) -> Outcome:
+    job = {"url": url.reveal(), "networks": [str(network) for network in networks], **message}
     process = await asyncio.create_subprocess_exec(
         *_COMMAND,
         stdin=asyncio.subprocess.PIPE,
@@ -62,7 +62,7 @@ async def _carry(url: Private[str], networks: Iterable[Network], seconds: float,
     )
     try:
         async with asyncio.timeout(seconds):
-            await process.communicate(json.dumps(order).encode())
+            await process.communicate(json.dumps(job).encode())
     except TimeoutError:
         return "not_delivered"
     finally:

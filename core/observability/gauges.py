@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core import db
 from core.db.queries.gauges import sql
 from core.process import scheduled_runs
-from core.process.scheduled_runs import Known
+from core.process.scheduled_runs import ScheduleRecord
 from core.settings import settings
 
 
@@ -30,7 +30,7 @@ class Snapshot:
     workers: dict[str, int]
     refunds_due: int
     catalog_age_seconds: float | None
-    schedules: dict[str, Known]
+    schedules: dict[str, ScheduleRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,5 @@ async def read(conn: db.Connection) -> Snapshot:
         workers={"door": 0, "executor": 0} | row.workers,
         refunds_due=row.refunds_due,
         catalog_age_seconds=row.catalog_age_seconds,
-        schedules=await scheduled_runs.known(conn),
+        schedules=await scheduled_runs.records(conn),
     )

@@ -32,7 +32,7 @@ from core.failures import Fault, Misconfigured
 from core.observability.gauges import Snapshot, Verdicts
 
 Phase = Literal["verify", "settle", "queue", "upstream", "total"]
-Whose = Fault | Literal["none"]
+FaultLabel = Fault | Literal["none"]
 
 # From the time of an offer to the longest timeout that a version can have.
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -121,14 +121,14 @@ _unavailable = Counter(
 )
 
 # Initialise label sets to 0: rate() misses the first increment of a series that starts at 1.
-for _outcome, _whose in (
+for _outcome, _fault in (
     ("succeeded", "none"),
     ("failed", "creator"),
     ("failed", "provider"),
     ("failed", "ours"),
     ("declined", "buyer"),
 ):
-    _finished.labels(_outcome, _whose)
+    _finished.labels(_outcome, _fault)
 for _result in ("claimed", "replayed", "refused", "conflict"):
     _presented.labels(_result)
 for _by in ("launcher", "recovery"):
@@ -137,7 +137,7 @@ for _by in ("address", "payer"):
     _limited.labels(_by)
 
 
-def finished(outcome: Outcome, fault: Whose, **phases: timedelta | None) -> None:
+def finished(outcome: Outcome, fault: FaultLabel, **phases: timedelta | None) -> None:
     """Count an execution that ended.
 
     Args:
@@ -146,9 +146,9 @@ def finished(outcome: Outcome, fault: Whose, **phases: timedelta | None) -> None
         phases: the duration of each phase; None for a phase that was not reached.
     """
     _finished.labels(outcome, fault).inc()
-    for name, took in phases.items():
-        if took is not None:
-            _phases.labels(name).observe(max(0.0, took.total_seconds()))
+    for name, duration in phases.items():
+        if duration is not None:
+            _phases.labels(name).observe(max(0.0, duration.total_seconds()))
 
 
 @contextmanager
@@ -174,11 +174,11 @@ def returned(by: Literal["launcher", "recovery"], count: int) -> None:
 
 
 def sent(outcome: str) -> None:
-    """Count a send that ended: `succeeded`, or a name from `core.providers.errors.counted_as`."""
+    """Count a send that ended: `succeeded`, or a name from `core.providers.errors.metric_label`."""
     _sends.labels(outcome).inc()
 
 
-def asked_provider(request: Literal["call", "key", "cost"], fault: Whose, seconds: float) -> None:
+def asked_provider(request: Literal["call", "key", "cost"], fault: FaultLabel, seconds: float) -> None:
     """Time a request to a provider: for an answer, about a key, or for a cost."""
     _provider.labels(request, fault).observe(seconds)
 
@@ -220,7 +220,7 @@ def unavailable(code: str) -> None:
     _unavailable.labels(code).inc()
 
 
-def exposition(accept: str, standing: Snapshot | None, verdicts: Verdicts) -> tuple[bytes, str]:
+def exposition(accept: str, snapshot: Snapshot | None, verdicts: Verdicts) -> tuple[bytes, str]:
     """Encode all metrics as text.
 
     Args:
@@ -233,7 +233,7 @@ def exposition(accept: str, standing: Snapshot | None, verdicts: Verdicts) -> tu
     """
     # The rest of the header is ignored: the library fails on malformed versions.
     encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
-    return encode(_Page(standing, verdicts)), content_type
+    return encode(_Page(snapshot, verdicts)), content_type
 
 
 @asynccontextmanager
@@ -262,57 +262,59 @@ async def serving(port: int | None) -> AsyncIterator[None]:
 class _Page(Collector):
     """One scrape: the counts of this process, and the gauges."""
 
-    def __init__(self, standing: Snapshot | None, verdicts: Verdicts) -> None:
-        self._standing = standing
+    def __init__(self, snapshot: Snapshot | None, verdicts: Verdicts) -> None:
+        self._snapshot = snapshot
         self._verdicts = verdicts
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, for prometheus-client."""
         yield from _registry.collect()
-        yield _one("instant_database_up", "Whether Postgres answered this scrape.", int(self._standing is not None))
-        yield _each(
+        yield _gauge("instant_database_up", "Whether Postgres answered this scrape.", int(self._snapshot is not None))
+        yield _labelled_gauge(
             "instant_books",
             "The verdict of the door's last comparison of ledger and executions; exactly one is 1.",
             "verdict",
             {verdict: int(verdict == self._verdicts.books) for verdict in ("agree", "differ", "unknown")},
         )
-        yield _each(
+        yield _labelled_gauge(
             "instant_schedule_active",
             "Whether Prefect schedules runs of each flow; missing while Prefect does not answer.",
             "schedule",
             self._verdicts.active,
         )
-        if self._standing is not None:
-            yield _each(
+        if self._snapshot is not None:
+            yield _labelled_gauge(
                 "instant_schedule_late", "Whether each flow's last success is too old.", "schedule", self._verdicts.late
             )
-            yield from _of_database(self._standing)
+            yield from _database_gauges(self._snapshot)
 
 
-def _of_database(standing: Snapshot) -> Iterator[Metric]:
-    yield _each("instant_executions", "Unfinished executions.", "state", standing.executions)
-    yield _one(
-        "instant_oldest_queued_seconds", "Waiting time of the oldest queued execution.", standing.oldest_queued_seconds
+def _database_gauges(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _labelled_gauge("instant_executions", "Unfinished executions.", "state", snapshot.executions)
+    yield _gauge(
+        "instant_oldest_queued_seconds", "Waiting time of the oldest queued execution.", snapshot.oldest_queued_seconds
     )
-    yield _each("instant_payments_undecided", "Payments that are neither paid nor failed.", "state", standing.payments)
-    yield _each("instant_workers", "Processes with a heartbeat.", "kind", standing.workers)
-    yield _one("instant_refunds_due", "Executions whose refund is due.", standing.refunds_due)
-    yield _each(
+    yield _labelled_gauge(
+        "instant_payments_undecided", "Payments that are neither paid nor failed.", "state", snapshot.payments
+    )
+    yield _labelled_gauge("instant_workers", "Processes with a heartbeat.", "kind", snapshot.workers)
+    yield _gauge("instant_refunds_due", "Executions whose refund is due.", snapshot.refunds_due)
+    yield _labelled_gauge(
         "instant_schedule_age_seconds",
         "Time since each schedule last succeeded or, before its first success, since it was first expected.",
         "schedule",
-        {name: known.age_seconds for name, known in standing.schedules.items()},
+        {name: record.age_seconds for name, record in snapshot.schedules.items()},
     )
-    if standing.catalog_age_seconds is not None:
-        yield _one("instant_catalog_age_seconds", "Time since the last good sync.", standing.catalog_age_seconds)
+    if snapshot.catalog_age_seconds is not None:
+        yield _gauge("instant_catalog_age_seconds", "Time since the last good sync.", snapshot.catalog_age_seconds)
 
 
-def _one(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, meaning, value=value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help_text, value=value)
 
 
-def _each(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, meaning, labels=[label])
-    for word, value in values.items():
-        family.add_metric([word], value)
+def _labelled_gauge(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for label_value, value in values.items():
+        family.add_metric([label_value], value)
     return family

@@ -31,7 +31,7 @@ _EXPORT_SECONDS = 5.0
 _LOWER_HALF = 2**64 - 1
 
 # The execution whose root span is being made. The span's ids follow from it, and all other spans refer to them.
-_first: ContextVar[UUID | None] = ContextVar("first", default=None)
+_root_id: ContextVar[UUID | None] = ContextVar("first", default=None)
 
 
 @contextmanager
@@ -47,14 +47,14 @@ def span(name: str, execution_id: UUID, **facts: Fact) -> Iterator[dict[str, Fac
         The facts, to which the block may add.
     """
     began = time.time_ns()
-    told = dict(facts)
+    recorded = dict(facts)
     try:
-        yield told
+        yield recorded
     finally:
-        record(name, execution_id, began, told)
+        record(name, execution_id, began, recorded)
 
 
-def record(name: str, execution_id: UUID, began: int, facts: Mapping[str, Fact], *, is_first: bool = False) -> None:
+def record(name: str, execution_id: UUID, began: int, facts: Mapping[str, Fact], *, is_root: bool = False) -> None:
     """Record a span that ends now.
 
     Args:
@@ -62,24 +62,24 @@ def record(name: str, execution_id: UUID, began: int, facts: Mapping[str, Fact],
         execution_id: the execution that it belongs to.
         began: unix time in nanoseconds.
         facts: as in `span`; None is left out.
-        is_first: whether it is the root span of its trace.
+        is_root: whether it is the root span of its trace.
     """
     provider = _provider(settings().otlp_endpoint)
     if provider is None:
         return
-    known: dict[str, str | int] = {name: fact for name, fact in facts.items() if fact is not None}
-    token = _first.set(execution_id if is_first else None)
+    attributes: dict[str, str | int] = {name: fact for name, fact in facts.items() if fact is not None}
+    token = _root_id.set(execution_id if is_root else None)
     try:
-        made = provider.get_tracer(__name__).start_span(
+        new_span = provider.get_tracer(__name__).start_span(
             name,
-            Context() if is_first else _beneath(execution_id),
+            Context() if is_root else _child_context(execution_id),
             _KINDS.get(name, SpanKind.INTERNAL),
-            {"execution": str(execution_id), **known},
+            {"execution": str(execution_id), **attributes},
             start_time=began,
         )
     finally:
-        _first.reset(token)
-    made.end()
+        _root_id.reset(token)
+    new_span.end()
 
 
 @asynccontextmanager
@@ -93,12 +93,12 @@ async def sending() -> AsyncIterator[None]:
             _provider.cache_clear()
 
 
-def _beneath(execution_id: UUID) -> Context:
+def _child_context(execution_id: UUID) -> Context:
     """Build a context whose parent span is the execution's root span."""
-    first = SpanContext(
+    root = SpanContext(
         execution_id.int, execution_id.int & _LOWER_HALF, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
     )
-    return set_span_in_context(NonRecordingSpan(first), Context())
+    return set_span_in_context(NonRecordingSpan(root), Context())
 
 
 @cache
@@ -121,9 +121,9 @@ class _Ids(RandomIdGenerator):
     """Derive the ids of a root span from its execution."""
 
     def generate_trace_id(self) -> int:
-        first = _first.get()
-        return super().generate_trace_id() if first is None else first.int
+        root_id = _root_id.get()
+        return super().generate_trace_id() if root_id is None else root_id.int
 
     def generate_span_id(self) -> int:
-        first = _first.get()
-        return super().generate_span_id() if first is None else first.int & _LOWER_HALF
+        root_id = _root_id.get()
+        return super().generate_span_id() if root_id is None else root_id.int & _LOWER_HALF

@@ -97,10 +97,10 @@ async def landed(
     if await node.chain_id(http, network) != network.chain_id:
         raise Unavailable("chain_wrong")
     latest = await node.block(http, network, "latest")
-    asked = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
-    call = {"to": network.asset, "data": "0x" + asked.hex()}
+    call_data = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
+    call = {"to": network.asset, "data": "0x" + call_data.hex()}
     # Asked for the block whose clock we report: a state of another block could be older than that clock.
-    is_used = await node.ask(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
+    is_used = await node.request(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
     if int(is_used, 16) == 0:
         return NotUsed(latest.time)
     spent = [node.topic_of(payer), "0x" + nonce.hex()]
@@ -117,16 +117,16 @@ async def _pays(http: Client, network: Network, used: node.Log, payer: str, pay_
     Only the token's next event counts. One transaction can hold several authorizations of one payer, and the
     Transfer of another one must not pay for this one too.
     """
-    receipt = await node.ask(
+    receipt = await node.request(
         http, network, TypeAdapter(node.Receipt), "eth_getTransactionReceipt", used.transaction_hash
     )
     asset = network.asset.lower()
     after = [log for log in receipt.logs if log.address.lower() == asset and log.index > used.index]
     if int(receipt.status, 16) != 1 or not after:
         return False
-    following = min(after, key=lambda log: log.index)
-    wanted = [asset, _TRANSFER, node.topic_of(payer), node.topic_of(pay_to)]
-    return following.event == wanted and following.data.lower() == f"0x{amount_atomic:064x}"
+    next_log = min(after, key=lambda log: log.index)
+    expected = [asset, _TRANSFER, node.topic_of(payer), node.topic_of(pay_to)]
+    return next_log.event == expected and next_log.data.lower() == f"0x{amount_atomic:064x}"
 
 
 async def received(
@@ -163,7 +163,7 @@ async def _newest_log(
 ) -> node.Log | None:
     """Find the asset's newest log with these topics, page by page back to a page that begins before `oldest`."""
     async for first, last in node.block_pages(http, network, latest, oldest):
-        wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        if logs := await node.ask(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", wanted):
+        log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+        if logs := await node.request(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", log_filter):
             return logs[-1]
     return None

@@ -113,14 +113,14 @@ def identifier(payload: PaymentPayload) -> str | None:
     Raises:
         PaymentMalformed: the identifier has another form.
     """
-    declared = (payload.extensions or {}).get(PAYMENT_IDENTIFIER)
-    info = declared.get("info") if isinstance(declared, dict) else None
-    chosen = info.get("id") if isinstance(info, dict) else None
-    if chosen is None:
+    extension = (payload.extensions or {}).get(PAYMENT_IDENTIFIER)
+    info = extension.get("info") if isinstance(extension, dict) else None
+    value = info.get("id") if isinstance(info, dict) else None
+    if value is None:
         return None
-    if not isinstance(chosen, str) or not is_valid_payment_id(chosen):
+    if not isinstance(value, str) or not is_valid_payment_id(value):
         raise failures.PaymentMalformed("payment_malformed")
-    return chosen
+    return value
 
 
 def _from_v1(payment: PaymentPayloadV1) -> PaymentPayload | None:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 SUPPORTED_SECONDS = 600
 """How long a facilitator's answer to /supported counts."""
 
-REFUSALS = frozenset(
+REFUSAL_REASONS = frozenset(
     {
         evm.ERR_ASSET_NOT_DEPLOYED_CONTRACT,
         evm.ERR_AUTHORIZATION_VALUE_MISMATCH,
@@ -72,7 +72,7 @@ Excluded is every reason that can also follow a completed transfer: a used nonce
 simulation, under which the SDK also reports used nonces and failures of its own node.
 """
 
-DOUBTS = frozenset(
+UNCERTAIN_REASONS = frozenset(
     {
         evm.ERR_NONCE_ALREADY_USED,
         evm.ERR_SETTLEMENT_PENDING,
@@ -85,7 +85,7 @@ DOUBTS = frozenset(
 )
 """Reasons with known names that leave the outcome of a settlement open."""
 
-_REFUSING_STATUS = frozenset({200, 400, 402, 412, 422})
+_REFUSAL_STATUSES = frozenset({200, 400, 402, 412, 422})
 _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
@@ -96,7 +96,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will not settle, and nothing was broadcast. `reason` is one of REFUSALS, DOUBTS or "unrecognised"."""
+    """It will not settle, and nothing was broadcast.
+
+    `reason` is one of REFUSAL_REASONS, UNCERTAIN_REASONS or "unrecognised".
+    """
 
     reason: str
 
@@ -112,9 +115,9 @@ class Settled:
 class Unknown:
     """The money may or may not have moved: only the chain can tell.
 
-    `reason` is one of REFUSALS or DOUBTS, or names the defect of the answer: `not_sent` (no connection was made),
-    `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory` (success without a
-    transaction on our network), `unrecognised`.
+    `reason` is one of REFUSAL_REASONS or UNCERTAIN_REASONS, or names the defect of the answer: `not_sent` (no
+    connection was made), `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory`
+    (success without a transaction on our network), `unrecognised`.
     """
 
     reason: str
@@ -145,18 +148,18 @@ class Facilitator:
         self._breaker = breaker or Breaker()
         self._credentials = credentials_of(network)
         self._serves = True
-        self._look_again = 0.0
-        self._looking: asyncio.Task[None] | None = None
+        self._refresh_at = 0.0
+        self._refresh_task: asyncio.Task[None] | None = None
 
     def is_serving(self) -> bool:
         """Whether it settles exact payments on our network, by its last answer; True until it says otherwise.
 
         Does not wait: an outdated answer is refreshed by a task on the running event loop.
         """
-        if time.monotonic() >= self._look_again:
-            self._look_again = time.monotonic() + SUPPORTED_SECONDS
-            self._looking = asyncio.create_task(self._look(), name="supported")
-            self._looking.add_done_callback(log_unexpected_end)
+        if time.monotonic() >= self._refresh_at:
+            self._refresh_at = time.monotonic() + SUPPORTED_SECONDS
+            self._refresh_task = asyncio.create_task(self._refresh_supported(), name="supported")
+            self._refresh_task.add_done_callback(log_unexpected_end)
         return self._serves
 
     async def get_supported(self) -> SupportedResponse:
@@ -166,10 +169,10 @@ class Facilitator:
             Unavailable: `facilitator_down`, it gave no answer.
         """
         url = self._url("supported")
-        answer = await get(self._http, url, self._credentials.headers("GET", url))
-        if isinstance(answer, JsonResponse) and answer.status == 200:
+        response = await get(self._http, url, self._credentials.headers("GET", url))
+        if isinstance(response, JsonResponse) and response.status == 200:
             try:
-                return SupportedResponse.model_validate(answer.body)
+                return SupportedResponse.model_validate(response.body)
             except ValidationError:
                 pass
         raise Unavailable("facilitator_down")
@@ -183,15 +186,15 @@ class Facilitator:
         """
         if not self.is_serving():
             raise Unavailable("not_supported")
-        if not self._breaker.may_ask():
+        if not self._breaker.may_send():
             raise Unavailable("facilitator_down")
         request = VerifyRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
-        answer = await self._ask("verify", request, "isValid")
-        if isinstance(answer, JsonResponse) and answer.body is not None:
-            valid, reason = answer.body.get("isValid"), _known(answer.body.get("invalidReason"))
-            if valid is True and answer.status == 200:
+        response = await self._request("verify", request, "isValid")
+        if isinstance(response, JsonResponse) and response.body is not None:
+            valid, reason = response.body.get("isValid"), _known_reason(response.body.get("invalidReason"))
+            if valid is True and response.status == 200:
                 return Accepted()
-            if valid is False and answer.status in _REFUSING_STATUS:
+            if valid is False and response.status in _REFUSAL_STATUSES:
                 return Refused(reason)
         raise Unavailable("facilitator_down")
 
@@ -203,34 +206,34 @@ class Facilitator:
             whoever holds the authorization can submit it until its validBefore.
         """
         request = SettleRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
-        answer = await self._ask("settle", request, "success")
-        if isinstance(answer, NoResponse):
-            return Unknown(answer.reason)
-        return settlement(answer, self._network.id)
+        response = await self._request("settle", request, "success")
+        if isinstance(response, NoResponse):
+            return Unknown(response.reason)
+        return settlement(response, self._network.id)
 
-    async def _ask(
-        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, word: str
+    async def _request(
+        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, verdict_field: str
     ) -> JsonResponse | NoResponse:
         """Ask, and tell the breaker whether the answer holds its one required member."""
-        url, was_open, answered = self._url(verb), self._breaker.is_open, False
+        url, was_open, is_answered = self._url(verb), self._breaker.is_open, False
         began, outcome = time.monotonic(), "given_up"
         body = request.model_dump(by_alias=True, exclude_none=True)
         try:
-            answer = await post(self._http, url, body, self._credentials.headers("POST", url))
-            said = (answer.body or {}).get(word) if isinstance(answer, JsonResponse) else None
-            answered = isinstance(said, bool)
-            outcome = answer.reason if isinstance(answer, NoResponse) else "unreadable"
-            if answered:
-                outcome = "yes" if said else "no"
-            return answer
+            response = await post(self._http, url, body, self._credentials.headers("POST", url))
+            verdict = (response.body or {}).get(verdict_field) if isinstance(response, JsonResponse) else None
+            is_answered = isinstance(verdict, bool)
+            outcome = response.reason if isinstance(response, NoResponse) else "unreadable"
+            if is_answered:
+                outcome = "yes" if verdict else "no"
+            return response
         finally:
             # Also if the caller gave up waiting: that counts as no answer.
-            self._breaker.hear(answered=answered)
+            self._breaker.record(answered=is_answered)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
 
-    async def _look(self) -> None:
+    async def _refresh_supported(self) -> None:
         """Ask what it supports and remember it. Without an answer, the last one still counts."""
         if self._http.closed:  # the door closed before this task ran
             return
@@ -248,29 +251,29 @@ class Facilitator:
         return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
 
 
-def settlement(answer: JsonResponse, network: str) -> Settlement:
+def settlement(response: JsonResponse, network: str) -> Settlement:
     """Decide what an answer to settle proves.
 
     Args:
-        answer: the response of the facilitator, or of a server in its place.
+        response: the response of the facilitator, or of a server in its place.
         network: CAIP-2 name of the network on which the money should have moved.
     """
-    status, body = answer.status, answer.body
+    status, body = response.status, response.body
     if 300 <= status < 400:
         return Unknown("redirected")
     if body is None:
         return Unknown("server_error" if status >= 500 else "unreadable")
-    success, transaction, reason = body.get("success"), body.get("transaction"), _known(body.get("errorReason"))
+    success, transaction, reason = body.get("success"), body.get("transaction"), _known_reason(body.get("errorReason"))
     if success is True and status == 200:
-        is_ours = (
+        is_on_network = (
             isinstance(transaction, str) and _TRANSACTION.fullmatch(transaction) and body.get("network") == network
         )
-        return Settled(str(transaction).lower()) if is_ours else Unknown("contradictory")
-    if success is False and status in _REFUSING_STATUS and transaction in (None, "") and reason in REFUSALS:
+        return Settled(str(transaction).lower()) if is_on_network else Unknown("contradictory")
+    if success is False and status in _REFUSAL_STATUSES and transaction in (None, "") and reason in REFUSAL_REASONS:
         return Refused(reason)
     return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
 
 
-def _known(reason: object) -> str:
+def _known_reason(reason: object) -> str:
     """Return a reason with a known name; any other text becomes `unrecognised`."""
-    return reason if isinstance(reason, str) and reason in REFUSALS | DOUBTS else "unrecognised"
+    return reason if isinstance(reason, str) and reason in REFUSAL_REASONS | UNCERTAIN_REASONS else "unrecognised"

@@ -33,8 +33,8 @@ async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: P
     identifier = matching.identifier_sha256(resource_id, payload)
     if identifier is None:
         return False
-    first = await sql.owner_of_identifier(conn, identifier_sha256=identifier)
-    return first is not None and bytes(first) != matching.payload_sha256(payload)
+    owner_sha256 = await sql.owner_of_identifier(conn, identifier_sha256=identifier)
+    return owner_sha256 is not None and bytes(owner_sha256) != matching.payload_sha256(payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +79,31 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
     rows = sql.claim(
         conn,
         ids=[request.payment_id for request in requests],
-        networks=[one.network.id for one in matched],
-        assets=[one.network.asset.lower() for one in matched],
-        payers=[one.payer for one in matched],
-        nonces=[one.nonce for one in matched],
-        pay_tos=[one.pay_to for one in matched],
-        amounts_atomic=[one.amount_atomic for one in matched],
-        valid_befores=[one.valid_before for one in matched],
+        networks=[payment.network.id for payment in matched],
+        assets=[payment.network.asset.lower() for payment in matched],
+        payers=[payment.payer for payment in matched],
+        nonces=[payment.nonce for payment in matched],
+        pay_tos=[payment.pay_to for payment in matched],
+        amounts_atomic=[payment.amount_atomic for payment in matched],
+        valid_befores=[payment.valid_before for payment in matched],
         version_ids=[request.version.version_id for request in requests],
         owners=[request.owner for request in requests],
-        payloads_sha256=[matching.payload_sha256(one.payload) for one in matched],
-        requests_sha256=[matching.request_sha256(one.version.resource_id, one.inputs) for one in requests],
-        quoteds=[one.quoted for one in matched],
+        payloads_sha256=[matching.payload_sha256(payment.payload) for payment in matched],
+        requests_sha256=[matching.request_sha256(request.version.resource_id, request.inputs) for request in requests],
+        quoteds=[payment.quoted for payment in matched],
         identifiers_sha256=[
-            matching.identifier_sha256(one.version.resource_id, one.matched.payload) for one in requests
+            matching.identifier_sha256(request.version.resource_id, request.matched.payload) for request in requests
         ],
         sealed_payloads=[request.sealed_payload() for request in requests],
     )
     claimed = {row.id async for row in rows}
-    new = [
+    executions = [
         lifecycle.NewExecution(request.version, request.inputs, request.payment_id, request.execution_id)
         for request in requests
         if request.payment_id in claimed
     ]
-    if new:
-        await lifecycle.create(conn, new)
+    if executions:
+        await lifecycle.create(conn, executions)
     return [request.payment_id in claimed for request in requests]
 
 
@@ -113,16 +113,16 @@ async def reclaim(conn: db.Connection, payment: Payment, version: versions.Versi
     Raises:
         Unavailable: the creator's cap or queue has no room any more; the transaction must roll back.
     """
-    again = await sql.reclaim(
+    reclaimed = await sql.reclaim(
         conn,
         id=payment.id,
         owner=owner,
         payload_sha256=payment.payload_sha256,
         request_sha256=payment.request_sha256,
     )
-    if again:
+    if reclaimed:
         await lifecycle.rehold(conn, payment.id, version)
-    return again is not None
+    return reclaimed is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +138,9 @@ async def pay(conn: db.Connection, paid: Sequence[Paid]) -> None:
     """Mark payments as paid and queue their executions, in one transaction. Repeating it changes nothing."""
     rows = sql.pay(
         conn,
-        ids=[one.payment_id for one in paid],
-        transactions=[one.transaction for one in paid],
-        reasons=[one.reason for one in paid],
+        ids=[payment.payment_id for payment in paid],
+        transactions=[payment.transaction for payment in paid],
+        reasons=[payment.reason for payment in paid],
     )
     await lifecycle.queue_paid(conn, [row.id async for row in rows])
 

@@ -93,8 +93,8 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     quote = quote_of(payload)
     quote_id = str((accepted.extra or {})["quoteId"]) if quote else make_quote(version)
     requirements = requirements_for(network, pay_to, version.price_atomic, quote_id)
-    _in_time(int(authorization.valid_after), int(authorization.valid_before))
-    _signed(authorization, signature, network)
+    _require_valid_time(int(authorization.valid_after), int(authorization.valid_before))
+    _require_signature(authorization, signature, network)
     return MatchedPayment(
         network=network,
         requirements=requirements,
@@ -141,8 +141,8 @@ def payload_sha256(payload: PaymentPayload) -> bytes:
 
 def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
     """Hash the client's payment-identifier together with its resource; None without one."""
-    chosen = codec.identifier(payload)
-    return None if chosen is None else hashlib.sha256(resource_id.bytes + chosen.encode()).digest()
+    identifier = codec.identifier(payload)
+    return None if identifier is None else hashlib.sha256(resource_id.bytes + identifier.encode()).digest()
 
 
 def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:
@@ -166,14 +166,14 @@ def _require(fits: bool, code: str) -> None:
         raise failures.PaymentRequired(code)
 
 
-def _in_time(valid_after: int, valid_before: int) -> None:
+def _require_valid_time(valid_after: int, valid_before: int) -> None:
     now = time.time()
     _require(valid_after <= now, "not_yet_valid")
     _require(valid_before >= now + _LEAST_SECONDS_LEFT, "expired")
     _require(valid_before <= now + settings().payment_window_seconds + _CLOCK_SKEW_SECONDS, "valid_too_long")
 
 
-def _signed(authorization: _Authorization, signature: str, network: Network) -> None:
+def _require_signature(authorization: _Authorization, signature: str, network: Network) -> None:
     """Check an ordinary wallet's signature. Signatures of contract wallets are left to the facilitator."""
     raw = bytes.fromhex(signature[2:])
     if len(raw) != signatures.LENGTH:

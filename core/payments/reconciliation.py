@@ -98,14 +98,14 @@ class NetworkBalance:
     @property
     def received(self) -> Total:
         """The total of paid payments."""
-        return self._sum_of(RECEIVED)
+        return self._total(RECEIVED)
 
     @property
     def owed(self) -> Total:
         """The total of paid payments without an answer."""
-        return self._sum_of(OWED)
+        return self._total(OWED)
 
-    def _sum_of(self, places: Sequence[str]) -> Total:
+    def _total(self, places: Sequence[str]) -> Total:
         return sum((self.places.get(place, Total()) for place in places), Total())
 
 
@@ -126,7 +126,7 @@ class Comparison:
         """Return everything as plain values."""
         totals = [{"received": asdict(book.received), "owed": asdict(book.owed)} for book in self.books]
         books = [asdict(book) | total for book, total in zip(self.books, totals, strict=True)]
-        differences = [asdict(one) for one in self.differences]
+        differences = [asdict(difference) for difference in self.differences]
         return {"agrees": not differences, "at": self.at, "books": books, "differences": differences}
 
 
@@ -143,24 +143,24 @@ async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: da
             (served.id, served.asset.lower()): {} for served in settings().networks if network in (None, served.id)
         }
         async for row in sql.sums(conn, network=network, since=since):
-            kept = places.setdefault((row.network, row.asset), {})
-            kept[row.place] = Total(row.payments, row.amount_atomic)
-        found = [
-            *await _found(sql.compare_executions(conn, network=network, since=since)),
-            *await _found(sql.compare_usage(conn, network=network, since=since, grace_seconds=GRACE_SECONDS)),
-            *await _found(sql.compare_dropped(conn, network=network, since=since)),
-            *await _found(
+            totals = places.setdefault((row.network, row.asset), {})
+            totals[row.place] = Total(row.payments, row.amount_atomic)
+        differences = [
+            *await _differences(sql.compare_executions(conn, network=network, since=since)),
+            *await _differences(sql.compare_usage(conn, network=network, since=since, grace_seconds=GRACE_SECONDS)),
+            *await _differences(sql.compare_dropped(conn, network=network, since=since)),
+            *await _differences(
                 sql.compare_refunds(
                     conn, network=network, since=since, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS
                 )
             ),
-            *await _found(sql.compare_history(conn, network=network, since=since)),
-            *await _found(sql.compare_transactions(conn, network=network, since=since)),
-            *(await _found(sql.compare_spend(conn, since=since)) if network is None else []),
-            *(await _found(sql.compare_resource_spend(conn, since=since)) if network is None else []),
+            *await _differences(sql.compare_history(conn, network=network, since=since)),
+            *await _differences(sql.compare_transactions(conn, network=network, since=since)),
+            *(await _differences(sql.compare_spend(conn, since=since)) if network is None else []),
+            *(await _differences(sql.compare_resource_spend(conn, since=since)) if network is None else []),
         ]
-    books = [NetworkBalance(*key, kept) for key, kept in sorted(places.items())]
-    return Comparison(books, found, datetime.now(UTC))
+    books = [NetworkBalance(*key, totals) for key, totals in sorted(places.items())]
+    return Comparison(books, differences, datetime.now(UTC))
 
 
 async def compare_with_chain(
@@ -176,24 +176,28 @@ async def compare_with_chain(
         network: CAIP-2; only this one.
         since: only payments since then; None reads the chain from the network's first payment on.
     """
-    within = await compare_ledger(pool, network=network, since=since)
-    books, differences, proved = [], within.differences, set[UUID]()
-    for book in within.books:
+    comparison = await compare_ledger(pool, network=network, since=since)
+    books, differences, proved = [], comparison.differences, set[UUID]()
+    for book in comparison.books:
         served = clients.networks.get(book.network)
         if served is None or served.asset.lower() != book.asset:
             books.append(replace(book, chain=ChainComparison("not_configured")))
             continue
-        reading = _Reading(pool, clients, served)
+        reading = _ChainReading(pool, clients, served)
         books.append(replace(book, chain=await reading.compare(since)))
         differences = [*differences, *reading.differences]
         proved |= reading.proved
     # One transaction may hold several transfers: a payment with a transfer of its own does not share it.
-    differences = [one for one in differences if one.code != "transfer_shared" or one.payment_id not in proved]
-    return Comparison(books, differences, within.at)
+    differences = [
+        difference
+        for difference in differences
+        if difference.code != "transfer_shared" or difference.payment_id not in proved
+    ]
+    return Comparison(books, differences, comparison.at)
 
 
 @dataclass(slots=True)
-class _Reading:
+class _ChainReading:
     """One comparison with one chain, in progress.
 
     `proved` are the payments whose transfer matches, `seen` all payments that any transfer belongs to.
@@ -219,19 +223,19 @@ class _Reading:
         try:
             async for page in chain.received(self.clients.http, self.network, addresses, since or datetime.now(UTC)):
                 if page:
-                    await self._recognise(page)
+                    await self._compare_page(page)
         except Unavailable as unavailable:
             is_wrong = unavailable.code == "chain_wrong"
-            return self._compared("chain_wrong" if is_wrong else "chain_unreachable", since)
+            return self._comparison("chain_wrong" if is_wrong else "chain_unreachable", since)
         if since is not None:
-            await self._look_for_missing(since, missed_before)
-        return self._compared("compared", since)
+            await self._find_missing(since, missed_before)
+        return self._comparison("compared", since)
 
-    def _compared(self, state: ChainState, since: datetime | None) -> ChainComparison:
+    def _comparison(self, state: ChainState, since: datetime | None) -> ChainComparison:
         count = self.counts
         return ChainComparison(state, since, count["all"], count["undecided"], count["foreign"], count["unconfirmed"])
 
-    async def _recognise(self, transfers: list[chain.Transfer]) -> None:
+    async def _compare_page(self, transfers: list[chain.Transfer]) -> None:
         """Compare a page of transfers with the ledger."""
         async with self.pool.connection() as conn:
             rows = [
@@ -240,19 +244,19 @@ class _Reading:
                     conn,
                     network=self.network.id,
                     asset=self.network.asset.lower(),
-                    payers=[one.payer for one in transfers],
-                    nonces=[one.nonce for one in transfers],
-                    recipients=[one.pay_to for one in transfers],
-                    amounts=[Decimal(one.amount_atomic) for one in transfers],
-                    transactions=[one.transaction for one in transfers],
+                    payers=[transfer.payer for transfer in transfers],
+                    nonces=[transfer.nonce for transfer in transfers],
+                    recipients=[transfer.pay_to for transfer in transfers],
+                    amounts=[Decimal(transfer.amount_atomic) for transfer in transfers],
+                    transactions=[transfer.transaction for transfer in transfers],
                     margin_seconds=settings().chain_margin_seconds,
                 )
             ]
         self.counts["all"] += len(rows)
         for row in rows:
-            self._note(row)
+            self._compare_row(row)
 
-    def _note(self, row: RecogniseRow) -> None:
+    def _compare_row(self, row: RecogniseRow) -> None:
         if row.payment_id is not None:
             self.seen.add(row.payment_id)
         match row.code:
@@ -264,18 +268,18 @@ class _Reading:
                 self.counts["foreign"] += 1
                 # Practice money has no other source; a real wallet may receive other money.
                 if self.network.id == SANDBOX_NETWORK:
-                    self._differ(row, row.code, f"{_moved(row)}, by no payment of ours.")
+                    self._add_difference(row, row.code, f"{_moved(row)}, by no payment of ours.")
             case "landed_not_paid":
-                self._differ(row, row.code, f"{_moved(row)}, but its payment is {row.state}.")
+                self._add_difference(row, row.code, f"{_moved(row)}, but its payment is {row.state}.")
             case "transfer_differs":
-                self._differ(row, row.code, f"{_moved(row)}, unlike what its payment says.")
+                self._add_difference(row, row.code, f"{_moved(row)}, unlike what its payment says.")
 
-    async def _look_for_missing(self, since: datetime, missed_before: datetime) -> None:
+    async def _find_missing(self, since: datetime, missed_before: datetime) -> None:
         """Find paid payments without a transfer on the chain."""
         after, more = UUID(int=0), True
         while more:
             async with self.pool.connection() as conn:
-                found = sql.paid(
+                payments = sql.paid(
                     conn,
                     network=self.network.id,
                     asset=self.network.asset.lower(),
@@ -283,17 +287,17 @@ class _Reading:
                     after=after,
                     most=_PAGE,
                 )
-                rows = [row async for row in found]
+                rows = [row async for row in payments]
             for row in rows:
                 if row.payment_id in self.seen:
                     continue
                 if row.decided_at >= missed_before:
                     self.counts["unconfirmed"] += 1
                 else:
-                    self._differ(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.")
+                    self._add_difference(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.")
             after, more = rows[-1].payment_id if rows else after, len(rows) == _PAGE
 
-    def _differ(self, row: RecogniseRow | PaidRow, code: str, sentence: str) -> None:
+    def _add_difference(self, row: RecogniseRow | PaidRow, code: str, sentence: str) -> None:
         self.differences.append(
             Difference(
                 code=code,
@@ -311,5 +315,5 @@ def _moved(row: RecogniseRow) -> str:
     return f"{row.amount_atomic} atomic units went from {row.payer} to {row.recipient}"
 
 
-async def _found(rows: AsyncIterator[DifferenceRow]) -> list[Difference]:
+async def _differences(rows: AsyncIterator[DifferenceRow]) -> list[Difference]:
     return [Difference(**row._asdict()) async for row in rows]

@@ -71,14 +71,14 @@ async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reas
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    seen = await _look(clients, payment)
-    match seen:
+    chain_state = await _read_chain(clients, payment)
+    match chain_state:
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
         case None:
             await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
         case chain.NotUsed() | chain.UsedElsewhere():
-            proved = isinstance(seen, chain.UsedElsewhere)
+            proved = isinstance(chain_state, chain.UsedElsewhere)
             await db.retry_until_committed(pool, lambda conn: ledger.fail(conn, payment_id, reason, proved=proved))
 
 
@@ -94,8 +94,8 @@ async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bo
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    seen = await _look(clients, payment)
-    match seen:
+    chain_state = await _read_chain(clients, payment)
+    match chain_state:
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
             return True
@@ -104,7 +104,7 @@ async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bo
                 pool, lambda conn: ledger.fail(conn, payment_id, "used_elsewhere", proved=True)
             )
             return True
-        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+        case chain.NotUsed(chain_time) if _can_no_longer_land(payment, chain_time):
             await db.retry_until_committed(
                 pool, lambda conn: ledger.fail(conn, payment_id, "expired_unused", proved=True)
             )
@@ -118,7 +118,7 @@ async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> Non
     """Check whether a refused payment landed after all; once it no longer can, stop watching it."""
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    match await _look(clients, payment):
+    match await _read_chain(clients, payment):
         case chain.Landed(transaction):
             try:
                 await db.retry_until_committed(
@@ -130,11 +130,11 @@ async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> Non
                 )
         case chain.UsedElsewhere():
             await db.retry_until_committed(pool, lambda conn: ledger.mark_final(conn, payment_id))
-        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+        case chain.NotUsed(chain_time) if _can_no_longer_land(payment, chain_time):
             await db.retry_until_committed(pool, lambda conn: ledger.mark_final(conn, payment_id))
 
 
-async def _look(
+async def _read_chain(
     clients: PaymentClients, payment: ledger.Recorded
 ) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere | None:
     """Ask the chain about a payment; None if it cannot be asked, or its network is not configured any more."""
@@ -155,7 +155,7 @@ async def _look(
         return None
 
 
-def _is_over(payment: ledger.Recorded, chain_time: datetime) -> bool:
+def _can_no_longer_land(payment: ledger.Recorded, chain_time: datetime) -> bool:
     """Whether an authorization can no longer land, by the chain's own clock plus a margin for pending transactions."""
     return chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds)
 

@@ -53,7 +53,7 @@ async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str
     if network is None or network.asset.lower() != payment.asset:
         return "This asset on this network is not configured any more."
     try:
-        seen = await chain.landed(
+        chain_state = await chain.landed(
             clients.http,
             network,
             payer=payment.payer,
@@ -64,7 +64,7 @@ async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str
         )
     except Unavailable as unavailable:
         return f"It could not be asked ({unavailable.code})."
-    match seen:
+    match chain_state:
         case chain.Landed(transaction):
             return f"The money moved, in {transaction}."
         case chain.UsedElsewhere():

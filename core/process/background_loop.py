@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+async def background_task(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
     """Run a coroutine as a task for the duration of the block. If it ends by itself, the log says where.
 
     Args:
@@ -40,14 +40,14 @@ async def run_in_thread(
     main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     *,
     name: str,
-    gone: Callable[[], None] = lambda: None,
+    on_early_end: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Run `main` on an event loop of its own in a thread, for the duration of the block.
 
     Args:
         main: gets an event that is set at the end of the block; the block then waits for `main` to end.
         name: the thread's name.
-        gone: called if `main` ends before the block does.
+        on_early_end: called if `main` ends before the block does.
 
     Raises:
         Failure: the one that ended `main`, at the end of the block; `background_failed` for any other exception.
@@ -58,13 +58,13 @@ async def run_in_thread(
     stop = asyncio.Event()
     running = asyncio.run_coroutine_threadsafe(main(stop), loop)
 
-    def ended(future: Future[None]) -> None:
-        if not future.cancelled() and (trouble := future.exception()):
-            log.error("the thread %s ended with %s", name, place_of(trouble))
+    def report_end(future: Future[None]) -> None:
+        if not future.cancelled() and (error := future.exception()):
+            log.error("the thread %s ended with %s", name, place_of(error))
         if not stop.is_set():
-            gone()
+            on_early_end()
 
-    running.add_done_callback(ended)
+    running.add_done_callback(report_end)
     try:
         yield
     finally:
@@ -75,5 +75,5 @@ async def run_in_thread(
             loop.call_soon_threadsafe(loop.stop)
             await asyncio.to_thread(thread.join)
             loop.close()
-    if trouble := running.exception():
-        raise trouble if isinstance(trouble, Failure) else Failure("background_failed")
+    if error := running.exception():
+        raise error if isinstance(error, Failure) else Failure("background_failed")

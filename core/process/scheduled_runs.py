@@ -15,7 +15,7 @@ from core.db.queries.schedule import sql
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ScheduleRecord:
     """What our database records about a schedule.
 
     Attributes:
@@ -30,7 +30,7 @@ class Known:
 
 
 @asynccontextmanager
-async def alone(name: str) -> AsyncIterator[db.Connection | None]:
+async def hold_lock(name: str) -> AsyncIterator[db.Connection | None]:
     """Hold the lock of a schedule for the duration of the block, across all machines.
 
     Yields:
@@ -76,6 +76,8 @@ async def expect(conn: db.Connection, names: Sequence[str]) -> None:
     await sql.expect(conn, names=list(names))
 
 
-async def known(conn: db.Connection) -> dict[str, Known]:
+async def records(conn: db.Connection) -> dict[str, ScheduleRecord]:
     """Return the records of all schedules by name."""
-    return {row.name: Known(row.deployment_id, row.succeeded_at, row.age_seconds) async for row in sql.known(conn)}
+    return {
+        row.name: ScheduleRecord(row.deployment_id, row.succeeded_at, row.age_seconds) async for row in sql.known(conn)
+    }

@@ -23,8 +23,8 @@ from core.settings import settings
 
 log = logging.getLogger(__name__)
 
-_alive: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
-_leaving: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+_worker_ids: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
+_draining: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 @asynccontextmanager
@@ -42,21 +42,21 @@ async def registered(
         The worker's id, the owner of everything that this process claims.
     """
     loop = asyncio.get_running_loop()
-    if known := _alive.get(loop):
-        yield known
+    if shared_id := _worker_ids.get(loop):
+        yield shared_id
         return
     worker_id = uuid4()
     async with pool.connection() as conn:
         await sql.register(
             conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid(), flow_run_id=flow_run_id
         )
-    _alive[loop] = worker_id
+    _worker_ids[loop] = worker_id
     try:
         # In a thread of its own: otherwise a busy event loop would look like a dead process, and lose its executions.
         async with run_in_thread(lambda stop: _beat(worker_id, stop), name="heartbeat"):
             yield worker_id
     finally:
-        del _alive[loop]
+        del _worker_ids[loop]
     async with pool.connection() as conn:
         await sql.stop(conn, id=worker_id)
 
@@ -65,30 +65,30 @@ async def registered(
 def draining() -> Iterator[None]:
     """Drain this event loop during the block: it finishes its executions and takes no new ones."""
     loop = asyncio.get_running_loop()
-    _leaving.add(loop)
+    _draining.add(loop)
     try:
         yield
     finally:
-        _leaving.discard(loop)
+        _draining.discard(loop)
 
 
 def is_draining() -> bool:
     """Whether this event loop takes no new executions."""
-    return asyncio.get_running_loop() in _leaving
+    return asyncio.get_running_loop() in _draining
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Heartbeat:
     """The last heartbeat of the workers of a Prefect flow run."""
 
     is_alive: bool
     at: datetime
 
 
-async def signs(conn: db.Connection, flow_run_ids: Sequence[UUID]) -> dict[UUID, Sign]:
+async def heartbeats(conn: db.Connection, flow_run_ids: Sequence[UUID]) -> dict[UUID, Heartbeat]:
     """Return the last heartbeat for each of these Prefect runs; runs that never had a worker of ours are left out."""
-    found = sql.signs(conn, flow_run_ids=list(flow_run_ids), lease_seconds=settings().lease_seconds)
-    return {row.flow_run_id: Sign(row.is_alive, row.at) async for row in found}
+    rows = sql.signs(conn, flow_run_ids=list(flow_run_ids), lease_seconds=settings().lease_seconds)
+    return {row.flow_run_id: Heartbeat(row.is_alive, row.at) async for row in rows}
 
 
 async def launchers(conn: db.Connection) -> int:

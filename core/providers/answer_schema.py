@@ -22,37 +22,37 @@ _BOUNDS = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 )
-_WORDS = frozenset({"title", "description", "default", "examples", "format", "type", "enum", "const", "required"})
-_ONE = frozenset({"items", "additionalProperties"})
+_ANNOTATIONS = frozenset({"title", "description", "default", "examples", "format", "type", "enum", "const", "required"})
+_SUBSCHEMAS = frozenset({"items", "additionalProperties"})
 _LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _MAPS = frozenset({"properties", "$defs"})
-_ALLOWED = _BOUNDS | _WORDS | _ONE | _LISTS | _MAPS | {"$ref"}
+_ALLOWED = _BOUNDS | _ANNOTATIONS | _SUBSCHEMAS | _LISTS | _MAPS | {"$ref"}
 # These apply to the value itself and not to a part of it, so a cycle of them never ends.
 _IN_PLACE = frozenset({"anyOf", "oneOf", "allOf"})
 _DEFINED = "#/$defs/"
 
 
-class _TooMuch(Exception):
+class _LimitExceeded(Exception):
     """The check of one answer exceeds the limit."""
 
 
-def read(given: object) -> str | None:
+def read_schema(source: object) -> str | None:
     """Convert a schema to the form that is stored and sent: compact JSON with keys in order, which models follow.
 
     Args:
-        given: an object, or its JSON text. In YAML files every number is text, so bounds may be text.
+        source: an object, or its JSON text. In YAML files every number is text, so bounds may be text.
 
     Raises:
         ValueError: its sentence names the position of the fault.
     """
-    if given is None:
+    if source is None:
         return None
     try:
-        schema = json.loads(given) if isinstance(given, str) else given
+        schema = json.loads(source) if isinstance(source, str) else source
         if not isinstance(schema, dict):
             raise ValueError("must be a JSON Schema: an object, or its JSON text")
         schema = {name: value for name, value in schema.items() if name != "$schema"}
-        _check(schema, schema, "$", _DEPTH_LIMIT)
+        _check_node(schema, schema, "$", _DEPTH_LIMIT)
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
     except (json.JSONDecodeError, UnicodeError, RecursionError, TypeError):
@@ -64,38 +64,38 @@ def read(given: object) -> str | None:
     try:
         Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        place = error.json_path
+        path = error.json_path
     else:
-        _check_circles(schema)
+        _check_cycles(schema)
         return text
-    raise ValueError(f"is no JSON Schema at {place}")
+    raise ValueError(f"is no JSON Schema at {path}")
 
 
 def fits(text: str, document: object) -> bool:
-    """Whether an answer fits a schema from `read`. An answer that exceeds the limit of work does not."""
-    left = _MOST_WORK
+    """Whether an answer fits a schema from `read_schema`. An answer that exceeds the limit of work does not."""
+    work_left = _MOST_WORK
 
-    def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
+    def metered(keyword: Callable[..., Any]) -> Callable[..., Any]:
         def apply(validator: object, value: object, instance: object, schema: object) -> object:
-            nonlocal left
+            nonlocal work_left
             # jsonschema formats every value that does not fit, so each check costs the size of its value.
             work = sizes.get(id(instance), 0) + (_STEP_WORK * len(value) if isinstance(value, list | dict) else 0)
-            left -= _STEP_WORK + work
-            if left < 0:
-                raise _TooMuch
+            work_left -= _STEP_WORK + work
+            if work_left < 0:
+                raise _LimitExceeded
             return keyword(validator, value, instance, schema)
 
         return apply
 
-    keywords = {name: counted(apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED}
-    bounded = jsonschema.validators.create(
+    keywords = {name: metered(apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED}
+    metered_validator = jsonschema.validators.create(
         Draft202012Validator.META_SCHEMA, keywords, type_checker=Draft202012Validator.TYPE_CHECKER
     )
     sizes: dict[int, int] = {}
     try:
         _measure(document, sizes)
-        return bool(bounded(json.loads(text), registry=Registry()).is_valid(document))
-    except (_TooMuch, RecursionError):
+        return bool(metered_validator(json.loads(text), registry=Registry()).is_valid(document))
+    except (_LimitExceeded, RecursionError):
         return False
 
 
@@ -108,43 +108,43 @@ def is_strict(text: str) -> bool:
     return schema.get("type") == "object" and all(map(_is_closed, _nodes(schema)))
 
 
-def _check(node: object, root: Mapping[str, object], place: str, depth: int) -> None:
+def _check_node(node: object, root: Mapping[str, object], path: str, depth: int) -> None:
     """Refuse forbidden keywords at any depth, and convert bounds that a YAML file gave as text, in place."""
     if isinstance(node, bool):
         return
     if not isinstance(node, dict):
-        raise ValueError(f"must have an object at {place}")
+        raise ValueError(f"must have an object at {path}")
     if depth == 0:
-        raise ValueError(f"is nested deeper than {_DEPTH_LIMIT} at {place}")
+        raise ValueError(f"is nested deeper than {_DEPTH_LIMIT} at {path}")
     for keyword, value in node.items():
         if keyword not in _ALLOWED or (keyword == "$defs" and node is not root):
-            raise ValueError(f"must not use {str(keyword)[:40]!r} at {place}")
+            raise ValueError(f"must not use {str(keyword)[:40]!r} at {path}")
         if keyword in _BOUNDS and isinstance(value, str):
             node[keyword] = json.loads(value)
     if "$ref" in node:
-        _check_reference(node["$ref"], root, place)
+        _check_reference(node["$ref"], root, path)
     for name, child in _children(node):
-        _check(child, root, f"{place}.{name}", depth - 1)
+        _check_node(child, root, f"{path}.{name}", depth - 1)
 
 
-def _check_reference(reference: object, root: Mapping[str, object], place: str) -> None:
+def _check_reference(reference: object, root: Mapping[str, object], path: str) -> None:
     defined = root.get("$defs")
     names = [f"{_DEFINED}{name}" for name in defined if name.isidentifier()] if isinstance(defined, dict) else []
     if reference not in ["#", *names]:
-        raise ValueError(f"must refer to # or {_DEFINED} and a name that is defined, at {place}")
+        raise ValueError(f"must refer to # or {_DEFINED} and a name that is defined, at {path}")
 
 
-def _check_circles(root: Mapping[str, object]) -> None:
+def _check_cycles(root: Mapping[str, object]) -> None:
     """Refuse definitions that refer back to themselves for the same value."""
-    open_ = {"#": set(_in_place(root))}
+    unresolved = {"#": set(_in_place(root))}
     defined = root.get("$defs")
     if isinstance(defined, dict):
-        open_ |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in defined.items()}
-    while open_:
-        ended = {name for name, leads_to in open_.items() if leads_to.isdisjoint(open_)}
-        if not ended:
-            raise ValueError(f"refers to itself without end at {min(open_)}")
-        open_ = {name: leads_to for name, leads_to in open_.items() if name not in ended}
+        unresolved |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in defined.items()}
+    while unresolved:
+        resolved = {name for name, references in unresolved.items() if references.isdisjoint(unresolved)}
+        if not resolved:
+            raise ValueError(f"refers to itself without end at {min(unresolved)}")
+        unresolved = {name: references for name, references in unresolved.items() if name not in resolved}
 
 
 def _in_place(node: object) -> Iterator[str]:
@@ -159,10 +159,10 @@ def _in_place(node: object) -> Iterator[str]:
 def _children(node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield the direct subschemas. The metaschema reports values of the wrong type."""
     for keyword, value in node.items():
-        if keyword in _ONE:
+        if keyword in _SUBSCHEMAS:
             yield keyword, value
         elif keyword in _LISTS and isinstance(value, list):
-            yield from ((f"{keyword}[{place}]", child) for place, child in enumerate(value))
+            yield from ((f"{keyword}[{index}]", child) for index, child in enumerate(value))
         elif keyword in _MAPS and isinstance(value, dict):
             yield from ((f"{keyword}.{str(name)[:40]}", child) for name, child in value.items())
 

@@ -20,7 +20,7 @@ PARAMETERS = ("max_tokens", "temperature", "top_p", "stop")
 
 _VERSION = "2023-06-01"
 # Keys that manage an organisation and run no models (https://platform.claude.com/docs/en/api/administration-api).
-_MANAGES = "sk-ant-admin"
+_ADMIN_KEY_PREFIX = "sk-ant-admin"
 # The parts of a key that Anthropic's Admin API shows: sk-ant-api03-R2D...igAA.
 _SHOWN = (16, 4)
 
@@ -41,7 +41,7 @@ _STATUSES = {
 _INVALID = "invalid_request_error"
 # A 400 has no code for the causes that matter most to a creator. We compare the fixed beginning of its message and keep
 # nothing of it, because the rest may quote the prompt.
-_BEGINNINGS = {
+_MESSAGE_PREFIXES = {
     # https://github.com/anthropics/claude-code/issues/66297
     "Your credit balance is too low": "provider_402",
     # https://github.com/anthropics/claude-code/issues/2127
@@ -60,7 +60,7 @@ def headers(key: str, _cache_seconds: int) -> dict[str, str]:
 
 def fields(prompt: Prompt, _send: int) -> Mapping[str, object]:
     """Build the body of a request from supported fields only; others are silently ignored."""
-    said: dict[str, object] = {
+    body: dict[str, object] = {
         "model": provider_of(prompt.model)[1],
         "messages": messages(prompt),
         "max_tokens": prompt.max_output_tokens,
@@ -69,8 +69,8 @@ def fields(prompt: Prompt, _send: int) -> Mapping[str, object]:
         "stream_options": {"include_usage": True},
     }
     if prompt.temperature is not None:
-        said["temperature"] = float(prompt.temperature)
-    return said
+        body["temperature"] = float(prompt.temperature)
+    return body
 
 
 def read_key(body: bytes, key: str) -> KeyFacts:
@@ -82,7 +82,7 @@ def read_key(body: bytes, key: str) -> KeyFacts:
     if not isinstance(mapping(parse(body)).get("data"), list):
         raise malformed()
     start, end = _SHOWN
-    return KeyFacts(f"{key[:start]}...{key[-end:]}", None, is_management_key=key.startswith(_MANAGES))
+    return KeyFacts(f"{key[:start]}...{key[-end:]}", None, is_management_key=key.startswith(_ADMIN_KEY_PREFIX))
 
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExecutionFailed:
@@ -105,5 +105,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Execut
         name = "provider_400"
     if name == "provider_400":
         message = str(error.get("message"))
-        name = next((why for beginning, why in _BEGINNINGS.items() if message.startswith(beginning)), name)
+        name = next(
+            (failure_name for prefix, failure_name in _MESSAGE_PREFIXES.items() if message.startswith(prefix)), name
+        )
     return provider_failure(name, retry_after=seconds(headers.get("retry-after")))

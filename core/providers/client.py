@@ -31,7 +31,7 @@ from core.secrets.private import Private
 __all__ = ["KeyFacts", "ModelAnswer", "Usage", "check_key", "close", "complete", "connections", "cost_of"]
 
 T = TypeVar("T")
-Noted = Callable[[str], Awaitable[None]]
+OnGenerationId = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
 _BODY_LIMIT = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
 
 async def complete(
-    at: Provider,
+    provider: Provider,
     key: Private[str],
     request: Private[bytes],
     modality: Modality,
@@ -53,7 +53,7 @@ async def complete(
     deadline_seconds: float,
     cache_seconds: int = 0,
     prices: Prices | None = None,
-    noted: Noted,
+    on_generation_id: OnGenerationId,
 ) -> Private[ModelAnswer]:
     """Send a request once and read the answer. A failure is returned, not raised; only cancellation raises.
 
@@ -67,34 +67,36 @@ async def complete(
             charge where the model's provider can.
         cache_seconds: how long the provider should cache the answer for the identical request; 0: not at all.
         prices: the model's listed prices, which give the cost if the provider reports none.
-        noted: called with the provider's generation id when the headers arrive, before the body.
+        on_generation_id: called with the provider's generation id when the headers arrive, before the body.
     """
     collector = sse.Collector()
-    early = Usage()
+    header_usage = Usage()
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> None:
-        nonlocal early
+        nonlocal header_usage
         async with _stream(client, request, headers) as response:
-            early = _used_by_headers(at, response.headers)
-            if early.generation_id is not None:
-                await noted(early.generation_id)
+            header_usage = _read_header_usage(provider, response.headers)
+            if header_usage.generation_id is not None:
+                await on_generation_id(header_usage.generation_id)
             await _read(response, collector)
 
     began = time.monotonic()
-    broken = await _attempt(at, key, send, deadline_seconds, cache_seconds)
+    broken = await _attempt(provider, key, send, deadline_seconds, cache_seconds)
     if broken is not None and not collector.size:
-        _count("call", broken, began)
-        return Private(ModelAnswer(early, broken))
+        _count_request("call", broken, began)
+        return Private(ModelAnswer(header_usage, broken))
     if modality == "json":
         # Repairing and checking a large document takes part of a second, so it runs in a thread.
-        answer = _whole(await asyncio.to_thread(judge, collector, modality, answer_schema, broken), early)
+        answer = _with_header_usage(
+            await asyncio.to_thread(judge, collector, modality, answer_schema, broken), header_usage
+        )
     else:
-        answer = _whole(judge(collector, modality, broken=broken), early)
-    _count("call", answer.reply, began)
-    return Private(_booked(at, answer, prices))
+        answer = _with_header_usage(judge(collector, modality, broken=broken), header_usage)
+    _count_request("call", answer.reply, began)
+    return Private(_with_cost(provider, answer, prices))
 
 
-async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
+async def check_key(provider: Provider, key: Private[str]) -> KeyFacts:
     """Ask a provider about a key; this is free.
 
     Raises:
@@ -102,22 +104,22 @@ async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
     """
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> KeyFacts:
-        response = await client.get(at.key_path, cast_to=httpx2.Response, options={"headers": headers})
-        return at.read_key(response.content, key.reveal())
+        response = await client.get(provider.key_path, cast_to=httpx2.Response, options={"headers": headers})
+        return provider.read_key(response.content, key.reveal())
 
-    outcome = await _exchange("key", at, key, send, _CHECK_SECONDS)
+    outcome = await _exchange("key", provider, key, send, _CHECK_SECONDS)
     if isinstance(outcome, ExecutionFailed):
         raise outcome
     return outcome
 
 
-async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decimal | None:
+async def cost_of(provider: Provider, key: Private[str], generation_id: str) -> Decimal | None:
     """Ask a provider what it charged for a generation, in US dollars.
 
     Returns:
         None if it does not say: it knows a generation only some time after its end, and none of another account.
     """
-    path = at.cost_path
+    path = provider.cost_path
     if path is None:
         return None
 
@@ -127,13 +129,13 @@ async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decima
         )
         return provider_usage.read_generation(response.content)
 
-    outcome = await _exchange("cost", at, key, send, _CHECK_SECONDS)
+    outcome = await _exchange("cost", provider, key, send, _CHECK_SECONDS)
     return None if isinstance(outcome, ExecutionFailed) else outcome
 
 
 async def _exchange(
     request: Literal["call", "key", "cost"],
-    at: Provider,
+    provider: Provider,
     key: Private[str],
     send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
     deadline_seconds: float,
@@ -141,18 +143,18 @@ async def _exchange(
 ) -> T | ExecutionFailed:
     """Run one send under the deadline, and count it."""
     began = time.monotonic()
-    outcome = await _attempt(at, key, send, deadline_seconds, cache_seconds)
-    _count(request, outcome, began)
+    outcome = await _attempt(provider, key, send, deadline_seconds, cache_seconds)
+    _count_request(request, outcome, began)
     return outcome
 
 
-def _count(request: Literal["call", "key", "cost"], outcome: object, began: float) -> None:
-    fault: metrics.Whose = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
+def _count_request(request: Literal["call", "key", "cost"], outcome: object, began: float) -> None:
+    fault: metrics.FaultLabel = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
     metrics.asked_provider(request, fault, time.monotonic() - began)
 
 
 async def _attempt(
-    at: Provider,
+    provider: Provider,
     key: Private[str],
     send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
     deadline_seconds: float,
@@ -165,16 +167,16 @@ async def _attempt(
     """
     if not _KEY.fullmatch(key.reveal()):
         return provider_failure("provider_401")
-    headers = at.headers(key.reveal(), cache_seconds)
+    headers = provider.headers(key.reveal(), cache_seconds)
     try:
         async with asyncio.timeout(deadline_seconds):
-            return await send(client_of(at), headers)
+            return await send(client_of(provider), headers)
     except ExecutionFailed as failure:
         return failure.with_traceback(None)
     except TimeoutError:
         return provider_failure("provider_timeout")
     except APIStatusError as refusal:
-        return at.read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
+        return provider.read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
     except APIConnectionError as broken:
         if isinstance(broken.__cause__, _UNSENT):
             return provider_failure("provider_unreachable")
@@ -192,7 +194,7 @@ async def _stream(
     client: AsyncOpenAI, request: Private[bytes], headers: dict[str, str]
 ) -> AsyncIterator[httpx2.Response]:
     """Send the request and yield the response before its body is read. Leaving the block cancels the rest."""
-    answered: object = await client.post(
+    untyped_response: object = await client.post(
         "/chat/completions",
         cast_to=httpx2.Response,
         content=request.reveal(),
@@ -201,7 +203,7 @@ async def _stream(
         stream_cls=AsyncStream[object],
     )
     # The SDK returns `cast_to`, but its types do not say so for streams.
-    response = cast(httpx2.Response, answered)
+    response = cast(httpx2.Response, untyped_response)
     try:
         yield response
     finally:
@@ -218,48 +220,48 @@ async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
     loop = asyncio.get_running_loop()
     was_decided = was_over = False
     try:
-        async with asyncio.timeout(None) as patience:
+        async with asyncio.timeout(None) as timeout:
             async for received in response.aiter_bytes():
                 collector.feed(received)
                 if collector.size > _BODY_LIMIT:
                     raise provider_failure("provider_too_large")
                 if collector.is_over and not was_over:
                     was_over = was_decided = True
-                    patience.reschedule(loop.time() + _END_SECONDS)
+                    timeout.reschedule(loop.time() + _END_SECONDS)
                 elif collector.is_decided and not was_decided:
                     was_decided = True
-                    patience.reschedule(loop.time() + _USAGE_SECONDS)
+                    timeout.reschedule(loop.time() + _USAGE_SECONDS)
     except TimeoutError:
-        if not patience.expired():
+        if not timeout.expired():
             raise
     except httpx2.HTTPError:
         if not collector.is_decided:
             raise
 
 
-def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Usage:
+def _read_header_usage(provider: Provider, headers: httpx2.Headers) -> Usage:
     """Read the usage from the headers. A cached answer (`HIT`) is free; its source was charged when it was made."""
-    generation_id = provider_usage.name(headers.get(at.id_header))
+    generation_id = provider_usage.read_id(headers.get(provider.id_header))
     if headers.get("x-openrouter-cache-status", "").upper() != "HIT":
         return Usage(generation_id=generation_id)
-    source = provider_usage.name(headers.get("x-openrouter-cache-source-id"))
+    source = provider_usage.read_id(headers.get("x-openrouter-cache-source-id"))
     return Usage(generation_id=generation_id, source_id=source or "unknown", cost_usd=Decimal(0))
 
 
-def _whole(answer: ModelAnswer, early: Usage) -> ModelAnswer:
+def _with_header_usage(answer: ModelAnswer, header_usage: Usage) -> ModelAnswer:
     """Complete an answer with what its headers said. The usage of a cached answer is zeroed, not counted."""
-    used = replace(answer.used, generation_id=early.generation_id or answer.used.generation_id)
-    if early.source_id is not None:
-        used = replace(early, model_served=used.model_served)
-    return ModelAnswer(used, answer.reply)
+    usage = replace(answer.usage, generation_id=header_usage.generation_id or answer.usage.generation_id)
+    if header_usage.source_id is not None:
+        usage = replace(header_usage, model_served=usage.model_served)
+    return ModelAnswer(usage, answer.reply)
 
 
-def _booked(at: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
+def _with_cost(provider: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
     """Complete an answer with its cost, from the provider or from the listed prices."""
-    used, reply = answer.used, answer.reply
-    if at.cost_path is None:
-        used = provider_usage.priced(replace(used, cost_usd=None), prices)
-    if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not at.insures:
+    usage, reply = answer.usage, answer.reply
+    if provider.cost_path is None:
+        usage = provider_usage.priced(replace(usage, cost_usd=None), prices)
+    if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not provider.insures:
         # The answer broke off, and this provider does not promise that such a failure is free.
         reply = provider_failure("provider_failed")
-    return ModelAnswer(used, reply)
+    return ModelAnswer(usage, reply)

@@ -151,7 +151,7 @@ PROVIDER_ERRORS = {
 }
 
 # Any other status: `provider_418` and its like.
-OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered with an unexpected status.")
+UNEXPECTED_STATUS = ProviderError("provider", "unknown", False, "The provider answered with an unexpected status.")
 
 
 def provider_failure(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:
@@ -162,28 +162,28 @@ def provider_failure(name: str, *, resend: bool | None = None, retry_after: floa
         resend: whether the provider itself asks for a second try; None leaves it to the table.
         retry_after: seconds that the provider asked to wait.
     """
-    trouble = PROVIDER_ERRORS.get(name, OTHERWISE)
-    again = trouble.resend if resend is None else resend
-    return ExecutionFailed(trouble.code, trouble.fault, name, resend=again, retry_after=retry_after)
+    error = PROVIDER_ERRORS.get(name, UNEXPECTED_STATUS)
+    may_resend = error.resend if resend is None else resend
+    return ExecutionFailed(error.code, error.fault, name, resend=may_resend, retry_after=retry_after)
 
 
-def of(detail: str) -> ProviderError | None:
+def lookup(detail: str) -> ProviderError | None:
     """Look up a failure by name; None if the provider has no part in it."""
-    return PROVIDER_ERRORS.get(detail, OTHERWISE) if detail.startswith("provider_") else None
+    return PROVIDER_ERRORS.get(detail, UNEXPECTED_STATUS) if detail.startswith("provider_") else None
 
 
-def counted_as(name: str) -> str:
+def metric_label(name: str) -> str:
     """Return the name under which metrics count a failure. Unexpected statuses share one, so labels stay few."""
     return name if name in PROVIDER_ERRORS else "provider_other"
 
 
 def work_of(detail: str) -> Work:
     """Return whether a call that ended like this was charged. Failures that are not the provider's were never sent."""
-    trouble = of(detail)
-    return trouble.work if trouble else "free"
+    error = lookup(detail)
+    return error.work if error else "free"
 
 
 def advice(detail: str) -> str | None:
     """Return what the creator can do about a failure, as a sentence; None if the provider has no part in it."""
-    trouble = of(detail)
-    return trouble.advice if trouble else None
+    error = lookup(detail)
+    return error.advice if error else None

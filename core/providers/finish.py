@@ -62,8 +62,8 @@ REASONS: Mapping[str, Finish] = {
     "error": Finish.ERROR,
     **dict.fromkeys(("null", "none", "unspecified"), Finish.NONE),
 }
-"""Known finish reasons in the form of `_word`, from the API references of OpenAI, Anthropic, Google, Amazon Bedrock,
-Cohere and Zhipu."""
+"""Known finish reasons in the form of `_normalise`, from the API references of OpenAI, Anthropic, Google, Amazon
+Bedrock, Cohere and Zhipu."""
 
 # Meanings of a native reason that the normalised one can hide. An unknown native reason is ignored.
 _NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
@@ -72,13 +72,13 @@ _NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
 def finish_of(choice: Mapping[str, object]) -> Finish:
     """Read how a choice ended from its `finish_reason` and `native_finish_reason`; NONE while it continues."""
     reason, native = choice.get("finish_reason"), choice.get("native_finish_reason")
-    word = _word(reason)
-    told = REASONS.get(word, Finish.UNKNOWN) if word else Finish.NONE
-    own = REASONS.get(_word(native))
-    return max(told, own) if own in _NATIVE else told
+    normalised = _normalise(reason)
+    finish = REASONS.get(normalised, Finish.UNKNOWN) if normalised else Finish.NONE
+    native_finish = REASONS.get(_normalise(native))
+    return max(finish, native_finish) if native_finish in _NATIVE else finish
 
 
-def _word(reason: object) -> str:
+def _normalise(reason: object) -> str:
     """Normalise a reason: lower case, underscores, no prefix of Google's enum; empty if it is not text."""
     if not isinstance(reason, str):
         return ""

@@ -26,7 +26,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PUNCTUATION = re.compile(r"[\s,:\"'`“”‘’\\]+")
 
 # The repair takes quadratic time on a hostile text; up to here it takes half a second at most.
-_MENDABLE_CHARACTERS = 24_000
+_REPAIRABLE_CHARACTERS = 24_000
 _DEEPEST = 64
 # Python reads and writes 4,300 digits as an int; the repair would make longer numbers text.
 _INT_DIGITS = 4_000
@@ -38,7 +38,7 @@ class _NotJson(ValueError):
     """Not JSON as in RFC 8259, or an object with a duplicate name."""
 
 
-def read(text: str, schema: str | None) -> str:
+def read_document(text: str, schema: str | None) -> str:
     """Read the document in an answer.
 
     Args:
@@ -60,14 +60,14 @@ def read(text: str, schema: str | None) -> str:
 def _document(text: str) -> str | None:
     if _is_json(text):
         return text
-    fenced = _fenced(text)
-    if len(fenced) > 1:
+    blocks = _fenced_blocks(text)
+    if len(blocks) > 1:
         return None
-    candidate = fenced[0].strip() if fenced else text
-    return candidate if fenced and _is_json(candidate) else _mended(candidate)
+    candidate = blocks[0].strip() if blocks else text
+    return candidate if blocks and _is_json(candidate) else _repaired(candidate)
 
 
-def _fenced(text: str) -> list[str]:
+def _fenced_blocks(text: str) -> list[str]:
     """Find the fenced blocks of JSON, in linear time; an unclosed block does not count."""
     blocks = []
     opened: re.Match[str] | None = None
@@ -100,27 +100,27 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _mended(text: str) -> str | None:
+def _repaired(text: str) -> str | None:
     """Repair the syntax of a text; None if the repair would lose or add content."""
-    if len(text) > _MENDABLE_CHARACTERS or _ENDS.get(text[:1]) != text[-1:] or is_deeper(text, _DEEPEST):
+    if len(text) > _REPAIRABLE_CHARACTERS or _ENDS.get(text[:1]) != text[-1:] or is_deeper(text, _DEEPEST):
         return None
     if re.search(rf"[0-9]{{{_INT_DIGITS}}}", text):
         return None
     try:
-        mended = str(repair_json(text, ensure_ascii=False))
-        values = _parse(mended)
+        repaired = str(repair_json(text, ensure_ascii=False))
+        values = _parse(repaired)
     except ValueError:
         return None
-    bare = _COMMENT.sub(" ", text)
-    for given in (text, bare):
-        if _substance(given) == _substance(mended) and _is_quoted(values, given):
-            return mended
+    without_comments = _COMMENT.sub(" ", text)
+    for source in (text, without_comments):
+        if _content(source) == _content(repaired) and _is_quoted(values, source):
+            return repaired
     return None
 
 
-def _substance(text: str) -> str:
+def _content(text: str) -> str:
     """Reduce a document to its content: brackets and everything written, in order, without punctuation."""
-    text = _LITERAL.sub(lambda found: _LITERALS[found[0]], text)
+    text = _LITERAL.sub(lambda match: _LITERALS[match[0]], text)
     return _PUNCTUATION.sub("", _ESCAPE.sub(_unescaped, text))
 
 
@@ -133,37 +133,37 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 def _is_quoted(values: object, text: str) -> bool:
     """Whether each string value was quoted: bare words in brackets are prose. Member names may be bare."""
-    place = 0
+    position = 0
     for value in _strings(values):
-        written = json.dumps(value, ensure_ascii=False)[1:-1]
-        found = min(
+        escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+        start = min(
             (
-                at
-                for form in {written, value}
+                index
+                for form in {escaped, value}
                 for quote in "\"'"
-                if (at := text.find(f"{quote}{form}{quote}", place)) >= 0
+                if (index := text.find(f"{quote}{form}{quote}", position)) >= 0
             ),
             default=-1,
         )
-        if found < 0:
+        if start < 0:
             return False
-        place = found + len(value) + 1
+        position = start + len(value) + 1
     return True
 
 
 def _strings(values: object) -> list[str]:
     """List the string values of a document in order, without member names."""
-    found: list[str] = []
+    strings: list[str] = []
     rest = [values]
     while rest:
         value = rest.pop()
         if isinstance(value, str):
-            found.append(value)
+            strings.append(value)
         elif isinstance(value, dict):
             rest.extend(reversed(value.values()))
         elif isinstance(value, list):
             rest.extend(reversed(value))
-    return found
+    return strings
 
 
 def _integer(digits: str) -> int:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
-from core.providers.request import Prompt, messages, shape
+from core.providers.request import Prompt, messages, response_format_of
 from core.settings import settings
 
 _TITLE = "x402 Instant"
@@ -15,14 +15,14 @@ _TITLE = "x402 Instant"
 
 def headers(key: str, cache_seconds: int) -> dict[str, str]:
     """Build the headers: the key, app attribution, and how long the answer should be cached."""
-    named = {
+    values = {
         "Authorization": f"Bearer {key}",
         "HTTP-Referer": settings().public_url,
         "X-OpenRouter-Title": _TITLE,
     }
     if cache_seconds:
-        named |= {"X-OpenRouter-Cache": "true", "X-OpenRouter-Cache-TTL": str(cache_seconds)}
-    return named
+        values |= {"X-OpenRouter-Cache": "true", "X-OpenRouter-Cache-TTL": str(cache_seconds)}
+    return values
 
 
 def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
@@ -33,7 +33,7 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
         send: the number of the send within the round. The nonce made from it keeps buyers, rounds and deliberate
             repetitions from sharing a cached answer.
     """
-    said: dict[str, object] = {
+    body: dict[str, object] = {
         "model": prompt.model,
         "messages": messages(prompt),
         "max_completion_tokens": prompt.max_output_tokens,
@@ -47,15 +47,15 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
     routing: dict[str, object] = {}
     if prompt.zdr:
         routing |= {"zdr": True, "data_collection": "deny"}
-    if (wanted := shape(prompt)) is not None:
-        said["response_format"] = wanted
+    if (response_format := response_format_of(prompt)) is not None:
+        body["response_format"] = response_format
         # Otherwise a provider that does not support it silently ignores it.
         routing["require_parameters"] = True
     # With `require_parameters`, a parameter that the model lacks would exclude every provider.
-    if prompt.temperature is not None and (wanted is None or "temperature" in prompt.supported):
-        said["temperature"] = float(prompt.temperature)
+    if prompt.temperature is not None and (response_format is None or "temperature" in prompt.supported):
+        body["temperature"] = float(prompt.temperature)
     if prompt.modality == "image":
-        said["modalities"] = ["image", "text"]
+        body["modalities"] = ["image", "text"]
     if prompt.prices is not None:
         # The list has the price of the first endpoint; others may cost more than the reservation.
         routing["max_price"] = {
@@ -63,8 +63,8 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
             "completion": _per_million(prompt.prices.completion_usd),
         }
     if routing:
-        said["provider"] = routing
-    return said
+        body["provider"] = routing
+    return body
 
 
 def _per_million(usd: Decimal) -> float:
@@ -74,8 +74,8 @@ def _per_million(usd: Decimal) -> float:
     """
     with localcontext(prec=400):
         exact = usd * 1_000_000
-    near = float(exact)
+    approximate = float(exact)
     # JSON holds the number's shortest decimal form.
-    while Decimal(repr(near)) < exact:
-        near = math.nextafter(near, math.inf)
-    return near
+    while Decimal(repr(approximate)) < exact:
+        approximate = math.nextafter(approximate, math.inf)
+    return approximate

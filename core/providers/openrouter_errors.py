@@ -30,7 +30,7 @@ _LIMITS = {
 # Concurrent calls reserve from one budget and return it at their end, so this is the only limit worth a retry.
 _BALANCE = {"openrouter_in_flight_budget": "in_flight"} | _LIMITS
 _REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": "too_dear"}
-_PATIENCE = 86_400.0
+_LONGEST_WAIT = 86_400.0
 # No provider's answer is nearly as deep.
 _DEEPEST = 100
 _KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
@@ -53,25 +53,25 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Execut
     return read_error(error, status, headers.get("retry-after"))
 
 
-def read_error(error: Mapping[str, object], otherwise: int, retry_after: str | None = None) -> ExecutionFailed:
+def read_error(error: Mapping[str, object], default_status: int, retry_after: str | None = None) -> ExecutionFailed:
     """Classify OpenRouter's `error` object.
 
     Args:
         error: `{code | http_status, error_type?, metadata?, availability?}`.
-        otherwise: the status to assume if the object has none.
+        default_status: the status to assume if the object has none.
         retry_after: the header, in seconds or as an HTTP date.
     """
-    status = _status(error.get("code")) or _status(error.get("http_status")) or otherwise
+    status = _status(error.get("code")) or _status(error.get("http_status")) or default_status
     metadata = mapping(error.get("metadata"))
     availability = mapping(error.get("availability"))
     wait = seconds(retry_after)
     if wait is None:
         wait = seconds(availability.get("retry_after"))
     name = f"provider_{status}"
-    if why := _why(status, error, metadata, availability):
-        name += f"_{why}"
-    says = availability.get("retryable")
-    return provider_failure(name, resend=says if isinstance(says, bool) else None, retry_after=wait)
+    if cause := _cause(status, error, metadata, availability):
+        name += f"_{cause}"
+    retryable = availability.get("retryable")
+    return provider_failure(name, resend=retryable if isinstance(retryable, bool) else None, retry_after=wait)
 
 
 def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> object:
@@ -103,7 +103,7 @@ def mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _why(
+def _cause(
     status: int, error: Mapping[str, object], metadata: Mapping[str, object], availability: Mapping[str, object]
 ) -> str | None:
     """Read the cause from the codes beside a status; None if the status says everything."""
@@ -119,13 +119,13 @@ def _why(
         case 402:
             return _REASONS.get(str(metadata.get("reason"))) or _BALANCE.get(str(metadata.get("limit_source")))
         case 403:
-            return _why_forbidden(kinds, metadata, code)
+            return _cause_of_403(kinds, metadata, code)
         case 404 if code in _FILTERED:
             return "filtered"
     return None
 
 
-def _why_forbidden(kinds: set[str], metadata: Mapping[str, object], code: str) -> str | None:
+def _cause_of_403(kinds: set[str], metadata: Mapping[str, object], code: str) -> str | None:
     """Read the cause of a 403: a limit of the creator's account, or moderation of the input (None)."""
     if limit := _LIMITS.get(str(metadata.get("limit_source"))):
         return limit
@@ -148,13 +148,13 @@ def seconds(value: object) -> float | None:
         wait = Decimal(value)
     except InvalidOperation:
         return _until(str(value))
-    return min(float(wait), _PATIENCE) if wait.is_finite() and wait >= 0 else None
+    return min(float(wait), _LONGEST_WAIT) if wait.is_finite() and wait >= 0 else None
 
 
 def _until(date: str) -> float | None:
     try:
-        then = parsedate_to_datetime(date)
+        moment = parsedate_to_datetime(date)
     except (ValueError, OverflowError):
         return None
-    wait = (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, wait), _PATIENCE)
+    wait = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, wait), _LONGEST_WAIT)

@@ -22,7 +22,7 @@ def cut(text: str) -> str:
     Returns:
         The rest, without leading white space; the text itself if there is no reasoning.
     """
-    start, begin, opened = 0, _begin(text, 0), 0
+    start, begin, opened = 0, _next_word(text, 0), 0
     is_inside = False
     for tag in _TAG.finditer(text):
         if not any(tag.group("end", "end_2", "end_3")):
@@ -31,7 +31,7 @@ def cut(text: str) -> str:
             is_inside = is_inside or is_leading
         elif is_inside or not opened:
             is_inside = False
-            start, begin = tag.end(), _begin(text, tag.end())
+            start, begin = tag.end(), _next_word(text, tag.end())
         else:
             opened -= 1
     if is_inside:
@@ -39,7 +39,7 @@ def cut(text: str) -> str:
     return text[begin:] if start else text
 
 
-def _begin(text: str, start: int) -> int:
+def _next_word(text: str, start: int) -> int:
     """Find the beginning of the next word, or the end of the text."""
-    word = _WORDS.search(text, start)
-    return word.start() if word else len(text)
+    match = _WORDS.search(text, start)
+    return match.start() if match else len(text)

@@ -61,23 +61,25 @@ def encode(fields: Mapping[str, object]) -> bytes:
     raise ExecutionFailed("internal_error", "ours", "prompt_not_text")
 
 
-def shape(prompt: Prompt) -> dict[str, object] | None:
+def response_format_of(prompt: Prompt) -> dict[str, object] | None:
     """Build `response_format` as far as the model supports it; None if JSON has to be requested in words."""
     if prompt.modality != "json":
         return None
     if prompt.answer_schema is not None and "structured_outputs" in prompt.supported:
         is_strict = answer_schema.is_strict(prompt.answer_schema)
-        named = {"name": "answer", "strict": is_strict, "schema": json.loads(prompt.answer_schema)}
-        return {"type": "json_schema", "json_schema": named}
+        json_schema = {"name": "answer", "strict": is_strict, "schema": json.loads(prompt.answer_schema)}
+        return {"type": "json_schema", "json_schema": json_schema}
     return {"type": "json_object"} if "response_format" in prompt.supported else None
 
 
 def messages(prompt: Prompt) -> tuple[dict[str, str], ...]:
     """Build the messages, with words about the answer's format if no parameter enforces it."""
-    said = shape(prompt)
-    if prompt.modality != "json" or (said is not None and (prompt.answer_schema is None or "json_schema" in said)):
+    response_format = response_format_of(prompt)
+    if prompt.modality != "json" or (
+        response_format is not None and (prompt.answer_schema is None or "json_schema" in response_format)
+    ):
         return prompt.messages
-    words = "Answer with one JSON document and nothing else."
+    instruction = "Answer with one JSON document and nothing else."
     if prompt.answer_schema is not None:
-        words += f" It must fit this JSON Schema:\n{prompt.answer_schema}"
-    return (*prompt.messages[:-1], {"role": "system", "content": words}, prompt.messages[-1])
+        instruction += f" It must fit this JSON Schema:\n{prompt.answer_schema}"
+    return (*prompt.messages[:-1], {"role": "system", "content": instruction}, prompt.messages[-1])

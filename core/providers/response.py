@@ -44,7 +44,7 @@ class Reply:
 class ModelAnswer:
     """The result of one send: its usage, and either the reply or the failure."""
 
-    used: Usage
+    usage: Usage
     reply: Reply | ExecutionFailed
 
 
@@ -75,18 +75,18 @@ def judge(
     Returns:
         The reply or the failure, in either case with the id, usage and cost as far as they arrived.
     """
-    used = Usage()
+    usage = Usage()
     collector.end()
     try:
         document = collector.document()
-        used = read_usage(document)
+        usage = read_usage(document)
         if broken is not None and not collector.is_decided:
             raise broken
-        return ModelAnswer(used, _reply(collector, document, modality, schema))
+        return ModelAnswer(usage, _reply(collector, document, modality, schema))
     except ExecutionFailed as failure:
         # Half a document cannot be parsed, and then the broken connection is the reason.
         is_lost = broken is not None and not collector.is_decided
-        return ModelAnswer(used, (broken if broken and is_lost else failure).with_traceback(None))
+        return ModelAnswer(usage, (broken if broken and is_lost else failure).with_traceback(None))
 
 
 def _reply(collector: sse.Collector, document: Mapping[str, object], modality: Modality, schema: str | None) -> Reply:
@@ -98,8 +98,8 @@ def _reply(collector: sse.Collector, document: Mapping[str, object], modality: M
     if not isinstance(choice, dict):
         raise malformed() if collector.is_done or not collector.is_stream else collector.unfinished()
     message = mapping(choice.get("message"))
-    text, is_thought = _answer_text(message)
-    _refuse_unfinished(collector, message, is_thought=is_thought and not text.strip())
+    text, has_reasoning = _answer_text(message)
+    _refuse_unfinished(collector, message, has_reasoning=has_reasoning and not text.strip())
     if not isinstance(choice.get("message"), dict):
         raise malformed()
     audio = mapping(message.get("audio"))
@@ -107,17 +107,17 @@ def _reply(collector: sse.Collector, document: Mapping[str, object], modality: M
     if not text.strip() and isinstance(transcript, str):
         text = _storable(transcript)
     if modality == "image":
-        return Reply(text, images=_pictures(message, is_thought=is_thought))
+        return Reply(text, images=_pictures(message, has_reasoning=has_reasoning))
     if not text.strip():
-        raise provider_failure(_why_empty(message, is_thought=is_thought))
+        raise provider_failure(_why_empty(message, has_reasoning=has_reasoning))
     return Reply(
-        json_answer.read(text, schema) if modality == "json" else text,
+        json_answer.read_document(text, schema) if modality == "json" else text,
         sound=media_files.sound(data) if isinstance(data, str) else None,
         citations=tuple(_citations(message.get("annotations"))),
     )
 
 
-def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], *, is_thought: bool) -> None:
+def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], *, has_reasoning: bool) -> None:
     """Raise for a choice that is an error, a refusal or a fragment."""
     match collector.finish:
         case Finish.ERROR:
@@ -131,7 +131,7 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], 
     match collector.finish:
         case Finish.TRUNCATED:
             # Reasoning models can use all tokens before the first word; the creator has to raise the limit.
-            raise provider_failure("provider_reasoning_only" if is_thought else "provider_truncated")
+            raise provider_failure("provider_reasoning_only" if has_reasoning else "provider_truncated")
         case Finish.TOOL_CALL:
             raise provider_failure("provider_tool_call")
         case Finish.UNKNOWN:
@@ -140,25 +140,25 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], 
             raise collector.unfinished()
 
 
-def _why_empty(message: Mapping[str, object], *, is_thought: bool = False) -> str:
+def _why_empty(message: Mapping[str, object], *, has_reasoning: bool = False) -> str:
     """Find why a message has no answer."""
     if message.get("tool_calls"):
         return "provider_tool_call"
-    return "provider_reasoning_only" if is_thought else "provider_empty"
+    return "provider_reasoning_only" if has_reasoning else "provider_empty"
 
 
 def _answer_text(message: Mapping[str, object]) -> tuple[str, bool]:
     """Return the answer without the model's reasoning, which may quote the prompt; and whether there was any."""
-    said = _text(message)
-    text = reasoning.cut(said)
-    return text, text != said or bool(message.get("reasoning"))
+    content = _text(message)
+    text = reasoning.cut(content)
+    return text, text != content or bool(message.get("reasoning"))
 
 
 def _text(message: Mapping[str, object]) -> str:
     """Read the content, from text or from parts."""
     content = message.get("content")
-    said = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
-    return _storable(said)
+    text = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
+    return _storable(text)
 
 
 def _storable(text: str) -> str:
@@ -176,20 +176,22 @@ def _text_of(part: Mapping[str, object]) -> str | None:
     return text if part.get("type") in ("text", "output_text") and isinstance(text, str) else None
 
 
-def _pictures(message: Mapping[str, object], *, is_thought: bool) -> tuple[Medium | str, ...]:
+def _pictures(message: Mapping[str, object], *, has_reasoning: bool) -> tuple[Medium | str, ...]:
     """Read the pictures of an answer, each once. Unusable ones are left out, but at least one must remain."""
     listed = message.get("images")
     urls = [_url_of(item) for item in [*(listed if isinstance(listed, list) else []), *_parts(message)]]
-    drawn = [url for url in dict.fromkeys(urls) if url is not None]
-    found = [seen for url in drawn[:_MOST_PICTURES] if (seen := media_files.picture(url)) is not None]
-    if not found:
-        raise provider_failure("provider_bad_image" if drawn else _why_empty(message, is_thought=is_thought))
-    return tuple(found)
+    unique_urls = [url for url in dict.fromkeys(urls) if url is not None]
+    pictures = [picture for url in unique_urls[:_MOST_PICTURES] if (picture := media_files.picture(url)) is not None]
+    if not pictures:
+        raise provider_failure(
+            "provider_bad_image" if unique_urls else _why_empty(message, has_reasoning=has_reasoning)
+        )
+    return tuple(pictures)
 
 
 def _url_of(item: object) -> str | None:
-    named = mapping(item).get("image_url")
-    url = mapping(named).get("url") if isinstance(named, dict) else named
+    image_url = mapping(item).get("image_url")
+    url = mapping(image_url).get("url") if isinstance(image_url, dict) else image_url
     return url if isinstance(url, str) else None
 
 
@@ -197,8 +199,8 @@ def _citations(annotations: object) -> Iterator[dict[str, str]]:
     """Yield the pages that `url_citation` annotations name, each once."""
     seen: set[str] = set()
     for annotation in annotations if isinstance(annotations, list) else ():
-        cited = mapping(mapping(annotation).get("url_citation"))
-        url, title = cited.get("url"), cited.get("title")
+        citation = mapping(mapping(annotation).get("url_citation"))
+        url, title = citation.get("url"), citation.get("title")
         if isinstance(url, str) and _LINK.fullmatch(url) and url not in seen and len(seen) < _MOST_CITATIONS:
             seen.add(url)
             yield {"url": url, "title": _storable(title)[:300] if isinstance(title, str) else ""}

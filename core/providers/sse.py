@@ -98,10 +98,10 @@ class Collector:
         if self._plain is not None:
             return self._plain_document()
         if self._has_choice:
-            self._document["choices"] = [{"finish": self.finish, "message": self._message.whole()}]
+            self._document["choices"] = [{"finish": self.finish, "message": self._message.build()}]
         if self._is_counting and not (self.is_decided or self.is_done):
             # A count from the middle of an answer that then broke is less than the charge.
-            return {name: told for name, told in self._document.items() if name != "usage"}
+            return {name: value for name, value in self._document.items() if name != "usage"}
         return self._document
 
     def refuse_unreadable(self) -> None:
@@ -136,16 +136,16 @@ class Collector:
         if self._tail and self._tail[-1].endswith(b"\r"):
             # Only the next byte shows whether this is CR or CRLF.
             received = self._tail.pop() + received
-        held = b""
+        pending = b""
         if received.endswith(b"\r"):
-            received, held = received[:-1], b"\r"
+            received, pending = received[:-1], b"\r"
         first, *rest = _LINE_END.split(received)
         self._tail.append(first)
         for line in rest:
             self._line(b"".join(self._tail))
             self._tail = [line]
-        if held:
-            self._tail.append(held)
+        if pending:
+            self._tail.append(pending)
 
     def _line(self, line: bytes) -> None:
         line = line.rstrip(b"\r").removeprefix(_BOM)
@@ -172,11 +172,11 @@ class Collector:
         except ExecutionFailed:
             chunk = None
         if isinstance(chunk, dict):
-            self._take(chunk, is_error=event == "error")
+            self._add_chunk(chunk, is_error=event == "error")
         elif self.finish is Finish.NONE:
             self._is_unreadable = True
 
-    def _take(self, chunk: Mapping[str, object], *, is_error: bool) -> None:
+    def _add_chunk(self, chunk: Mapping[str, object], *, is_error: bool) -> None:
         self._document |= {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
         choice = self._choice(chunk)
         # After a whole answer only usage counts: neither an error nor another reason undoes it.
@@ -189,7 +189,7 @@ class Collector:
             if choice:
                 self._has_choice = True
                 if self.finish is Finish.NONE:
-                    self._message.grow(mapping(choice.get("delta")) or mapping(choice.get("message")))
+                    self._message.add(mapping(choice.get("delta")) or mapping(choice.get("message")))
                 self.finish = max(self.finish, finish_of(choice))
         if isinstance(usage := chunk.get("usage"), dict) and usage:
             self.has_usage = self.is_decided
@@ -218,7 +218,7 @@ class _Message:
         self._lists: dict[str, list[object]] = {}
         self._audio: dict[str, list[str]] = {}
 
-    def grow(self, delta: Mapping[str, object]) -> None:
+    def add(self, delta: Mapping[str, object]) -> None:
         for name, value in delta.items():
             if name in ("content", "refusal", "reasoning") and isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
@@ -228,7 +228,7 @@ class _Message:
             if name in ("data", "transcript") and isinstance(value, str):
                 self._audio.setdefault(name, []).append(value)
 
-    def whole(self) -> dict[str, object]:
+    def build(self) -> dict[str, object]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if parts := self._lists.get("content"):
             parts = [*parts, {"type": "text", "text": texts.get("content", "")}]
@@ -240,13 +240,13 @@ class _Message:
         return {"audio": audio} if audio else {}
 
 
-def merged(known: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
+def merged(current: Mapping[str, object], update: Mapping[str, object]) -> dict[str, object]:
     """Merge usage that arrived again, key by key; a zero or a missing value replaces no number."""
-    usage = dict(known)
-    for name, value in told.items():
-        before = usage.get(name)
+    usage = dict(current)
+    for name, value in update.items():
+        old = usage.get(name)
         if isinstance(value, dict):
-            usage[name] = merged(mapping(before), value)
-        elif before is None or (value and isinstance(value, int | Decimal)):
+            usage[name] = merged(mapping(old), value)
+        elif old is None or (value and isinstance(value, int | Decimal)):
             usage[name] = value
     return usage

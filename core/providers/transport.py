@@ -33,7 +33,7 @@ class Transport(httpx2.AsyncBaseTransport):
         """Send a request and return the response before its body is read."""
         url, body, seconds = str(request.url), await request.aread(), request.extensions["timeout"]
         with _as_httpx2():
-            answer = await self._session.request(
+            response = await self._session.request(
                 request.method,
                 URL(url, encoded=True),
                 headers=dict(request.headers),
@@ -43,7 +43,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 allow_redirects=False,
                 auto_decompress=False,  # httpx2 does
             )
-        return httpx2.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
+        return httpx2.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -51,24 +51,24 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        content = self._answer.content
+        content = self._response.content
         with _as_httpx2():
             try:
-                async for part in content.iter_any():
-                    yield part
+                async for chunk in content.iter_any():
+                    yield chunk
             except aiohttp.ClientError:
                 # aiohttp raises before it yields its buffer, and those bytes did arrive (aiohttp#4397).
-                if held := content._read_nowait(-1):
-                    yield held
+                if buffered := content._read_nowait(-1):
+                    yield buffered
                 raise
 
     async def aclose(self) -> None:
         """Close the connection, which cancels an unfinished body."""
-        self._answer.close()
+        self._response.close()
 
 
 @contextmanager

@@ -61,14 +61,14 @@ class Prices:
     request_usd: Decimal
 
 
-def priced(used: Usage, prices: Prices | None) -> Usage:
+def priced(usage: Usage, prices: Prices | None) -> Usage:
     """Add the cost by the listed prices, exactly, if both counts are known; otherwise the cost stays unknown."""
-    if used.cost_usd is not None or prices is None or used.input_tokens is None or used.output_tokens is None:
-        return used
+    if usage.cost_usd is not None or prices is None or usage.input_tokens is None or usage.output_tokens is None:
+        return usage
     # Prices may have more digits than the default context keeps, and nothing may be rounded.
     with localcontext(prec=400):
-        tokens = used.input_tokens * prices.prompt_usd + used.output_tokens * prices.completion_usd
-        return replace(used, cost_usd=tokens + prices.request_usd)
+        tokens = usage.input_tokens * prices.prompt_usd + usage.output_tokens * prices.completion_usd
+        return replace(usage, cost_usd=tokens + prices.request_usd)
 
 
 def read_usage(document: Mapping[str, object]) -> Usage:
@@ -78,8 +78,8 @@ def read_usage(document: Mapping[str, object]) -> Usage:
         input_tokens=_count(usage.get("prompt_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
         cost_usd=_cost(usage),
-        model_served=name(document.get("model")),
-        generation_id=name(document.get("id")),
+        model_served=read_id(document.get("model")),
+        generation_id=read_id(document.get("id")),
     )
 
 
@@ -149,6 +149,6 @@ def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 2**31 else None
 
 
-def name(value: object) -> str | None:
+def read_id(value: object) -> str | None:
     """Read an id of the provider; None if it cannot be one."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None

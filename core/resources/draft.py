@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from core.amounts import atomic_usdc
 from core.db.states import Modality
 from core.failures import InvalidInput
-from core.providers.answer_schema import read as read_schema
+from core.providers.answer_schema import read_schema
 from core.resources.template import Parameter
 from core.settings import settings
 
@@ -57,7 +57,7 @@ class Draft(BaseModel):
         template: the prompt with `{name}{/name}` for inputs. Never shown to buyers.
         max_output_tokens: the most tokens of one answer, reasoning included.
         zdr: zero data retention: only providers that keep nothing of a call.
-        answer_schema: JSON Schema of every answer, as from `core.providers.answer_schema.read`; only for json.
+        answer_schema: JSON Schema of every answer, as from `core.providers.answer_schema.read_schema`; only for json.
         timeout_seconds: the time after which a call fails.
         daily_spend_cap_usd: the most that this prompt may cost on models in one UTC day; None: no cap of its own.
         price_usdc: the price of one call in USDC, as text: `0.01`.

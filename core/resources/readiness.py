@@ -90,13 +90,13 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
     raise Unavailable(code)
 
 
-async def open_key(conn: db.Connection, account_id: UUID, at: Provider) -> Private[str]:
+async def open_key(conn: db.Connection, account_id: UUID, provider: Provider) -> Private[str]:
     """Open the creator's key at a provider, for a call that was paid for.
 
     Raises:
         ExecutionFailed: key_missing or key_disabled (the creator's fault), key_unreadable (ours).
     """
-    row = await sql.key(conn, account_id=account_id, provider=at.name)
+    row = await sql.key(conn, account_id=account_id, provider=provider.name)
     if row is None:
         raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
     if not row.enabled:

@@ -66,7 +66,9 @@ class Vault:
         """
         nonce = os.urandom(_NONCE)
         key_id = self._newest.encode()
-        sealed = AESGCM(self._derive(self._newest, b"seal", account.bytes)).encrypt(nonce, plain, _place(column, row))
+        sealed = AESGCM(self._derive(self._newest, b"seal", account.bytes)).encrypt(
+            nonce, plain, _associated_data(column, row)
+        )
         return _ENVELOPE + bytes([len(key_id)]) + key_id + nonce + sealed
 
     def open(self, sealed: bytes, *, account: UUID, column: str, row: UUID) -> Private[bytes]:
@@ -80,7 +82,7 @@ class Vault:
             raise Unreadable
         try:
             return Private(
-                AESGCM(self._derive(key_id, b"seal", account.bytes)).decrypt(nonce, body, _place(column, row))
+                AESGCM(self._derive(key_id, b"seal", account.bytes)).decrypt(nonce, body, _associated_data(column, row))
             )
         except InvalidTag:
             pass
@@ -93,9 +95,9 @@ class Vault:
     def is_signed(self, purpose: str, message: bytes, signature: str) -> bool:
         """Tell whether `sign` made `signature` for the same purpose and message, under any configured master key."""
         # No signature has characters outside ASCII, nor a question mark.
-        given = signature.encode("ascii", "replace")
-        signed = (_base64url(self._mac(key_id, purpose, message)) for key_id in self._keys)
-        return any(hmac.compare_digest(one.encode(), given) for one in signed)
+        signature_bytes = signature.encode("ascii", "replace")
+        expected = (_base64url(self._mac(key_id, purpose, message)) for key_id in self._keys)
+        return any(hmac.compare_digest(mac.encode(), signature_bytes) for mac in expected)
 
     def token(self, purpose: str, payload: bytes) -> str:
         """Make a token that carries `payload`: its holder can read it, and nobody can change it."""
@@ -136,7 +138,7 @@ def _base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _place(column: str, row: UUID) -> bytes:
+def _associated_data(column: str, row: UUID) -> bytes:
     return column.encode() + b"\x00" + row.bytes
 
 

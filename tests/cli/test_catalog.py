@@ -130,7 +130,7 @@ async def test_sync() -> None:
     async with practice_catalog.listing(rows[:10]):
         refused = await asyncio.to_thread(instant)
         accepted = json.loads((await asyncio.to_thread(instant, "--json", "--accept-loss")).stdout)
-    async with scheduled_runs.alone("catalog_sync"):
+    async with scheduled_runs.hold_lock("catalog_sync"):
         met = await asyncio.to_thread(instant)
     assert (refused.returncode, "instant catalog sync --accept-loss" in refused.stderr) == (1, True)
     assert (met.returncode, met.stdout, "another catalog sync is going on" in met.stderr) == (2, "", True)

@@ -209,7 +209,7 @@ async def test_a_run_makes_its_deployment_ours(pool: db.Pool) -> None:
         lost = (await prefect.create_flow_run_from_deployment(deployed, state=Pending())).id
         before = await unfinished_runs.close(pool)
         await shops.rows(pool, "INSERT INTO schedules (name) VALUES ('retention') RETURNING name")
-        async with scheduled_runs.alone("retention") as conn:
+        async with scheduled_runs.hold_lock("retention") as conn:
             assert conn
             await scheduled_runs.begin(conn, "retention", deployment_id=deployed, due=None)
         closed = await unfinished_runs.close(pool)

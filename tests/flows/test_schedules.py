@@ -70,9 +70,9 @@ async def test_two_runs_at_once(pool: db.Pool) -> None:
     assert (await known(pool))["retention"].succeeded_at
 
 
-async def known(pool: db.Pool) -> dict[str, scheduled_runs.Known]:
+async def known(pool: db.Pool) -> dict[str, scheduled_runs.ScheduleRecord]:
     async with pool.connection() as conn:
-        return await scheduled_runs.known(conn)
+        return await scheduled_runs.records(conn)
 
 
 async def test_a_killed_run_leaves_nothing_locked(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:

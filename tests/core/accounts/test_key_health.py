@@ -32,7 +32,7 @@ async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.P
     checked = "SELECT limit_remaining_usd, checked_at FROM provider_keys WHERE account_id = %(id)s"
     ((_, before),) = await shops.rows(pool, checked, id=sound.account.id)
 
-    assert await key_health.check(pool) == Checked(sound=1, rejected=1, unknown=1)
+    assert await key_health.check_keys(pool) == Checked(sound=1, rejected=1, unknown=1)
 
     ((left, after),) = await shops.rows(pool, checked, id=sound.account.id)
     assert left == Decimal("12.5")
@@ -43,7 +43,7 @@ async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.P
         assert state.rejected_at
         with pytest.raises(Unavailable):
             await readiness.readiness(conn, await revoked.version(pool))
-    assert await key_health.check(pool) == Checked(sound=1, rejected=0, unknown=1)
+    assert await key_health.check_keys(pool) == Checked(sound=1, rejected=0, unknown=1)
 
 
 async def test_keys_that_nothing_is_sold_on_are_left_alone(pool: db.Pool) -> None:
@@ -53,7 +53,7 @@ async def test_keys_that_nothing_is_sold_on_are_left_alone(pool: db.Pool) -> Non
         await provider_keys.enable_key(conn, off.account.id, False)
         await versions.archive(conn, closed.account.id, "haiku")
 
-    assert await key_health.check(pool) == Checked(0, 0, 0)
+    assert await key_health.check_keys(pool) == Checked(0, 0, 0)
 
 
 async def test_a_key_with_nothing_left_sells_nothing_until_there_is_more(pool: db.Pool) -> None:
@@ -63,7 +63,7 @@ async def test_a_key_with_nothing_left_sells_nothing_until_there_is_more(pool: d
     found = []
     for credit in ("0", "5"):
         await shop.openrouter(credits=credit)
-        await key_health.check(pool)
+        await key_health.check_keys(pool)
         async with pool.connection() as conn:
             try:
                 found.append(await readiness.readiness(conn, version))

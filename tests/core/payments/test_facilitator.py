@@ -16,8 +16,8 @@ from x402.schemas import PaymentPayload
 from core.failures import Unavailable
 from core.net.json_client import Client, JsonResponse
 from core.payments.facilitator import (
-    DOUBTS,
-    REFUSALS,
+    REFUSAL_REASONS,
+    UNCERTAIN_REASONS,
     Accepted,
     Facilitator,
     Refused,
@@ -212,13 +212,13 @@ near_misses = st.fixed_dictionaries(
         "success": st.sampled_from([True, False, True, False, None, 1, 0, "true", "false"]),
         "transaction": st.sampled_from(["", HASH, None, HASH[:-1], HASH.upper(), "0x"]) | st.text(max_size=5),
         "network": st.sampled_from([SANDBOX_NETWORK, SANDBOX_NETWORK, "eip155:8453", "", None]),
-        "errorReason": st.sampled_from(sorted(REFUSALS | DOUBTS)) | json_values,
+        "errorReason": st.sampled_from(sorted(REFUSAL_REASONS | UNCERTAIN_REASONS)) | json_values,
     }
 ).flatmap(
     lambda body: st.sets(st.sampled_from(sorted(body))).map(lambda gone: {k: body[k] for k in body.keys() - gone})
 )
 statuses = st.sampled_from([200, 200, 200, 202, 400, 402, 412, 422, 500, 503]) | st.integers(200, 599)
-WORDS = REFUSALS | DOUBTS | {
+WORDS = REFUSAL_REASONS | UNCERTAIN_REASONS | {
     "not_sent", "connection_lost", "timed_out", "unreadable", "redirected", "server_error", "contradictory",
     "unrecognised",
 }  # fmt: skip

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from core.failures import Failure, Misconfigured
-from core.process.background_loop import beside, run_in_thread
+from core.process.background_loop import background_task, run_in_thread
 from tests import leaks, planted
 from tests.leaks import canary
 
@@ -27,7 +27,7 @@ async def test_a_thread_that_fails_is_logged_at_once(caplog: pytest.LogCaptureFi
         planted.function("chained")(word)
 
     with pytest.raises(Failure, match=r"^background_failed$") as raised:
-        async with run_in_thread(main, name="practice", gone=lambda: loop.call_soon_threadsafe(gone.set)):
+        async with run_in_thread(main, name="practice", on_early_end=lambda: loop.call_soon_threadsafe(gone.set)):
             await asyncio.wait_for(gone.wait(), 5)
 
     assert raised.value.__context__ is None
@@ -49,7 +49,7 @@ async def test_a_thread_that_fails_while_it_stops_is_logged_as_well(caplog: pyte
         raise Misconfigured("do this")
 
     with pytest.raises(Failure, match=r"^background_failed$"):
-        async with run_in_thread(foreign, name="practice", gone=lambda: pytest.fail("it was asked to stop")):
+        async with run_in_thread(foreign, name="practice", on_early_end=lambda: pytest.fail("it was asked to stop")):
             pass
     with pytest.raises(Misconfigured, match=r"^do this$"):
         async with run_in_thread(ours, name="ours"):
@@ -65,11 +65,11 @@ async def test_a_task_that_fails_is_logged_at_once(caplog: pytest.LogCaptureFixt
     """The block goes on and ends without its exception. A task that is cancelled at the end is no failure."""
     word = canary("argument")
 
-    async with beside(planted.function("later")(word), name="practice"):
+    async with background_task(planted.function("later")(word), name="practice"):
         await asyncio.sleep(0)  # it runs
         await asyncio.sleep(0)  # and so does what waits for its end
         assert logged(caplog, word)
-    async with beside(asyncio.sleep(60), name="patient"):
+    async with background_task(asyncio.sleep(60), name="patient"):
         pass
 
     assert logged(caplog, word) == [f"the task practice ended with {_PLACE} < core/planted.py:37 in later"]

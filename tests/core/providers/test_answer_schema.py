@@ -70,14 +70,14 @@ ROOTS = st.builds(
 def test_what_fits_is_what_the_standard_says(schema: dict[str, Any], documents: list[Any]) -> None:
     """A publishable schema is judged as the JSON Schema standard says, survives storage, and never runs without end."""
     try:
-        text = answer_schema.read(schema)
+        text = answer_schema.read_schema(schema)
     except ValueError as refusal:
         assert "refers to itself without end" in str(refusal)  # noqa: PT017 - the only reason left
         return
 
     assert text is not None
     assert list(json.loads(text)) == list(schema)
-    assert answer_schema.read(text) == text
+    assert answer_schema.read_schema(text) == text
     for document in documents:
         assert answer_schema.fits(text, document) == Draft202012Validator(schema).is_valid(document)
 
@@ -116,7 +116,9 @@ def test_what_may_not_be_promised(schema: object, why: str) -> None:
 
 def test_bounds_of_a_yaml_file_are_numbers() -> None:
     """Every number in such a file is text; the name of the dialect is dropped."""
-    read = answer_schema.read({"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"minimum": "0.5"}})
+    read = answer_schema.read_schema(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"minimum": "0.5"}}
+    )
 
     assert read == '{"items":{"minimum":0.5}}'
 
@@ -172,7 +174,7 @@ def _doubling() -> dict[str, Any]:
 )
 def test_nobody_computes_for_ever(schema: dict[str, Any], document: Any) -> None:
     """Schemas that multiply stop after a bounded amount of work, and then the answer does not fit."""
-    text = answer_schema.read(schema)
+    text = answer_schema.read_schema(schema)
     assert text is not None
     started = time.process_time()
     assert not answer_schema.fits(text, document)
@@ -182,7 +184,7 @@ def test_nobody_computes_for_ever(schema: dict[str, Any], document: Any) -> None
 def test_a_large_answer_is_no_trouble() -> None:
     """Half a megabyte of rows, the most a model can produce, is checked to its end."""
     row = {"type": "object", "properties": {name: {"type": "string", "maxLength": 30} for name in "abcdef"}}
-    text = answer_schema.read({"type": "array", "items": row | {"required": list("abcdef")}})
+    text = answer_schema.read_schema({"type": "array", "items": row | {"required": list("abcdef")}})
     assert text is not None
     rows: list[dict[str, str]] = [dict.fromkeys("abcdef", "x" * 20) for _ in range(3000)]
 

@@ -105,7 +105,7 @@ async def test_json_is_asked_for_in_words(creator: Creator) -> None:
 async def test_a_call_costs_its_tokens_at_the_listed_prices_exactly(creator: Creator) -> None:
     """The cost equals the practice provider's record, though the answer names none; the header has the call's id."""
     answer = await creator.send(PROMPT)
-    used = answer.used
+    used = answer.usage
     assert isinstance(answer.reply, Reply)
     [generation] = (await creator.seen())["generations"]
     assert used.input_tokens
@@ -129,11 +129,11 @@ async def test_a_cost_that_nobody_counted_is_unknown(creator: Creator) -> None:
     """Cut off before the usage, or without prices, a cost is None, and never 0."""
     await creator.order("cut", "error_chunk")
     for _ in range(2):
-        assert (await creator.send(PROMPT)).used.cost_usd is None
+        assert (await creator.send(PROMPT)).usage.cost_usd is None
     creator.prices = None
     answer = await creator.send(PROMPT)
     assert isinstance(answer.reply, Reply)
-    assert answer.used.cost_usd is None
+    assert answer.usage.cost_usd is None
 
 
 async def test_a_failed_answer_costs_what_it_took(creator: Creator) -> None:
@@ -142,7 +142,7 @@ async def test_a_failed_answer_costs_what_it_took(creator: Creator) -> None:
     answer = await creator.send(PROMPT)
     assert isinstance(answer.reply, ExecutionFailed)
     [generation] = (await creator.seen())["generations"]
-    assert answer.used.cost_usd == generation["cost"] > 0
+    assert answer.usage.cost_usd == generation["cost"] > 0
 
 
 @pytest.mark.parametrize("fault", TABLE)

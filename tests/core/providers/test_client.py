@@ -27,7 +27,7 @@ from tests.callers import PROMPT, SECRET, Creator, assert_bare, environment
 async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:
     """The cost is the provider's decimal, equal to tokens times catalog price."""
     answer = await creator.send()
-    used, reply = answer.used, answer.reply
+    used, reply = answer.usage, answer.reply
     assert isinstance(reply, Reply)
     assert SECRET in reply.response
     assert reply.images == ()
@@ -43,7 +43,7 @@ async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:
 
 async def test_the_cost_has_every_digit(creator: Creator) -> None:
     """A price of 22 decimals travels as a JSON number, of which the SDK would make a binary float."""
-    used = (await creator.send(replace(PROMPT, model="google/gemma-3-27b-it"))).used
+    used = (await creator.send(replace(PROMPT, model="google/gemma-3-27b-it"))).usage
     [generation] = (await creator.seen())["generations"]
     assert used.input_tokens
     assert used.output_tokens
@@ -140,7 +140,7 @@ async def test_odd_forms_of_a_good_answer_are_read(creator: Creator, fault: str)
     assert isinstance(answer.reply, Reply)
     assert answer.reply.response.startswith("Practice answer")
     assert SECRET in answer.reply.response
-    assert answer.used.cost_usd
+    assert answer.usage.cost_usd
 
 
 @pytest.mark.parametrize("fault", ["reasoning_only", "truncated", "refusal", "empty", "tool_call", "says:no json"])
@@ -150,7 +150,7 @@ async def test_a_useless_answer_tells_its_cost(creator: Creator, fault: str) -> 
     answer = await creator.send(replace(PROMPT, modality="json"))
     assert isinstance(answer.reply, ExecutionFailed)
     [generation] = (await creator.seen())["generations"]
-    assert answer.used.cost_usd == generation["cost"] > 0
+    assert answer.usage.cost_usd == generation["cost"] > 0
 
 
 async def test_the_generation_is_told_before_its_body(creator: Creator) -> None:
@@ -231,10 +231,10 @@ async def test_the_identical_request_is_answered_from_the_cache(creator: Creator
     assert isinstance(lost.reply, ExecutionFailed)
     assert lost.reply.detail == "provider_cut"
     assert isinstance(again.reply, Reply)
-    assert (again.used.cost_usd, again.used.source_id) == (0, lost.used.generation_id)
-    assert (again.used.input_tokens, again.used.output_tokens) == (None, None)
-    assert again.used.generation_id not in (None, lost.used.generation_id)
-    assert [one.used.source_id for one in (anew, without)] == [None, None]
+    assert (again.usage.cost_usd, again.usage.source_id) == (0, lost.usage.generation_id)
+    assert (again.usage.input_tokens, again.usage.output_tokens) == (None, None)
+    assert again.usage.generation_id not in (None, lost.usage.generation_id)
+    assert [one.usage.source_id for one in (anew, without)] == [None, None]
     assert len(generations) == 3
 
 

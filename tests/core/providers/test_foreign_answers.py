@@ -234,7 +234,7 @@ async def test_an_answer(creator: Creator, name: str) -> None:
         assert isinstance(answer.reply, Reply)
         assert answer.reply.response == outcome
     if USAGE in body:
-        assert (answer.used.generation_id, answer.used.cost_usd) == ("gen-1", Decimal("0.00012"))
+        assert (answer.usage.generation_id, answer.usage.cost_usd) == ("gen-1", Decimal("0.00012"))
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset", "held", "pings"])
@@ -246,7 +246,7 @@ async def test_what_comes_after_the_end_changes_nothing(creator: Creator, body: 
             answer = await creator.send(deadline_seconds=1.5)
 
     assert isinstance(answer.reply, Reply), answer.reply
-    assert (answer.reply.response, answer.used.cost_usd) == ("Hello", Decimal("0.00012"))
+    assert (answer.reply.response, answer.usage.cost_usd) == ("Hello", Decimal("0.00012"))
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset"])
@@ -257,8 +257,8 @@ async def test_a_break_before_the_end_is_a_break(creator: Creator, ending: Endin
             answer = await creator.send()
 
     assert isinstance(answer.reply, ExecutionFailed)
-    assert (answer.reply.detail, answer.used.cost_usd) == ("provider_cut", Decimal("0.00012"))
-    assert answer.used.generation_id == "gen-1"
+    assert (answer.reply.detail, answer.usage.cost_usd) == ("provider_cut", Decimal("0.00012"))
+    assert answer.usage.generation_id == "gen-1"
 
 
 def counting(text: str, **usage: object) -> bytes:
@@ -274,11 +274,11 @@ def test_what_was_counted_on_the_way_is_not_the_cost() -> None:
     assert (collector.is_decided, collector.is_over) == (True, False)
     collector.feed(USAGE)
     assert collector.is_over
-    assert judge(collector, "text").used.cost_usd == Decimal("0.00012")
+    assert judge(collector, "text").usage.cost_usd == Decimal("0.00012")
 
     cut = sse.Collector()
     cut.feed(counting("Hel", prompt_tokens=5, completion_tokens=1, cost=0.00001))
-    used = judge(cut, "text", broken=provider_failure("provider_cut")).used
+    used = judge(cut, "text", broken=provider_failure("provider_cut")).usage
     assert (used.generation_id, used.output_tokens, used.cost_usd) == ("gen-1", None, None)
 
 
@@ -289,7 +289,7 @@ async def test_no_usage_is_not_waited_for_without_end(creator: Creator) -> None:
             answer = await creator.send(deadline_seconds=30)
 
     assert isinstance(answer.reply, Reply)
-    assert answer.used.cost_usd is None
+    assert answer.usage.cost_usd is None
 
 
 def usage(**told: object) -> bytes:
@@ -313,13 +313,13 @@ def test_usage_told_twice_is_merged(more: bytes, first: bool) -> None:
     told = more + USAGE if first else USAGE + more
     answer = read_answer(HELLO + stop() + told + DONE, "text")
 
-    assert (answer.used.input_tokens, answer.used.output_tokens) == (5, 2)
-    assert answer.used.cost_usd == Decimal("0.00012")
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (5, 2)
+    assert answer.usage.cost_usd == Decimal("0.00012")
 
 
 def test_usage_after_done_counts() -> None:
     """CLIProxyAPI#2762."""
-    assert read_answer(HELLO + stop() + DONE + USAGE, "text").used.cost_usd == Decimal("0.00012")
+    assert read_answer(HELLO + stop() + DONE + USAGE, "text").usage.cost_usd == Decimal("0.00012")
 
 
 @given(st.lists(st.integers(1, 80), max_size=40), st.sampled_from(sorted(CASES)))
@@ -333,7 +333,7 @@ def test_where_bytes_are_cut_changes_nothing(sizes: list[int], name: str) -> Non
     collector.feed(body[place:])
     pieces, whole = judge(collector, modality), read_answer(body, modality)
 
-    assert pieces.used == whole.used
+    assert pieces.usage == whole.usage
     assert repr(pieces.reply) == repr(whole.reply)
     if isinstance(whole.reply, Reply):
         assert pieces.reply == whole.reply

@@ -166,7 +166,7 @@ async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool
     assert [key["provider"] for key in row.keys] == ["openrouter", "anthropic"]
 
     await shop.openrouter(revoked=True)
-    assert await key_health.check(pool) == Checked(sound=1, rejected=1, unknown=0)
+    assert await key_health.check_keys(pool) == Checked(sound=1, rejected=1, unknown=0)
     assert await obstacle(pool, shop, "haiku") == "key_rejected"
     assert await obstacle(pool, shop, "other") is None
     async with pool.connection() as conn:

@@ -67,7 +67,7 @@ MODALITIES = st.sampled_from(["text", "json", "image"])
 def test_any_body_is_a_reply_or_a_failure(body: bytes, modality: Modality) -> None:
     """Any body of status 200 is read into a storable answer or refused with one of our codes."""
     answer = read_answer(body, modality)
-    assert answer.used.cost_usd is None or 0 <= answer.used.cost_usd <= 200_000
+    assert answer.usage.cost_usd is None or 0 <= answer.usage.cost_usd <= 200_000
     if isinstance(answer.reply, ExecutionFailed):
         assert answer.reply.detail.startswith("provider_")
         assert answer.reply.__context__ is None
@@ -146,7 +146,7 @@ def failure_of(answer: ModelAnswer) -> ExecutionFailed:
 )
 def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
     """It is never rounded, never 0 when unknown, and not counted twice when the upstream's share is repeated."""
-    assert read_answer(answer_of({"content": "hello"}, usage), "text").used.cost_usd == cost
+    assert read_answer(answer_of({"content": "hello"}, usage), "text").usage.cost_usd == cost
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> No
     chunks += [{"id": "gen-1", "choices": [], "usage": {"cost": 1, "prompt_tokens": 2, "completion_tokens": 3}}]
     lines = [": OPENROUTER PROCESSING", *(f"data: {json.dumps(chunk)}" for chunk in chunks), "data: [DONE]"]
     answer = read_answer("".join(f"{line}{end}{end}" for line in lines).encode(), "text")
-    assert answer.used == provider_usage.Usage(2, 3, Decimal(1), None, "gen-1")
+    assert answer.usage == provider_usage.Usage(2, 3, Decimal(1), None, "gen-1")
     if text.strip():
         assert reply_of(answer).response == text
     else:
@@ -260,8 +260,8 @@ async def test_twelve_behaviours_have_one_shape(creator: Creator, behaviour: str
     model = "google/gemini-2.5-flash-image" if modality == "image" else PROMPT.model
     answer = await creator.send(replace(PROMPT, model=model, modality=modality))
 
-    assert answer.used.cost_usd
-    assert answer.used.generation_id == creator.noted[0]
+    assert answer.usage.cost_usd
+    assert answer.usage.generation_id == creator.noted[0]
     if more.startswith("provider_"):
         assert failure_of(answer).detail == more
         return

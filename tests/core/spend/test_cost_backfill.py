@@ -59,7 +59,7 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
         sent = await sends.begin(
             pool, asked, account_id=order.account_id, attempt_id=order.attempt_id, worst_cost_usd=Decimal(0)
         )
-        used = (await creator.send(asked)).used
+        used = (await creator.send(asked)).usage
         async with pool.connection() as conn:
             await sends.finish(conn, [sends.Ended(sent, "provider_cut", used)])
         await orders.finish(pool, order, LOST)
