@@ -21,7 +21,7 @@ test: .venv/installed .chain ## run the tests
 	@$(BIN)/pytest -n 2 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
-	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
 drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak or schedules (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
