@@ -91,7 +91,7 @@ async def test_what_is_wrong_is_said(
 async def test_notices_are_listed(pool: db.Pool, sold: versions.Version, capsys: pytest.CaptureFixture[str]) -> None:
     """All of them, or those about one creator."""
     assert await instant("notices", "list") == 0
-    assert "nothing to tell" in capsys.readouterr().out
+    assert "There are no notices." in capsys.readouterr().out
     await past.happened(pool, sold, [Calls(datetime.now(UTC), 9, **FAILED)])
     async with pool.connection() as conn:
         await notice_rules.find(conn)
@@ -114,7 +114,7 @@ async def test_the_usage_report(pool: db.Pool, sold: versions.Version, capsys: p
     table = capsys.readouterr().out
     assert f"/@{sold.handle}/haiku" in table
     assert "80.0 %" in table
-    assert "together" in table
+    assert "total" in table
     assert "out of credit" in table
 
     assert await instant("usage", "report", "--creator", sold.handle, "--csv") == 0
