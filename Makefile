@@ -3,31 +3,35 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Practice secrets say so themselves: everything else that looks like one is an error. The lock file holds hashes.
+# Practice secrets are marked as such; everything else that looks like a secret is an error. The lock file holds hashes.
 SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --exclude-files '^requirements\.lock$$'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast drill bench check docs lock clean .venv .chain
+.PHONY: help demo test test-fast drill bench queries check docs lock clean .venv .chain
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
 	@$(BIN)/instant dev --demo
 
+# In `make check test` the tests of the architecture have passed already.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 2 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m pure
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
-drill: .venv/installed ## break it on purpose: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak or schedules (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak or schedules (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(LOGS),--logs $(LOGS))
 
-bench: .venv/installed ## measure beside what one would use otherwise: NAME=door, load or rollup
+bench: .venv/installed ## measure beside the alternatives: NAME=door, load or rollup
 	@$(BIN)/python -m bench $(NAME)
+
+queries: .venv/installed ## write the types of the SQL, after a change of a query or a migration
+	@$(BIN)/python -m sqltypes
 
 check: .venv/installed ## style, types, architecture, and a scan for secrets
 	@$(BIN)/ruff check
@@ -51,8 +55,8 @@ clean: ## remove the virtual environment, practice data and caches
 	@rm -rf .venv .venv-lock .chain .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The lock file names everything, so pip resolves nothing (older pips go astray over extras below the newest version).
-# The stamp comes last, so that an interrupted installation is begun again.
+# The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
+# The stamp is written last, so that an interrupted installation starts again.
 .venv: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -63,7 +67,7 @@ clean: ## remove the virtual environment, practice data and caches
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# A chain node for tests/chain, which are skipped without it: one binary, of which nothing is run to install it.
+# A chain node for tests/chain, which are skipped without it. It is one binary, and installing it runs none of its code.
 ANVIL := @foundry-rs/anvil@1.7.1
 .chain:
 	@test -e $@/$(ANVIL) \

@@ -1,1 +1,1 @@
-"""The door: who may come in, and what did they pay?"""
+"""Serve HTTP: the front door for buyers, creators and operators."""

@@ -1,15 +1,16 @@
-"""What a buyer is told about an execution, in each of its states."""
+"""Render an execution for its buyer, in each of its states."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi.responses import JSONResponse
 
 from api.problems import UNAVAILABLE, of_failure, problem
+from core import db
 from core.amounts import usdc
 from core.executions import status_tokens
 from core.executions import views as execution_views
-from core.failures import ExecutionFailed
+from core.executions.views import Execution
+from core.failures import ExecutionFailed, Fault
 from core.payments.codec import payment_response, v1_name
 from core.settings import settings
 
@@ -17,8 +18,8 @@ _RETRY_AFTER_SECONDS = 2
 _DELETED = "This was paid and answered; the answer was kept as long as promised, and then deleted."
 
 
-def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
-    """200 with the result, 202 with where to find it, 410 deleted since, 422 declined, 502 failed after payment."""
+def answer(row: Execution, *, ahead: int = 0) -> JSONResponse:
+    """Answer a purchase: 200 the result, 202 a status URL, 410 deleted, 422 declined, 502 failed after payment."""
     status_url = url_of(row.id)
     headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
     receipt = receipt_of(row)
@@ -27,14 +28,14 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
             more = {"jobId": str(row.id), "receipt": receipt, "deletedAt": row.content_deleted_at.isoformat()}
             return problem(410, _DELETED, "deleted", headers, **more)
         case "succeeded":
-            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row)
             return JSONResponse(result | {"receipt": receipt}, headers=headers)
         case "declined":
             return _failed(row, headers, receipt=receipt)
         case "failed":
             rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if row.may_rerun else {}
             return _failed(row, headers, receipt=receipt, **rerun)
-        case _:
+        case "held" | "queued" | "running" | "void":
             body = {
                 "jobId": str(row.id),
                 "statusUrl": status_url,
@@ -48,16 +49,16 @@ def answer(row: Any, *, ahead: int = 0) -> JSONResponse:
             return JSONResponse(body, status_code=202, headers=headers)
 
 
-def status(row: Any, *, ahead: int = 0) -> JSONResponse:
-    """The same as a poll answers it: always 200, with the state in the body."""
-    body: dict[str, Any] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": execution_views.money_of(row)}
+def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
+    """Answer a poll of the status URL: always 200, with the state in the body."""
+    body: dict[str, object] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": execution_views.money_of(row)}
     headers = paid_headers(row) | {"Cache-Control": "no-store"}
     match row.state:
         case "succeeded" if row.content_deleted_at:
             body |= {"state": "deleted", "code": "deleted", "error": _DELETED}
             body["deletedAt"] = row.content_deleted_at.isoformat()
         case "succeeded":
-            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row)
             body |= {"state": "succeeded"} | result
         case "failed" | "declined":
             sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."
@@ -68,7 +69,7 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
                 body["refundTransaction"] = row.refund_transaction
         case "void":
             body |= {"state": "failed", "code": "payment_failed", "error": "The payment failed; no money moved."}
-        case _:
+        case "held" | "queued" | "running":
             message = _PROGRESS[row.payment_state or row.state]
             body |= {"state": "processing", "message": message, "ahead": ahead}
             body |= {"retryAfterSeconds": _RETRY_AFTER_SECONDS}
@@ -77,32 +78,33 @@ def status(row: Any, *, ahead: int = 0) -> JSONResponse:
 
 
 def url_of(execution_id: UUID) -> str:
-    """Where the buyer finds this execution later. The token is a MAC of the id; whoever has it may read the answer."""
+    """Return the status URL of an execution. Its token is a MAC of the id; the bearer may read the answer."""
     return f"{settings().public_url}/executions/{execution_id}?token={status_tokens.token_of(execution_id)}"
 
 
-def receipt_of(row: Any) -> dict[str, str | None] | None:
-    """Transaction, paid USDC and network; None for a test or while nothing is paid."""
+def receipt_of(row: Execution) -> dict[str, str | None] | None:
+    """Return transaction, paid USDC and network; None for a test or an unpaid execution."""
     if row.payment_state != "paid":
         return None
     return {
         "transaction": row.transaction,
-        "paidUsdc": usdc(row.amount_atomic),
+        "paidUsdc": usdc(db.required(row.amount_atomic)),
         "network": row.network,
     }
 
 
-def paid_headers(row: Any) -> dict[str, str]:
-    """`PAYMENT-RESPONSE` (x402 v2, transports/http) and v1's form of it, once the payment is decided."""
+def paid_headers(row: Execution) -> dict[str, str]:
+    """Return `PAYMENT-RESPONSE` (x402 v2, transports/http) and v1's `X-PAYMENT-RESPONSE` of a decided payment."""
     headers = {"Cache-Control": "private"}
     if row.payment_state in ("paid", "failed"):
-        for header, network in (("PAYMENT-RESPONSE", row.network), ("X-PAYMENT-RESPONSE", v1_name(row.network))):
+        name, payer, amount_atomic = db.required(row.network), db.required(row.payer), db.required(row.amount_atomic)
+        for header, network in (("PAYMENT-RESPONSE", name), ("X-PAYMENT-RESPONSE", v1_name(name))):
             headers[header] = payment_response(
                 paid=row.payment_state == "paid",
                 transaction=row.transaction,
                 network=network,
-                payer=row.payer,
-                amount_atomic=row.amount_atomic,
+                payer=payer,
+                amount_atomic=amount_atomic,
             )
     return headers
 
@@ -116,14 +118,16 @@ _PROGRESS = {
 }
 
 
-def _failed(row: Any, headers: dict[str, str], **more: Any) -> JSONResponse:
-    plain = of_failure(ExecutionFailed(row.code, row.fault, row.detail))
-    sentence = UNAVAILABLE if row.fault != "buyer" else "The model's provider declined this input."
-    return problem(plain.status_code, sentence, row.code, headers, jobId=str(row.id), **more)
+def _failed(row: Execution, headers: dict[str, str], **more: object) -> JSONResponse:
+    code = db.required(row.code)
+    fault: Fault = db.required(row.fault)
+    plain = of_failure(ExecutionFailed(code, fault, db.required(row.detail)))
+    sentence = UNAVAILABLE if fault != "buyer" else "The model's provider declined this input."
+    return problem(plain.status_code, sentence, code, headers, jobId=str(row.id), **more)
 
 
-def _timing(row: Any) -> str:
-    """`Server-Timing` (W3C): how long each phase took, in milliseconds, as far as it is over."""
+def _timing(row: Execution) -> str:
+    """Build `Server-Timing` (W3C): the duration of each finished phase, in milliseconds."""
     spans = {
         "settle": (row.claimed_at, row.decided_at),
         "queue": (row.queued_at, row.call_started_at),

@@ -1,4 +1,4 @@
-"""The front door as an ASGI application."""
+"""Assemble the front door as an ASGI application."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ from api.door import Door, rate
 from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
-from core.observability import tracing
+from core.observability import logs, tracing
 from core.payments import settlement
 from core.process import gc_tuning, scheduled_runs, worker
 from core.settings import settings
@@ -44,12 +44,12 @@ _ANSWER_HEADERS = ["Content-Location", "ETag", "Location", "Preference-Applied",
 
 
 def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launch.running) -> FastAPI:
-    """The application; its lifespan opens the pool, listens, launches, and on the way out waits for settlements.
+    """Create the application. Its lifespan opens the pool, listens and launches; shutdown waits for settlements.
 
     Args:
-        launcher: runs what was paid for, for as long as its block is open.
+        launcher: runs paid executions for the duration of its block.
     """
-    # Its page at /docs needs nothing from anybody else's server, so it shows where there is no network, too.
+    # The page at /docs loads nothing from other servers, so it also works without a network.
     app = FastAPIOffline(
         redoc_url=None,
         title="x402 Instant",
@@ -90,7 +90,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
 @asynccontextmanager
 async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
     config = settings()
-    # Its INFO lines print whole URLs, and those of chain nodes may hold a key.
+    logs.hide_exception_texts()
+    # httpx's INFO lines print whole URLs, and the URL of a chain node may hold a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     async with (
         tracing.sending(),
@@ -110,17 +111,17 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
             await scheduled_runs.expect(conn, schedules.NAMES)
         gc_tuning.freeze_loaded_objects()
         yield
-        while door.settling:  # what is claimed now is settled next
+        while door.settling:  # a claim that finishes now starts its settlement next
             await asyncio.wait(door.settling)
 
 
 async def _no_database(request: Request, _error: Exception) -> JSONResponse:
-    """What cannot be recorded is not accepted. Whoever was paid for already repeats the identical request."""
+    """Answer 503: nothing is sold that cannot be recorded. A buyer who has paid repeats the identical request."""
     return await problems.handle(request, Unavailable("database_unreachable"))
 
 
 async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
-    """What the router itself refuses: an unknown path, or a method that a path does not have."""
+    """Answer errors of the router: an unknown path, or a method that a path does not have."""
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
@@ -130,7 +131,7 @@ async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:
-    """FastAPI parses paths, headers and queries: what does not parse names nothing, unless the route announces 400."""
+    """Answer parameters that FastAPI cannot parse: 404, or 400 for a query of a route that documents 400."""
     if not isinstance(error, RequestValidationError):
         raise error
     faults = {problem["loc"]: problem["msg"] for problem in error.errors()}

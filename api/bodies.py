@@ -1,4 +1,4 @@
-"""What a request says: its address, its body and its patience."""
+"""Read a request: names in its path, its JSON body and its `Prefer` header."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from pydantic_core import from_json
 from core.failures import InvalidInput, TooLarge
 from core.settings import settings
 
-# How much of a body that is too large is read and thrown away, so that the client gets to see the 413.
+# How much of an oversized body is read and discarded, so that the client reads the 413.
 _DRAIN_BYTES = 32 * 1024 * 1024
 
 _NOT_JSON = object()
 
-# A handle or slug in a path: other characters name nothing, and NUL is more than Postgres would look up.
+# A handle or slug in a path. No name has other characters, and Postgres cannot store NUL.
 NAME = re.compile("[a-z0-9-]{1,60}")
 Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$")]
 
@@ -28,16 +28,16 @@ class Patience:
     applied: str | None
 
     def headers(self) -> dict[str, str]:
-        """`Preference-Applied`, if a preference was."""
+        """Return `Preference-Applied`, if a preference was applied."""
         return {"Preference-Applied": self.applied} if self.applied else {}
 
 
 async def read_json(request: Request) -> object | None:
-    """The JSON body; None if there is none.
+    """Read the JSON body; None if there is none.
 
     Raises:
-        TooLarge: above the limit.
-        InvalidInput: if it is not JSON.
+        TooLarge: the body is above the limit.
+        InvalidInput: the body is not JSON.
     """
     limit = settings().body_limit
     body, read = bytearray(), 0
@@ -61,7 +61,7 @@ async def read_json(request: Request) -> object | None:
 
 
 def patience(prefer: str | None) -> Patience:
-    """`Prefer: respond-async` answers at once, `wait=N` within N seconds up to the maximum (RFC 7240, 4.1 and 4.3)."""
+    """Read `Prefer` (RFC 7240, 4.1 and 4.3): `respond-async` waits 0 seconds, `wait=N` N seconds up to the maximum."""
     config = settings()
     text = (prefer or "").lower()
     if re.search(r"\brespond-async\b", text):

@@ -1,4 +1,4 @@
-"""The buyer's routes: see the price, pay once, get the answer now or fetch it later."""
+"""Serve buyers: show the price, take one payment, and return the answer now or later."""
 
 import time
 from collections.abc import Callable, Coroutine
@@ -26,7 +26,7 @@ class _AsItComes(APIRoute):
     """Skip FastAPI's request parsing, which costs more than the handler: the function reads the request itself."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's hook for what is called with the request."""
+        """Return the handler that FastAPI calls with the request."""
         handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return handler
 
@@ -46,7 +46,7 @@ _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(400, 409, 4
 )
 @shop.post("/@{handle}/{slug}", summary="Buy an execution", responses=_BUYING, openapi_extra=documents.PURCHASE)
 async def buy(request: Request) -> Response:
-    """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with a URL where it will be."""
+    """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with its status URL."""
     started, began = time.monotonic(), time.time_ns()
     door, headers = await door_of(request), request.headers
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
@@ -77,13 +77,13 @@ async def buy(request: Request) -> Response:
     wait = patience(headers.get("prefer"))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
-        response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(row.reason))
+        response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(db.required(row.reason)))
         response.headers.update(answers.paid_headers(row))
     else:
         response = answers.answer(row, ahead=await _ahead(door, row))
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
-    tracing.record("buy", execution_id, began, facts, is_first=is_new)
+    tracing.record("buy", execution_id, began, facts, is_root=is_new)
     return response
 
 
@@ -98,7 +98,7 @@ async def show(
     token: Annotated[str, Query(description="the status token, as in statusUrl")] = "",
     status_token: Annotated[str, Header(description="the same, as a header")] = "",
 ) -> Response:
-    """Poll this after a 202. Who has the token may read the answer."""
+    """Poll this after a 202. The bearer of the token may read the answer."""
     row = await _mine(door, execution_id, token or status_token)
     return answers.status(row, ahead=await _ahead(door, row))
 
@@ -115,7 +115,7 @@ async def rerun(
     status_token: Annotated[str, Header()] = "",
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """For failures that were not yours, within the time and number that the failed answer offered."""
+    """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()
     row = await _mine(door, execution_id, token or status_token)
     async with door.pool.connection() as conn:
@@ -126,7 +126,7 @@ async def rerun(
     return answers.answer(row, ahead=await _ahead(door, row))
 
 
-async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
+async def _mine(door: Door, execution_id: UUID, token: str) -> execution_views.Execution:
     if not status_tokens.is_token_of(execution_id, token):
         raise NotFound
     async with db.autocommit(door.pool) as conn:
@@ -136,7 +136,7 @@ async def _mine(door: Door, execution_id: UUID, token: str) -> Any:
     return row
 
 
-async def _ahead(door: Door, row: Any) -> int:
+async def _ahead(door: Door, row: execution_views.Execution) -> int:
     if row.state != "queued":
         return 0
     async with db.autocommit(door.pool) as conn:

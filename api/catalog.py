@@ -1,12 +1,10 @@
-"""The catalog for everybody: which models there are, what they cost and can do, and since when."""
+"""Serve the public catalog: the models, their prices and capabilities, and the history of both."""
 
-import base64
 import hashlib
 import json
-import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,36 +14,36 @@ from api import catalog_documents as documents
 from api.door import LimitedDoor
 from core import db
 from core.catalog import search as catalog
-from core.catalog.model import ID, Capability, Kind
+from core.catalog.model import ID, Capability
 from core.catalog.search import Cursor
+from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput, NotFound
+from core.secrets.vault import vault
 
 router = APIRouter(prefix="/models", tags=["catalog"])
 
-# Models change once a day; whoever shows them on pages need not ask for each visitor.
+# Models change once a day, so pages that show them need not ask for each visitor.
 _CACHED = "public, max-age=60"
-
-_NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?|Infinity")
 
 
 def _storable(text: str) -> str:
-    """Postgres has no place for it."""
+    """Refuse text that Postgres cannot store."""
     if "\x00" in text:
         raise ValueError("must not contain the character U+0000")
     return text
 
 
 class Filter(BaseModel):
-    """What to look for; everything that is given must hold."""
+    """Filters; a model must match all that are given."""
 
     model_config = ConfigDict(extra="forbid")
 
     search: Annotated[str, AfterValidator(_storable)] = Field(
         default="", max_length=200, description="words, each in id, name or description"
     )
-    modality: Kind | None = None
+    modality: ModelModality | None = None
     provider: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,200}$", description="as an id begins: `openai`")
-    tier: list[catalog.Tier] = Field(default=[], max_length=5, description="any of them")
+    tier: list[Tier] = Field(default=[], max_length=5, description="any of them")
     capability: list[Capability] = Field(default=[], max_length=20, description="all of them")
     parameter: list[Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,100}$")]] = Field(
         default=[], max_length=20, description="supported request parameters, all of them"
@@ -58,7 +56,7 @@ class Filter(BaseModel):
     limit: int = Field(default=50, ge=1, le=200)
 
     def wanted(self) -> catalog.Filters:
-        """The same in the words of the catalog."""
+        """Convert to the catalog's filters."""
         return catalog.Filters(
             words=self.search.split(),
             modality=self.modality,
@@ -80,12 +78,15 @@ async def models(
     query: Annotated[Filter, Query()],
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
-    """Page by page: `next` leads to the models after these, also when some come or go meanwhile."""
+    """Page by page: `next` leads to the following models, also while models come and go."""
     after = None if query.cursor is None else _place(query.cursor, query.sort)
     async with db.autocommit(door.pool) as conn:
         rows, following = await catalog.page(conn, query.wanted(), after=after, most=query.limit)
     where = request.url.include_query_params(cursor=_cursor(following, query.sort)) if following else None
-    page = {"models": [_listed(row) for row in rows], "next": where and f"{where.path}?{where.query}"}
+    page: dict[str, object] = {
+        "models": [_listed(row) for row in rows],
+        "next": where and f"{where.path}?{where.query}",
+    }
     return _unless_known(page, if_none_match)
 
 
@@ -95,7 +96,7 @@ async def model(
     model_id: Annotated[str, Path(pattern=f"^{ID.pattern}$")],
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
-    """Any model that was ever listed, sellable or not, with its prices and capabilities of the past."""
+    """Any model that was ever listed, sellable or not, with its past prices and capabilities."""
     async with db.autocommit(door.pool) as conn:
         row = await catalog.show(conn, model_id)
         past = await catalog.history(conn, model_id)
@@ -106,7 +107,7 @@ async def model(
     return _unless_known({**_listed(row), **seen, "history": history}, if_none_match)
 
 
-def _listed(row: Any) -> dict[str, Any]:
+def _listed(row: catalog.ListedModel) -> dict[str, object]:
     return {
         "id": row.id,
         "name": row.name,
@@ -122,10 +123,10 @@ def _listed(row: Any) -> dict[str, Any]:
     }
 
 
-def _state(row: Any, obstacle: str | None) -> dict[str, Any]:
+def _state(row: catalog.ListedModel | catalog.PastModel, obstacle: str | None) -> dict[str, object]:
     return {
         "pricing": None
-        if row.prompt_usd is None
+        if row.prompt_usd is None or row.completion_usd is None
         else {
             "promptUsd": _usd(row.prompt_usd),
             "completionUsd": _usd(row.completion_usd),
@@ -145,7 +146,7 @@ def _state(row: Any, obstacle: str | None) -> dict[str, Any]:
 
 
 def _usd(amount: Decimal) -> str:
-    """All digits, and never an exponent."""
+    """Format all digits, without an exponent."""
     return f"{amount:f}"
 
 
@@ -155,8 +156,8 @@ def _time(moment: datetime | date | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _unless_known(document: dict[str, Any], known: str) -> Response:
-    """The document, or 304 to a client that has it (RFC 9110, 13.1.2)."""
+def _unless_known(document: dict[str, object], known: str) -> Response:
+    """Return the document, or 304 if the client already has it (RFC 9110, 13.1.2)."""
     answer = JSONResponse(document)
     etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": _CACHED}
@@ -167,23 +168,19 @@ def _unless_known(document: dict[str, Any], known: str) -> Response:
 
 
 def _cursor(place: Cursor, sort: catalog.Sort) -> str:
-    text = json.dumps([sort, place.text, f"{place.number:f}", place.id])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    """A place in one order, so a cursor is a token of that order."""
+    parts = json.dumps([place.text, f"{place.number:f}", place.id], ensure_ascii=False)
+    return vault().token(f"cursor by {sort}", parts.encode())
 
 
 def _place(cursor: str, sort: catalog.Sort) -> Cursor:
-    """Where a cursor points to.
+    """Decode a cursor.
 
     Raises:
-        InvalidInput: if it is none of ours, or of another order.
+        InvalidInput: we did not make it, or it belongs to another sort order.
     """
-    try:
-        its_sort, text, number, model_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        # What Postgres would not take is not ours either.
-        text, model_id = _storable(text.encode().decode()), _storable(model_id.encode().decode())
-        is_ours = its_sort == sort and _NUMBER.fullmatch(number) is not None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        is_ours = False
-    if not is_ours:
+    parts = vault().read_token(f"cursor by {sort}", cursor)
+    if parts is None:
         raise InvalidInput({"cursor": "this is no cursor of this order; begin without one"})
+    text, number, model_id = json.loads(parts)
     return Cursor(text, Decimal(number), model_id)

@@ -1,4 +1,4 @@
-"""What the routes of the catalog answer, told to OpenAPI as in `documents`."""
+"""Describe the answers of the catalog's routes to OpenAPI; `api/documents.py` has the other routes."""
 
 from pydantic import BaseModel, Field
 
@@ -6,7 +6,7 @@ from api.documents import Answers, header, problems
 
 
 class Pricing(BaseModel):
-    """US dollars as exact decimals: the worst of all that the provider lists, whatever the hour or the prompt."""
+    """US dollars as exact decimals: the highest price that the provider lists for any hour or length of prompt."""
 
     promptUsd: str = Field(description="a token of the prompt", examples=["0.00000025"])
     completionUsd: str = Field(description="a token of the answer, reasoning included", examples=["0.000002"])
@@ -15,7 +15,7 @@ class Pricing(BaseModel):
 
 
 class ModelState(BaseModel):
-    """What a model costs and can do."""
+    """A model's prices and capabilities."""
 
     pricing: Pricing | None = Field(description="null: unknown, which is never free")
     contextLength: int | None = Field(description="tokens, prompt and answer together")
@@ -30,7 +30,7 @@ class ModelState(BaseModel):
 
 
 class CatalogModel(ModelState):
-    """A model that prompts can be sold on, or not."""
+    """A model of the catalog, whether or not prompts can be sold on it."""
 
     id: str
     name: str
@@ -45,21 +45,21 @@ class CatalogModel(ModelState):
 
 
 class PastModel(ModelState):
-    """What a model was from then on."""
+    """A model's state from this time on."""
 
     at: str
     listed: bool
 
 
 class CatalogPage(BaseModel):
-    """Models, and where the next ones are."""
+    """Models, and the address of the next page."""
 
     models: list[CatalogModel]
     next: str | None = Field(description="path and query of the next page; null at the end")
 
 
 class CatalogEntry(CatalogModel):
-    """One model and its past."""
+    """One model with its history."""
 
     firstSeenAt: str
     changedAt: str

@@ -1,4 +1,4 @@
-"""The creator's routes, behind a bearer token."""
+"""Serve creators, who authenticate with a bearer token."""
 
 import time
 from typing import Annotated
@@ -45,7 +45,7 @@ Creator = Annotated[accounts.Account, Depends(_creator)]
     responses=documents.problems(401, 429, 503),
 )
 async def resources(door: LimitedDoor, creator: Creator) -> Response:
-    """Your resources, newest version each; templates are not shown."""
+    """Your resources, newest version each, without templates."""
     async with door.pool.connection() as conn:
         versions = await resource_versions.listing(conn, creator.id)
     return JSONResponse(
@@ -77,7 +77,7 @@ async def try_out(
     slug: Name,
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The same flow as a paid call, logged as a test with amount 0. You pay the model as always."""
+    """Runs like a paid call and is logged as a test with amount 0. You pay for the model as always."""
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
     body = await read_json(request)
     async with door.pool.connection() as conn:
@@ -89,5 +89,5 @@ async def try_out(
     row = await execution_views.follow(door.pool, door.hub, test.id, started + wait.seconds)
     response = answers.answer(row)
     facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
-    tracing.record("test", test.id, began, facts, is_first=True)
+    tracing.record("test", test.id, began, facts, is_root=True)
     return response

@@ -1,6 +1,6 @@
-"""What the routes take and answer, told to OpenAPI; names are spelled as on the wire.
+"""Describe requests and answers to OpenAPI; names are spelled as on the wire.
 
-These models only describe: answers are made where they are given, and a test compares the two.
+These models only describe. The routes build their answers themselves, and a test compares the two.
 """
 
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from core.media.files import KINDS
 
 
 class Receipt(BaseModel):
-    """What was paid, and the transaction that proves it."""
+    """The amount paid, and the transaction that proves it."""
 
     transaction: str
     paidUsdc: str = Field(description="US dollars", examples=["0.01"])
@@ -48,7 +48,7 @@ class Result(BaseModel):
 
 
 class Processing(BaseModel):
-    """Its payment is being settled, or it runs: look at `statusUrl`, and do not pay again."""
+    """The payment is being settled, or the execution runs: poll `statusUrl`, and do not pay again."""
 
     jobId: str
     statusUrl: str
@@ -60,7 +60,7 @@ class Processing(BaseModel):
 
 
 class Status(BaseModel):
-    """Where an execution is, where its money is, and the answer when there is one."""
+    """The state of an execution and of its money, and the answer when there is one."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,7 +71,7 @@ class Status(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong and what to do (RFC 9457); with `fields`, `receipt` or `rerunUrl` where there is more to say."""
+    """What went wrong and what to do (RFC 9457); some problems add `fields`, `receipt` or `rerunUrl`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -84,13 +84,13 @@ class Problem(BaseModel):
 
 
 class Offer(Problem):
-    """What it costs: here for x402 v1 where v1 can name a network, and for v2 in the header `PAYMENT-REQUIRED`."""
+    """The offer: for x402 v2 in the header `PAYMENT-REQUIRED`; in the body for v1, if v1 has a name for the network."""
 
     x402Version: Literal[1, 2]
-    accepts: list[dict[str, Any]]
-    product: dict[str, Any]
-    inputs: dict[str, Any] = Field(description="JSON Schema of the body to send")
-    answer: dict[str, Any] | None = Field(
+    accepts: list[dict[str, object]]
+    product: dict[str, object]
+    inputs: dict[str, object] = Field(description="JSON Schema of the body to send")
+    answer: dict[str, object] | None = Field(
         default=None, description="JSON Schema that the JSON document in `response` fits, where one is promised"
     )
     rules: list[str]
@@ -124,20 +124,20 @@ _PROBLEMS = {
     503: "It cannot be sold or shown now; nothing was charged",
 }
 
-Answers = dict[int | str, dict[str, Any]]
+Answers = dict[int | str, dict[str, Any]]  # as FastAPI takes it
 
 
-def header(description: str, *, always: bool = True) -> dict[str, Any]:
-    """A header of an answer."""
+def header(description: str, *, always: bool = True) -> dict[str, object]:
+    """Describe a response header."""
     return {"description": description, "required": always, "schema": {"type": "string"}}
 
 
-def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, object]:
     return {media_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
 
 
 def problems(*statuses: int) -> Answers:
-    """Answers that are problem documents."""
+    """Describe answers that are problem documents."""
     later = {"Retry-After": header("seconds")}
     return {
         status: {
@@ -177,7 +177,7 @@ MEDIUM: Answers = {
     **problems(404, 429, 503),
 }
 
-INPUTS: dict[str, Any] = {
+INPUTS: dict[str, object] = {
     "requestBody": {
         "description": "the inputs, as the offer describes them",
         "content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
@@ -185,7 +185,7 @@ INPUTS: dict[str, Any] = {
 }
 
 
-def _parameter(name: str, where: str, description: str, **schema: Any) -> dict[str, Any]:
+def _parameter(name: str, where: str, description: str, **schema: object) -> dict[str, object]:
     schema = {"type": "string", **schema}
     return {"name": name, "in": where, "required": where == "path", "description": description, "schema": schema}
 
@@ -203,10 +203,10 @@ PURCHASE: dict[str, Any] = INPUTS | {
 
 
 def describe(app: FastAPI) -> None:
-    """Complete what FastAPI says about an application: with these models, and without its own 422, which we never give.
+    """Complete FastAPI's OpenAPI document: add these models, and remove FastAPI's own 422, which we never send.
 
     Args:
-        app: with all its routes; its document is made when it is first asked for.
+        app: the application with all its routes; the document is built when it is first requested.
     """
     generate = app.openapi
 

@@ -1,4 +1,4 @@
-"""What the routes share for the lifetime of the process."""
+"""Hold what the routes share for the lifetime of the process."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -23,17 +23,17 @@ from core.resources import readiness, versions
 
 T = TypeVar("T")
 
-# A scrape is given up after ten seconds, and has more to tell than what the database knows.
+# Prometheus gives up a scrape after ten seconds, and most metrics need no database.
 _LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Connections to the outside, and the settlements that outlive their requests.
+    """Connections to Postgres, facilitators and nodes, rate limits, and settlements that outlive their requests.
 
     Attributes:
         worker_id: owns the payments that this process settles.
-        address_rate, payer_rate: how often a client's address may ask, and a wallet may pay.
+        address_rate, payer_rate: limits on the requests of a client address and on the payments of a wallet.
         settling: tasks that claim or settle; shutdown waits for them.
     """
 
@@ -52,10 +52,10 @@ class Door:
     _standings: SingleFlight[None, gauges.Snapshot | None] = field(default_factory=SingleFlight)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
-        """What is at `/@handle/slug`, as seen after this call; one look for all who wait for it.
+        """Return the offer at `/@handle/slug`, read after this call; concurrent callers share one query.
 
         Raises:
-            NotFound: if nothing is.
+            NotFound: there is no such resource.
         """
         if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
             raise NotFound
@@ -64,10 +64,10 @@ class Door:
         )
 
     async def ready(self, version: versions.Version) -> readiness.Ready:
-        """Whether this version could be sold and run, as seen after this call; one look for all who wait for it.
+        """Return the readiness of this version, read after this call; concurrent callers share one query.
 
         Raises:
-            Unavailable: as by `resource.readiness`.
+            Unavailable: it is not ready, as in `readiness.readiness`.
         """
         return await self._readies.do(version.version_id, lambda: self._ready(version))
 
@@ -76,7 +76,7 @@ class Door:
             return await readiness.readiness(conn, version)
 
     async def look(self) -> gauges.Snapshot | None:
-        """How things stand; None when the database does not say so in time. One look for all who wait for it."""
+        """Read the gauges; None if the database does not answer in time. Concurrent callers share one query."""
         return await self._standings.do(None, self._look)
 
     async def _look(self) -> gauges.Snapshot | None:
@@ -87,7 +87,7 @@ class Door:
             return None
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run what moves money in a task of its own: the buyer may hang up, it goes on, and shutdown waits for it."""
+        """Run work that moves money in its own task, which a closed connection does not stop; shutdown waits for it."""
         task = asyncio.create_task(work, name="settle")
         self.settling.add(task)
         task.add_done_callback(self.settling.discard)
@@ -97,15 +97,15 @@ class Door:
         """Count one payment of a wallet.
 
         Raises:
-            TooManyRequests: if it pays too often.
+            TooManyRequests: the wallet pays too often.
         """
         await self.slow_down(self.payer_rate, f"payer:{payer}")
 
     async def slow_down(self, rate: RateLimitItem, who: str) -> None:
-        """Count one request of somebody.
+        """Count one request against a rate limit.
 
         Raises:
-            TooManyRequests: with the seconds until the next one is welcome.
+            TooManyRequests: the limit is reached; it holds the time from which the next request is accepted.
         """
         if not await self._limiter.hit(rate, who):
             metrics.limited(who.partition(":")[0])
@@ -114,15 +114,15 @@ class Door:
 
 
 def rate(text: str) -> RateLimitItem:
-    """A rate such as `240/minute`."""
+    """Parse a rate such as `240/minute`."""
     return parse(text)
 
 
 async def door_of(request: Request) -> Door:
-    """The door, after the client's address was counted.
+    """Return the door, after counting the client's address.
 
     Raises:
-        TooManyRequests: if it asks too often.
+        TooManyRequests: the address asks too often.
     """
     door: Door = request.app.state.door
     await door.slow_down(door.address_rate, f"address:{request.client.host if request.client else 'unknown'}")

@@ -1,7 +1,7 @@
-"""What became of a creator's calls: each of them, with what to do about those that failed, and all of them together."""
+"""Serve a creator's calls: each one with advice on failures, and reports on all of them."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -15,6 +15,7 @@ from api.creators import Creator
 from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
+from core.db.states import ExecutionState
 from core.executions import advice
 from core.executions import views as execution_views
 from core.failures import InvalidInput
@@ -23,7 +24,7 @@ from core.reporting import report as usage_report
 router = APIRouter(prefix="/me", tags=["creators"])
 
 _MOST = 50
-_STATES = ("held", "queued", "running", "succeeded", "failed", "declined", "void")
+_STATES: tuple[ExecutionState, ...] = get_args(ExecutionState)
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -41,13 +42,11 @@ async def executions(
     after: Annotated[str, Query(description="`next` of the page before")] = "",
 ) -> Response:
     """Newest first, fifty at a time; never an input or an answer. Failures say whose fault it was and what to do."""
-    if state and state not in _STATES:
-        raise InvalidInput({"state": f"must be one of: {', '.join(_STATES)}"})
     if slug and not NAME.fullmatch(slug):
         raise InvalidInput({"slug": "must be the slug of a resource"})
     async with door.pool.connection() as conn:
         page = await execution_views.history(
-            conn, creator.id, state=state or None, slug=slug or None, after=_id(after), most=_MOST + 1
+            conn, creator.id, state=_state(state), slug=slug or None, after=_id(after), most=_MOST + 1
         )
     rows, more = page[:_MOST], page[_MOST:]
     document = {"executions": [_execution(row) for row in rows], "next": rows[-1].id if more else None}
@@ -82,8 +81,17 @@ async def usage(
     return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
 
 
-def _figures(row: usage_report.Figures) -> dict[str, Any]:
+def _figures(row: usage_report.Figures) -> dict[str, object]:
     return {to_camel(name): value for name, value in usage_report.document(row).items()}
+
+
+def _state(text: str) -> ExecutionState | None:
+    for state in _STATES:
+        if state == text:
+            return state
+    if text:
+        raise InvalidInput({"state": f"must be one of: {', '.join(_STATES)}"})
+    return None
 
 
 def _day(name: str, text: str) -> date | None:
@@ -102,7 +110,7 @@ def _id(text: str) -> UUID | None:
     raise InvalidInput({"after": "must be `next` of the page before"})
 
 
-def _execution(row: Any) -> dict[str, Any]:
+def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
     return {
         "id": row.id,
         "slug": row.slug,

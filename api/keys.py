@@ -1,6 +1,6 @@
-"""The creator's provider keys over HTTP: set, looked at, switched and forgotten, and never shown again."""
+"""Serve the creator's provider keys: set, show the state, enable, disable and delete. A key is never returned."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,7 +16,7 @@ from core.secrets.private import Private
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
-# Each new key is shown to its provider.
+# Each new key is checked at its provider.
 _SET_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -30,7 +30,7 @@ At = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom
     responses=documents.problems(401, 404, 429, 503),
 )
 async def show_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
-    """Its masked form and its state; 404 if there is none."""
+    """The key's masked form and its state; 404 if there is none."""
     async with door.pool.connection() as conn:
         state = await provider_keys.key_state(conn, creator.id, PROVIDERS[provider])
     if state is None:
@@ -46,7 +46,7 @@ async def show_key(door: LimitedDoor, creator: Creator, provider: At) -> Respons
     openapi_extra=records.NEW_KEY,
 )
 async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: At) -> Response:
-    """With `key` it is checked at the provider and kept sealed; with `enabled` what is kept is switched."""
+    """`key` is checked at the provider and stored sealed; `enabled` enables or disables the stored key."""
     body, at = await read_json(request), PROVIDERS[provider]
     fields = body if isinstance(body, dict) else {}
     key, enabled = fields.get("key"), fields.get("enabled")
@@ -72,14 +72,14 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     responses=documents.problems(401, 404, 429, 503),
 )
 async def delete_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
-    """What is called on it cannot be bought until there is another; also if there was none."""
+    """Prompts that need this key cannot be bought until you set another. Succeeds also if there was none."""
     async with door.pool.connection() as conn:
         affected = await provider_keys.delete_key(conn, creator.id, PROVIDERS[provider])
     return JSONResponse({"affectedResources": affected}, headers=_NO_STORE)
 
 
 def _answer(state: provider_keys.KeyState) -> Response:
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "label": state.label,
         "enabled": state.enabled,
         "rejectedAt": state.rejected_at and state.rejected_at.isoformat(),

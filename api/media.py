@@ -1,4 +1,4 @@
-"""Pictures and sounds of answers, for whoever has the URL that the answer holds."""
+"""Serve pictures and sounds of answers to the bearer of their signed URL."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from core.media import store as media
 
 router = APIRouter(tags=["buyers"])
 
-# A file that a model made is shown, and never run, whatever is in it.
+# Browsers show a model's file but never run it, whatever it contains.
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -28,7 +28,7 @@ async def show(
     expires: Annotated[int, Query(description="unix time, as in the URL")],
     signature: Annotated[str, Query(description="as in the URL")],
 ) -> Response:
-    """The URL in the answer is the right to see it, until it expires; ask for the answer again to get a fresh one."""
+    """The URL in the answer allows reading the file until it expires; read the answer again to get a fresh URL."""
     found = await media.get(f"{execution_id}/{file}", expires, signature)
     if isinstance(found, str):
         return RedirectResponse(found, status_code=307, headers={"Cache-Control": "no-store"})

@@ -1,5 +1,4 @@
-"""`/metrics`, and the counting of requests. What is counted where, and what it is called:
-`core/observability/metrics.py`."""
+"""Serve `/metrics`, and count HTTP requests. `core/observability/metrics.py` defines all series."""
 
 import time
 
@@ -19,9 +18,9 @@ router = APIRouter(tags=["operators"])
 
 @router.get("/metrics", summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
 async def show(request: Request) -> Response:
-    """What this process has done since it began and, from the database, how things stand. No sums of money, no names.
+    """This process's counts since its start, and gauges from the database. No sums of money, no names.
 
-    The text format of Prometheus, or OpenMetrics where `Accept` asks for it. 200 also while the database is down.
+    The text format of Prometheus, or OpenMetrics if `Accept` asks for it. 200 also while the database is down.
     """
     door: Door = request.app.state.door
     books: Books = request.app.state.books
@@ -34,7 +33,7 @@ async def show(request: Request) -> Response:
 
 
 def counting(app: ASGIApp) -> ASGIApp:
-    """Count every request by the route that it took: never by its path, and not by its method, which may be any."""
+    """Count every request by its route: never by its path or method, because clients can choose any."""
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,6 +56,6 @@ def counting(app: ASGIApp) -> ASGIApp:
 
 
 def _template(scope: Scope) -> str:
-    """The path of the route as we wrote it; `other` for what reached none."""
+    """Return the path template of the route; `other` if no route matched."""
     path: str = getattr(scope.get("route"), "path", "other")
     return path

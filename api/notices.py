@@ -1,6 +1,5 @@
-"""What a creator is told without asking, and where to."""
+"""Serve a creator's notices, and the addresses that they are sent to."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -20,7 +19,7 @@ from core.secrets.private import Private
 router = APIRouter(prefix="/me", tags=["creators"])
 
 _MOST = 100
-# Each new address is tried out in a process of its own.
+# Each new address gets a trial message from a process of its own.
 _ADD_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -32,7 +31,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
     responses=documents.problems(401, 429, 503),
 )
 async def notices(door: LimitedDoor, creator: Creator) -> Response:
-    """The newest notices about your prompts and your key, with where they were sent. Once a week at most for each."""
+    """The newest notices about your prompts and your key, with their deliveries. At most one a week for each matter."""
     async with door.pool.connection() as conn:
         rows = await notice_rules.listing(conn, creator.id, _MOST)
     return JSONResponse(jsonable_encoder([_notice(row) for row in rows]), headers=_NO_STORE)
@@ -79,13 +78,13 @@ async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> 
     responses=documents.problems(401, 404, 429, 503),
 )
 async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) -> Response:
-    """What was sent there stays in the log."""
+    """Deliveries to the address stay in the log."""
     async with door.pool.connection() as conn:
         await notice_addresses.remove(conn, creator.id, address_id)
     return Response(status_code=204)
 
 
-def _address(one: notice_addresses.Address) -> dict[str, Any]:
+def _address(one: notice_addresses.Address) -> dict[str, object]:
     return {
         "id": str(one.id),
         "name": one.name,
@@ -94,7 +93,7 @@ def _address(one: notice_addresses.Address) -> dict[str, Any]:
     }
 
 
-def _notice(row: Any) -> dict[str, Any]:
+def _notice(row: notice_rules.Notice) -> dict[str, object]:
     message = messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=False)
     return {
         "id": row.id,

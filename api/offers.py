@@ -1,11 +1,10 @@
-"""The 402: what it costs, what it wants to know, and the rules."""
+"""Build the 402 response: price, inputs and rules."""
 
 import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from fastapi.responses import Response
 
@@ -29,12 +28,12 @@ RULES = [
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What is at an address, as of one look: whoever waited for that look is answered from it.
+    """The offer at an address, as one query saw it. All requests that waited for the query share it.
 
     Attributes:
         version: the version on offer.
-        payouts: where it can be paid for now: pairs of network and address.
-        obstacle: why it cannot be sold now, as a code.
+        payouts: the networks it can be paid on now, with the payout addresses.
+        obstacle: a code for why it cannot be sold now.
     """
 
     version: versions.Version
@@ -42,10 +41,10 @@ class Offered:
     obstacle: str | None = None
 
     def answer(self, refusal: PaymentRequired | PaymentMalformed) -> Response:
-        """402 (400 for what is no payment) with a quote of its own: v2 in the header, v1 in the body if it can be.
+        """Build a 402 (400 for a malformed payment) with a fresh quote: v2 in the header, v1 in the body if possible.
 
         Raises:
-            Unavailable: if it cannot be sold now.
+            Unavailable: it cannot be sold now.
         """
         if self.obstacle:
             raise Unavailable(self.obstacle)
@@ -58,23 +57,23 @@ class Offered:
 
 
 async def look(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: str, slug: str) -> Offered:
-    """See what is at `/@handle/slug` now.
+    """Look up the offer at `/@handle/slug`.
 
     Raises:
-        NotFound: if nothing is.
+        NotFound: there is no such resource.
     """
     async with db.autocommit(pool) as conn:
         version, ready = await readiness.on_sale(conn, handle, slug)
     if isinstance(ready, Unavailable):
         return Offered(version, (), ready.code)
-    # By what each facilitator last said: nobody waits for it here.
+    # By each facilitator's last answer, so that no buyer waits for a new one.
     payouts = tuple(pair for pair in ready.payouts.items() if facilitators[pair[0]].is_serving())
     return Offered(version, payouts, None if payouts else "not_supported")
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """An offer as it goes over the wire, with the quote that every buyer gets another one for."""
+    """An encoded offer, with the quote that is replaced by a fresh one for each buyer."""
 
     header: bytes
     body: bytes
@@ -85,7 +84,7 @@ class _Form:
 def _form(
     version: versions.Version, payouts: tuple[tuple[str, str], ...], status: int, sentence: str, code: str
 ) -> _Form:
-    """The same for the same version and addresses, so it is spelled out once."""
+    """Encode the offer of a version. It is cached, because only the quote differs between buyers."""
     quote = quotes.make_quote(version)
     required = offers.payment_required(version, dict(payouts), sentence, quote)
     body = problems.problem(
@@ -102,8 +101,8 @@ def _form(
     return _Form(header, bytes(body), quote.encode())
 
 
-def _product(version: versions.Version) -> dict[str, Any]:
-    """What is sold, for people and for programs that compare."""
+def _product(version: versions.Version) -> dict[str, object]:
+    """Describe the product, for people and for programs that compare offers."""
     return {
         "title": version.title,
         "priceUsdc": usdc(version.price_atomic),
@@ -115,10 +114,10 @@ def _product(version: versions.Version) -> dict[str, Any]:
     }
 
 
-def _inputs(version: versions.Version) -> dict[str, Any]:
-    """JSON Schema of the body to send."""
+def _inputs(version: versions.Version) -> dict[str, object]:
+    """Build the JSON Schema of the request body."""
     limit = settings().value_limit
-    properties: dict[str, dict[str, Any]] = {
+    properties: dict[str, dict[str, object]] = {
         parameter.name: {"type": "string", "description": parameter.description, "maxLength": limit}
         | ({} if parameter.default is None else {"default": parameter.default})
         for parameter in version.parameters

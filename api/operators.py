@@ -1,4 +1,4 @@
-"""The operator's routes, and the comparison of the books that runs beside them."""
+"""Serve operators, and compare the books in the background."""
 
 import asyncio
 import hmac
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.encoders import jsonable_encoder
@@ -23,7 +23,7 @@ from core import db
 from core.failures import Unauthorized
 from core.payments import reconciliation
 from core.process import scheduled_runs
-from core.process.background_loop import beside
+from core.process.background_loop import background_task
 from core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ _bearer = HTTPBearer(scheme_name="operator", description="INSTANT_OPERATOR_TOKEN
 
 @dataclass(slots=True)
 class Books:
-    """What the last comparison of ledger and executions found, as counts by kind and never as sums of money."""
+    """The result of the last comparison of ledger and executions, as counts by kind and never as sums of money."""
 
     differences: Counter[str] = field(default_factory=Counter)
     compared_at: float | None = None
 
     def verdict(self) -> dict[str, object]:
-        """Agree, differ, or unknown when nothing was compared for three times as long as it should take."""
+        """Agree, differ, or unknown if the last comparison is older than three intervals."""
         if self.compared_at is None:
             return {"state": "unknown"}
         age = time.monotonic() - self.compared_at
@@ -55,9 +55,9 @@ class Books:
 
 @asynccontextmanager
 async def comparing_books(pool: db.Pool) -> AsyncIterator[Books]:
-    """Compare the books at once and again every INSTANT_BOOKS_SECONDS, for as long as the block runs."""
+    """Compare the books at once and every INSTANT_BOOKS_SECONDS, for the duration of the block."""
     books = Books()
-    async with beside(_compare(pool, books), name="books"):
+    async with background_task(_compare(pool, books), name="books"):
         yield books
 
 
@@ -77,21 +77,21 @@ async def _compare(pool: db.Pool, books: Books) -> None:
 
 @router.get("/live", summary="Whether the process answers")
 async def live() -> Response:
-    """Always 200; restart the process when it is not."""
+    """Always 200; restart a process that does not answer."""
     return JSONResponse({"live": True})
 
 
 @router.get("/ready", summary="Whether requests can be served", responses={503: {"description": "Not now"}})
 async def ready(request: Request) -> Response:
-    """200 when the database answers, 503 otherwise.
+    """200 if the database answers, 503 otherwise.
 
-    Books that differ and schedules that are not kept are no reason to stop serving, but to look.
+    Differing books and late schedules need the operator's attention, but do not stop sales.
     """
     door: Door = request.app.state.door
     books: Books = request.app.state.books
     try:
         async with door.pool.connection(timeout=2) as conn:
-            known = await scheduled_runs.known(conn)
+            records = await scheduled_runs.records(conn)
     except db.UNREACHABLE:
         return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
     upkeep: Upkeep = request.app.state.upkeep
@@ -100,7 +100,7 @@ async def ready(request: Request) -> Response:
             "ready": True,
             "settling": len(door.settling),
             "books": books.verdict(),
-            "schedules": schedules.Verdict(known, upkeep.deployed).document(),
+            "schedules": schedules.Verdict(records, upkeep.deployed).document(),
             "retention": upkeep.verdict(),
         }
     )
@@ -108,7 +108,7 @@ async def ready(request: Request) -> Response:
 
 @router.get("/money", summary="The sums of money, and what does not agree", responses=documents.problems(401, 503))
 async def sums(request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Response:
-    """Ledger and executions with their usage rows, compared now. `instant money check` asks the chain as well."""
+    """Compares ledger, executions and usage rows now. `instant money check` also asks the chain."""
     _require_operator(bearer)
     door: Door = request.app.state.door
     found = await reconciliation.compare_ledger(door.pool)
@@ -117,10 +117,10 @@ async def sums(request: Request, bearer: Annotated[HTTPAuthorizationCredentials 
 
 
 def _require_operator(bearer: HTTPAuthorizationCredentials | None) -> None:
-    """Let in who has the operator's token.
+    """Require the operator's token.
 
     Raises:
-        Unauthorized: everybody else, and everybody when there is no such token.
+        Unauthorized: the token is missing or wrong, or none is configured.
     """
     token = settings().operator_token
     if token is None or bearer is None:
@@ -129,8 +129,8 @@ def _require_operator(bearer: HTTPAuthorizationCredentials | None) -> None:
         raise Unauthorized
 
 
-def _camel(value: Any) -> Any:
-    """Keys as all our documents have them."""
+def _camel(value: object) -> object:
+    """Convert all keys to camel case, as in all our documents."""
     if isinstance(value, dict):
         return {to_camel(key): _camel(item) for key, item in value.items()}
     return [_camel(item) for item in value] if isinstance(value, list) else value

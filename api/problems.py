@@ -1,9 +1,8 @@
-"""Failures as RFC 9457 problem details, with the plain sentence under `error` as well."""
+"""Render failures as RFC 9457 problem details, with the sentence also under `error`."""
 
 import math
 import time
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -11,10 +10,10 @@ from fastapi.responses import JSONResponse
 from core import failures
 from core.observability import metrics
 
-# One sentence for everything that is the creator's or the provider's trouble (docs/design.md, invariant 7).
+# One sentence for every fault of the creator or the provider (docs/design.md, invariant 7).
 UNAVAILABLE = "Resource unavailable"
 
-# What of a refused payment the buyer can act on. Codes of facilitators that are not listed get the last one.
+# Sentences for refusals that the buyer can act on. Other codes of facilitators get REFUSED_OTHERWISE.
 REFUSED = {
     "payment_required": "Payment required",
     "wrong_network": "This payment names a network, scheme or currency that is not on offer.",
@@ -38,19 +37,22 @@ CONFLICT = {
 }
 
 
-def problem(status: int, sentence: str, code: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
-    """A problem document.
+def problem(
+    status: int, sentence: str, code: str, headers: dict[str, str] | None = None, **more: object
+) -> JSONResponse:
+    """Build a problem document.
 
     Args:
         status: HTTP status.
         sentence: what happened and what to do, for people.
-        code: the same for programs.
+        code: the same, for programs.
         headers: response headers.
         more: extension members, such as `fields`, `receipt` or `accepts`.
     """
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": sentence}
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": sentence, "error": sentence}
     return JSONResponse(
-        body | {"error": sentence, "code": code} | more,
+        body | {"code": code} | more,
         status_code=status,
         headers=headers,
         media_type="application/problem+json",
@@ -58,14 +60,14 @@ def problem(status: int, sentence: str, code: str, headers: dict[str, str] | Non
 
 
 def sentence_of(refusal: failures.PaymentRequired | failures.PaymentMalformed) -> tuple[int, str]:
-    """Status and sentence for a payment that is missing, refused, or none at all."""
+    """Return the status and sentence for a payment that is missing, refused or malformed."""
     if isinstance(refusal, failures.PaymentMalformed):
         return 400, "The payment header is not an x402 payment of the exact scheme."
     return 402, REFUSED.get(refusal.code, REFUSED_OTHERWISE)
 
 
 def of_failure(failure: failures.Failure) -> JSONResponse:
-    """The table from failure to HTTP status."""
+    """Map a failure to an HTTP response."""
     match failure:
         case failures.InvalidInput(fields=fields):
             return problem(400, next(iter(fields.values())), failure.code, fields=fields)
@@ -95,7 +97,7 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
 
 
 async def handle(_request: Request, failure: Exception) -> JSONResponse:
-    """FastAPI's handler for every Failure."""
+    """Handle every Failure that a route raises."""
     if not isinstance(failure, failures.Failure):
         raise failure
     if isinstance(failure, failures.Unavailable):

@@ -1,12 +1,12 @@
-"""What creators are shown of their calls and told about them, as models for OpenAPI; names as on the wire."""
+"""Describe to OpenAPI what creators see of their calls, keys and notices; names are spelled as on the wire."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 
 class Execution(BaseModel):
-    """What became of a call, for the creator who sold it."""
+    """A call, for the creator who sold it."""
 
     id: str
     slug: str
@@ -39,7 +39,7 @@ class History(BaseModel):
 
 
 class Figures(BaseModel):
-    """What happened to a number of calls. Money is in US dollars, times are in milliseconds and within 9.1 %."""
+    """Sums over a number of calls. Money is in US dollars; times are in milliseconds and within 9.1 %."""
 
     subject: str | None = Field(description="the day, the resource … that they have in common")
     calls: int = Field(description="a re-run is a call of its own")
@@ -65,7 +65,7 @@ class Figures(BaseModel):
 
 
 class Cause(BaseModel):
-    """Why calls got no answer, and what you can do about it."""
+    """A cause of failed calls, and what you can do about it."""
 
     detail: str
     fault: Literal["buyer", "creator", "provider", "ours"]
@@ -75,7 +75,7 @@ class Cause(BaseModel):
 
 
 class UsageReport(BaseModel):
-    """What was sold in whole days (UTC), from `since` to the day before `until`."""
+    """Sales of whole days (UTC), from `since` to the day before `until`."""
 
     since: str
     until: str
@@ -86,7 +86,7 @@ class UsageReport(BaseModel):
 
 
 class Key(BaseModel):
-    """A provider key that is kept sealed."""
+    """A provider key that is stored sealed."""
 
     label: str = Field(description="its masked form", examples=["sk-or-v1-0e6...1c96"])
     enabled: bool = Field(description="your own switch")
@@ -99,20 +99,20 @@ class Key(BaseModel):
 
 
 class NewKey(BaseModel):
-    """A key to keep, or a switch for the one that is kept, or both."""
+    """A key to store, a switch for the stored one, or both."""
 
     key: str | None = Field(default=None, examples=["sk-or-v1-…"])
     enabled: bool | None = None
 
 
 class Forgotten(BaseModel):
-    """What depends on a key that is gone."""
+    """The effect of deleting a key."""
 
     affectedResources: int = Field(description="how many of your prompts cannot be bought now")
 
 
 class NoticeAddress(BaseModel):
-    """Where notices go. Its URL is not shown again."""
+    """An address that notices are sent to. Its URL is not shown again."""
 
     id: str
     name: str
@@ -121,14 +121,14 @@ class NoticeAddress(BaseModel):
 
 
 class NewNoticeAddress(BaseModel):
-    """An apprise URL, and what to call it."""
+    """An apprise URL and its name."""
 
     url: str = Field(examples=["ntfys://ntfy.example.org/a-topic"])
     name: str = Field(default="", max_length=60)
 
 
 class Delivery(BaseModel):
-    """How far a notice came."""
+    """The delivery of a notice to one address."""
 
     name: str
     state: Literal["waiting", "sending", "sent", "failed"]
@@ -148,7 +148,7 @@ class Notice(BaseModel):
     sent: list[Delivery]
 
 
-def _body(model: type[BaseModel]) -> dict[str, Any]:
+def _body(model: type[BaseModel]) -> dict[str, object]:
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 

@@ -1,41 +1,41 @@
-"""Whether the schedules are kept: our database says when each last succeeded, Prefect whether it has it at all."""
+"""Judge whether the schedules are kept, from their last successes in our database and their deployments in Prefect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.process.scheduled_runs import Known
+from core.process.scheduled_runs import ScheduleRecord
 from deployments.prefect_server import Deployed
 from deployments.schedules import SCHEDULES
 
-NAMES = [one.name for one in SCHEDULES]
+NAMES = [schedule.name for schedule in SCHEDULES]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found.
+    """The state of the schedules.
 
     Attributes:
-        known: what our database knows of each.
-        deployed: what Prefect's server has of each; None when it does not say.
+        records: our database's record of each schedule.
+        deployed: the state of each deployment in Prefect; None if Prefect does not answer.
     """
 
-    known: Mapping[str, Known]
+    records: Mapping[str, ScheduleRecord]
     deployed: Mapping[str, Deployed] | None
 
     @property
     def late(self) -> dict[str, bool]:
-        """Whether each has gone without success for longer than it healthily may."""
-        longest = {one.name: one.longest.total_seconds() for one in SCHEDULES}
-        return {name: self.known[name].age_seconds > longest[name] for name in NAMES if name in self.known}
+        """Whether each schedule has had no success for longer than its limit."""
+        longest = {schedule.name: schedule.longest.total_seconds() for schedule in SCHEDULES}
+        return {name: self.records[name].age_seconds > longest[name] for name in NAMES if name in self.records}
 
     @property
     def active(self) -> dict[str, bool]:
-        """Whether each would be run; nothing when Prefect does not say."""
-        return {name: is_so == "active" for name, is_so in (self.deployed or {}).items()}
+        """Whether Prefect would run each schedule; empty if Prefect does not answer."""
+        return {name: state == "active" for name, state in (self.deployed or {}).items()}
 
     def document(self) -> dict[str, object]:
-        """Kept or broken, and the names of those that break it."""
-        late = [name for name, is_so in self.late.items() if is_so]
+        """Describe the verdict, kept or broken, and name the schedules that break it."""
+        late = [name for name, is_late in self.late.items() if is_late]
         is_kept = not late and all(self.active.values())
         return {
             "state": "kept" if is_kept else "broken",
@@ -43,13 +43,13 @@ class Verdict:
             "missing": self._deployed_as("missing"),
             "paused": self._deployed_as("paused"),
             "succeededAt": {
-                name: one.succeeded_at and one.succeeded_at.isoformat()
-                for name, one in self.known.items()
+                name: record.succeeded_at and record.succeeded_at.isoformat()
+                for name, record in self.records.items()
                 if name in NAMES
             },
         }
 
-    def _deployed_as(self, what: Deployed) -> list[str] | None:
+    def _deployed_as(self, wanted: Deployed) -> list[str] | None:
         if self.deployed is None:
             return None
-        return [name for name, is_so in self.deployed.items() if is_so == what]
+        return [name for name, state in self.deployed.items() if state == wanted]

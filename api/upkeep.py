@@ -1,28 +1,28 @@
-"""What Prefect's server says about itself: what it deletes when, beside our own retention, and what it schedules."""
+"""Ask Prefect's server how long it keeps its runs and which schedules it has."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from core.process.background_loop import beside
+from core.process.background_loop import background_task
 from core.settings import settings
 from deployments import prefect_server
 from deployments.schedules import SCHEDULES
 
-# Asked more often than the books are compared: a schedule that somebody paused should not go unnoticed for long.
+# More often than the books are compared, so that a paused schedule is noticed soon.
 _AGAIN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
 class Upkeep:
-    """What Prefect said last; asked beside the requests, so that none waits for it."""
+    """Prefect's last answers. A background task asks, so that no request waits for Prefect."""
 
     prefect: prefect_server.Vacuum | None = None
     deployed: Mapping[str, prefect_server.Deployed] | None = None
 
     def verdict(self) -> dict[str, object]:
-        """Days that things are kept. `growing` means that Prefect deletes no runs: look at its db_vacuum settings."""
+        """Return the retention in days. `growing` means that Prefect deletes no runs: check its db_vacuum settings."""
         days: dict[str, object] = {"contentDays": settings().retention_days}
         if self.prefect is None:
             return days | {"prefect": {"state": "unknown"}}
@@ -38,9 +38,9 @@ class Upkeep:
 
 @asynccontextmanager
 async def asking_prefect() -> AsyncIterator[Upkeep]:
-    """Ask Prefect's server at once and again and again, for as long as the block runs."""
+    """Ask Prefect's server at once and repeatedly, for the duration of the block."""
     upkeep = Upkeep()
-    async with beside(_ask(upkeep), name="upkeep"):
+    async with background_task(_ask(upkeep), name="upkeep"):
         yield upkeep
 
 

@@ -1,1 +1,1 @@
-"""Measurements that print ratios: ours beside what one would use otherwise, in the same run."""
+"""Benchmarks that print ratios: the product beside its alternatives, in the same run."""

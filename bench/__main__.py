@@ -1,4 +1,4 @@
-"""`python -m bench NAME` runs one bench; each prints ratios first and ends with one line of JSON."""
+"""Run one benchmark with `python -m bench NAME`; each prints ratios first and ends with one line of JSON."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The two doors that are compared, each served by a process of its own with the same settings.
+"""Serve one of the two compared doors, each in a process of its own with the same settings.
 
-`ours` is the product's application with its door and its ledger, and nobody who runs what was paid for. `sdk` is an
-application behind x402's own payment middleware. Both carry a clock that tells how long their event loop stood still.
+`ours` is the product's application with its door and ledger, but without a launcher. `sdk` is an application behind
+x402's own payment middleware. Both measure how long their event loop was blocked.
 """
 
 import argparse
@@ -29,13 +29,13 @@ _TICK_SECONDS = 0.005
 
 
 class StallClock:
-    """The longest time that the event loop kept a 5 ms tick waiting, and what of it was our own CPU time."""
+    """Measure how long the event loop delayed a 5 ms tick at most, and how much of that was our own CPU time."""
 
     def __init__(self) -> None:
         self.wall_ms = self.cpu_ms = 0.0
 
     async def tick(self) -> None:
-        """Watch until cancelled."""
+        """Measure until cancelled."""
         while True:
             wall, cpu = time.perf_counter(), time.thread_time()
             await asyncio.sleep(_TICK_SECONDS)
@@ -43,22 +43,22 @@ class StallClock:
             self.cpu_ms = max(self.cpu_ms, (time.thread_time() - cpu) * 1000)
 
     async def read(self) -> dict[str, float]:
-        """GET /bench/stall: the longest since it was last asked for, in milliseconds."""
+        """GET /bench/stall: the longest delay since the last request, in milliseconds."""
         seen = {"wall_ms": self.wall_ms, "cpu_ms": self.cpu_ms}
         self.wall_ms = self.cpu_ms = 0.0
         return seen
 
 
 def ours() -> FastAPI:
-    """The product, without its launcher: what is paid for stays queued."""
-    # Here, because it comes with Prefect, which the other contestant does not carry.
+    """Create the product without its launcher: paid executions stay queued."""
+    # Imported here, because it brings Prefect, which the other door does without.
     from api.app import create_app
 
     return create_app(launcher=nullcontext)
 
 
 def sdk() -> FastAPI:
-    """What one has after following the SDK's guide: its middleware in front of a handler that does nothing."""
+    """Create the result of the SDK's guide: its middleware in front of a handler that does nothing."""
     network = settings().networks[0]
     server = x402ResourceServer(HTTPFacilitatorClient(FacilitatorConfig(url=network.facilitator_url)))
     server.register(network.id, ExactEvmServerScheme())  # type: ignore[no-untyped-call, arg-type] # as its guide does

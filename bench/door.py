@@ -1,9 +1,9 @@
-"""The door beside x402's own FastAPI middleware, in the same run: offers, replays and payments per second.
+"""Compare the door with x402's own FastAPI middleware in the same run: offers, replays and payments per second.
 
-Each is one uvicorn process with the same settings, in front of the same facilitator, asked by the same third process.
-Rounds alternate who goes first, so that whatever else this machine does hits both; medians are compared. Ours records
-every payment in Postgres before it settles it, and runs nothing afterwards; the middleware records nothing and runs a
-handler that does nothing. A payment counts as done when it is settled.
+Each is one uvicorn process with the same settings, in front of the same facilitator, loaded by the same third process.
+Rounds alternate which goes first, so that other load on the machine affects both; medians are compared. The door
+records every payment in Postgres before it settles it, and runs nothing afterwards; the middleware records nothing and
+runs a handler that does nothing. A payment is complete when it is settled.
 """
 
 import json
@@ -32,7 +32,7 @@ from core.process.worker import registered
 from core.secrets.vault import new_master_key
 from core.settings import settings
 from deployments import postgres
-from deployments.prefect_server import client_environment
+from tasks.prefect_adapter import client_environment
 from tests import servers, shops
 
 ROUNDS = 5
@@ -45,11 +45,11 @@ _BODY = {"topic": "rain"}
 
 @dataclass(frozen=True)
 class Round:
-    """What one of the two did: offers, replays and payments per second, and the longest standstill while it was paid.
+    """The result of one round: offers, replays and payments per second, and the longest block of the event loop.
 
     Attributes:
-        alone: offers per second to one client who asks for one after the other.
-        stall_ms: by the clock; `stall_cpu_ms` is what of it was the event loop's own work, on a machine that is shared.
+        alone: offers per second to one client that asks for one after the other.
+        stall_ms: wall time; `stall_cpu_ms` is the part of it that was the event loop's own work, on a shared machine.
     """
 
     offers: float
@@ -61,7 +61,7 @@ class Round:
 
 
 class Middleware:
-    """The SDK's middleware: it answers a payment when it is settled, and a replay by asking for another payment."""
+    """The SDK's middleware: it answers a payment when it is settled, and answers a replay with another 402."""
 
     replayed, paid = 402, 200
 
@@ -70,21 +70,21 @@ class Middleware:
         self.path = "/haiku"
 
     async def prepare(self) -> None:
-        """Before a round."""
+        """Prepare for a round."""
 
     async def answer(self) -> None:
-        """After the payment that will be replayed."""
+        """Complete the payment that will be replayed."""
 
     async def settled(self) -> None:
-        """After the last payment was answered."""
+        """Wait for the end of the last settlement."""
 
     async def stall(self) -> dict[str, float]:
-        """The longest standstill of its event loop since this was last asked for."""
+        """Read the longest block of its event loop since the last reading."""
         seen: dict[str, float] = (await self.http.get(self.url("/bench/stall"))).json()
         return seen
 
     def url(self, path: str) -> str:
-        """Where a path is served."""
+        """Return the URL of a path."""
         return f"http://127.0.0.1:{self.port}{path}"
 
 
@@ -98,12 +98,12 @@ class Ours(Middleware):
         self.pool = pool
 
     async def prepare(self) -> None:
-        """A creator with an empty queue."""
+        """Set up a creator with an empty queue."""
         self.shop = await shops.open_shop(self.pool)
         self.path = self.shop.path
 
     async def answer(self) -> None:
-        """Run what creators have slots for, as a flow would: it is among that, beside what earlier rounds left."""
+        """Run as many queued executions as creators have slots for, like a flow; the payment's is among them."""
         await self.settled()
         async with registered(self.pool, "executor") as worker_id:
             async with self.pool.connection() as conn:
@@ -123,7 +123,7 @@ class Ours(Middleware):
 
 
 def main() -> None:
-    """Run the bench and print what came of it."""
+    """Run the benchmark and print the result."""
     with (
         tempfile.TemporaryDirectory(prefix="instant-bench-", ignore_cleanup_errors=True) as folder,
         _surroundings(Path(folder)) as ports,
@@ -134,7 +134,7 @@ def main() -> None:
 
 @contextmanager
 def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
-    """A migrated database, the practice servers and both doors, from nothing that this machine happens to have set.
+    """Start a migrated database, the practice servers and both doors, independent of this machine's settings.
 
     Yields:
         The ports of our door and of the SDK's.
@@ -168,7 +168,7 @@ def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 async def _measure(our_port: int, other_port: int) -> tuple[list[Round], list[Round]]:
-    """All rounds of both; the first, which warms up, is left out."""
+    """Run all rounds of both; the first is a warm-up and is dropped."""
     async with db.pool() as pool, httpx.AsyncClient() as http:
         ours, sdk = Ours(our_port, http, pool), Middleware(other_port, http)
         rounds: dict[Middleware, list[Round]] = {ours: [], sdk: []}
@@ -202,7 +202,7 @@ async def _round(door: Middleware) -> Round:
 
 
 async def _signed(door: Middleware, count: int) -> list[bytes]:
-    """Requests with a payment each, signed by one wallet from one offer."""
+    """Make requests with a payment each, signed by one wallet for one offer."""
     buyer = await shops.Buyer().fund(count * shops.PRICE_ATOMIC)
     offered = await door.http.get(door.url(door.path))
     required, sdk = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"]), buyer.sdk()

@@ -1,8 +1,8 @@
-"""Calls that arrive whatever becomes of the earlier ones, beside what one would use otherwise, in the same run.
+"""Measure calls that arrive independently of earlier ones, beside the alternatives, in the same run.
 
-The launcher alone is timed by Postgres, from a row that is queued to its call that has begun. Whole calls are timed by
-their buyers, less the provider's own time, which follows from what is asked and so is the same for everybody. The door
-alone sells and settles, and nothing is launched. CPU time is that of our processes, Prefect's server and Postgres.
+Postgres times the launcher alone, from a queued row to the start of its call. Buyers time whole calls, minus the
+provider's own time, which depends only on the request and so is equal for all. The door alone sells and settles without
+a launch. CPU time is that of our processes, Prefect's server and Postgres.
 """
 
 import json
@@ -30,7 +30,7 @@ from tests.shops import Shop
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Run the cells that the command line names and print what came of them."""
+    """Run the cells of the command line and print the result."""
     wanted = load_plan.parser().parse_args(arguments)
     parts = load_plan.plan(wanted)
     _say(f"{len(parts)} parts, about {load_plan.seconds(parts) / 60:.0f} minutes")
@@ -78,7 +78,7 @@ async def _part(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part, p
 
 @asynccontextmanager
 async def _asked(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part) -> AsyncIterator[Target | None]:
-    """Whoever answers over HTTP; None where it is not installed."""
+    """Start a contestant that answers over HTTP; None if it is not installed."""
     port = servers.free_port()
 
     async def paid(count: int) -> list[load_asked.Asked]:

@@ -1,4 +1,4 @@
-"""Arrivals that wait for nobody: at the times of a Poisson process, and told if they were late."""
+"""Make arrivals at the times of a Poisson process, independent of earlier ones, and measure their lateness."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 def schedule(rate: float, seconds: float, seed: int = 1) -> list[float]:
-    """When they arrive, in seconds from the beginning; the same for everybody with the same arguments."""
+    """Return the arrival times in seconds from the beginning; the same arguments give the same times."""
     dice, now, times = random.Random(f"{seed} {rate} {seconds}"), 0.0, list[float]()
     while (now := now + dice.expovariate(rate)) < seconds:
         times.append(now)
@@ -17,22 +17,22 @@ def schedule(rate: float, seconds: float, seed: int = 1) -> list[float]:
 
 @dataclass
 class Punctuality:
-    """How late arrivals were, in seconds."""
+    """The lateness of arrivals, in seconds."""
 
     late: list[float] = field(default_factory=list)
 
     @property
     def p99_ms(self) -> float:
-        """Of a hundred, all but one were no later than this."""
+        """The 99th percentile of the lateness, in milliseconds."""
         return sorted(self.late)[int(0.99 * (len(self.late) - 1))] * 1000
 
 
 async def arrive(times: Iterable[float], come: Callable[[int], Awaitable[None]]) -> Punctuality:
-    """Let arrival number `n` come at its time, however the earlier ones fare, and wait until all have been dealt with.
+    """Start arrival number `n` at its time, whatever the earlier ones do, and wait until all have ended.
 
     Args:
-        times: as by `schedule`.
-        come: what an arrival does.
+        times: the times from `schedule`.
+        come: runs one arrival.
     """
     began, punctuality = time.perf_counter(), Punctuality()
 

@@ -1,4 +1,4 @@
-"""What is asked over HTTP: the same prompts, signed and paid at our door, plainly at those that nobody pays."""
+"""Make the requests: the same prompts, as signed payments for our door and as plain calls for the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from tests.shops import MODEL, PRICE_ATOMIC, Shop
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it goes over the wire, and the topic that its prompt is about."""
+    """An encoded request, and the topic of its prompt."""
 
     topic: str
     wire: bytes
 
 
 async def paid(sellers: Sequence[Shop], count: int, prefer: str) -> list[Asked]:
-    """Requests with a payment each, to all sellers in turn, signed by one wallet from one offer of each."""
+    """Make requests with a payment each, for all sellers in turn, signed by one wallet for one offer of each."""
     buyer = await shops.Buyer().fund(count * PRICE_ATOMIC)
     sdk = buyer.sdk()
     async with httpx.AsyncClient(base_url=settings().public_url, trust_env=False) as http:
@@ -41,7 +41,7 @@ async def paid(sellers: Sequence[Shop], count: int, prefer: str) -> list[Asked]:
 
 
 def unpaid(count: int) -> list[Asked]:
-    """Chat completions as the openai SDK sends them."""
+    """Make chat completions as the openai SDK sends them."""
     topics = [_topic() for _ in range(count)]
     bodies = [{"model": MODEL, "messages": load_upstream.messages(topic)} for topic in topics]
     return [

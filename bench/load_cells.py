@@ -1,4 +1,4 @@
-"""What came of one cell: one contestant under one load."""
+"""Hold the result of one cell: one contestant under one load."""
 
 import statistics
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Latency:
 
     @classmethod
     def of(cls, milliseconds: Sequence[float]) -> "Latency":
-        """Of what was measured; of nothing, everything is infinite."""
+        """Compute the percentiles; infinite if nothing was measured."""
         if len(milliseconds) < 2:
             only = milliseconds[0] if milliseconds else float("inf")
             return cls(only, only, only)
@@ -30,23 +30,23 @@ class Latency:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one contestant did under one load.
+    """The result of one contestant under one load.
 
     Attributes:
         level: launcher, paid, unpaid or door.
-        contestant: who.
-        upstream: how long the provider takes.
-        rate: arrivals a second that were asked for; 0 when as many as there was room for came.
-        seconds: how long they came.
-        arrivals: how many came.
-        answered: how many of them had an answer.
-        added: milliseconds from queued to call begun, or the whole less the provider's own time.
-        whole: the whole less the provider's own time, where both are known.
-        per_second: answers a second, from the first arrival to the last answer less the provider's own time.
-        runs: flow runs that carried them.
+        contestant: its name.
+        upstream: the provider's latency.
+        rate: requested arrivals per second; 0 if as many as possible arrived.
+        seconds: how long they arrived.
+        arrivals: the number of arrivals.
+        answered: the number of arrivals with an answer.
+        added: milliseconds from queued to call begun, or the total minus the provider's time.
+        whole: the total minus the provider's time, if both are known.
+        per_second: answers per second, from the first arrival to the last answer minus the provider's time.
+        runs: the number of flow runs.
         cpu_ms: CPU milliseconds per answer, by process.
-        late_ms: how late the load itself was (p99).
-        buyers: how many of them asked at once, where the rate is 0.
+        late_ms: the lateness of the load itself (p99).
+        buyers: the number of concurrent buyers, if the rate is 0.
     """
 
     level: str
@@ -66,12 +66,12 @@ class Cell:
 
     @property
     def is_late(self) -> bool:
-        """Whether the load was another than was asked for, because it could not keep its own times."""
+        """Whether the load differed from the requested one, because its arrivals were late."""
         return self.late_ms > _LATE_MS
 
     @property
     def failed(self) -> int:
-        """Arrivals without an answer."""
+        """The number of arrivals without an answer."""
         return self.arrivals - self.answered
 
     @property
@@ -80,7 +80,7 @@ class Cell:
         return sum(self.cpu_ms.get(name, 0.0) for name in ("ours", "door", "worker", "prefect"))
 
     def told(self) -> str:
-        """One line for a person."""
+        """Describe the cell in one line for people."""
         carried = f", {self.runs} runs of {self.answered / self.runs:.1f}" if self.runs else ""
         whole = f"; whole less upstream {self.whole}" if self.whole else ""
         cpu = " + ".join(f"{name} {value:.1f}" for name, value in self.cpu_ms.items())
@@ -94,5 +94,5 @@ class Cell:
         return "".join(parts)
 
     def plain(self) -> dict[str, object]:
-        """For JSON."""
+        """Convert the cell for JSON."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What a load costs in CPU time, by process, with what follows it."""
+"""Measure the CPU time of a load by process, including its after-effects."""
 
 import asyncio
 import time
@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from bench.load_stage import Stage
 
 MEASURED = ("ours", "door", "worker", "prefect", "postgres")
-"""The processes that take part; what only plays the world (provider, facilitator, buyers) is left out."""
+"""The measured processes; the provider, the facilitator and the buyers are left out."""
 
 _CALM_SECONDS = 15.0
 
 
 @asynccontextmanager
 async def metered(on: Stage) -> AsyncIterator[dict[str, float]]:
-    """CPU seconds of those that take part, known once the block is left and everybody is calm again.
+    """Measure CPU seconds by process. They are known after the block, when the processes are idle again.
 
-    Prefect deals with much of what it was told only afterwards, and that is part of what a call costs.
+    Prefect does much of its work later, and that is part of a call's cost.
     """
     await asyncio.to_thread(_calm, on)
     before, used = on.cpu(), dict[str, float]()
@@ -27,7 +27,7 @@ async def metered(on: Stage) -> AsyncIterator[dict[str, float]]:
 
 
 def per_call(used: dict[str, float], calls: int) -> dict[str, float]:
-    """The same in milliseconds for each call."""
+    """Convert to milliseconds per call."""
     return {name: round(1000 * used[name] / max(1, calls), 1) for name in MEASURED if name in used}
 
 

@@ -1,4 +1,4 @@
-"""The door and its ledger alone, nothing launched: an offer and a payment for each call, until it is settled."""
+"""Measure the door and its ledger alone, without launches: an offer and a settled payment per call."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ _CALLS = CROWDS[_BUYERS]
 
 
 async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
-    """A hundred buyers at once; a call is answered when its payment is settled and committed."""
+    """Run a hundred concurrent buyers; a call is answered when its payment is settled and committed."""
     calls = await paid(sellers, _CALLS, "respond-async")
     paths = [shop.path for shop in sellers]
     statuses, took, lines = Counter[int](), list[float](), Lines(settings().port)

@@ -1,4 +1,4 @@
-"""The launcher alone: paid rows are queued one by one, and each is timed by Postgres from queued to call begun."""
+"""Measure the launcher alone: paid rows are queued one by one, and Postgres times each from queued to call begun."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ WHERE executions.id = ANY(%s)
 
 
 async def warm_up(pool: db.Pool, sellers: Sequence[Shop], calls: int = _WARM_UP) -> None:
-    """A launcher's first runs import and connect; nobody times them."""
+    """Run first calls without timing them, because a launcher's first runs import and connect."""
     rows = await load_rows.prepare(pool, sellers, calls)
     await arrive([0.2 * number for number in range(calls)], lambda number: load_rows.queue(pool, rows[number]))
     await at_rest(pool, 30)
@@ -44,17 +44,17 @@ async def measure(
     seconds: float,
     patience: float,
 ) -> Cell:
-    """One cell; what is not at rest some time after the last arrival has failed.
+    """Measure one cell. Executions that are unfinished some time after the last arrival have failed.
 
     Args:
-        on: where the launcher runs.
+        on: the processes that the launcher needs.
         pool: our database.
-        sellers: whose prompts are called.
-        contestant: its name.
-        upstream: how long the provider takes.
-        rate: arrivals a second.
-        seconds: how long they come.
-        patience: seconds after the last arrival, beside the provider's slowest answer.
+        sellers: the called prompts' sellers.
+        contestant: the launcher's name.
+        upstream: the provider's latency.
+        rate: arrivals per second.
+        seconds: how long they arrive.
+        patience: seconds after the last arrival, in addition to the provider's slowest answer.
     """
     times = schedule(rate, seconds)
     rows = await load_rows.prepare(pool, sellers, len(times))
@@ -100,7 +100,7 @@ def _cell(
 
 
 async def at_rest(pool: db.Pool, seconds: float) -> None:
-    """Wait until nothing is queued or runs, but no longer."""
+    """Wait until no execution is queued or running, for a limited time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         async with pool.connection() as conn:

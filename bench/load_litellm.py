@@ -1,4 +1,4 @@
-"""LiteLLM's proxy, if it is installed somewhere: its pins and ours do not go into one environment."""
+"""Run LiteLLM's proxy if it is installed in another environment: its pins conflict with ours."""
 
 import json
 import os
@@ -13,29 +13,29 @@ from core.settings import settings
 from tests.shops import MODEL
 
 KEY = f"sk-{token_hex(16)}"
-"""What its callers say; without one it does not start."""
+"""The callers' key; the proxy does not start without one."""
 
 EXECUTABLE = "INSTANT_BENCH_LITELLM"
 
 
 def find() -> str | None:
-    """Its executable: what INSTANT_BENCH_LITELLM names, or `litellm` on the PATH; None where there is none."""
+    """Find its executable: INSTANT_BENCH_LITELLM, or `litellm` on the PATH; None if there is none."""
     return shutil.which(os.environ.get(EXECUTABLE) or "litellm")
 
 
 def version(executable: str) -> str:
-    """What it calls itself."""
+    """Return its version."""
     told = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     return told.stdout.split()[-1] if told.stdout.split() else "of unknown version"
 
 
 def command(on: Stage, executable: str, port: int) -> list[str]:
-    """One worker, no database, one model: the practice OpenRouter."""
+    """Build its command: one worker, no database, one model, the practice OpenRouter."""
     parameters = {"model": f"openai/{MODEL}", "api_base": settings().openrouter_url, "api_key": UNPAID_KEY}
-    config = Path(on.folder) / "litellm.yaml"  # every JSON document is one of YAML
+    config = Path(on.folder) / "litellm.yaml"  # every JSON document is also YAML
     models = [{"model_name": MODEL, "litellm_params": parameters}]
     config.write_text(json.dumps({"model_list": models, "general_settings": {"master_key": KEY}}))
-    # Nothing leaves this machine, and its settings are its own.
+    # A clean environment, so that nothing leaves this machine and only its own settings apply.
     alone = ["env", "-i", f"PATH={os.environ['PATH']}", f"HOME={on.folder}", "LITELLM_LOCAL_MODEL_COST_MAP=True"]
     options = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     return [*alone, executable, *options, "--telemetry", "False"]

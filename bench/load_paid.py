@@ -1,7 +1,7 @@
-"""Whole calls over HTTP: at our door from a signed payment to the answer, and at those for which nobody pays.
+"""Measure whole calls over HTTP: at our door from a signed payment to the answer, and at unpaid alternatives.
 
-Two kinds of load: arrivals that wait for nobody, and as many buyers at once as there are connections, each with the
-next call as soon as the last is answered, which tells what can be held.
+There are two kinds of load: independent arrivals, and as many concurrent buyers as connections, each with the next call
+as soon as the last is answered, which measures the sustained throughput.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from bench.wire import Lines
 from core import db
 
 CROWDS = {100: 1000, 400: 2000}
-"""Buyers at once, and how many calls they make together."""
+"""The number of concurrent buyers, and of their calls together."""
 
 _SINCE = """
 SELECT extract(epoch FROM executions.call_started_at - queued_at)::float8 AS seconds, attempts.flow_run_id
@@ -33,13 +33,13 @@ WHERE executions.created_at >= %s AND executions.call_started_at IS NOT NULL
 
 @dataclass(frozen=True)
 class Target:
-    """Who is asked.
+    """The server under load.
 
     Attributes:
         contestant: its name.
-        port: where it listens.
-        ask: makes as many requests as are wanted.
-        pool: our database, where it is us who are asked.
+        port: its port.
+        ask: makes the requested number of requests.
+        pool: our database, if the server is our door.
     """
 
     contestant: str
@@ -50,7 +50,7 @@ class Target:
 
 @dataclass
 class _Seen:
-    """What the buyers saw: when the first asked, and of each answer when it came and what was not the provider's."""
+    """The buyers' measurements: the first request, and each answer's time with the part that is not the provider's."""
 
     upstream: Upstream
     lines: Lines
@@ -59,7 +59,7 @@ class _Seen:
     added_ms: list[float] = field(default_factory=list)
 
     async def ask(self, asked: Asked) -> None:
-        """Ask, and note the answer if it is one."""
+        """Send a request, and record the answer."""
         began, took = time.perf_counter(), self.upstream.seconds(asked.topic)
         self.first = self.first or began
         status = await self.lines.ask(asked.wire)
@@ -70,7 +70,7 @@ class _Seen:
 
 
 async def warm_up(target: Target) -> None:
-    """First calls, which nobody times."""
+    """Run first calls without timing them."""
     lines = Lines(target.port)
     for asked in await target.ask(8):
         await lines.ask(asked.wire)
@@ -78,7 +78,7 @@ async def warm_up(target: Target) -> None:
 
 
 async def arriving(on: Stage, target: Target, upstream: Upstream, rate: float, seconds: float) -> Cell:
-    """Calls at the times of a Poisson process."""
+    """Measure calls at the times of a Poisson process."""
     times = schedule(rate, seconds)
     calls = await target.ask(len(times))
 
@@ -89,7 +89,7 @@ async def arriving(on: Stage, target: Target, upstream: Upstream, rate: float, s
 
 
 async def crowding(on: Stage, target: Target, upstream: Upstream, buyers: int) -> Cell:
-    """Calls of so many buyers, each the next as soon as the last is answered."""
+    """Measure calls of concurrent buyers, each with the next one as soon as the last is answered."""
     calls = await target.ask(CROWDS[buyers])
 
     async def load(seen: _Seen) -> Punctuality:

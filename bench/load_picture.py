@@ -1,4 +1,4 @@
-"""One picture: what is added to a call, and how many are answered, by how many arrive."""
+"""Draw the added latency and the throughput by the rate of arrivals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +18,18 @@ _NAMES = {
     ("unpaid", "forwarder"): "FastAPI and SDK, unpaid",
     ("unpaid", "litellm"): "LiteLLM, unpaid",
 }
-# Okabe and Ito's colours, which everybody can tell apart.
+# Okabe and Ito's colours, which colour-blind people can distinguish.
 _COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#CC79A7", "#009E73", "#66C2A5", "#999999", "#E69F00")
 
 
 def draw(cells: Sequence[Cell], upstream: str, conditions: str, path: Path) -> None:
-    """Write it as a PNG.
+    """Write the chart as a PNG.
 
     Args:
-        cells: what was measured.
-        upstream: only those with this one are drawn.
-        conditions: in one line, below.
-        path: where to.
+        cells: the results.
+        upstream: draw only cells with this provider latency.
+        conditions: one line below the chart.
+        path: the file.
     """
     figure = Figure(figsize=(12, 5.5), layout="constrained")
     latency, answers = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""Which cells there are, and how long each takes, for a run that ends in a quarter of an hour."""
+"""Plan the cells and their durations, for a run of about a quarter of an hour."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ LEVELS = ("launcher", "paid", "unpaid", "door")
 UPSTREAMS = {one.name: one for one in (FAST, SLOW)}
 
 Load = tuple[float, float]
-"""Arrivals a second, and for how many seconds."""
+"""Arrivals per second, and for how many seconds."""
 
 _EVERYTHING: dict[tuple[str, str], dict[str, list[Load]]] = {
     ("launcher", FAST.name): {
@@ -36,7 +36,7 @@ _EVERYTHING: dict[tuple[str, str], dict[str, list[Load]]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One contestant's loads at one level, under one upstream."""
+    """One contestant's loads at one level, with one provider latency."""
 
     level: str
     upstream: Upstream
@@ -45,7 +45,7 @@ class Part:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line. Without --rates: everything that is in the plan and was not left out."""
+    """Build the command line. Without --rates: the whole plan, minus what is left out."""
     made = argparse.ArgumentParser(prog="python -m bench load")
     made.add_argument("--level", type=_words, default=list(LEVELS), help=",".join(LEVELS))
     made.add_argument("--launch", type=_words, help=f"who launches: {','.join(LAUNCHERS)}")
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def plan(wanted: argparse.Namespace) -> list[Part]:
-    """What is to be run: the whole plan, or with --rates these alone and for our own launcher only."""
+    """Choose what to run: the whole plan, or with --rates only these, with our own launcher only."""
     upstreams = wanted.upstream or ([FAST.name] if wanted.rates else list(UPSTREAMS))
     launchers = wanted.launch or (["here"] if wanted.rates else list(LAUNCHERS))
     parts = []
@@ -93,7 +93,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def seconds(parts: Sequence[Part]) -> float:
-    """About how long all of it takes."""
+    """Estimate the duration of all parts."""
     each = {"launcher": 20.0, "paid": 75.0, "unpaid": 50.0, "door": 25.0}
     return 20 + sum(
         each[part.level] + sum(5 + part.upstream.slowest + long for _, long in part.loads) for part in parts

@@ -1,8 +1,8 @@
-"""What one would use otherwise, each as a process of its own: `python -m bench.load_rivals NAME`.
+"""Run an alternative in a process of its own: `python -m bench.load_rivals NAME`.
 
-`one` starts a flow run per paid call as soon as it is queued, at most eight at once, with everything else as the
-product's launcher has it. `pool` hands each to a Prefect work pool, whose stock worker starts a process for it.
-`forwarder` is a FastAPI route around the openai SDK, for which nobody pays.
+`one` starts a flow run per paid call as soon as it is queued, at most eight at once, and is otherwise like the
+product's launcher. `pool` gives each call to a Prefect work pool, whose stock worker starts a process for it.
+`forwarder` is a FastAPI route around the openai SDK, without payments.
 """
 
 import argparse
@@ -35,16 +35,16 @@ _AT_ONCE = 8
 _LOOK_AGAIN_SECONDS = 5.0
 _ROOT = Path(__file__).parent.parent
 
-Carry = Callable[[Batch], Awaitable[object]]
+RunBatch = Callable[[Batch], Awaitable[object]]
 
 
-async def _one_by_one(carry: Carry, at_once: int) -> None:
-    """Claim one execution after the other and carry each by itself."""
+async def _one_by_one(run_batch: RunBatch, at_once: int) -> None:
+    """Claim executions one after the other and run each by itself."""
     free, carried = asyncio.Semaphore(at_once), set[asyncio.Task[None]]()
 
     async def run(batch: Batch) -> None:
         try:
-            await carry(batch)
+            await run_batch(batch)
         finally:
             free.release()
 
@@ -97,16 +97,16 @@ async def _pool() -> None:
         )
         name = f"{instant_execution.name}/{POOL}"
 
-        async def carry(batch: Batch) -> None:
+        async def run_batch(batch: Batch) -> None:
             parameters = {key: _plain(value) for key, value in _parameters(batch).items()}
             starting = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False)
-            await cast(Awaitable[object], starting)  # its type is for both kinds of caller
+            await cast(Awaitable[object], starting)  # its type covers sync and async callers
 
-        await _one_by_one(carry, 1000)
+        await _one_by_one(run_batch, 1000)
 
 
 def _parameters(batch: Batch) -> dict[str, Any]:
-    """What the flow takes of a batch."""
+    """Build the flow's parameters for a batch."""
     from flows.instant_execution import instant_execution
 
     known = {"execution_ids": batch.execution_ids, "batch_id": batch.id}
@@ -118,7 +118,7 @@ def _plain(value: object) -> object:
 
 
 def forwarder() -> FastAPI:
-    """The shortest way to a model."""
+    """Create the shortest way to a model."""
     client: AsyncOpenAI
 
     @asynccontextmanager
@@ -142,7 +142,7 @@ def forwarder() -> FastAPI:
 
 
 async def _until_told(run: Callable[[], Awaitable[None]]) -> None:
-    """Not in the main thread, where every Prefect run takes SIGTERM for itself."""
+    """Run outside the main thread, where every Prefect run replaces the handler of SIGTERM."""
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
 
@@ -153,7 +153,7 @@ async def _until_told(run: Callable[[], Awaitable[None]]) -> None:
         with suppress(asyncio.CancelledError):
             await running
 
-    async with run_in_thread(until, name="rival", gone=lambda _ended: os.kill(os.getpid(), signal.SIGTERM)):
+    async with run_in_thread(until, name="rival", on_early_end=lambda: os.kill(os.getpid(), signal.SIGTERM)):
         await told.wait()
 
 

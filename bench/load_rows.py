@@ -1,4 +1,4 @@
-"""Paid executions that wait for their moment: made in bulk beforehand, so that an arrival is one statement."""
+"""Prepare paid executions in bulk, so that an arrival is one statement."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ INSERT INTO reservations (execution_id, round, account_id, day, reserved_usd)
 VALUES (%(id)s, 1, %(account_id)s, (now() AT TIME ZONE 'UTC')::date, %(usd)s)
 """
 
-# What `ledger.pay` commits, as far as launchers see it.
+# The part of `ledger.pay` that launchers see.
 _QUEUE = """
 WITH released AS (
     UPDATE executions SET state = 'queued', queued_at = now() WHERE id = %s AND state = 'held' RETURNING id
@@ -60,14 +60,14 @@ WHERE state IN ('held', 'queued', 'running')
 
 @dataclass(frozen=True)
 class Row:
-    """A paid execution, and the topic that its prompt is about."""
+    """A paid execution, and the topic of its prompt."""
 
     id: UUID
     topic: str
 
 
 async def market(pool: db.Pool) -> list[Shop]:
-    """Creators with room for everything that comes."""
+    """Set up creators with room for all calls."""
     found = await asyncio.gather(*(shops.open_shop(pool) for _ in range(CREATORS)))
     async with pool.connection() as conn:
         await conn.execute(_ROOMY, [[shop.account.id for shop in found]])
@@ -75,7 +75,7 @@ async def market(pool: db.Pool) -> list[Shop]:
 
 
 async def prepare(pool: db.Pool, sellers: Sequence[Shop], count: int) -> list[Row]:
-    """As many held executions, of all sellers in turn, whose payments are paid."""
+    """Create held executions with paid payments, for all sellers in turn."""
     network, versions = settings().networks[0], [await shop.version(pool) for shop in sellers]
     rows = list[dict[str, Any]]()
     for number in range(count):
@@ -92,16 +92,16 @@ async def prepare(pool: db.Pool, sellers: Sequence[Shop], count: int) -> list[Ro
 
 
 async def queue(pool: db.Pool, row: Row) -> None:
-    """The moment has come: the row is queued, committed and announced."""
+    """Queue the row: commit and notify."""
     async with pool.connection() as conn:
-        # One trip instead of the three of a transaction: this process shares the cores with what it measures.
+        # One round trip instead of a transaction's three, because this process shares the cores with what it measures.
         await conn.set_autocommit(True)
         await conn.execute(_QUEUE, [row.id])
         await conn.set_autocommit(False)
 
 
 async def forget(pool: db.Pool) -> None:
-    """Nobody shall begin what is not at rest by now."""
+    """Void unfinished executions, so that no launcher begins them later."""
     async with pool.connection() as conn:
         await conn.execute(_FORGET)
 

@@ -1,4 +1,4 @@
-"""What a load is put on: Postgres, Prefect and the practice servers as `instant dev` has them, and one launcher."""
+"""Start the processes for a load: Postgres, Prefect and the practice servers as in `instant dev`, and one launcher."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from core.db.pool import database_url
 from core.secrets.vault import new_master_key
 from core.settings import settings
 from deployments import postgres
-from deployments.prefect_server import client_environment, server_environment
+from tasks.prefect_adapter import client_environment, server_environment
 from tests import servers
 
 POOL = "bench"
@@ -30,8 +30,8 @@ POOL = "bench"
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 45.0
 
-# Limits of the product that would be measured instead of its speed: one address sends everything here, and slow
-# answers make many calls that are on their way at once.
+# Without these limits of the product, which would be measured instead of its speed: one address sends everything here,
+# and slow answers make many concurrent calls.
 _NO_LIMITS = {
     "INSTANT_ADDRESS_RATE": "1000000/second",
     "INSTANT_PAYER_RATE": "1000000/second",
@@ -49,35 +49,35 @@ LAUNCHERS = {
     "one": ("bench.load_rivals", "one"),
     "pool": ("bench.load_rivals", "pool"),
 }
-"""Who runs what is queued, by the command that is started: the door's own process, an `instant executor`, one flow run
-per call (at most eight at once), and one run of a Prefect process pool per call."""
+"""The launchers by the command that starts them: the door's own process, an `instant executor`, one flow run per call
+(at most eight at once), and one run of a Prefect process pool per call."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The processes, of whose CPU time is told.
+    """The processes, whose CPU time is measured.
 
     Attributes:
-        folder: of the state and of what every process prints.
-        processes: by name, while they run.
+        folder: holds the state and the output of every process.
+        processes: the running processes by name.
     """
 
     folder: Path
     processes: dict[str, psutil.Process] = field(default_factory=dict)
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of CPU time so far, by name, of each process with its children."""
+        """Return the CPU seconds so far of each process with its children, by name."""
         return {name: _cpu(process) for name, process in self.processes.items()}
 
     def is_calm(self, *names: str, seconds: float = 0.5, share: float = 0.1) -> bool:
-        """Look for some time whether these processes do next to nothing."""
+        """Whether these processes are nearly idle, over a period of observation."""
         before = sum(self.cpu()[name] for name in names)
         time.sleep(seconds)
         return sum(self.cpu()[name] for name in names) - before < share * seconds
 
     @contextmanager
     def running(self, name: str, *command: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-        """A process until the block ends; it prints to `NAME.log`."""
+        """Run a process until the block ends; its output goes to `NAME.log`."""
         with (self.folder / f"{name}.log").open("ab") as log:
             started = subprocess.Popen(command, env=dict(environment), stdout=log, stderr=log)  # noqa: S603
         self.processes[name] = psutil.Process(started.pid)
@@ -93,13 +93,13 @@ class Stage:
                 started.wait()
 
     def said(self, name: str) -> str:
-        """The last lines that a process printed."""
+        """Return the last lines that a process printed."""
         return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
 
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Everything but a launcher, from nothing that this machine happens to have set; our environment names it."""
+    """Start everything but a launcher, independent of this machine's settings; the environment gets its URLs."""
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
         if not name.startswith("INSTANT_BENCH_"):
             del os.environ[name]
@@ -154,16 +154,16 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def launcher(on: Stage, kind: str, *, door: bool = False) -> Iterator[None]:
-    """One of `LAUNCHERS`, ready to launch, as the process `ours`.
+    """Start one of `LAUNCHERS` as the process `ours`, and wait until it is ready.
 
     Args:
-        on: everything else.
-        kind: which.
-        door: with a door in front, also where that is another process.
+        on: the other processes.
+        kind: its name.
+        door: with a door, even if that is another process.
     """
     environment = os.environ | {"INSTANT_LAUNCH": "executor" if kind == "executor" else "here"}
     if kind in ("one", "pool"):
-        # Otherwise a run would take along what was queued since it was started.
+        # Otherwise a run would also take executions that were queued since it was started.
         environment["INSTANT_BATCH_LIMIT"] = "1"
     with ExitStack() as stack:
         stack.enter_context(on.running("ours", *python(*LAUNCHERS[kind]), environment=environment))
@@ -182,14 +182,14 @@ def launcher(on: Stage, kind: str, *, door: bool = False) -> Iterator[None]:
 
 @contextmanager
 def serving(on: Stage, *command: str, url: str) -> Iterator[None]:
-    """A contestant without a launcher, as the process `ours`, once this URL answers."""
+    """Start a contestant without a launcher as the process `ours`, and wait until this URL answers."""
     with on.running("ours", *command, environment=os.environ):
         _wait(on, "ours", partial(_answers, url))
         yield
 
 
 def python(*module: str) -> list[str]:
-    """`python -m module...`"""
+    """Build the command `python -m module...`."""
     return [sys.executable, "-m", *module]
 
 
@@ -200,7 +200,7 @@ def _is_launching() -> bool:
 
 
 def _answers(url: str) -> bool:
-    # Prefect's health needs no login, but says so only to who brings one.
+    # Prefect's health endpoint answers only with the login.
     user, _, password = os.environ["INSTANT_PREFECT_AUTH_STRING"].partition(":")
     try:
         return httpx.get(url, auth=(user, password), trust_env=False, timeout=5, verify=servers.TLS).is_success
@@ -221,7 +221,7 @@ def _wait(on: Stage, name: str, is_ready: Callable[[], bool]) -> None:
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Of a process, its children, and those of its children that are gone."""
+    """Return the CPU seconds of a process, its children, and its children that have ended."""
     total = 0.0
     for one in [process, *process.children(recursive=True)]:
         try:

@@ -1,4 +1,4 @@
-"""How long the practice provider takes: always the same, or as a log-normal distribution has it."""
+"""Set the practice provider's latency: constant, or log-normally distributed."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ from sandbox.openrouter_latency import drawn
 from tests.selling import SECRET_TEMPLATE, content
 
 UNPAID_KEY = "sk-or-v1-practice-unpaid"
-"""Whose calls nobody pays."""
+"""The key of unpaid calls."""
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """Seconds of one answer: 95 of a hundred are between these two; they may be the same."""
+    """Seconds of one answer: 95 percent are between these two bounds, which may be equal."""
 
     name: str
     fastest: float
     slowest: float
 
     def seconds(self, topic: str) -> float:
-        """How long the call about this topic takes, which follows from what is sent."""
+        """Return the latency of the call about this topic, which follows from its messages."""
         return drawn((self.fastest, self.slowest), messages(topic))
 
     async def order(self, *keys: str) -> None:
-        """Have it so for these keys."""
+        """Set this latency for these keys."""
         url = f"{settings().openrouter_url.removesuffix('/api/v1')}/practice/keys"
         async with httpx.AsyncClient(trust_env=False) as http:
             for key in keys:
@@ -39,6 +39,6 @@ SLOW = Upstream("2-20s", 2.0, 20.0)
 
 
 def messages(topic: str) -> list[dict[str, str]]:
-    """What is sent upstream about a topic, by every contestant."""
+    """Build the messages that every contestant sends to the provider about a topic."""
     parameters = [template.Parameter(**parameter) for parameter in content()["parameters"]]
     return list(template.messages(SECRET_TEMPLATE, parameters, {"topic": topic}))

@@ -1,4 +1,4 @@
-"""What the cells say together: ratios first, then each target, held or not."""
+"""Judge the cells: ratios first, then each target, met or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ class Judgement:
     """One target.
 
     Attributes:
-        name: what is wanted.
-        figures: what was measured.
-        ok: whether it is held; None when it was not measured.
+        name: the target.
+        figures: the measurements.
+        ok: whether it is met; None if it was not measured.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Judgement:
 
 
 def judge(cells: Sequence[Cell]) -> list[Judgement]:
-    """Every target, in the order in which people ask."""
+    """Judge every target, in order of interest."""
     fast = [cell for cell in cells if cell.upstream in (FAST.name, "-")]
     paid = [cell for cell in fast if (cell.level, cell.rate) == ("paid", 50)]
     litellm = _most(fast, "unpaid", "litellm")
@@ -45,7 +45,7 @@ def judge(cells: Sequence[Cell]) -> list[Judgement]:
 
 
 def _within(name: str, cells: Sequence[Cell], p50: float, p95: float) -> Judgement:
-    """Nothing failed, and both percentiles of what is added, from queued to call begun, are within their bounds."""
+    """Require no failures, and bounds for both percentiles of the added latency from queued to call begun."""
     name = f"{name}: p50/p95 {p50:g}/{p95:g} ms"
     if not cells:
         return Judgement(name, "not run", None)
@@ -58,7 +58,7 @@ def _within(name: str, cells: Sequence[Cell], p50: float, p95: float) -> Judgeme
 
 
 def _whole(name: str, cells: Sequence[Cell]) -> Judgement:
-    """Beside a target, what it does not speak of: payment, settlement and the way back."""
+    """Show, beside a target, what it leaves out: payment, settlement and the response."""
     told = (f"{cell.whole.p50:.0f}/{cell.whole.p95:.0f} ms at {cell.rate:g}/s" for cell in cells if cell.whole)
     return Judgement(name, "; ".join(told) or "not run", None)
 
@@ -91,11 +91,11 @@ def _executor(fast: Sequence[Cell], here: Sequence[Cell]) -> Judgement:
 
 
 def _held(cells: Sequence[Cell]) -> float | None:
-    """The most that was answered with nothing failed."""
+    """Return the highest rate that was answered without failures."""
     return max((cell.per_second for cell in cells if not cell.failed), default=None)
 
 
 def _most(cells: Sequence[Cell], level: str, *contestants: str) -> float | None:
-    """The most that anyone got out of it."""
+    """Return the highest throughput of these contestants."""
     found = (cell.per_second for cell in cells if cell.level == level and cell.contestant in contestants)
     return max(found, default=None)

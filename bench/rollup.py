@@ -1,9 +1,9 @@
-"""The usage rollup beside a bare GROUP BY over the same rows, and the next hour with little and with much behind it.
+"""Compare the usage rollup with a bare GROUP BY over the same rows, and the next hour of a small log with a big one's.
 
-Rows are made by SQL in the embedded Postgres, 90 days of calls of 20 prompts, of which 5 % fail. The bare statement
-counts and adds up by the same hours, and nothing else: no histograms, no marks, no days and months, nothing is written,
-and Postgres may use all cores. A second one, told beside it, makes the histograms too. INSTANT_BENCH_ROWS makes it
-smaller; with few rows in an hour, writing what was counted is most of the work.
+SQL makes the rows in the embedded Postgres: 90 days of calls of 20 prompts, of which 5 % fail. The bare statement
+counts and sums by the same hours, and does nothing else: no histograms, no marks, no days and months, no writes, and
+Postgres may use all cores. A second one, reported beside it, also makes the histograms. INSTANT_BENCH_ROWS reduces the
+size; with few rows in an hour, most of the work is writing the counts.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ HOURS = 8
 ROUNDS = 2
 MOST_RATIO, MOST_GROWTH = 1.5, 1.2
 
-# On the tenth day of a month, so that as much of the month is added up with a tenth of the days behind it.
+# The tenth day of a month: then the month has as many days to sum with a tenth of DAYS in the log as with all of them.
 _NOW = datetime(2026, 11, 10, tzinfo=UTC)
 
 _PREPARE = (
@@ -83,7 +83,7 @@ _HISTOGRAMS = "".join(
 
 
 def main() -> None:
-    """Run the bench and print what came of it."""
+    """Run the benchmark and print the result."""
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_"))]:
         del os.environ[name]
     os.environ |= {"INSTANT_MODE": "sandbox", "INSTANT_MASTER_KEYS": new_master_key("bench")}
@@ -120,7 +120,7 @@ async def _measure() -> None:
 
 
 async def _make(pool: db.Pool, low: int, high: int, first: datetime, last: datetime) -> None:
-    """Rows number `low` to `high`, evenly between two times, by two connections; no marks, they are made later."""
+    """Insert rows number `low` to `high`, evenly between two times, over two connections; marks are made later."""
     began, middle = time.perf_counter(), (low + high) // 2
 
     async def part(low: int, high: int, first: datetime, last: datetime) -> None:
@@ -137,7 +137,7 @@ async def _make(pool: db.Pool, low: int, high: int, first: datetime, last: datet
 
 
 async def _roll_up(pool: db.Pool) -> float:
-    """Count everything again; how many seconds that took."""
+    """Count everything again; return the seconds."""
     began = time.perf_counter()
     async with pool.connection() as conn:
         await usage_rollup.mark(conn, _NOW - timedelta(days=DAYS + 1))
@@ -149,13 +149,13 @@ async def _roll_up(pool: db.Pool) -> float:
 
 
 async def _next_hours(pool: db.Pool) -> float:
-    """Log and count some hours one after the other, and forget them; the median of the seconds that counting took."""
+    """Log and count some hours one after the other, and delete them; return the median of the seconds for counting."""
     took, calls = [], ROWS // DAYS // 24
     for number in range(HOURS):
         hour = _NOW + timedelta(hours=number)
         await _make(pool, ROWS + number * calls, ROWS + (number + 1) * calls, hour, hour + timedelta(hours=1))
         async with pool.connection() as conn:
-            # Each call was alone, with a mark of its own.
+            # Each call had a transaction, and so a mark, of its own.
             await conn.execute(
                 "INSERT INTO usage_dirty SELECT 'hour', %s FROM generate_series(1, %s::integer)", [hour, calls]
             )
@@ -169,7 +169,7 @@ async def _next_hours(pool: db.Pool) -> float:
 
 
 async def _seconds(pool: db.Pool, query: str) -> float:
-    """How long a query takes."""
+    """Return the seconds that a query takes."""
     async with db.autocommit(pool) as conn:
         began = time.perf_counter()
         await conn.execute(query.encode())

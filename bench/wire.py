@@ -1,4 +1,4 @@
-"""Load from a client that costs little: raw HTTP/1.1 over connections that stay open."""
+"""Generate load with a cheap client: raw HTTP/1.1 over persistent connections."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Burst:
-    """What came of many requests: how many per second, the median of their times, and their statuses."""
+    """The result of many requests: requests per second, the median of their durations, and their statuses."""
 
     per_second: float
     p50_ms: float
@@ -19,7 +19,7 @@ class Burst:
 
 
 def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
-    """A request as it goes over the wire; underscores in header names stand for hyphens."""
+    """Encode a request; underscores in header names stand for hyphens."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(content)}"]
     lines += ["content-type: application/json"] if content else []
@@ -35,9 +35,9 @@ class Line:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, sent: bytes) -> int:
-        """Send a request and read its answer to the end; its status."""
+        """Send a request and read its response to the end; return the status."""
         if self._streams is None or self._streams[0].at_eof():
-            # Servers hang up after some seconds of silence, which every HTTP client looks out for.
+            # Servers close idle connections after some seconds, which every HTTP client has to detect.
             self.close()
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -53,20 +53,20 @@ class Line:
         return int(head[9:12])
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._streams:
             self._streams[1].close()
 
 
 class Lines:
-    """As many connections as are needed at once, each used again."""
+    """A pool of connections, as many as are needed at once."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._idle: list[Line] = []
 
     async def ask(self, sent: bytes) -> int:
-        """The status of the answer; 0 when there is none."""
+        """Return the status of the response; 0 if there is none."""
         line = self._idle.pop() if self._idle else Line(self._port)
         try:
             status = await line.ask(sent)
@@ -77,13 +77,13 @@ class Lines:
         return status
 
     def close(self) -> None:
-        """Hang up all."""
+        """Close all connections."""
         while self._idle:
             self._idle.pop().close()
 
 
 async def burst(port: int, requests: Sequence[bytes], connections: int) -> Burst:
-    """Send all requests over as many connections, each its next as soon as the last is answered."""
+    """Send all requests over these connections, each with the next one as soon as the last is answered."""
     waiting, took, statuses = iter(requests), list[float](), Counter[int]()
 
     async def converse() -> None:

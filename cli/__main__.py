@@ -1,4 +1,4 @@
-"""`python -m cli` is `instant`."""
+"""Run `instant` as `python -m cli`."""
 
 import sys
 

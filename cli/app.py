@@ -1,7 +1,7 @@
-"""The commands that start, prepare and stop things; those about creators are mounted from their own module.
+"""Define the `instant` command: start, prepare and stop processes. Other commands are mounted from their own modules.
 
-Modules are imported by the command that needs them: `instant dev` must not wait for Prefect, and Prefect reads its
-environment as it is imported, so that has to be made first.
+A command imports the modules that it needs when it runs, so that no command waits for what only others need. Prefect
+reads its environment when it is imported, so the environment has to be set first.
 """
 
 import asyncio
@@ -11,32 +11,42 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from cli.buy import buy
-from cli.catalog import catalog
-from cli.creators import creators, keys
-from cli.executions import executions, try_resource
-from cli.money import books, payments
-from cli.notices import notices
-from cli.refunds import refunds
-from cli.report import report
-from cli.resources import resources
 from cli.shared import Flag, meet_prefect
-from cli.usage import usage
 from core.db.pool import UNREACHABLE, database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
-app = App(name="instant", help="Sell a prompt by the call.", version_flags=[], result_action="return_value")
-for part in (books, catalog, creators, executions, keys, notices, payments, refunds, resources, usage):
-    app.command(part)
-resources.command(try_resource, name="test")
-usage.command(report)
+app = App(
+    name="instant",
+    help="Sell a prompt by the call.",
+    version=lambda: metadata.version("x402-instant"),
+    version_flags=["--version"],
+    result_action="return_value",
+)
 app.command(buy)
+
+# cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
+_GROUPS = {
+    "catalog": ("cli.catalog:catalog", "The models that prompts can be sold on."),
+    "creators": ("cli.creators:creators", "The creators, their payout addresses and limits."),
+    "executions": ("cli.executions:executions", "The executions and their outcomes."),
+    "keys": ("cli.creators:keys", "The provider keys that pay for calls. A key is never shown again."),
+    "money": ("cli.money:books", "Compare the books."),
+    "notices": ("cli.notices:notices", "The notices to creators and the operator, and their addresses."),
+    "payments": ("cli.money:payments", "The payments and their outcomes."),
+    "refunds": ("cli.refunds:refunds", "The refunds for calls that were paid, not answered, and have no re-run left."),
+    "resources": ("cli.resources:resources", "The prompts for sale."),
+    "usage": ("cli.usage:usage", "Calls with their revenue and cost."),
+}
+for name, (path, sentence) in _GROUPS.items():
+    app.command(path, name=name, help=sentence)
 
 
 @app.command
@@ -67,17 +77,17 @@ def api() -> None:
 
 @app.command
 def executor() -> None:
-    """Run what is queued, beside doors with INSTANT_LAUNCH=executor; as many of them as you like."""
+    """Run queued executions, for doors with INSTANT_LAUNCH=executor. Start as many as you like, on any host."""
     _ready_to_run()
     from deployments.executor import execute
 
-    print("Executing what is queued; Ctrl-C stops, after what was begun.", flush=True)
+    print("Running queued executions; Ctrl-C finishes the running ones and stops.", flush=True)
     execute()
 
 
 @app.command
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Apply missing migrations to the database."""
     from core.db.migrate import migrate as apply
 
     config = load()
@@ -92,7 +102,7 @@ def env() -> None:
     They hold secrets: the password of Prefect's API, and of databases that have one. Use: eval "$(instant env)"
     """
     from deployments import postgres
-    from deployments.prefect_server import client_environment
+    from tasks.prefect_adapter import client_environment
 
     config = load()
     lines = {"INSTANT_STATE_DIR": str(config.state_dir.resolve())}
@@ -110,7 +120,7 @@ def env() -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-# These start, or find, the databases themselves, or need none.
+# These commands start or find the databases themselves, or need none.
 _ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
 
 
@@ -118,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        What the command says, or 0; 1 if it failed; 2 if the command line or the surroundings must change first; 130
+        The command's exit code, or 0; 1 if it failed; 2 if the command line or the environment must change first; 130
         after Ctrl-C.
     """
     try:
@@ -140,23 +150,23 @@ def main(arguments: list[str] | None = None) -> int:
     except Failure as failure:
         return _say(str(failure), 1)
     except UNREACHABLE:
-        return _say("the database cannot be reached; look at INSTANT_DATABASE_URL", 1)
+        return _say("the database cannot be reached; check INSTANT_DATABASE_URL", 1)
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
 
 
 def _ready_to_run() -> Settings:
-    """Check what a process that sells or executes leans on, and tell Prefect where its server is.
+    """Check what a door or an executor depends on, and set Prefect's environment.
 
     Raises:
-        Misconfigured: if something must be changed before this can start.
+        Misconfigured: something must be changed before this can start.
     """
-    from core.db.migrate import check
+    from core.db.migrate import require_up_to_date
     from core.media import store as media
 
     config = load()
-    check(database_url(config), config.mode)
+    require_up_to_date(database_url(config), config.mode)
     media.check_store()
     asyncio.run(_check_chains())
     meet_prefect(config)
@@ -164,7 +174,7 @@ def _ready_to_run() -> Settings:
 
 
 async def _check_chains() -> None:
-    """Nothing may be sold on a network whose node is on another chain: it would decide what is paid."""
+    """Refuse a node on another chain, because the node decides whether payments count as paid."""
     from core.evm import node
     from core.payments import settlement
 
@@ -177,7 +187,7 @@ async def _finish(result: Awaitable[object]) -> object:
 
 
 def _is_help(command: Callable[..., Any]) -> bool:
-    """Whether cyclopts answers by itself: --help, or no command at all."""
+    """Tell whether cyclopts answers itself: --help, --version, or no command."""
     return getattr(command, "__module__", "").startswith("cyclopts") or hasattr(command, "__self__")
 
 

@@ -1,6 +1,6 @@
-"""`instant buy`: pay a resource once, whatever happens on the way, and get its answer.
+"""`instant buy`: pay for a resource exactly once, even after a crash or a lost reply, and get its answer.
 
-What signs and what sends is imported when it is needed: every other command starts without it.
+Modules that sign and send are imported when they are needed, so that other commands start faster.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Many = Parameter(negative=())
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What shall be bought, and on which terms."""
+class _Purchase:
+    """The purchase and its terms."""
 
     url: str
     inputs: dict[str, str]
@@ -66,22 +66,23 @@ def buy(
     resume: Path | None = None,
     json: Json = False,
 ) -> int:
-    """Buy one execution: see the price, sign one payment, and stay with it until there is an answer.
+    """Buy one execution: show the price, sign one payment, and wait for the answer.
 
     The answer goes to standard output, everything else to standard error. Exit codes: 0 answered; 1 refused, no money
-    moved; 2 wrong usage; 3 paid but not answered, or not known yet: do not pay again.
+    moved; 2 wrong usage; 3 paid but not answered, or unknown: do not pay again.
 
     Args:
         url: the resource.
         param: an input as NAME=VALUE; repeat it for more.
         message: the user message, if the resource takes one.
         max_price: the most to pay, in USDC.
-        wallet_file: holds the wallet's private key, readable by you alone. Default: the variable INSTANT_WALLET_KEY.
-        asset: NETWORK=ADDRESS of another token of six decimals that may be paid with.
+        wallet_file: a file with the wallet's private key, readable only by you. Default: the variable
+            INSTANT_WALLET_KEY.
+        asset: NETWORK=ADDRESS of another accepted token with six decimals.
         fund: get practice money first; without a key, for a new wallet. Only on the practice chain.
-        wait: seconds from the first attempt until the command gives up waiting.
+        wait: seconds from the first attempt until the command stops waiting.
         out: a folder for images.
-        resume: finish a payment that was signed before; the command says where it is kept.
+        resume: continue a payment that was signed before, from the file that the command named.
         json: print one JSON document.
     """
     from cli.buy_delivery import EXIT, Outcome
@@ -96,12 +97,12 @@ def buy(
             inputs = dict(_input(pair) for pair in param)
             if message is not None:
                 inputs[template.USER_MESSAGE] = message
-            order, kept = asyncio.run(_sign(_Wish(_checked(url), inputs, max_price, wallet_file, asset, fund)))
-            say(f"Signed. Should this be interrupted: {how_to_resume(kept)}")
+            order, kept = asyncio.run(_sign(_Purchase(_checked(url), inputs, max_price, wallet_file, asset, fund)))
+            say(f"Signed. If this is interrupted, continue with: {how_to_resume(kept)}")
         elif resume is not None and url is None:
             order = read(resume)
         else:
-            raise Misconfigured("name the URL of a resource, or an unfinished payment by --resume")
+            raise Misconfigured("give the URL of a resource, or an unfinished payment with --resume")
         outcome = asyncio.run(_deliver(order, wait))
     except NotBought as refusal:
         outcome = Outcome("refused", f"Not bought: {refusal}. Nothing was signed.")
@@ -116,31 +117,31 @@ def buy(
     return EXIT[outcome.state]
 
 
-async def _sign(wish: _Wish) -> tuple[Order, Path]:
-    """Ask for the offer, sign it once, and keep the order before anybody else gets to see it.
+async def _sign(purchase: _Purchase) -> tuple[Order, Path]:
+    """Ask for the offer, sign it once, and store the order before anything is sent.
 
     Raises:
-        NotBought: if there is nothing to be had at these terms.
-        Misconfigured: if the wallet or the options have to change first.
+        NotBought: there is no offer at these terms.
+        Misconfigured: the wallet or the options have to change first.
     """
     from cli import buy_order, buy_wallet
 
-    known = buy_wallet.assets(wish.asset)
-    is_practice_wallet = wish.fund and wish.wallet_file is None and not os.environ.get(buy_wallet.KEY_VARIABLE)
-    wallet = buy_wallet.new_wallet() if is_practice_wallet else buy_wallet.open_wallet(wish.wallet_file)
+    known = buy_wallet.assets(purchase.asset)
+    is_practice_wallet = purchase.fund and purchase.wallet_file is None and not os.environ.get(buy_wallet.KEY_VARIABLE)
+    wallet = buy_wallet.new_wallet() if is_practice_wallet else buy_wallet.open_wallet(purchase.wallet_file)
     async with _client() as http:
-        required, title = await _offer(http, wish)
-        chosen = buy_wallet.choose(required, known, wish.max_price)
+        required, title = await _offer(http, purchase)
+        chosen = buy_wallet.choose(required, known, purchase.max_price)
         price = f"{buy_wallet.price(chosen):f}"
         say(f"{title}: {price} USDC on {chosen.network} to {chosen.pay_to}")
-        for path in buy_order.unfinished(wish.url, wish.inputs):
+        for path in buy_order.unfinished(purchase.url, purchase.inputs):
             say(f"There is an unfinished payment for the same request: {how_to_resume(path)}")
-        if wish.fund:
+        if purchase.fund:
             await _fund(http, chosen.network, wallet.address, chosen.amount)
     payment, valid_before = await buy_wallet.sign(wallet, required, chosen)
     order = buy_order.Order(
-        url=wish.url,
-        body=wish.inputs,
+        url=purchase.url,
+        body=purchase.inputs,
         payment=payment,
         title=title,
         price_usdc=price,
@@ -150,19 +151,19 @@ async def _sign(wish: _Wish) -> tuple[Order, Path]:
     return order, buy_order.keep(order)
 
 
-async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired, str]:
-    """The offer for this request, and what the seller calls it."""
+async def _offer(http: httpx.AsyncClient, purchase: _Purchase) -> tuple[PaymentRequired, str]:
+    """Get the offer for this request, and the seller's title for it."""
     from cli.buy_delivery import NoReply, ask
     from cli.buy_order import encode
     from cli.buy_wallet import NotBought, read_offer
 
     try:
         kind = {"Content-Type": "application/json"}
-        reply = await ask(http, "POST", wish.url, kind, encode(wish.inputs), _PROBE_SECONDS)
+        reply = await ask(http, "POST", purchase.url, kind, encode(purchase.inputs), _PROBE_SECONDS)
     except NoReply:
         reply = None
     if reply is None:
-        raise NotBought(f"{wish.url} cannot be reached")
+        raise NotBought(f"{purchase.url} cannot be reached")
     if reply.status != 402:
         fields = reply.body.get("fields")
         said = "; ".join(map(str, fields.values())) if isinstance(fields, dict) else reply.sentence
@@ -170,7 +171,7 @@ async def _offer(http: httpx.AsyncClient, wish: _Wish) -> tuple[PaymentRequired,
     required = read_offer(reply.headers.get("PAYMENT-REQUIRED"))
     product = reply.body.get("product")
     title = product.get("title") if isinstance(product, dict) else None
-    return required, plain(str(title or wish.url)).replace("\n", " ")[:100]
+    return required, plain(str(title or purchase.url)).replace("\n", " ")[:100]
 
 
 async def _fund(http: httpx.AsyncClient, network: str, address: str, amount: str) -> None:
@@ -206,7 +207,7 @@ def _client() -> httpx.AsyncClient:
 
 
 def _make(folder: Path) -> None:
-    """Have the folder before anything is paid."""
+    """Create the folder before anything is paid."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if not (folder.is_dir() and os.access(folder, os.W_OK)):

@@ -1,4 +1,4 @@
-"""What `instant buy` prints: the answer on standard output, everything else beside it."""
+"""Print the result of `instant buy`: the answer to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _LONGEST_LINE = 400
 _SHOW_SECONDS = 30
 
 
-class _Told(dict[str, Any]):
-    """A receipt; what it does not say is a question mark."""
+class _Receipt(dict[str, Any]):
+    """A receipt; a missing member shows as a question mark."""
 
     def __missing__(self, key: str) -> str:
         return "?"
 
 
 def document(order: Order | None, outcome: Outcome, pictures: list[str], kept: Path | None) -> dict[str, Any]:
-    """What a program gets to know; the answer's own fields are the seller's."""
+    """Build the result for programs. The fields of the answer are the seller's."""
     said = {name: outcome.body[name] for name in ("response", "modality", "usage", "code") if name in outcome.body}
     return (
         {"state": outcome.state, "message": outcome.sentence}
@@ -48,18 +48,18 @@ def document(order: Order | None, outcome: Outcome, pictures: list[str], kept: P
 
 
 def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
-    """What a person gets to see."""
+    """Print the result for people."""
     if outcome.state == "answered":
         print(plain(str(outcome.body.get("response") or "")))
         for image in pictures:
             print(plain(image) if len(image) < _LONGEST_LINE else f"an image of {len(image) * 3 // 4} bytes; see --out")
     say(outcome.sentence)
-    receipt = _Told(_receipt(outcome.body))
+    receipt = _Receipt(_receipt(outcome.body))
     lines = {
         "receipt": receipt and "{paidUsdc} USDC on {network}, transaction {transaction}".format_map(receipt),
         "status": outcome.status_url,
         "run again for free": outcome.body.get("rerunUrl") and f"POST {outcome.body['rerunUrl']}",
-        "to go on": kept and how_to_resume(kept),
+        "continue with": kept and how_to_resume(kept),
     }
     for name, line in lines.items():
         if line:
@@ -67,12 +67,12 @@ def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
 
 
 def images(body: Mapping[str, Any], out: Path | None, shop: str | None) -> list[str]:
-    """The answer's images: as they came, or as the files that they were written to.
+    """Return the answer's images: unchanged, or as the files that they were written to.
 
     Args:
         body: the answer.
-        out: the folder for the files; None leaves them where they are.
-        shop: the resource's URL. Addresses at the same place are opened, others are only told.
+        out: the folder for the files; None: no files.
+        shop: the resource's URL. Image addresses on the same host are downloaded, others are only shown.
     """
     listed = body.get("images")
     given = [image for image in listed if isinstance(image, str)] if isinstance(listed, list) else []
@@ -92,7 +92,7 @@ def images(body: Mapping[str, Any], out: Path | None, shop: str | None) -> list[
 
 
 def _opened(image: str, shop: str | None) -> tuple[str, bytes]:
-    """Kind and content of a picture that is in its URL, or at the shop; nothing if it is not to be had."""
+    """Return the type and content of an image from a `data:` URL or from the shop; empty if it is unavailable."""
     if found := _DATA_URL.fullmatch(image):
         with suppress(binascii.Error):
             return found[1], base64.b64decode(found[2], validate=True)
@@ -109,21 +109,21 @@ def _opened(image: str, shop: str | None) -> tuple[str, bytes]:
 
 
 def how_to_resume(kept: Path) -> str:
-    """What to type to go on with a payment."""
+    """Return the command that continues a payment."""
     return f"instant buy --resume {shlex.quote(str(kept))}"
 
 
 def _receipt(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What the seller says was paid; nothing unless it is an object."""
+    """Return the seller's receipt; empty unless it is an object."""
     said = body.get("receipt")
     return said if isinstance(said, dict) else {}
 
 
 def plain(text: str) -> str:
-    """Text from outside without what a terminal would obey."""
+    """Remove control characters, which a terminal would obey, from foreign text."""
     return _CONTROL.sub("", text)
 
 
 def say(sentence: str) -> None:
-    """One line beside the answer."""
+    """Print one line to standard error."""
     print(plain(sentence), file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Handing in one signed payment until it is clear what became of it. Nothing in here can sign.
+"""Present one signed payment until its outcome is clear. Nothing here can sign.
 
-A reply that was lost, or an answer that settles nothing, is followed by the identical request: the seller tells by the
-payment that it is the same (x402 v2; `docs/buyers.md`). Nobody is ever paid twice for an answer that got lost.
+After a lost or inconclusive reply the identical request is sent again, and the seller recognises the payment (x402 v2;
+`docs/buyers.md`). So no lost answer is paid for twice.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an order.
+    """The outcome of an order.
 
     Attributes:
-        state: answered; refused (no money moved); unsold (nothing was charged, the payment may come back); declined
-            (paid, and the provider does not want this input); failed (paid, and there is
-            no answer, or none any more); open (not known yet).
+        state: answered; refused (no money moved); unsold (nothing was charged, the payment may be presented again);
+            declined (paid, and the provider declined the input); failed (paid, and there is no answer, or it was
+            deleted); open (not known yet).
         sentence: the same for people, with what to do.
-        body: what the seller said last.
-        status_url: where it can be looked up.
+        body: the seller's last response.
+        status_url: the URL for looking it up.
     """
 
     state: State
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete answer; `body` is empty if it was not a JSON object."""
+    """A complete response; `body` is empty if it was not a JSON object."""
 
     status: int
     headers: httpx.Headers
@@ -62,7 +62,7 @@ class Reply:
 
     @property
     def sentence(self) -> str:
-        """The seller's words."""
+        """The seller's sentence."""
         return str(self.body.get("error") or self.body.get("detail") or f"HTTP {self.status}")
 
     @property
@@ -75,7 +75,7 @@ class Reply:
 
 
 class NoReply(Exception):
-    """The connection broke, or nothing came in time. `sent` is False if not a byte of the request went out."""
+    """The connection broke, or no reply came in time. `sent` is False if no byte of the request was sent."""
 
     def __init__(self, *, sent: bool) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class NoReply(Exception):
 async def ask(
     http: httpx.AsyncClient, method: str, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float
 ) -> Reply:
-    """One request, within `seconds` altogether. Redirects are not followed: the payment is for this address.
+    """Send one request, within `seconds` in total. Redirects are not followed: the payment is for this URL.
 
     Raises:
-        NoReply: if there was no complete answer.
+        NoReply: there was no complete response.
     """
     timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
     sent = True
@@ -116,7 +116,7 @@ async def deliver(http: httpx.AsyncClient, order: Order, deadline: float) -> Out
 
     Args:
         http: a client that follows no redirects.
-        order: what was signed.
+        order: the signed order.
         deadline: `time.monotonic()` of the end.
     """
     pause, in_doubt, last = _FIRST_PAUSE, False, "there was no time to ask"
@@ -131,7 +131,7 @@ async def deliver(http: httpx.AsyncClient, order: Order, deadline: float) -> Out
                 return await follow(http, status_url, reply.retry_after or pause, deadline)
             if outcome := _judge(order, reply, in_doubt=in_doubt):
                 return outcome
-            # 503 says that nothing was claimed; a gateway's error says nothing at all.
+            # 503 means that nothing was claimed; a gateway's error leaves that open.
             in_doubt = in_doubt or reply.status not in (429, 503)
             wait, last = reply.retry_after, reply.sentence
         await _rest(wait or pause, deadline)
@@ -142,7 +142,7 @@ async def deliver(http: httpx.AsyncClient, order: Order, deadline: float) -> Out
 
 
 async def follow(http: httpx.AsyncClient, status_url: str, pause: float, deadline: float) -> Outcome:
-    """Poll the status URL of a payment that was accepted, as often as the seller wants."""
+    """Poll the status URL of an accepted payment, at the seller's interval."""
     while (left := deadline - time.monotonic()) > 0:
         await _rest(pause, deadline)
         with suppress(NoReply):
@@ -154,7 +154,7 @@ async def follow(http: httpx.AsyncClient, status_url: str, pause: float, deadlin
 
 
 def _judge(order: Order, reply: Reply, *, in_doubt: bool) -> Outcome | None:
-    """What an answer to the paid request decides; None if it is to be asked again."""
+    """Decide the outcome from a response to the paid request; None if it has to be sent again."""
     status_url = _location(order, reply)
     is_ours = "jobId" in reply.body
     match reply.status:
@@ -173,14 +173,14 @@ def _judge(order: Order, reply: Reply, *, in_doubt: bool) -> Outcome | None:
         case status if status >= 500:
             return None
     if in_doubt:
-        # It may be refused now because it was settled then: some sellers say so of a nonce that their own reply lost.
+        # The refusal may follow from an earlier settlement: some sellers refuse a nonce whose success reply was lost.
         sentence = f"Refused now ({reply.sentence}), but an earlier attempt got no reply: look at the wallet first."
         return Outcome("open", sentence, reply.body, status_url)
     return Outcome("refused", f"The payment was refused, and no money moved: {reply.sentence}", reply.body, status_url)
 
 
 def _judge_status(reply: Reply, status_url: str) -> Outcome | None:
-    """What a poll decides; None if it is to be asked again."""
+    """Decide the outcome from a poll; None if it has to be repeated."""
     if reply.status in (401, 403, 404, 410):
         return Outcome("open", f"The status URL is not known any more: {reply.sentence}", reply.body, status_url)
     match reply.body.get("state"), reply.body.get("code"):
@@ -210,7 +210,7 @@ def _attempt(left: float) -> float:
 
 
 def _status_url(order: Order, reply: Reply) -> str | None:
-    """Where a 202 says that the answer will be."""
+    """Return the status URL of a 202."""
     said = reply.body.get("statusUrl") if reply.status == 202 else None
     return _absolute(order, said)
 

@@ -1,4 +1,4 @@
-"""What a buyer keeps until the answer is there: the signed payment, and the request that it is for."""
+"""Store a buyer's order until it is answered: the signed payment, and the request that it is for."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from core.failures import Misconfigured
 
 
 class Order(BaseModel):
-    """One signed payment and everything that a second attempt needs to be the same as the first.
+    """One signed payment, with everything that makes a second attempt identical to the first.
 
     Attributes:
         url: the resource.
         body: the inputs, as they were sent.
-        payment: the PAYMENT-SIGNATURE header; whoever has it can fetch the answer.
-        title: what the seller calls it.
-        price_usdc: what was signed for.
+        payment: the PAYMENT-SIGNATURE header; its bearer can fetch the answer.
+        title: the seller's title for the resource.
+        price_usdc: the signed price.
         network: CAIP-2.
         valid_before: unix seconds (UTC) after which the payment can no longer be settled.
     """
@@ -37,16 +37,16 @@ class Order(BaseModel):
 
 
 def keep(order: Order) -> Path:
-    """Write an order where only its owner reads it, and return only when a crash could not lose it.
+    """Write an order so that only its owner can read it and a crash cannot lose it.
 
     Raises:
-        Misconfigured: if it cannot be written; nothing may be paid then.
+        Misconfigured: it cannot be written; then nothing may be paid.
     """
     folder = _folder()
     name = hashlib.sha256(order.payment.encode()).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # mkstemp makes it 600 from the start.
+        # mkstemp creates it with mode 600.
         descriptor, half_written = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "w") as file:
             file.write(order.model_dump_json(indent=2))
@@ -61,15 +61,15 @@ def keep(order: Order) -> Path:
     except OSError:
         path = None
     if path is None:
-        raise Misconfigured(f"{folder} cannot be written, and a payment has to be kept there before it is sent")
+        raise Misconfigured(f"{folder} cannot be written, and a payment has to be stored there before it is sent")
     return path
 
 
 def read(path: Path) -> Order:
-    """An order that was kept.
+    """Read a stored order.
 
     Raises:
-        Misconfigured: if there is none in that file.
+        Misconfigured: the file holds none.
     """
     try:
         return Order.model_validate_json(path.read_bytes())
@@ -79,7 +79,7 @@ def read(path: Path) -> Order:
 
 
 def unfinished(url: str, body: dict[str, str]) -> list[Path]:
-    """Kept orders of the same request that can still be settled."""
+    """Find stored orders of the same request that can still be settled."""
     found = []
     for path in sorted(_folder().glob("*.json")):
         try:
@@ -92,12 +92,12 @@ def unfinished(url: str, body: dict[str, str]) -> list[Path]:
 
 
 def encode(body: dict[str, str]) -> bytes:
-    """The request's body: the same bytes at every attempt."""
+    """Encode the request's body: the same bytes at every attempt."""
     return json.dumps(body).encode()
 
 
 def _folder() -> Path:
-    """In the state folder where there is one, otherwise where programs of this user keep their state (XDG)."""
+    """Return the folder of stored orders: in the state folder if there is one, otherwise in the user's XDG state."""
     state = Path(os.environ.get("INSTANT_STATE_DIR") or ".instant")
     if not state.is_dir():
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "x402-instant"

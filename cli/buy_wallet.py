@@ -1,4 +1,4 @@
-"""The buyer's wallet: what it may pay for, and the one signature that it gives."""
+"""Use the buyer's wallet: choose what it may pay for, and make its one signature."""
 
 import os
 import re
@@ -18,12 +18,13 @@ from x402.mechanisms.evm.signers import EthAccountSigner
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
 from core.failures import Failure, Misconfigured
+from core.payments import x402_sdk  # noqa: F401 - keeps Python's recursion limit: sellers are strangers too
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
 
 KEY_VARIABLE = "INSTANT_WALLET_KEY"
 
 LONGEST_SECONDS = 3600
-"""No seller needs an authorization that is valid for longer."""
+"""The longest validity of an authorization that this command signs."""
 
 _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -36,10 +37,10 @@ class NotBought(Failure):
 
 
 def open_wallet(file: Path | None) -> LocalAccount:
-    """The wallet whose private key is in `file`, or else in the environment.
+    """Open the wallet whose private key is in `file`, or in the environment.
 
     Raises:
-        Misconfigured: without a key, with one that is none, or with a file that others can read.
+        Misconfigured: there is no key, it is malformed, or others can read the file.
     """
     source = str(file) if file else KEY_VARIABLE
     text = _read(file) if file else os.environ.get(KEY_VARIABLE, "")
@@ -55,21 +56,21 @@ def open_wallet(file: Path | None) -> LocalAccount:
 
 
 def new_wallet() -> LocalAccount:
-    """A wallet for practice money, which nobody misses afterwards."""
+    """Make a throw-away wallet for practice money."""
     wallet: LocalAccount = Account.create()
     return wallet
 
 
 def assets(more: tuple[str, ...]) -> dict[str, set[str]]:
-    """The tokens, all of six decimals, that may be paid with: lower-case addresses by CAIP-2 network.
+    """List the tokens, all of six decimals, that may be paid with: lower-case addresses by CAIP-2 network.
 
-    The practice asset, USDC on Base and Base Sepolia (the SDK's default assets), and what the buyer names.
+    They are the practice asset, USDC on Base and Base Sepolia (the SDK's default assets), and the buyer's own.
 
     Args:
         more: NETWORK=ADDRESS each.
 
     Raises:
-        Misconfigured: if one is written otherwise.
+        Misconfigured: one has another form.
     """
     known = {SANDBOX_NETWORK: {SANDBOX_ASSET}}
     for network in _BASE_NETWORKS:
@@ -83,10 +84,10 @@ def assets(more: tuple[str, ...]) -> dict[str, set[str]]:
 
 
 def read_offer(header: str | None) -> PaymentRequired:
-    """The offer in a PAYMENT-REQUIRED header.
+    """Read the offer in a PAYMENT-REQUIRED header.
 
     Raises:
-        NotBought: if it is not one of x402 v2.
+        NotBought: it is not an offer of x402 v2.
     """
     try:
         required = decode_payment_required_header(header or "")
@@ -98,15 +99,15 @@ def read_offer(header: str | None) -> PaymentRequired:
 
 
 def choose(required: PaymentRequired, known: Mapping[str, set[str]], most_usdc: Decimal) -> PaymentRequirements:
-    """The first entry of an offer that can be paid.
+    """Choose the first entry of an offer that can be paid.
 
     Args:
         required: the offer.
-        known: as by `assets`.
+        known: the tokens from `assets`.
         most_usdc: the highest price.
 
     Raises:
-        NotBought: if none can, saying what stands in the way.
+        NotBought: no entry can be paid; the sentence says why.
     """
     payable = [entry for entry in required.accepts if _is_payable(entry, known)]
     if not payable:
@@ -119,7 +120,7 @@ def choose(required: PaymentRequired, known: Mapping[str, set[str]], most_usdc: 
 
 
 def price(entry: PaymentRequirements) -> Decimal:
-    """What an entry costs, in USDC."""
+    """The price of an entry in USDC."""
     return int(entry.amount) / _ATOMIC
 
 
@@ -130,7 +131,7 @@ async def sign(wallet: LocalAccount, required: PaymentRequired, chosen: PaymentR
         The PAYMENT-SIGNATURE header, and the unix seconds (UTC) until which it can be settled.
     """
     client = register_exact_evm_client(x402Client(), EthAccountSigner(wallet), networks=chosen.network)
-    # The SDK's own limits hold as well, down to this amount of this token.
+    # The SDK's own spend controls are narrowed to this amount of this token.
     limit = SpendControlAsset(network=chosen.network, asset=chosen.asset, max_amount_per_payment=chosen.amount)
     client.set_spend_controls({"allowed_assets": [limit]})
     payload = await client.create_payment_payload(required.model_copy(update={"accepts": [chosen]}))

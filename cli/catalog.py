@@ -1,4 +1,4 @@
-"""Commands about the models that prompts can be sold on, and what the operator says of them."""
+"""`instant catalog`: show and sync the models that prompts can be sold on, and set the operator's flags."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -15,24 +15,25 @@ from core.catalog import changes as catalog_changes
 from core.catalog import manual_prices
 from core.catalog import search as catalog_search
 from core.catalog.changes import News
-from core.catalog.model import Capability, Kind
+from core.catalog.model import Capability
+from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput, Misconfigured
 from core.resources.repricing import reprice
 from core.settings import settings
 
-catalog = App(name="catalog", help="The models that prompts can be sold on.")
+catalog = App(name="catalog")
 
 _SYNCS = 10
-_NEVER = "No sync ever brought anything; try: instant catalog sync"
+_NEVER = "The catalog was never synced; run: instant catalog sync"
 
 
 @catalog.command
 async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json = False) -> None:
-    """Fetch the provider's models and prices, as a flow run, and tell what is new.
+    """Fetch the provider's models and prices, as a flow run, and show the changes.
 
     Args:
         if_empty: do nothing if there are models already.
-        accept_loss: believe a list that lacks more than a fifth of the models, as after months without a sync.
+        accept_loss: apply a list that lacks more than a fifth of the models, as after months without a sync.
     """
     async with db.pool():
         async with db.transaction() as conn:
@@ -68,13 +69,13 @@ def price(
     longest_answer: int | None = None,
     json: Json = False,
 ) -> None:
-    """List a model of a provider that has no list with prices, or change its row. A call costs what this says.
+    """Set the prices of a model whose provider lists none, or change them. A call costs its tokens at these prices.
 
     Args:
         model_id: the provider and its name there, such as anthropic:claude-sonnet-4-5.
         prompt_usd: US dollars per million tokens of input, as the provider bills them.
         completion_usd: US dollars per million tokens of output.
-        context: tokens that fit into it, in and out together.
+        context: the most tokens of input and output together.
         longest_answer: the most tokens of one answer.
     """
     news = in_transaction(
@@ -97,9 +98,9 @@ def price(
 @catalog.command(name="list")
 def list_models(
     *words: str,
-    modality: Kind | None = None,
+    modality: ModelModality | None = None,
     provider: str | None = None,
-    tier: Annotated[tuple[catalog_search.Tier, ...], Parameter(negative=())] = (),
+    tier: Annotated[tuple[Tier, ...], Parameter(negative=())] = (),
     capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     min_context: int | None = None,
@@ -109,18 +110,18 @@ def list_models(
     most: int = 50,
     json: Json = False,
 ) -> None:
-    """The models that prompts can be sold on.
+    """List the models that prompts can be sold on.
 
     Args:
-        words: each in id, name or description.
+        words: each must occur in id, name or description.
         modality: only of this kind.
-        provider: only of this one, as an id begins.
-        tier: only of this price; repeat it for more.
-        capability: only with it; repeat it for more.
+        provider: only of this provider, the beginning of an id.
+        tier: only of this price tier; repeat it for more.
+        capability: only with this capability; repeat it for more.
         parameter: only with this request parameter; repeat it for more.
-        min_context: only with as many tokens.
-        curated: only the recommended ones, or only the others.
-        everything: also what cannot be sold now.
+        min_context: only with at least as many tokens of context.
+        curated: only recommended models, or only the others.
+        everything: include models that cannot be sold now.
         sort: by name, cheapest, newest or longest context first.
         most: how many.
     """
@@ -151,7 +152,7 @@ def list_models(
 
 @catalog.command(name="show")
 def show_model(model_id: str, /, *, json: Json = False) -> None:
-    """One model: what it costs and can do, since when, and what is for sale on it."""
+    """Show one model: its prices, capabilities and history, and the prompts on sale on it."""
 
     async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
         row = await catalog_search.show(conn, model_id)
@@ -201,29 +202,29 @@ def curate(*model_ids: str, json: Json = False) -> None:
 
 @catalog.command(name="uncurate")
 def uncurate(*model_ids: str, json: Json = False) -> None:
-    """Recommend models no longer."""
+    """Stop recommending models."""
     _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=False), "not recommended", json)
 
 
 @catalog.command(name="disable")
 def disable(*model_ids: str, json: Json = False) -> None:
-    """Let nothing be sold on models until they are enabled again; no sync changes that."""
+    """Stop all sales on models until they are enabled again; no sync changes that."""
     _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, disabled=True), "disabled", json)
 
 
 @catalog.command(name="enable")
 def enable(*model_ids: str, json: Json = False) -> None:
-    """Let prompts be sold on models again."""
+    """Allow sales on models again."""
     _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, disabled=False), "enabled", json)
 
 
 @catalog.command(name="modality")
-def override_modality(kind: Kind | Literal["as-listed"], /, *model_ids: str, json: Json = False) -> None:
-    """Say what kind of models these are, whatever the provider lists. It sorts them, and sells nothing.
+def override_modality(kind: ModelModality | Literal["as-listed"], /, *model_ids: str, json: Json = False) -> None:
+    """Set the kind of models, whatever the provider lists. It affects search only, not sales.
 
     Args:
-        kind: `as-listed` goes back to what the provider says.
-        model_ids: which.
+        kind: `as-listed` goes back to the provider's kind.
+        model_ids: the models.
     """
     modality = None if kind == "as-listed" else kind
     _say(model_ids, lambda conn: catalog_search.override_modality(conn, model_ids, modality), kind, json)
@@ -231,7 +232,7 @@ def override_modality(kind: Kind | Literal["as-listed"], /, *model_ids: str, jso
 
 @catalog.command(name="status")
 def status(*, json: Json = False) -> None:
-    """The last syncs, and the rows of the list that could not be read."""
+    """Show the last syncs, and the rows of the list that could not be read."""
 
     async def collect(conn: db.Connection) -> tuple[list[Any], list[Any]]:
         return await catalog_search.syncs(conn, _SYNCS), await catalog_search.quarantine(conn)
@@ -256,7 +257,7 @@ def _say(model_ids: Sequence[str], change: Callable[[db.Connection], Awaitable[N
 
 
 def _document(row: Any) -> dict[str, Any]:
-    """A row without what is only there to sort by; prices with all their digits, and never with an exponent."""
+    """Convert a row without its sort columns; prices with all their digits, and never with an exponent."""
     kept = {name: value for name, value in row._asdict().items() if not name.startswith("sort_")}
     return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in kept.items()}
 

@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the settings class: `make docs`. A test fails while the page is stale."""
+"""Write docs/configuration.md from the settings class: `make docs`. A test fails if the page is out of date."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 _HEAD = """# Configuration
 
 Set these as environment variables, or under the same names in `.instant/instant.env`. Durations are in seconds, and
-sizes in bytes, unless a line says otherwise. `instant env` prints what a deployment needs. `instant dev` makes the
-mode, the master key and the tokens by itself.
+sizes in bytes, unless a line says otherwise. `instant env` prints the variables that a deployment needs. `instant dev`
+generates the mode, the master key and the tokens.
 
-This page is made from `core/settings.py` by `make docs`.
+`make docs` generates this page from `core/settings.py`.
 
 | variable | default | meaning |
 |---|---|---|
@@ -25,14 +25,14 @@ _FOOT = """
 ## Networks
 
 `INSTANT_NETWORKS` is a JSON list. Each member has an `id` (CAIP-2, such as `eip155:8453`), the `facilitator_url` that
-verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is known; elsewhere name
-the token with `asset`, `asset_name` and `asset_version`, as its EIP-712 domain has them. A facilitator that wants to
-know who asks is given `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`.
+verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is built in; for other
+tokens give `asset`, `asset_name` and `asset_version`, as in the token's EIP-712 domain. If the facilitator needs
+authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`.
 """
 
 
 def page() -> str:
-    """The whole page as Markdown."""
+    """Build the whole page as Markdown."""
     rows = (f"| `INSTANT_{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields())
     return _HEAD + "\n".join(rows) + "\n" + _FOOT
 

@@ -1,4 +1,4 @@
-"""`instant creators`, `instant keys`: who sells, within what limits, and on whose key, for whoever runs the machine."""
+"""`instant creators`, `instant keys`: manage creators, their limits and their provider keys."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,12 +13,11 @@ from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
 from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound
-from core.providers import client as provider_client
 from core.providers import registry as providers
 from core.providers.registry import OPENROUTER
 
-creators = App(name="creators", help="Those who sell prompts, and where they are paid.")
-keys = App(name="keys", help="The provider keys that calls run on. A key is never shown again.")
+creators = App(name="creators")
+keys = App(name="keys")
 
 
 @creators.command(name="add")
@@ -29,7 +28,7 @@ def add_creator(
     payout: Annotated[list[str], Parameter(negative=())],
     json: Json = False,
 ) -> None:
-    """Open an account and print its bearer token, this once.
+    """Open an account and print its bearer token, only this once.
 
     Args:
         handle: the name in the public URL /@HANDLE/slug.
@@ -42,7 +41,7 @@ def add_creator(
 
 @creators.command(name="token")
 def replace_token(handle: str, /, *, json: Json = False) -> None:
-    """Print a new bearer token, this once; the one before stops working."""
+    """Print a new bearer token, only this once; the previous one stops working."""
 
     async def replace(conn: db.Connection) -> str:
         return await accounts.new_token(conn, (await owner(conn, handle)).id)
@@ -60,13 +59,13 @@ def set_limits(
     daily_spend_cap_usd: Decimal | None = None,
     json: Json = False,
 ) -> None:
-    """Change what a creator may use of this machine and spend; what is not named stays.
+    """Change a creator's limits; options that are not given leave theirs unchanged.
 
     Args:
-        handle: whose limits.
+        handle: the creator.
         slots: executions that may run at once; more wait.
         queue_limit: unfinished executions after which nothing more is sold.
-        daily_spend_cap_usd: what may be spent on models in one UTC day.
+        daily_spend_cap_usd: the most that may be spent on models in one UTC day.
     """
 
     async def change(conn: db.Connection) -> accounts.Limits:
@@ -87,21 +86,21 @@ def set_limits(
 
 @creators.command(name="list")
 def list_creators(*, json: Json = False) -> None:
-    """Show every account, with the state of its key."""
+    """Show every account, with the state of its keys."""
     rows = in_transaction(accounts.listing)
     if json:
-        output.document(rows)
+        output.document([row._asdict() for row in rows])
         return
     output.table(
         (
             {
-                "handle": row["handle"],
-                "paid at": "\n".join(f"{network} {address}" for network, address in row["payouts"].items()),
-                "keys": "\n".join(map(_key_in_words, row["keys"])) or "none",
-                "resources": row["resources"],
-                "slots": row["slots"],
-                "queue": row["queue_limit"],
-                "USD a day": row["daily_spend_cap_usd"],
+                "handle": row.handle,
+                "paid at": "\n".join(f"{network} {address}" for network, address in row.payouts.items()),
+                "keys": "\n".join(map(_key_in_words, row.keys)) or "none",
+                "resources": row.resources,
+                "slots": row.slots,
+                "queue": row.queue_limit,
+                "USD a day": row.daily_spend_cap_usd,
             }
             for row in rows
         ),
@@ -113,11 +112,11 @@ def list_creators(*, json: Json = False) -> None:
 def set_key(
     handle: str, /, *, provider: str = OPENROUTER.name, from_env: str | None = None, json: Json = False
 ) -> None:
-    """Check a provider key and keep it sealed. It is read from standard input: a command line is no place for it.
+    """Check a provider key and store it sealed. It is read from standard input, because command lines are logged.
 
     Args:
-        handle: whose key.
-        provider: whom calls on it go to: openrouter or anthropic.
+        handle: the creator.
+        provider: the key's provider: openrouter or anthropic.
         from_env: read the key from this environment variable instead.
     """
     at = providers.provider_named(provider)
@@ -127,10 +126,7 @@ def set_key(
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 creator = await owner(conn, handle)
-            try:
-                return await provider_keys.set_key(pool, creator.id, key, at)
-            finally:
-                await provider_client.close()
+            return await provider_keys.set_key(pool, creator.id, key, at)
 
     state = asyncio.run(store())
     if json:
@@ -151,13 +147,13 @@ def enable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
 
 @keys.command(name="disable")
 def disable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
-    """Sell nothing on the stored key until it is enabled again. It stays stored."""
+    """Stop sales on the stored key until it is enabled again. It stays stored."""
     _enable(handle, provider, False, json)
 
 
 @keys.command(name="delete")
 def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
-    """Forget a key. What depends on it cannot be bought until another one is set."""
+    """Delete a key. Prompts that need it cannot be bought until another one is set."""
     at = providers.provider_named(provider)
 
     async def delete(conn: db.Connection) -> int:
@@ -167,7 +163,7 @@ def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
     if json:
         output.document({"affected_resources": affected})
     else:
-        print(f"The key is gone; {affected} resources of {handle} are not for sale now.")
+        print(f"The key is deleted; {affected} resources of {handle} are not for sale now.")
 
 
 def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:

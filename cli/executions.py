@@ -1,4 +1,4 @@
-"""Commands about executions, and the owner's test of a resource."""
+"""`instant executions`: show and re-run executions; and the owner's test of a resource."""
 
 import asyncio
 import time
@@ -20,12 +20,12 @@ from core.providers.errors import advice
 from core.resources import readiness, template, versions
 from core.settings import settings
 
-executions = App(name="executions", help="What was bought, and what became of it.")
+executions = App(name="executions")
 
 
 @executions.command(name="list")
 def list_executions(*, creator: str | None = None, most: int = 20, json: Json = False) -> None:
-    """The newest executions.
+    """List the newest executions.
 
     Args:
         creator: only this creator's.
@@ -42,13 +42,13 @@ def list_executions(*, creator: str | None = None, most: int = 20, json: Json = 
 
 @executions.command(name="show")
 def show_execution(execution_id: UUID, /, *, json: Json = False) -> None:
-    """One execution with its payment; never its inputs or its answer."""
+    """Show one execution with its payment; never its inputs or its answer."""
     row = in_transaction(lambda conn: execution_views.read(conn, execution_id))
     if row is None:
         raise NotFound
     facts = {name: value for name, value in row._asdict().items() if name != "sealed_result"}
     if row.sent_at and not row.flow_run_id:
-        facts["flow_run_id"] = "none: Prefect was away"
+        facts["flow_run_id"] = "none: Prefect was down"
     facts["advice"] = advice(row.detail or "")
     if json:
         output.document(facts)
@@ -76,11 +76,11 @@ def try_resource(
     message: str | None = None,
     json: Json = False,
 ) -> None:
-    """Run a resource for free as its owner, through the same flow, and print the answer.
+    """Run a resource for free as its owner, like a paid call, and print the answer.
 
     Args:
-        handle: the creator's.
-        slug: the resource's.
+        handle: the creator's handle.
+        slug: the resource's slug.
         param: an input as NAME=VALUE; repeat it for more.
         message: the user message, if the template takes one.
         json: print JSON.
@@ -100,7 +100,7 @@ async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any
     async with db.pool() as pool, notifications.listening() as hub:
         async with pool.connection() as conn:
             if not await worker.launchers(conn):
-                raise Misconfigured("nobody runs executions now; start `instant dev` or `instant api`")
+                raise Misconfigured("no process runs executions now; start `instant dev` or `instant api`")
             owner = await accounts.find(conn, handle)
             version = await readiness.resolve(conn, owner.handle, slug)
             valid = versions.validate_inputs(version, inputs)
@@ -111,7 +111,7 @@ async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any
         row = await execution_views.follow(pool, hub, test.id, until)
     if row.state != "succeeded":
         raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
-    return execution_views.open_result(row.account_id, row.id, row.sealed_result)
+    return execution_views.open_result(row)
 
 
 def _input(pair: str) -> tuple[str, str]:

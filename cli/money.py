@@ -1,6 +1,6 @@
-"""Commands about the money: whether the books agree, and what became of one payment.
+"""`instant money`, `instant payments`: compare the books, and show payments.
 
-What reads chains is imported when it is needed: every other command starts without it.
+Modules that read chains are imported when they are needed, so that other commands start faster.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from core.amounts import usdc
 if TYPE_CHECKING:
     from core.payments import reconciliation
 
-books = App(name="money", help="Whether the books agree.")
-payments = App(name="payments", help="What was paid, and what became of it.")
+books = App(name="money")
+payments = App(name="payments")
 
 _DIFFERS, _NOT_WHOLE = 1, 3
 
@@ -29,15 +29,15 @@ _DIFFERS, _NOT_WHOLE = 1, 3
 def check(
     *,
     network: str | None = None,
-    since: Annotated[datetime | None, Parameter(help="Only what was paid since then; UTC unless it says.")] = None,
+    since: Annotated[datetime | None, Parameter(help="Only payments since then; in UTC if it has no zone.")] = None,
     json: Json = False,
 ) -> int:
     """Compare the ledger, the executions with their usage rows, and the chain.
 
-    Exits with 0 if they agree, 1 if something differs, and 3 if nothing does, but a chain could not be compared.
+    Exits with 0 if they agree, 1 if something differs, and 3 if the only problem is a chain that could not be compared.
 
     Args:
-        network: only this one, as eip155:8453.
+        network: only this one, such as eip155:8453.
         json: print JSON.
     """
     if since is not None and since.tzinfo is None:
@@ -61,12 +61,12 @@ def list_payments(
     most: int = 20,
     json: Json = False,
 ) -> None:
-    """The newest payments.
+    """List the newest payments.
 
     Args:
-        network: only on this one.
-        state: only these.
-        creator: only to this creator.
+        network: only payments on this network.
+        state: only payments in this state.
+        creator: only payments to this creator.
         most: how many.
         json: print JSON.
     """
@@ -82,13 +82,13 @@ def list_payments(
 
 @payments.command(name="show")
 def show_payment(reference: str, /, *, json: Json = False) -> None:
-    """One payment's whole story.
+    """Show one payment in full.
 
     Args:
         reference: the id of the payment or of its execution, or the hash of its transaction.
         json: print JSON.
     """
-    payment, happened, chain = asyncio.run(_tell(reference))
+    payment, happened, chain = asyncio.run(_read(reference))
     facts = payment._asdict() | {"nonce": f"0x{payment.nonce.hex()}", "usdc": usdc(payment.amount_atomic)}
     events = [event._asdict() for event in happened]
     if json:
@@ -107,7 +107,7 @@ async def _check(network: str | None, since: datetime | None) -> reconciliation.
         return await reconciliation.compare_with_chain(pool, clients, network=network, since=since)
 
 
-async def _tell(reference: str) -> tuple[Any, list[Any], str]:
+async def _read(reference: str) -> tuple[Any, list[Any], str]:
     from core.payments import settlement, timeline
 
     async with db.pool() as pool, settlement.payment_clients() as clients:
@@ -131,7 +131,7 @@ def _show(found: reconciliation.Comparison) -> None:
             {"": name, "payments": some.payments, "USDC": usdc(some.amount_atomic)} for name, some in places.items()
         ]
         output.table(lines, empty="")
-        print(f"{_asked(book.outside)}\n")
+        print(f"{_chain_line(book.chain)}\n")
     for one in found.differences:
         ids = {"payment": one.payment_id, "execution": one.execution_id, "creator": one.account_id}
         named = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
@@ -139,14 +139,14 @@ def _show(found: reconciliation.Comparison) -> None:
     print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
 
 
-def _asked(outside: reconciliation.ChainComparison) -> str:
-    counts = f"{outside.transfers} transfers, {outside.undecided} undecided, {outside.foreign} foreign"
-    match outside.state:
-        case "compared" if outside.since is None:
-            return "The chain has nothing to compare: nobody is paid on this network."
+def _chain_line(seen: reconciliation.ChainComparison) -> str:
+    counts = f"{seen.transfers} transfers, {seen.undecided} undecided, {seen.foreign} foreign"
+    match seen.state:
+        case "compared" if seen.since is None:
+            return "There is nothing to compare with the chain: no creator is paid on this network."
         case "compared":
-            waiting = f", {outside.unconfirmed} of the last minute not seen yet" if outside.unconfirmed else ""
-            return f"The chain since {outside.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
+            waiting = f", {seen.unconfirmed} of the last minute not seen yet" if seen.unconfirmed else ""
+            return f"The chain since {seen.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
         case "not_configured":
             return "The chain was not compared: this asset on this network is not configured any more."
         case state:

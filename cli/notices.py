@@ -1,4 +1,4 @@
-"""Commands about what people are told without asking."""
+"""`instant notices`: show notices, and manage the addresses that they are sent to."""
 
 import asyncio
 from dataclasses import asdict
@@ -13,21 +13,21 @@ from core import db
 from core.notices import addresses, messages, outbox
 from core.notices import rules as notice_rules
 
-notices = App(name="notices", help="What creators and the operator are told without asking, and where.")
+notices = App(name="notices")
 
 _TRIED = {
     "delivered": "It was delivered.",
     "not_delivered": "It was not delivered.",
-    "not_understood": "Its service does not understand this URL.",
+    "not_understood": "apprise does not support this URL.",
 }
 
 
 @notices.command(name="list")
 def list_notices(*, creator: str | None = None, most: int = 20, json: Json = False) -> None:
-    """The newest notices, and where they went.
+    """List the newest notices and their deliveries.
 
     Args:
-        creator: only those about this one.
+        creator: only notices about this creator.
         most: how many.
         json: print JSON.
     """
@@ -48,7 +48,7 @@ def list_notices(*, creator: str | None = None, most: int = 20, json: Json = Fal
             }
             for row in rows
         ),
-        empty="There was nothing to tell.",
+        empty="There are no notices.",
     )
 
 
@@ -56,11 +56,11 @@ def list_notices(*, creator: str | None = None, most: int = 20, json: Json = Fal
 def add_address(
     handle: str | None = None, /, *, name: str = "", from_env: str | None = None, json: Json = False
 ) -> None:
-    """Send notices to one more apprise URL. It is read from standard input: it holds a token or a password.
+    """Send notices to another apprise URL. It is read from standard input, because it holds a token or a password.
 
     Args:
-        handle: the creator whose address it is; without one it is the operator's, who is told about everybody.
-        name: what to call it.
+        handle: the creator whose address it is; without one it is the operator's, who gets all notices.
+        name: a name for the address.
         from_env: read the URL from this environment variable instead.
         json: print JSON.
     """
@@ -81,7 +81,7 @@ def add_address(
 
 @notices.command(name="addresses")
 def list_addresses(handle: str | None = None, /, *, json: Json = False) -> None:
-    """Where a creator is told, or without a handle the operator; never the URLs."""
+    """List the addresses of a creator, or without a handle the operator's; never the URLs."""
 
     async def read(conn: db.Connection) -> list[dict[str, object]]:
         return [asdict(one) for one in await addresses.listing(conn, await _owner(conn, handle))]
@@ -95,10 +95,10 @@ def list_addresses(handle: str | None = None, /, *, json: Json = False) -> None:
 
 @notices.command(name="remove")
 def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json = False) -> None:
-    """Send nothing more to an address.
+    """Stop sending to an address and delete it.
 
     Args:
-        address_id: which.
+        address_id: the address.
         handle: its creator; without one it is the operator's.
         json: print JSON.
     """
@@ -110,12 +110,12 @@ def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json
     if json:
         output.document({"id": address_id, "state": "removed"})
     else:
-        print("It is forgotten.")
+        print("The address is removed.")
 
 
 @notices.command(name="try")
 def try_address(address_id: UUID, /, *, json: Json = False) -> int:
-    """Send a message that says nothing to an address. Exits with 1 if it was not delivered."""
+    """Send a trial message to an address. Exits with 1 if it was not delivered."""
 
     async def send() -> str:
         async with db.pool() as pool:
@@ -130,5 +130,5 @@ def try_address(address_id: UUID, /, *, json: Json = False) -> int:
 
 
 async def _owner(conn: db.Connection, handle: str | None) -> UUID | None:
-    """The creator's id, or None for the operator."""
+    """Return the creator's id, or None for the operator."""
     return None if handle is None else (await owner(conn, handle)).id

@@ -1,4 +1,4 @@
-"""What commands print: one JSON document for programs, text and tables for people."""
+"""Print results: one JSON document for programs, text and tables for people."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ def document(value: object) -> None:
 
 
 def table(rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
-    """Print rows under their keys, or a sentence if there are none. Nothing in a cell is taken for markup."""
+    """Print rows under their keys, or a sentence if there are none. Cells are plain text, without markup."""
     console = Console()
     if not console.is_terminal:
-        console.width = _ENDLESS  # a file or a pipe has no edge to wrap at
+        console.width = _ENDLESS  # no line breaks in a file or a pipe
     lines = list(rows)
     if not lines:
         print(empty)

@@ -1,4 +1,4 @@
-"""Commands about what is owed to buyers."""
+"""`instant refunds`: show, record and waive refunds."""
 
 from typing import Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ from cli.shared import Json, in_transaction
 from core.amounts import usdc
 from core.payments import refunds as payment_refunds
 
-refunds = App(name="refunds", help="What is owed to buyers: paid, not answered, and no re-run left.")
+refunds = App(name="refunds")
 
 
 @refunds.command(name="list")
@@ -21,10 +21,10 @@ def list_refunds(
     most: int = 100,
     json: Json = False,
 ) -> None:
-    """Refunds, oldest first.
+    """List refunds, oldest first.
 
     Args:
-        state: only these.
+        state: only refunds in this state.
         creator: only this creator's.
         most: how many.
         json: print JSON.
@@ -34,15 +34,15 @@ def list_refunds(
     if json:
         output.document(lines)
     else:
-        output.table(lines, empty="Nothing is owed.")
+        output.table(lines, empty="There are no refunds.")
 
 
 @refunds.command(name="record")
 def record_refund(execution_id: UUID, transaction: str, /, *, note: str | None = None, json: Json = False) -> None:
-    """Say that a refund was paid back by a transfer.
+    """Record that a refund was paid.
 
     Args:
-        execution_id: whose refund.
+        execution_id: the execution.
         transaction: the hash of the transfer.
         note: a remark.
         json: print JSON.
@@ -53,11 +53,11 @@ def record_refund(execution_id: UUID, transaction: str, /, *, note: str | None =
 
 @refunds.command(name="waive")
 def waive_refund(execution_id: UUID, note: str, /, *, json: Json = False) -> None:
-    """Say that a refund will not be paid back.
+    """Record that a refund will not be paid.
 
     Args:
-        execution_id: whose refund.
-        note: why.
+        execution_id: the execution.
+        note: the reason.
         json: print JSON.
     """
     in_transaction(lambda conn: payment_refunds.waive(conn, execution_id, note))

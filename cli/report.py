@@ -1,4 +1,4 @@
-"""`instant usage report`: what was sold, as a table, CSV or JSON."""
+"""`instant usage report`: print sales as a table, CSV or JSON."""
 
 import asyncio
 import csv
@@ -31,14 +31,14 @@ def report(
     csv: Csv = False,
     json: Json = False,
 ) -> None:
-    """What was sold, how it went, what it earned and what it cost.
+    """Report calls, outcomes, revenue, cost and durations.
 
     Args:
-        by: what makes a row.
+        by: the subject of a row.
         since: the first day (UTC); default the last 30 days.
         until: the day after the last; default all of today.
-        creator: only this one's.
-        kind: only what was paid, or only the owners' tests.
+        creator: only this creator's.
+        kind: only paid calls, or only the owners' tests.
         csv: print CSV.
         json: print JSON.
     """
@@ -72,7 +72,7 @@ def _write(found: Report) -> None:
 def _show(found: Report, by: By) -> None:
     rows = [_line(by, row.subject or "–", row) for row in found.rows]
     if found.total:
-        rows.append(_line(by, "together", found.total))
+        rows.append(_line(by, "total", found.total))
     output.table(rows, empty=f"Nothing was sold from {found.since} to {found.until}.")
     if found.causes:
         print()
@@ -83,7 +83,7 @@ def _show(found: Report, by: By) -> None:
             ),
             empty="",
         )
-    print(f"\nAll is counted until {found.complete_until:%Y-%m-%d %H:%M} UTC.")
+    print(f"\nCounted until {found.complete_until:%Y-%m-%d %H:%M} UTC; later calls may be missing.")
 
 
 def _line(by: By, subject: str, row: Figures) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`instant resources`: what a creator sells, for whoever runs the machine."""
+"""`instant resources`: publish, list, archive and restore a creator's prompts."""
 
 import re
 import sys
@@ -12,6 +12,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from cli import output
+from cli.executions import try_resource
 from cli.shared import Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
@@ -20,11 +21,12 @@ from core.resources import draft as resource_drafts
 from core.resources import publishing, readiness, versions
 from core.settings import settings
 
-resources = App(name="resources", help="The prompts that are for sale.")
+resources = App(name="resources")
+resources.command(try_resource, name="test")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which only null, true and false are anything but text: a price never becomes a float."""
+    """YAML in which everything except null, true and false is text, so that a price never becomes a float."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way, and its type
 
@@ -38,9 +40,9 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
     """Put prompts on sale, or new versions of them: all of the files, or none.
 
     Args:
-        handle: whose prompts.
+        handle: the creator.
         files: one YAML file for each prompt; docs/creators.md describes it.
-        allow_loss: sell even where hardly any call can earn its cost.
+        allow_loss: publish even if nearly every call costs more than the price.
     """
     drafts = sorted(((path, _read_draft(path)) for path in files), key=lambda pair: pair[1].slug)
 
@@ -69,7 +71,7 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
 
 @resources.command(name="list")
 def list_resources(handle: str, /, *, json: Json = False) -> None:
-    """Show what a creator has published, and what keeps it from being sold."""
+    """Show a creator's prompts, each `ready` or with the reason why it is not sold."""
 
     async def collect(conn: db.Connection) -> list[dict[str, Any]]:
         creator = await owner(conn, handle)

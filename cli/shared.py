@@ -1,4 +1,4 @@
-"""What commands share: one transaction each, JSON for programs, secrets off the command line, where Prefect is."""
+"""Share code between commands: one transaction each, JSON output, reading of secrets, and Prefect's environment."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSO
 
 
 def in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
-    """Do the work of one command in one transaction."""
+    """Run the work of one command in one transaction."""
 
     async def run() -> T:
         async with db.transaction() as conn:
@@ -31,10 +31,10 @@ def in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
 
 
 async def owner(conn: db.Connection, handle: str) -> accounts.Account:
-    """The creator of that name.
+    """Find a creator by handle.
 
     Raises:
-        InvalidInput: if there is none.
+        InvalidInput: there is none.
     """
     try:
         return await accounts.find(conn, handle)
@@ -44,18 +44,18 @@ async def owner(conn: db.Connection, handle: str) -> accounts.Account:
 
 
 def meet_prefect(config: Settings) -> None:
-    """Tell Prefect, which must not be imported yet, where its server and its home are."""
-    from deployments.prefect_server import client_environment
+    """Set Prefect's environment. Call it before Prefect is imported."""
+    from tasks.prefect_adapter import client_environment
 
     config.state_dir.mkdir(parents=True, exist_ok=True)
     os.environ.update(client_environment(config))
 
 
 def read_secret(what: str, variable: str | None) -> Private[str]:
-    """Read a secret from an environment variable, or from standard input, asking for it on a terminal.
+    """Read a secret from an environment variable, or from standard input, with a prompt on a terminal.
 
     Raises:
-        InvalidInput: if there is no such variable.
+        InvalidInput: the variable is not set.
     """
     if variable is None:
         return Private(getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline())

@@ -1,4 +1,4 @@
-"""Commands about usage: what was called, what it earned and what it cost."""
+"""`instant usage`: count and report usage."""
 
 import asyncio
 from datetime import date
@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli import output
+from cli.report import report
 from cli.shared import Json
 from core import db
 from core.reporting import rollup as usage_rollup
 
-usage = App(name="usage", help="What was called, what it earned and what it cost.")
+usage = App(name="usage")
+usage.command(report)
 
 
 @usage.command(name="rollup")
@@ -22,7 +24,7 @@ def roll_up(
     since: Annotated[date | None, Parameter(help="Count everything again from this day (UTC) on.")] = None,
     json: Json = False,
 ) -> None:
-    """Count what changed in the usage log since it was last counted, as the schedule does every hour.
+    """Count what changed in the usage log since the last count, as the schedule does every hour.
 
     Args:
         json: print JSON.
@@ -31,7 +33,7 @@ def roll_up(
     if json:
         output.document(facts)
     else:
-        print(f"Hours counted: {facts['hours']}. Before {facts['watermark']:%Y-%m-%d %H:%M} UTC all is counted.")
+        print(f"Hours counted: {facts['hours']}. Everything before {facts['watermark']:%Y-%m-%d %H:%M} UTC is counted.")
 
 
 async def _roll_up(since: date | None, *, quiet: bool) -> dict[str, object]:

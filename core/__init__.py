@@ -1,1 +1,1 @@
-"""The meaning: plain async Python and SQL, no framework."""
+"""The domain logic: plain async Python and SQL, no framework."""

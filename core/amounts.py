@@ -1,4 +1,4 @@
-"""Amounts of money as people write them, and atomic USDC (six decimals) as we keep them."""
+"""Convert amounts of money between decimal text and atomic USDC (six decimals)."""
 
 import re
 from decimal import ROUND_CEILING, Decimal
@@ -10,13 +10,13 @@ _PRICE = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,6}))?")
 
 
 def atomic_usdc(text: str) -> int:
-    """Atomic units of a price in USDC, exactly.
+    """Convert a price in USDC to atomic units, exactly.
 
     Args:
-        text: plain decimal digits, at most six behind the point: `0.01`.
+        text: plain decimal digits, at most six after the point: `0.01`.
 
     Raises:
-        ValueError: saying what a price looks like.
+        ValueError: its message says how to write a price.
     """
     match = _PRICE.fullmatch(text)
     if match is None:
@@ -28,11 +28,11 @@ def atomic_usdc(text: str) -> int:
 
 
 def usdc(atomic: int) -> str:
-    """A price as people write it: `10000` atomic units are `0.01`."""
+    """Format a price: `10000` atomic units are `0.01`."""
     whole, rest = divmod(atomic, _ATOMIC_PER_USDC)
     return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
 
 
 def dollars(usd: Decimal) -> str:
-    """A cost as people read it, rounded up to a millionth of a dollar."""
+    """Format a cost, rounded up to a millionth of a dollar."""
     return f"{usd.quantize(Decimal('0.000001'), ROUND_CEILING):f}"

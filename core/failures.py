@@ -1,42 +1,46 @@
-"""What can go wrong, as a small tree of codes.
+"""Define every failure that we raise, as a small tree of codes.
 
 Failure(code)                     str() is the code and nothing else, so it is safe in any log
-  ├─ InvalidInput(fields)         the buyer's request, refused before any money      -> 400
+  ├─ InvalidInput(fields)         the buyer's request, refused before any payment    -> 400
   ├─ NotFound                     no such resource or execution                      -> 404
   ├─ PaymentRequired              no payment, or one that we cannot accept           -> 402
-  ├─ PaymentMalformed             a payment header that is no payment                -> 400
+  ├─ PaymentMalformed             a payment header that is not a payment             -> 400
   ├─ PaymentConflict              this payment already bought something else         -> 409
   ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
   ├─ TooLarge                     a body or a header above its limit                 -> 413, 431
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Unreadable                   a sealed value that no configured master key opens
-  ├─ ExecutionFailed(code, fault) one execution's trouble: data in its row, never a trouble of its batch
+  ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
 
-`api/problems.py` holds the table from failure to HTTP status. Sentences for buyers are made there too:
-a Failure never carries foreign text, a value or a cause.
+`api/problems.py` maps failures to HTTP statuses and to sentences for buyers. A Failure never carries foreign text,
+a value or a cause. The text of any other exception may quote a secret, so logs get `place_of` it and nothing else.
 """
 
 import asyncio
 import logging
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parents[1]
-# Other people's code may live below our root as well.
-_FOREIGN = frozenset({".venv", "site-packages", "tests"})
+# Third-party code may be installed below our root.
+_OURS = frozenset({"api", "cli", "core", "deployments", "flows", "sandbox", "tasks"})
+# An endless recursion has a thousand frames, and a group holds any number of exceptions.
+_MOST_FRAMES = 12
+_MOST_ERRORS = 6
 
 Fault = Literal["buyer", "creator", "provider", "ours"]
 
 
 class Failure(Exception):
-    """Base of everything we raise on purpose.
+    """Base of all failures that we raise.
 
     Args:
-        code: one of our own words, lower_snake_case.
+        code: a word of ours, in lower_snake_case.
     """
 
     def __init__(self, code: str) -> None:
@@ -68,7 +72,7 @@ class PaymentMalformed(Failure):
 
 
 class PaymentConflict(Failure):
-    """The payment was used for another request, or its replay cannot be trusted with the answer."""
+    """The payment was used for another request, or its bearer did not prove to be the sender."""
 
 
 class Unavailable(Failure):
@@ -84,7 +88,7 @@ class TooLarge(Failure):
 
 
 class TooManyRequests(Failure):
-    """Slow down; `until` is the unix time (UTC, seconds) from which the next request is welcome."""
+    """Too many requests; `until` is the unix time (UTC, seconds) from which the next one is accepted."""
 
     def __init__(self, until: float) -> None:
         super().__init__("too_many_requests")
@@ -99,21 +103,21 @@ class Unauthorized(Failure):
 
 
 class Unreadable(Failure):
-    """A sealed value was altered, moved to another row, or sealed under a master key that is gone."""
+    """A sealed value was altered, moved to another row, or sealed under a master key that is not configured."""
 
     def __init__(self) -> None:
         super().__init__("sealed_value_unreadable")
 
 
 class ExecutionFailed(Failure):
-    """One execution came to an end without an answer.
+    """One execution ended without an answer.
 
     Args:
-        code: what the buyer may see (content_filtered, generation_timeout, resource_unavailable, internal_error).
-        fault: whose trouble it was.
+        code: the code for the buyer (content_filtered, generation_timeout, resource_unavailable, internal_error).
+        fault: the party that caused it.
         detail: the precise cause for the creator, a code of ours such as `provider_401`.
         resend: whether the same request may be sent once more.
-        retry_after: seconds the provider asked us to wait before that.
+        retry_after: seconds that the provider asked us to wait before that.
     """
 
     def __init__(
@@ -139,24 +143,60 @@ class ExecutionFailed(Failure):
 
 
 class Misconfigured(Failure):
-    """The settings or the surroundings are wrong; the sentence says what to do."""
+    """The settings or the environment are wrong; the sentence says what to do."""
 
 
 def place_of(error: BaseException) -> str:
-    """What an exception is and where in our code it arose, for a log: nothing that it says, and no value.
+    """Describe an exception for a log by its type and our own frames, without its message or any value.
 
     Returns:
-        Its type and our own frames, the innermost first: `KeyError at core/x.py:231 in f < tasks/y.py:12 in g`.
+        Such as `KeyError at core/failures.py:42 in f < flows/notice.py:7 in g`, the innermost frame first. The
+        exceptions that caused it, and those that it groups, follow in the same form.
     """
-    frames = [
-        f"{path.relative_to(_ROOT).as_posix()}:{line} in {frame.f_code.co_name}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if (path := Path(frame.f_code.co_filename)).is_relative_to(_ROOT) and _FOREIGN.isdisjoint(path.parts)
-    ]
-    return f"{type(error).__name__} at {' < '.join(reversed(frames)) or 'a place that is not ours'}"
+    return "; ".join(f"{type(cause).__name__} at {_frames(cause)}" for cause in _with_causes(error))
 
 
-def log_unexpected_end(task: "asyncio.Task[None]") -> None:
-    """Log what ended a task that should have run until it was cancelled; a done callback."""
+def log_unexpected_end(task: "asyncio.Task[Any]") -> None:
+    """Log the exception of a task that nobody awaits; asyncio would print its whole text. Use it as a done callback."""
     if not task.cancelled() and (error := task.exception()):
         _log.error("the task %s ended with %s", task.get_name(), place_of(error))
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    errors: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(errors) < _MOST_ERRORS:
+        current = waiting.pop(0)
+        if not any(current is seen for seen in errors):  # causes may form a ring, and exceptions may define equality
+            errors.append(current)
+            waiting += _causes(current)
+    return errors
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ if error.__suppress_context__ else error.__context__
+    if cause:
+        yield cause
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions
+
+
+def _frames(error: BaseException) -> str:
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    ours = [
+        f"{path}:{line} in {code.co_name}"
+        for code, line in reversed(frames)
+        if (path := _relative_path(code.co_filename))
+    ]
+    if len(ours) > _MOST_FRAMES:
+        ours[_MOST_FRAMES:] = ["..."]
+    return " < ".join(ours) or "a place that is not ours"
+
+
+def _relative_path(path: str) -> str | None:
+    """The name of a source file in this repository; None for other people's files."""
+    file = Path(path)
+    if not file.is_relative_to(_ROOT):
+        return None
+    file = file.relative_to(_ROOT)
+    return file.as_posix() if file.parts[0] in _OURS else None

@@ -1,24 +1,23 @@
-"""Finish what somebody began and nobody ends. Run by every launcher's timer and, visibly, by a scheduled flow.
+"""Recover the work of dead processes. Every launcher runs this on a timer, and a scheduled flow runs it visibly.
 
-It only frees, decides and logs; what became claimable is run by the launchers.
+Recovery only frees, decides and logs; launchers run the executions that became claimable.
 """
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from core import db
+from core.db.queries.recovery import sql
 from core.executions import lifecycle
 from core.observability import metrics
 from core.payments import refunds, settlement
 from core.settings import settings
 from core.spend import reservations, usage_log
 
-sql = db.load("recovery")
-
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What one pass did, as counts."""
+    """The counts of one pass."""
 
     freed: int
     given_up: int
@@ -29,14 +28,14 @@ class Recovered:
 
 
 async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> Recovered:
-    """One pass over everything that could be stuck. Safe to run anywhere, any number of times at once.
+    """Run one pass over everything that could be stuck. Any number of passes may run at once, on any host.
 
     Takes the pool: between its transactions it asks facilitators and chains about unknown payments.
 
     Args:
         pool: our database.
-        clients: how to reach the facilitator and chain of each network.
-        worker_id: owns the payments that are being decided.
+        clients: the facilitators and chain nodes of all networks.
+        worker_id: owns the payments while they are being decided.
     """
     config = settings()
     async with pool.connection() as conn:
@@ -53,14 +52,14 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
         metrics.returned("recovery", len(freed))
         if given_up:
             await reservations.replace_by_cost(conn, [(row.id, row.round) for row in given_up])
-            await lifecycle.sql.notify_changed(conn, ids=[row.id for row in given_up])
+            await lifecycle.notify_finished(conn, [row.id for row in given_up])
             for _ in given_up:
                 metrics.finished("failed", "ours")
-        await sql.bury(conn, lease_seconds=config.lease_seconds)
-        doubted = [row.id async for row in sql.doubt(conn, lease_seconds=config.lease_seconds)]
+        await sql.end_orphaned_batches(conn, lease_seconds=config.lease_seconds)
+        doubted = [row.id async for row in sql.mark_unknown(conn, lease_seconds=config.lease_seconds)]
         owed = await refunds.mark_due(conn)
         if await sql.is_work_left(conn):
-            await lifecycle.sql.notify_queued(conn)
+            await lifecycle.notify_queued(conn)
     decided = await _decide_unknown(pool, clients, worker_id)
     await _watch_refused(pool, clients)
     async with pool.connection() as conn:
@@ -69,14 +68,16 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
 
 
 async def _decide_unknown(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> int:
-    """Ask the chain about every unknown payment; how many were decided."""
+    """Ask the chain about every unknown payment; return how many were decided."""
     async with pool.connection() as conn:
-        adopted = [row.id async for row in sql.adopt(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)]
+        adopted = [
+            row.id async for row in sql.take_unknown(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)
+        ]
     decided = 0
     for payment_id in adopted:
         decided += await settlement.decide(pool, clients, payment_id)
         async with pool.connection() as conn:
-            await sql.let_go(conn, id=payment_id, worker_id=worker_id)
+            await sql.release_unknown(conn, id=payment_id, worker_id=worker_id)
     return decided
 
 

@@ -1,1 +1,1 @@
-"""The place: where and when everything runs."""
+"""Where and when everything runs."""

@@ -1,57 +1,64 @@
-"""The ways to carry a batch: a flow run in this process, one on a work pool, or, with Prefect away, none at all.
+"""Run a batch: as a flow run in this process, as one on a work pool, or without Prefect.
 
-Each is given the batch and an event that Postgres sets when its `validate` has begun, and returns when it is over.
+Each runner gets the batch and an event that Postgres sets when its `validate` has begun, and returns when the run ends.
+Prefect is imported inside the functions: a door that launches nothing does without it.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
-from typing import Any, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from prefect import Flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
-from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.deployments import arun_deployment
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
-
 from core.executions.queue import Batch
-from flows import instant_execution as flow
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.schemas.objects import State
 
 Runner = Callable[[Batch, asyncio.Event], Coroutine[Any, Any, None]]
 
 DEPLOYMENT = "instant_execution/pool"
-"""What `prefect deploy` makes of prefect.yaml, for a work pool."""
+"""The deployment that `prefect deploy` makes from prefect.yaml, for a work pool."""
 
 BEGIN_SECONDS = 15.0
-"""How long a run in this process may take to begin, before Prefect counts as away."""
+"""How long a run in this process may take to begin, before Prefect counts as down."""
 
 _POLL_SECONDS = 2.0
 _ASK_SECONDS = 2.0
-# How long a stopping process waits for Prefect to hear how its runs ended.
-_TELL_PREFECT_SECONDS = 5.0
+
+
+def load() -> None:
+    """Import Prefect and the modules that runs need, so that the first batch does not wait for them."""
+    for name in ("flows.instant_execution", "prefect.deployments", "tasks.unfinished_runs"):
+        import_module(name)
 
 
 async def here(batch: Batch, _begun: asyncio.Event) -> None:
-    """A flow run in this process."""
-    # Its state is returned, not raised: what failed is handed back.
+    """Run the batch as a flow run in this process."""
+    # The state is returned and not raised: unfinished executions are released in any case.
     running: object = _in_this_process()(batch.execution_ids, batch.id, return_state=True)
     await cast(Awaitable[object], running)
 
 
 @cache
 def _in_this_process() -> "Flow[[list[UUID], UUID], Coroutine[Any, Any, State[None]]]":
-    """The flow with its result storage named. It stores nothing; but else it asks the server twice where it would."""
+    """Name the flow's result storage. It stores nothing, but without a name Prefect asks its server twice for it."""
+    from prefect.settings import get_current_settings
+
+    from flows import instant_execution as flow
+
     return flow.instant_execution.with_options(result_storage=get_current_settings().results.local_storage_path)
 
 
 async def on_a_pool(batch: Batch, begun: asyncio.Event) -> None:
-    """A flow run on a work pool; over for us when it has begun, because from then on its own process owns the batch."""
+    """Run the batch on a work pool. Returns when the run has begun, because from then on its process owns the batch."""
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import arun_deployment
+
+    from flows import instant_execution as flow
+
     parameters = {"execution_ids": [str(one) for one in batch.execution_ids], "batch_id": str(batch.id)}
     run = await arun_deployment(
         DEPLOYMENT,
@@ -70,33 +77,18 @@ async def on_a_pool(batch: Batch, begun: asyncio.Event) -> None:
 
 
 async def without_prefect(batch: Batch, _begun: asyncio.Event) -> None:
-    """The same steps in this process, with nobody to show them to."""
+    """Run the same steps in this process, without a flow run."""
+    from flows import instant_execution as flow
+
     await flow.without_prefect(batch.execution_ids, batch.id)
 
 
 async def is_prefect_there() -> bool:
-    """Whether its server answers, and soon."""
+    """Whether Prefect's server answers in time."""
+    from prefect.client.orchestration import get_client
+
     try:
         async with asyncio.timeout(_ASK_SECONDS), get_client() as prefect:
             return await prefect.api_healthcheck() is None
     except TimeoutError:
         return False
-
-
-@asynccontextmanager
-async def prefect_clients() -> AsyncIterator[None]:
-    """Both clients once for all runs, to the end of the last: each would build its own, with a blocked event loop.
-
-    Prefect sends logs and events, and with them how tasks ended, from queues that it empties at exit; but a process
-    that ends by a signal, as uvicorn's do, has no such exit.
-    """
-    # Its server lists every run; a line on the terminal with the URL of each would bury what the process has to say.
-    logging.getLogger("prefect.engine").setLevel(logging.WARNING)
-    # We detect dead processes ourselves (core/process/worker.py); Prefect would use one thread and event for each run.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        async with AsyncClientContext.get_or_create():
-            with SyncClientContext.get_or_create():
-                yield
-    for sender in (APILogWorker, EventsWorker):
-        # Prefect's type is for both kinds of caller; on a running loop it is awaitable.
-        await cast(Awaitable[object], sender.drain_all(timeout=_TELL_PREFECT_SECONDS))

@@ -1,4 +1,4 @@
-"""A first sale, from nothing: a creator with three prompts, a buyer with a fresh wallet, one paid call."""
+"""Make a first sale from nothing: a creator with three prompts, a buyer with a fresh wallet, one paid call."""
 
 import asyncio
 import os
@@ -26,13 +26,14 @@ from core.resources import draft as drafts
 from core.resources import publishing
 from core.secrets.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
-from deployments.prefect_server import how_to_log_in, ui_url
+from deployments.prefect_server import how_to_log_in
+from tasks.prefect_adapter import ui_url
 
 HANDLE = "demo"
 SLUG = "haiku"
 INPUTS = {"topic": "a small payment", "mood": "hopeful"}
 
-# A practice key has this form; it opens nothing outside this machine.
+# A practice key has this form; it works only on this machine.
 _KEY = "sk-or-v1-practice-demo"
 _RESOURCES = Path(__file__).parent / "demo_resources"
 _PURSE_ATOMIC = 1_000_000
@@ -42,30 +43,30 @@ _out = Console(highlight=False, soft_wrap=True)
 
 
 class NotSold(Failure):
-    """The paid call did not end with an answer; the sentence says what was said instead."""
+    """The paid call did not end with an answer; the sentence says how it ended."""
 
 
 async def demo() -> None:
-    """Set everything up, buy once, and show what happened and where to look.
+    """Set everything up, buy once, and show the result with where to find out more.
 
     Raises:
-        NotSold: if there was no answer.
+        NotSold: there was no answer.
     """
     async with db.pool() as pool:
         await _set_up_creator(pool)
         answer, execution_id = await _buy()
         async with pool.connection() as conn:
             row = await execution_views.read(conn, execution_id)
-    _show(answer, row.flow_run_id)
+    _show(answer, row and row.flow_run_id)
 
 
 async def _set_up_creator(pool: db.Pool) -> None:
-    """Doing it again changes nothing, also after it was interrupted."""
+    """Set up the creator. A repetition changes nothing, also after an interruption."""
     async with pool.connection() as conn:
         try:
             owner_id = (await accounts.find(conn, HANDLE)).id
         except NotFound:
-            # Nobody keeps the key of this wallet: what it earns is worth nothing.
+            # This wallet's key is not kept, because its earnings are worthless.
             owner_id, _ = await accounts.create(conn, HANDLE, {SANDBOX_NETWORK: Wallet.create().address})
         if not _token_file().exists():
             _keep(await accounts.new_token(conn, owner_id))
@@ -88,11 +89,11 @@ def _keep(token: str) -> None:
 
 
 async def _buy() -> tuple[dict[str, Any], UUID]:
-    """What any buyer does, with the stock x402 client: ask, see the 402, sign, ask again."""
+    """Buy like any buyer, with the stock x402 client: ask, get the 402, sign, ask again."""
     config = settings()
     wallet = Wallet.create()
     client = register_exact_evm_client(x402Client(), wallet, networks=SANDBOX_NETWORK)
-    # The client spends only what it knows, and nobody knows the practice asset.
+    # The client spends only known assets, and the practice asset is not among them.
     client.set_spend_controls({"allowed_assets": [{"network": SANDBOX_NETWORK, "asset": SANDBOX_ASSET}]})
     purse = {"address": wallet.address, "amount": _PURSE_ATOMIC}
     async with x402HttpxClient(client) as http:
@@ -107,7 +108,7 @@ async def _buy() -> tuple[dict[str, Any], UUID]:
 
 
 async def _answer(http: httpx.AsyncClient, response: httpx.Response) -> dict[str, Any]:
-    """The answer itself, now or by polling after a 202."""
+    """Return the answer, directly or by polling after a 202."""
     body: dict[str, Any] = response.json()
     if response.status_code == httpx.codes.ACCEPTED:
         status_url = body["statusUrl"]
@@ -148,7 +149,7 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
 
 
 def _lines(title: str, rows: dict[str, str]) -> None:
-    """Lines, not a table: a URL that is broken over two lines cannot be clicked."""
+    """Print lines, not a table: a URL that is wrapped over two lines cannot be clicked."""
     _out.rule(title, align="left")
     for name, value in rows.items():
         _out.print(Text.assemble((f"{name:<12} ", "bold"), value))
@@ -159,7 +160,7 @@ def main() -> int:
     """Run the demo.
 
     Returns:
-        0, or 1 after one sentence.
+        0, or 1 after one sentence about the failure.
     """
     try:
         asyncio.run(demo())

@@ -1,6 +1,6 @@
-"""Everything on one machine for practice: databases, Prefect, the two practice servers, scheduled flows, the door.
+"""Run everything on one machine for practice: databases, Prefect, practice servers, scheduled flows, the door.
 
-This process imports neither Prefect nor our flows: it starts, watches and ends those that do.
+This process imports neither Prefect nor our flows: it starts, watches and ends the processes that do.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ from core.failures import Misconfigured
 from core.settings import Settings, load
 from deployments import postgres, state
 from deployments.ports import check_free
-from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url
+from deployments.prefect_server import how_to_log_in
 from deployments.processes import Child, Children
+from tasks.prefect_adapter import client_environment, server_environment, ui_url
 
-# What a killed run left behind ends by itself, but not at once.
+# Processes that a killed run left end by themselves, but not at once.
 _PATIENCE_SECONDS = 20
 
 # Children run here, so that `-m` and Prefect's entrypoints find our packages wherever `instant dev` was called.
@@ -34,13 +35,13 @@ def dev(state_dir: Path, *, demo: bool = False, once: bool = False) -> None:
     """Start everything and stay until Ctrl-C or SIGTERM.
 
     Args:
-        state_dir: databases, keys and logs; made if it is not there.
+        state_dir: folder of databases, keys and logs; created if missing.
         demo: set up a creator with three prompts and buy one of them.
-        once: end after that.
+        once: end after the demo.
 
     Raises:
-        Misconfigured: if something must be changed before this can start.
-        Died: if a process that should run does not.
+        Misconfigured: something must be changed before this can start.
+        Died: a process that should run does not.
     """
     if os.environ.get("INSTANT_MODE", "sandbox") != "sandbox":
         raise Misconfigured("`instant dev` is for practice: unset INSTANT_MODE, or start `instant api` on its own")
@@ -84,7 +85,7 @@ async def _dev(config: Settings, *, demo: bool, once: bool) -> None:
 
 
 async def _bring_up(config: Settings, children: Children, *, demo: bool) -> None:
-    """Start in the order of who leans on whom, and everything else at once."""
+    """Start the processes that others depend on first, and everything else at once."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     client = environment | client_environment(config)
     book = config.state_dir / "facilitator.book"
@@ -113,9 +114,9 @@ async def _bring_up(config: Settings, children: Children, *, demo: bool) -> None
         _ready(children, facilitator, config.networks[0].facilitator_url),
         _ready(children, prefect, f"{config.prefect_api_url}/health"),
     )
-    # The launcher inside asks for Prefect as it starts.
+    # The launcher inside the door asks for Prefect as it starts.
     door = await children.start("api", *_python("cli", "api"), environment=client)
-    # Before the schedules, of which one does the same and would have it wait.
+    # Before the schedules start, because a scheduled sync would make this one wait.
     await children.run("catalog-sync", *_python("cli", "catalog", "sync", "--if-empty"), environment=client)
     await children.start("serve", *_python("deployments.serve"), environment=client)
     await _ready(children, door, f"http://{config.host}:{config.port}/health/ready")

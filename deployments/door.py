@@ -1,4 +1,4 @@
-"""`instant api`: the front door in a process of its own, any number of them beside each other."""
+"""Run `instant api`: the front door in a process of its own. Any number of doors may run."""
 
 import logging
 import os
@@ -12,28 +12,28 @@ from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_DID_NOT_START = 3  # as uvicorn's own command
+_DID_NOT_START = 3  # the exit code of uvicorn's own command
 
 OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
-    # A payment header may be larger than httptools' fixed limits allow.
+    # A payment header may exceed httptools' fixed limits.
     "http": "h11",
     "h11_max_incomplete_event_size": 65_536,
-    # Status tokens are in URLs.
+    # URLs hold status tokens.
     "access_log": False,
     "proxy_headers": False,
     "server_header": False,
     "log_level": "warning",
 }
-"""How uvicorn serves a door, whoever starts it."""
+"""The options of uvicorn for every door."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but a first signal is an end in good order, with exit code 0, and a second one ends it at once."""
+    """uvicorn, except that the first signal ends it in good order with exit code 0, and a second one at once."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
-            # Whatever is unfinished is found by its silent owner, as after a SIGKILL.
+            # Recovery takes over unfinished work when the heartbeat stops, as after a SIGKILL.
             os._exit(128 + sig)
         log.warning("door: stopping after what was begun; a second signal ends it at once")
         self.should_exit = True
@@ -48,7 +48,7 @@ def serve(config: Settings) -> None:
             host=config.host,
             port=config.port,
             **OPTIONS,
-            # Requests that wait for an answer get this long; then the lifespan ends settlements and calls.
+            # Waiting requests get this long; then the lifespan ends settlements and calls.
             timeout_graceful_shutdown=5,
         )
     )

@@ -1,11 +1,11 @@
-"""`instant executor`: a launcher in a process of its own, any number of them on any number of hosts."""
+"""Run `instant executor`: a launcher in a process of its own. Any number may run, on any number of hosts."""
 
 import asyncio
 import logging
 import os
 import signal
 
-from core.observability import metrics, tracing
+from core.observability import logs, metrics, tracing
 from core.process import gc_tuning
 from core.settings import settings
 from deployments.launch import launching
@@ -14,16 +14,17 @@ log = logging.getLogger(__name__)
 
 
 def execute() -> None:
-    """Launch until SIGTERM or Ctrl-C, then finish what was begun; a second signal ends it at once."""
+    """Launch until SIGTERM or Ctrl-C, then finish running batches; a second signal ends the process at once."""
     asyncio.run(_execute())
 
 
 async def _execute() -> None:
+    logs.hide_exception_texts()
     stopped = asyncio.Event()
 
     def stop(number: int) -> None:
         if stopped.is_set():
-            # Whatever is unfinished is found by its silent owner, as after a SIGKILL.
+            # Recovery takes over unfinished work when the heartbeat stops, as after a SIGKILL.
             os._exit(128 + number)
         log.warning("executor: stopping after what was begun; a second signal ends it at once")
         stopped.set()

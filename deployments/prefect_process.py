@@ -1,31 +1,20 @@
 """Start Prefect's server as `prefect server start` does, with gc.freeze and without WebSocket compression.
 
-Its environment comes from `deployments/prefect_server.py`. Any other Prefect server does as well.
+`tasks/prefect_adapter.py` makes its environment. Any other Prefect server of the version works as well.
 """
 
 import uvicorn
-from prefect.server.api.server import create_app
-from prefect.settings import get_current_settings
 
 from core.process import gc_tuning
+from tasks import prefect_adapter
 
 
 def main() -> None:
     """Serve API, UI and services in this process until SIGTERM, as one worker of `prefect server start` does."""
-    app = create_app(final=True)
+    app, options = prefect_adapter.server()
     gc_tuning.freeze_loaded_objects()
-    server = get_current_settings().server
-    uvicorn.run(
-        app,
-        host=server.api.host,
-        port=server.api.port,
-        timeout_keep_alive=server.api.keepalive_timeout,
-        ws_ping_interval=server.api.websocket_ping_interval,
-        ws_ping_timeout=server.api.websocket_ping_timeout,
-        log_level=server.logging_level.lower(),
-        # Who sends events is on this machine: to deflate one takes longer than to send it.
-        ws_per_message_deflate=False,
-    )
+    # Senders of events are on this machine, where compression takes longer than sending.
+    uvicorn.run(app, **options, ws_per_message_deflate=False)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,13 @@
-"""The environment of Prefect: of its server, and of every process that talks to it.
-
-Values follow measurements on two cores: batch sizes halve the server's CPU per run, and retention keeps its database
-from growing for ever, which it does by default.
-"""
+"""Ask Prefect's server about its settings, over HTTP, so that a door does not import Prefect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from core.failures import Misconfigured
 from core.settings import Settings
 from deployments.schedules import Schedule
 
@@ -25,7 +19,7 @@ _DURATION = TypeAdapter(timedelta)
 
 @dataclass(frozen=True, slots=True)
 class Vacuum:
-    """What Prefect's server deletes by itself, and after how long: `kinds` of events, flow_runs and orphans."""
+    """The retention of Prefect's server: `kinds` (events, flow_runs, orphans) that it deletes, and after how long."""
 
     kinds: frozenset[str]
     runs: timedelta
@@ -33,77 +27,14 @@ class Vacuum:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing grows for ever."""
+        """Whether events and flow runs are both deleted."""
         return self.kinds >= {"events", "flow_runs"}
 
 
-def client_environment(config: Settings) -> dict[str, str]:
-    """What a flow, a worker or a deploy needs. Must be in place before prefect is imported."""
-    home = config.state_dir.resolve() / "prefect"
-    return {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": config.prefect_api_url,
-        **_auth(config, "PREFECT_API_AUTH_STRING"),
-        "PREFECT_UI_URL": ui_url(config),
-        # A lost server must be an error, not a second, temporary server on SQLite.
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
-        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
-        # Opening a client must not need the server: a door starts, sells and queues while it is away.
-        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        # That a run began and ended is its state, which the UI shows; as log lines it costs a sixth of a busy launcher.
-        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
-        "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "WARNING",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PREFECT_CLI_PROMPT": "false",
-        # Its server is near, and would pack every answer for longer than it takes to send it.
-        "PREFECT_CLIENT_CUSTOM_HEADERS": '{"Accept-Encoding": "identity"}',
-        **_nothing_leaves_the_machine(),
-    }
-
-
-def server_environment(config: Settings) -> dict[str, str]:
-    """What the Prefect server itself needs, on loopback and behind the auth string.
-
-    Raises:
-        Misconfigured: if Prefect's database is not set.
-    """
-    if config.prefect_database_url is None:
-        raise Misconfigured("INSTANT_PREFECT_DATABASE_URL is not set; `instant env` prints the embedded one's")
-    url = urlsplit(config.prefect_database_url.get_secret_value())
-    # ISO 8601. What happened to money is kept by us, not by Prefect.
-    retention = f"P{config.prefect_retention_days}D"
-    return {
-        "PREFECT_HOME": str(config.state_dir.resolve() / "prefect"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": url._replace(scheme="postgresql+asyncpg").geturl(),
-        **_auth(config, "PREFECT_SERVER_API_AUTH_STRING"),
-        "PREFECT_SERVER_API_HOST": "127.0.0.1",
-        "PREFECT_SERVER_API_PORT": str(config.prefect_port),
-        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{config.prefect_port}/api",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
-        # Not below 1: it is truncated to 0, and then the server spins.
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "300",
-        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "50",
-        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
-        # Nothing here uses automations, and evaluating their triggers costs a fifth of the latency.
-        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": retention,
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": retention,
-        **_nothing_leaves_the_machine(),
-    }
-
-
 async def vacuum(config: Settings) -> Vacuum | None:
-    """Ask Prefect's server, which need not be one that we started; None when it does not say.
+    """Ask Prefect's server, also one that we did not start, for its retention; None if it does not answer.
 
-    Its answer (`GET /admin/settings`) is its whole configuration with the secrets masked; only this much is looked at.
+    Its answer (`GET /admin/settings`) is its whole configuration with the secrets masked; only this part is read.
     """
     try:
         server = (await _ask(config, "GET", "/admin/settings"))["server"]
@@ -118,10 +49,10 @@ async def vacuum(config: Settings) -> Vacuum | None:
 
 
 async def deployed(config: Settings, schedules: Sequence[Schedule]) -> dict[str, Deployed] | None:
-    """Ask Prefect's server which of these it has, and whether it schedules their runs; None when it does not say.
+    """Ask Prefect's server for the deployments of these schedules; None if it does not answer.
 
     Returns:
-        By the schedule's name: active, paused (all of it, or its times), or missing.
+        By the schedule's name: active, paused (the deployment or its schedules), or missing.
     """
     names = {"any_": [one.name for one in schedules]}
     try:
@@ -135,13 +66,8 @@ async def deployed(config: Settings, schedules: Sequence[Schedule]) -> dict[str,
     return {one.name: words[active.get(one.entrypoint)] for one in schedules}
 
 
-def ui_url(config: Settings) -> str:
-    """Where a person looks at flow runs."""
-    return config.prefect_api_url.removesuffix("/api")
-
-
 def how_to_log_in(config: Settings) -> str:
-    """What the UI wants from a person, without saying it: terminals are copied into tickets."""
+    """Say how to log in to the UI, without the secret: terminal output is copied into tickets."""
     if config.prefect_auth_string is None:
         return "no login"
     return f"log in with what INSTANT_PREFECT_AUTH_STRING says in {config.state_dir / 'instant.env'}"
@@ -156,20 +82,7 @@ async def _ask(config: Settings, method: str, path: str, body: object = None) ->
 
 
 def _kinds(enabled: object) -> list[str]:
-    """Prefect's older way to say it is true or false."""
+    """Read the kinds that are deleted; older versions of Prefect say true or false."""
     if isinstance(enabled, bool):
         return ["events", "flow_runs"] if enabled else ["events"]
     return [str(kind) for kind in enabled] if isinstance(enabled, list) else []
-
-
-def _auth(config: Settings, name: str) -> dict[str, str]:
-    return {name: config.prefect_auth_string.get_secret_value()} if config.prefect_auth_string else {}
-
-
-def _nothing_leaves_the_machine() -> dict[str, str]:
-    return {
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
-        "DO_NOT_TRACK": "1",
-    }

@@ -1,4 +1,4 @@
-"""Child processes: each in a group of its own, logging to a file, watched, and ended with us whatever happens to us."""
+"""Run child processes: each in its own group, logging to a file, watched, and ended whenever this process ends."""
 
 import asyncio
 import ctypes
@@ -15,17 +15,17 @@ from core.failures import Failure
 from deployments.ports import answers
 
 READY_SECONDS = 90
-"""How long a child may take to answer; Prefect's first migrations are the slowest."""
+"""How long a child may take to answer; Prefect's first migrations take longest."""
 
 GRACE_SECONDS = 40
-"""Between SIGTERM and SIGKILL: the door finishes the settlements and calls that it carries."""
+"""Time between SIGTERM and SIGKILL, in which the door finishes its settlements and calls."""
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Died(Failure):
-    """A child that should run has ended, or does not answer; the sentence names it and its log's last lines."""
+    """A child that should run has ended, or does not answer. The sentence names it and shows its log's last lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,8 @@ class Child:
     """One process.
 
     Attributes:
-        log: where its output goes; None: to ours.
-        is_foundation: others lean on it, so it ends after them.
+        log: the file for its output; None: our own output.
+        is_foundation: other children depend on it, so it ends after them.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Children:
     """The processes of one run; leaving the `async with` ends all of them.
 
     Args:
-        logs: folder for `NAME.log`; the log of the run before is kept as `NAME.log.old`.
-        cwd: where they run.
+        logs: folder for `NAME.log`; the previous run's log is kept as `NAME.log.old`.
+        cwd: their working directory.
     """
 
     def __init__(self, logs: Path, cwd: Path) -> None:
@@ -57,7 +57,7 @@ class Children:
         self._children: list[Child] = []
         self._watchers: list[asyncio.Task[None]] = []
         self.died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Fails with `Died` when a child ends that should not."""
+        """Fails with `Died` when a child ends that should run."""
 
     async def __aenter__(self) -> Self:
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,10 +85,10 @@ class Children:
         """Run a process to its end.
 
         Args:
-            shown: its output goes to ours, and so it has told its own trouble.
+            shown: send its output to ours, which then shows its errors.
 
         Raises:
-            Died: if it fails.
+            Died: it failed.
         """
         log = None if shown else self._logs / f"{name}.log"
         child = await self._spawn(name, command, environment, log, False)
@@ -99,7 +99,7 @@ class Children:
         """Wait until `url` answers.
 
         Raises:
-            Died: if the child ends first, or takes too long.
+            Died: the child ended first, or takes too long.
         """
         try:
             async with asyncio.timeout(READY_SECONDS):
@@ -144,15 +144,15 @@ class Children:
 
 
 def _end_with(parent: int) -> None:
-    """Ask the kernel to end this process when its parent dies, even by SIGKILL, when the parent can do nothing.
+    """Ask the kernel to end this process when its parent dies, even by SIGKILL.
 
-    The alternative, a pipe that children watch, would need code inside each of them, and Prefect's server is not ours.
-    The signal follows the thread that forked: we fork on the main one. Elsewhere than on Linux there is no such call,
-    and `kill -9` of the parent leaves its children to the operator.
+    The alternative, a pipe that children watch, needs code inside each of them, and Prefect's server is not ours.
+    The signal follows the thread that forked, so we fork on the main one. Only Linux has this call; elsewhere
+    `kill -9` of the parent leaves its children running.
     """
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the kernel knew what we want
+        if os.getppid() != parent:  # the parent died before the call
             os._exit(1)
 
 
@@ -162,7 +162,7 @@ async def _end(child: Child) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
                 await child.process.wait()
-    _signal(child, signal.SIGKILL)  # it, or what it left of its group
+    _signal(child, signal.SIGKILL)  # the child, or the rest of its group
     await child.process.wait()
 
 

@@ -1,4 +1,4 @@
-"""The one table of what runs when: `serve.py` is made from it, and a test compares `prefect.yaml` with it.
+"""The schedules of all flows. `serve.py` uses this table, and a test compares `prefect.yaml` with it.
 
 Each flow has one schedule, and its deployment has the flow's name. All times are UTC.
 """
@@ -12,11 +12,11 @@ class Schedule:
     """One row.
 
     Attributes:
-        name: of the flow and of its deployment.
-        cron: when it runs, UTC.
-        longest: how long ago it may have succeeded before it counts as late: one run may fail or be missed, or take
-            its time, and a nightly one has two hours.
-        description: what the operator reads in Prefect.
+        name: the name of the flow and of its deployment.
+        cron: its times, UTC.
+        longest: the age of the last success from which it counts as late. One run may fail, be missed, or take longer;
+            a nightly one has two hours.
+        description: shown to the operator in Prefect.
     """
 
     name: str
@@ -26,34 +26,34 @@ class Schedule:
 
     @property
     def entrypoint(self) -> str:
-        """Where Prefect finds the flow, which is also how we know a deployment as ours."""
+        """The flow's entrypoint for Prefect. It also identifies our deployments."""
         return f"flows.{self.name}.{self.name}"
 
     @property
     def deployment(self) -> str:
-        """What Prefect calls the deployment."""
+        """The deployment's name in Prefect."""
         return f"{self.name}/{self.name}"
 
 
 SCHEDULES = (
-    Schedule("catalog_sync", "0 3 * * *", timedelta(hours=26), "Bring the model catalog and its prices up to date."),
+    Schedule("catalog_sync", "0 3 * * *", timedelta(hours=26), "Update the model catalog and its prices."),
     # Each launcher does the same every few seconds.
-    Schedule("recovery", "*/5 * * * *", timedelta(minutes=20), "Finish what somebody began and nobody ended."),
+    Schedule("recovery", "*/5 * * * *", timedelta(minutes=20), "Recover the work of dead processes."),
     Schedule(
-        "usage_rollup", "5 * * * *", timedelta(hours=3), "Count usage, make the log's months ahead, and drop old ones."
+        "usage_rollup", "5 * * * *", timedelta(hours=3), "Count usage, create the log's next months, drop old ones."
     ),
     Schedule(
-        "reconciliation",
+        "cost_backfill",
         "30 3 * * *",
         timedelta(hours=26),
-        "Ask the provider what calls of unknown cost were charged.",
+        "Ask the providers for unknown costs of calls.",
     ),
-    Schedule("retention", "15 * * * *", timedelta(hours=3), "Delete inputs and answers that were kept long enough."),
-    # After the usage was rolled up.
+    Schedule("retention", "15 * * * *", timedelta(hours=3), "Delete inputs and answers after their retention time."),
+    # After the usage rollup.
     Schedule(
         "notice",
         "20 * * * *",
         timedelta(hours=3),
-        "Tell creators and the operator what they should know, once a week at most for each matter.",
+        "Send notices to creators and the operator, at most one a week about each matter.",
     ),
 )

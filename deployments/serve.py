@@ -1,4 +1,4 @@
-"""The scheduled flows on one machine: this process waits for their times and runs each in a process of its own.
+"""Serve the scheduled flows on one machine: run each flow at its times in a process of its own.
 
 On a cluster a work pool does the same; `prefect.yaml` has the same schedules for it.
 """
@@ -6,7 +6,7 @@ On a cluster a work pool does the same; `prefect.yaml` has the same schedules fo
 import asyncio
 import logging
 import signal
-from typing import Any, Never
+from typing import Any
 
 import httpx
 from prefect import Flow
@@ -25,20 +25,21 @@ log = logging.getLogger(__name__)
 _BACK_OFF_SECONDS = 5.0
 
 
-async def serve() -> Never:
-    """Serve until SIGTERM, also when Prefect's server or Postgres are away for a while."""
+async def serve() -> None:
+    """Serve until SIGTERM, also while Prefect's server or Postgres is down for a while."""
     while True:
         try:
-            await _serve()
-        # A runner gives up, with a RuntimeError, when it could not reach Prefect three times.
+            return await _serve()
+        # A runner raises RuntimeError when it could not reach Prefect three times.
         except* (RuntimeError, httpx.TransportError, PrefectHTTPStatusError, *db.UNREACHABLE) as trouble:
             log.warning("serve: ended with %s, serving anew", ", ".join(_names(trouble)))
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # no longer to a runner that is gone
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler belongs to the runner that ended
         await asyncio.sleep(_BACK_OFF_SECONDS)
 
 
 async def _serve() -> None:
-    # Were they paused at its end, nothing would fall due while this is away, nor for a successor that began before.
+    # If the runner paused its deployments at its end, no run would be due until the next start, nor for a successor
+    # that has already started.
     runner = Runner(pause_on_shutdown=False)
     made = {}
     for one in SCHEDULES:
@@ -56,7 +57,7 @@ async def _serve() -> None:
 
 
 def _names(trouble: BaseException) -> set[str]:
-    """What it was, without the groups that Prefect's tasks wrap it into, and without texts that may quote anything."""
+    """Name the errors inside the groups of Prefect's tasks, without their texts, which may quote anything."""
     if isinstance(trouble, BaseExceptionGroup):
         return {name for one in trouble.exceptions for name in _names(one)}
     return {type(trouble).__name__}

@@ -1,4 +1,4 @@
-"""The state folder of one machine: its keys, its logs, and the lock that says whose it is."""
+"""Manage the state folder of one machine: its keys, its logs, and the lock of its owner."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from core.secrets.vault import new_master_key
 
 
 def ensure_environment(state_dir: Path) -> None:
-    """Write `instant.env` for practice, with fresh keys, unless it is there. It appears whole or not at all."""
+    """Write `instant.env` for practice, with fresh keys, unless it exists. It appears complete or not at all."""
     path = state_dir / "instant.env"
     if path.exists():
         return
@@ -37,10 +37,10 @@ def owned(state_dir: Path) -> Iterator[bool]:
     """Hold the state folder for one `instant dev`. The lock ends with its process, so it cannot be stale.
 
     Yields:
-        Whether the owner before us was killed, so that what it left may still be on its way out.
+        Whether the previous owner was killed, so that its child processes may still be ending.
 
     Raises:
-        Misconfigured: if another one holds it.
+        Misconfigured: another process holds it.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     lock = os.open(state_dir / "dev.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,4 +1,4 @@
-"""Seeded, bounded fault drills against the real thing; each ends with one line of JSON and is ok or not.
+"""Seeded, bounded fault drills against the real product; each ends with one line of JSON and is ok or not.
 
-Whatever goes wrong in them is made to go wrong here or in the practice servers, never by the product's own code.
+The drills or the practice servers inject the faults, never the product's own code.
 """

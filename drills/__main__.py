@@ -1,4 +1,7 @@
-"""`python -m drills NAME`: run one drill and say in one line of JSON how it went."""
+"""Run one drill with `python -m drills NAME` and print the result as one line of JSON.
+
+It exits with 0 if everything is as it should be, 1 for a fault, and 2 if the machine was too slow to tell.
+"""
 
 import argparse
 import asyncio
@@ -8,18 +11,19 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from drills import catalog, crash, kill, money, schedules, soak
+from drills.pace import MACHINE, Overloaded
 from drills.surroundings import surroundings
 
 
 def main() -> int:
-    """Run what the command line names; 0 if it is ok, 1 if not."""
+    """Run the drill on the command line; return its exit code."""
     parser = argparse.ArgumentParser(prog="make drill")
     parser.add_argument("name", choices=list(_DRILLS))
     parser.add_argument("--seed", type=int, default=1)
@@ -29,18 +33,35 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, help="kill, schedules, soak: where to keep what the processes print")
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     arguments = parser.parse_args()
-    # Whoever ends a drill ends what it has started, too.
+    # Ending a drill also ends the processes that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
+    counts = finish(lambda: _DRILLS[arguments.name](arguments))
+    took = {"seconds": round(time.monotonic() - started), "slowness": MACHINE.told()}
+    code = 1 if counts["wrong"] else 2 if "overloaded" in counts else 0
+    said = {"drill": arguments.name, "seed": arguments.seed, **counts, **took, "ok": code == 0}
+    sys.stdout.write(json.dumps(said) + "\n")
+    return code
+
+
+def finish(drill: Callable[[], dict[str, object]]) -> dict[str, object]:
+    """What a drill counted; `wrong` if it could not be finished, `overloaded` if the machine was the reason."""
+    counts: dict[str, object] = {"wrong": []}
     try:
-        counts = _DRILLS[arguments.name](arguments)
+        counts = drill()
+    except* Overloaded as slow:
+        counts["overloaded"] = str(_leaf(slow))
     except* (TimeoutError, httpx.TransportError, RuntimeError) as broken:
-        first = broken.exceptions[0]
-        counts = {"wrong": [f"could not be finished: {type(first).__name__} {first}"]}
-    ok = not counts["wrong"]
-    said = {"drill": arguments.name, "seed": arguments.seed, **counts, "seconds": round(time.monotonic() - started)}
-    sys.stdout.write(json.dumps(said | {"ok": ok}) + "\n")
-    return 0 if ok else 1
+        # What else went wrong meanwhile may be for the same reason.
+        if "overloaded" not in counts:
+            counts["wrong"] = [f"could not be finished: {type(_leaf(broken)).__name__} {_leaf(broken)}"]
+    return counts
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first of the errors that nested groups are about."""
+    first = group.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _catalog(arguments: argparse.Namespace) -> dict[str, object]:
@@ -93,7 +114,7 @@ def _soak(arguments: argparse.Namespace) -> dict[str, object]:
 
 @contextmanager
 def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
-    """Keep what was printed into a folder that ends with its drill."""
+    """Keep the printed output in a folder; by default the folder ends with its drill."""
     try:
         yield
     finally:

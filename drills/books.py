@@ -1,4 +1,4 @@
-"""The books at rest: ledger, executions with their usage rows, the facilitator's book, and what the provider got."""
+"""Read the books: ledger, executions with their usage rows, the facilitator's book, and the provider's requests."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -55,11 +55,11 @@ SELECT 'only the log' AS who, * FROM (TABLE recount EXCEPT TABLE rollup) AS miss
 
 @dataclass(frozen=True)
 class Books:
-    """All that is written about the sales of some shops.
+    """All records of the sales of some shops.
 
     Attributes:
-        sales: a row per payment, with its execution and what was counted of it.
-        transfers: what the facilitator's book says that the shops received.
+        sales: a row per payment, with its execution and usage.
+        transfers: the transfers to the shops in the facilitator's book.
         sends: requests that reached the provider, by execution id.
     """
 
@@ -69,22 +69,22 @@ class Books:
 
     @property
     def answered(self) -> int:
-        """Atomic USDC paid for executions that were answered, or declined for the buyer's own fault."""
+        """Atomic USDC paid for executions that were answered, or declined by the buyer's fault."""
         return sum(sale.amount_atomic for sale in self.sales if sale.payment == "paid" and _is_answered(sale))
 
     @property
     def owed(self) -> int:
-        """Atomic USDC paid for what may be run again, or is to be paid back."""
+        """Atomic USDC paid for executions that may be re-run, or whose refund is due."""
         return sum(sale.amount_atomic for sale in self.sales if sale.payment == "paid" and _is_owed(sale))
 
     @property
     def received(self) -> int:
-        """Atomic USDC that arrived, as the facilitator has it."""
+        """Atomic USDC received, by the facilitator's book."""
         return sum(int(transfer["amount"]) for transfer in self.transfers)
 
 
 async def read(pool: db.Pool, sellers: Sequence[Shop]) -> Books:
-    """Everything about these shops, from all three sources and the provider."""
+    """Read everything about these shops, from all three sources and the provider."""
     sales = await shops.rows(pool, _EVERYTHING, accounts=[shop.account.id for shop in sellers])
     transfers = [transfer for shop in sellers for transfer in await shop.received()]
     requests = [request for shop in sellers for request in await shop.sends()]
@@ -92,7 +92,7 @@ async def read(pool: db.Pool, sellers: Sequence[Shop]) -> Books:
 
 
 def differences(books: Books) -> list[str]:
-    """Everything that is not as invariants 1, 3, 4 and 11 of docs/design.md want it, once all is at rest."""
+    """List violations of invariants 1, 3, 4 and 11 of docs/design.md, once all executions have ended."""
     landed = defaultdict[tuple[str, str], list[dict[str, Any]]](list)
     for transfer in books.transfers:
         landed[transfer["payer"], transfer["nonce"]].append(transfer)
@@ -113,7 +113,7 @@ def differences(books: Books) -> list[str]:
 
 
 async def check(pool: db.Pool) -> list[str]:
-    """What the product itself finds to be different, in the whole database."""
+    """List the differences that the product itself finds in the whole database."""
     async with settlement.payment_clients() as clients:
         comparison = await reconciliation.compare_with_chain(pool, clients)
     found = [f"{one.code}, payment {one.payment_id}: {one.sentence}" for one in comparison.differences]
@@ -121,7 +121,7 @@ async def check(pool: db.Pool) -> list[str]:
 
 
 async def recount(pool: db.Pool) -> list[str]:
-    """Bring the rollup up to date, and count the log again beside it."""
+    """Update the rollup, and compare it with a recount of the log."""
     await usage_rollup.roll_up(pool)
     rows = await shops.rows(pool, _RECOUNT)
     return [f"the rollup's {row.span} from {row.starts_at:%F %H:%M}: {row.who} has {row.calls} calls" for row in rows]

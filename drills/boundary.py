@@ -1,7 +1,7 @@
-"""Where a process can be killed: before and after each commit and each outside call of the paid path.
+"""Find the boundaries where a process can be killed: each commit and each outside call of the paid path.
 
-`watch` instruments the process that it is called in: psycopg's commit, group commits, and the sending of both HTTP
-libraries. A boundary is named after the function of the product that caused it: nothing in the product knows of this.
+`watch` instruments the process that calls it: psycopg's commit, group commits, and the sending of both HTTP libraries.
+A boundary is named after the function of the product that caused it; nothing in the product knows of this.
 """
 
 import os
@@ -31,16 +31,16 @@ _Around = Callable[[str | None, str, Callable[[], Awaitable[Any]]], Awaitable[An
 
 _ROOT = Path(__file__).parents[1]
 _PRODUCT = {"api", "core", "deployments", "flows", "tasks"}
-# Whoever calls these is of interest, not they.
+# Functions that only pass a call on; their callers are the interesting ones.
 _GO_BETWEENS = (
     "core.db.",
     "core.payments.chain.",
     "core.net.json_client.",
-    "core.payments.facilitator.Facilitator._ask",
-    "core.payments.settlement._look",
+    "core.payments.facilitator.Facilitator._request",
+    "core.payments.settlement._read_chain",
     "core.providers.transport.",
 )
-# What happens anyway, whoever pays: timers that look and find nothing, and what is asked once for all.
+# Events that no payment causes: timers that find nothing, and requests that are made once for all.
 _IDLE = {
     ("deployments.launch._claim", "read"),
     ("core.recovery.recover", "read"),
@@ -52,7 +52,7 @@ _IDLE = {
     ("prefect", "GET /api/flows/ID"),
     ("prefect", "POST /api/logs/"),
 }
-# The same: a launcher's timer tells Prefect which runs are over, and any of its questions may be the one with a token.
+# Likewise: a launcher's timer closes finished runs in Prefect, and any of its requests may be the one with a token.
 _IDLE_PLACES = ("tasks.unfinished_runs.",)
 _IDLE_QUESTION = "GET /api/csrf-token"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -75,12 +75,12 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a watched process does at its boundaries.
+    """The instructions for a watched process.
 
     Attributes:
-        armed: set when the paid request begins; before that nothing counts.
-        passed: is told every boundary as it is passed.
-        victim: where to be killed, and on which side; None watches only.
+        armed: set when the paid request begins; earlier boundaries do not count.
+        passed: called with each boundary that is passed.
+        victim: the boundary and the side on which to be killed; None only watches.
     """
 
     armed: Event
@@ -118,8 +118,8 @@ def watch(plan: Plan) -> None:
 
 
 def _watch_groups(plan: Plan, around: _Around) -> None:
-    """What is committed for many, or alone, is named after what writes it."""
-    put = BatchWriter._put
+    """Name group commits after the function that writes, because one commit serves many callers."""
+    put = BatchWriter._write_entries
 
     async def watched_put(self: Any, pool: Any, group: Any) -> None:
         if not plan.armed.is_set():
@@ -128,11 +128,11 @@ def _watch_groups(plan: Plan, around: _Around) -> None:
         what = "commit" if write.__name__.startswith("_commit") else "read"
         await around(f"{write.__module__}.{write.__name__}", what, lambda: put(self, pool, group))
 
-    BatchWriter._put = watched_put  # type: ignore[method-assign]
+    BatchWriter._write_entries = watched_put  # type: ignore[method-assign]
 
 
 def _watch_sends(plan: Plan, around: _Around) -> None:
-    """httpx is what Prefect asks its server with, aiohttp what the product asks the outside with."""
+    """Instrument httpx, which Prefect uses for its server, and aiohttp, which the product uses for other servers."""
     send, request = httpx.AsyncClient.send, aiohttp.ClientSession._request
 
     async def watched_send(self: httpx.AsyncClient, asked: httpx.Request, **options: Any) -> Any:
@@ -161,7 +161,7 @@ async def _has_written(conn: psycopg.AsyncConnection[Any]) -> bool:
 
 
 def _place() -> str | None:
-    """The innermost function of the product that led here; Prefect's engine where it is nobody's; None elsewhere."""
+    """Find the product's innermost calling function; Prefect's engine if none of ours; None otherwise."""
     frame: FrameType | None = sys._getframe(1)
     engine = None
     while frame is not None:

@@ -1,7 +1,7 @@
-"""The door is killed at every boundary of the paid path, and the buyer comes back with the identical payment.
+"""Kill the door at every boundary of the paid path, and present the identical payment again.
 
-Each scenario is bought once undisturbed, which finds its boundaries; then once for every boundary that no scenario
-before it had, and each side of it. Whatever was killed, in the end one payment bought one execution and one transfer.
+Each scenario runs once undisturbed, which finds its boundaries; then once for each side of every boundary that no
+earlier scenario had. After every kill, one payment must have bought one execution and one transfer.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import httpx
 from core import db
 from drills import books, doors
 from drills.boundary import Boundary, Side
+from drills.pace import MACHINE
 from drills.surroundings import Surroundings, database, pool
 from tests import servers, shops
 from tests.shops import Buyer, Shop
@@ -24,19 +25,20 @@ _LANES = 4
 _TRIES = 3
 _INPUTS = {"topic": "the sea"}
 _SILENCE_SECONDS = 8
+_REST_SECONDS = 30
 _NEVER = "3600"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One way that a sale can go.
+    """One course of a sale.
 
     Attributes:
         title: for people.
-        facilitator: what goes wrong with the settlement.
-        provider: what goes wrong with the call.
-        recovery_seconds: of the door that is killed; without recovery on its path, it shall not get in between.
-        may_refuse: whether 402 is a truthful answer, because nothing was settled.
+        facilitator: the fault of the settlement.
+        provider: the fault of the call.
+        recovery_seconds: for the killed door; a scenario without recovery on its path keeps it out.
+        may_refuse: whether 402 is a correct answer, because nothing was settled.
     """
 
     title: str
@@ -61,7 +63,7 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Lane:
-    """A database and a port of its own, so that nobody else's launcher takes over."""
+    """A database and a port of its own, so that no other launcher takes over."""
 
     url: str
     pool: db.Pool
@@ -71,7 +73,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Case:
-    """Where to kill; `victim` None is the undisturbed run, `position` where it belongs in the table."""
+    """A scenario and where to kill; `victim` None is the undisturbed run, `position` its place in the table."""
 
     scenario: Scenario
     victim: tuple[Boundary, Side] | None
@@ -80,15 +82,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case, as the table shows it.
+    """The result of a case, as in the table.
 
     Attributes:
-        case: which.
-        reached: whether the door died where it should.
+        case: the case.
+        reached: whether the door died at the boundary.
         passed: the boundaries that were passed.
-        first: what the first request was answered.
-        later: what the same payment was answered after the restart.
-        sale: payment history, sends, transfers and rest.
+        first: the status of the first request.
+        later: the status of the same payment after the restart.
+        sale: payment history, sends, transfers and final state.
         wrong: broken invariants.
     """
 
@@ -102,7 +104,7 @@ class Outcome:
 
 
 async def drill(around: Surroundings, seed: int) -> tuple[dict[str, object], list[Outcome]]:
-    """Run it; the counts, and the outcomes in the order of the table."""
+    """Run the drill; return the counts, and the outcomes in the order of the table."""
     async with AsyncExitStack() as stack:
         lanes = [await stack.enter_async_context(_lane(around)) for _ in range(_LANES)]
         calm = await _all(lanes, [Case(scenario, None) for scenario in SCENARIOS])
@@ -155,7 +157,7 @@ async def _all(lanes: list[Lane], cases: Iterable[Case]) -> list[Outcome]:
 
 
 async def _try(lane: Lane, case: Case) -> Outcome:
-    """Timers decide which of two readings comes first, so a boundary that was not reached gets another chance."""
+    """Run a case, with a second try if its boundary was not reached: timers decide which of two reads comes first."""
     for _ in range(_TRIES):
         outcome = await _run(lane, case)
         if outcome.reached or outcome.wrong:
@@ -164,7 +166,7 @@ async def _try(lane: Lane, case: Case) -> Outcome:
 
 
 async def _run(lane: Lane, case: Case) -> Outcome:
-    """One sale, one death, one restart, and the same payment again."""
+    """Run one sale with one kill, one restart, and the same payment again."""
     shop, buyer = await shops.open_shop(lane.pool), await Buyer().fund()
     await buyer.facilitator(*case.scenario.facilitator)
     await shop.openrouter(faults=case.scenario.provider)
@@ -184,8 +186,8 @@ async def _run(lane: Lane, case: Case) -> Outcome:
             while len(later) < _TRIES and (not later or later[-1].status_code in (202, 402)):
                 later.append(await http.post(url, json=_INPUTS, headers=_paid(header)))
                 wrong += await _lies(later[-1], case.scenario, shop)
-            with suppress(TimeoutError):  # then the books tell what is not at rest
-                await shops.at_rest(lane.pool, shop)
+            with suppress(TimeoutError):  # the books then show what is unfinished
+                await shops.at_rest(lane.pool, shop, seconds=_REST_SECONDS * MACHINE.slowness())
             replay = await http.post(url, json=_INPUTS, headers=_paid(header))
             if (replay.status_code, replay.text) != (later[-1].status_code, later[-1].text):
                 wrong.append("the same payment got another answer")
@@ -203,15 +205,15 @@ async def _present(http: httpx.AsyncClient, url: str, header: str) -> httpx.Resp
 
 
 async def _settled(door: doors.Watched, case: Case) -> bool:
-    """Wait until the door is dead, or until an undisturbed one has done all that comes after the answer."""
+    """Wait until the door is dead, or until an undisturbed one has finished all work after the answer."""
     if case.victim:
-        return await door.ended(_SILENCE_SECONDS)
-    await asyncio.sleep(_SILENCE_SECONDS / 4)
+        return await door.ended(_SILENCE_SECONDS * MACHINE.slowness())
+    await asyncio.sleep(_SILENCE_SECONDS / 4 * MACHINE.slowness())
     return True
 
 
 async def _lies(answer: httpx.Response | None, scenario: Scenario, shop: Shop) -> list[str]:
-    """What was told that is not true: 402 says that no money moved, 200 and 502 that it did."""
+    """List false answers: 402 says that no money moved, 200 and 502 that it did."""
     if answer is None:
         return []
     received = len(await shop.received())
@@ -225,7 +227,7 @@ async def _lies(answer: httpx.Response | None, scenario: Scenario, shop: Shop) -
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """The table of boundaries and outcomes, as Markdown."""
+    """Build the table of boundaries and outcomes, as Markdown."""
     lines = [_PREFACE]
     for scenario in SCENARIOS:
         lines += [f"\n## {scenario.title}\n", _HEAD]
@@ -264,15 +266,15 @@ def _status(answer: httpx.Response | None) -> str:
 
 _PREFACE = """# What a crash does to a sale
 
-Made by `make drill NAME=crash TABLE=docs/crash.md`, which kills the door (SIGKILL) before and after every commit, read
-and outside call between the paid request and the end of its flow run. After each death the door is started again and
-the buyer presents the identical payment, as a client does whose connection broke. A scenario lists only the boundaries
-that those before it do not have; "nowhere" is the undisturbed run.
+`make drill NAME=crash TABLE=docs/crash.md` makes this page. It kills the door (SIGKILL) before and after every commit,
+read and outside call between the paid request and the end of its flow run. After each kill the door is started again
+and the buyer presents the identical payment, like a client whose connection broke. A scenario lists only the boundaries
+that earlier ones do not have; "nowhere" is the undisturbed run.
 
-*Told* is the status that the first request was answered, *later* what the same payment was answered after the restart.
+*First* is the status of the first request, *later* that of the same payment after the restart.
 *Hold* means that invariants 1 to 4 and 11 of docs/design.md hold at the end: one payment, one execution, one transfer;
 never a 402 for money that moved; one terminal state and one usage row; no more sends than allowed (two in a round), and
 none without a durable mark; and the ledger, the usage log and the facilitator's own book agree."""
 
-_HEAD = """| killed | at | told | later | payment | transfers | attempts | sends | execution | invariants |
+_HEAD = """| killed | at | first | later | payment | transfers | attempts | sends | execution | invariants |
 |---|---|---|---|---|---|---|---|---|---|"""

@@ -1,4 +1,4 @@
-"""Doors and executors that a drill starts and kills by the dozen, while it does other things."""
+"""Start and kill many doors and executors for a drill, without blocking it."""
 
 import asyncio
 import os
@@ -15,17 +15,17 @@ from tests import doors, forks
 
 @dataclass(frozen=True)
 class Watched:
-    """A door that counts its boundaries, and may die at one."""
+    """A door that counts its boundaries, and may be killed at one."""
 
     door: doors.Door
     plan: Plan
 
     def arm(self) -> None:
-        """Count from now on."""
+        """Count boundaries from now on."""
         self.plan.armed.set()
 
     async def ended(self, seconds: float) -> bool:
-        """Whether it is dead within that time."""
+        """Whether it dies within that time."""
         try:
             await asyncio.to_thread(self.door.process.wait, seconds)
         except subprocess.TimeoutExpired:
@@ -33,7 +33,7 @@ class Watched:
         return True
 
     def passed(self) -> list[Boundary]:
-        """The boundaries that it has passed, in order."""
+        """List the boundaries that it has passed, in order."""
         passed = []
         while not self.plan.passed.empty():
             passed.append(self.plan.passed.get())
@@ -44,13 +44,13 @@ class Watched:
 async def watched(
     port: int, folder: Path, changes: Mapping[str, str], victim: tuple[Boundary, Side] | None
 ) -> AsyncIterator[Watched]:
-    """A door that tells its boundaries, and is killed at the victim.
+    """Run a door that reports its boundaries, and is killed at the victim.
 
     Args:
-        port: where it listens.
-        folder: where its output is kept.
+        port: its port.
+        folder: the folder for its output.
         changes: environment variables that differ.
-        victim: where it shall be killed, and on which side.
+        victim: the boundary and the side on which to kill it.
     """
     plan = Plan(forks.CONTEXT.Event(), forks.CONTEXT.SimpleQueue(), victim)
     async with calm(port, folder, changes, plan) as door:
@@ -61,9 +61,9 @@ async def watched(
 async def calm(
     port: int, folder: Path, changes: Mapping[str, str], plan: Plan | None = None
 ) -> AsyncIterator[doors.Door]:
-    """The door as it is, or with a plan; killed at the end of the block."""
+    """Run an ordinary door, or one with a plan; it is killed at the end of the block."""
     opening = doors.door(folder, port, partial(watch, plan) if plan else None, **changes)
-    # It waits until the door is open, and the first one until everything is imported.
+    # Opening blocks until the door is open, and the first time until everything is imported.
     door = await asyncio.to_thread(opening.__enter__)
     try:
         yield door
@@ -74,7 +74,7 @@ async def calm(
 
 @asynccontextmanager
 async def executor(output: Path, changes: Mapping[str, str]) -> AsyncIterator[forks.Fork]:
-    """An `instant executor` as it is, which tells nobody that it is ready; killed at the end of the block."""
+    """Run an ordinary `instant executor`, which does not report that it is ready; killed at the end of the block."""
     environment = os.environ | changes
     process = await asyncio.to_thread(forks.start, "cli", "executor", environment=environment, output=output)
     try:

@@ -1,4 +1,4 @@
-"""Processes that are killed at any moment and started again, as whoever looks after a machine would do it."""
+"""Run processes that are killed at any moment and started again, like a supervisor."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ import psutil
 
 from deployments import postgres as embedded
 from drills import doors
+from drills.pace import patience
 from drills.surroundings import Surroundings, serving
 
 _LOOK_SECONDS = 0.1
@@ -22,36 +23,36 @@ _GONE_SECONDS = 10
 
 
 class Process(Protocol):
-    """What is known of a process that runs."""
+    """A running process."""
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process id."""
 
     def poll(self) -> int | None:
         """None while it runs."""
 
 
 class Victim(Protocol):
-    """Something that can be killed and comes back."""
+    """A process that can be killed and comes back."""
 
     @property
     def name(self) -> str:
-        """For the count."""
+        """Its name in the count."""
 
     async def strike(self, pause: float) -> None:
-        """Kill it, start it again after so many seconds, and come back when it is there."""
+        """Kill it, start it again after so many seconds, and return when it is ready."""
 
 
 @dataclass(eq=False)
 class Kept:
-    """One process, kept running for as long as the `async with` lasts, and killed at its end.
+    """One process that runs for the duration of the `async with`, and is killed at its end.
 
     Attributes:
         name: for the log.
         serving: runs it until the block ends, and then kills it.
-        lost: how often it ended, or did not start, without being struck.
-        pid: of the present process.
+        lost: how often it ended, or did not start, without being killed here.
+        pid: the current process id.
     """
 
     name: str
@@ -73,14 +74,14 @@ class Kept:
             await self._keeper
 
     async def strike(self, pause: float = 0) -> None:
-        """SIGKILL it, and come back when its successor is there."""
+        """Kill it with SIGKILL, and return when its successor is ready."""
         self._pause = pause
         self._up.clear()
         self._struck.set()
         await self._arrived()
 
     async def _arrived(self) -> None:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with patience(_PATIENCE_SECONDS):
             await self._up.wait()
 
     async def _keep(self) -> None:
@@ -92,7 +93,7 @@ class Kept:
                     while process.poll() is None and not self._struck.is_set():
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._struck.wait(), _LOOK_SECONDS)
-            except RuntimeError:  # it does not start; what it leans on may be away
+            except RuntimeError:  # it does not start; a server that it depends on may be down
                 self._up.clear()
             if self._struck.is_set():
                 self._struck.clear()
@@ -103,44 +104,44 @@ class Kept:
 
 
 def door(around: Surroundings, number: int, port: int, **changes: str) -> Kept:
-    """A door that may be struck."""
+    """Run a door that can be killed."""
     name = f"door-{number}"
     return Kept(name, lambda: _door(around.folder, port, changes))
 
 
 def executor(around: Surroundings, number: int, **changes: str) -> Kept:
-    """An executor that may be struck."""
+    """Run an executor that can be killed."""
     name = f"executor-{number}"
     return Kept(name, lambda: doors.executor(around.folder / f"{name}.log", changes))
 
 
 def prefect(around: Surroundings) -> Kept:
-    """Prefect's server, always at the same port and on the same database."""
+    """Run Prefect's server, always at the same port and on the same database."""
     return Kept("prefect", lambda: _prefect(around.folder))
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """The server of durable surroundings, which runs already and is there at the end."""
+    """The Postgres server of durable surroundings, which runs already and is left running at the end."""
 
     folder: Path
     name: str = "postgres"
 
     async def strike(self, pause: float = 0) -> None:
-        """SIGKILL it with all that it forked, and start it again on the same data."""
+        """Kill it with SIGKILL, with all its children, and start it again on the same data."""
         await asyncio.to_thread(kill_family, int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0]))
         await asyncio.sleep(pause)
         await asyncio.to_thread(self._start)
 
     def _start(self) -> None:
-        # The surroundings use it all the time, so leaving the block does not stop it.
+        # The surroundings use the server too, so leaving the block does not stop it.
         with embedded.running(self.folder):
             pass
 
 
 @dataclass(frozen=True)
 class _Ours:
-    """A child by its number, also when it is no longer our child."""
+    """A process by its id, also when it is no longer our child."""
 
     pid: int
 
@@ -165,7 +166,7 @@ async def _prefect(folder: Path) -> AsyncIterator[_Ours]:
 
 
 def kill_family(pid: int) -> None:
-    """Stopped first, so that nobody is born while the others are counted."""
+    """Stop the process first, so that it starts no children while they are listed; then kill all."""
     with suppress(psutil.NoSuchProcess):
         head = psutil.Process(pid)
         head.suspend()
@@ -179,7 +180,7 @@ def kill_family(pid: int) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    """Where nobody reaps orphans, the dead stay as zombies."""
+    """Whether a process is alive; a dead one without a parent that reaps it stays as a zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,7 +1,7 @@
-"""Sixty processes are killed at random moments under load: doors, executors, Prefect's server and Postgres.
+"""Kill sixty processes at random moments under load: doors, executors, Prefect's server and Postgres.
 
-Each is started again while the next may already be dying. Buyers keep coming all the time, with every story that
-`money` knows; in the end each of them was told the truth, and everything is at rest.
+Each is started again while the next may already be dying. Buyers arrive all the time, with every story of `stories`. In
+the end each buyer must have got true answers, and every execution must have ended.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from tests.shops import Shop
 
 SETTINGS = money.SETTINGS | {
     "INSTANT_LAUNCH": "executor",
-    # Shorter than Prefect is away, so that some are carried without it.
+    # Shorter than Prefect is down, so that some executions run without it.
     "INSTANT_PREFECT_PATIENCE_SECONDS": "3",
 }
 NEEDED = ("sandbox.openrouter", "sandbox.facilitator")
 _SHOPS = 10
 _BUYERS = 25
-# How many of a hundred: two doors, three executors, and what they lean on.
+# The weights per process: two doors, three executors, and the servers that they depend on.
 _DOOR, _EXECUTOR, _PREFECT, _POSTGRES = 23, 15, 5, 4
 _MOST_CALM = 2.5
 _MOST_PAUSE = 1.5
 
 
 async def drill(around: Surroundings, seed: int, kills: int) -> dict[str, object]:
-    """Run it; what was counted, with everything that is wrong."""
+    """Run the drill; return the counts, with everything that is wrong."""
     with database(around) as url:
         ports = [servers.free_port() for _ in range(2)]
         urls = [f"http://127.0.0.1:{port}" for port in ports]
@@ -52,7 +52,7 @@ async def drill(around: Surroundings, seed: int, kills: int) -> dict[str, object
             shares |= {one: _DOOR if one.name.startswith("door") else _EXECUTOR for one in processes}
             mining = asyncio.create_task(place.mine())
             told, struck = await _trade(place, sellers, shares, seed, kills)
-            # Another pool: the first one's connections may be of a Postgres that was killed.
+            # A fresh pool: the first one's connections may belong to a Postgres that was killed.
             async with pool(url) as opened:
                 await verdict.rest(opened)
                 mining.cancel()
@@ -62,6 +62,7 @@ async def drill(around: Surroundings, seed: int, kills: int) -> dict[str, object
         "kills": struck,
         "lost": {one.name: one.lost for one in [*processes, prefect] if one.lost},
         "payments": len(told),
+        "unreached": place.unreached,
         **judged.counts(told),
     }
 
@@ -69,7 +70,7 @@ async def drill(around: Surroundings, seed: int, kills: int) -> dict[str, object
 async def _trade(
     place: Market, sellers: Sequence[Shop], shares: dict[Victim, int], seed: int, kills: int
 ) -> tuple[list[Purchase], Counter[str]]:
-    """Let buyers come until the last victim is back; what they were told, and who was struck."""
+    """Let buyers arrive until the last victim is back; return their purchases, and the kills by name."""
     told: list[Purchase] = []
     numbers = count()
     over = asyncio.Event()
@@ -89,7 +90,7 @@ async def _trade(
 
 
 async def _strike(shares: dict[Victim, int], dice: random.Random, kills: int) -> Counter[str]:
-    """Kill one after the other; whoever is still down is left alone."""
+    """Kill one process after the other, skipping those that are still down."""
     struck: Counter[str] = Counter()
     down: set[Victim] = set()
 

@@ -1,4 +1,4 @@
-"""`instant dev` as one thing that is stopped, or killed with all that it started, and started again."""
+"""Stop or kill a whole `instant dev` with all its processes, and start it again."""
 
 import asyncio
 import signal
@@ -11,6 +11,7 @@ from typing import Self
 
 from deployments import postgres
 from drills.kept import kill_family
+from drills.pace import patience
 
 _START_SECONDS = 120
 _STOP_SECONDS = 60
@@ -19,11 +20,11 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(eq=False)
 class Machine:
-    """One machine, which runs for as long as the `async with` lasts.
+    """One `instant dev`, which runs for the duration of the `async with`.
 
     Attributes:
-        folder: its state folder, and where it prints.
-        environment: of `instant dev`.
+        folder: its state folder, and the folder for its output.
+        environment: its environment.
     """
 
     folder: Path
@@ -42,7 +43,7 @@ class Machine:
         """The URL of our database, while it runs.
 
         Raises:
-            RuntimeError: if it does not.
+            RuntimeError: it does not run.
         """
         urls = postgres.find(self.folder)
         if urls is None:
@@ -50,13 +51,13 @@ class Machine:
         return urls.instant
 
     async def stop(self) -> None:
-        """Ctrl-C, and start again."""
+        """Stop it with Ctrl-C, and start it again."""
         self._process.send_signal(signal.SIGINT)
         await asyncio.to_thread(self._process.wait, _STOP_SECONDS)
         await self._start()
 
     async def kill(self) -> None:
-        """SIGKILL for `instant dev`, all its children and Postgres, as when the power fails; and start again."""
+        """Kill `instant dev`, all its children and Postgres with SIGKILL, as in a power failure; and start again."""
         await asyncio.to_thread(self._kill)
         await self._start()
 
@@ -64,7 +65,7 @@ class Machine:
         if self._process.poll() is None:
             kill_family(self._process.pid)
             self._process.wait()
-        # Its file may be left from a server that is dead, and its number be somebody else's by now.
+        # The pid file may be left from a dead server, and another process may have its number by now.
         if server := postgres.postmaster(self.folder.resolve() / "postgres"):
             kill_family(server.pid)
 
@@ -74,7 +75,7 @@ class Machine:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it is forked in a moment
                 [sys.executable, "-m", "cli", "dev"], env=self.environment, stdout=printed, stderr=printed
             )
-        async with asyncio.timeout(_START_SECONDS):
+        async with patience(_START_SECONDS):
             while "Ctrl-C" not in output.read_text():
                 if self._process.poll() is not None:
                     raise RuntimeError(f"instant dev does not start: {output.read_text()[-2000:]}")

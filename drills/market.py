@@ -1,40 +1,45 @@
-"""Buyers by the hundred in front of doors that die now and then, and what each of them was told."""
+"""Run hundreds of buyers in front of doors that die now and then, and record every answer they get."""
 
 import asyncio
 import base64
 import random
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
 from x402.schemas import PaymentPayload
 
 from core.settings import settings
+from drills.pace import Patience, patience
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
+T = TypeVar("T")
+
 INPUTS = {"topic": "the sea"}
-# Enough for a payment to be made twice, so that it would be seen.
+# Enough to be charged twice, so that a double charge would show.
 _FUNDS = 3 * PRICE_ATOMIC
 _PATIENCE_SECONDS = 120
+_AGAIN_SECONDS = 0.3
 _AT_ONCE = 30
-# What ends a buyer's waiting: answered, refused, declined, failed.
+# The statuses that end a buyer's wait: answered, refused, declined, failed.
 FINAL = (200, 402, 422, 502)
 
 
 @dataclass
 class Purchase:
-    """One buyer, one payment, and what was said about it.
+    """One buyer, one payment, and the answers to it.
 
     Attributes:
         told: status codes, in order.
-        answers: the distinct results that the payment was answered with.
-        landed_directly: whether somebody brought it to the chain past the door.
-        wrong: what should not have been said.
+        answers: the distinct results for the payment.
+        funds: atomic units that the wallet had before; 0 if it pays for others as well.
+        landed_directly: whether somebody submitted it to the chain without the door.
+        wrong: false answers.
     """
 
     buyer: Buyer
@@ -42,6 +47,7 @@ class Purchase:
     header: str = ""
     told: list[int] = field(default_factory=list)
     answers: set[str] = field(default_factory=set)
+    funds: int = 0
     landed_directly: bool = False
     wrong: list[str] = field(default_factory=list)
 
@@ -54,27 +60,31 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Market:
-    """How buyers reach the door and the practice facilitator.
+    """The buyers' access to the doors and the practice facilitator.
 
     Attributes:
-        doors: their URLs in turns; none of them is there all the time.
-        http: shared by all.
-        slots: how many buyers there are at once.
+        doors: the doors' URLs, used in turn; each is down at times.
+        http: the HTTP client of all buyers.
+        slots: limits the number of concurrent buyers.
+        unreached: how often a server could not be reached or did not answer, by the kind of error.
     """
 
     doors: Iterator[str]
     http: httpx.AsyncClient
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    unreached: Counter[str] = field(default_factory=Counter)
 
     def url(self, shop: Shop) -> str:
-        """Where its haiku is sold."""
+        """Return the URL of a shop's haiku."""
         return next(self.doors) + shop.path
 
     async def purchase(self, shop: Shop, faults: Sequence[str] = ()) -> Purchase:
-        """A new wallet with money, and a payment that it signed for this shop's offer."""
+        """Make a new wallet with money, and a payment that it signed for this shop's offer."""
         purchase = Purchase(Buyer(), shop)
         wallet = purchase.buyer.wallet
-        await self._facilitator("POST", "/practice/faucet", {"address": wallet.address, "amount": str(_FUNDS)})
+        # Asked again after a lost reply, the faucet gives twice: what counts is what the wallet has then.
+        body = {"address": wallet.address, "amount": str(_FUNDS)}
+        purchase.funds = int((await self._facilitator("POST", "/practice/faucet", body))["balance"])
         await self._facilitator("PUT", f"/practice/payers/{wallet.address}", {"faults": list(faults)})
         await self.sign(purchase)
         return purchase
@@ -88,7 +98,7 @@ class Market:
             purchase.header = encode_payment_signature_header(signed)
 
     async def present(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
-        """Present the payment, and again as long as nothing is claimed or nobody answers."""
+        """Present the payment, and again while nothing is claimed or no door answers."""
         answer = await self.post(purchase.shop, purchase.header, INPUTS, prefer)
         purchase.told.append(answer.status_code)
         if answer.status_code == 200:
@@ -97,10 +107,10 @@ class Market:
         return answer
 
     async def to_the_end(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
-        """Present the payment until something final is said; after a 402 it must not have moved."""
-        until = time.monotonic() + _PATIENCE_SECONDS
+        """Present the payment until a final answer; after a 402 no money may have moved."""
+        waiting = Patience(_PATIENCE_SECONDS)
         while (answer := await self.present(purchase, prefer)).status_code not in FINAL:
-            if time.monotonic() > until:
+            if waiting.is_over():
                 purchase.wrong.append("nothing final was said")
                 break
             await asyncio.sleep(0.5)
@@ -109,59 +119,75 @@ class Market:
         return answer
 
     async def post(self, shop: Shop, header: str, inputs: dict[str, str], prefer: str) -> httpx.Response:
-        """One paid request."""
+        """Send one paid request."""
         return await self.ask(
             "POST", self.url(shop), json=inputs, headers={"PAYMENT-SIGNATURE": header, "Prefer": prefer}
         )
 
     async def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Ask the door until it is there and ready."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        """Send a request to the doors until one is up and ready."""
+        async with patience(_PATIENCE_SECONDS):
             while True:
-                try:
-                    answer = await self.http.request(method, url, **request)
-                except httpx.TransportError:
-                    await asyncio.sleep(0.3)
-                    continue
+                answer = await self.reach(lambda: self.http.request(method, url, **request))
                 if answer.status_code not in (429, 503):
                     return answer
                 await asyncio.sleep(1)
 
+    async def reach(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while a server is away or does not answer in time, and count how often.
+
+        Args:
+            ask: what may be asked twice.
+        """
+        async with patience(_PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await ask()
+                except httpx.TransportError as error:
+                    self.unreached[type(error).__name__] += 1
+                await asyncio.sleep(_AGAIN_SECONDS)
+
     async def land(self, purchase: Purchase) -> None:
-        """Bring the payment to the chain past the door."""
+        """Submit the payment to the chain without the door."""
         payload = _payload(purchase).model_dump(by_alias=True, exclude_none=True)
         body = {"x402Version": 2, "paymentPayload": payload, "paymentRequirements": payload["accepted"]}
-        said = await self._facilitator("POST", "/settle", body)
-        purchase.landed_directly = said["success"]
+        try:
+            said = (await self._ask_facilitator("POST", "/settle", body)).json()
+            purchase.landed_directly = said["success"]
+        except httpx.TransportError as error:
+            self.unreached[type(error).__name__] += 1
+            purchase.landed_directly = await self.paid(purchase)
 
     async def paid(self, purchase: Purchase) -> bool:
         """Whether the wallet has less than it was given."""
         seen = await self._facilitator("GET", f"/practice/payers/{purchase.buyer.wallet.address}")
-        return int(seen["balance"]) < _FUNDS
+        return int(seen["balance"]) < purchase.funds
 
     async def mine(self) -> None:
-        """Add a block every second, as a chain does that others use too."""
+        """Add a block every second, as on a chain with other users."""
         while True:
             await self._facilitator("POST", "/practice/mine?blocks=1")
             await asyncio.sleep(1)
 
     async def _facilitator(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        answer = await self.http.request(method, settings().networks[0].facilitator_url + path, json=body)
-        answer.raise_for_status()
-        said: dict[str, Any] = answer.json()
+        said: dict[str, Any] = (await self.reach(lambda: self._ask_facilitator(method, path, body))).json()
         return said
+
+    async def _ask_facilitator(self, method: str, path: str, body: object) -> httpx.Response:
+        answer = await self.http.request(method, settings().networks[0].facilitator_url + path, json=body)
+        return answer.raise_for_status()
 
 
 @asynccontextmanager
 async def market(*doors: str) -> AsyncIterator[Market]:
-    """A market in front of the doors at these URLs."""
+    """Open a market for the doors at these URLs."""
     limits = httpx.Limits(max_connections=200, keepalive_expiry=2)
     async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
         yield Market(cycle(doors), http)
 
 
 def stranger(purchase: Purchase) -> str:
-    """The payment as the chain shows it: without the quote that only its sender has."""
+    """Rebuild the payment from public calldata: without the quote that only its sender has."""
     payload = _payload(purchase)
     (payload.accepted.extra or {}).pop("quoteId")
     return encode_payment_signature_header(payload)
@@ -172,5 +198,5 @@ def _payload(purchase: Purchase) -> PaymentPayload:
 
 
 def seeded(*parts: object) -> random.Random:
-    """Randomness that depends on nothing but these."""
+    """Make a random generator that depends only on these values."""
     return random.Random(" ".join(map(str, parts)))  # noqa: S311 - to be repeatable, not secret

@@ -1,4 +1,4 @@
-"""Whether a process that lives long needs more and more memory."""
+"""Check whether a long-lived process keeps growing in memory."""
 
 import asyncio
 from collections import defaultdict
@@ -11,7 +11,7 @@ import psutil
 _PAUSE_SECONDS = 0.5
 _MIB = 2**20
 
-# Shares of the work: what comes before the first is warm-up.
+# Shares of the work; the part before the first is warm-up.
 _EARLY = (0.25, 0.5)
 _LATE = (0.8, 1.0)
 MOST_GROWTH = 1.10
@@ -19,12 +19,12 @@ MOST_GROWTH = 1.10
 
 @dataclass
 class Memory:
-    """What each process had resident, and how much of the work was done by then (0 to 1)."""
+    """Samples of each process: its resident memory, and the share of the work that was done (0 to 1)."""
 
     samples: defaultdict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
 
     async def watch(self, pids: Mapping[str, int], done: Callable[[], float], pause: float = _PAUSE_SECONDS) -> None:
-        """Look twice a second, until cancelled."""
+        """Sample repeatedly until cancelled."""
         processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         while True:
             for name, process in processes.items():
@@ -32,7 +32,7 @@ class Memory:
             await asyncio.sleep(pause)
 
     def told(self) -> dict[str, dict[str, float]]:
-        """For people: medians in MiB of both stretches, the most, and their ratio."""
+        """Summarise for people: medians in MiB of both periods, the maximum, and their ratio."""
         return {
             name: {
                 "earlyMiB": round(self._median(name, _EARLY) / _MIB, 1),
@@ -44,11 +44,11 @@ class Memory:
         }
 
     def growth(self, name: str) -> float:
-        """The median of the last fifth of the work over that of its second quarter: the first quarter is warm-up."""
+        """Return the median of the last fifth of the work over that of its second quarter; the first is warm-up."""
         return self._median(name, _LATE) / self._median(name, _EARLY)
 
     def grown(self) -> list[str]:
-        """Those whose memory is not flat within a tenth."""
+        """List the processes whose memory grew by more than a tenth."""
         return [
             f"the memory of {name} grew to {self.growth(name):.2f} times what it was"
             for name in self.samples

@@ -1,4 +1,4 @@
-"""A thousand mixed payments while settlements, calls and the door fail at random; then the books are compared."""
+"""Run a thousand mixed payments while settlements, calls and the door fail at random; then compare the books."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ _CALL_SECONDS = 5
 
 
 async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, object]:
-    """Run it; what was counted, with everything that is wrong."""
+    """Run the drill; return the counts, with everything that is wrong."""
     dice = seeded(seed, "money")
     stories = list(chain.from_iterable(repeat(story, share) for story, share in MIX.items()))
     plot = dice.choices(stories, k=payments)
@@ -41,6 +41,7 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
         "payments": len(told),
         "stories": Counter(story.__name__ for story in plot),
         "kills": len(kills),
+        "unreached": place.unreached,
         **judged.counts(told),
     }
 
@@ -56,7 +57,7 @@ async def _trade(
     seed: int,
     opened: db.Pool,
 ) -> list[Purchase]:
-    """Play all stories, with a door that dies after so many of them; then wait for rest."""
+    """Play all stories, with a door that is killed after so many of them; then wait until all have ended."""
     ended = asyncio.Condition()
     told: list[Purchase] = []
 
@@ -86,7 +87,7 @@ async def _trade(
 
 
 async def seller(opened: db.Pool, slots: int = 10) -> Shop:
-    """A creator with enough budget and slots for his share, whose calls do not wait for long."""
+    """Set up a creator with enough budget and slots that calls hardly wait."""
     shop = await shops.open_shop(opened)
     await shop.publish(opened, timeout_seconds=_CALL_SECONDS)
     async with opened.connection() as conn:

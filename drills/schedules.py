@@ -1,7 +1,7 @@
-"""Whatever runs the schedules is ended while a run is in each of its states; then every flow's next run succeeds.
+"""End the processes that run schedules in each state of a run; then check that every flow's next run succeeds.
 
-All of `instant dev` is ended (Ctrl-C, and SIGKILL with Postgres), Prefect's server alone while `deployments.serve`
-runs, and a stock worker of a work pool. In the end no run is left that nobody carries.
+The drill ends all of `instant dev` (Ctrl-C, and SIGKILL with Postgres), Prefect's server alone while
+`deployments.serve` runs, and a stock worker of a work pool. In the end no run may be left without a process.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ import psycopg
 
 from core.settings import settings
 from deployments.schedules import SCHEDULES
-from drills import kept
+from drills import kept, pace
 from drills.kept import Kept, Process, kill_family
 from drills.machine import Machine
 from drills.market import seeded
 from drills.surroundings import Surroundings, database
-from tests import servers, shops
+from tests import servers
 
 _ROOT = Path(__file__).parents[1]
 _AUTH = ("drill", "drill")
 _NAMES = [one.name for one in SCHEDULES]
-# Longer than six processes at once take to start.
+# Longer than six processes take to start at once.
 _SILENCE_SECONDS = 60
 PACE = {
     "INSTANT_MODE": "sandbox",
@@ -50,11 +50,11 @@ _LOOK_SECONDS = 0.03
 _REACH_SECONDS = 60
 _NEXT_SECONDS = 150
 _END_SECONDS = 150
-# Beyond the strike, so that what is struck is still Scheduled then, and due soon after.
+# Later than the strike, so that the run is still Scheduled then, and due soon after.
 _AHEAD_SECONDS = 10
 # A runner gives up after six seconds without Prefect.
 _MOST_PAUSE_SECONDS = 10
-# What a blow takes to fall: until then a run that is held at work stays there.
+# The time until a strike takes effect, during which a run is kept in its state.
 _FALL_SECONDS = 0.3
 
 # Scheduled for a little later; taken by a process that is starting; begun; and in the middle of its work.
@@ -63,7 +63,7 @@ _STATES = ("Scheduled", "Pending", "Running", "AtWork")
 
 @dataclass
 class Told:
-    """What was done, and what is wrong."""
+    """The counts, and everything that is wrong."""
 
     struck: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
@@ -74,12 +74,12 @@ class Told:
 
 @dataclass(frozen=True)
 class Stage:
-    """Something that runs the schedules.
+    """A set of processes that runs the schedules.
 
     Attributes:
-        http: at Prefect's API.
-        database: URL of ours, which may change with every start.
-        blows: by name, what ends it and comes back when it is there again.
+        http: a client of Prefect's API.
+        database: URL of our database, which may change with every start.
+        blows: by name, functions that end it and return when it is up again.
     """
 
     http: httpx.AsyncClient
@@ -88,7 +88,7 @@ class Stage:
 
 
 async def drill_machine(folder: Path, seed: int, told: Told) -> None:
-    """`instant dev` is stopped and killed."""
+    """Stop and kill `instant dev`."""
     dice = seeded(seed, "machine")
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("INSTANT_", "PREFECT_"))}
     ports = {name: str(servers.free_port()) for name in _PORTS}
@@ -103,7 +103,7 @@ async def drill_machine(folder: Path, seed: int, told: Told) -> None:
 
 
 async def drill_pieces(around: Surroundings, seed: int, told: Told) -> None:
-    """Prefect's server is killed while `deployments.serve` runs, and then stock workers of a work pool."""
+    """Kill Prefect's server while `deployments.serve` runs, and then stock workers of a work pool."""
     with database(around) as url:
         changes = {"INSTANT_DATABASE_URL": url}
         async with AsyncExitStack() as stack:
@@ -123,7 +123,7 @@ async def drill_pieces(around: Surroundings, seed: int, told: Told) -> None:
 
 
 async def _strike(stage: Stage, dice: random.Random, told: Told) -> list[str]:
-    """Let every blow fall in every state, in any order, and see what follows; the runs that were struck."""
+    """Strike with every blow in every state, in random order, and check the next runs; return the struck runs."""
     await _deployed(stage)
     struck = []
     rounds = [(blow, state) for blow in stage.blows for state in _STATES]
@@ -141,22 +141,22 @@ async def _strike(stage: Stage, dice: random.Random, told: Told) -> list[str]:
 
 
 async def _end(stage: Stage, struck: list[str], told: Told) -> None:
-    """In the end nothing is left."""
+    """Check that no unfinished run is left."""
     told.wrong += await _rested(stage, struck)
     told.ends.update([(await _look(stage, run))["name"] for run in struck])
 
 
 @asynccontextmanager
 async def _brought(stage: Stage, flow: str, state: str) -> AsyncIterator[str]:
-    """A run that has come to this state, by its id, and is kept in it, where that can be, until the block ends."""
+    """Bring a run into this state and keep it there, if possible, until the block ends; yield its id."""
     async with AsyncExitStack() as stack:
         if state == "AtWork":
             await stack.enter_async_context(_nothing_begins(stage.database()))
         run = await _start(stage, flow, timedelta(seconds=_AHEAD_SECONDS if state == "Scheduled" else 0))
         wanted = {"Scheduled": "SCHEDULED", "Pending": "PENDING"}.get(state, "RUNNING")
-        async with asyncio.timeout(_REACH_SECONDS):
+        async with pace.patience(_REACH_SECONDS):
             while (found := await _look(stage, run))["type"] != wanted:
-                if found["type"] in ("RUNNING", "COMPLETED"):  # too quick for us, as a run that only looks may be
+                if found["type"] in ("RUNNING", "COMPLETED"):  # a quick run may pass the state before we look
                     run = await _start(stage, flow, timedelta(0))
                 elif found["type"] not in ("SCHEDULED", "PENDING"):
                     raise RuntimeError(f"{flow} should be {state}, and is {found['name']}: {found.get('message')}")
@@ -166,7 +166,7 @@ async def _brought(stage: Stage, flow: str, state: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _nothing_begins(database_url: str) -> AsyncIterator[None]:
-    """A run that has its lock and would begin its work waits until the block ends, or Postgres."""
+    """Make a run that holds its lock wait before its work until the block ends, or Postgres does."""
     conn = await psycopg.AsyncConnection.connect(database_url)
     try:
         await conn.execute("LOCK TABLE schedules IN SHARE ROW EXCLUSIVE MODE")
@@ -177,26 +177,26 @@ async def _nothing_begins(database_url: str) -> AsyncIterator[None]:
 
 
 async def _succeed(stage: Stage, told: Told) -> list[str]:
-    """Start a run of every flow and wait until it has succeeded; what is wrong with those that have not."""
+    """Start a run of every flow and wait until it has succeeded; return what is wrong with the others."""
 
     async def one(flow: str) -> str | None:
         while True:
             run = await _start(stage, flow, timedelta(0))
             with suppress(TimeoutError):
-                await shops.eventually(partial(_is_over, stage, run), _NEXT_SECONDS, pause=1)
+                await pace.eventually(partial(_is_over, stage, run), _NEXT_SECONDS, pause=1)
             state = await _look(stage, run)
             if state["name"] == "Completed":
                 told.succeeded += 1
                 return None
             if state["name"] != "Skipped":
                 return f"the next run of {flow} is {state['name']} ({state.get('message')})"
-            told.skipped += 1  # it met one that Prefect's schedule, or an earlier round, had started
+            told.skipped += 1  # it met a run that Prefect's schedule, or an earlier round, had started
 
     return [wrong for wrong in await asyncio.gather(*map(one, _NAMES)) if wrong]
 
 
 async def _rested(stage: Stage, struck: list[str]) -> list[str]:
-    """Wait until whatever was left in nobody's hands is ended, and what was planned is done; what is not, by name."""
+    """Wait until runs without a process are ended and due runs are done; return the remaining ones by name."""
     wanted = {
         "flows": {"name": {"any_": _NAMES}},
         "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}},
@@ -211,19 +211,19 @@ async def _rested(stage: Stage, struck: list[str]) -> list[str]:
     with suppress(TimeoutError):
         await asyncio.sleep(_SILENCE_SECONDS)
         await _start(stage, "recovery", timedelta(0))
-        await shops.eventually(nothing_is, _END_SECONDS, pause=1)
+        await pace.eventually(nothing_is, _END_SECONDS, pause=1)
     planned = [run for run in struck if not await _is_over(stage, run)]
     return [f"{name} is {state}" for name, state in left.items()] + [f"{run} is not over" for run in planned]
 
 
 async def _deployed(stage: Stage) -> None:
-    """Wait until the schedules are at Prefect, which `serve` brings there."""
+    """Wait until Prefect has the deployments, which `serve` creates."""
 
     async def are_there() -> bool:
         found = await _post(stage, "/deployments/filter", {"deployments": {"name": {"any_": _NAMES}}})
         return len(found) == len(_NAMES)
 
-    await shops.eventually(are_there, _REACH_SECONDS)
+    await pace.eventually(are_there, _REACH_SECONDS)
 
 
 async def _start(stage: Stage, flow: str, ahead: timedelta) -> str:
@@ -260,7 +260,7 @@ async def _prefect(port: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def _kept(around: Surroundings, name: str, changes: Mapping[str, str], *module: str) -> Kept:
-    """A Python module as a process that is there until it is struck, with all that it has started."""
+    """Run a Python module as a process until it is struck, together with its children."""
 
     @asynccontextmanager
     async def serving() -> AsyncIterator[Process]:
@@ -283,7 +283,7 @@ def _run_prefect(*arguments: str) -> None:
 
 
 def counts(told: Told) -> dict[str, object]:
-    """For the line of JSON."""
+    """Convert the counts for the line of JSON."""
     return {
         "struck": told.struck,
         "ends": told.ends,

@@ -1,6 +1,6 @@
-"""Ten thousand paid calls at mixed latencies, while the provider fails and processes die; then the books are compared.
+"""Run ten thousand paid calls of mixed latencies while the provider fails and processes die; then compare the books.
 
-One door and one executor live through all of it, and shall not need more memory at the end than after warming up.
+One door and one executor run through all of it, and must not need more memory at the end than after warming up.
 """
 
 import asyncio
@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from core import db
 from drills import kept, money, verdict
 from drills.kept import Kept, Postgres, Victim
 from drills.market import Market, Purchase, market, seeded
 from drills.memory import Memory
+from drills.pace import patience
 from drills.surroundings import Surroundings, database, pool
 from tests import servers
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
@@ -27,7 +29,7 @@ _WALLETS = 200
 _BUYERS = 150
 _EXECUTORS = 3
 _KILLS = 10
-# Of a thousand calls.
+# Per thousand calls.
 _TROUBLED = 40
 _TROUBLE = (
     "status:503",
@@ -47,7 +49,7 @@ _PREFERENCES = ("wait=10", "wait=10", "wait=1", "respond-async")
 # Seconds of the short calls, and the median and spread of the long ones.
 _SHORT = (0.02, 0.3)
 _MEDIAN, _SPREAD, _LONGEST = 0.8, 0.7, 4.0
-# Fewer calls than this do not warm a process up.
+# With fewer calls than this a process is not warmed up.
 _JUDGED_FROM = 5000
 _PATIENCE_SECONDS = 540
 
@@ -61,7 +63,7 @@ class Stall:
 
 
 async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, object]:
-    """Run it; what was counted, with everything that is wrong."""
+    """Run the drill; return the counts, with everything that is wrong."""
     dice, memory = seeded(seed, "soak"), Memory()
     told: list[Purchase] = []
     with database(around) as url:
@@ -81,7 +83,7 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
             watching = asyncio.create_task(memory.watch(lasting, lambda: len(told) / payments))
             began = time.monotonic()
             try:
-                async with asyncio.timeout(_PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+                async with patience(_PATIENCE_SECONDS), asyncio.TaskGroup() as group:
                     group.create_task(_sell(place, stalls, seed, payments, told))
                     group.create_task(_strike(dice, payments, told, prefect, executors[1:], Postgres(around.folder)))
             finally:
@@ -94,19 +96,22 @@ async def drill(around: Surroundings, seed: int, payments: int) -> dict[str, obj
                 judged.wrong.extend(await verdict.unfinished_runs(opened))
             if payments >= _JUDGED_FROM:
                 judged.wrong.extend(memory.grown())
-            judged.wrong.extend(f"{one.name} did not live through it" for one in (door, executors[0]) if one.lost)
+            judged.wrong.extend(
+                f"{one.name} did not live through it" for one in (door, executors[0]) if one.pid != lasting[one.name]
+            )
     return {
         "payments": len(told),
         "perSecond": round(len(told) / selling, 1),
         "kills": _KILLS,
         "lost": {one.name: one.lost for one in [door, *executors, prefect] if one.lost},
+        "unreached": place.unreached,
         "memory": memory.told(),
         **judged.counts(told),
     }
 
 
 async def _stall(opened: db.Pool, dice: random.Random, payments: int, *, is_long: bool) -> Stall:
-    """Half of the shops answer soon; at the others each call takes its own time, and so do their troubles."""
+    """Set up a shop: with short calls, or with long calls and faults that each take their own time."""
     shop = await money.seller(opened, _SLOTS)
     if is_long:
         share = 2 * payments // _SHOPS
@@ -123,10 +128,10 @@ def _long(dice: random.Random) -> str:
 
 
 async def _sell(place: Market, stalls: Sequence[Stall], seed: int, payments: int, told: list[Purchase]) -> None:
-    """Let many buyers pay, each as soon as the one before has an answer."""
+    """Let many buyers pay, each as soon as the previous one has an answer."""
     wallets = [Buyer() for _ in range(_WALLETS)]
     for buyer in wallets:
-        await buyer.fund(2 * payments * PRICE_ATOMIC)
+        await place.reach(partial(buyer.fund, 2 * payments * PRICE_ATOMIC))
     numbers = iter(range(payments))
 
     async def buy() -> None:
@@ -134,7 +139,7 @@ async def _sell(place: Market, stalls: Sequence[Stall], seed: int, payments: int
             dice = seeded(seed, number)
             stall = dice.choice(stalls)
             if not stall.is_long and dice.randrange(1000) < _TROUBLED:
-                await stall.shop.openrouter(faults=[dice.choice(_TROUBLE)])
+                await place.reach(partial(stall.shop.openrouter, faults=[dice.choice(_TROUBLE)]))
             purchase = Purchase(wallets[number % _WALLETS], stall.shop)
             await place.sign(purchase)
             await place.to_the_end(purchase, dice.choice(_PREFERENCES))
@@ -153,7 +158,7 @@ async def _strike(
     executors: Sequence[Kept],
     postgres: Postgres,
 ) -> None:
-    """Kill executors when so many calls are done, and Prefect and Postgres once each in the middle."""
+    """Kill executors at set shares of the work, and Prefect and Postgres once each in the middle."""
     moments: list[tuple[float, Victim]] = [(dice.uniform(0.05, 0.95), dice.choice(executors)) for _ in range(_KILLS)]
     for moment, victim in sorted([*moments, (0.4, prefect), (0.6, postgres)], key=lambda planned: planned[0]):
         while len(told) < moment * payments:  # noqa: ASYNC110 - many buyers make it true, and need not know of it

@@ -1,4 +1,4 @@
-"""What buyers do with a payment: each story makes one, and sees it through to something final."""
+"""Play what buyers do with a payment: each story makes one, and follows it to a final answer."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from tests.shops import Shop
 Story = Callable[[Market, random.Random, Shop], Awaitable[Purchase]]
 
 WINDOW_SECONDS = 30
-"""How long a payment is valid in this drill."""
+"""The validity of a payment in this drill, in seconds."""
 
 _SETTLEMENT = ("lose_reply", "pending", "pending_never", "down", "slow:1", "slow_before:1", "front_run", "cancelled")
 _PROVIDER = (
@@ -44,7 +44,7 @@ async def copies(market: Market, dice: random.Random, shop: Shop) -> Purchase:
 
 
 async def later(market: Market, dice: random.Random, shop: Shop) -> Purchase:
-    """Come back for the answer, some time after it was given."""
+    """Fetch the answer again, some time after it was given."""
     purchase = await buy(market, dice, shop)
     await asyncio.sleep(dice.uniform(0, 10))
     if purchase.told[-1] != 402:
@@ -53,7 +53,7 @@ async def later(market: Market, dice: random.Random, shop: Shop) -> Purchase:
 
 
 async def rerun(market: Market, dice: random.Random, shop: Shop) -> Purchase:
-    """Run for free again what failed."""
+    """Re-run a failed call for free."""
     await _trouble(market, dice, shop)
     purchase = await market.purchase(shop)
     answer = await market.to_the_end(purchase)
@@ -64,13 +64,13 @@ async def rerun(market: Market, dice: random.Random, shop: Shop) -> Purchase:
 
 
 async def provider_trouble(market: Market, dice: random.Random, shop: Shop) -> Purchase:
-    """Buy while the provider has trouble, and leave it at what comes of it."""
+    """Buy while the provider fails, and accept the outcome."""
     await _trouble(market, dice, shop)
     return await buy(market, dice, shop)
 
 
 async def robbed(market: Market, dice: random.Random, shop: Shop) -> Purchase:
-    """Somebody who saw the payment on the chain asks for the answer."""
+    """Ask for the answer as a stranger who saw the payment on the chain."""
     purchase = await buy(market, dice, shop)
     if purchase.told[-1] != 402:
         answer = await market.post(shop, stranger(purchase), INPUTS, "wait=1")
@@ -80,7 +80,7 @@ async def robbed(market: Market, dice: random.Random, shop: Shop) -> Purchase:
 
 
 async def other_request(market: Market, dice: random.Random, shop: Shop) -> Purchase:
-    """Ask for something else with a payment that was used."""
+    """Send another request with a payment that was used."""
     purchase = await buy(market, dice, shop)
     if purchase.told[-1] != 402:
         answer = await market.post(shop, purchase.header, {"topic": "the hills"}, "wait=1")
@@ -90,7 +90,7 @@ async def other_request(market: Market, dice: random.Random, shop: Shop) -> Purc
 
 
 async def too_late(market: Market, _dice: random.Random, shop: Shop) -> Purchase:
-    """Sign, and present it when it has expired."""
+    """Sign, and present the payment after it has expired."""
     purchase = await market.purchase(shop)
     await asyncio.sleep(WINDOW_SECONDS)
     await market.to_the_end(purchase)
@@ -98,14 +98,14 @@ async def too_late(market: Market, _dice: random.Random, shop: Shop) -> Purchase
 
 
 async def never_settled(market: Market, _dice: random.Random, shop: Shop) -> Purchase:
-    """A facilitator says pending until the payment has expired."""
+    """Pay while the facilitator answers pending until the payment has expired."""
     purchase = await market.purchase(shop, ["pending_never"] * 200)
     await market.to_the_end(purchase, "respond-async")
     return purchase
 
 
 async def refused(market: Market, _dice: random.Random, shop: Shop) -> Purchase:
-    """Be refused, and come back with the same payment."""
+    """Get refused, and present the same payment again."""
     purchase = await market.purchase(shop, ["refuse:insufficient_funds"])
     if (await market.to_the_end(purchase)).status_code == 402:
         await market.to_the_end(purchase)
@@ -113,17 +113,17 @@ async def refused(market: Market, _dice: random.Random, shop: Shop) -> Purchase:
 
 
 async def landed_late(market: Market, dice: random.Random, shop: Shop) -> Purchase:
-    """Be refused, and see the payment land all the same."""
+    """Get refused, and see the payment land later."""
     purchase = await market.purchase(shop, ["refuse:insufficient_funds"])
     answer = await market.to_the_end(purchase)
-    # One that came too late was never claimed, and is nobody's affair but the buyer's.
+    # A payment that came too late was never claimed, so its landing concerns only the buyer.
     if answer.status_code == 402 and answer.json()["code"] == "insufficient_funds":
         await asyncio.sleep(dice.uniform(0, 3))
         await market.land(purchase)
     return purchase
 
 
-# How many of a hundred.
+# Weights in percent.
 MIX: dict[Story, int] = {
     buy: 32,
     copies: 14,
@@ -140,10 +140,11 @@ MIX: dict[Story, int] = {
 
 
 def _settlement(dice: random.Random) -> list[str]:
-    """Half of the settlements go wrong in some way."""
+    """Choose a fault for half of the settlements."""
     return [dice.choice(_SETTLEMENT)] if dice.random() < 0.5 else []
 
 
 async def _trouble(market: Market, dice: random.Random, shop: Shop) -> None:
-    """The next call on this shop's key goes wrong; it may be somebody else's."""
-    await shop.openrouter(faults=[dice.choice(_PROVIDER)])
+    """Queue a fault for the next call on this shop's key, which may be another buyer's."""
+    faults = [dice.choice(_PROVIDER)]
+    await market.reach(lambda: shop.openrouter(faults=faults))

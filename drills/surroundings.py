@@ -1,4 +1,4 @@
-"""What a drill runs on: Postgres, Prefect and both practice servers, as processes on ports that are free."""
+"""Start the processes that a drill needs: Postgres, Prefect and both practice servers, on free ports."""
 
 import os
 import subprocess
@@ -17,10 +17,13 @@ from core.db.migrate import migrate
 from core.secrets.vault import new_master_key
 from core.settings import Settings, settings
 from deployments import postgres as embedded
-from deployments.prefect_server import client_environment, server_environment
+from tasks.prefect_adapter import client_environment, server_environment
 from tests import forks, servers
 
-# Leases and recovery at the pace of a drill; everybody comes from one address.
+# Longer than a busy machine takes to start Postgres again.
+_CONNECT_SECONDS = 120
+
+# Short leases and recovery intervals; and no rate limits, because all requests come from one address.
 _PACE = {
     "INSTANT_HEARTBEAT_SECONDS": "0.5",
     "INSTANT_LEASE_SECONDS": "2",
@@ -31,7 +34,7 @@ _PACE = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """A folder for what is printed, and the Postgres server on which databases are made."""
+    """A folder for the output, and the Postgres server on which databases are made."""
 
     folder: Path
     postgres: str
@@ -41,12 +44,12 @@ class Surroundings:
 def surroundings(
     *needed: str, changes: Mapping[str, str] = MappingProxyType({}), durable: bool = False
 ) -> Iterator[Surroundings]:
-    """Start everything but the door; the environment and the settings of this process name it.
+    """Start everything but the door, and put its URLs into the environment and the settings of this process.
 
     Args:
         needed: start only these beside Postgres, by their modules.
         changes: INSTANT_* variables that differ.
-        durable: a Postgres that writes to the disk, as the product runs it, and so may be killed.
+        durable: use a Postgres that writes to the disk, as the product does, so that it may be killed.
     """
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
         del os.environ[name]
@@ -80,19 +83,21 @@ def surroundings(
 
 @contextmanager
 def database(surroundings: Surroundings) -> Iterator[str]:
-    """A migrated database, as its URL."""
+    """Create a migrated database; yield its URL."""
     with servers.database(surroundings.postgres, "drill") as url:
         migrate(url, "sandbox")
         yield url
 
 
 def pool(database_url: str) -> db.Pool:
-    """Connections to one of several databases: the product's own pool knows only that of the settings."""
-    return AsyncConnectionPool(database_url, kwargs={"row_factory": namedtuple_row}, max_size=8, open=False)
+    """Make a pool for one of several databases; the product's own pool uses only that of the settings."""
+    return AsyncConnectionPool(
+        database_url, kwargs={"row_factory": namedtuple_row}, max_size=8, open=False, timeout=_CONNECT_SECONDS
+    )
 
 
 def serving(folder: Path, name: str) -> AbstractContextManager["forks.Fork | subprocess.Popen[bytes]"]:
-    """One of the servers, by its module or as `prefect`, as a process that ends with the block."""
+    """Run one of the servers, by its module or as `prefect`, until the block ends."""
     config, environment, is_prefect = settings(), dict(os.environ), name == "prefect"
     if is_prefect:
         environment |= server_environment(config)
@@ -102,7 +107,7 @@ def serving(folder: Path, name: str) -> AbstractContextManager["forks.Fork | sub
     return start(module, *arguments, ready=ready, environment=environment, output=folder / f"{name}.log")
 
 
-# Arguments of each, and a URL that answers once it serves.
+# Each server's arguments, and a URL that answers once it serves.
 _COMMANDS: dict[str, Callable[[Settings, Path], tuple[list[str], str]]] = {
     "prefect": lambda config, _folder: ([], f"{config.prefect_api_url}/health"),
     "sandbox.openrouter": lambda config, _folder: (

@@ -1,4 +1,4 @@
-"""What has to be true when a drill is over: all at rest, all books agree, and Prefect believes nothing else."""
+"""Check the end of a drill: every execution has ended, all books agree, and Prefect shows no unfinished run."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from core import db
-from drills import books
+from drills import books, pace
 from drills.books import Books
 from drills.market import Purchase
 from drills.words import broken_words
@@ -29,20 +29,24 @@ SELECT NOT EXISTS (
 
 
 async def rest(opened: db.Pool) -> None:
-    """Wait until nothing is on its way; if it takes too long, the books tell what is not at rest."""
+    """Wait until every execution has ended; if that takes too long, the books show what is unfinished."""
+
+    async def is_at_rest() -> bool:
+        return bool((await shops.rows(opened, _UNSETTLED))[0].done)
+
     with suppress(TimeoutError):
-        await shops.until(opened, _UNSETTLED, seconds=_REST_SECONDS)
+        await pace.eventually(is_at_rest, _REST_SECONDS)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found, and everything that is wrong."""
+    """The findings, and everything that is wrong."""
 
     now: Books
     wrong: list[str]
 
     def counts(self, told: Sequence[Purchase]) -> dict[str, object]:
-        """For the line of JSON."""
+        """Convert the findings for the line of JSON."""
         return {
             "claimed": len(self.now.sales),
             "executions": Counter(sale.state for sale in self.now.sales),
@@ -58,19 +62,19 @@ class Verdict:
 
 
 async def judge(opened: db.Pool, sellers: Sequence[Shop], told: Sequence[Purchase]) -> Verdict:
-    """Compare everything, once all is at rest."""
+    """Compare everything, once every execution has ended."""
     now = await books.read(opened, sellers)
     wrong = [*books.differences(now), *broken_words(now, told), *await books.check(opened)]
     return Verdict(now, [*wrong, *await books.recount(opened)])
 
 
 async def unfinished_runs(opened: db.Pool, seconds: int = _PREFECT_SECONDS) -> list[str]:
-    """Runs that Prefect believes to be going on, once what the recovery flow does about them was done.
+    """List runs that Prefect shows as unfinished after the recovery flow's work.
 
-    An owner counts as dead only after its lease, and Prefect is told the ends of runs with a delay, so this asks for so
-    many seconds.
+    An owner counts as dead only after its lease, and Prefect receives the ends of runs with a delay, so this asks for
+    so many seconds of a quiet machine.
     """
-    # Prefect reads the environment as it is imported, and the surroundings make it.
+    # Prefect reads the environment at import, and the surroundings set it.
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowFilter,
@@ -86,11 +90,14 @@ async def unfinished_runs(opened: db.Pool, seconds: int = _PREFECT_SECONDS) -> l
     ours = FlowFilter(name=FlowFilterName(any_=["instant_execution"]))
     final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
     going_on = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=final)))
+    waiting = pace.Patience(seconds)
     async with get_client() as prefect:
-        for _ in range(seconds):
+        while True:
             await unfinished_runs.close(opened)
             runs = await prefect.read_flow_runs(flow_filter=ours, flow_run_filter=going_on)
             if not runs:
                 return []
+            if waiting.is_over():
+                break
             await asyncio.sleep(1)
     return [f"Prefect believes that {run.name} is {run.state_name}" for run in runs]

@@ -1,4 +1,4 @@
-"""What buyers were told, compared with what became of their payments."""
+"""Compare the answers to buyers with the outcomes of their payments."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from drills.market import Purchase
 
 
 def broken_words(now: Books, told: Sequence[Purchase]) -> list[str]:
-    """Everything that was said and is not true: 402 says that no money moved, anything else that it did."""
+    """List false answers: 402 says that no money moved, every other final status that it did."""
     sales = {"0x" + bytes(sale.nonce).hex(): sale for sale in now.sales}
     found = []
     for purchase in told:

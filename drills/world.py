@@ -1,6 +1,6 @@
-"""A provider of models that churns: what it lists, and what the catalog should then say, told by the same hand.
+"""Simulate a churning provider of models: its list, and the catalog that should follow from it.
 
-Nothing here knows how lists are read.
+This module does not use the code that reads lists.
 """
 
 import random
@@ -14,7 +14,7 @@ _PARAMETERS = ("temperature", "top_p", "seed", "tools", "response_format", "reas
 
 @dataclass(frozen=True)
 class Truth:
-    """What the catalog should say of a model. Prices are US dollars per token, the worst; None is unknown."""
+    """The correct catalog entry of a model. Prices are US dollars per token, the highest; None is unknown."""
 
     listed: bool
     prompt: Decimal | None
@@ -25,13 +25,13 @@ class Truth:
 
 @dataclass
 class World:
-    """A provider, and what became known of its models.
+    """A provider, and the published state of its models.
 
     Attributes:
-        rows: what it would list now, by id.
+        rows: the provider's current rows by id.
         now: the truth about each of them.
-        known: what the catalog should say, after the lists that should have been applied.
-        changes: how often that changed, the first time included.
+        known: the correct catalog, after the lists that should have been applied.
+        changes: how often each model's published state changed, including the first time.
     """
 
     dice: random.Random
@@ -41,14 +41,14 @@ class World:
     changes: Counter[str] = field(default_factory=Counter)
 
     def invent(self, model_id: str) -> None:
-        """A model that nobody has seen before."""
+        """Add a new model."""
         self.now[model_id] = Truth(True, Decimal(0), Decimal(0), (), 4096)
         self.rows[model_id] = {"id": model_id, "canonical_slug": f"{model_id}-2026", "name": model_id.title()}
         self.reprice(model_id)
         self.equip(model_id)
 
     def reprice(self, model_id: str) -> None:
-        """Up to eightfold, often through an override that holds only sometimes; now and then unknown."""
+        """Change the price up to eightfold, often through a conditional override; sometimes to unknown."""
         dice, truth = self.dice, self.now[model_id]
         if dice.random() < 0.1:
             pricing: dict[str, Any] = {"prompt": "-1", "completion": dice.choice(["-1", "0.1", "free", 0.5, None])}
@@ -68,7 +68,7 @@ class World:
         self.now[model_id] = replace(truth, prompt=worst[0], completion=worst[1])
 
     def equip(self, model_id: str) -> None:
-        """Other capabilities and limits, and fields that nobody has heard of."""
+        """Change capabilities and limits, and add unknown fields."""
         truth, dice = self.now[model_id], self.dice
         parameters, most = tuple(dice.sample(_PARAMETERS, dice.randrange(5))), dice.choice([4096, 8192, 65536])
         self.rows[model_id] |= {
@@ -81,7 +81,7 @@ class World:
         self.now[model_id] = replace(truth, parameters=parameters, most=most)
 
     def churn(self) -> None:
-        """What a day brings: some vanish, some return, some cost something else, some are new."""
+        """Change the models as in one day: some vanish, return, change their price, or are new."""
         dice, ids = self.dice, sorted(self.now)
         present = [model_id for model_id in ids if self.now[model_id].listed]
         for model_id in dice.sample(present, dice.randrange(len(present) // 12)):
@@ -97,18 +97,18 @@ class World:
             self.invent(f"maker-{dice.randrange(20)}/model-{len(self.now)}")
 
     def vanish(self, ids: set[str]) -> None:
-        """These are gone for now."""
+        """Remove these models for now."""
         for model_id in ids:
             self.now[model_id] = replace(self.now[model_id], listed=False)
 
     def listing(self) -> list[Any]:
-        """Everything that is listed now, in any order."""
+        """List all current rows, in random order."""
         rows = [row for model_id, row in self.rows.items() if self.now[model_id].listed]
         self.dice.shuffle(rows)
         return rows
 
     def bad_rows(self) -> list[Any]:
-        """Rows that cannot be read; none of them is about a model that is known."""
+        """Make unreadable rows; none of them has the id of a known model."""
         new = f"bad/{self.dice.randrange(10**9)}"
         bad = [
             None,
@@ -121,7 +121,7 @@ class World:
         return self.dice.sample(bad, self.dice.randrange(1, len(bad)))
 
     def accept(self) -> None:
-        """The list as it is now should have been applied; what it does not tell stays as it was known."""
+        """Assume that the current list was applied; what it lacks stays as it was known."""
         for model_id, now in self.now.items():
             known = self.known.get(model_id)
             truth = now if now.listed else known and replace(known, listed=False)

@@ -1,1 +1,1 @@
-"""The order: what happens, in what sequence."""
+"""The order of the steps."""

@@ -1,4 +1,4 @@
-"""The flow that keeps the model catalog up to date."""
+"""Keep the model catalog up to date."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,10 +11,10 @@ from tasks.schedule import scheduled
 @flow(name="catalog_sync", persist_result=False, log_prints=False)
 @scheduled
 async def catalog_sync(*, accept_loss: bool = False) -> State[None]:
-    """Bring the catalog up to date and leave the news as an artifact.
+    """Sync the catalog and leave the changes as an artifact.
 
     Args:
-        accept_loss: believe a list that lacks more than a fifth of the models.
+        accept_loss: apply a list that lacks more than a fifth of the models.
     """
     synced = await step.sync(accept_loss=accept_loss)
     if synced.outcome == "applied":

@@ -1,9 +1,8 @@
-"""The product on one screen: from paid executions to their answers."""
+"""Run paid executions to their answers: the product on one screen."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
 from uuid import UUID
 
 from prefect import flow
@@ -11,7 +10,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.task_engine import run_task_async
 
 from core import db
 from core.executions.steps import Order, PreparedCall
@@ -19,51 +17,55 @@ from core.failures import ExecutionFailed
 from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
+from core.settings import settings
 from tasks import instant_execution as step
+from tasks import prefect_adapter
+from tasks.policy import guarded
 
 
 def name_of(execution_ids: Sequence[UUID]) -> str:
-    """`1f0c2a9e` for a single execution, `1f0c2a9e and 11 more` for a burst."""
+    """Name a run: `1f0c2a9e` for a single execution, `1f0c2a9e and 11 more` for a burst."""
     first, *others = execution_ids
     return f"{str(first)[:8]} and {len(others)} more" if others else str(first)[:8]
 
 
 @flow(name="instant_execution", persist_result=False, log_prints=False)
+@guarded
 async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
-    """Carry a batch of claimed executions from their rows to their answers.
+    """Run a batch of claimed executions from their rows to their answers.
 
     One failed call fails only its own task run. Its row holds the reason, and the others continue.
     """
     async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate(execution_ids, batch_id)
-        carried = _carried(execution_ids, orders)
+        ids = _all_ids(execution_ids, orders)
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
-        naming = asyncio.create_task(_tell_whom_it_carries(carried, batch_id))
+        updating = asyncio.create_task(_update_run(ids, batch_id))
         calls = await asyncio.gather(*(_call(one) for one in prepared))
-        naming.cancel()
-        await asyncio.gather(naming, return_exceptions=True)
-        await step.log(carried)
-    return await _told(len(orders.reveal()), calls)
+        updating.cancel()
+        await asyncio.gather(updating, return_exceptions=True)
+        await step.log(ids)
+    return await _final_state(len(orders.reveal()), calls)
 
 
 async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
-    """The same sequence over the tasks' plain functions, for when Prefect is away for too long."""
+    """Run the same steps as the tasks' plain functions, after Prefect has been down for too long."""
     async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate.fn(execution_ids, batch_id)
         opened = await step.decrypt.fn(orders)
         prepared = await step.substitute.fn(opened)
-        await asyncio.gather(*(_call_plainly(one) for one in prepared))
-        await step.log.fn(_carried(execution_ids, orders))
+        await asyncio.gather(*(_call_without_prefect(one) for one in prepared))
+        await step.log.fn(_all_ids(execution_ids, orders))
 
 
-def _carried(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> list[UUID]:
-    """What the run was started for, and what came along when it began."""
+def _all_ids(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> list[UUID]:
+    """List the executions that the run was started with, and those that joined when it began."""
     return list(dict.fromkeys([*execution_ids, *(order.id for order in orders.reveal())]))
 
 
-async def _told(began: int, calls: Sequence[State[None]]) -> State[None]:
-    """How many failed, and of what, in codes; one that was never ready to be sent has no call."""
+async def _final_state(began: int, calls: Sequence[State[None]]) -> State[None]:
+    """Build the run's state: count the failures by code. An execution that was never ready to be sent has no call."""
     causes = Counter("not_ready" for _ in range(began - len(calls)))
     causes.update([await _cause(call) for call in calls if not call.is_completed()])
     if not causes:
@@ -79,10 +81,10 @@ async def _cause(call: State[None]) -> str:
     return "declined" if failure.fault == "buyer" else failure.detail
 
 
-async def _tell_whom_it_carries(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
-    """Give the run its name and all its ids beside its calls: `flow_run_name` would be a request that they wait for.
+async def _update_run(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
+    """Give the run its final name and ids while its calls run. `flow_run_name` would delay them by a request.
 
-    Nobody waits for it: with Prefect away, a run keeps what it was born with.
+    The run does not wait for this: with Prefect down, it keeps its first name.
     """
     parameters = {"execution_ids": [str(one) for one in execution_ids], "batch_id": str(batch_id)}
     async with get_client() as prefect:
@@ -90,20 +92,18 @@ async def _tell_whom_it_carries(execution_ids: Sequence[UUID], batch_id: UUID) -
 
 
 async def _call(prepared: Private[PreparedCall]) -> State[None]:
-    """One call as a task run of its own, named after its execution.
+    """Run one call as a task run of its own, named after its execution.
 
-    It has no tags: for each task run with a tag, Prefect asks its server for a concurrency slot, and keeps a thread and
-    a client for every set of tags that it has ever seen. We create the task run ourselves: calling
-    the task would also report a Pending state, a third of a call's cost on the server.
+    It has no tags: for each task run with tags, Prefect asks its server for a concurrency slot, and keeps a thread and
+    a client for every set of tags it has seen.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
-    born = await step.call.create_local_run(parameters=parameters)
-    return cast(State[None], await run_task_async(step.call, task_run=born, parameters=parameters, return_type="state"))
+    return await prefect_adapter.run_task(step.call_within(settings().send_limit), parameters)
 
 
-async def _call_plainly(prepared: Private[PreparedCall]) -> None:
-    """One call with the retry that its task would have; how it ended is in its row."""
-    for _ in range(1 + step.call.retries):
+async def _call_without_prefect(prepared: Private[PreparedCall]) -> None:
+    """Run one call with the retries that its task would have; its row records the outcome."""
+    for _ in range(settings().send_limit):
         try:
             return await step.call.fn(prepared.reveal().order.id, prepared)
         except ExecutionFailed as failure:

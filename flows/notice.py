@@ -1,4 +1,4 @@
-"""Telling creators and the operator what they should know without asking."""
+"""Send notices to creators and the operator."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,7 +11,7 @@ from tasks.schedule import scheduled
 @flow(name="notice", persist_result=False, log_prints=False)
 @scheduled
 async def notice() -> State[None]:
-    """Look after the keys, find what is worth a notice, and send it."""
+    """Check the provider keys, find matters for notices, and send them."""
     keys = await step.check_keys()
     found = await step.find()
     sent = await step.deliver()

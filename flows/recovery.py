@@ -1,4 +1,4 @@
-"""Recovery where the operator sees it; every launcher runs the same on its own timer."""
+"""Run recovery where the operator sees it; every launcher runs the same on its own timer."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,7 +11,7 @@ from tasks.schedule import scheduled
 @flow(name="recovery", persist_result=False, log_prints=False)
 @scheduled
 async def recovery() -> State[None]:
-    """Finish what somebody began and nobody ended."""
+    """Recover the work of dead processes, and end their runs in Prefect."""
     done = await step.recover()
     closed = await step.close_runs()
     await step.remove_old_deployments()

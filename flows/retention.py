@@ -1,4 +1,4 @@
-"""The flow that forgets: inputs and answers are not kept longer than buyers were promised."""
+"""Delete inputs and answers after the time that buyers were promised."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,6 +11,6 @@ from tasks.schedule import scheduled
 @flow(name="retention", persist_result=False, log_prints=False)
 @scheduled
 async def retention() -> State[None]:
-    """Delete what was kept long enough."""
+    """Delete content whose retention time is over."""
     deleted = await step.delete_content()
     return Completed(message=f"deleted the inputs and answers of {deleted} executions")

@@ -1,4 +1,4 @@
-"""The flow that counts usage, and keeps the log's months in order."""
+"""Count usage, and manage the log's monthly partitions."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ from tasks.schedule import scheduled
 @flow(name="usage_rollup", persist_result=False, log_prints=False)
 @scheduled
 async def usage_rollup(since: date | None = None) -> State[None]:
-    """Bring the rollups up to date, make the log's next months, drop old ones, and report the day.
+    """Update the rollups, create the log's next months, drop old ones, and report the day.
 
     Args:
         since: count everything again from this day (UTC) on, instead of only what changed.

@@ -1,1 +1,1 @@
-"""Practice servers that speak the real protocols, for the demo and for the tests; no money and no model behind them."""
+"""Practice servers for the demo and the tests: they speak the real protocols, without money or a model."""

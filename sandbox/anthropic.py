@@ -1,10 +1,10 @@
 """A practice Anthropic: its OpenAI-compatible endpoint, served beside the practice OpenRouter at `/anthropic/v1`.
 
-`/models` wants `x-api-key` and `anthropic-version`, `/chat/completions` a bearer token or `x-api-key`. Keys begin with
-`sk-ant-practice-`; the control door `/practice/keys/{key}` takes the same faults, and books what a call costs, which
-the answer does not say. A refusal's message quotes the prompt, as real ones may. `status:400;reason=credit`, or
-`limit`, `too_long`, `max_tokens`, says why in words alone.
-Shapes follow https://platform.claude.com/docs/en/api (openai-sdk, errors, models-list) as of 2026.
+`/models` needs `x-api-key` and `anthropic-version`, `/chat/completions` a bearer token or `x-api-key`. Keys begin with
+`sk-ant-practice-`. The control endpoint `/practice/keys/{key}` takes the same faults, and records the cost of a call,
+which the answer does not say. A refusal's message quotes the prompt, as real ones may. `status:400;reason=credit`, or
+`limit`, `too_long`, `max_tokens`, gives the reason in words only.
+Formats follow https://platform.claude.com/docs/en/api (openai-sdk, errors, models-list) as of 2026.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sandbox.openrouter_faults import Fault
 from sandbox.openrouter_wire import HTML, deliver
 
 KEY_PREFIX: Final = "sk-ant-practice-"
-# US dollars per million tokens, in and out.
+# US dollars per million tokens, input and output.
 PRICES: Final = {
     "claude-sonnet-4-5": (Decimal(3), Decimal(15)),
     "claude-sonnet-4-20250514": (Decimal(3), Decimal(15)),
@@ -51,7 +51,7 @@ _REASONS: Final = {
 
 
 def api(practice: Practice) -> APIRouter:
-    """The endpoint, on the memory of the practice server."""
+    """Build the endpoint over the practice server's memory."""
     router = APIRouter()
 
     @router.get("/models")
@@ -108,7 +108,7 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
     headers = _request_id()
 
     def over(is_whole: bool) -> None:
-        # Nothing is insured: what was made is charged, whether it broke off or was left.
+        # Nothing is insured: generated tokens are charged, even if the answer broke off or the client left.
         generation["cancelled"] = not is_whole
         account.charge(generation)
 
@@ -129,7 +129,7 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
 
 
 def _completion(model: str, body: dict[str, Any], fault: Fault) -> dict[str, Any]:
-    """A chat completion in words alone: `response_format` and `modalities` are ignored."""
+    """Build a chat completion; `response_format` and `modalities` are ignored."""
     content, _ = answers.answer(
         {"messages": body["messages"], "response_format": None, "modalities": None}, echo=fault.name == "echo"
     )
@@ -149,13 +149,13 @@ def _completion(model: str, body: dict[str, Any], fault: Fault) -> dict[str, Any
 
 
 def _cost(model: str, usage: dict[str, int]) -> Decimal:
-    """What is charged for it, in US dollars."""
+    """Compute the charge in US dollars."""
     in_usd, out_usd = PRICES[model]
     return (usage["prompt_tokens"] * in_usd + usage["completion_tokens"] * out_usd).scaleb(-6)
 
 
 def _events(completion: dict[str, Any], fault: Fault, excerpt: str, *, wants_usage: bool) -> Iterator[str]:
-    """Server-sent events: deltas, the reason why it ended, usage if it was asked for, `[DONE]`."""
+    """Yield server-sent events: deltas, the finish reason, usage if requested, `[DONE]`."""
     head = {name: completion[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
     for choice in completion["choices"] or ():
         words = (choice["message"]["content"] or "").split(" ")
@@ -189,14 +189,14 @@ def _refuse(fault: Fault, excerpt: str, headers: dict[str, str]) -> Response:
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as this endpoint words it, with OpenAI's fields."""
+    """Build an error in this endpoint's format, with OpenAI's fields."""
     kind = _type(status)
     error = {"code": kind, "message": message, "type": kind, "param": None}
     return json_answer({"error": error}, status, headers or _request_id())
 
 
 def _plain_error(status: int, message: str) -> Response:
-    """An error as the rest of the API words it."""
+    """Build an error in the format of the rest of the API."""
     headers = _request_id()
     error = {"type": _type(status), "message": message}
     return json_answer({"type": "error", "error": error, "request_id": headers["request-id"]}, status, headers)
@@ -211,7 +211,7 @@ def _request_id() -> dict[str, str]:
 
 
 def _account(practice: Practice, key: str) -> Account | None:
-    """The account of a key; None when it opens nothing."""
+    """Find the account of a key; None if the key is not valid."""
     if not key.startswith(KEY_PREFIX) or practice.account(key).is_dead:
         return None
     return practice.account(key)

@@ -1,7 +1,7 @@
-"""The practice chain's book: blocks, balances, transfers and spent nonces in SQLite.
+"""Keep the practice chain's book: blocks, balances, transfers and spent nonces in SQLite.
 
-It knows nothing of our Postgres, so that the ledger has an outside source to be compared with. Every transaction of
-the chain is one transaction of SQLite and one block.
+It shares nothing with our Postgres, so the ledger can be compared with an independent source. Every transaction of the
+chain is one transaction of SQLite and one block.
 """
 
 import secrets
@@ -21,7 +21,7 @@ from x402.mechanisms.evm.constants import (
 )
 
 NOBODY = "0x" + "0" * 40
-"""Where minted money comes from, as in every ERC-20 token."""
+"""The sender of minted money, as in every ERC-20 token."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS blocks (
@@ -47,7 +47,7 @@ CREATE INDEX IF NOT EXISTS transactions_pay_to ON transactions (pay_to);
 
 
 class Reverted(Exception):
-    """The chain refused a transaction, for the reason that the x402 SDK has a name for."""
+    """The chain refused a transaction, with a reason that has a name in the x402 SDK."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Transaction:
-    """What one block holds. Addresses, hash and nonce are lower-case hex; `amount` is atomic units of the asset.
+    """The content of one block. Addresses, hash and nonce are lower-case hex; `amount` is atomic units of the asset.
 
     `nonce` is None for minted money, `pay_to` and `amount` are None for a cancelled authorization.
     """
@@ -77,14 +77,14 @@ class Book:
     """One book, in a file or in memory. All addresses, hashes and nonces must be lower-case.
 
     Args:
-        path: the SQLite file, made if it is not there; ":memory:" for a book that ends with its process.
+        path: the SQLite file, created if missing; ":memory:" for a book that ends with its process.
 
     Raises:
-        sqlite3.Error: if the file cannot be opened or is no book.
+        sqlite3.Error: the file cannot be opened or is not a book.
     """
 
     def __init__(self, path: Path | Literal[":memory:"]) -> None:
-        # Made by whoever builds the app and used by the one event loop that serves it: never by two threads at once.
+        # Opened by the creator of the app and used by the event loop that serves it, never by two threads at once.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -98,12 +98,12 @@ class Book:
     def settle(
         self, *, payer: str, pay_to: str, amount: int, nonce: str, valid_after: int, valid_before: int
     ) -> Transaction:
-        """Carry out a signed transfer, by the rules of EIP-3009: at most once per (payer, nonce).
+        """Execute a signed transfer, by the rules of EIP-3009: at most once per (payer, nonce).
 
-        The window is strict and measured by the new block's own clock, as Circle's FiatTokenV2 does.
+        The window is strict and measured by the new block's own clock, as in Circle's FiatTokenV2.
 
         Raises:
-            Reverted: and nothing has changed.
+            Reverted: the transfer was refused and nothing changed.
         """
         with self._new_block() as block:
             if block.timestamp >= valid_before:
@@ -122,7 +122,7 @@ class Book:
         """Spend a nonce without a transfer, as EIP-3009's cancelAuthorization does.
 
         Raises:
-            Reverted: if it was spent before.
+            Reverted: it was spent before.
         """
         with self._new_block() as block:
             if self.is_used(payer, nonce):
@@ -130,13 +130,13 @@ class Book:
             return self._record(block, payer, None, None, nonce)
 
     def mint(self, address: str, amount: int) -> Transaction:
-        """Give `address` new money."""
+        """Mint money for `address`."""
         with self._new_block() as block:
             self._credit(address, amount)
             return self._record(block, NOBODY, address, amount, None)
 
     def mine(self, blocks: int) -> Block:
-        """Add empty blocks; returns the last."""
+        """Add empty blocks; return the last."""
         with self._write():
             last = self._last()
             now = max(int(time.time()), last.timestamp)
@@ -145,22 +145,22 @@ class Book:
         return self._last()
 
     def head(self) -> Block:
-        """The latest block. A chain does not stand still: one older than a second is followed by an empty one."""
+        """Return the latest block; if it is older than a second, add an empty one first, as on a live chain."""
         last = self._last()
         return last if last.timestamp >= int(time.time()) else self.mine(1)
 
     def block(self, number: int) -> Block | None:
-        """The block of that number."""
+        """Return the block of that number."""
         row = self._db.execute("SELECT number, timestamp FROM blocks WHERE number = ?", (number,)).fetchone()
         return Block(*row) if row else None
 
     def balance(self, address: str) -> int:
-        """What `address` has now, in atomic units."""
+        """Return the balance of `address` now, in atomic units."""
         row = self._db.execute("SELECT amount FROM balances WHERE address = ?", (address,)).fetchone()
         return int(row[0]) if row else 0
 
     def balance_at(self, address: str, block: int) -> int:
-        """What `address` had after `block`, added up from the transactions."""
+        """Return the balance of `address` after `block`, summed from the transactions."""
         (amount,) = self._db.execute(
             "SELECT coalesce(sum(CASE WHEN pay_to = :address THEN amount ELSE 0 END"
             " - CASE WHEN payer = :address THEN amount ELSE 0 END), 0)"
@@ -178,7 +178,7 @@ class Book:
         return row is not None
 
     def transfers(self, pay_to: str | None = None) -> list[Transaction]:
-        """All settled payments, oldest first; those to `pay_to` only, if given."""
+        """List all settled payments, oldest first; only those to `pay_to`, if given."""
         rows = self._db.execute(
             "SELECT block, hash, payer, pay_to, amount, nonce FROM transactions"
             " WHERE amount IS NOT NULL AND nonce IS NOT NULL AND (?1 IS NULL OR pay_to = ?1) ORDER BY block",
@@ -187,7 +187,7 @@ class Book:
         return [Transaction(*row) for row in rows]
 
     def transactions(self, first: int, last: int) -> list[Transaction]:
-        """What the blocks `first` to `last` hold, both included."""
+        """List the transactions of the blocks `first` to `last`, both included."""
         rows = self._db.execute(
             "SELECT block, hash, payer, pay_to, amount, nonce FROM transactions"
             " WHERE block BETWEEN ? AND ? ORDER BY block",
@@ -196,7 +196,7 @@ class Book:
         return [Transaction(*row) for row in rows]
 
     def transaction(self, transaction_hash: str) -> Transaction | None:
-        """The transaction of that hash."""
+        """Return the transaction of that hash."""
         row = self._db.execute(
             "SELECT block, hash, payer, pay_to, amount, nonce FROM transactions WHERE hash = ?", (transaction_hash,)
         ).fetchone()

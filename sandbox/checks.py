@@ -1,4 +1,4 @@
-"""What the practice facilitator checks of a payment: its shape, its terms, its signature and its window."""
+"""Check a payment for the practice facilitator: its format, terms, signature and time window."""
 
 from typing import Annotated, TypeVar
 
@@ -31,11 +31,11 @@ from sandbox.book import Book
 
 ASSET_VERSION = "2"
 EXPIRY_BUFFER = 6
-"""Seconds that an authorization must still have at verify, as in the SDK's facilitator."""
+"""Seconds that an authorization must still be valid at verify, as in the SDK's facilitator."""
 
 ERR_INVALID_NETWORK = "invalid_network"
 ERR_INVALID_PAYLOAD = "invalid_payload"
-"""These two are names of the x402 v2 specification, section 9, that the Python SDK has no constant for."""
+"""Two names of the x402 v2 specification, section 9, for which the Python SDK has no constant."""
 
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$", to_lower=True)]
 _Uint = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,77}$")]
@@ -59,7 +59,7 @@ class _Terms(BaseModel):
 
 
 class Payment(BaseModel):
-    """One payment as it was presented, with nothing in it that could still be malformed."""
+    """One presented payment, with every field well formed."""
 
     authorization: Authorization
     signature: Annotated[str, StringConstraints(pattern=r"^0x([0-9a-fA-F]{2})*$")]
@@ -72,7 +72,7 @@ Presented = TypeVar("Presented", VerifyRequest, SettleRequest)
 
 
 def read(shape: type[Presented], body: bytes) -> Payment | None:
-    """The payment in a verify or settle request; None if any of it is malformed."""
+    """Read the payment in a verify or settle request; None if any of it is malformed."""
     try:
         request = shape.model_validate_json(body)
         payment = request.payment_payload
@@ -90,7 +90,7 @@ def read(shape: type[Presented], body: bytes) -> Payment | None:
 
 
 def objection(payment: Payment) -> str | None:
-    """Why the chain would refuse this payment whatever the time and the balance; named and ordered as in the SDK."""
+    """Find why the chain would refuse this payment at any time and balance; names and order as in the SDK."""
     signed, terms, extra = payment.authorization, payment.terms, payment.requirements.extra
     rules = (
         (payment.accepted.scheme == payment.requirements.scheme == SCHEME_EXACT, ERR_UNSUPPORTED_SCHEME),
@@ -109,7 +109,7 @@ def objection(payment: Payment) -> str | None:
 
 
 def _is_signed(payment: Payment) -> bool:
-    """Whether the payer signed exactly this. The high twin of a signature is refused, as the token does (EIP-2)."""
+    """Whether the payer signed exactly this. The high twin of a signature is refused, as by the token (EIP-2)."""
     signed, signature = payment.authorization, bytes.fromhex(payment.signature[2:])
     digest = hash_eip3009_authorization(
         ExactEIP3009Authorization(
@@ -134,14 +134,14 @@ def _is_signed(payment: Payment) -> bool:
 
 
 def too_early_or_late(signed: Authorization, now: float) -> str | None:
-    """Why the authorization is outside its window at `now`, in seconds since 1970, with a margin for settling it."""
+    """Find why the authorization is outside its window at `now` (seconds since 1970), with a margin for settling it."""
     if int(signed.valid_before) < int(now) + EXPIRY_BUFFER:
         return ERR_VALID_BEFORE_EXPIRED
     return ERR_VALID_AFTER_FUTURE if int(signed.valid_after) > int(now) else None
 
 
 def unpayable(book: Book, signed: Authorization) -> str | None:
-    """Why the book would refuse the transfer now."""
+    """Find why the book would refuse the transfer now."""
     if book.is_used(signed.payer, signed.nonce):
         return ERR_NONCE_ALREADY_USED
     return ERR_INSUFFICIENT_BALANCE if book.balance(signed.payer) < int(signed.value) else None

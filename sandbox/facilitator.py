@@ -1,9 +1,9 @@
-"""A practice facilitator: real x402 v2 checks and settlement on a chain that exists only in its own book.
+"""A practice facilitator: real x402 v2 checks, and settlement on a chain that exists only in its own book.
 
-What it signs off is worth nothing anywhere else: one unassigned chain id, one asset that no contract has.
+Its settlements are worthless elsewhere: an unassigned chain id, and an asset without a contract.
 
-Everything runs on the event loop without threads: a settle is about 0.3 ms of signature recovery and 0.1 ms of
-SQLite, less than handing it to a thread and back costs, and the loop itself is then the lock around the book.
+Everything runs on the event loop without threads. A settlement takes less time than handing it to a thread, and the
+event loop serves as the lock around the book.
 """
 
 import argparse
@@ -42,14 +42,14 @@ Fault = Annotated[
 
 
 class Faucet(BaseModel):
-    """Money out of nothing: `amount` in atomic units."""
+    """Money to mint: `amount` in atomic units."""
 
     address: Address
     amount: int = Field(gt=0, le=10**15)
 
 
 class Faults(BaseModel):
-    """What is to go wrong with a payer's next calls, one each, in this order.
+    """The faults of a payer's next calls, one each, in this order.
 
     Settle: `lose_reply` (settles, then the connection breaks) · `pending` (settles, answers 202 settlement_pending) ·
     `pending_never` (the same answer, settles nothing) · `down` (503) · `refuse:REASON` · `slow:SECONDS` (settles, then
@@ -70,14 +70,14 @@ class _Payer:
 
 
 class _BrokenReply(Response):
-    """An answer that breaks off before its body: uvicorn closes the connection."""
+    """A response that breaks off before its body: uvicorn closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"400")]})
 
 
 class Practice:
-    """The facilitator, its chain's node and the practice doors, over one book. Addresses are lower-case throughout."""
+    """The facilitator, its chain's node and the control endpoints, over one book. All addresses are lower-case."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
@@ -159,7 +159,7 @@ class Practice:
         return {"transfers": rows, "received": received}
 
     async def plan(self, address: Address, wanted: Faults) -> dict[str, object]:
-        """PUT /practice/payers/{address}: replace the faults that await this payer. They end with the process."""
+        """PUT /practice/payers/{address}: replace this payer's queued faults. They end with the process."""
         payer = self._payers[address]
         payer.verify_faults = deque(fault for fault in wanted.faults if fault.startswith("verify_"))
         payer.settle_faults = deque(fault for fault in wanted.faults if not fault.startswith("verify_"))
@@ -191,13 +191,13 @@ class Practice:
 
 
 def create_app(book_path: Path | Literal[":memory:"]) -> FastAPI:
-    """The facilitator as an ASGI app.
+    """Create the facilitator as an ASGI app.
 
     Args:
-        book_path: where its book is kept; ":memory:" forgets it with the app.
+        book_path: the file of its book; ":memory:" for a book that ends with the app.
 
     Raises:
-        sqlite3.Error: if there can be no book.
+        sqlite3.Error: the book cannot be opened.
     """
     practice = Practice(Book(book_path))
 
@@ -231,12 +231,12 @@ def _json(answer: SettleResponse | VerifyResponse | SupportedResponse, status: i
 
 
 def _made_up_hash() -> str:
-    """A transaction that never reached the chain."""
+    """Make a transaction hash that never reached the chain."""
     return "0x" + secrets.token_hex(32)
 
 
 def main() -> None:
-    """Serve on loopback only; exit 2 with one line if port or book are not to be had."""
+    """Serve on loopback only; exit 2 with one line if the port or the book is unavailable."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.facilitator", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--book", type=Path, required=True)

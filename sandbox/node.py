@@ -1,4 +1,4 @@
-"""The practice chain's JSON-RPC: the handful of methods by which anybody reads a real EVM node, over the same book."""
+"""Answer the practice chain's JSON-RPC: the methods that readers of a real EVM node use, over the same book."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
 from sandbox.book import Block, Book, Transaction
 
 MOST_BLOCKS = 2_000
-"""The widest range eth_getLogs answers, as at many public nodes."""
+"""The widest range that eth_getLogs answers, as at many public nodes."""
 
 _AUTHORIZATION_STATE = function_signature_to_4byte_selector("authorizationState(address,bytes32)")
 _BALANCE_OF = function_signature_to_4byte_selector("balanceOf(address)")
@@ -57,10 +57,10 @@ class _Refused(Exception):
 
 
 def answer(book: Book, body: bytes) -> dict[str, object]:
-    """Answer one JSON-RPC 2.0 request; batches are not spoken.
+    """Answer one JSON-RPC 2.0 request; batches are not supported.
 
     Args:
-        body: the request as it came.
+        body: the request's body.
 
     Returns:
         The response object: a result, or an error with a code of JSON-RPC or EIP-1474.
@@ -155,7 +155,7 @@ def _get_receipt(book: Book, params: list[object]) -> dict[str, object] | None:
 
 
 def _logs(transaction: Transaction) -> list[dict[str, object]]:
-    """The events of a transaction in the order in which FiatTokenV2 emits them."""
+    """List the events of a transaction in the order in which FiatTokenV2 emits them."""
     events: list[tuple[list[bytes], bytes]] = []
     if transaction.nonce is not None:
         spent = _CANCELED if transaction.amount is None else _USED
@@ -180,7 +180,7 @@ def _logs(transaction: Transaction) -> list[dict[str, object]]:
 
 
 def _fits(topics: object, wanted: list[str | list[str] | None]) -> bool:
-    """The rule of eth_getLogs: by position; None fits all, a list fits each of its members."""
+    """Match topics as eth_getLogs does: by position; None matches all, a list matches each of its members."""
     have = topics if isinstance(topics, list) else []
     return len(wanted) <= len(have) and all(
         want is None or topic == want or (isinstance(want, list) and topic in want)

@@ -1,10 +1,11 @@
-"""A practice OpenRouter: the real protocol, no model behind it, everything in memory.
+"""A practice OpenRouter: the real protocol, without a model, everything in memory.
 
-Served are `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
-`/key`. Keys that start with `sk-or-v1-practice-` are good until revoked at the control door `/practice/keys/{key}`,
-where faults are ordered, too. Whatever is put at `/practice/models` is listed instead of the practice catalog, until it
-is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`, with the same control door.
-Shapes follow OpenRouter's OpenAPI description of October 2026.
+It serves `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
+`/key`. Keys that start with `sk-or-v1-practice-` are valid until revoked at the control endpoint
+`/practice/keys/{key}`, where faults are queued too. A body that is put at `/practice/models` is listed instead of the
+practice catalog, until it is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`, with
+the same control endpoint.
+Formats follow OpenRouter's OpenAPI description of October 2026.
 """
 
 import argparse
@@ -28,7 +29,7 @@ PracticeKey = Annotated[str, Path(pattern=f"^({KEY_PREFIX}|{anthropic.KEY_PREFIX
 
 
 class Order(BaseModel):
-    """A wish about one key; what is left out stays as it is, `faults` replaces the queue."""
+    """Changes to one key; missing fields stay unchanged, `faults` replaces the queue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,10 +52,10 @@ class Order(BaseModel):
 
 
 def create_app(latency_seconds: float = 0.3) -> FastAPI:
-    """Make the server.
+    """Create the server.
 
     Args:
-        latency_seconds: how long a chat call takes unless its key says otherwise.
+        latency_seconds: how long a chat call takes unless its key has another latency.
     """
     app = FastAPI(title="Practice OpenRouter", docs_url=None, redoc_url=None)
     practice = Practice(latency_seconds)
@@ -142,7 +143,7 @@ def _control(practice: Practice) -> APIRouter:
 
     @router.get("/keys/{key}")
     async def seen(key: PracticeKey, arrived: Annotated[int, Query(ge=0)] = 0) -> Response:
-        """What this key sent; with `arrived=N`, answers once N chat calls have come in."""
+        """Return what this key sent; with `arrived=N`, answer once N chat calls have arrived."""
         account = practice.account(key)
         async with practice.arrived:
             await practice.arrived.wait_for(lambda: len(account.requests) >= arrived)
@@ -201,7 +202,7 @@ def _generation_facts(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unless_known(request: Request, answer: Response) -> Response:
-    """The answer, or 304 to a client that has it."""
+    """Return the answer, or 304 to a client that already has it."""
     etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
     answer.headers["ETag"] = etag
     return Response(status_code=304, headers={"ETag": etag}) if request.headers.get("if-none-match") == etag else answer
@@ -213,7 +214,7 @@ def _unauthorized(request: Request) -> Response:
 
 
 def main() -> None:
-    """Serve on loopback until interrupted; exit 2 when the port is taken."""
+    """Serve on loopback until interrupted; exit 2 if the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.openrouter", description="A practice OpenRouter.")
     parser.add_argument("--port", type=int, default=4021)
     parser.add_argument("--latency", type=float, default=0.3, metavar="SECONDS")

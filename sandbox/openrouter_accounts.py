@@ -1,4 +1,4 @@
-"""What the practice OpenRouter remembers: its catalog, and for each key the faults ordered and the calls made."""
+"""Hold the practice OpenRouter's memory: its catalog, and for each key the queued faults and the calls."""
 
 import asyncio
 import json
@@ -21,11 +21,11 @@ _ROUTED_TO = "openai/gpt-5-mini"
 
 @dataclass(slots=True)
 class Account:
-    """What the server remembers of one key. Credits and usage are US dollars, latency seconds.
+    """The server's memory of one key. Credits and usage are US dollars, latency seconds.
 
-    `latency_between` is where 95 of a hundred answers fall, which then differ; it goes before `latency_seconds`.
-    `price_factor` is by how much the only endpoint with room for this key is dearer than the list says.
-    `silence` is how often `GET /generation` is asked in vain before it knows a generation.
+    `latency_between` holds 95 percent of the answers' latencies, which then vary; it overrides `latency_seconds`.
+    `price_factor` is how much more than the listed price the only available endpoint charges this key.
+    `silence` is the number of `GET /generation` requests without a result before a generation is found.
     """
 
     revoked: bool = False
@@ -48,20 +48,20 @@ class Account:
         return self.revoked or (self.expires_at is not None and self.expires_at <= datetime.now(UTC))
 
     def charge(self, generation: dict[str, Any]) -> None:
-        """Book a generation, which costs what its usage says."""
+        """Charge a generation by its usage."""
         generation["cost"] = generation.pop("usage")["cost"]
         self.usage += generation["cost"]
         self.generations.append(generation)
 
     def generation(self, generation_id: str) -> dict[str, Any] | None:
-        """What `GET /generation` tells: nothing for the first `silence` times that it is asked."""
+        """Answer `GET /generation`: nothing for the first `silence` requests."""
         self.asked[generation_id] += 1
         if self.asked[generation_id] <= self.silence:
             return None
         return next((made for made in self.generations if made["id"] == generation_id), None)
 
     def next_fault(self) -> Fault:
-        """Take the fault that this chat call suffers, `NO_FAULT` when none was ordered."""
+        """Take the next queued fault for a chat call; `NO_FAULT` if there is none."""
         if not self.faults:
             return NO_FAULT
         fault = self.faults[0]
@@ -73,7 +73,7 @@ class Account:
 
 
 class Practice:
-    """One server's memory: the catalog, what is listed instead of it, and the accounts."""
+    """One server's memory: the catalog, the list that replaces it, and the accounts."""
 
     def __init__(self, latency_seconds: float) -> None:
         self.latency_seconds = latency_seconds
@@ -84,7 +84,7 @@ class Practice:
         self._answers: dict[tuple[int, bool, bytes], dict[str, Any]] = {}
 
     async def note(self, account: Account, body: dict[str, Any], request: Request) -> None:
-        """Remember a chat call that came in, and tell those who wait for it."""
+        """Record a chat call that arrived, and wake those who wait for it."""
         headers = {name: value for name, value in request.headers.items() if name not in _SECRET_HEADERS}
         async with self.arrived:
             at = datetime.now(UTC).isoformat()
@@ -92,26 +92,26 @@ class Practice:
             self.arrived.notify_all()
 
     def store(self, place: tuple[int, bool, bytes], completion: dict[str, Any]) -> None:
-        """Keep an answer for the identical request of the same key."""
+        """Cache an answer for the identical request of the same key."""
         self._answers.setdefault(place, completion)
 
     def stored(self, place: tuple[int, bool, bytes]) -> dict[str, Any] | None:
-        """The answer that is kept for it."""
+        """Return the cached answer."""
         return self._answers.get(place)
 
     def account(self, key: str) -> Account:
-        """The account of a key, made on first sight."""
+        """Return the account of a key, created when it is first seen."""
         return self.accounts.setdefault(key, Account())
 
     def bearer(self, request: Request) -> Account | None:
-        """The account behind the Authorization header, None when it opens nothing."""
+        """Return the account of the Authorization header; None if it is not valid."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or self.account(key).is_dead:
             return None
         return self.account(key)
 
     def model(self, name: str) -> dict[str, Any] | None:
-        """The catalog row that serves a model id: aliases and routers end at a model with a price."""
+        """Find the catalog row that serves a model id: aliases and routers lead to a model with a price."""
         row = next((row for row in self.catalog if row["id"] == name), None)
         if row and "alias_target" in row:
             return self.model(row["alias_target"]["slug"])

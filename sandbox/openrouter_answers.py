@@ -1,4 +1,4 @@
-"""What a practice model says: deterministic answers, counted and priced like OpenRouter's."""
+"""Make the answers of a practice model: deterministic, counted and priced like OpenRouter's."""
 
 import base64
 import hashlib
@@ -19,13 +19,13 @@ _MARKED = re.compile(f'"{_MARK}([^"]*)"')
 
 
 def dumps(value: Any) -> str:
-    """JSON in which each Decimal is a number with exactly its digits."""
+    """Encode JSON with each Decimal as a number of exactly its digits."""
     text = json.dumps(value, ensure_ascii=False, default=lambda amount: f"{_MARK}{amount:f}")
     return _MARKED.sub(r"\1", text)
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """The text of one message, whose content is a string or a list of parts."""
+    """Return the text of one message, whose content is a string or a list of parts."""
     content = message.get("content")
     if isinstance(content, list):
         return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
@@ -33,7 +33,7 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def answer(body: Mapping[str, Any], *, echo: bool) -> tuple[str, list[str]]:
-    """Content and picture URLs for one request.
+    """Make the content and picture URLs for one request.
 
     Args:
         body: the chat completion request.
@@ -58,9 +58,9 @@ def answer(body: Mapping[str, Any], *, echo: bool) -> tuple[str, list[str]]:
 
 
 def fitting(schema: Mapping[str, Any], root: Mapping[str, Any], sentence: str, seed: bytes, depth: int = 0) -> Any:
-    """A value that fits a simple JSON Schema.
+    """Make a value that fits a simple JSON Schema.
 
-    Understands const, enum, local $ref, anyOf/oneOf/allOf (their first), the seven types and their least bounds.
+    Supports const, enum, local $ref, anyOf/oneOf/allOf (the first), the seven types and their lower bounds.
     """
     if depth > 16:
         return None
@@ -86,7 +86,7 @@ def fitting(schema: Mapping[str, Any], root: Mapping[str, Any], sentence: str, s
 
 
 def picture(seed: bytes) -> str:
-    """A real 64 by 64 PNG (ISO/IEC 15948) as a data URL, in colours that follow from the seed."""
+    """Make a real 64 by 64 PNG (ISO/IEC 15948) as a data URL, in colours that follow from the seed."""
     rows = b"".join(
         b"\0" + b"".join(bytes((seed[0] ^ x * 4, seed[1] ^ y * 4, seed[2])) for x in range(_SIDE)) for y in range(_SIDE)
     )
@@ -99,7 +99,7 @@ def picture(seed: bytes) -> str:
 
 
 def drawing(kind: str) -> str:
-    """Where a model may say that its picture is; only the first can be shown as it is.
+    """Make the URL of a picture; only the first kind can be shown as it is.
 
     Args:
         kind: remote, svg (a program), page (HTML that calls itself a PNG), insecure or broken.
@@ -115,7 +115,7 @@ def drawing(kind: str) -> str:
 
 
 def tone() -> str:
-    """Base64 of a real WAV file (RIFF, 16-bit PCM), an eighth of a second of silence."""
+    """Make the base64 of a real WAV file (RIFF, 16-bit PCM), an eighth of a second of silence."""
     samples = bytes(2000)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
     body = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
@@ -123,17 +123,17 @@ def tone() -> str:
 
 
 def tokens(text: str) -> int:
-    """A rough count, four characters to the token."""
+    """Count tokens roughly: four characters per token."""
     return ceil(len(text) / 4)
 
 
 def usage_of(
     pricing: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], content: str, images: int
 ) -> dict[str, Any]:
-    """OpenRouter's `usage`; `cost` is US dollars, computed from the catalog's decimal strings.
+    """Build OpenRouter's `usage`; `cost` is US dollars, computed from the catalog's decimal strings.
 
     Args:
-        pricing: of the model that answered; `overrides` by prompt length are applied, those by hour are not.
+        pricing: of the model that answered; `overrides` by prompt length apply, those by hour do not.
         messages: of the request.
         content: of the answer.
         images: pictures in the answer.

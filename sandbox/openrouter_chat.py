@@ -1,4 +1,4 @@
-"""One chat call at the practice OpenRouter: what is sold, what goes wrong on order, and how it travels."""
+"""Handle one chat call at the practice OpenRouter: which models are served, the queued faults, and the delivery."""
 
 import asyncio
 import copy
@@ -21,13 +21,13 @@ _MILLION = 1_000_000
 
 
 async def chat(practice: Practice, account: Account, body: dict[str, Any], request: Request) -> Response:
-    """Answer one chat call, or do what its fault says.
+    """Answer one chat call, or apply its fault.
 
     Args:
         practice: the server's memory.
-        account: of the key that calls.
-        body: as `read_body` returned it.
-        request: to notice that the client left.
+        account: the calling key's account.
+        body: the body from `read_body`.
+        request: for noticing that the client left.
     """
     row = practice.model(body["model"])
     if row is None:
@@ -66,7 +66,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
     broken = broken_by(copy.deepcopy(completion), fault, body["model"], excerpt)
 
     def over(is_whole: bool) -> None:
-        # An error is never charged. Who hangs up has still used what was made until then: here, all of it.
+        # An error is never charged. A client that disconnects is charged for all tokens made until then: here, all.
         if fault.name in ("finish_error", "error_chunk"):
             return
         generation["cancelled"] = not is_whole and "done" not in fault.options
@@ -83,14 +83,14 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
 
 
 def _place(account: Account, body: dict[str, Any], request: Request) -> tuple[int, bool, bytes] | None:
-    """Where the response cache keeps an answer, None unless the request asks for it: key, stream mode, exact bytes."""
+    """Return the response cache's key (key, stream mode, exact bytes); None unless the request asks for the cache."""
     if request.headers.get("x-openrouter-cache") != "true":
         return None
     return id(account), bool(body.get("stream")), hashlib.sha256(request.state.raw).digest()
 
 
 def _again(stored: dict[str, Any], *, stream: bool, model: str) -> Response:
-    """A stored answer: a new id, zeroed usage, free."""
+    """Return a cached answer: a new id, zeroed usage, free."""
     usage = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens", "cost"), 0)
     completion = stored | {"id": _generation_id(), "usage": usage}
     headers = {
@@ -103,7 +103,7 @@ def _again(stored: dict[str, Any], *, stream: bool, model: str) -> Response:
 
 
 def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) -> dict[str, Any]:
-    """A proper chat completion; one that outgrows `max_completion_tokens` is cut there, as anywhere."""
+    """Make a valid chat completion, truncated at `max_completion_tokens`."""
     content, pictures = answers.answer(body, echo=fault.name == "echo")
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     reason = "stop"
@@ -133,7 +133,7 @@ def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) 
 
 
 def broken_by(completion: dict[str, Any], fault: faults.Fault, model: str, excerpt: str) -> dict[str, Any]:
-    """The completion after what the fault does to its content."""
+    """Apply the fault to the completion's content."""
     choice = completion["choices"][0]
     message = choice["message"]
     match fault.name:
@@ -201,7 +201,7 @@ def _unservable(row: dict[str, Any], body: dict[str, Any]) -> Response | None:
 
 
 def _endpoint(row: dict[str, Any], price_factor: Decimal) -> dict[str, Any]:
-    """The model as the endpoint sells it that serves this key."""
+    """Return the model at the price of the endpoint that serves this key."""
     dearer = {kind: str(Decimal(row["pricing"][kind]) * price_factor) for kind in ("prompt", "completion")}
     return row | {"pricing": row["pricing"] | dearer}
 
@@ -225,7 +225,7 @@ def _refuse(fault: faults.Fault, model: str, excerpt: str, generation_id: str) -
 
 
 async def read_body(request: Request) -> dict[str, Any] | None:
-    """The request body with exact numbers, None when it is no chat completion."""
+    """Read the request body with exact numbers; None if it is not a chat completion."""
     try:
         request.state.raw = await request.body()
         body = json.loads(request.state.raw, parse_float=Decimal)
@@ -240,7 +240,7 @@ async def read_body(request: Request) -> dict[str, Any] | None:
 def error_answer(
     status: int, message: str, metadata: dict[str, Any] | None = None, availability: dict[str, Any] | None = None
 ) -> Response:
-    """A refusal in OpenRouter's envelope."""
+    """Build a refusal in OpenRouter's format."""
     error: dict[str, Any] = {"message": message, "code": status}
     if metadata:
         error["metadata"] = metadata
@@ -250,5 +250,5 @@ def error_answer(
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer with exact decimals."""
+    """Build a JSON response with exact decimals."""
     return Response(answers.dumps(value), status, headers, "application/json")

@@ -1,4 +1,4 @@
-"""What the practice OpenRouter can do wrong, written as short texts.
+"""Parse the faults of the practice OpenRouter, which are written as short texts.
 
 NAME[:ARGUMENT][;OPTION=VALUE ...][*TIMES|*always]
 
@@ -8,12 +8,12 @@ status:400;error_type=content_policy_violation
 status:402;reason=in_flight_budget_exhausted;limit_source=openrouter_in_flight_budget
 status:503;availability=temporarily_unavailable
 error_200;code=502                       HTTP 200 whose body is an error
-status:502;body=html                     what a proxy in between says; `body=none` says nothing
-status:504;done=1                        the answer was made, charged and stored, and then lost; also `cut;done=1`
+status:502;body=html                     the page of a proxy on the way; `body=none` is empty
+status:504;done=1                        the answer was made, charged and cached, and then lost; also `cut;done=1`
 status:404;availability=no_endpoints;form=new      with `http_status` and `error_type` instead of `code`
-empty;plain=1                            as a document, although events were asked for
-slow:3                                   answers properly, three seconds late
-drip:3                                   events spread over three seconds; comments:3 has signs of life before them
+empty;plain=1                            as a document, although events were requested
+slow:3                                   a valid answer, three seconds late
+drip:3                                   events spread over three seconds; comments:3 sends keep-alives before them
 says:TEXT, draws:svg                     that content, that picture
 """
 
@@ -42,7 +42,7 @@ STATUS_WORDS: Final = {
     524: "A timeout occurred",
     529: "Provider overloaded",
 }
-# What happens to the answer's content, to its way, and to its time.
+# Faults of the answer's content, of its delivery, and of its timing.
 _CONTENTS = frozenset(
     {
         *("finish_error", "no_choices", "empty_choices", "null_content", "parts", "empty", "truncated", "filtered"),
@@ -64,9 +64,9 @@ class Fault:
 
     Attributes:
         name: one of `NAMES`.
-        argument: the status, or seconds; empty where the fault needs none.
+        argument: the status, or seconds; empty if the fault needs none.
         options: see the module.
-        left: chat calls it still applies to; None for always.
+        left: chat calls that it still applies to; None for always.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Fault:
 
     @property
     def seconds(self) -> float:
-        """How late `slow` answers, how long `whitespace` and `comments` keep alive, how long `drip` takes."""
+        """The delay of `slow`, the keep-alive time of `whitespace` and `comments`, the duration of `drip`."""
         return float(Decimal(self.argument or "0.05"))
 
 
@@ -89,10 +89,10 @@ NO_FAULT: Final = Fault("none", "", {}, None)
 
 
 def parse(text: str) -> Fault:
-    """Read one fault.
+    """Parse one fault.
 
     Raises:
-        ValueError: naming what is wrong.
+        ValueError: names the mistake.
     """
     shape = _SHAPE.fullmatch(text)
     if shape is None or shape["name"] not in NAMES:
@@ -110,11 +110,11 @@ def parse(text: str) -> Fault:
 
 
 def error_body(fault: Fault, model: str, excerpt: str) -> dict[str, Any]:
-    """OpenRouter's `error` object for this fault.
+    """Build OpenRouter's `error` object for this fault.
 
     Args:
         fault: status and options.
-        model: the model asked for.
+        model: the requested model.
         excerpt: the start of the prompt, which real moderation errors quote.
     """
     status, options = fault.status, fault.options
@@ -128,7 +128,7 @@ def error_body(fault: Fault, model: str, excerpt: str) -> dict[str, Any]:
             "model_slug": model,
         }
     elif status >= 500:
-        # The upstream's own words, which may quote the prompt.
+        # The upstream's own text, which may quote the prompt.
         metadata.update(raw=f"upstream said no to: {excerpt}", provider_name="Practice")
     if "patterns" in options:
         metadata = {"patterns": ["email"]}

@@ -1,4 +1,4 @@
-"""How long a practice answer takes when that differs from call to call."""
+"""Draw the latency of a practice answer, where it varies from call to call."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Any
 
 from sandbox.openrouter_answers import text_of
 
-# Standard deviations between the median and either end.
+# Standard deviations between the median and either bound.
 _NINETY_FIVE = 1.96
 
 
 def drawn(between: tuple[float, float], messages: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds from a log-normal distribution; 95 of a hundred fall between the two, and none outside.
+    """Draw seconds from a log-normal distribution; 95 percent fall between the two bounds, and none outside.
 
-    The seed is what was asked: the same messages take the same time, whoever sends them.
+    The messages are the seed: the same messages take the same time, whoever sends them.
     """
     fastest, slowest = between
     if fastest == slowest:

@@ -1,4 +1,4 @@
-"""How an answer of the practice OpenRouter travels: as a document or as events, whole or broken on order."""
+"""Deliver an answer of the practice OpenRouter: as a document or as events, whole or broken by a fault."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,13 +14,13 @@ from sandbox.openrouter_faults import Fault, error_body
 _PROCESSING: Final = ": OPENROUTER PROCESSING\n\n"
 HTML: Final = "<!doctype html><title>Just a moment...</title>"
 
-# Told whether the answer went out to its end: whoever hangs up has cancelled the generation.
+# Called with whether the answer was sent to its end; a client that disconnects cancels the generation.
 Over = Callable[[bool], None]
 Events = Callable[[dict[str, Any], Fault, str], Iterator[str]]
 
 
 class Cut(Response):
-    """Promises a body and hangs up in the middle of it."""
+    """A response that announces a body and disconnects in the middle of it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -38,16 +38,16 @@ def deliver(
     over: Over,
     events: Events | None = None,
 ) -> Response:
-    """The HTTP answer.
+    """Build the HTTP response.
 
     Args:
-        completion: what was said.
-        fault: what happens to it on the way.
-        stream: whether events were asked for.
-        headers: beside the content type.
-        model: the model asked for, which errors name.
-        over: told when the answer has left, or was left.
-        events: how it is streamed; None for OpenRouter's way.
+        completion: the chat completion.
+        fault: the fault of its delivery.
+        stream: whether events were requested.
+        headers: in addition to the content type.
+        model: the requested model, which errors name.
+        over: called when the answer was sent, or the client left.
+        events: makes the events; None for OpenRouter's format.
     """
     text = answers.dumps(completion)
     as_json: dict[str, Any] = {"media_type": "application/json", "headers": headers}
@@ -73,7 +73,7 @@ def deliver(
 
 
 async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> AsyncIterator[str]:
-    """Five signs of life, and then the answer."""
+    """Yield five keep-alives, and then the answer."""
     is_whole = False
     try:
         for _ in range(5):
@@ -86,7 +86,7 @@ async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> Async
 
 
 async def _paced(events: list[str], fault: Fault, over: Over) -> AsyncIterator[str]:
-    """The events, at the pace of the fault: `drip` spreads them, `comments` comes before them, `silent` never ends."""
+    """Yield the events at the fault's pace: `drip` spreads them, `comments` delays them, `silent` never ends."""
     is_whole = False
     try:
         if fault.name == "comments":
@@ -105,7 +105,7 @@ async def _paced(events: list[str], fault: Fault, over: Over) -> AsyncIterator[s
 
 
 def _events(completion: dict[str, Any], fault: Fault, model: str) -> Iterator[str]:
-    """Server-sent events: comments, deltas, one last chunk with usage, `[DONE]`."""
+    """Yield server-sent events: comments, deltas, one last chunk with usage, `[DONE]`."""
     head = {key: completion[key] for key in ("id", "provider", "model", "created")} | {
         "object": "chat.completion.chunk"
     }
@@ -133,7 +133,7 @@ _OPEN: Final = {"finish_reason": None, "native_finish_reason": None}
 
 
 def _deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A message in pieces, each field as OpenRouter streams it."""
+    """Split a message into pieces, each field as OpenRouter streams it."""
     for name in ("reasoning", "refusal"):
         if message.get(name):
             yield {"content": "", name: message[name]}

@@ -1,1 +1,1 @@
-"""The policy: retries and timeouts. A task is its decorator and one call into core."""
+"""Retries and timeouts: a task is its decorator and one call into core."""

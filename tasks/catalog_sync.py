@@ -16,20 +16,20 @@ from tasks.policy import step
 
 
 def was_unreachable(_task: Task[..., Any], _run: Any, state: State[Any]) -> bool:
-    """A list that came and was refused will be the same in a moment; one that did not come may come."""
+    """Retry only if the list did not arrive. A list that arrived and was refused would be the same in a moment."""
     failure = state.data.exception if hasattr(state.data, "exception") else state.data
     return isinstance(failure, ListRefused) and failure.why == "unreachable"
 
 
 @step(name="sync", retries=2, retry_delay_seconds=[5, 60], retry_condition_fn=was_unreachable, timeout_seconds=180)
 async def sync(*, accept_loss: bool = False) -> Synced:
-    """Fetch the provider's list and apply it; the list itself stays inside."""
+    """Fetch the provider's list and apply it. The list itself is not returned, so Prefect does not keep it."""
     async with db.pool() as pool:
         return await catalog_sync.sync(pool, reprice, accept_loss=accept_loss)
 
 
 @step(name="report", retries=1)
 async def report(synced: Synced) -> None:
-    """Leave the news where the operator looks."""
+    """Leave the changes as an artifact for the operator."""
     description = f"{synced.summary()}\n\n{catalog_changes.headline(synced.news)}".strip()
     await acreate_table_artifact(catalog_changes.table(synced.news), key="catalog", description=description)

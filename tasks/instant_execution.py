@@ -1,11 +1,14 @@
-"""The five steps of a paid call. Four are one task run for the whole list; `call` is one per execution.
+"""The five steps of a paid call. Four are one task run for the whole batch; `call` is one per execution.
 
-What goes from step to step is boxed: Prefect looks into everything else, for futures, field by field.
+Values between steps are wrapped in `Private`: Prefect searches everything else for futures, field by field.
 """
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import cache
+from typing import Any
 from uuid import UUID
 
+from prefect import Task
 from prefect.runtime import flow_run
 
 from core import db
@@ -20,7 +23,7 @@ from tasks.policy import step
 
 @step()
 async def validate(execution_ids: Sequence[UUID], batch_id: UUID) -> Private[list[Order]]:
-    """Take what is claimed for this batch and not yet running; read everything again."""
+    """Begin attempts at the claimed executions of this batch, and read everything about them again."""
     batch = Batch(batch_id, list(execution_ids))
     run_id = UUID(flow_run.id) if flow_run.id else None
     async with db.pool() as pool, worker.registered(pool, "run") as worker_id:
@@ -29,27 +32,33 @@ async def validate(execution_ids: Sequence[UUID], batch_id: UUID) -> Private[lis
 
 @step()
 async def decrypt(orders: Private[list[Order]]) -> Private[list[tuple[Order, Opened]]]:
-    """Open key, template and inputs."""
+    """Open the key, template and inputs of each order."""
     async with db.transaction() as conn:
         return Private(await steps.decrypt(conn, orders.reveal()))
 
 
 @step()
 async def substitute(opened: Private[list[tuple[Order, Opened]]]) -> list[Private[PreparedCall]]:
-    """Put the inputs into the templates."""
+    """Put the inputs of each order into its template."""
     async with db.transaction() as conn:
         return [Private(one) for one in await steps.substitute(conn, opened.reveal())]
 
 
-@step(task_run_name="call {execution_id}", retries=1)
+@step(task_run_name="call {execution_id}")
 async def call(execution_id: UUID, prepared: Private[PreparedCall]) -> None:
-    """Ask the model; at most one re-send, and only of what says that it may be sent again."""
+    """Call the model once."""
     async with db.pool() as pool:
         await steps.call(pool, prepared.reveal())
 
 
+@cache
+def call_within(send_limit: int) -> Task[[UUID, Private[PreparedCall]], Coroutine[Any, Any, None]]:
+    """The task `call` with as many retries as a send limit leaves. Only a failure that may be sent again is retried."""
+    return call.with_options(retries=send_limit - 1)
+
+
 @step(retries=2, retry_delay_seconds=1)
 async def log(execution_ids: Sequence[UUID]) -> None:
-    """Write the usage rows."""
+    """Write the usage rows of finished executions."""
     async with db.transaction() as conn:
         await usage_log.append(conn, execution_ids)

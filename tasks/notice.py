@@ -12,20 +12,20 @@ from tasks.policy import step
 
 @step()
 async def check_keys() -> Checked:
-    """Ask the provider about the keys that something is sold on."""
+    """Check the provider keys that prompts are sold on."""
     async with db.pool() as pool, provider_client.connections():
-        return await key_health.check(pool)
+        return await key_health.check_keys(pool)
 
 
 @step()
 async def find() -> int:
-    """Look through the usage for what is worth a notice."""
+    """Find matters for notices in the usage."""
     async with db.transaction() as conn:
         return await notice_rules.find(conn)
 
 
 @step()
 async def deliver() -> Delivered:
-    """Send what waits to be sent."""
+    """Send the waiting notices."""
     async with db.pool() as pool:
         return await outbox.deliver(pool)

@@ -1,4 +1,4 @@
-"""Deployments of scheduled flows under the names that earlier versions gave them. They must not go on scheduling."""
+"""Remove deployments that earlier versions made under other names, so that they schedule no more runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,33 +19,36 @@ from core.process import scheduled_runs
 from core.settings import settings
 from tasks import unfinished_runs
 
-_NAMES = ["daily", "every-5-minutes", "hourly", "nightly"]
+# Flows that once had another name.
+_FORMER = {"cost_backfill": "reconciliation"}
+_NAMES = ["daily", "every-5-minutes", "hourly", "nightly", *_FORMER.values()]
 
 
 async def remove(pool: db.Pool) -> None:
-    """Stop, and in the end delete, those whose flows have a deployment of ours under their new name.
+    """Pause, and in the end delete, old deployments of flows that have a deployment under the new name.
 
-    One that a process still serves is that process's: an earlier version's, or another installation's.
+    A deployment that a process still serves is left alone: an earlier version or another installation uses it.
     """
     async with pool.connection() as conn:
-        known = await scheduled_runs.known(conn)
-    ours = {f"flows.{name}.{name}" for name, one in known.items() if one.deployment_id}
+        records = await scheduled_runs.records(conn)
+    deployed = {name for name, record in records.items() if record.deployment_id}
+    ours = {f"flows.{name}.{name}" for name in deployed | {_FORMER[name] for name in deployed & _FORMER.keys()}}
     async with get_client() as prefect:
-        found = await prefect.read_deployments(
+        deployments = await prefect.read_deployments(
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=_NAMES))
         )
-        for old in found:
+        for old in deployments:
             if old.entrypoint in ours and not _is_served(old):
                 await _remove(prefect, old)
 
 
 def _is_served(deployment: DeploymentResponse) -> bool:
-    """Whether a process waits for runs of this one alone; a work pool's worker does so for whatever is in the pool."""
+    """Whether a process serves this deployment. A work pool's worker takes runs of every deployment in the pool."""
     return deployment.work_pool_name is None and deployment.status == DeploymentStatus.READY
 
 
 async def _remove(prefect: PrefectClient, old: DeploymentResponse) -> None:
-    """Pause it and, once its last runs are over, delete it, because without it nobody could tell whose they were."""
+    """Pause it and delete it once its last runs are over; before that, only the deployment shows whose they are."""
     await prefect.pause_deployment(old.id)
     runs = await prefect.read_flow_runs(
         flow_run_filter=FlowRunFilter(

@@ -1,4 +1,4 @@
-"""What every task has in common: no cache, no stored results, and one guard against foreign exceptions."""
+"""The rules for every task: no cache, no stored results, and a guard against foreign exceptions."""
 
 import logging
 from collections.abc import Callable, Coroutine
@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import task_run
+from prefect.runtime import flow_run, task_run
 
 from core.failures import ExecutionFailed, Failure, place_of
 
@@ -20,10 +20,10 @@ R = TypeVar("R")
 def step(
     **policy: Any,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
-    """Make a task of an async function of core, guarded.
+    """Make a guarded task of an async function.
 
     Args:
-        policy: passed on to `prefect.task` (retries, timeout_seconds, tags ...).
+        policy: arguments for `prefect.task` (retries, timeout_seconds, tags ...).
     """
 
     def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, Coroutine[Any, Any, R]]:
@@ -34,12 +34,12 @@ def step(
 
 
 def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Let nothing foreign out of a function that Prefect runs.
+    """Keep foreign exceptions inside a function that Prefect runs.
 
-    Prefect keeps what a task or a flow raises: in its state, its log table and, pickled, its result storage. So
-    whatever is not a `Failure` of ours is replaced by the code `internal_{Type}`, raised after the `except` block so
-    that nothing of the original, not even its text as a context, travels along. Its type and our own frames are logged.
-    This is the only place that catches everything.
+    Prefect stores what a task or a flow raises: in its state, its log table and, pickled, its result storage. So an
+    exception that is not a `Failure` of ours is replaced by the code `internal_{Type}`, raised after the `except` block
+    so that the original is not attached as context. Its type and our own frames are logged. This is the only place
+    that catches everything.
     """
 
     @wraps(function)
@@ -49,7 +49,7 @@ def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
         except Failure as failure:
             ours = failure
         except Exception as foreign:
-            log.error("%s (task run %s): %s", function.__name__, task_run.id, place_of(foreign))
+            log.error("%s (run %s): %s", function.__name__, task_run.id or flow_run.id, place_of(foreign))
             ours = ExecutionFailed("internal_error", "ours", f"internal_{type(foreign).__name__}")
         raise ours.with_traceback(None) from None
 
@@ -57,6 +57,6 @@ def guarded(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
 
 
 def may_resend(_task: Task[..., Any], _run: Any, state: State[Any]) -> bool:
-    """Retry only what says of itself that a second try makes sense."""
+    """Retry only failures that allow a second try."""
     failure = state.data.exception if hasattr(state.data, "exception") else state.data
     return isinstance(failure, ExecutionFailed) and failure.resend

@@ -1,4 +1,4 @@
-"""Recovery as tasks, for the schedule and for the operator's eyes."""
+"""Tasks of the flow `recovery`."""
 
 from core import db, recovery
 from core.payments import settlement
@@ -10,7 +10,7 @@ from tasks.policy import step
 
 @step()
 async def recover() -> Recovered:
-    """Free what dead owners held, decide unknown payments, log what is unlogged."""
+    """Free the executions of dead owners, decide unknown payments, and log finished rounds."""
     async with (
         db.pool() as pool,
         settlement.payment_clients() as clients,
@@ -21,13 +21,13 @@ async def recover() -> Recovered:
 
 @step()
 async def close_runs() -> int:
-    """Tell Prefect which of its runs are over because their process was killed."""
+    """End runs in Prefect whose process was killed."""
     async with db.pool() as pool:
         return await unfinished_runs.close(pool)
 
 
 @step()
 async def remove_old_deployments() -> None:
-    """Let what an earlier version deployed run no more."""
+    """Remove the deployments of earlier versions."""
     async with db.pool() as pool:
         await old_deployments.remove(pool)

@@ -7,6 +7,6 @@ from tasks.policy import step
 
 @step()
 async def delete_content() -> int:
-    """Delete inputs and answers whose time is over."""
+    """Delete inputs and answers whose retention time is over."""
     async with db.pool() as pool:
         return await retention.delete_content(pool)

@@ -1,4 +1,4 @@
-"""What every scheduled flow has in common: it runs alone, and our database knows when it last succeeded."""
+"""The rules for every scheduled flow: one run at a time, and a record of the last success."""
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -13,28 +13,28 @@ from core.process import scheduled_runs, worker
 from tasks.policy import guarded
 
 P = ParamSpec("P")
-Flowing = Callable[P, Coroutine[Any, Any, State[None]]]
+FlowFunction = Callable[P, Coroutine[Any, Any, State[None]]]
 
 
-def scheduled(function: Flowing[P]) -> Flowing[P]:
-    """Run the function of a scheduled flow only where no other run of it goes on, and note that it succeeded.
+def scheduled(function: FlowFunction[P]) -> FlowFunction[P]:
+    """Run a scheduled flow's function only if no other run of it is active, and record its success.
 
-    A run that finds another, or that was due before one that has succeeded, ends as Completed with the name Skipped.
-    After a pause Prefect starts every run that was missed: one does their work. Somebody who starts a run means it, so
-    it is skipped only while another goes on.
+    A run ends as Completed with the name Skipped if another one is active, or if a run that began after it was due has
+    succeeded. After a pause Prefect starts every run that was missed: one does their work. A run that somebody started
+    by hand is skipped only while another one is active.
 
     Args:
-        function: of a flow of the same name, under `prefect.flow`.
+        function: the function of a flow of the same name, below `prefect.flow`.
     """
 
     @wraps(function)
-    async def alone(*args: P.args, **kwargs: P.kwargs) -> State[None]:
+    async def run_exclusively(*args: P.args, **kwargs: P.kwargs) -> State[None]:
         run, name = _this_run(), function.__name__
         due = run.expected_start_time if run.auto_scheduled else None
         async with (
             db.pool() as pool,
             worker.registered(pool, "schedule", run.id),
-            scheduled_runs.alone(name) as conn,
+            scheduled_runs.hold_lock(name) as conn,
         ):
             if conn is None:
                 return _skipped(f"another run of {name} is going on")
@@ -45,7 +45,7 @@ def scheduled(function: Flowing[P]) -> Flowing[P]:
                 await scheduled_runs.succeed(conn, name)
             return state
 
-    return guarded(alone)
+    return guarded(run_exclusively)
 
 
 def _this_run() -> FlowRun:
@@ -55,5 +55,5 @@ def _this_run() -> FlowRun:
     return context.flow_run
 
 
-def _skipped(why: str) -> State[None]:
-    return Completed(name="Skipped", message=why)
+def _skipped(reason: str) -> State[None]:
+    return Completed(name="Skipped", message=reason)

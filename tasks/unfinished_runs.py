@@ -1,4 +1,4 @@
-"""Prefect runs that nobody will end any more: their process was killed, or somebody scheduled them anew."""
+"""End Prefect runs that no process will end: their process was killed, or a later run replaces them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -27,95 +27,97 @@ from core import db
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
 from core.process import scheduled_runs, worker
-from core.process.scheduled_runs import Known
-from core.process.worker import Sign
+from core.process.scheduled_runs import ScheduleRecord
+from core.process.worker import Heartbeat
 from core.settings import settings
 
 _MOST = 200
-_NOBODY = "Nobody carries it any more: what was not at rest is taken over by another run."
+_NOBODY = "Its process is gone; another run takes over what it did not finish."
 _UNFINISHED_TASK = TaskRunFilter(
     state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
 )
-# What a run passes through between somebody's hands and its end. A scheduled flow's run that is still Scheduled is in
-# nobody's hands: whoever serves its deployment takes it.
+# The states between a process taking a run and the run's end. A scheduled flow's run that is still Scheduled belongs to
+# no process: the one that serves its deployment takes it.
 IN_HANDS = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 class _Parameters(BaseModel):
-    """What a launcher starts a run with."""
+    """The parameters that a launcher starts a run with."""
 
     execution_ids: list[UUID] = Field(min_length=1)
     batch_id: UUID
 
 
 async def close(pool: db.Pool) -> int:
-    """End what Prefect believes to be unfinished and nobody carries, oldest first; how many that were.
+    """End unfinished runs in Prefect that have no process any more, oldest first; return their number.
 
-    Takes the pool: Prefect is asked before and told after our database is looked at. A run that ends in between keeps
-    its end, because Prefect lets nothing follow a final state that is not forced.
+    Takes the pool: Prefect is asked before and updated after our database is read. A run that ends in between keeps its
+    end, because Prefect rejects any state after a final one unless it is forced.
     """
     async with get_client() as prefect:
         async with pool.connection() as conn:
-            known = await scheduled_runs.known(conn)
-        left = [*await _left_of_executions(prefect, pool), *await _left_of_schedules(prefect, pool, known)]
-        if left:
-            theirs = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in left]))
-            for task in await prefect.read_task_runs(flow_run_filter=theirs, task_run_filter=_UNFINISHED_TASK):
+            records = await scheduled_runs.records(conn)
+        dead_runs = [*await _left_of_executions(prefect, pool), *await _left_of_schedules(prefect, pool, records)]
+        if dead_runs:
+            dead_filter = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in dead_runs]))
+            for task in await prefect.read_task_runs(flow_run_filter=dead_filter, task_run_filter=_UNFINISHED_TASK):
                 await prefect.set_task_run_state(task.id, Crashed(message=_NOBODY))
-        for run in left:
+        for run in dead_runs:
             await end(prefect, run)
-        await _skip_missed(prefect, known)
-    return len(left)
+        await _skip_missed(prefect, records)
+    return len(dead_runs)
 
 
 async def end(prefect: PrefectClient, run: FlowRun) -> None:
-    """Mark a run as Crashed, or as Cancelled where that was asked for: Prefect lets nothing else follow there."""
+    """Mark a run as Crashed, or as Cancelled if that was requested: then Prefect accepts nothing else."""
     state = Cancelled if run.state and run.state.is_cancelling() else Crashed
     await prefect.set_flow_run_state(run.id, state(message=_NOBODY))
 
 
 async def _left_of_executions(prefect: PrefectClient, pool: db.Pool) -> list[FlowRun]:
-    """Runs of `instant_execution` whose batch is over or has lost its owner."""
+    """Find runs of `instant_execution` whose batch is over or has lost its owner."""
     runs = await _unfinished(prefect, ["instant_execution"], [StateType.SCHEDULED, *IN_HANDS])
     batches = [(run, batch) for run in runs if (batch := _batch(run))]
     async with pool.connection() as conn:
-        left_behind = await execution_queue.orphaned(conn, [batch for _, batch in batches])
-    return [run for run, batch in batches if batch.id in left_behind]
+        orphaned_ids = await execution_queue.orphaned(conn, [batch for _, batch in batches])
+    return [run for run, batch in batches if batch.id in orphaned_ids]
 
 
-async def _left_of_schedules(prefect: PrefectClient, pool: db.Pool, known: Mapping[str, Known]) -> list[FlowRun]:
-    """Runs of scheduled flows that no living process carries, once nothing was heard of them for long enough.
+async def _left_of_schedules(
+    prefect: PrefectClient, pool: db.Pool, records: Mapping[str, ScheduleRecord]
+) -> list[FlowRun]:
+    """Find runs of scheduled flows without a living process, after a silence of INSTANT_RUN_SILENCE_SECONDS.
 
-    A run is ours if it comes from a deployment of ours, or if a process of ours was ever there for it. Between Pending
-    and that process's first sign, and between its last and the final state, there is nobody for a moment: so a run is
-    not over before INSTANT_RUN_SILENCE_SECONDS. It keeps no other run from its work meanwhile.
+    A run is ours if it comes from a deployment of ours, or ever had a process of ours. The silence covers the moments
+    between Pending and the process's first heartbeat, and between its last heartbeat and the final state. Meanwhile the
+    run blocks no other run.
     """
-    runs = await _unfinished(prefect, list(known), IN_HANDS)
+    runs = await _unfinished(prefect, list(records), IN_HANDS)
     async with pool.connection() as conn:
-        signs = await worker.signs(conn, [run.id for run in runs])
-    ours = _deployments(known)
+        heartbeats = await worker.heartbeats(conn, [run.id for run in runs])
+    ours = _deployments(records)
     bound = datetime.now(UTC) - timedelta(seconds=settings().run_silence_seconds)
     return [
         run
         for run in runs
-        if (run.deployment_id in ours or run.id in signs) and _is_silent(run, signs.get(run.id), bound)
+        if (run.deployment_id in ours or run.id in heartbeats) and _is_silent(run, heartbeats.get(run.id), bound)
     ]
 
 
-async def _skip_missed(prefect: PrefectClient, known: Mapping[str, Known]) -> None:
-    """End what fell due and was not begun before the next fell due: that one does the work of both.
+async def _skip_missed(prefect: PrefectClient, records: Mapping[str, ScheduleRecord]) -> None:
+    """Skip runs that did not begin before the next one was due, because that one does the work of both.
 
-    Otherwise all that was missed would wait until somebody serves the deployments again, and then start at once, each
-    in a process of its own that finds nothing to do.
+    Otherwise all missed runs would wait until the deployments are served again, and then start at once, each in a
+    process of its own that finds nothing to do.
     """
-    late = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=_deployments(known)),
+    missed = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=_deployments(records)),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
         next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC)),
     )
     newest: set[UUID | None] = set()
     for run in await prefect.read_flow_runs(
-        flow_run_filter=late, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_MOST
+        flow_run_filter=missed, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_MOST
     ):
         if run.auto_scheduled and run.run_count == 0:
             if run.deployment_id in newest:
@@ -123,19 +125,19 @@ async def _skip_missed(prefect: PrefectClient, known: Mapping[str, Known]) -> No
             newest.add(run.deployment_id)
 
 
-def _deployments(known: Mapping[str, Known]) -> list[UUID]:
-    """Prefect's deployments that are ours."""
-    return [one.deployment_id for one in known.values() if one.deployment_id]
+def _deployments(records: Mapping[str, ScheduleRecord]) -> list[UUID]:
+    """List the ids of our deployments in Prefect."""
+    return [record.deployment_id for record in records.values() if record.deployment_id]
 
 
-def _is_silent(run: FlowRun, sign: Sign | None, bound: datetime) -> bool:
-    """Whether nobody carries a run, and its last news are from before `bound`."""
-    news = [run.state.timestamp if run.state else None, run.expected_start_time, sign and sign.at]
-    return not (sign and sign.is_alive) and max(one for one in news if one) <= bound
+def _is_silent(run: FlowRun, heartbeat: Heartbeat | None, silent_since: datetime) -> bool:
+    """Whether a run has no living process, and its last sign of life is older than `silent_since`."""
+    times = [run.state.timestamp if run.state else None, run.expected_start_time, heartbeat and heartbeat.at]
+    return not (heartbeat and heartbeat.is_alive) and max(time for time in times if time) <= silent_since
 
 
 async def _unfinished(prefect: PrefectClient, flows: list[str], states: list[StateType]) -> list[FlowRun]:
-    """Runs of these flows in one of these states, of whatever installation, oldest first."""
+    """Read runs of these flows in one of these states, of any installation, oldest first."""
     return await prefect.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=flows)),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))),
@@ -145,9 +147,9 @@ async def _unfinished(prefect: PrefectClient, flows: list[str], states: list[Sta
 
 
 def _batch(run: FlowRun) -> Batch | None:
-    """What a run carries, if it was started by a launcher, of whatever installation."""
+    """Read a run's batch; None if no launcher, of any installation, started it."""
     try:
-        said = _Parameters.model_validate(run.parameters)
+        parameters = _Parameters.model_validate(run.parameters)
     except ValidationError:
         return None
-    return Batch(said.batch_id, said.execution_ids)
+    return Batch(parameters.batch_id, parameters.execution_ids)

@@ -17,40 +17,42 @@ _PAUSE_SECONDS = 2
 
 @step()
 async def make_months() -> list[datetime]:
-    """Make the log's partitions ahead."""
+    """Create the log's partitions in advance."""
     async with db.pool() as pool:
         return await usage_partitions.create_months(pool)
 
 
 @step()
 async def roll_up(since: date | None) -> int:
-    """Count again what changed, or everything since a day (UTC), and show how far it is; how many hours that were."""
-    shown = await acreate_progress_artifact(0.0, key="usage-rollup", description="Hours of the usage log counted again")
-    told_at = 0.0
+    """Count changed hours, or all since a day (UTC), and show the progress; return the number of hours."""
+    artifact_id = await acreate_progress_artifact(
+        0.0, key="usage-rollup", description="Hours of the usage log counted again"
+    )
+    reported_at = 0.0
 
-    async def tell(progress: usage_rollup.Progress) -> None:
-        nonlocal told_at
-        if progress.is_over or time.monotonic() - told_at > _PAUSE_SECONDS:
-            told_at = time.monotonic()
-            await aupdate_progress_artifact(shown, progress.percent)
+    async def report_progress(progress: usage_rollup.Progress) -> None:
+        nonlocal reported_at
+        if progress.is_over or time.monotonic() - reported_at > _PAUSE_SECONDS:
+            reported_at = time.monotonic()
+            await aupdate_progress_artifact(artifact_id, progress.percent)
 
     async with db.pool() as pool:
         if since:
             async with pool.connection() as conn:
                 await usage_rollup.mark(conn, usage_rollup.midnight(since))
-        return await usage_rollup.roll_up(pool, tell)
+        return await usage_rollup.roll_up(pool, report_progress)
 
 
 @step()
 async def drop_months() -> Dropped:
-    """Drop the rows of old months."""
+    """Drop the log rows of old months."""
     async with db.pool() as pool:
         return await usage_partitions.drop_months(pool)
 
 
 @step()
 async def report() -> None:
-    """Leave the day on one page where the operator looks; the runs before have the days before."""
+    """Leave the day's page as an artifact; earlier versions of it show earlier days."""
     async with db.pool() as pool, db.snapshot(pool) as conn:
         page = await day_page.compose(conn)
     await acreate_markdown_artifact(page, key="usage", description="What was sold today, and how it went")

@@ -76,7 +76,7 @@ class Creator:
             deadline_seconds=deadline_seconds,
             cache_seconds=cache_seconds,
             prices=self.prices,
-            noted=note,
+            on_generation_id=note,
         )
         return answer.reveal()
 

@@ -1,15 +1,17 @@
-"""Everything the tests share. Servers start when the first test asks for them, so that pure tests stay instant."""
+"""Everything the tests share.
+
+Servers start when the first test asks for them, and a fixture imports what only it needs, so that pure tests stay
+instant.
+"""
 
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from psycopg import AsyncConnection
-from psycopg.rows import namedtuple_row
-from xdist.scheduler import LoadFileScheduling
 
 # Prefect and the settings read the environment once, the former when imported: so it is made before any of our
 # modules is, from nothing that this machine happens to have set.
@@ -17,14 +19,14 @@ TEST_DATABASE_URL = os.environ.get("INSTANT_TEST_DATABASE_URL")
 for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
     del os.environ[name]
 
-from core import db  # noqa: E402 - after the environment is clean
-from core.db.migrate import migrate  # noqa: E402 - after the environment is clean
 from core.secrets.vault import new_master_key  # noqa: E402 - after the environment is clean
 from core.settings import settings  # noqa: E402 - after the environment is clean
-from deployments.prefect_server import client_environment, server_environment  # noqa: E402 - after the environment is clean
+from tasks.prefect_adapter import client_environment, server_environment  # noqa: E402 - after the environment is clean
 from tests import servers  # noqa: E402 - after the environment is clean
 
 if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
     from tests import shops
 
 _state = tempfile.TemporaryDirectory(prefix="instant-tests-", ignore_cleanup_errors=True)
@@ -47,13 +49,22 @@ os.environ |= {
 os.environ |= client_environment(settings())
 
 
-# What waits for processes comes first, so that at the end there are many short files to share out, and nobody idle.
-_LONG = ("deployments", "chain", "api", "flows", "cli", "core")
+# What waits for processes comes first. Who has nothing left takes tests from the end of the other worker's list, so the
+# folders in front stay with one worker: the chain is the very first, because its market takes long to build.
+_LONG = ("chain", "deployments", "api", "flows", "cli", "core")
 
 
-# Whoever asks for none of these needs no server, unless it stands in a folder whose tests start processes of their own.
-_SERVERS = frozenset({"postgres", "prefect_server", "practice_openrouter", "practice_facilitator"})
-_PROCESSES = frozenset({"bench", "chain", "cli", "deployments", "sandbox"})
+# A test is pure if it asks for none of these fixtures, stands in none of these folders, and its file imports none of
+# these modules, which start processes.
+_SERVERS = frozenset({"postgres", "prefect_server", "practice_openrouter", "practice_facilitator", "network"})
+_PROCESSES = frozenset({"api", "bench", "chain", "cli", "deployments", "flows", "sandbox"})
+_STARTERS = frozenset({"doors", "executors", "forks", "servers", "subprocess"})
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test-fast` does not import what it would not run."""
+    is_never_pure = collection_path.parent == Path(__file__).parent and collection_path.name in _PROCESSES
+    return True if is_never_pure and config.getoption("markexpr") == "pure" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,7 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
-        if not asked & _SERVERS and item.path.relative_to(tests).parts[0] not in _PROCESSES:
+        starts = _STARTERS & vars(item.module).keys() if isinstance(item, pytest.Function) else _STARTERS
+        if not asked & _SERVERS and not starts and item.path.relative_to(tests).parts[0] not in _PROCESSES:
             item.add_marker(pytest.mark.pure)
 
     def place(item: pytest.Item) -> int:
@@ -71,18 +83,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
-class _ByFile(LoadFileScheduling):
-    """Gives every file to one worker; those about the chain to the same, because their market takes long to build."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return "tests/chain" if file.startswith("tests/chain/") else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """For `--dist loadfile`."""
-    return _ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """The plugin of hypothesis imports it to sum up, also where no test did, and that takes most of a second."""
+    if not exitstatus and "hypothesis" not in sys.modules:
+        session.config.pluginmanager.unregister(name="hypothesispytest")
 
 
 @pytest.fixture(scope="session")
@@ -96,10 +100,9 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def database(postgres: str) -> Iterator[str]:
+def database(postgres: str, empty_database: str) -> Iterator[str]:
     """Our migrated database; from here on the settings of this process name it."""
-    with servers.database(postgres, "instant") as url:
-        migrate(url, "sandbox")
+    with servers.database(postgres, "instant", like=empty_database) as url:
         _use("INSTANT_DATABASE_URL", url)
         yield url
 
@@ -107,6 +110,8 @@ def database(postgres: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def empty_database(postgres: str) -> Iterator[str]:
     """A migrated database that stays empty, to be copied: that is much faster than to migrate."""
+    from core.db.migrate import migrate
+
     with servers.database(postgres, "empty") as url:
         migrate(url, "sandbox")
         yield url
@@ -122,8 +127,11 @@ def own_database(postgres: str, database: str, empty_database: str) -> Iterator[
 
 
 @pytest.fixture
-async def conn(database: str) -> AsyncIterator[AsyncConnection]:
+async def conn(database: str) -> AsyncIterator["AsyncConnection"]:
     """A connection whose transaction is rolled back after the test."""
+    from psycopg import AsyncConnection
+    from psycopg.rows import namedtuple_row
+
     async with await AsyncConnection.connect(database, row_factory=namedtuple_row) as connection:
         yield connection
         await connection.rollback()
@@ -184,7 +192,8 @@ def door(surroundings: Path) -> Iterator[str]:
 @pytest.fixture
 async def shop(surroundings: Path) -> AsyncIterator["shops.Shop"]:
     """A creator with a key of their own and a prompt for sale."""
-    from tests import shops  # with x402 and openai, which pure tests do without
+    from core import db
+    from tests import shops
 
     async with db.pool() as pool:
         yield await shops.open_shop(pool)

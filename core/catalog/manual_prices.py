@@ -1,4 +1,4 @@
-"""Models that no catalog lists: called at their own provider, at prices that the operator writes down.
+"""Set prices of models that no list has: models called at their own provider, priced by the operator.
 
 Functions take a connection and do not commit.
 """
@@ -11,6 +11,7 @@ from core.catalog import openrouter_listing
 from core.catalog import sync as catalog_sync
 from core.catalog.changes import News
 from core.catalog.model import Model
+from core.db.queries.catalog_sync import sql
 from core.failures import InvalidInput
 from core.providers import model_ids
 from core.providers import registry as providers
@@ -28,37 +29,37 @@ async def set_prices(
     context_length: int | None = None,
     max_completion_tokens: int | None = None,
 ) -> News:
-    """List a model at a provider, or list it anew; what is for sale on it is repriced.
+    """Add a model of a provider to the catalog, or change its prices; versions on sale on it are repriced.
 
-    A call then costs tokens times these prices, so they have to be what the provider bills.
+    A call then costs its tokens times these prices, so they must be what the provider bills.
 
     Args:
-        conn: the transaction to do it in.
-        reprice: what to do in it with models whose price changed.
-        model_id: `provider:` and its name there.
+        conn: the transaction.
+        reprice: reprices versions in that transaction, given the models whose price changed.
+        model_id: `provider:` and the model's name there.
         prompt_usd: US dollars per million tokens of input.
-        completion_usd: likewise of output, reasoning included.
-        context_length: tokens in and out together; None when not told.
-        max_completion_tokens: the most tokens of one answer; None when not told.
+        completion_usd: US dollars per million tokens of output, reasoning included.
+        context_length: tokens of input and output together; None if unknown.
+        max_completion_tokens: the most tokens of one answer; None if unknown.
 
     Raises:
-        InvalidInput: naming `model` or a price.
+        InvalidInput: names `model` or a price.
     """
     row = _listed(model_id, prompt_usd, completion_usd, context_length, max_completion_tokens)
-    await catalog_sync.sql.take_turns(conn)
-    await catalog_sync.sql.apply(conn, rows=catalog_model.as_json([row]), whole=False)
-    return await catalog_sync.news(conn, reprice, await catalog_sync.sql.now(conn))
+    await sql.take_turns(conn)
+    await sql.apply(conn, rows=catalog_model.as_json([row]), whole=False)
+    return await catalog_sync.news(conn, reprice, await sql.now(conn))
 
 
 def _listed(
     model_id: str, prompt_usd: Decimal, completion_usd: Decimal, context: int | None, most: int | None
 ) -> Model:
-    """The row as a provider's list would have it, read like any other."""
+    """Build the row in the format of a provider's list, and read it like any other."""
     provider, name = model_ids.provider_of(model_id)
     at = providers.provider_named(provider)
     if at.parameters is None:
         raise InvalidInput({"model": f"what is called at {at.title} is listed there: instant catalog sync"})
-    row = {
+    row: dict[str, object] = {
         "name": name,
         "context_length": context,
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
@@ -76,7 +77,7 @@ def _listed(
 
 
 def _per_token(field: str, per_million: Decimal) -> str:
-    """A free model is nobody's price list: 0 would be a slip, and calls at a loss that nobody sees."""
+    """Convert a price to US dollars per token. Zero is refused: it is a typing error, and would hide a loss."""
     if not per_million.is_finite() or not 0 < per_million < _MILLION:
         raise InvalidInput({field: "must be US dollars per million tokens, more than 0"})
     return f"{per_million:f}e-6"

@@ -1,17 +1,17 @@
-"""One model as it is listed: what its row says, what a call may cost, whether a call may be sold.
+"""Define one model of the catalog.
 
-Facts about the format: OpenRouter's `GET /models`, as documented and as counted in real catalogs of 2026.
+The format is OpenRouter's `GET /models`, as documented and as seen in real catalogs of 2026.
 """
 
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-Kind = Literal["text", "image", "video", "audio", "embedding", "multimodal"]
+from core.db.states import ModelModality
 
 Capability = Literal[
     "vision",
@@ -29,10 +29,10 @@ Capability = Literal[
     "moderated",
 ]
 
-# Real models vanish from the catalog for hours and come back; after this they count as gone.
+# Real models vanish from the catalog for hours and come back; after this time they count as gone.
 ABSENCE_TOLERATED = timedelta(days=2)
 
-# What OpenRouter accepts as an id, and what we can show and compare without surprises.
+# Characters that OpenRouter accepts in an id, and that display and compare without surprises.
 ID = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -40,22 +40,22 @@ class Model(BaseModel):
     """One model as last listed.
 
     Attributes:
-        id: what is sent as `model`, after the name of its provider unless that is OpenRouter.
-        modality: the kind of model that it is: by what it makes, else multimodal if it takes more than text.
-        capabilities: badges, from what is listed about it and never from its name.
+        id: the `model` in requests, after the name of its provider unless that is OpenRouter.
+        modality: its kind: by its output, or multimodal if it makes text from more than text.
+        capabilities: badges, from its listed fields and never from its name.
         alias_target: the id that it stands for today, which may change any day.
         released_at: UTC, when the provider first offered it.
         expires_on: the last day on which the provider promises to serve it (UTC).
-        context_length: tokens in and out together; None when not told.
-        max_completion_tokens: the most tokens of one answer; None when not told.
-        prompt_usd: US dollars per token, the worst over all overrides; None when unknown, which is never free.
-        completion_usd: the same for answer tokens; covers reasoning tokens where those cost more.
-        request_usd: US dollars per request; 0 where none is listed.
-        image_output_usd: US dollars per image token; None where images are billed as completion tokens.
-        not_sellable: why no call to it may be sold; None when one may.
+        context_length: tokens of input and output together; None if unknown.
+        max_completion_tokens: the most tokens of one answer; None if unknown.
+        prompt_usd: US dollars per token, the highest over all overrides; None if unknown, which is never free.
+        completion_usd: US dollars per answer token, likewise; covers reasoning tokens if those cost more.
+        request_usd: US dollars per request; 0 if none is listed.
+        image_output_usd: US dollars per image token; None if images are billed as completion tokens.
+        not_sellable: why no call to it may be sold; None if calls may be sold.
         curated: whether the operator recommends it.
-        modality_override: the operator's word on its kind.
-        disabled: the operator's own switch.
+        modality_override: the operator's choice of modality.
+        disabled: whether the operator has disabled it.
         missing_since: UTC, the first sync that did not list it.
         raw: the provider's row, unknown fields included.
     """
@@ -64,7 +64,7 @@ class Model(BaseModel):
 
     id: str
     name: str
-    modality: Kind = "text"
+    modality: ModelModality = "text"
     capabilities: tuple[str, ...] = ()
     alias_target: str | None = None
     released_at: datetime | None = None
@@ -80,17 +80,17 @@ class Model(BaseModel):
     image_output_usd: Decimal | None
     not_sellable: str | None
     curated: bool = False
-    modality_override: Kind | None = None
+    modality_override: ModelModality | None = None
     disabled: bool = False
     missing_since: datetime | None = None
-    raw: dict[str, Any]
+    raw: dict[str, object]
 
 
-# What no list says: a sync leaves it alone.
+# Fields that no list has; a sync does not change them.
 NOT_LISTED = frozenset({"curated", "modality_override", "disabled", "missing_since"})
 _ROWS = TypeAdapter(list[Model])
 
 
 def as_json(models: Iterable[Model]) -> str:
-    """The rows that a list says, for the query that applies them."""
+    """Serialise the listed fields for the query that applies them."""
     return _ROWS.dump_json(list(models), exclude={"__all__": {*NOT_LISTED}}).decode()

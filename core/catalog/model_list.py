@@ -1,10 +1,10 @@
-"""OpenRouter's model list: fetch it, read its rows, and refuse a list that is truncated or malformed."""
+"""Fetch OpenRouter's model list, parse its rows, and refuse a truncated or malformed list."""
 
 import asyncio
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 
@@ -18,7 +18,7 @@ from core.settings import settings
 # Real catalogs are below 1 MB; the provider answers from its edge cache.
 _SIZE_LIMIT = 32 * 1024 * 1024
 TIMEOUT = httpx.Timeout(30)
-# httpx' timeouts are per read: only this one ends an answer that trickles.
+# httpx's timeouts apply to each read; only this one ends a response that arrives slowly for ever.
 _DEADLINE = 120
 
 _DEPTH_LIMIT = 64
@@ -26,19 +26,19 @@ _STRING = re.compile(rb'"[^"]*"')
 _NO_SHAPE = bytes(set(range(256)) - set(b'[]{}"'))
 _VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
 
-# Of a row that could not be read the operator needs the beginning, not the megabytes.
+# The operator needs the beginning of an unreadable row, not megabytes.
 _SHOWN = 2000
 
 Why = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
 
 
 class ListRefused(Failure):
-    """The provider's list was not applied and everything is as it was. The code is `catalog_refused`.
+    """The provider's list was not applied, and nothing changed. The code is `catalog_refused`.
 
     Args:
-        why: what is wrong with it.
-        absent: of a list that shrank: how many present models it lacks.
-        present: of how many.
+        why: the defect of the list.
+        absent: for a list that shrank: how many models it lacks.
+        present: the number of models before.
     """
 
     def __init__(self, why: Why, absent: int = 0, present: int = 0) -> None:
@@ -61,13 +61,13 @@ class ListRefused(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What the provider said of a list, to be asked later for news only (RFC 9110, 8.8)."""
+    """The validators of a list, for a conditional request later (RFC 9110, 8.8)."""
 
     etag: str | None = None
     last_modified: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """The condition of a request."""
+        """Return the headers of a conditional request."""
         given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in given.items() if value}
 
@@ -77,20 +77,20 @@ UNKNOWN = Validators()
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row that could not be read: the id it claims, or its place in the list; why; and how it begins."""
+    """A row that could not be read: its id or position in the list, the reason, and its beginning."""
 
     id: str
     reason: str
     listed: str
 
 
-async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tuple[Any, Validators]:
-    """The provider's whole list as decoded JSON with its validators; None for the list if it is the one we know.
+async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tuple[object, Validators]:
+    """Fetch the provider's whole list as decoded JSON, with its validators; None for the list if it has not changed.
 
     Without `output_modalities=all` the provider lists only models that write text.
 
     Raises:
-        ListRefused: unreachable (no answer, not a 200) or malformed (not JSON, or too large).
+        ListRefused: unreachable (no answer, or not a 200) or malformed (not JSON, or too large).
     """
     url = f"{settings().openrouter_url}/models"
     body = bytearray()
@@ -122,15 +122,15 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
 
 
 def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
-    """Read a list, row by row: a bad row is put aside with its reason, and the rest go on.
+    """Parse a list row by row. An unreadable row is quarantined with the reason, and the others are used.
 
-    Of rows that claim the same id the first counts if the others say the same; if they contradict, none does.
+    If rows with the same id are equal, the first is used; if they contradict each other, none is.
 
     Returns:
-        The models, and the rows that were put aside.
+        The models, and the quarantined rows.
 
     Raises:
-        ListRefused: if it is no list, is empty, or says itself that there is more.
+        ListRefused: the document is not a list, is empty, or says that there is more.
     """
     rows = document.get("data") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(rows, list):
@@ -143,7 +143,7 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
     for position, row in enumerate(rows):
         model_id = row.get("id") if isinstance(row, dict) else None
         if not isinstance(model_id, str) or not ID.fullmatch(model_id):
-            # A space is in no id, so no row can take another's place.
+            # No id contains a space, so this key cannot collide with another row's.
             _put_aside(quarantined, f"row {position}", "no_id", row)
         elif model_ids.provider_of(model_id)[0] != OPENROUTER.name:
             _put_aside(quarantined, model_id, "not_theirs", row)
@@ -160,23 +160,23 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
 
 
 def _put_aside(quarantined: dict[str, Quarantined], row_id: str, reason: str, row: object) -> None:
-    """Keep the first of an id; ASCII with escapes is what Postgres always takes."""
+    """Quarantine a row; the first one of an id is kept. ASCII with escapes can always be stored."""
     quarantined.setdefault(row_id, Quarantined(row_id, reason, json.dumps(row)[:_SHOWN]))
 
 
 def _is_storable(row: object) -> bool:
-    """Whether jsonb takes it: no NUL, no half of a surrogate pair, no number beyond a double."""
+    """Whether Postgres's jsonb accepts it: no NUL, no half of a surrogate pair, no number beyond a double."""
     try:
         text = json.dumps(row, ensure_ascii=False, allow_nan=False)
         text.encode()
     except ValueError:
         return False
-    # Pairs of backslashes first: a backslash as such, followed by "u0000", is harmless.
+    # Remove escaped backslashes first: a backslash followed by the text "u0000" is harmless.
     return "\\u0000" not in text.replace("\\\\", "")
 
 
 def _is_too_deep(body: bytes | bytearray) -> bool:
-    """Whether JSON is nested too deep, or not closed. Asked first: the reader recurses, and py_ecc lifts its limit."""
+    """Whether JSON is nested too deep, or not closed. Checked first, because the parser recurses without a limit."""
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
     brackets = bytes(_STRING.sub(b"", unescaped.translate(None, _NO_SHAPE)))
     for _level in range(_DEPTH_LIMIT):

@@ -4,23 +4,26 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
-from core.catalog.model import ID, Capability, Kind, Model
+from core.catalog.model import ID, Capability, Model
+from core.db.states import ModelModality
 
-# "-1" means "varies"; Decimal itself would also take "NaN", "Infinity" and "1_0".
+READER_VERSION = 1
+"""Raise it when a row reads otherwise, here or in `model_list.parse`: a list that did not change is then read anew."""
+
+# "-1" means "varies"; Decimal itself would also accept "NaN", "Infinity" and "1_0".
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
 
 _DELIVERABLE = {"text", "image"}
 _PLAIN_VARIANTS = {"", "thinking", "extended"}
 _REFUSED_VARIANTS = {"batch": "batch_only", "free": "free_variant"}
 
-# Listed where the provider knows of no end.
+# The date that OpenRouter lists for models without a known end.
 _NO_EXPIRY = date(2098, 12, 31)
 _LATEST_RELEASE = datetime(2100, 1, 1, tzinfo=UTC)
 
-# The first that applies to what a model makes; with none, what it takes decides.
-_MAKES: tuple[tuple[Kind, frozenset[str]], ...] = (
+# The first match with the model's outputs decides its kind; without one, its inputs decide.
+_MAKES: tuple[tuple[ModelModality, frozenset[str]], ...] = (
     ("image", frozenset({"image"})),
     ("video", frozenset({"video"})),
     ("audio", frozenset({"audio", "speech"})),
@@ -28,8 +31,8 @@ _MAKES: tuple[tuple[Kind, frozenset[str]], ...] = (
 )
 
 
-def read(model_id: str, row: dict[str, Any]) -> Model:
-    """A model of the provider's row. Fields of unexpected types read as not told; unknown ones are kept in `raw`."""
+def read(model_id: str, row: dict[str, object]) -> Model:
+    """Read a provider's row. Fields of unexpected types count as missing; unknown fields are kept in `raw`."""
     architecture, provider = _object(row.get("architecture")), _object(row.get("top_provider"))
     inputs, outputs = _texts(architecture.get("input_modalities")), _texts(architecture.get("output_modalities"))
     parameters = _texts(row.get("supported_parameters"))
@@ -57,7 +60,7 @@ def read(model_id: str, row: dict[str, Any]) -> Model:
 
 
 def _form(model_id: str) -> str | None:
-    """Why an id of this form is not sellable: the form changes cost or behaviour, today or any day."""
+    """Why a model with an id of this form cannot be sold: such forms can change cost or behaviour at any time."""
     slug, _, variant = model_id.partition(":")
     if slug.startswith("openrouter/") or "@preset/" in model_id:
         return "router"
@@ -69,11 +72,11 @@ def _form(model_id: str) -> str | None:
 
 
 def _modality(outputs: tuple[str, ...]) -> str | None:
-    """Anything beside text and images is neither delivered nor in the worst case's price."""
+    """Refuse outputs besides text and images: we do not deliver them, and the worst case does not price them."""
     return None if outputs and _DELIVERABLE.issuperset(outputs) else "unsupported_modality"
 
 
-def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Kind:
+def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:
     for kind, made in _MAKES:
         if not made.isdisjoint(outputs):
             return kind
@@ -81,9 +84,9 @@ def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Kind:
 
 
 def _capabilities(
-    row: dict[str, Any], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
+    row: dict[str, object], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
 ) -> Iterator[Capability]:
-    """What a model can do, in the order of the badges. Names promise a lot, so none is looked at."""
+    """Yield the capabilities in the order of the badges, from listed fields and never from names."""
     pricing = _object(row.get("pricing"))
     facts: dict[Capability, bool] = {
         "vision": "image" in inputs,
@@ -104,13 +107,13 @@ def _capabilities(
 
 
 def _worst_prices(pricing: object) -> dict[str, Decimal]:
-    """The highest price per key over the list price and all overrides, whatever their conditions.
+    """Compute the highest price per key over the list price and all overrides, whatever their conditions.
 
-    The list price is the one in force when it was fetched: hours of the day and long prompts bring overrides, and a
-    key absent from an override is inherited. `discount` is left out, as it may end at any time.
+    The list price is the one in force at the fetch: hours of the day and long prompts have overrides, and a key absent
+    from an override is inherited. `discount` is ignored, because it may end at any time.
 
     Returns:
-        Nothing at all if any price that a call of ours may be charged is unknown.
+        An empty dict if any price that our calls may be charged is unknown.
     """
     worst = {"internal_reasoning": Decimal(0), "request": Decimal(0)}
     for key, price in _price_items(pricing):
@@ -121,7 +124,7 @@ def _worst_prices(pricing: object) -> dict[str, Decimal]:
 
 
 def _price_items(pricing: object) -> Iterator[tuple[str, Decimal | None]]:
-    """Every price of the keys that our calls are charged by; None where it is no price."""
+    """Yield every price that our calls are charged by; None for a value that is not a price."""
     listed = _object(pricing)
     overrides = listed.get("overrides") or []
     for entry in (listed, *(overrides if isinstance(overrides, list) else [None])):
@@ -134,12 +137,12 @@ def _price_items(pricing: object) -> Iterator[tuple[str, Decimal | None]]:
 
 
 def _price(value: object) -> Decimal | None:
-    """Prices are decimal strings; a JSON number with a fraction was rounded when it was read, so it is none."""
+    """Read a decimal string. A JSON number with a fraction is refused, because parsing has already rounded it."""
     exact = isinstance(value, str | int) and not isinstance(value, bool)
     return Decimal(str(value)) if exact and _PRICE.fullmatch(str(value)) else None
 
 
-def _object(value: object) -> dict[str, Any]:
+def _object(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
@@ -153,12 +156,12 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _count(value: object) -> int | None:
-    """A positive number of tokens that fits Postgres' integer."""
+    """Read a positive number of tokens that fits Postgres's integer."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
 
 
 def _moment(value: object) -> datetime | None:
-    """Unix seconds."""
+    """Read unix seconds."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LATEST_RELEASE.timestamp():
         return datetime.fromtimestamp(value, UTC)
     return None

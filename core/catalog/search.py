@@ -1,42 +1,46 @@
-"""The model catalog as it is: read, searched, and marked by its operator. Who brings it up to date is `catalog_sync`.
+"""Search the model catalog, and set the operator's flags. `core/catalog/sync.py` keeps it up to date.
 
 Functions take a connection and do not commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from core import db
-from core.catalog.model import ABSENCE_TOLERATED, Capability, Kind, Model
+from core.catalog.model import ABSENCE_TOLERATED, Capability, Model
+from core.db.queries.catalog import ListedModel as ListedModel
+from core.db.queries.catalog import PastModel as PastModel
+from core.db.queries.catalog import QuarantinedRow as QuarantinedRow
+from core.db.queries.catalog import SoldVersion as SoldVersion
+from core.db.queries.catalog import SyncAttempt as SyncAttempt
+from core.db.queries.catalog import sql
+from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput
 
-sql = db.load("catalog")
-
 Sort = Literal["name", "price", "newest", "context"]
-Tier = Literal["free", "budget", "standard", "premium", "unknown"]
 
-# More of a model's past is of no use to anybody who decides what to sell on it.
+# Older history does not help anybody decide what to sell.
 _HISTORY_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to look for; everything that is given must hold.
+    """Filters; a model must match all that are given.
 
     Attributes:
-        words: each must occur in id, name or description, whatever its case.
+        words: each must occur in id, name or description, in any case.
         tiers: any of them.
         min_context: tokens.
         capabilities: badges, all of them.
         parameters: request parameters that the model supports, all of them.
-        everything: also what cannot be sold now.
+        everything: include models that cannot be sold now.
         sort: by name, cheapest, newest or longest context first.
     """
 
     words: Sequence[str] = ()
-    modality: Kind | None = None
+    modality: ModelModality | None = None
     provider: str | None = None
     tiers: Sequence[Tier] = ()
     min_context: int | None = None
@@ -57,29 +61,28 @@ class Cursor:
 
 
 async def find(conn: db.Connection, model_id: str) -> Model | None:
-    """The model of this id, sellable or not."""
+    """Find a model by id, sellable or not."""
     row = await sql.find(conn, id=model_id)
     return row and Model.model_validate(row._asdict())
 
 
 async def find_and_lock_prices(conn: db.Connection, model_id: str) -> Model | None:
-    """The same, and no sync changes a price before this transaction ends."""
+    """Find a model by id, and keep syncs from changing prices until this transaction ends."""
     await sql.hold_prices(conn)
     return await find(conn, model_id)
 
 
 async def is_empty(conn: db.Connection) -> bool:
-    """Whether no sync ever brought anything."""
-    empty: bool = await sql.is_empty(conn)
-    return empty
+    """Whether the catalog has never been filled."""
+    return await sql.is_empty(conn)
 
 
 async def page(
     conn: db.Connection, wanted: Filters, *, after: Cursor | None = None, most: int
-) -> tuple[list[Any], Cursor | None]:
-    """Models as the shelf shows them, and where the next page begins; None at the end.
+) -> tuple[list[ListedModel], Cursor | None]:
+    """Read a page of models, and the cursor of the next page; None at the end.
 
-    Each row has the model's columns but `raw`, and `obstacle`: why it cannot be sold now, None if it can.
+    Each row has the model's columns except `raw`, and `obstacle`: why it cannot be sold now, None if it can.
     """
     rows = [row async for row in _shelf(conn, wanted, after, most + 1)]
     if len(rows) <= most:
@@ -88,56 +91,56 @@ async def page(
     return rows[:most], Cursor(last.sort_text, last.sort_number, last.id)
 
 
-async def show(conn: db.Connection, model_id: str) -> Any:
-    """One model as by `page`, whatever its state; None if there is none."""
+async def show(conn: db.Connection, model_id: str) -> ListedModel | None:
+    """Read one model with the columns of `page`, whatever its state; None if there is none."""
     return await anext(_shelf(conn, Filters(everything=True), None, 1, model_id), None)
 
 
-async def history(conn: db.Connection, model_id: str) -> list[Any]:
-    """Prices and capabilities of a model since when, newest first, as far back as anybody may want to look."""
+async def history(conn: db.Connection, model_id: str) -> list[PastModel]:
+    """Read a model's past prices and capabilities, newest first, up to a limit."""
     return [row async for row in sql.history(conn, id=model_id, most=_HISTORY_LIMIT)]
 
 
-async def versions_on(conn: db.Connection, model_ids: Sequence[str]) -> list[Any]:
-    """What is for sale on these models: handle, slug, price and what a call can cost by today's prices."""
+async def versions_on(conn: db.Connection, model_ids: Sequence[str]) -> list[SoldVersion]:
+    """List what is on sale on these models: handle, slug, price and the most that a call can cost at today's prices."""
     return [row async for row in sql.sold_on(conn, model_ids=list(model_ids))]
 
 
 async def set_flags(
     conn: db.Connection, model_ids: Sequence[str], *, curated: bool | None = None, disabled: bool | None = None
 ) -> None:
-    """Set the operator's own switches, which no sync writes. All of the models, or none.
+    """Set the operator's flags, which no sync changes. Sets them on all of the models, or on none.
 
     Args:
-        conn: the transaction to do it in.
-        model_ids: which.
+        conn: the transaction.
+        model_ids: the models.
         curated: whether the operator recommends them.
         disabled: whether nothing may be sold on them.
 
     Raises:
-        InvalidInput: naming each model that is not in the catalog.
+        InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.mark(conn, ids=list(model_ids), curated=curated, disabled=disabled)
     _require(model_ids, {row.id async for row in rows})
 
 
-async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: Kind | None) -> None:
-    """Say what kind of models these are; None goes back to what is listed. It sorts the shelf, and sells nothing.
+async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: ModelModality | None) -> None:
+    """Set the kind of these models; None goes back to the listed one. It affects search only, not sales.
 
     Raises:
-        InvalidInput: naming each model that is not in the catalog.
+        InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.override_modality(conn, ids=list(model_ids), modality=modality)
     _require(model_ids, {row.id async for row in rows})
 
 
-async def syncs(conn: db.Connection, most: int) -> list[Any]:
-    """The last attempts to bring the catalog up to date, newest first."""
+async def syncs(conn: db.Connection, most: int) -> list[SyncAttempt]:
+    """List the last syncs, newest first."""
     return [row async for row in sql.syncs(conn, most=most)]
 
 
-async def quarantine(conn: db.Connection) -> list[Any]:
-    """What could not be read in the last list: id or place, reason, since when, and the beginning of the row."""
+async def quarantine(conn: db.Connection) -> list[QuarantinedRow]:
+    """List the unreadable rows of the last list: id or position, reason, first seen, and the beginning of the row."""
     return [row async for row in sql.quarantine(conn)]
 
 
@@ -146,7 +149,9 @@ def _require(wanted: Sequence[str], found: set[str]) -> None:
         raise InvalidInput(dict.fromkeys(unknown, "is not in the catalog"))
 
 
-def _shelf(conn: db.Connection, wanted: Filters, after: Cursor | None, most: int, model_id: str | None = None) -> Any:
+def _shelf(
+    conn: db.Connection, wanted: Filters, after: Cursor | None, most: int, model_id: str | None = None
+) -> AsyncIterator[ListedModel]:
     return sql.page(
         conn,
         absence_tolerated=ABSENCE_TOLERATED,
@@ -161,8 +166,8 @@ def _shelf(conn: db.Connection, wanted: Filters, after: Cursor | None, most: int
         curated=wanted.curated,
         everything=wanted.everything,
         sort=wanted.sort,
-        after_text=after and after.text,
-        after_number=after and after.number,
-        after_id=after and after.id,
+        after_text=after.text if after else None,
+        after_number=after.number if after else None,
+        after_id=after.id if after else None,
         most=most,
     )

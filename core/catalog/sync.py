@@ -1,7 +1,6 @@
-"""Bringing the model catalog up to date: the provider's whole list, fetched, checked and applied."""
+"""Sync the model catalog: fetch the provider's whole list, check it and apply it."""
 
 import hashlib
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,24 +17,24 @@ from core.catalog import openrouter_listing
 from core.catalog.changes import Bad, News
 from core.catalog.model import Model
 from core.catalog.model_list import TIMEOUT, UNKNOWN, ListRefused, Quarantined, Validators, fetch, parse
+from core.db.queries.catalog_sync import sql
 from core.settings import settings
 
 _log = logging.getLogger(__name__)
-sql = db.load("catalog_sync")
 
 Reprice = Callable[[db.Connection, Sequence[str]], Awaitable[None]]
 """Called with the ids of models whose price changed, in the transaction that changes it."""
 
-# Single models vanish and return; where more than one in five is gone, the list was cut off.
+# Single models vanish and return; if more than one in five is missing, the list was cut off.
 _LARGEST_LOSS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What one sync did, in numbers of models, and the news by name.
+    """The result of one sync, in numbers of models, and the news by name.
 
-    A listed model is new (added), back again (returned), changed or unchanged; a row that could not be read is put
-    into quarantine. All are 0 when the provider said that its list is the one that was applied last (not_modified).
+    A listed model is added, returned, changed or unchanged; an unreadable row is in quarantine. All are 0 if the
+    provider answered that its list has not changed since the last sync (not_modified).
     """
 
     at: datetime
@@ -49,7 +48,7 @@ class Synced:
     news: News = field(default_factory=News)
 
     def summary(self) -> str:
-        """All of it in one line."""
+        """Summarise the result in one line."""
         if self.outcome == "not_modified":
             return "not modified: the list is the one that was applied last"
         counts = {
@@ -66,15 +65,15 @@ class Synced:
 
 
 async def sync(pool: db.Pool, reprice: Reprice, *, accept_loss: bool = False) -> Synced:
-    """Fetch the provider's list and apply it. Takes the pool because no connection is held during the outside call.
+    """Fetch the provider's list and apply it. Takes the pool, because no connection is held during the request.
 
     Args:
         pool: our database.
-        reprice: what to do in the same transaction with models whose price changed.
-        accept_loss: believe a list that lacks more than a fifth of the present models.
+        reprice: reprices versions in the same transaction, given the models whose price changed.
+        accept_loss: apply a list that lacks more than a fifth of the present models.
 
     Raises:
-        ListRefused: if the list cannot be had or cannot be trusted; that it was refused is recorded.
+        ListRefused: the list cannot be fetched or trusted; the refusal is recorded.
     """
     try:
         async with pool.connection() as conn:
@@ -103,11 +102,11 @@ async def apply(
     accept_loss: bool = False,
     validators: Validators = UNKNOWN,
 ) -> Synced:
-    """Make the catalog equal to OpenRouter's whole list: nothing is deleted, and what is the operator's own, be it a
-    column or another provider's row, is never written.
+    """Make the catalog equal to OpenRouter's whole list. Nothing is deleted, and neither the operator's flags nor
+    other providers' rows change.
 
     Raises:
-        ListRefused: if more than a fifth of the present models would go missing; nothing is changed then.
+        ListRefused: more than a fifth of the present models would go missing; then nothing changes.
     """
     await sql.take_turns(conn)
     loss = await sql.loss(conn, ids=[one.id for one in models])
@@ -130,7 +129,7 @@ async def apply(
 
 
 async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined: Sequence[Quarantined] = ()) -> News:
-    """What this transaction brought into the history, after what is for sale on it was repriced."""
+    """Reprice the versions on sale, and read the changes that this transaction wrote."""
     found = await catalog_changes.changes(conn, at)
     await reprice(conn, [change.model_id for change in found if "repriced" in change.events])
     bad = tuple(Bad(row.id, row.reason) for row in quarantined)
@@ -138,6 +137,6 @@ async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined:
 
 
 def _source() -> str:
-    """Who is asked and how the answer is read: a new version of ours reads a list anew that did not change."""
-    read = f"{settings().openrouter_url}\n{inspect.getsource(openrouter_listing)}"
+    """Identify the server and our parser. When either changes, the list is fetched again even if it has not changed."""
+    read = f"{settings().openrouter_url}\n{openrouter_listing.READER_VERSION}"
     return hashlib.sha256(read.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Postgres: one pool per process, named queries, migrations, notifications."""
+"""Postgres: one pool per event loop, named queries, migrations, notifications."""
 
 from core.db.batch_writer import BatchWriter
 from core.db.pool import (
@@ -13,7 +13,7 @@ from core.db.pool import (
     snapshot,
     transaction,
 )
-from core.db.sql import load
+from core.db.sql import required
 
 __all__ = [
     "UNREACHABLE",
@@ -22,13 +22,15 @@ __all__ = [
     "Pool",
     "autocommit",
     "connect",
-    "load",
     "migrate",
     "notifications",
     "pool",
+    "queries",
+    "required",
     "retry_until_committed",
     "run_in_autocommit",
     "single_flight",
     "snapshot",
+    "states",
     "transaction",
 ]

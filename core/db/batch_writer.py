@@ -1,7 +1,7 @@
 """Group commit: items that are added while a transaction runs are committed together in the next one.
 
-A single item is a transaction of its own and waits for nothing. In a burst, one transaction, one trip of each statement
-and one turn at every lock serve many items. Batched reads gain as much.
+A single item gets a transaction of its own and does not wait. In a burst, one transaction, one round trip of each
+statement and one wait for each lock serve many items. Batched reads gain as much.
 """
 
 import asyncio
@@ -17,66 +17,66 @@ from core.db.single_flight import SingleFlight
 from core.failures import Failure
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
-Write = Callable[[Connection, Sequence[Item]], Awaitable[Sequence[Made]]]
-Commit = Callable[[Pool, Callable[[Connection], Awaitable[Sequence[Made]]]], Awaitable[Sequence[Made]]]
+Result = TypeVar("Result")
+Write = Callable[[Connection, Sequence[Item]], Awaitable[Sequence[Result]]]
+Commit = Callable[[Pool, Callable[[Connection], Awaitable[Sequence[Result]]]], Awaitable[Sequence[Result]]]
 
 
 @dataclass(slots=True)
-class _Place(Generic[Item, Made]):
-    """One item in the queue, and what came of it once it is committed."""
+class _Entry(Generic[Item, Result]):
+    """One queued item, and its result once it is committed."""
 
     item: Item
-    made: list[Made] = field(default_factory=list)
+    result: list[Result] = field(default_factory=list)
 
 
-class _Queue(Generic[Item, Made]):
-    """What waits in one event loop."""
+class _Queue(Generic[Item, Result]):
+    """The waiting items of one event loop."""
 
     def __init__(self) -> None:
-        self.places: list[_Place[Item, Made]] = []
-        self.together: SingleFlight[None, None] = SingleFlight()
+        self.entries: list[_Entry[Item, Result]] = []
+        self.flight: SingleFlight[None, None] = SingleFlight()
 
 
-class BatchWriter(Generic[Item, Made]):
-    """One kind of write, or of look.
+class BatchWriter(Generic[Item, Result]):
+    """Batch one kind of write or read.
 
     Args:
-        write: writes several items at once and says what came of each, in their order.
+        write: writes several items at once and returns their results in the same order.
         commit: gives `write` a connection, and commits when it returns.
     """
 
-    def __init__(self, write: Write[Item, Made], commit: Commit[Made]) -> None:
+    def __init__(self, write: Write[Item, Result], commit: Commit[Result]) -> None:
         self._write = write
         self._commit = commit
-        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Item, Made]] = WeakKeyDictionary()
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Item, Result]] = WeakKeyDictionary()
 
-    async def add(self, pool: Pool, item: Item) -> Made:
-        """Write one item; it is committed when this returns, and will be even if its caller is cancelled meanwhile.
+    async def add(self, pool: Pool, item: Item) -> Result:
+        """Write one item. It is committed when this returns, even if the caller is cancelled meanwhile.
 
         Raises:
-            psycopg.Error, Failure: about this item alone: where a group cannot be written, each of it is written by
-                itself.
+            psycopg.Error, Failure: the write of this item failed. If a group fails, each of its items is written in a
+                transaction of its own.
         """
         queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue())
-        mine: _Place[Item, Made] = _Place(item)
-        queue.places.append(mine)
-        await queue.together.do(None, lambda: self._flush(pool, queue))
-        if not mine.made:
-            await self._put(pool, [mine])
-        return mine.made[0]
+        entry: _Entry[Item, Result] = _Entry(item)
+        queue.entries.append(entry)
+        await queue.flight.do(None, lambda: self._flush(pool, queue))
+        if not entry.result:
+            await self._write_entries(pool, [entry])
+        return entry.result[0]
 
-    async def _flush(self, pool: Pool, queue: _Queue[Item, Made]) -> None:
-        group, queue.places = queue.places, []
+    async def _flush(self, pool: Pool, queue: _Queue[Item, Result]) -> None:
+        group, queue.entries = queue.entries, []
         try:
-            await self._put(pool, group)
+            await self._write_entries(pool, group)
         except (psycopg.Error, Failure) as error:
-            is_away = isinstance(error, UNREACHABLE) and not isinstance(error, psycopg.errors.DeadlockDetected)
-            if len(group) == 1 or is_away:
+            is_unreachable = isinstance(error, UNREACHABLE) and not isinstance(error, psycopg.errors.DeadlockDetected)
+            if len(group) == 1 or is_unreachable:
                 raise
 
-    async def _put(self, pool: Pool, group: Sequence[_Place[Item, Made]]) -> None:
-        items = [place.item for place in group]
-        made = await self._commit(pool, lambda conn: self._write(conn, items))
-        for place, one in zip(group, made, strict=True):
-            place.made.append(one)
+    async def _write_entries(self, pool: Pool, group: Sequence[_Entry[Item, Result]]) -> None:
+        items = [entry.item for entry in group]
+        results = await self._commit(pool, lambda conn: self._write(conn, items))
+        for entry, result in zip(group, results, strict=True):
+            entry.result.append(result)

@@ -11,22 +11,22 @@ from core.settings import Mode
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# Any constant will do; it only has to be ours. Held while migrating, so that two starts take turns.
+# An arbitrary key of ours. The lock is held while migrating, so that two processes migrate one after the other.
 _MIGRATING = 402_402
 
 
 def migrate(database_url: str, mode: Mode) -> list[str]:
-    """Apply what is missing, in order, and stamp or check the mode.
+    """Apply the missing migrations in order, and stamp or check the mode.
 
     Args:
         database_url: a libpq URL.
-        mode: what this database is for, for ever.
+        mode: the mode of this database, for ever.
 
     Returns:
         The ids of the migrations that were applied now.
 
     Raises:
-        Misconfigured: if the database was stamped with the other mode.
+        Misconfigured: the database was stamped with the other mode.
     """
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
@@ -43,17 +43,17 @@ def migrate(database_url: str, mode: Mode) -> list[str]:
     return [migration.id for migration in missing]
 
 
-def check(database_url: str, mode: Mode) -> None:
-    """Refuse a database that lacks a migration or is for the other mode; changes nothing.
+def require_up_to_date(database_url: str, mode: Mode) -> None:
+    """Refuse a database that lacks a migration or has the other mode. Changes nothing.
 
     Raises:
-        Misconfigured: saying what to do.
+        Misconfigured: its sentence says what to do.
     """
     with psycopg.connect(database_url, autocommit=True) as conn:
         applied = conn.execute("SELECT to_regclass('_yoyo_migration') IS NOT NULL").fetchone()
-        done = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall() if applied == (True,) else []
-        known = {migration.id for migration in read_migrations(str(MIGRATIONS))}
-        if not known <= {row[0] for row in done}:
+        rows = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall() if applied == (True,) else []
+        required = {migration.id for migration in read_migrations(str(MIGRATIONS))}
+        if not required <= {row[0] for row in rows}:
             raise Misconfigured("the database is not up to date; run `instant migrate`")
         check_mode(conn, mode)
 
@@ -62,7 +62,7 @@ def check_mode(conn: psycopg.Connection[tuple[str]], mode: Mode) -> None:
     """Refuse a database of the other mode.
 
     Raises:
-        Misconfigured: if the stamp says otherwise.
+        Misconfigured: the stamp names the other mode.
     """
     stamped = conn.execute("SELECT mode FROM installation").fetchone()
     if stamped != (mode,):

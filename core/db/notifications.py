@@ -1,4 +1,4 @@
-"""Notifications: one LISTEN connection per process, turned into events that anyone may wait for."""
+"""Turn the notifications of one LISTEN connection per process into events that tasks can await."""
 
 import asyncio
 import logging
@@ -14,21 +14,21 @@ from core.failures import log_unexpected_end
 
 log = logging.getLogger(__name__)
 
-# Somebody should look for work; no payload.
+# There may be work to claim; no payload.
 QUEUED = "execution_queued"
-# A flow run has taken its batch; the payload is the batch's id.
+# A flow run has begun its batch; the payload is the batch's id.
 BEGUN = "batch_begun"
-# An execution came to rest; the payload is its id.
+# An execution changed its state; the payload is its id.
 CHANGED = "execution_changed"
 
 _RECONNECT_SECONDS = 1.0
 
 
 class NotificationHub:
-    """Who waits for which notification.
+    """The events that tasks wait for, by channel and payload.
 
-    Notifications are hints, never facts: whoever wakes up reads the row again. So after a lost connection everyone
-    is woken once, and nobody misses what was said meanwhile.
+    A notification is only a hint: the woken task reads the row again. After a lost connection all tasks are woken
+    once, so none misses a notification.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class NotificationHub:
 
     @contextmanager
     def event(self, channel: str, payload: str = "") -> Iterator[asyncio.Event]:
-        """An event that is set by each matching notification. Subscribe first, then read, then wait."""
+        """Yield an event that is set by each matching notification. Subscribe first, then read, then wait."""
         event, key = asyncio.Event(), (channel, payload)
         self._waiting[key].add(event)
         try:
@@ -47,12 +47,12 @@ class NotificationHub:
                 del self._waiting[key]
 
     def publish(self, channel: str, payload: str = "") -> None:
-        """Wake those who wait for this."""
+        """Set the events that wait for this notification."""
         for event in self._waiting.get((channel, payload), ()):
             event.set()
 
     def wake_all(self) -> None:
-        """Wake everyone: something may have been missed."""
+        """Set all events, because notifications may have been missed."""
         for events in self._waiting.values():
             for event in events:
                 event.set()
@@ -60,7 +60,7 @@ class NotificationHub:
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[NotificationHub]:
-    """A hub fed by Postgres for as long as the block runs. LISTEN is in force when the block begins."""
+    """Feed a hub from Postgres for the duration of the block. LISTEN is in force when the block begins."""
     hub = NotificationHub()
     ready = asyncio.Event()
     task = asyncio.create_task(_feed(hub, ready), name="listen")

@@ -1,6 +1,6 @@
-"""The connection pool: opened by its outermost user, shared by everyone inside.
+"""Open the connection pool: its outermost user opens it, and everything inside shares it.
 
-The door opens it for its lifetime and the flows it runs share it; a flow on a worker of its own opens its own.
+The door opens one for its lifetime, and the flows it runs share it; a flow in a worker process opens its own.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from core.settings import Settings, settings
 log = logging.getLogger(__name__)
 R = TypeVar("R")
 
-_INSIST_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 
-# What is raised while Postgres cannot be reached: worth another try, unlike everything else.
+# Errors while Postgres cannot be reached. Only these are worth a retry.
 UNREACHABLE = (OperationalError, PoolTimeout)
 
 Connection = AsyncConnection[Any]
@@ -35,7 +35,7 @@ _open_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDiction
 
 @asynccontextmanager
 async def pool() -> AsyncIterator[Pool]:
-    """The pool of this event loop; opened and closed here unless somebody further out did."""
+    """Yield the pool of this event loop. It is opened and closed here unless an outer caller has opened it."""
     loop = asyncio.get_running_loop()
     if shared := _open_pools.get(loop):
         yield shared
@@ -67,7 +67,7 @@ async def _check(conn: Connection) -> None:
     try:
         await AsyncConnectionPool.check_connection(conn)
     except OperationalError:
-        # It seldom closes only one, and the pool would look at the next after a second, then two, four and so on.
+        # The server seldom closes only one connection, and the pool would probe the others with growing pauses.
         if shared := _open_pools.get(asyncio.get_running_loop()):
             await shared.check()
         raise
@@ -75,11 +75,11 @@ async def _check(conn: Connection) -> None:
 
 @asynccontextmanager
 async def autocommit(shared: Pool, *, patience: float | None = None) -> AsyncIterator[Connection]:
-    """A connection whose statements each stand for themselves, which saves the two trips of a transaction.
+    """Yield a connection in autocommit mode, which saves the two round trips of a transaction.
 
     Args:
-        shared: where it comes from.
-        patience: seconds to wait for it; by default as long as for any other.
+        shared: the pool.
+        patience: seconds to wait for a connection; None: the pool's timeout.
     """
     async with shared.connection(patience) as conn:
         await conn.set_autocommit(True)
@@ -92,14 +92,14 @@ async def autocommit(shared: Pool, *, patience: float | None = None) -> AsyncIte
 
 @asynccontextmanager
 async def transaction() -> AsyncIterator[Connection]:
-    """A connection of the shared pool in one transaction: committed at the end, rolled back by an exception."""
+    """Yield a connection of the shared pool in a transaction: committed at the end, rolled back by an exception."""
     async with pool() as shared, shared.connection() as conn:
         yield conn
 
 
 @asynccontextmanager
 async def snapshot(shared: Pool) -> AsyncIterator[Connection]:
-    """A connection whose queries all see the database as of one moment, and cannot change it."""
+    """Yield a read-only connection whose queries all see the database at one moment."""
     async with shared.connection() as conn:
         await conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await conn.set_read_only(True)
@@ -114,16 +114,16 @@ async def snapshot(shared: Pool) -> AsyncIterator[Connection]:
 async def run_in_autocommit(
     shared: Pool, action: Callable[[Connection], Awaitable[R]], *, patience: float | None = None
 ) -> R:
-    """Do `action`, which is one statement or begins a transaction itself, where nothing is lost if it fails."""
+    """Run `action` in autocommit mode: one statement, or an action with its own transaction. It is not retried."""
     async with autocommit(shared, patience=patience) as conn:
         return await action(conn)
 
 
 async def retry_until_committed(shared: Pool, action: Callable[[Connection], Awaitable[R]]) -> R:
-    """Do `action` in a transaction, and again until Postgres can be reached.
+    """Run `action` in a transaction, and retry while Postgres cannot be reached.
 
-    For outcomes that exist nowhere else yet: money that moved, an answer that arrived. The action must be repeatable,
-    because a connection may be lost after its commit.
+    For outcomes that are stored nowhere else yet: money that moved, an answer that arrived. The action must be
+    repeatable, because a connection may be lost after its commit.
     """
     while True:
         try:
@@ -131,19 +131,19 @@ async def retry_until_committed(shared: Pool, action: Callable[[Connection], Awa
                 return await action(conn)
         except UNREACHABLE as error:
             log.warning("database: out of reach (%s), an outcome waits to be written", type(error).__name__)
-        await asyncio.sleep(_INSIST_SECONDS)
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def connect() -> Connection:
-    """A connection outside the pool in autocommit mode, for LISTEN."""
+    """Open a connection outside the pool, in autocommit mode, for LISTEN and session locks."""
     return await AsyncConnection.connect(database_url(settings()), autocommit=True, row_factory=namedtuple_row)
 
 
 def database_url(config: Settings) -> str:
-    """Where our Postgres is, as a libpq URL.
+    """Return the libpq URL of our Postgres.
 
     Raises:
-        Misconfigured: if nobody said so. The `instant` command starts the embedded Postgres and says so itself.
+        Misconfigured: it is not set. The `instant` command starts the embedded Postgres and sets it.
     """
     if config.database_url is None:
         raise Misconfigured("INSTANT_DATABASE_URL is not set; `instant env` prints the embedded one's")

@@ -1,43 +1,43 @@
-"""Ask the same question once for all callers that have it at the moment."""
+"""Share one query between concurrent callers that ask for the same data."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class SingleFlight(Generic[Key, Answer]):
-    """Questions with a key each; no question is asked twice at the same time.
+class SingleFlight(Generic[Key, Result]):
+    """Run at most one query per key at a time.
 
-    A caller that arrives while its question is being asked joins the next asking, so no caller gets data that was read
-    before its call. One answer serves many callers, and nothing is cached that could be out of date.
+    A caller that arrives during a query joins the next one, so no caller gets data that was read before its call.
+    One query serves many callers, and nothing is cached.
     """
 
     def __init__(self) -> None:
-        self._next: dict[Key, asyncio.Task[Answer]] = {}
-        self._now: dict[Key, asyncio.Task[Answer]] = {}
+        self._waiting: dict[Key, asyncio.Task[Result]] = {}
+        self._running: dict[Key, asyncio.Task[Result]] = {}
 
-    async def do(self, key: Key, question: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer to a question that is asked after this call.
+    async def do(self, key: Key, query: Callable[[], Awaitable[Result]]) -> Result:
+        """Return the result of a query that starts after this call.
 
         Args:
-            key: whoever comes with the same means the same question.
-            question: what it raises is raised for all who wait for it.
+            key: callers with the same key share a query.
+            query: runs the query. Every waiting caller gets its exception.
         """
-        if key not in self._next:
-            self._next[key] = asyncio.create_task(self._ask(key, question, self._now.get(key)))
-        # Whoever hangs up leaves the others their answer.
-        return await asyncio.shield(self._next[key])
+        if key not in self._waiting:
+            self._waiting[key] = asyncio.create_task(self._run(key, query, self._running.get(key)))
+        # `shield`: a cancelled caller does not cancel the query of the others.
+        return await asyncio.shield(self._waiting[key])
 
-    async def _ask(
-        self, key: Key, question: Callable[[], Awaitable[Answer]], before: asyncio.Task[Answer] | None
-    ) -> Answer:
-        if before:
-            await asyncio.wait({before})
-        self._now[key] = self._next.pop(key)
+    async def _run(
+        self, key: Key, query: Callable[[], Awaitable[Result]], running: asyncio.Task[Result] | None
+    ) -> Result:
+        if running:
+            await asyncio.wait({running})
+        self._running[key] = self._waiting.pop(key)
         try:
-            return await question()
+            return await query()
         finally:
-            del self._now[key]
+            del self._running[key]

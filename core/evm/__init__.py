@@ -1,3 +1,3 @@
-"""Ethereum: ask nodes, and recover who signed."""
+"""Ethereum: requests to nodes, and recovery of signers."""
 
 __all__ = ("node", "signatures")

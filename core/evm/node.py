@@ -1,6 +1,7 @@
 """Ask an Ethereum node over JSON-RPC 2.0: its chain, blocks, contract calls, logs and receipts.
 
-The shapes follow the Ethereum execution API (ethereum.org, JSON-RPC API): quantities are hex without leading zeros.
+Requests and results follow the Ethereum execution API (ethereum.org, JSON-RPC API): quantities are hex without leading
+zeros.
 """
 
 import asyncio
@@ -19,10 +20,10 @@ from core.settings import Network
 _log = logging.getLogger(__name__)
 
 PAGE_BLOCKS = 2_000
-"""Blocks in one eth_getLogs: the least of the caps in use at public nodes that serve logs at all."""
+"""Blocks in one eth_getLogs: the lowest limit among public nodes that serve logs."""
 
 TOPIC_VALUES = 500
-"""Most addresses in one filter: nodes have caps, from 1,000 on."""
+"""Most addresses in one filter: nodes limit them to 1,000 or more."""
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-# A number that fits 60 bits, and a 32-byte word.
+# A number of at most 60 bits, and a 32-byte word.
 Quantity = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,15}$")]
 Word = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
 
@@ -62,51 +63,51 @@ class Log(_Model):
 
     @property
     def event(self) -> list[str]:
-        """Emitter and topics, comparable."""
+        """The emitter and the topics in lower case, for comparison."""
         return [part.lower() for part in (self.address, *self.topics)]
 
 
 class Receipt(_Model):
-    """What a transaction did: `status` is 0x1 for success, and `logs` are its events in order."""
+    """The result of a transaction: `status` is 0x1 for success, and `logs` are its events in order."""
 
     status: Quantity
     logs: list[Log]
 
 
 async def chain_id(http: Client, network: Network) -> int:
-    """The number of the chain that the node is on, to be compared with `network.chain_id` before trusting it.
+    """Ask for the chain id of the node. Compare it with `network.chain_id` before trusting the node.
 
     Raises:
         Unavailable: `chain_unreachable`.
     """
-    return int(await ask(http, network, TypeAdapter(Quantity), "eth_chainId"), 16)
+    return int(await request(http, network, TypeAdapter(Quantity), "eth_chainId"), 16)
 
 
 async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
     """Compare each node's chain with the network that it was configured for.
 
-    A node that cannot be asked is only a warning: it may come back, and until then decides nothing.
+    A node that does not answer only causes a warning: it may come back, and until then decides nothing.
 
     Raises:
-        Misconfigured: naming the network whose node is on another chain.
+        Misconfigured: its sentence names the network whose node is on another chain.
     """
 
-    async def check_one(network: Network) -> None:
+    async def check_node(network: Network) -> None:
         try:
-            found = await chain_id(http, network)
+            actual_id = await chain_id(http, network)
         except Unavailable:
             _log.warning("payment: the node of %s cannot be asked which chain it is on", network.id)
             return
-        if found != network.chain_id:
-            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {found}")
+        if actual_id != network.chain_id:
+            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {actual_id}")
 
-    await asyncio.gather(*(check_one(network) for network in networks))
+    await asyncio.gather(*(check_node(network) for network in networks))
 
 
 async def block_pages(
     http: Client, network: Network, latest: Block, oldest: datetime
 ) -> AsyncIterator[tuple[int, int]]:
-    """First and last block of each page, from `latest` back to the page that begins before `oldest`."""
+    """Yield the first and last block of each page, from `latest` back to the page that begins before `oldest`."""
     last = int(latest.number, 16)
     while last >= 0:
         first = max(last - PAGE_BLOCKS + 1, 0)
@@ -119,62 +120,67 @@ async def block_pages(
 async def logs(
     http: Client,
     network: Network,
-    shape: TypeAdapter[list[T]],
+    adapter: TypeAdapter[list[T]],
     kind: list[object],
     addresses: Sequence[str],
     *,
     first: int,
     last: int,
 ) -> list[T]:
-    """The asset's logs in these blocks, whose topics begin with `kind` and go on with one of `addresses`.
+    """Read the asset's logs in these blocks, whose topics begin with `kind` and continue with one of `addresses`.
 
-    Nodes say in many ways that an answer would be too long, and it may be longer than we read. So a page that fails is
-    halved, as long as the node answers anything at all.
+    Nodes report an overlong result in many ways, and it may exceed what we read. So a page that fails is halved, as
+    long as the node answers at all.
     """
     if not addresses:
-        return []  # an empty list in a filter would fit everything
+        return []  # an empty list in a filter would match everything
     if len(addresses) > TOPIC_VALUES:
         half = len(addresses) // 2
-        some = await logs(http, network, shape, kind, addresses[:half], first=first, last=last)
-        return [*some, *await logs(http, network, shape, kind, addresses[half:], first=first, last=last)]
+        first_half = await logs(http, network, adapter, kind, addresses[:half], first=first, last=last)
+        return [*first_half, *await logs(http, network, adapter, kind, addresses[half:], first=first, last=last)]
     topics = [*kind, addresses]
-    wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+    log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
     try:
-        return await ask(http, network, shape, "eth_getLogs", wanted)
+        return await request(http, network, adapter, "eth_getLogs", log_filter)
     except Unavailable:
         if first == last:
             raise
     await chain_id(http, network)
     middle = (first + last) // 2
-    older = await logs(http, network, shape, kind, addresses, first=first, last=middle)
-    return [*older, *await logs(http, network, shape, kind, addresses, first=middle + 1, last=last)]
+    older = await logs(http, network, adapter, kind, addresses, first=first, last=middle)
+    return [*older, *await logs(http, network, adapter, kind, addresses, first=middle + 1, last=last)]
 
 
 async def block(http: Client, network: Network, tag: str) -> Block:
-    """A block by its number in hex, or by a tag such as `latest`.
+    """Read a block by its number in hex, or by a tag such as `latest`.
 
     Raises:
         Unavailable: `chain_unreachable`.
     """
-    return await ask(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
+    return await request(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
 
 
-async def ask(http: Client, network: Network, shape: TypeAdapter[T], method: str, *params: object) -> T:
-    """One JSON-RPC 2.0 call, and its result if that has the expected shape.
+async def request(http: Client, network: Network, adapter: TypeAdapter[T], method: str, *params: object) -> T:
+    """Make one JSON-RPC 2.0 call, and return its result if that has the expected shape.
 
     Raises:
         Unavailable: `chain_unreachable` if the node does not answer, or answers anything else.
     """
-    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    answer = await post(http, network.rpc_url, request)
-    if isinstance(answer, JsonResponse) and answer.status == 200 and answer.body and answer.body.get("error") is None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    response = await post(http, network.rpc_url, body)
+    if (
+        isinstance(response, JsonResponse)
+        and response.status == 200
+        and response.body
+        and response.body.get("error") is None
+    ):
         try:
-            return shape.validate_python(answer.body.get("result"))
+            return adapter.validate_python(response.body.get("result"))
         except ValidationError:
             pass
     raise Unavailable("chain_unreachable")
 
 
 def topic_of(address: str) -> str:
-    """An address as an indexed topic."""
+    """Encode an address as an indexed topic."""
     return "0x" + address.lower().removeprefix("0x").rjust(64, "0")

@@ -1,4 +1,4 @@
-"""What a creator can do about a failure: a sentence for each code of ours; those of the provider are in `trouble`."""
+"""Advise creators on failures with codes of ours. `core/providers/errors.py` has the advice on provider failures."""
 
 from core.failures import Fault
 from core.providers import errors as provider_errors
@@ -30,13 +30,13 @@ _BY_FAULT: dict[str, str] = {
 
 
 def advice_for(detail: str | None, fault: Fault | str | None) -> str | None:
-    """What to do about a failure.
+    """Return a sentence that tells the creator what to do about a failure.
 
     Args:
-        detail: its precise cause, a code of ours.
-        fault: whose it was; decides about causes that have no sentence of their own. None: it did not fail.
+        detail: the precise cause, a code of ours.
+        fault: who caused it. Decides the sentence for a code without one of its own. None: the call did not fail.
     """
     if fault is None:
         return None
-    of_provider = provider_errors.of(detail or "")
+    of_provider = provider_errors.lookup(detail or "")
     return of_provider.advice if of_provider else ADVICE.get(detail or "") or _BY_FAULT[fault]

@@ -9,27 +9,26 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from core import db
+from core.db.queries.execution import sql
 from core.observability import metrics
 from core.resources import versions
 from core.secrets.vault import vault
 from core.settings import settings
 from core.spend import reservations, usage_log
 
-sql = db.load("execution")
-
-# At rest: nothing changes any more unless somebody asks for a re-run.
-REST = ("succeeded", "failed", "declined", "void")
+# Final states: they change only if the buyer asks for a re-run or a late payment lands.
+FINAL_STATES = ("succeeded", "failed", "declined", "void")
 
 
 @dataclass(frozen=True, slots=True)
 class NewExecution:
-    """What shall run.
+    """An execution to create.
 
     Attributes:
-        version: what was sold.
+        version: the version that was sold.
         inputs: validated inputs.
-        payment_id: the payment it waits for; None is the owner's free test, which is queued at once.
-        id: a fresh one.
+        payment_id: the payment it waits for; None for the owner's free test, which is queued at once.
+        id: a fresh id.
     """
 
     version: versions.Version
@@ -38,31 +37,33 @@ class NewExecution:
     id: UUID = field(default_factory=uuid4)
 
     def sealed_inputs(self) -> bytes:
-        """Its inputs, as they are kept."""
+        """Seal the inputs for their column."""
         plain = json.dumps(self.inputs).encode()
         return vault().seal(plain, account=self.version.account_id, column="executions.sealed_inputs", row=self.id)
 
 
-async def create(conn: db.Connection, created: Sequence[NewExecution]) -> None:
-    """Record what shall run, with its worst-case cost reserved.
+async def create(conn: db.Connection, executions: Sequence[NewExecution]) -> None:
+    """Create executions and reserve their worst-case costs.
 
     Args:
         conn: the transaction of the claim.
-        created: what shall run.
+        executions: the executions to create.
 
     Raises:
-        Unavailable: when a creator's spend cap or queue has no room; the transaction must roll back.
+        Unavailable: a creator's spend cap or queue has no room; the transaction must roll back.
     """
     await sql.create(
         conn,
-        ids=[one.id for one in created],
-        payment_ids=[one.payment_id for one in created],
-        account_ids=[one.version.account_id for one in created],
-        version_ids=[one.version.version_id for one in created],
-        sealed_inputs=[one.sealed_inputs() for one in created],
+        ids=[execution.id for execution in executions],
+        payment_ids=[execution.payment_id for execution in executions],
+        account_ids=[execution.version.account_id for execution in executions],
+        version_ids=[execution.version.version_id for execution in executions],
+        sealed_inputs=[execution.sealed_inputs() for execution in executions],
     )
-    await reservations.reserve(conn, [reservations.Round(one.id, 1, one.version.worst_cost_usd) for one in created])
-    if any(one.payment_id is None for one in created):
+    await reservations.reserve(
+        conn, [reservations.Round(execution.id, 1, execution.version.worst_cost_usd) for execution in executions]
+    )
+    if any(execution.payment_id is None for execution in executions):
         await sql.notify_queued(conn)
 
 
@@ -72,25 +73,30 @@ async def notify_finished(conn: db.Connection, execution_ids: Sequence[UUID]) ->
     await sql.wake_waiting(conn)
 
 
+async def notify_queued(conn: db.Connection) -> None:
+    """Notify launchers that executions wait in the queue."""
+    await sql.notify_queued(conn)
+
+
 async def queue_paid(conn: db.Connection, payment_ids: Sequence[UUID]) -> None:
-    """The payments are there: their executions may run."""
+    """Queue the executions of payments that are now paid."""
     await sql.release_payment_holds(conn, payment_ids=list(payment_ids))
 
 
 async def void(conn: db.Connection, payment_id: UUID) -> None:
-    """The payment failed: its execution will never run, and its reservation is free."""
+    """Void the execution of a failed payment and free its reservation."""
     if row := await sql.void(conn, payment_id=payment_id):
         await reservations.replace_by_cost(conn, [(row.id, row.round)])
         await sql.notify_changed(conn, ids=[row.id])
 
 
 async def requeue(conn: db.Connection, payment_id: UUID) -> None:
-    """A refused payment landed late: run what it bought.
+    """Queue the execution of a refused payment that landed late.
 
     Raises:
-        Unavailable: when its cost does not fit; the transaction must roll back, and `owe` says so.
+        Unavailable: its cost does not fit the creator's cap; the transaction must roll back. Then call `fail_owed`.
     """
-    if row := await sql.revive(conn, payment_id=payment_id):
+    if row := await sql.requeue(conn, payment_id=payment_id):
         version = await versions.version(conn, row.version_id)
         await reservations.reserve(conn, [reservations.Round(row.id, row.round, version.worst_cost_usd)])
         await sql.notify_queued(conn)
@@ -98,19 +104,19 @@ async def requeue(conn: db.Connection, payment_id: UUID) -> None:
 
 
 async def fail_owed(conn: db.Connection, payment_id: UUID) -> None:
-    """A refused payment landed late and cannot run now: failed, with a free re-run, and owed when that lapses."""
-    if row := await sql.owe(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
+    """Fail the execution of a refused payment that landed late but has no room: free re-run, then a refund is due."""
+    if row := await sql.fail_owed(conn, payment_id=payment_id, rerun_seconds=settings().rerun_hours * 3600):
         metrics.finished("failed", "creator")
         await sql.notify_changed(conn, ids=[row.id])
 
 
 async def rehold(conn: db.Connection, payment_id: UUID, version: versions.Version) -> None:
-    """A refused payment came back unchanged: hold its execution again.
+    """Hold the execution of a refused payment again, because the identical payment came back.
 
     Raises:
-        Unavailable: when its cost no longer fits.
+        Unavailable: its cost does not fit any more.
     """
-    if row := await sql.unvoid(conn, payment_id=payment_id):
+    if row := await sql.rehold(conn, payment_id=payment_id):
         await reservations.reserve(conn, [reservations.Round(row.id, row.round, version.worst_cost_usd)])
 
 
@@ -118,12 +124,12 @@ async def rerun(conn: db.Connection, execution_id: UUID) -> bool:
     """Queue a failed, paid execution again with the same inputs, for free.
 
     Returns:
-        False when its bound or its time is over, or the failure was the buyer's.
+        False if no re-run is left, its time is over, or the failure was the buyer's fault.
 
     Raises:
-        Unavailable: when its cost does not fit the creator's cap; the transaction must roll back.
+        Unavailable: its cost does not fit the creator's cap; the transaction must roll back.
     """
-    # The finished round must have its usage row before the next one begins, and its log may still be on its way.
+    # The finished round needs its usage row before the next one begins, and the flow may not have logged it yet.
     await sql.lock(conn, id=execution_id)
     await usage_log.append(conn, [execution_id])
     row = await sql.rerun(conn, id=execution_id, rerun_limit=settings().rerun_limit)

@@ -1,55 +1,56 @@
-"""How executions come to rest with an answer: what buyers get, kept for all of one moment in one transaction."""
+"""Store the answers of executions. Answers that arrive together are committed in one transaction."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.execution import SucceedRow, sql
+from core.db.states import Modality
 from core.executions import lifecycle, sends
-from core.executions.lifecycle import sql
 from core.media import store as media
 from core.media.files import Medium
 from core.observability import metrics
-from core.providers.request import Modality
 from core.providers.response import Reply
 from core.providers.usage import Usage
 from core.secrets.private import Private
 from core.spend import reservations
 
 
-async def result_document(execution_id: UUID, modality: Modality, used: Usage, boxed: Private[Reply]) -> Private[bytes]:
-    """What the buyer gets, as JSON: its pictures and sounds are kept first, and it says where."""
-    reply = boxed.reveal()
+async def result_document(
+    execution_id: UUID, modality: Modality, usage: Usage, private_reply: Private[Reply]
+) -> Private[bytes]:
+    """Build the buyer's result as JSON. Pictures and sounds are stored first, and the result holds their addresses."""
+    reply = private_reply.reveal()
     result: dict[str, object] = {
         "response": reply.response,
         "modality": modality,
-        "usage": {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens},
+        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
     }
     if reply.images:
-        result["images"] = await asyncio.gather(*(_held(execution_id, image) for image in reply.images))
+        result["images"] = await asyncio.gather(*(_stored(execution_id, medium) for medium in reply.images))
     if reply.sound:
-        result["audio"] = await _held(execution_id, reply.sound)
+        result["audio"] = await _stored(execution_id, reply.sound)
     if reply.citations:
         result["citations"] = reply.citations
     return Private(json.dumps(result).encode())
 
 
-async def _held(execution_id: UUID, image: Medium | str) -> str:
-    """What the answer holds of a picture: the address that the model gave, or where the file is kept."""
-    return image if isinstance(image, str) else await media.put(execution_id, image)
+async def _stored(execution_id: UUID, medium: Medium | str) -> str:
+    """Store a picture or sound and return its address; an address that the model returned stays as it is."""
+    return medium if isinstance(medium, str) else await media.put(execution_id, medium)
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """An answer that is to be kept.
+    """An answer to store.
 
     Attributes:
-        attempt_id: whose it is.
+        attempt_id: the attempt that got it.
         ended: the send that brought it.
-        sealed_result: what the buyer gets, sealed.
+        sealed_result: the buyer's result, sealed.
     """
 
     attempt_id: UUID
@@ -57,30 +58,31 @@ class Success:
     sealed_result: bytes
 
 
-async def succeed(pool: db.Pool, answered: Success) -> None:
-    """Bring an execution to rest with its answer, the first that comes; what it cost is booked in any case.
+async def succeed(pool: db.Pool, success: Success) -> None:
+    """Mark an execution as succeeded with its answer, if it has none yet. The cost is booked in any case.
 
-    Takes the pool, and insists: the answer exists nowhere else yet.
+    Takes the pool and retries until the commit succeeds, because the answer is stored nowhere else yet.
     """
-    if kept := await _answers.add(pool, answered):
-        metrics.finished("succeeded", "none", queue=kept.queue, upstream=kept.upstream, total=kept.total)
+    if stored := await _successes.add(pool, success):
+        metrics.finished("succeeded", "none", queue=stored.queue, upstream=stored.upstream, total=stored.total)
 
 
-async def _commit(conn: db.Connection, answers: Sequence[Success]) -> list[Any]:
-    """For each how long its phases took; None where another answer was first."""
-    ids = [answer.ended.send.execution_id for answer in answers]
-    rounds = [answer.ended.send.round for answer in answers]
-    results = [answer.sealed_result for answer in answers]
-    # Ten statements in two trips. A creator's calls take turns over the day's spending, so that it is settled last, and
-    # in one trip with the commit: otherwise its lock would be held until this event loop gets round to that.
+async def _commit(conn: db.Connection, successes: Sequence[Success]) -> list[SucceedRow | None]:
+    """Commit answers; return the durations of each one's phases, or None if its execution already had an answer."""
+    ids = [success.ended.send.execution_id for success in successes]
+    rounds = [success.ended.send.round for success in successes]
+    results = [success.sealed_result for success in successes]
+    # Ten statements in two round trips. Replacing the reservations locks the creator's spending of the day, for which
+    # their other calls wait. So it comes last, in one trip with the commit, and a busy event loop cannot prolong the
+    # lock.
     async with conn.pipeline(), conn.transaction():
-        await sends.finish(conn, [answer.ended for answer in answers])
-        kept = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
-        await sql.end_attempts(conn, attempt_ids=[answer.attempt_id for answer in answers], outcome="succeeded")
-        await lifecycle.notify_finished(conn, list(kept))
+        await sends.finish(conn, [success.ended for success in successes])
+        stored = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
+        await sql.end_attempts(conn, attempt_ids=[success.attempt_id for success in successes], outcome="succeeded")
+        await lifecycle.notify_finished(conn, list(stored))
         await reservations.replace_by_cost(conn, list(zip(ids, rounds, strict=True)))
-    # Taken out, because one answer is kept of each.
-    return [kept.pop(row_id, None) for row_id in ids]
+    # `pop`, because only one answer of each execution is stored.
+    return [stored.pop(row_id, None) for row_id in ids]
 
 
-_answers: db.BatchWriter[Success, Any] = db.BatchWriter(_commit, db.retry_until_committed)
+_successes: db.BatchWriter[Success, SucceedRow | None] = db.BatchWriter(_commit, db.retry_until_committed)

@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from core import db
-from core.executions.lifecycle import sql
+from core.db.queries.execution import sql
 from core.observability import metrics
 from core.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one flow run shall carry."""
+    """The executions of one flow run."""
 
     id: UUID
     execution_ids: list[UUID]
 
 
 async def claim(conn: db.Connection, worker_id: UUID, most: int, *, alone_first: bool = False) -> Batch | None:
-    """Take up to `most` queued executions for one flow run; None when there is nothing to do.
+    """Claim up to `most` queued executions for one flow run; None if none can be claimed.
 
-    Creators take turns, each has a bounded number of slots, so has each process, and what was taken over twice comes
-    alone.
+    Creators are served in turn. The slots of each creator and of each process are limited. An execution that was taken
+    over twice gets a batch of its own.
 
     Args:
         conn: one transaction.
         worker_id: the launcher.
-        most: how many one run may carry.
-        alone_first: look for one that runs alone first. Launchers do so every other time, so that neither kind waits
-            for ever while the other keeps coming.
+        most: the largest batch.
+        alone_first: look first for an execution that needs a batch of its own. Launchers alternate, so that neither
+            kind waits for ever while the other keeps coming.
     """
     await sql.lock_claims(conn)
     batch_id = uuid4()
@@ -48,12 +48,12 @@ async def top_up(conn: db.Connection, batch: Batch, worker_id: UUID, most: int) 
 
     Args:
         conn: one transaction.
-        batch: what the run was started for.
-        worker_id: the process that carries it.
-        most: how many one run may carry.
+        batch: the batch that the run was started with.
+        worker_id: the process that runs it.
+        most: the largest batch.
     """
     room = most - len(batch.execution_ids)
-    if room <= 0 or not await sql.may_grow(conn, batch_id=batch.id, ids=batch.execution_ids):
+    if room <= 0 or not await sql.may_top_up(conn, batch_id=batch.id, ids=batch.execution_ids):
         return batch
     await sql.lock_claims(conn)
     return Batch(batch.id, batch.execution_ids + await _claim(conn, worker_id, batch.id, room, alone=False))
@@ -75,16 +75,16 @@ async def _claim(conn: db.Connection, worker_id: UUID, batch_id: UUID, most: int
 
 
 async def release(conn: db.Connection, batch: Batch, worker_id: UUID) -> list[UUID]:
-    """A run is over: what it did not bring to rest goes back to the queue, unless another process owns it by now."""
+    """Close a run's batch. Its unfinished executions return to the queue, unless another process owns them now."""
     await sql.end_batch(conn, id=batch.id, worker_id=worker_id)
-    freed = [row.id async for row in sql.hand_back(conn, batch_id=batch.id, worker_id=worker_id)]
-    if freed:
-        metrics.returned("launcher", len(freed))
+    released = [row.id async for row in sql.release(conn, batch_id=batch.id, worker_id=worker_id)]
+    if released:
+        metrics.returned("launcher", len(released))
         await sql.notify_queued(conn)
-    return freed
+    return released
 
 
 async def orphaned(conn: db.Connection, batches: Sequence[Batch]) -> set[UUID]:
-    """The ids of those batches whose owner is gone."""
+    """Return the ids of those batches whose owner no longer exists."""
     batch_ids, first_ids = [batch.id for batch in batches], [batch.execution_ids[0] for batch in batches]
-    return {row.id async for row in sql.left_behind(conn, batch_ids=batch_ids, execution_ids=first_ids)}
+    return {row.id async for row in sql.orphaned(conn, batch_ids=batch_ids, execution_ids=first_ids)}

@@ -1,31 +1,31 @@
-"""Forgetting what was sold: inputs and answers are sealed while they are kept, and deleted when their time is over.
+"""Delete inputs and answers when their retention time is over. Until then they are stored sealed.
 
-What is kept for good is who paid what for which version, and how it ended.
+The records of who paid what for which version, and of how it ended, are kept for ever.
 """
 
 from uuid import UUID
 
 from core import db
+from core.db.queries.retention import sql
 from core.media import store as media
 from core.settings import settings
 
-sql = db.load("retention")
-
 
 async def delete_content(pool: db.Pool, *, batch: int = 1000) -> int:
-    """Delete the inputs and answers of what came to rest more than INSTANT_RETENTION_DAYS ago.
+    """Delete the inputs and answers of executions that ended more than INSTANT_RETENTION_DAYS ago.
 
-    What may still be run again, or is owed to its buyer, keeps its inputs until that is over. Files go before the
-    answer that names them, and what has none does not wait for their store.
+    An execution that may be re-run, or whose refund is due, keeps its inputs until that is over. Files are deleted
+    before the answer that names them. Executions without files are deleted first, so that they do not wait for the
+    media store.
 
-    Takes the pool, and commits a batch at a time: no connection is held while files are deleted, and a long backlog
+    Takes the pool and commits a batch at a time: no connection is held while files are deleted, and a long backlog
     holds no locks.
 
     Returns:
-        How many executions it concerned.
+        The number of executions whose content was deleted.
 
     Raises:
-        Unavailable: the store of files is out of reach; what has files is kept until the next time.
+        Unavailable: the media store cannot be reached; executions with files keep their content until the next run.
     """
     total = 0
     for has_media in (False, True):

@@ -1,8 +1,8 @@
-"""Sends: each request that leaves for the provider has a row, committed before it does.
+"""Record sends: each request to a provider has a row, committed before the request leaves.
 
-It remembers the exact bytes. After an outcome that nobody knows, the identical bytes are sent again: if the first send
-was finished after all, the provider's cache has its answer, and nothing is charged twice. Where there is no cache,
-nothing is sent again.
+The row holds the exact bytes. After an unknown outcome the identical bytes are sent again: if the first send finished
+after all, the provider's cache returns its answer, and nothing is charged twice. Where there is no cache, nothing is
+sent again.
 """
 
 import logging
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.send import sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import registry as providers
 from core.providers.errors import work_of
@@ -26,10 +26,9 @@ from core.settings import settings
 from core.spend import reservations
 
 log = logging.getLogger(__name__)
-sql = db.load("send")
 
 _COLUMN = "sends.sealed_request"
-# Nobody waits longer for the database while an answer is on its way.
+# The longest wait for the database while an answer is arriving.
 _NOTE_SECONDS = 2.0
 _UNKNOWN_SECONDS = 1.0
 _JITTER_SECONDS = (0.05, 0.25)
@@ -37,11 +36,11 @@ _JITTER_SECONDS = (0.05, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One request that may leave now.
+    """One request that may be sent now.
 
     Attributes:
-        number: of its round, from 1.
-        cache_seconds: how long the provider shall keep its answer; 0 for not at all.
+        number: its number within the round, from 1.
+        cache_seconds: how long the provider should cache its answer; 0: not at all.
     """
 
     execution_id: UUID
@@ -53,66 +52,66 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is to be marked as sent."""
+    """A send to mark."""
 
     execution_id: UUID
     attempt_id: UUID
     sealed_request: bytes
 
 
-async def begin(pool: db.Pool, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
-    """Commit the durable mark of the next send, and make the bytes that it consists of.
+async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
+    """Commit the durable mark of the next send, and build its bytes.
 
-    Takes the pool: what is marked at the same time is committed together.
+    Takes the pool: marks that arrive together are committed in one transaction.
 
     Args:
         pool: our database.
-        asked: what to send.
-        account_id: the creator, for whom the bytes are sealed.
-        attempt_id: whose send it is.
-        worst_cost_usd: what one send costs at most; a second that may cost it again needs room for it.
+        prompt: the prompt to send.
+        account_id: the creator; the bytes are sealed under their account.
+        attempt_id: the attempt that sends.
+        worst_cost_usd: the most that one send can cost; a second send that may be charged too needs room for it.
 
     Raises:
-        ExecutionFailed: `send_refused` (the attempt is not the current one, or the bound is used up), `interrupted`
-            (nobody saw the end of the last send, and no cache can answer for it), `spend_cap`, `resource_spend_cap`,
-            `prompt_not_text`.
+        ExecutionFailed: `send_refused` (the attempt is not the current one, or the limit is reached), `interrupted`
+            (the outcome of the last send is unknown, and no cache can return its answer), `spend_cap`,
+            `resource_spend_cap`, `prompt_not_text`.
     """
-    # Nearly always it is the first send of its round, for which nothing has to be looked up.
-    request = Private(encode(providers.provider_for(asked.model).fields(asked, 1)))
-    if number := await _marks.add(pool, _mark(asked, account_id, attempt_id, request)):
-        return Send(asked.execution_id, asked.round, number, request, _cache_seconds(asked))
+    # A round's first send is by far the most common, and needs no look-up.
+    request = Private(encode(providers.provider_for(prompt.model).fields(prompt, 1)))
+    if number := await _marks.add(pool, _build_mark(prompt, account_id, attempt_id, request)):
+        return Send(prompt.execution_id, prompt.round, number, request, _cache_seconds(prompt))
     async with pool.connection() as conn:
         return await begin_next(
-            conn, asked, account_id=account_id, attempt_id=attempt_id, worst_cost_usd=worst_cost_usd
+            conn, prompt, account_id=account_id, attempt_id=attempt_id, worst_cost_usd=worst_cost_usd
         )
 
 
 async def begin_next(
-    conn: db.Connection, asked: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
+    conn: db.Connection, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
 ) -> Send:
-    """The same as `begin`, for a send that need not be the first: in one transaction, which is not committed here."""
-    at, cache_seconds = providers.provider_for(asked.model), _cache_seconds(asked)
-    last = await sql.last(conn, id=asked.execution_id)
+    """Mark a send that need not be the first of its round, within the caller's transaction; otherwise like `begin`."""
+    provider, cache_seconds = providers.provider_for(prompt.model), _cache_seconds(prompt)
+    last = await sql.last(conn, id=prompt.execution_id)
     work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
     if work == "unknown" and not cache_seconds:
         raise ExecutionFailed("internal_error", "ours", "interrupted")
     request = None
     if work == "unknown":
-        request = _open(last.sealed_request, account_id, asked.execution_id)
+        request = _open_request(last.sealed_request, account_id, prompt.execution_id)
     if request is None:
-        request = Private(encode(at.fields(asked, last.sends + 1)))
+        request = Private(encode(provider.fields(prompt, last.sends + 1)))
     if work != "free":
-        await reservations.extend(conn, asked.execution_id, asked.round, usd=worst_cost_usd)
-    (number,) = await _commit_marks(conn, [_mark(asked, account_id, attempt_id, request)], settings().send_limit)
+        await reservations.extend(conn, prompt.execution_id, prompt.round, usd=worst_cost_usd)
+    (number,) = await _commit_marks(conn, [_build_mark(prompt, account_id, attempt_id, request)], settings().send_limit)
     if number is None:
         raise ExecutionFailed("internal_error", "ours", "send_refused")
-    return Send(asked.execution_id, asked.round, number, request, cache_seconds)
+    return Send(prompt.execution_id, prompt.round, number, request, cache_seconds)
 
 
 async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
-    """Commit the provider's id of the generation before its body is read. Takes the pool: a call is on its way.
+    """Commit the provider's generation id before the body is read. Takes the pool: a call is under way.
 
-    A database out of reach does not stop an answer that is being paid for: the id comes again with its end.
+    An unreachable database does not stop an answer that is already being paid for: `finish` records the id again.
     """
     try:
         await _notes.add(pool, (send, generation_id))
@@ -125,61 +124,68 @@ class Ended:
     """How a send ended.
 
     Attributes:
-        send: which.
+        send: the send.
         outcome: `succeeded`, or the failure's name.
-        used: what the provider said. Where it said no cost, that is 0 only for work that certainly was not charged.
+        usage: the usage that the provider reported.
     """
 
     send: Send
     outcome: str
-    used: Usage
+    usage: Usage
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """What it cost; None where nobody knows."""
+        """Its cost; 0 if the provider reported none and certainly charged nothing; None if unknown."""
         is_free = work_of(self.outcome) == "free" and self.outcome != "succeeded"
-        return Decimal(0) if self.used.cost_usd is None and is_free else self.used.cost_usd
+        return Decimal(0) if self.usage.cost_usd is None and is_free else self.usage.cost_usd
 
 
 async def finish(conn: db.Connection, ended: Sequence[Ended]) -> None:
     """Record how sends ended, in one transaction."""
     await sql.finish(
         conn,
-        outcomes=[one.outcome for one in ended],
-        generation_ids=[one.used.generation_id for one in ended],
-        models_served=[one.used.model_served for one in ended],
-        input_tokens=[one.used.input_tokens for one in ended],
-        output_tokens=[one.used.output_tokens for one in ended],
-        costs_usd=[one.cost_usd for one in ended],
-        **_keys([one.send for one in ended]),
+        outcomes=[end.outcome for end in ended],
+        generation_ids=[end.usage.generation_id for end in ended],
+        models_served=[end.usage.model_served for end in ended],
+        input_tokens=[end.usage.input_tokens for end in ended],
+        output_tokens=[end.usage.output_tokens for end in ended],
+        costs_usd=[end.cost_usd for end in ended],
+        execution_ids=[end.send.execution_id for end in ended],
+        rounds=[end.send.round for end in ended],
+        numbers=[end.send.number for end in ended],
     )
-    for one in ended:
-        if one.used.source_id is not None:
-            named = {"execution_id": one.send.execution_id, "round": one.send.round, "number": one.send.number}
-            await sql.name_source(conn, source_id=one.used.source_id, **named)
+    for end in ended:
+        if end.usage.source_id is not None:
+            await sql.name_source(
+                conn,
+                source_id=end.usage.source_id,
+                execution_id=end.send.execution_id,
+                round=end.send.round,
+                number=end.send.number,
+            )
 
 
-def pause_before_next(send: Send, trouble: ExecutionFailed) -> float | None:
-    """Seconds to wait before this may be sent once more; None if it may not.
+def pause_before_next(send: Send, failure: ExecutionFailed) -> float | None:
+    """Return the seconds to wait before a second send; None if there may be none.
 
-    What may have been done already is sent again only where the provider's cache can answer for it.
+    A send that the provider may have charged is repeated only where its cache can return the answer.
     """
-    is_unknown = work_of(trouble.detail) == "unknown"
-    if not trouble.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
+    is_unknown = work_of(failure.detail) == "unknown"
+    if not failure.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
         return None
-    if trouble.retry_after is not None:
-        return trouble.retry_after
-    # What is still being made is not in the cache yet. Otherwise: not all at the same moment.
+    if failure.retry_after is not None:
+        return failure.retry_after
+    # An answer that is still being generated is not in the cache yet. Otherwise, spread the sends over time.
     return _UNKNOWN_SECONDS if is_unknown else random.uniform(*_JITTER_SECONDS)  # noqa: S311 - no secret
 
 
-def _mark(asked: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
-    sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=asked.execution_id)
-    return _Mark(asked.execution_id, attempt_id, sealed)
+def _build_mark(prompt: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
+    sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=prompt.execution_id)
+    return _Mark(prompt.execution_id, attempt_id, sealed)
 
 
 async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit: int = 1) -> list[int | None]:
-    """The number of each send; None where there may be none."""
+    """Mark sends; return the number of each, or None if it may not be sent."""
     rows = sql.mark(
         conn,
         ids=[mark.execution_id for mark in marks],
@@ -188,13 +194,18 @@ async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit:
         send_limit=send_limit,
     )
     numbers = {row.attempt_id: row.number async for row in rows}
-    # Taken out, because a mark is for one send: whoever asked twice for the same is told once.
+    # `pop`, because a mark allows one send: of two requests for the same one, only the first gets it.
     return [numbers.pop(mark.attempt_id, None) for mark in marks]
 
 
 async def _commit_notes(conn: db.Connection, notes: Sequence[tuple[Send, str]]) -> list[None]:
-    generation_ids = [generation_id for _, generation_id in notes]
-    await sql.note(conn, generation_ids=generation_ids, **_keys([send for send, _ in notes]))
+    await sql.note(
+        conn,
+        execution_ids=[send.execution_id for send, _ in notes],
+        rounds=[send.round for send, _ in notes],
+        numbers=[send.number for send, _ in notes],
+        generation_ids=[generation_id for _, generation_id in notes],
+    )
     return [None] * len(notes)
 
 
@@ -204,20 +215,12 @@ _notes: db.BatchWriter[tuple[Send, str], None] = db.BatchWriter(
 )
 
 
-def _cache_seconds(asked: Prompt) -> int:
-    return settings().cache_seconds if providers.provider_for(asked.model).keeps_answers and not asked.zdr else 0
+def _cache_seconds(prompt: Prompt) -> int:
+    return settings().cache_seconds if providers.provider_for(prompt.model).keeps_answers and not prompt.zdr else 0
 
 
-def _keys(sends: Sequence[Send]) -> dict[str, list[Any]]:
-    return {
-        "execution_ids": [send.execution_id for send in sends],
-        "rounds": [send.round for send in sends],
-        "numbers": [send.number for send in sends],
-    }
-
-
-def _open(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:
-    """The bytes of an earlier send; None if they are gone, and then the request is made anew."""
+def _open_request(sealed: bytes | None, account_id: UUID, execution_id: UUID) -> Private[bytes] | None:
+    """Open the bytes of an earlier send; None if they are gone, and then the request is built anew."""
     if sealed is None:
         return None
     try:

@@ -1,7 +1,7 @@
 """The steps of a paid call: validate, decrypt, substitute, call.
 
-Trouble of one execution is data in its row, never an exception of its batch. Functions take `conn` and do not commit,
-except `validate` and `call`, which take the pool and say why.
+A failure of one execution is recorded in its row and never raised for the whole batch. Functions take `conn` and do not
+commit, except `validate` and `call`, which take the pool for the reason in their docstrings.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar
 from uuid import UUID
 
 from core import db
 from core.accounts import provider_keys
+from core.db.queries.execution import sql
 from core.executions import lifecycle, outcomes, sends
 from core.executions import queue as execution_queue
-from core.executions.lifecycle import sql
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.observability import metrics, tracing
 from core.process import worker
@@ -36,15 +36,15 @@ from core.settings import settings
 from core.spend import reservations
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-# Below this there is no point in sending again.
+# With fewer seconds left than this, a call is not sent again.
 _LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An execution that this run has taken, with the version that was sold."""
+    """An execution that this run has begun, with the version that was sold."""
 
     id: UUID
     attempt_id: UUID
@@ -59,7 +59,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was sealed, in the clear: the creator's key and template, the buyer's inputs."""
+    """The decrypted parts of an order: the creator's key and template, the buyer's inputs."""
 
     key: Private[str]
     template: Private[str]
@@ -78,26 +78,26 @@ class PreparedCall:
 async def validate(
     pool: db.Pool, batch: execution_queue.Batch, worker_id: UUID, flow_run_id: UUID | None
 ) -> list[Order]:
-    """Take the attempt of each execution that is claimed for this batch and not yet running; read everything again.
+    """Begin an attempt at each claimed execution of this batch, and read everything about it again.
 
-    What was queued meanwhile comes along.
+    Executions queued since the claim join the batch. An execution in any other state is left alone, so a repeated run
+    does nothing.
 
-    Executions that are anywhere else in their life are left alone: a repeated run carries nothing.
-
-    Takes the pool: the taking is committed before anything is read. What then cannot be read, for whatever reason, has
-    begun and counts as taken over, so that it soon comes alone and fails by itself instead of its batch for ever.
+    Takes the pool: the attempts are committed before their versions are read. If that read fails for whatever reason,
+    the attempt has begun and counts as a takeover, so the execution soon runs alone and cannot fail its batch again and
+    again.
 
     Args:
         pool: our database.
-        batch: what was claimed together.
-        worker_id: the process that carries it.
-        flow_run_id: the Prefect run; None without Prefect.
+        batch: the claimed batch.
+        worker_id: the process that runs it.
+        flow_run_id: the Prefect flow run; None without Prefect.
     """
     async with pool.connection() as conn:
         if not worker.is_draining():
             batch = await execution_queue.top_up(conn, batch, worker_id, settings().batch_limit)
-        took = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
-        rows = [row async for row in took]
+        taken = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
+        rows = [row async for row in taken]
         await sql.notify_begun(conn, batch_id=batch.id)
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
@@ -122,20 +122,20 @@ async def validate(
 
 
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
-    """Open key, template and inputs of each order; one that cannot be opened has failed and is left out."""
+    """Open the key, template and inputs of each order. An order that cannot be opened fails and is left out."""
 
     keys: dict[tuple[UUID, Provider], Private[str]] = {}
 
     async def open_one(order: Order) -> tuple[Order, Opened]:
-        place = order.account_id, providers.provider_for(order.version.model_id)
-        if place not in keys:
-            keys[place] = await readiness.open_key(conn, *place)
+        key_owner = order.account_id, providers.provider_for(order.version.model_id)
+        if key_owner not in keys:
+            keys[key_owner] = await readiness.open_key(conn, *key_owner)
         try:
             sealed = vault().open(
                 order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
             )
             opened = Opened(
-                key=keys[place],
+                key=keys[key_owner],
                 template=resource_versions.open_template(order.version),
                 inputs=Private(json.loads(sealed.reveal())),
             )
@@ -145,25 +145,25 @@ async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Or
             raise ExecutionFailed("internal_error", "ours", "sealed_value_unreadable")
         return order, opened
 
-    return await _each(conn, orders, open_one, of=lambda order: order)
+    return await _apply_to_each(conn, orders, open_one, order_of=lambda order: order)
 
 
 async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]) -> list[PreparedCall]:
-    """Put the inputs into the template of each order."""
+    """Put the inputs of each order into its template."""
 
-    async def prepare(pair: tuple[Order, Opened]) -> PreparedCall:
-        order, clear = pair
+    async def prepare(opened_order: tuple[Order, Opened]) -> PreparedCall:
+        order, parts = opened_order
         version = order.version
         try:
-            inputs = resource_versions.validate_inputs(version, clear.inputs.reveal())
+            inputs = resource_versions.validate_inputs(version, parts.inputs.reveal())
         except InvalidInput:
             inputs = None
         if inputs is None:
-            # It was valid when it was sold, so the fault cannot be the buyer's.
+            # The inputs were valid at the sale, so the fault cannot be the buyer's.
             raise ExecutionFailed("internal_error", "ours", "inputs_no_longer_valid")
         prompt = Prompt(
             model=version.model_id,
-            messages=template.messages(clear.template.reveal(), version.parameters, inputs),
+            messages=template.messages(parts.template.reveal(), version.parameters, inputs),
             modality=version.modality,
             max_output_tokens=version.max_output_tokens,
             temperature=version.temperature,
@@ -175,20 +175,20 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             supported=version.supported_parameters,
             prices=version.prices,
         )
-        return PreparedCall(order, clear.key, Private(prompt))
+        return PreparedCall(order, parts.key, Private(prompt))
 
-    return await _each(conn, opened, prepare, of=lambda pair: pair[0])
+    return await _apply_to_each(conn, opened, prepare, order_of=lambda opened_order: opened_order[0])
 
 
 async def call(pool: db.Pool, prepared: PreparedCall) -> None:
-    """Send one call and bring its execution to rest.
+    """Send one call and record its outcome.
 
-    Takes the pool: the mark that it is sent is committed before, the outcome right after. No connection is held
-    meanwhile.
+    Takes the pool: the mark of the send is committed before it, the outcome right after it. No connection is held
+    during the call.
 
     Raises:
-        ExecutionFailed: what happened. With `resend` the execution is still running and may be sent once more, after
-            the pause that the provider asked for; otherwise the failure is recorded already.
+        ExecutionFailed: the failure. With `resend`, the execution is still running and may be sent once more, now that
+            the pause the provider asked for is over; otherwise the failure is already recorded.
     """
     order = prepared.order
     with tracing.span("run", order.id, flow_run=str(order.flow_run_id), attempt=str(order.attempt_id)):
@@ -197,65 +197,65 @@ async def call(pool: db.Pool, prepared: PreparedCall) -> None:
 
 async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
     order = prepared.order
-    at = providers.provider_for(order.version.model_id)
-    sending = await _begin(pool, prepared)
-    with tracing.span("upstream", order.id, round=sending.round, send=sending.number) as told:
-        boxed = await provider_client.complete(
-            at,
+    provider = providers.provider_for(order.version.model_id)
+    send = await _begin_send(pool, prepared)
+    with tracing.span("upstream", order.id, round=send.round, send=send.number) as facts:
+        answer = await provider_client.complete(
+            provider,
             prepared.key,
-            sending.request,
+            send.request,
             order.version.modality,
             order.version.answer_schema,
             deadline_seconds=_seconds_left(order),
-            cache_seconds=sending.cache_seconds,
+            cache_seconds=send.cache_seconds,
             prices=order.version.prices,
-            noted=lambda generation_id: sends.note(pool, sending, generation_id),
+            on_generation_id=lambda generation_id: sends.note(pool, send, generation_id),
         )
-        used, reply = boxed.reveal().used, boxed.reveal().reply
-        told["outcome"] = how = "succeeded" if isinstance(reply, Reply) else reply.detail
-        metrics.sent(how if isinstance(reply, Reply) else provider_errors.counted_as(how))
-        told.update(generation=used.generation_id, model=used.model_served, output_tokens=used.output_tokens)
+        usage, reply = answer.reveal().usage, answer.reveal().reply
+        facts["outcome"] = outcome = "succeeded" if isinstance(reply, Reply) else reply.detail
+        metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.metric_label(outcome))
+        facts.update(generation=usage.generation_id, model=usage.model_served, output_tokens=usage.output_tokens)
     if isinstance(reply, Reply):
-        await _succeed(pool, order, sending, used, Private(reply))
+        await _succeed(pool, order, send, usage, Private(reply))
         return
-    await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(sending, reply.detail, used)]))
-    pause = sends.pause_before_next(sending, reply)
+    await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(send, reply.detail, usage)]))
+    pause = sends.pause_before_next(send, reply)
     if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
         await asyncio.sleep(pause)
         raise reply
     if reply.detail == "provider_401":
-        # Nothing of this creator is sold any more until there is a new key.
+        # This creator's prompts are not sold on this key any more until there is a new one.
         await db.retry_until_committed(
-            pool, lambda conn: provider_keys.reject_key(conn, order.account_id, prepared.key, at)
+            pool, lambda conn: provider_keys.reject_key(conn, order.account_id, prepared.key, provider)
         )
-    await _record(pool, order, reply)
+    await _fail_and_raise(pool, order, reply)
 
 
-async def fail(conn: db.Connection, order: Order, trouble: ExecutionFailed) -> None:
-    """Bring an execution to rest without an answer: declined when the fault is the buyer's, failed otherwise.
+async def fail(conn: db.Connection, order: Order, failure: ExecutionFailed) -> None:
+    """Record a failure of an execution: `declined` if the fault is the buyer's, otherwise `failed`.
 
-    A late writer, whose attempt is not the current one, changes nothing.
+    A late write, from an attempt that is not the current one, changes nothing.
     """
-    state = "declined" if trouble.fault == "buyer" else "failed"
+    state: Literal["failed", "declined"] = "declined" if failure.fault == "buyer" else "failed"
     changed = await sql.fail(
         conn,
         id=order.id,
         attempt_id=order.attempt_id,
         state=state,
-        code=trouble.code,
-        fault=trouble.fault,
-        detail=trouble.detail,
+        code=failure.code,
+        fault=failure.fault,
+        detail=failure.detail,
         rerun_seconds=settings().rerun_hours * 3600,
     )
-    await sql.end_attempts(conn, attempt_ids=[order.attempt_id], outcome=trouble.detail)
+    await sql.end_attempts(conn, attempt_ids=[order.attempt_id], outcome=failure.detail)
     await reservations.replace_by_cost(conn, [(order.id, order.round)])
     if changed:
-        metrics.finished(state, trouble.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
+        metrics.finished(state, failure.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
         await lifecycle.notify_finished(conn, [order.id])
 
 
-async def _begin(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
-    """The mark of the next send, committed. Where there may be none, the execution has failed."""
+async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
+    """Commit the mark of the next send. If none is allowed, the execution fails."""
     order = prepared.order
     try:
         return await sends.begin(
@@ -267,38 +267,38 @@ async def _begin(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
         )
     except ExecutionFailed as failure:
         refused = failure
-    # Another attempt may be the current one, and then this changes nothing.
-    await _record(pool, order, refused)
+    # If another attempt is the current one, this changes nothing.
+    await _fail_and_raise(pool, order, refused)
 
 
-async def _succeed(pool: db.Pool, order: Order, sending: sends.Send, used: Usage, reply: Private[Reply]) -> None:
-    document = await outcomes.result_document(order.id, order.version.modality, used, reply)
+async def _succeed(pool: db.Pool, order: Order, send: sends.Send, usage: Usage, reply: Private[Reply]) -> None:
+    document = await outcomes.result_document(order.id, order.version.modality, usage, reply)
     sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
-    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, sends.Ended(sending, "succeeded", used), sealed))
+    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, sends.Ended(send, "succeeded", usage), sealed))
 
 
-async def _record(pool: db.Pool, order: Order, trouble: ExecutionFailed) -> NoReturn:
-    """Record a failure and raise it, as one that is not sent again."""
-    await db.retry_until_committed(pool, lambda conn: fail(conn, order, trouble))
-    raise ExecutionFailed(trouble.code, trouble.fault, trouble.detail)
+async def _fail_and_raise(pool: db.Pool, order: Order, failure: ExecutionFailed) -> NoReturn:
+    """Record a failure and raise it without `resend`."""
+    await db.retry_until_committed(pool, lambda conn: fail(conn, order, failure))
+    raise ExecutionFailed(failure.code, failure.fault, failure.detail)
 
 
 def _seconds_left(order: Order) -> float:
     return max(0.0, (order.deadline - datetime.now(UTC)).total_seconds())
 
 
-async def _each(
+async def _apply_to_each(
     conn: db.Connection,
     items: Sequence[Item],
-    make: Callable[[Item], Awaitable[Made]],
+    function: Callable[[Item], Awaitable[Result]],
     *,
-    of: Callable[[Item], Order],
-) -> list[Made]:
-    """Do the same for every item; one that fails is recorded and left out."""
-    made = []
+    order_of: Callable[[Item], Order],
+) -> list[Result]:
+    """Apply `function` to every item. An item that fails is recorded as failed and left out."""
+    results = []
     for item in items:
         try:
-            made.append(await make(item))
+            results.append(await function(item))
         except ExecutionFailed as failure:
-            await fail(conn, of(item), failure)
-    return made
+            await fail(conn, order_of(item), failure)
+    return results

@@ -1,76 +1,89 @@
 """Read executions for buyers, creators and operators."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from core import db
 from core.db import notifications
-from core.executions.lifecycle import REST, sql
+from core.db.queries.execution import Execution as Execution
+from core.db.queries.execution import HistoryRow as HistoryRow
+from core.db.queries.execution import ListingRow as ListingRow
+from core.db.queries.execution import sql
+from core.db.states import ExecutionState
+from core.executions.lifecycle import FINAL_STATES
 from core.media import store as media
 from core.secrets.vault import vault
 from core.settings import settings
 
+_RESULT = TypeAdapter(dict[str, object])
 
-async def read(conn: db.Connection, execution_id: UUID) -> Any:
-    """Everything a buyer, creator or operator may ask about one execution, as a row; None if there is none."""
+
+async def read(conn: db.Connection, execution_id: UUID) -> Execution | None:
+    """Read one execution, with everything that its buyer, creator or operator may see; None if there is none."""
     (row,) = await _show(conn, [execution_id])
     return row
 
 
-async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Any]:
+async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution | None]:
     rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids), rerun_limit=settings().rerun_limit)}
     return [rows.get(execution_id) for execution_id in execution_ids]
 
 
-_shown: db.BatchWriter[UUID, Any] = db.BatchWriter(_show, db.run_in_autocommit)
+_executions: db.BatchWriter[UUID, Execution | None] = db.BatchWriter(_show, db.run_in_autocommit)
 
 
-async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Any:
-    """Wait for an execution to come to rest.
+async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Execution:
+    """Wait until an execution has ended.
 
-    Takes the pool: no connection is held while it waits.
+    Takes the pool: no connection is held during the wait.
 
     Args:
         pool: our database.
-        hub: tells about changes.
-        execution_id: what to wait for.
+        hub: receives the notifications of changes.
+        execution_id: the execution.
         until: `time.monotonic()` at which to stop waiting.
 
     Returns:
-        Its row as by `show`, at rest or not.
+        Its row as from `read`, ended or not.
     """
     with hub.event(notifications.CHANGED, str(execution_id)) as changed:
         while True:
             changed.clear()
-            row = await _shown.add(pool, execution_id)
+            row = db.required(await _executions.add(pool, execution_id))
             left = until - time.monotonic()
-            if row.state in REST or left <= 0:
+            if row.state in FINAL_STATES or left <= 0:
                 return row
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
 
 
-async def listing(conn: db.Connection, handle: str | None, most: int) -> list[Any]:
-    """The newest executions, of one creator or of all."""
+async def listing(conn: db.Connection, handle: str | None, most: int) -> list[ListingRow]:
+    """List the newest executions, of one creator or of all."""
     return [row async for row in sql.listing(conn, handle=handle, most=most)]
 
 
 async def history(
-    conn: db.Connection, account_id: UUID, *, state: str | None, slug: str | None, after: UUID | None, most: int
-) -> list[Any]:
-    """A creator's executions, newest first, with what they earned and used.
+    conn: db.Connection,
+    account_id: UUID,
+    *,
+    state: ExecutionState | None,
+    slug: str | None,
+    after: UUID | None,
+    most: int,
+) -> list[HistoryRow]:
+    """List a creator's executions, newest first, with their revenue and usage.
 
     Args:
-        conn: to read with.
-        account_id: whose.
-        state: only in this one.
-        slug: only of this resource.
-        after: only what is older than this execution of theirs.
+        conn: a connection.
+        account_id: the creator.
+        state: only executions in this state.
+        slug: only executions of this resource.
+        after: only executions older than this one.
         most: how many.
     """
     rows = sql.history(conn, account_id=account_id, state=state, slug=slug, after=after, most=most)
@@ -78,27 +91,33 @@ async def history(
 
 
 async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
-    """How many of the same creator's executions begin before this one."""
-    count: int = await sql.ahead(conn, id=execution_id)
-    return count
+    """Count the executions of the same creator that will start before this one."""
+    return await sql.ahead(conn, id=execution_id)
 
 
-def open_result(account_id: UUID, execution_id: UUID, sealed: bytes) -> dict[str, object]:
-    """The stored answer in the clear: response, modality, usage, and images, audio or citations if there are any.
+def open_result(execution: Execution) -> dict[str, object]:
+    """Decrypt the stored answer: response, modality, usage, and images, audio or citations if there are any.
 
-    Files that are stored elsewhere have URLs that expire; opening the answer again makes fresh ones.
+    Only of an execution that succeeded and whose content is not deleted yet.
+    URLs of stored files expire; each call makes fresh ones.
     """
-    plain = vault().open(sealed, account=account_id, column="executions.sealed_result", row=execution_id)
-    result: dict[str, Any] = json.loads(plain.reveal())
-    if "images" in result:
-        result["images"] = [media.url_for(held) for held in result["images"]]
-    if "audio" in result:
-        result["audio"] = media.url_for(result["audio"])
-    return result
+    sealed = db.required(execution.sealed_result)
+    plain = vault().open(sealed, account=execution.account_id, column="executions.sealed_result", row=execution.id)
+    result = _RESULT.validate_json(plain.reveal())
+    return {name: _with_url(name, value) for name, value in result.items()}
 
 
-def money_of(row: Any) -> str:
-    """Where the buyer's money is now."""
+def _with_url(name: str, value: object) -> object:
+    match name, value:
+        case "images", list():
+            return [media.url_for(str(reference)) for reference in value]
+        case "audio", str():
+            return media.url_for(value)
+    return value
+
+
+def money_of(row: Execution) -> str:
+    """Return the state of the buyer's money."""
     if row.payment_state is None:
         return "none"
     if row.payment_state != "paid":

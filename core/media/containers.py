@@ -1,7 +1,7 @@
-"""Whether a picture or sound is whole, as far as its container says: sizes add up and the end is there.
+"""Check by its container whether a picture or sound is whole: its sizes add up and its end is there.
 
-Nothing is decoded: a decoder for untrusted files is an attack surface, and a container names its own length. Each walk
-takes one step for each chunk.
+Nothing is decoded: a decoder for untrusted files is an attack surface, and a container holds its own length. Each check
+takes one step per chunk.
 """
 
 import struct
@@ -10,26 +10,26 @@ from collections.abc import Callable, Iterator
 
 
 def is_whole(kind: str, data: bytes) -> bool:
-    """Whether a file of this MIME type has its end, and a picture its size.
+    """Whether a file of this MIME type has its end, and a picture its dimensions.
 
     Args:
         kind: one of `core.media.files.KINDS`.
         data: the file.
     """
     try:
-        return _WALKS[kind](data)
+        return _CHECKS[kind](data)
     except (struct.error, IndexError):
-        # It ends where its container says that more comes.
+        # The file ends before its container says so.
         return False
 
 
 def _png(data: bytes) -> bool:
-    """PNG (W3C, third edition): IHDR with a size, image data, each chunk with its checksum, IEND."""
-    place, names = 8, []
+    """PNG (W3C, third edition): IHDR with dimensions, image data, a checksum for each chunk, IEND."""
+    offset, names = 8, []
     while True:
-        (length,) = struct.unpack_from(">I", data, place)
-        name, content = data[place + 4 : place + 8], data[place + 4 : place + 8 + length]
-        (checksum,) = struct.unpack_from(">I", data, place + 8 + length)
+        (length,) = struct.unpack_from(">I", data, offset)
+        name, content = data[offset + 4 : offset + 8], data[offset + 4 : offset + 8 + length]
+        (checksum,) = struct.unpack_from(">I", data, offset + 8 + length)
         if zlib.crc32(content) != checksum:
             return False
         if name == b"IHDR" and 0 in struct.unpack_from(">II", content, 4):
@@ -37,43 +37,43 @@ def _png(data: bytes) -> bool:
         names.append(name)
         if name == b"IEND":
             return names[0] == b"IHDR" and b"IDAT" in names
-        place += 12 + length
+        offset += 12 + length
 
 
 def _jpeg(data: bytes) -> bool:
     """JPEG (ITU T.81): a frame with a width, a scan, and an end of image after it."""
-    place, width = 2, 0
+    offset, width = 2, 0
     while True:
-        if data[place] != 0xFF:
+        if data[offset] != 0xFF:
             return False
-        marker = data[place + 1]
+        marker = data[offset + 1]
         if marker == 0xFF:  # a fill byte
-            place += 1
+            offset += 1
             continue
-        (length,) = struct.unpack_from(">H", data, place + 2)
+        (length,) = struct.unpack_from(">H", data, offset + 2)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            (width,) = struct.unpack_from(">H", data, place + 7)
+            (width,) = struct.unpack_from(">H", data, offset + 7)
         if marker == 0xDA:
-            # In a scan 0xFF is followed by 0 or a restart marker, so this can only be the end.
-            return width > 0 and data.find(b"\xff\xd9", place + 2 + length) > 0
-        place += 2 + length
+            # In a scan, 0xFF is followed by 0 or a restart marker, so this can only be the end.
+            return width > 0 and data.find(b"\xff\xd9", offset + 2 + length) > 0
+        offset += 2 + length
 
 
 def _gif(data: bytes) -> bool:
-    """GIF89a: a screen with a size, a picture, and the trailer at the end of the blocks."""
+    """GIF89a: a screen with dimensions, a picture, and the trailer after the blocks."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    place, pictures = 13 + _color_table(flags), 0
-    while data[place] != 0x3B:
-        if data[place] == 0x21:
-            place += 2
-        elif data[place] == 0x2C:
+    offset, pictures = 13 + _color_table(flags), 0
+    while data[offset] != 0x3B:
+        if data[offset] == 0x21:
+            offset += 2
+        elif data[offset] == 0x2C:
             pictures += 1
-            place += 10 + _color_table(data[place + 9]) + 1
+            offset += 10 + _color_table(data[offset + 9]) + 1
         else:
             return False
-        while data[place]:
-            place += 1 + data[place]
-        place += 1
+        while data[offset]:
+            offset += 1 + data[offset]
+        offset += 1
     return width > 0 and height > 0 and pictures > 0
 
 
@@ -82,12 +82,12 @@ def _color_table(flags: int) -> int:
 
 
 def _webp(data: bytes) -> bool:
-    """WebP (RFC 9649): a RIFF file as long as it says, with image data."""
+    """WebP (RFC 9649): a RIFF file of its stated length, with image data."""
     return {b"VP8 ", b"VP8L"} & {name for name, _ in _riff(data)} != set() and _is_as_long(data)
 
 
 def _wav(data: bytes) -> bool:
-    """WAV: a RIFF file as long as it says, with samples. One that was streamed says 0 or the most there can be."""
+    """WAV: a RIFF file of its stated length, with samples. A streamed file states 0 or the maximum."""
     (size,) = struct.unpack_from("<I", data, 4)
     samples = next((length for name, length in _riff(data) if name == b"data"), 0)
     return samples > 0 and (size in (0, 0xFFFFFFFF) or _is_as_long(data))
@@ -99,59 +99,59 @@ def _is_as_long(data: bytes) -> bool:
 
 
 def _riff(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk. An extended WebP may hold its frames in ANMF chunks."""
-    place = 12
-    while place + 8 <= len(data):
-        name, length = struct.unpack_from("<4sI", data, place)
-        # The chunk of a frame begins with its place and size, and holds the image's own chunk.
-        yield (data[place + 24 : place + 28] if name == b"ANMF" else name), length
-        place += 8 + length + length % 2
+    """Yield the name and length of each chunk. An extended WebP may hold its frames in ANMF chunks."""
+    offset = 12
+    while offset + 8 <= len(data):
+        name, length = struct.unpack_from("<4sI", data, offset)
+        # An ANMF chunk begins with the frame's position and size, and then holds the image's own chunk.
+        yield (data[offset + 24 : offset + 28] if name == b"ANMF" else name), length
+        offset += 8 + length + length % 2
 
 
 def _avif(data: bytes) -> bool:
     """AVIF (ISO 14496-12): boxes that fill the file, with metadata and media data among them."""
-    place, names = 0, set()
-    while place < len(data):
-        length, name = struct.unpack_from(">I4s", data, place)
+    offset, names = 0, set()
+    while offset < len(data):
+        length, name = struct.unpack_from(">I4s", data, offset)
         if length == 1:
-            (length,) = struct.unpack_from(">Q", data, place + 8)
-        length = len(data) - place if length == 0 else length
-        if length < 8 or place + length > len(data):
+            (length,) = struct.unpack_from(">Q", data, offset + 8)
+        length = len(data) - offset if length == 0 else length
+        if length < 8 or offset + length > len(data):
             return False
         names.add(name)
-        place += length
+        offset += length
     return {b"ftyp", b"meta", b"mdat"} <= names
 
 
 def _ogg(data: bytes) -> bool:
     """Ogg (RFC 3533): whole pages, of which the last ends the stream."""
-    place, flags = 0, 0
-    while place < len(data):
-        name, flags, count = struct.unpack_from("<4sxB20xB", data, place)
+    offset, flags = 0, 0
+    while offset < len(data):
+        name, flags, count = struct.unpack_from("<4sxB20xB", data, offset)
         if name != b"OggS":
             return False
-        place += 27 + count + sum(data[place + 27 : place + 27 + count])
-    return place == len(data) and flags & 4 > 0
+        offset += 27 + count + sum(data[offset + 27 : offset + 27 + count])
+    return offset == len(data) and flags & 4 > 0
 
 
 def _flac(data: bytes) -> bool:
-    """FLAC (RFC 9639): metadata that ends, and frames after it. How many, a stream need not say."""
-    place, is_last = 4, False
+    """FLAC (RFC 9639): metadata that ends, and frames after it. A stream need not state their number."""
+    offset, is_last = 4, False
     while not is_last:
-        is_last = data[place] & 0x80 > 0
-        place += 4 + int.from_bytes(data[place + 1 : place + 4])
-    return place < len(data)
+        is_last = data[offset] & 0x80 > 0
+        offset += 4 + int.from_bytes(data[offset + 1 : offset + 4])
+    return offset < len(data)
 
 
 def _mpeg(data: bytes) -> bool:
-    """MP3: a frame after the ID3 tag, if there is one. Nothing says how many frames there are."""
-    place = 0
+    """MP3: a frame after the ID3 tag, if there is one. The file does not state the number of frames."""
+    offset = 0
     if data.startswith(b"ID3"):
-        place = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-    return data[place] == 0xFF and data[place + 1] & 0xE0 == 0xE0
+        offset = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+    return data[offset] == 0xFF and data[offset + 1] & 0xE0 == 0xE0
 
 
-_WALKS: dict[str, Callable[[bytes], bool]] = {
+_CHECKS: dict[str, Callable[[bytes], bool]] = {
     "image/png": _png,
     "image/jpeg": _jpeg,
     "image/webp": _webp,

@@ -1,4 +1,4 @@
-"""What a model drew or spoke, checked by its content: first bytes say what it is, its container whether it is whole."""
+"""Identify pictures and sounds by their content: the first bytes give the type, the container whether it is whole."""
 
 import base64
 import binascii
@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from core.media import containers
 
 SIZE_LIMIT = 20 * 1024 * 1024
-"""Bytes of one file; what models make today is below 10 MiB."""
+"""Most bytes of one file; today's models make files below 10 MiB."""
 
-# RFC 2397; scheme, type and "base64" in any case, and the alphabet of RFC 4648, section 5, as well.
+# RFC 2397, with scheme, type and "base64" in any case, and also the alphabet of RFC 4648, section 5.
 _DATA_URL = re.compile(
     r"data:[a-z0-9.+-]+/[a-z0-9.+-]+(?:;[a-z0-9=.+-]+)*;base64,([A-Za-z0-9+/_\s-]+={0,2})", re.A | re.I
 )
 _URL_SAFE = str.maketrans("-_", "+/")
 _REMOTE = re.compile(r"https://[\x21-\x7e]{1,2000}")
 
-# Raster only: SVG and its like are programs. Signatures as in the WHATWG MIME Sniffing standard, sections 6.1 and 6.2.
+# Only raster formats, because SVG and the like are programs. Signatures from the WHATWG MIME Sniffing standard,
+# sections 6.1 and 6.2.
 _IMAGES = (
     ("image/png", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("image/jpeg", re.compile(rb"\xff\xd8\xff")),
@@ -43,7 +44,7 @@ KINDS = {
     "audio/ogg": "ogg",
     "audio/flac": "flac",
 }
-"""Each kind of file with the ending of its name."""
+"""Each MIME type with its file extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,14 @@ class Medium:
 
     @property
     def data_url(self) -> str:
-        """The file itself as a URL (RFC 2397), with its real type."""
+        """The file as a `data:` URL (RFC 2397), with its real type."""
         return f"data:{self.kind};base64,{base64.b64encode(self.data).decode()}"
 
 
 def picture(url: str) -> Medium | str | None:
-    """A picture from where a model says it is: its bytes, an https address that is passed on, or None for neither.
+    """Read a picture from its URL: a file from `data:`, an https address as it is, or None for anything else.
 
-    A file that is cut off is none: it cannot be shown.
+    None for a truncated file, because it cannot be shown.
     """
     if _REMOTE.fullmatch(url):
         return url
@@ -76,7 +77,7 @@ def picture(url: str) -> Medium | str | None:
 
 
 def sound(encoded: str) -> Medium | None:
-    """A sound from base64; None for half a file, and for bare samples, whose rate nobody knows."""
+    """Decode a sound from base64; None for a truncated file, and for raw samples, whose rate is unknown."""
     return _read(encoded, _SOUNDS)
 
 

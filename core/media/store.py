@@ -1,11 +1,10 @@
-"""Pictures and sounds of answers, kept outside the database: the only home of obstore.
+"""Store pictures and sounds of answers outside the database. All use of obstore is here.
 
-A file is named after its execution and the hash of its content, so that nobody shares one and all of an execution's
-files are found by its id. What an answer holds is that name; buyers get a URL of ours that expires.
+A file is named after its execution and the hash of its content. So no two executions share a file, and the execution's
+id finds all its files. The stored answer holds that name; buyers get an expiring URL of ours.
 """
 
 import asyncio
-import base64
 import hashlib
 import logging
 import re
@@ -30,27 +29,27 @@ log = logging.getLogger(__name__)
 
 NAME = re.compile(r"([0-9a-f-]{36})/([0-9a-f]{64})\.([a-z0-9]{3,4})", re.ASCII)
 
-_MARK = "media:"
+_PREFIX = "media:"
 _STORE_SECONDS = 10.0
 _REDIRECT = timedelta(minutes=5)
-# URLs given out within an hour are the same, so that a repeated answer is the same too.
+# URLs made within the same hour are equal, so that a repeated answer is equal too.
 _STEP_SECONDS = 3600
 
-# A local disk says what the system says, everything else what the store says.
-_TROUBLE = (BaseError, OSError)
+# Errors of a store: a local disk raises the system's, other stores obstore's.
+_STORE_ERRORS = (BaseError, OSError)
 
 
 def check_store() -> None:
-    """Look whether INSTANT_MEDIA_URL can be used at all.
+    """Check that INSTANT_MEDIA_URL can be used.
 
     Raises:
-        Misconfigured: if not.
+        Misconfigured: it cannot.
     """
     url = settings().media_url
     try:
         if url is not None:
             _store(url)
-    except (*_TROUBLE, ValueError):
+    except (*_STORE_ERRORS, ValueError):
         pass
     else:
         return
@@ -58,9 +57,9 @@ def check_store() -> None:
 
 
 async def put(execution_id: UUID, medium: Medium) -> str:
-    """Store a file, as what an answer holds of it.
+    """Store a file, and return the reference that the answer holds.
 
-    An answer is not lost over its storage: without one, or in its trouble, the file itself is the URL (`data:`).
+    A failing store does not lose an answer: without a working store the reference is the file itself, as a `data:` URL.
     """
     url = settings().media_url
     if url is None:
@@ -71,55 +70,57 @@ async def put(execution_id: UUID, medium: Medium) -> str:
         attributes = None if isinstance(store, LocalStore) else {"Content-Type": medium.kind}
         async with asyncio.timeout(_STORE_SECONDS):
             await obstore.put_async(store, name, medium.data, attributes=attributes)
-    except _TROUBLE as error:
-        # Its text may name the bucket and who asked.
+    except _STORE_ERRORS as error:
+        # The error's text may name the bucket and the credentials' owner.
         log.warning("media: not stored (%s), the answer carries the file itself", type(error).__name__)
         return medium.data_url
-    return _MARK + name
+    return _PREFIX + name
 
 
-def url_for(held: str) -> str:
-    """What a buyer gets for what an answer holds: an expiring URL of a stored file, and anything else as it is."""
-    name = held.removeprefix(_MARK)
-    if name == held:
-        return held
+def url_for(reference: str) -> str:
+    """Convert a reference for buyers: an expiring URL for a stored file, anything else unchanged."""
+    name = reference.removeprefix(_PREFIX)
+    if name == reference:
+        return reference
     expires = int(time.time() + settings().media_seconds) // _STEP_SECONDS * _STEP_SECONDS + _STEP_SECONDS
-    query = urlencode({"expires": expires, "signature": _sign(name, expires)})
+    query = urlencode({"expires": expires, "signature": vault().sign("media", _signed_message(name, expires))})
     return f"{settings().public_url}/media/{name}?{query}"
 
 
 async def get(name: str, expires: int, signature: str) -> Medium | str:
-    """A stored file for a URL that we gave out: itself, or where its store shows it for a few minutes.
+    """Read a stored file for one of our URLs: the file, or a URL of its store that works for a few minutes.
 
     Raises:
         NotFound: the URL is not ours or has expired, or the file is gone.
-        Unavailable: its store is out of reach.
+        Unavailable: the store cannot be reached.
     """
     match = NAME.fullmatch(name)
-    kind = match and next((kind for kind, ending in KINDS.items() if ending == match[3]), None)
+    kind = match and next((kind for kind, extension in KINDS.items() if extension == match[3]), None)
     url = settings().media_url
-    if url is None or kind is None or expires < time.time() or not _is_signed(name, expires, signature):
+    if url is None or kind is None or expires < time.time():
+        raise NotFound
+    if not vault().is_signed("media", _signed_message(name, expires), signature):
         raise NotFound
     store = _store(url)
-    gone = False
+    is_missing = False
     try:
         async with asyncio.timeout(_STORE_SECONDS):
             if isinstance(store, S3Store | GCSStore | AzureStore):
                 return await obstore.sign_async(store, "GET", name, expires_in=_REDIRECT)
-            found = await obstore.get_async(store, name)
-            return Medium(kind, bytes(await found.bytes_async()))
+            file = await obstore.get_async(store, name)
+            return Medium(kind, bytes(await file.bytes_async()))
     except FileNotFoundError:
-        gone = True
-    except _TROUBLE as error:
+        is_missing = True
+    except _STORE_ERRORS as error:
         log.warning("media: not shown (%s)", type(error).__name__)
-    raise NotFound if gone else Unavailable("media_unreachable")
+    raise NotFound if is_missing else Unavailable("media_unreachable")
 
 
 async def delete(execution_ids: Iterable[UUID]) -> None:
-    """Delete every file of these executions; what is gone already is no trouble.
+    """Delete every file of these executions; missing files are ignored.
 
     Raises:
-        Unavailable: the store is out of reach, and some may still be there: do it again.
+        Unavailable: the store cannot be reached, and some files may remain: repeat the call.
     """
     url = settings().media_url
     if url is None:
@@ -131,27 +132,20 @@ async def delete(execution_ids: Iterable[UUID]) -> None:
             for file in files:
                 with suppress(FileNotFoundError):
                     await obstore.delete_async(store, file["path"])
-    except _TROUBLE as error:
-        trouble = type(error).__name__
+    except _STORE_ERRORS as error:
+        error_type = type(error).__name__
     else:
         return
-    log.warning("media: not forgotten (%s)", trouble)
+    log.warning("media: not forgotten (%s)", error_type)
     raise Unavailable("media_unreachable")
 
 
-def _sign(name: str, expires: int) -> str:
-    mac = vault().sign("media", f"{name} {expires}".encode())
-    return base64.urlsafe_b64encode(mac).decode().rstrip("=")
-
-
-def _is_signed(name: str, expires: int, signature: str) -> bool:
-    with suppress(ValueError):
-        mac = base64.b64decode(signature + "=" * (-len(signature) % 4), altchars=b"-_", validate=True)
-        return vault().is_signed("media", f"{name} {expires}".encode(), mac)
-    return False
+def _signed_message(name: str, expires: int) -> bytes:
+    """What the signature of a URL is over."""
+    return f"{name} {expires}".encode()
 
 
 @cache
 def _store(url: str) -> ObjectStore:
-    """The store behind a URL; credentials come from the environment, as each cloud's own tools read them."""
+    """Open the store at a URL. Credentials come from the environment, under the names of each cloud's own tools."""
     return from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)

@@ -1,4 +1,4 @@
-"""A circuit breaker: whoever keeps silent is left alone for a while, then asked by one caller on behalf of all."""
+"""A circuit breaker: after repeated failures a server gets no requests for a while, except one probe at a time."""
 
 import time
 from collections.abc import Callable
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Breaker:
-    """Closed until `limit` questions in a row went unanswered; then open, but for one probe every `seconds`.
+    """Closed until `limit` requests in a row failed; then open, except for one probe every `seconds`.
 
-    There is no state for half-open: letting a probe through only starts the next wait, so that a probe whose caller
-    never tells what came of it holds up nobody for longer than that.
+    There is no half-open state: a probe only starts the next wait, so a probe that never reports its result delays
+    nobody for longer than that.
 
     Attributes:
-        limit: unanswered questions in a row that open it.
-        seconds: how long nobody asks, and how long a probe has before there is another.
-        clock: seconds, monotonic.
+        limit: failed requests in a row that open it.
+        seconds: the pause between probes while it is open.
+        clock: monotonic seconds.
     """
 
     limit: int = 5
     seconds: float = 5
     clock: Callable[[], float] = time.monotonic
-    _unanswered: int = 0
+    _failures: int = 0
     _next_probe: float = 0
 
     @property
     def is_open(self) -> bool:
-        """Whether the last `limit` questions went unanswered."""
-        return self._unanswered >= self.limit
+        """Whether the last `limit` requests failed."""
+        return self._failures >= self.limit
 
-    def may_ask(self) -> bool:
-        """Whether this caller may ask now. While it is open, True makes the caller the probe."""
+    def may_send(self) -> bool:
+        """Whether this caller may send a request now. While the breaker is open, True makes the caller the probe."""
         if not self.is_open:
             return True
         now = self.clock()
@@ -39,15 +39,15 @@ class Breaker:
         self._next_probe = now + self.seconds
         return True
 
-    def hear(self, *, answered: bool) -> None:
-        """Take note of one question, also of one that nobody had to be allowed to ask.
+    def record(self, *, answered: bool) -> None:
+        """Record the result of a request, also of one that did not ask for permission.
 
         Args:
-            answered: whether there was an answer that makes sense, be it a refusal.
+            answered: whether the server gave a meaningful answer, even a refusal.
         """
         if answered:
-            self._unanswered = 0
+            self._failures = 0
             return
-        self._unanswered += 1
-        if self._unanswered == self.limit:
+        self._failures += 1
+        if self._failures == self.limit:
             self._next_probe = self.clock() + self.seconds

@@ -1,8 +1,8 @@
-"""One question, one JSON answer: how facilitators and chain nodes are asked.
+"""Send JSON requests to facilitators and chain nodes.
 
-Nothing is followed, and no POST is repeated; a GET is, once, if its connection had been closed (aiohttp does).
+Redirects are not followed. A POST is never repeated; aiohttp repeats a GET once if its connection had been closed.
 
-The exceptions of aiohttp carry the request and its headers, so none of them leaves here.
+aiohttp's exceptions hold the request and its headers, so this module lets none of them out.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from core.settings import settings
 
 CONNECT_SECONDS = 5
 MOST_BYTES = 1_048_576
-"""No answer of a facilitator or node that we ask for is longer."""
+"""The longest response that is read. Facilitators and nodes send less for what we ask."""
 
-# uvicorn keeps them for 5.
+# Below uvicorn's 5 seconds.
 _IDLE_SECONDS = 2
-_KIND = {"accept": "application/json"}
-_KINDS = _KIND | {"content-type": "application/json"}
+_GET_HEADERS = {"accept": "application/json"}
+_POST_HEADERS = _GET_HEADERS | {"content-type": "application/json"}
 
 Client = aiohttp.ClientSession
 
 
 @dataclass(frozen=True, slots=True)
 class JsonResponse:
-    """What came back: HTTP status, and the body if it was a JSON object."""
+    """A response: its HTTP status, and the body if it was a JSON object."""
 
     status: int
     body: dict[str, object] | None
@@ -39,13 +39,13 @@ class JsonResponse:
 
 @dataclass(frozen=True, slots=True)
 class NoResponse:
-    """Nothing came back: `not_sent`, `connection_lost`, `timed_out` or `unreadable`."""
+    """No usable response: `not_sent`, `connection_lost`, `timed_out` or `unreadable`."""
 
     reason: str
 
 
 def client() -> Client:
-    """Connections to whoever is asked about money: a context manager that closes them."""
+    """Open a session for facilitators and chain nodes. Use it as a context manager, which closes it."""
     connect = min(CONNECT_SECONDS, settings().facilitator_timeout_seconds)
     return net_http.session(_IDLE_SECONDS, aiohttp.ClientTimeout(sock_connect=connect))
 
@@ -53,24 +53,24 @@ def client() -> Client:
 async def post(
     http: Client, url: str, body: object, headers: Mapping[str, str] | None = None
 ) -> JsonResponse | NoResponse:
-    """Post JSON and read JSON, within the configured time, whatever the status.
+    """Post JSON and read a JSON response of any status, within `facilitator_timeout_seconds`.
 
     Args:
-        http: as by `client`.
-        url: whom to ask.
-        body: the question.
-        headers: more headers, such as Authorization.
+        http: a session from `client`.
+        url: the URL.
+        body: the JSON document.
+        headers: additional headers, such as Authorization.
     """
-    # Plain ASCII and the NaN extension: what a buyer signed reaches the facilitator, who may refuse it.
-    return await _ask(http, "POST", url, json.dumps(body).encode(), {**_KINDS, **(headers or {})})
+    # Plain ASCII with the NaN extension: a value that the buyer signed reaches the facilitator, which may refuse it.
+    return await _request(http, "POST", url, json.dumps(body).encode(), {**_POST_HEADERS, **(headers or {})})
 
 
 async def get(http: Client, url: str, headers: Mapping[str, str] | None = None) -> JsonResponse | NoResponse:
-    """Read JSON, as `post` does."""
-    return await _ask(http, "GET", url, None, {**_KIND, **(headers or {})})
+    """Send a GET request and read a JSON response of any status, within `facilitator_timeout_seconds`."""
+    return await _request(http, "GET", url, None, {**_GET_HEADERS, **(headers or {})})
 
 
-async def _ask(
+async def _request(
     http: Client, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
 ) -> JsonResponse | NoResponse:
     try:
@@ -80,8 +80,10 @@ async def _ask(
                 method, url, data=content, headers=headers, allow_redirects=False, proxy=net_http.proxy(url)
             ) as response,
         ):
-            read = await _read(response)
-            return JsonResponse(response.status, _object(read)) if read is not None else NoResponse("unreadable")
+            received = await _read(response)
+            return (
+                JsonResponse(response.status, _object(received)) if received is not None else NoResponse("unreadable")
+            )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         return NoResponse("not_sent")
     except TimeoutError:
@@ -93,7 +95,7 @@ async def _ask(
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body, unless it is longer than MOST_BYTES."""
+    """Read the body; None if it is longer than MOST_BYTES."""
     content = bytearray()
     async for part in response.content.iter_any():
         content += part

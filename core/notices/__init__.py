@@ -1,7 +1,8 @@
-"""Tell creators and the operator what they should know: rules over the usage, at most weekly, sent where they want it.
+"""Send notices to creators and the operator, at most one a week about each matter.
 
-`rules` finds what is worth a notice, `messages` words it, `addresses` holds where it goes, and `outbox` delivers it
-through `sender`. The sending process is `sender_process`; `egress_guard` keeps it from files and inner networks.
+`rules` finds the matters in the usage, `messages` writes the texts, `addresses` stores the destinations, and `outbox`
+delivers through `sender`. `sender_process` is the process that sends; `egress_guard` keeps it from files and internal
+networks.
 """
 
 __all__ = ("addresses", "messages", "outbox", "rules")

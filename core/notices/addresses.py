@@ -1,6 +1,6 @@
-"""Where notices go: apprise URLs of creators and of the operator, sealed because they hold tokens and passwords.
+"""Manage the addresses of notices: apprise URLs of creators and of the operator, sealed because they hold secrets.
 
-Functions take a connection and do not commit, except `add`, which tries the URL out first.
+Functions take a connection and do not commit, except `add`, which checks the URL first.
 """
 
 import re
@@ -10,18 +10,17 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from core import db
+from core.db.queries.notice import sql
 from core.failures import InvalidInput, NotFound
 from core.notices import egress_guard, sender
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import Settings, settings
 
-sql = db.load("notice")
-
 COLUMN = "notice_addresses.sealed_url"
 
-# What a creator may name: services that only speak HTTP or SMTP to the host they are given. Everybody's operator may
-# use whatever apprise knows; the courier's guard is the same for both.
+# Schemes for creators: services that only speak HTTP or SMTP to the given host. The operator may use every scheme that
+# apprise knows; the egress guard is the same for both.
 CREATORS_SCHEMES = frozenset(
     {
         "discord",
@@ -52,11 +51,11 @@ _MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What may be shown of an address.
+    """The visible part of an address.
 
     Attributes:
-        name: what its owner calls it.
-        scheme: the service, as apprise names it.
+        name: the owner's name for it.
+        scheme: apprise's name of the service.
     """
 
     id: UUID
@@ -66,18 +65,18 @@ class Address:
 
 
 async def add(pool: db.Pool, account_id: UUID | None, url: Private[str], name: str = "") -> Address:
-    """Store an address, sealed. Nothing is sent to it yet.
+    """Store an address, sealed. No message is sent to it yet.
 
-    Takes the pool and commits by itself: no connection is held while the URL is tried out.
+    Takes the pool and commits: no connection is held while the URL is checked.
 
     Args:
         pool: our database.
-        account_id: whose; None is the operator's.
+        account_id: the owner; None is the operator.
         url: an apprise URL, such as `ntfys://host/topic`.
-        name: what to call it, up to 60 characters; empty: its scheme.
+        name: its name, up to 60 characters; empty: its scheme.
 
     Raises:
-        InvalidInput: naming `url` or `name`.
+        InvalidInput: names `url` or `name`.
     """
     url = Private(url.reveal().strip())
     problem = _problem(url, account_id)
@@ -101,40 +100,40 @@ async def add(pool: db.Pool, account_id: UUID | None, url: Private[str], name: s
 
 
 async def listing(conn: db.Connection, account_id: UUID | None) -> list[Address]:
-    """The addresses of a creator, or the operator's for None; never the URLs."""
+    """List the addresses of a creator, or the operator's for None; never the URLs."""
     return [Address(*row) async for row in sql.addresses(conn, account_id=account_id)]
 
 
 async def remove(conn: db.Connection, account_id: UUID | None, address_id: UUID) -> None:
-    """Forget an address. What was sent to it stays in the log.
+    """Delete an address. Its deliveries stay in the log.
 
     Raises:
-        NotFound: if its owner has no such address.
+        NotFound: its owner has no such address.
     """
     if not await sql.remove_address(conn, id=address_id, account_id=account_id):
         raise NotFound
 
 
 def networks_of(config: Settings, account_id: UUID | None) -> tuple[egress_guard.Network, ...]:
-    """What beside the public internet may be reached for them: INSTANT_NOTICE_NETWORKS for the operator.
+    """Return the networks, besides the public internet, that an owner's notices may reach.
 
-    For creators it is nothing, whoever they are, but where everybody is the operator: in the sandbox.
+    For the operator that is INSTANT_NOTICE_NETWORKS, for creators none. In the sandbox everybody is the operator.
     """
     return config.notice_networks if account_id is None or config.mode == "sandbox" else ()
 
 
 def open_url(account_id: UUID | None, address_id: UUID, sealed_url: bytes) -> Private[str]:
-    """The URL in the clear.
+    """Open the URL.
 
     Raises:
-        Unreadable: if no configured master key opens it.
+        Unreadable: no configured master key opens it.
     """
     plain = vault().open(sealed_url, account=account_id or _OPERATOR, column=COLUMN, row=address_id)
     return Private(plain.reveal().decode())
 
 
 def _problem(url: Private[str], account_id: UUID | None) -> str | None:
-    """Why a URL is refused at once, as far as that can be seen. What its name leads to is seen when it is used."""
+    """Find why a URL is refused before any look-up. The egress guard checks where its host name leads at each use."""
     matched = _URL.fullmatch(url.reveal())
     if not matched:
         return "must be an apprise URL, such as ntfys://host/topic"

@@ -1,7 +1,7 @@
-"""What a courier may not do, whatever URL it was given: reach inner networks, read files, write them, start processes.
+"""Restrict a sender process, whatever its URL: no internal networks, files, writes or child processes.
 
-An audit hook (PEP 578) sees a connection when its address is a number, after every look-up and redirect, so there is
-nothing left that could be rebound.
+An audit hook (PEP 578) sees a connection when its address is a number, after every look-up and redirect, so DNS
+rebinding cannot evade it.
 """
 
 import os
@@ -12,17 +12,17 @@ from typing import Any
 
 Network = IPv4Network | IPv6Network
 
-# What Python does not count as private, or not in all its versions: protocol assignments with a cloud's metadata among
-# them (Oracle's), relays, and a cloud's inner services behind a public number (Azure's).
-_INNER: tuple[Network, ...] = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
+# Networks that Python does not count as private, or not in all its versions: protocol assignments (with Oracle's
+# metadata service), relays, and Azure's internal services behind a public number.
+_INTERNAL: tuple[Network, ...] = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 _NAT64 = IPv6Network("64:ff9b::/96")
-# Forms of IPv6 that carry an IPv4 address to a relay: nobody needs them, and they end wherever the relay is.
+# Forms of IPv6 that carry an IPv4 address to a relay. Nobody needs them, and they may end in any network.
 _RELAYED: tuple[Network, ...] = tuple(
     map(IPv6Network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
 )
 
 _CONNECTIONS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-_NEVER = frozenset(
+_FORBIDDEN = frozenset(
     {
         "ctypes.dlopen",
         "os.exec",
@@ -51,21 +51,21 @@ _LIBRARIES = tuple(
 )
 
 
-def hook(networks: Iterable[Network]) -> Callable[[str, tuple[Any, ...]], None]:
-    """An audit hook that allows connections to the public internet and reading Python's own libraries.
+def hook(networks: Iterable[Network]) -> Callable[[str, tuple[object, ...]], None]:
+    """Build an audit hook that allows connections to the public internet and reading Python's own libraries.
 
     Args:
-        networks: may be reached although they are not public.
+        networks: networks that may be reached although they are not public.
     """
     allowed = tuple(networks)
 
-    def guard(event: str, arguments: tuple[Any, ...]) -> None:
+    def guard(event: str, arguments: tuple[Any, ...]) -> None:  # as each audit event defines them
         if event in _CONNECTIONS:
             refused = arguments[1] is not None and not may_reach(arguments[1], allowed)
         elif event == "open":
             refused = not _may_open(arguments[0], arguments[2])
         else:
-            refused = event in _NEVER
+            refused = event in _FORBIDDEN
         if refused:
             raise PermissionError(event)
 
@@ -73,7 +73,7 @@ def hook(networks: Iterable[Network]) -> Callable[[str, tuple[Any, ...]], None]:
 
 
 def may_reach(address: object, networks: Iterable[Network] = ()) -> bool:
-    """Whether a socket address, as `(number, port, …)`, is public or in one of the networks. No name or path is."""
+    """Whether a socket address `(number, port, …)` is public or in one of the networks; never for a name or path."""
     host = address[0] if isinstance(address, tuple) and address else None
     try:
         number = ip_address(host) if isinstance(host, str) else None
@@ -87,7 +87,7 @@ def may_reach(address: object, networks: Iterable[Network] = ()) -> bool:
 
 
 def _inside(number: IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for on this very machine or network."""
+    """Return the IPv4 address that an IPv6 address stands for on this machine or network."""
     if number in _NAT64:
         return IPv4Address(int(number) & 0xFFFFFFFF)
     return number.ipv4_mapped or number
@@ -96,11 +96,11 @@ def _inside(number: IPv6Address) -> IPv4Address | IPv6Address:
 def _is_public(number: IPv4Address | IPv6Address) -> bool:
     if not number.is_global or number.is_multicast or number.is_reserved:
         return False
-    return not any(number in network for network in (*_INNER, *_RELAYED))
+    return not any(number in network for network in (*_INTERNAL, *_RELAYED))
 
 
 def _may_open(path: object, flags: int) -> bool:
-    """Reading what Python itself consists of, so that plugins can be imported; a number is open already."""
+    """Allow reading Python's own files, so that plugins can be imported. A number is a file that is already open."""
     if isinstance(path, int):
         return True
     if not isinstance(path, str | bytes) or flags & _WRITING:

@@ -1,32 +1,36 @@
-"""What a notice says, to people: what was found, and what to do about it. Counts, codes and sums, no secrets."""
+"""Write the texts of notices: what was found, and what to do. They hold counts, codes and sums, but no secrets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from core.db.states import NoticeRule
 from core.executions import advice
 from core.notices.sender import Message
 from core.providers.registry import OPENROUTER, PROVIDERS, Provider
 
+Facts = Mapping[str, Any]
+"""What a rule found, as its SQL wrote it into jsonb; each function here reads what its own rule writes."""
+
 TEST_MESSAGE = Message("x402 Instant: a trial", "Notices about your prompts arrive here.")
 
 
-def message_for(rule: str, handle: str, slug: str | None, facts: Mapping[str, Any], *, to_operator: bool) -> Message:
-    """A notice as a message to its creator, or the operator's copy of it.
+def message_for(rule: NoticeRule, handle: str, slug: str | None, facts: Facts, *, to_operator: bool) -> Message:
+    """Write a notice as a message to its creator, or as the operator's copy.
 
     Args:
-        rule: what was found.
-        handle: the creator's.
-        slug: the resource's, if it is about one.
-        facts: as the rule found them.
-        to_operator: then it says whom it speaks to.
+        rule: the rule that found it.
+        handle: the creator's handle.
+        slug: the resource's slug, if it is about one.
+        facts: the rule's facts.
+        to_operator: whether it is the operator's copy, which names the creator.
     """
     about = f"/@{handle}/{slug}" if slug else f"@{handle}"
-    what, body = _WORDS[rule](facts)
-    return Message(f"{about}: {what}", f"To @{handle}:\n{body}" if to_operator else body)
+    title, body = _WRITERS[rule](facts)
+    return Message(f"{about}: {title}", f"To @{handle}:\n{body}" if to_operator else body)
 
 
-def _success_low(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _success_low(facts: Facts) -> tuple[str, str]:
     calls, succeeded = facts["calls"], facts["succeeded"]
     body = (
         f"{succeeded} of {calls} paid calls of the last {facts['days']} days succeeded ({_percent(succeeded, calls)})."
@@ -34,7 +38,7 @@ def _success_low(facts: Mapping[str, Any]) -> tuple[str, str]:
     return f"{_percent(succeeded, calls)} of its calls succeed", body + _causes(facts["causes"])
 
 
-def _failures_charged(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _failures_charged(facts: Facts) -> tuple[str, str]:
     charged, failed = facts["charged"], facts["failed"]
     body = (
         f"{charged} of the {failed} calls that failed in the last {facts['days']} days were charged by the provider "
@@ -43,7 +47,7 @@ def _failures_charged(facts: Mapping[str, Any]) -> tuple[str, str]:
     return f"{_percent(charged, failed)} of its failures cost you money", body + _causes(facts["causes"])
 
 
-def _cost_unusual(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _cost_unusual(facts: Facts) -> tuple[str, str]:
     body = (
         f"Yesterday (UTC) a call cost {_usd(facts['cost_usd'])} on average, over {facts['calls']} calls. On the "
         f"{facts['days']} days before it was {_usd(facts['usual_usd'])} usually, and {_usd(facts['most_usd'])} at most."
@@ -52,21 +56,21 @@ def _cost_unusual(facts: Mapping[str, Any]) -> tuple[str, str]:
     return "its calls cost far more than usual", body
 
 
-def _calls_unusual(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _calls_unusual(facts: Facts) -> tuple[str, str]:
     more = facts["calls"] > facts["usual"]
     body = (
         f"Yesterday (UTC) your key carried {facts['calls']} calls. On the {facts['days']} days before it were "
         f"{facts['usual']} usually, {facts['least']} at least and {facts['most']} at most."
     )
-    advised = (
+    advice_line = (
         "\nIf you did not expect that, look who buys, and at your daily spend cap."
         if more
         else "\nLook whether your prompts can be bought: instant resources list, or GET /me/resources."
     )
-    return f"far {'more' if more else 'fewer'} calls than usual", body + advised
+    return f"far {'more' if more else 'fewer'} calls than usual", body + advice_line
 
 
-def _key_failing(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _key_failing(facts: Facts) -> tuple[str, str]:
     title = _provider(facts).title
     if facts["rejected_at"]:
         return f"{title} rejects your key", str(advice.advice_for("provider_401", "creator"))
@@ -74,19 +78,19 @@ def _key_failing(facts: Mapping[str, Any]) -> tuple[str, str]:
     return f"{title} refuses calls on your key", body + _causes(facts["causes"])
 
 
-def _key_low(facts: Mapping[str, Any]) -> tuple[str, str]:
-    at = _provider(facts)
+def _key_low(facts: Facts) -> tuple[str, str]:
+    provider = _provider(facts)
     if facts["calls"]:
-        body = f"{at.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
-        return f"your {at.title} credit is used up", body + _causes(facts["causes"])
+        body = f"{provider.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
+        return f"your {provider.title} credit is used up", body + _causes(facts["causes"])
     body = (
         f"{_usd(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
-        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at {at.keys_url}."
+        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at {provider.keys_url}."
     )
-    return f"your {at.title} key is near its limit", body
+    return f"your {provider.title} key is near its limit", body
 
 
-_WORDS = {
+_WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
     "cost_unusual": _cost_unusual,
@@ -96,25 +100,25 @@ _WORDS = {
 }
 
 
-def _provider(facts: Mapping[str, Any]) -> Provider:
-    """Whose key it is about; notices of before there were others name none."""
+def _provider(facts: Facts) -> Provider:
+    """Find the key's provider; notices from before there were several name none."""
     return PROVIDERS[facts.get("provider", OPENROUTER.name)]
 
 
-def _causes(causes: Sequence[Mapping[str, Any]]) -> str:
+def _causes(causes: Sequence[Facts]) -> str:
     lines = [
-        f"\n- {one['detail']}, {one['calls']} {'time' if one['calls'] == 1 else 'times'}: "
-        f"{advice.advice_for(one['detail'], one['fault'])}"
-        for one in causes
+        f"\n- {cause['detail']}, {cause['calls']} {'time' if cause['calls'] == 1 else 'times'}: "
+        f"{advice.advice_for(cause['detail'], cause['fault'])}"
+        for cause in causes
     ]
     return "\nMost often:" + "".join(lines) if lines else ""
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part // whole} %"
+def _percent(part: int, total: int) -> str:
+    return f"{100 * part // total} %"
 
 
 def _usd(text: str) -> str:
-    """US dollars to the millionth; what is less than that still counts."""
+    """Format US dollars to the millionth."""
     amount = Decimal(text).quantize(Decimal("0.000001")).normalize()
     return f"${amount:f}"

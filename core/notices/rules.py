@@ -1,22 +1,23 @@
-"""What is worth a notice, found in the usage by SQL; what the thresholds are, and why."""
+"""Find matters for notices in the usage; the thresholds with their reasons, and the queries that apply them."""
 
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
+from uuid import UUID
 
 from core import db
+from core.db.queries.notice import Finding, sql
+from core.db.queries.notice import Notice as Notice
+from core.db.states import NoticeRule
 
-sql = db.load("notice")
-
-# A month of calls, and not fewer than would be an accident.
+# A month of calls, and enough of them to rule out chance.
 DAYS = 30
 LEAST_CALLS = 5
 LEAST_SUCCESS = Decimal("0.7")
 MOST_CHARGED = Decimal("0.1")
 
-# Yesterday against the four weeks before: beyond anything there was, and three times what is usual. Below a week of
-# history nothing is unusual, and a handful of calls more or less never is.
+# Yesterday against the four weeks before: beyond every earlier day, and three times the usual. With less than a week of
+# history nothing counts as unusual, and neither do a few calls more or less.
 HISTORY_DAYS = 28
 LEAST_HISTORY_DAYS = 7
 FAR = 3
@@ -29,27 +30,29 @@ PAUSE_DAYS = 7
 
 
 async def find(conn: db.Connection) -> int:
-    """Record what the rules find and nobody was told about for a week, each with whom to tell.
+    """Record each matter that the rules find and that had no notice for a week, with its deliveries.
 
     Args:
-        conn: one transaction; others that find wait for its end.
+        conn: one transaction; concurrent calls wait for its end.
 
     Returns:
-        How many notices are new.
+        The number of new notices.
     """
     await sql.take_turns(conn)
-    month = {"days": DAYS}
-    history = {"history_days": HISTORY_DAYS, "least_days": LEAST_HISTORY_DAYS, "far": FAR}
-    found: dict[str, AsyncIterator[Any]] = {
-        "success_low": sql.success_low(conn, **month, least_calls=LEAST_CALLS, least_share=LEAST_SUCCESS),
-        "failures_charged": sql.failures_charged(conn, **month, least_failures=LEAST_CALLS, most_share=MOST_CHARGED),
-        "cost_unusual": sql.cost_unusual(conn, **history, least_calls=LEAST_CALLS),
-        "calls_unusual": sql.calls_unusual(conn, **history, least_calls=LEAST_CALLS_A_DAY),
+    findings: dict[NoticeRule, AsyncIterator[Finding]] = {
+        "success_low": sql.success_low(conn, days=DAYS, least_calls=LEAST_CALLS, least_share=LEAST_SUCCESS),
+        "failures_charged": sql.failures_charged(conn, days=DAYS, least_failures=LEAST_CALLS, most_share=MOST_CHARGED),
+        "cost_unusual": sql.cost_unusual(
+            conn, history_days=HISTORY_DAYS, least_days=LEAST_HISTORY_DAYS, far=FAR, least_calls=LEAST_CALLS
+        ),
+        "calls_unusual": sql.calls_unusual(
+            conn, history_days=HISTORY_DAYS, least_days=LEAST_HISTORY_DAYS, far=FAR, least_calls=LEAST_CALLS_A_DAY
+        ),
         "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
     }
     new = []
-    for rule, rows in found.items():
+    for rule, rows in findings.items():
         subjects = json.dumps([row._asdict() async for row in rows], default=str)
         recorded = sql.record(conn, rule=rule, subjects=subjects, pause_days=PAUSE_DAYS)
         new += [row.id async for row in recorded]
@@ -57,6 +60,6 @@ async def find(conn: db.Connection) -> int:
     return len(new)
 
 
-async def listing(conn: db.Connection, account_id: Any, most: int) -> list[Any]:
-    """The newest notices with their deliveries, of one creator or, for None, of all."""
+async def listing(conn: db.Connection, account_id: UUID | None, most: int) -> list[Notice]:
+    """List the newest notices with their deliveries, of one creator or, for None, of all."""
     return [row async for row in sql.listing(conn, account_id=account_id, most=most)]

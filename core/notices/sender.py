@@ -1,4 +1,4 @@
-"""Giving one message to a courier process, with a deadline that no plugin can outlast."""
+"""Send one message from a process of its own, with a deadline that no plugin can exceed."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ _OUTCOMES: dict[int | None, Outcome] = {
     sender_process.NOT_UNDERSTOOD: "not_understood",
 }
 
-# -I and no environment: nothing of ours, such as master keys, is there to be read.
+# -I and an empty environment, so that plugins cannot read anything of ours, such as master keys.
 _COMMAND = (sys.executable, "-I", "-B", "-m", "core.notices.sender_process")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What somebody reads."""
+    """A message for people."""
 
     title: str
     body: str
@@ -37,21 +37,21 @@ async def send(
     """Send one message to one apprise URL.
 
     Args:
-        url: where to, with its secrets.
-        message: what to say.
-        networks: may be reached although they are not public.
-        seconds: after that it counts as not delivered.
+        url: the URL, with its secrets.
+        message: the message.
+        networks: networks that may be reached although they are not public.
+        seconds: the deadline, after which the message counts as not delivered.
     """
-    return await _carry(url, networks, seconds, title=message.title, body=message.body)
+    return await _run_sender(url, networks, seconds, title=message.title, body=message.body)
 
 
 async def is_supported(url: Private[str]) -> bool:
-    """Whether apprise knows what to do with a URL. Nothing is sent."""
-    return await _carry(url, (), _SECONDS) == "delivered"
+    """Whether apprise supports a URL. Nothing is sent."""
+    return await _run_sender(url, (), _SECONDS) == "delivered"
 
 
-async def _carry(url: Private[str], networks: Iterable[Network], seconds: float, **message: str) -> Outcome:
-    order = {"url": url.reveal(), "networks": [str(network) for network in networks], **message}
+async def _run_sender(url: Private[str], networks: Iterable[Network], seconds: float, **message: str) -> Outcome:
+    job = {"url": url.reveal(), "networks": [str(network) for network in networks], **message}
     process = await asyncio.create_subprocess_exec(
         *_COMMAND,
         stdin=asyncio.subprocess.PIPE,
@@ -62,7 +62,7 @@ async def _carry(url: Private[str], networks: Iterable[Network], seconds: float,
     )
     try:
         async with asyncio.timeout(seconds):
-            await process.communicate(json.dumps(order).encode())
+            await process.communicate(json.dumps(job).encode())
     except TimeoutError:
         return "not_delivered"
     finally:

@@ -1,7 +1,7 @@
-"""A process that carries one message and ends: the only home of apprise.
+"""Send one message and exit. All use of apprise is here.
 
-It reads an order as JSON from its standard input, has no environment, and works under the guard. What it says is its
-exit code; what plugins print is nobody's business, because it may hold their secrets.
+The process reads a job as JSON from its standard input, has no environment, and runs under the egress guard. Its
+exit code is the result. What plugins print is discarded, because it may hold secrets.
 """
 
 import json
@@ -18,19 +18,19 @@ _MEMORY_BYTES = 1 << 30
 
 
 def main() -> int:
-    """Carry out the order on standard input: `{url, networks, title, body}`, or only `{url, networks}` to check a URL.
+    """Execute the job on standard input: `{url, networks, title, body}`, or only `{url, networks}` to check a URL.
 
     Returns:
         The exit code.
     """
-    order = json.load(sys.stdin)
-    # Whatever a server answers with, it fills neither the memory nor the disk.
+    job = json.load(sys.stdin)
+    # No server's answer may fill the memory or the disk.
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     mimetypes.init()
     import apprise
 
-    sys.addaudithook(egress_guard.hook(map(ip_network, order["networks"])))
+    sys.addaudithook(egress_guard.hook(map(ip_network, job["networks"])))
     asset = apprise.AppriseAsset(
         app_id="x402 Instant",
         app_desc="x402 Instant",
@@ -40,15 +40,15 @@ def main() -> int:
         pgp_autogen=False,
         storage_mode=apprise.PersistentStoreMode.MEMORY,
     )
-    service = apprise.Apprise.instantiate(order["url"], asset=asset)
+    service = apprise.Apprise.instantiate(job["url"], asset=asset)
     if service is None:
         return NOT_UNDERSTOOD
-    if "body" not in order:
+    if "body" not in job:
         return DELIVERED
-    done = apprise.Apprise(service, asset=asset).notify(
-        title=order["title"], body=order["body"], body_format=apprise.NotifyFormat.TEXT
+    is_delivered = apprise.Apprise(service, asset=asset).notify(
+        title=job["title"], body=job["body"], body_format=apprise.NotifyFormat.TEXT
     )
-    return DELIVERED if done else NOT_DELIVERED
+    return DELIVERED if is_delivered else NOT_DELIVERED
 
 
 if __name__ == "__main__":

@@ -1,3 +1,3 @@
-"""Metrics, traces and gauges."""
+"""Metrics, traces, gauges and logs."""
 
-__all__ = ("gauges", "metrics", "tracing")
+__all__ = ("gauges", "logs", "metrics", "tracing")

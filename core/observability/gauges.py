@@ -1,29 +1,27 @@
-"""How things stand now in Postgres, as counts and ages: what is under way, what is undecided, who is alive."""
+"""Read gauges from Postgres: counts and ages of unfinished executions, undecided payments and living processes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from core import db
+from core.db.queries.gauges import sql
 from core.process import scheduled_runs
-from core.process.scheduled_runs import Known
+from core.process.scheduled_runs import ScheduleRecord
 from core.settings import settings
-
-sql = db.load("standing")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look.
+    """The gauges at one moment.
 
     Attributes:
         executions: held, queued and running.
-        oldest_queued_seconds: since when the oldest of the queued waits; 0 when none does.
+        oldest_queued_seconds: how long the oldest queued execution has waited; 0 if none is queued.
         payments: settling and unknown.
         workers: living processes, by kind.
-        refunds_due: executions that are owed back.
-        catalog_age_seconds: since the last sync that the provider answered well; None before the first.
-        schedules: what is known of each, by name.
+        refunds_due: executions whose refund is due.
+        catalog_age_seconds: time since the last good sync; None before the first.
+        schedules: the record of each schedule, by name.
     """
 
     executions: dict[str, int]
@@ -32,17 +30,17 @@ class Snapshot:
     workers: dict[str, int]
     refunds_due: int
     catalog_age_seconds: float | None
-    schedules: dict[str, Known]
+    schedules: dict[str, ScheduleRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a door thinks of how things stand.
+    """A door's judgement of its surroundings.
 
     Attributes:
         books: agree, differ or unknown.
-        late: whether each schedule has gone without success for too long.
-        active: whether Prefect schedules runs of each; empty when it does not say.
+        late: whether each schedule has had no success for too long.
+        active: whether Prefect schedules runs of each; empty if Prefect does not answer.
     """
 
     books: str
@@ -51,15 +49,15 @@ class Verdicts:
 
 
 async def read(conn: db.Connection) -> Snapshot:
-    """See how things stand."""
-    row: Any = await sql.standing(conn, lease_seconds=settings().lease_seconds)
+    """Read the gauges."""
+    row = await sql.snapshot(conn, lease_seconds=settings().lease_seconds)
     return Snapshot(
         executions={"held": row.held, "queued": row.queued, "running": row.running},
         oldest_queued_seconds=row.oldest_queued_seconds,
         payments={"settling": row.settling, "unknown": row.unknown},
-        # Of these somebody has to be there, so that none of them is a number as well.
+        # Alerts watch these kinds, so 0 is reported too.
         workers={"door": 0, "executor": 0} | row.workers,
         refunds_due=row.refunds_due,
         catalog_age_seconds=row.catalog_age_seconds,
-        schedules=await scheduled_runs.known(conn),
+        schedules=await scheduled_runs.records(conn),
     )

@@ -1,8 +1,8 @@
-"""What this process has done since it began, for Prometheus. The home of prometheus-client.
+"""Count what this process has done since its start, for Prometheus. All use of prometheus-client is here.
 
-Counted where it happens, by the functions below. Every label is a word of ours or of the settings, never of somebody
-outside, so the number of series is bounded. These are for watching: where a database is lost between an outcome and its
-commit, one may be counted twice. The books (`core/payments/reconciliation.py`) are exact.
+Other modules call the functions below. Every label is a word of ours or of the settings, never input from outside, so
+the number of series is bounded. Metrics are for watching: if the database is lost between an outcome and its commit,
+the outcome may be counted twice. The books (`core/payments/reconciliation.py`) are exact.
 """
 
 import asyncio
@@ -27,20 +27,21 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from core.db.states import Outcome
 from core.failures import Fault, Misconfigured
 from core.observability.gauges import Snapshot, Verdicts
 
 Phase = Literal["verify", "settle", "queue", "upstream", "total"]
-Whose = Fault | Literal["none"]
+FaultLabel = Fault | Literal["none"]
 
-# From an offer, which takes two milliseconds, to a call at the longest timeout that can be sold.
+# From the time of an offer to the longest timeout that a version can have.
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OPENMETRICS = "application/openmetrics-text"
 
-# Each counter and histogram would have a second series with its birthday.
+# Otherwise each counter and histogram gets a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-# Ours alone: Prefect puts its own numbers into the process's.
+# A registry of our own: Prefect adds its metrics to the default one.
 _registry = CollectorRegistry()
 ProcessCollector(registry=_registry)
 PlatformCollector(registry=_registry)
@@ -48,43 +49,43 @@ GCCollector(registry=_registry)
 
 _finished = Counter(
     "instant_executions_finished",
-    "Executions that came to rest, by outcome and by whose fault it was.",
+    "Executions that ended, by outcome and fault.",
     ["outcome", "fault"],
     registry=_registry,
 )
 _phases = Histogram(
-    "instant_phase_seconds", "What a paid call spends its time on.", ["phase"], buckets=_SECONDS, registry=_registry
+    "instant_phase_seconds", "Duration of the phases of a paid call.", ["phase"], buckets=_SECONDS, registry=_registry
 )
-_attempts = Counter("instant_attempts", "Executions taken by a flow run.", registry=_registry)
+_attempts = Counter("instant_attempts", "Attempts at executions begun by flow runs.", registry=_registry)
 _takeovers = Counter(
-    "instant_takeovers", "Those of them that somebody else had begun and not finished.", registry=_registry
+    "instant_takeovers", "Attempts at executions that an earlier attempt began and did not finish.", registry=_registry
 )
 _returned = Counter(
     "instant_executions_returned",
-    "Executions put back into the queue: by the launcher, whose run ended without them, or by recovery, whose owner"
-    " died.",
+    "Executions returned to the queue: by the launcher when their run ended without them, or by recovery when their"
+    " owner died.",
     ["by"],
     registry=_registry,
 )
 _batches = Histogram(
     "instant_batch_executions",
-    "Flow runs started, by how many executions each carries.",
+    "Flow runs started, by number of executions.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
     registry=_registry,
 )
 _sends = Counter(
-    "instant_sends", "Requests to the provider for an execution, by how they ended.", ["outcome"], registry=_registry
+    "instant_sends", "Requests to the provider for an execution, by outcome.", ["outcome"], registry=_registry
 )
 _provider = Histogram(
     "instant_provider_request_seconds",
-    "All requests to the provider, by what was asked and whose fault it was if it failed.",
+    "Duration of all requests to providers, by kind of request and by fault.",
     ["request", "fault"],
     buckets=_SECONDS,
     registry=_registry,
 )
 _facilitator = Histogram(
     "instant_facilitator_request_seconds",
-    "Requests to facilitators: yes and no are their answers, everything else is none.",
+    "Duration of requests to facilitators; outcomes other than yes and no mean that there was no answer.",
     ["network", "request", "outcome"],
     buckets=_SECONDS,
     registry=_registry,
@@ -94,40 +95,40 @@ _requests = Counter(
 )
 _request_seconds = Histogram(
     "instant_door_request_seconds",
-    "How long requests took, waiting for the answer included where a buyer waits.",
+    "Duration of requests, including the wait for the answer of a call.",
     ["route"],
     buckets=_SECONDS,
     registry=_registry,
 )
-_offers = Counter("instant_offers", "Offers made to whoever brought no payment.", registry=_registry)
+_offers = Counter("instant_offers", "Offers made to requests without a payment.", registry=_registry)
 _presented = Counter(
     "instant_payments_presented",
-    "Payments brought to the door, by what became of them.",
+    "Payments presented, by result.",
     ["result"],
     registry=_registry,
 )
 _limited = Counter(
     "instant_rate_limited",
-    "Requests refused because one address or one wallet asks too often.",
+    "Requests refused because a client address or a wallet exceeds its rate limit.",
     ["by"],
     registry=_registry,
 )
 _unavailable = Counter(
     "instant_unavailable",
-    "Requests answered 503, by the cause that buyers are not told.",
+    "Requests answered 503, by the cause that buyers do not see.",
     ["code"],
     registry=_registry,
 )
 
 # Initialise label sets to 0: rate() misses the first increment of a series that starts at 1.
-for _outcome, _whose in (
+for _outcome, _fault in (
     ("succeeded", "none"),
     ("failed", "creator"),
     ("failed", "provider"),
     ("failed", "ours"),
     ("declined", "buyer"),
 ):
-    _finished.labels(_outcome, _whose)
+    _finished.labels(_outcome, _fault)
 for _result in ("claimed", "replayed", "refused", "conflict"):
     _presented.labels(_result)
 for _by in ("launcher", "recovery"):
@@ -136,23 +137,23 @@ for _by in ("address", "payer"):
     _limited.labels(_by)
 
 
-def finished(outcome: str, fault: Whose, **phases: timedelta | None) -> None:
-    """An execution came to rest.
+def finished(outcome: Outcome, fault: FaultLabel, **phases: timedelta | None) -> None:
+    """Count an execution that ended.
 
     Args:
         outcome: succeeded, failed or declined.
-        fault: whose trouble it was.
-        phases: how long each took; None for what it never came to.
+        fault: the party that caused a failure.
+        phases: the duration of each phase; None for a phase that was not reached.
     """
     _finished.labels(outcome, fault).inc()
-    for name, took in phases.items():
-        if took is not None:
-            _phases.labels(name).observe(max(0.0, took.total_seconds()))
+    for name, duration in phases.items():
+        if duration is not None:
+            _phases.labels(name).observe(max(0.0, duration.total_seconds()))
 
 
 @contextmanager
 def phase(name: Phase) -> Iterator[None]:
-    """Time the block as a phase of a paid call, also when it raises."""
+    """Time the block as a phase of a paid call, even if it raises."""
     began = time.monotonic()
     try:
         yield
@@ -161,86 +162,86 @@ def phase(name: Phase) -> Iterator[None]:
 
 
 def began(attempts: int, takeovers: int) -> None:
-    """A flow run took executions, some of which others had begun before."""
+    """Count the attempts that a flow run began, and how many of them are takeovers."""
     _batches.observe(attempts)
     _attempts.inc(attempts)
     _takeovers.inc(takeovers)
 
 
 def returned(by: Literal["launcher", "recovery"], count: int) -> None:
-    """Executions went back into the queue."""
+    """Count executions that returned to the queue."""
     _returned.labels(by).inc(count)
 
 
 def sent(outcome: str) -> None:
-    """Count a send that ended: `succeeded`, or a name of `core.providers.errors.counted_as`."""
+    """Count a send that ended: `succeeded`, or a name from `core.providers.errors.metric_label`."""
     _sends.labels(outcome).inc()
 
 
-def asked_provider(request: Literal["call", "key", "cost"], fault: Whose, seconds: float) -> None:
-    """The provider was asked for an answer, about a key, or what something cost."""
+def asked_provider(request: Literal["call", "key", "cost"], fault: FaultLabel, seconds: float) -> None:
+    """Time a request to a provider: for an answer, about a key, or for a cost."""
     _provider.labels(request, fault).observe(seconds)
 
 
 def asked_facilitator(network: str, request: Literal["verify", "settle"], outcome: str, seconds: float) -> None:
-    """A facilitator of the settings was asked: `yes`, `no`, or a word of ours for what was no answer."""
+    """Time a request to a configured facilitator: `yes`, `no`, or a word of ours for the reason of no answer."""
     _facilitator.labels(network, request, outcome).observe(seconds)
 
 
 def answered(route: str, status: int, seconds: float) -> None:
-    """The door answered a request.
+    """Count and time a request that the door answered.
 
     Args:
-        route: the template of its path.
+        route: the route's path template.
         status: HTTP status.
-        seconds: from its first byte to the last of the answer.
+        seconds: from the first byte of the request to the last of the answer.
     """
     _requests.labels(route, str(status)).inc()
     _request_seconds.labels(route).observe(seconds)
 
 
 def offered() -> None:
-    """Somebody without a payment was told what it costs."""
+    """Count an offer made to a request without a payment."""
     _offers.inc()
 
 
 def presented(result: Literal["claimed", "replayed", "refused", "conflict"]) -> None:
-    """A payment was brought to the door."""
+    """Count a payment that was presented."""
     _presented.labels(result).inc()
 
 
 def limited(by: str) -> None:
-    """Somebody asks too often: an `address` or a `payer`."""
+    """Count a request over a rate limit of an `address` or a `payer`."""
     _limited.labels(by).inc()
 
 
 def unavailable(code: str) -> None:
-    """Something could not be sold, or not be served; the code is one of ours."""
+    """Count something that could not be sold or served; the code is one of ours."""
     _unavailable.labels(code).inc()
 
 
-def exposition(accept: str, standing: Snapshot | None, verdicts: Verdicts) -> tuple[bytes, str]:
-    """Everything, as text.
+def exposition(accept: str, snapshot: Snapshot | None, verdicts: Verdicts) -> tuple[bytes, str]:
+    """Encode all metrics as text.
 
     Args:
-        accept: the header of the request: OpenMetrics if it names it, otherwise Prometheus's own format.
-        standing: how things stand in the database; None when it does not say.
-        verdicts: what the door thinks of it.
+        accept: the request's Accept header. OpenMetrics if it names that, otherwise Prometheus's own format.
+        standing: the gauges from the database; None if it does not answer.
+        verdicts: the door's judgement of them.
 
     Returns:
         The text, and its content type.
     """
-    # Nothing else of the header is read: the library trips over versions that are none.
+    # The rest of the header is ignored: the library fails on malformed versions.
     encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
-    return encode(_Page(standing, verdicts)), content_type
+    return encode(_Page(snapshot, verdicts)), content_type
 
 
 @asynccontextmanager
 async def serving(port: int | None) -> AsyncIterator[None]:
-    """Serve what this process has done at http://127.0.0.1:PORT/metrics while the block runs, if it has no door.
+    """Serve the metrics of a process without a door at http://127.0.0.1:PORT/metrics, for the duration of the block.
 
     Raises:
-        Misconfigured: if the port is taken.
+        Misconfigured: the port is taken.
     """
     if port is None:
         yield
@@ -259,59 +260,61 @@ async def serving(port: int | None) -> AsyncIterator[None]:
 
 
 class _Page(Collector):
-    """What this process counted, and how things stand at the moment."""
+    """One scrape: the counts of this process, and the gauges."""
 
-    def __init__(self, standing: Snapshot | None, verdicts: Verdicts) -> None:
-        self._standing = standing
+    def __init__(self, snapshot: Snapshot | None, verdicts: Verdicts) -> None:
+        self._snapshot = snapshot
         self._verdicts = verdicts
 
     def collect(self) -> Iterator[Metric]:
-        """The library's hook."""
+        """Yield all metrics, for prometheus-client."""
         yield from _registry.collect()
-        yield _one("instant_database_up", "Whether Postgres answered this scrape.", int(self._standing is not None))
-        yield _each(
+        yield _gauge("instant_database_up", "Whether Postgres answered this scrape.", int(self._snapshot is not None))
+        yield _labelled_gauge(
             "instant_books",
-            "What the door's last comparison of ledger and executions found; one of them is 1.",
+            "The verdict of the door's last comparison of ledger and executions; exactly one is 1.",
             "verdict",
             {verdict: int(verdict == self._verdicts.books) for verdict in ("agree", "differ", "unknown")},
         )
-        yield _each(
+        yield _labelled_gauge(
             "instant_schedule_active",
-            "Whether Prefect schedules runs of each; missing while it does not say.",
+            "Whether Prefect schedules runs of each flow; missing while Prefect does not answer.",
             "schedule",
             self._verdicts.active,
         )
-        if self._standing is not None:
-            yield _each(
-                "instant_schedule_late", "Whether each has not succeeded for too long.", "schedule", self._verdicts.late
+        if self._snapshot is not None:
+            yield _labelled_gauge(
+                "instant_schedule_late", "Whether each flow's last success is too old.", "schedule", self._verdicts.late
             )
-            yield from _of_database(self._standing)
+            yield from _database_gauges(self._snapshot)
 
 
-def _of_database(standing: Snapshot) -> Iterator[Metric]:
-    yield _each("instant_executions", "Executions that are not at rest.", "state", standing.executions)
-    yield _one(
-        "instant_oldest_queued_seconds", "How long the oldest queued execution waits.", standing.oldest_queued_seconds
+def _database_gauges(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _labelled_gauge("instant_executions", "Unfinished executions.", "state", snapshot.executions)
+    yield _gauge(
+        "instant_oldest_queued_seconds", "Waiting time of the oldest queued execution.", snapshot.oldest_queued_seconds
     )
-    yield _each("instant_payments_undecided", "Payments that are neither paid nor failed.", "state", standing.payments)
-    yield _each("instant_workers", "Processes with a heartbeat.", "kind", standing.workers)
-    yield _one("instant_refunds_due", "Executions whose payment is owed back.", standing.refunds_due)
-    yield _each(
+    yield _labelled_gauge(
+        "instant_payments_undecided", "Payments that are neither paid nor failed.", "state", snapshot.payments
+    )
+    yield _labelled_gauge("instant_workers", "Processes with a heartbeat.", "kind", snapshot.workers)
+    yield _gauge("instant_refunds_due", "Executions whose refund is due.", snapshot.refunds_due)
+    yield _labelled_gauge(
         "instant_schedule_age_seconds",
-        "Since each last succeeded or, before the first time, since it is expected.",
+        "Time since each schedule last succeeded or, before its first success, since it was first expected.",
         "schedule",
-        {name: known.age_seconds for name, known in standing.schedules.items()},
+        {name: record.age_seconds for name, record in snapshot.schedules.items()},
     )
-    if standing.catalog_age_seconds is not None:
-        yield _one("instant_catalog_age_seconds", "Since the last good sync of models.", standing.catalog_age_seconds)
+    if snapshot.catalog_age_seconds is not None:
+        yield _gauge("instant_catalog_age_seconds", "Time since the last good sync.", snapshot.catalog_age_seconds)
 
 
-def _one(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, meaning, value=value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help_text, value=value)
 
 
-def _each(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, meaning, labels=[label])
-    for word, value in values.items():
-        family.add_metric([word], value)
+def _labelled_gauge(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for label_value, value in values.items():
+        family.add_metric([label_value], value)
     return family

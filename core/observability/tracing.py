@@ -1,8 +1,8 @@
-"""Traces, if an OTLP endpoint is set: one for each execution, from the buyer's request to the call upstream.
+"""Send traces if an OTLP endpoint is set: one for each execution, from the buyer's request to the provider's answer.
 
-The home of opentelemetry. A trace's id is the execution's id, so door, launcher and flow write into the same trace
-without handing anything on. Spans hold ids, codes and counts. The tracer is ours alone and never the process's: Prefect
-would write into that one what it sees.
+All use of opentelemetry is here. A trace's id is the execution's id, so door, launcher and flow write into the same
+trace without passing a context. Spans hold ids, codes and counts. The tracer is not the process's global one, because
+Prefect would write its own spans into that.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
 from uuid import UUID
 
 from opentelemetry.context import Context
@@ -31,61 +30,61 @@ _KINDS = {"buy": SpanKind.SERVER, "settle": SpanKind.CLIENT, "upstream": SpanKin
 _EXPORT_SECONDS = 5.0
 _LOWER_HALF = 2**64 - 1
 
-# The execution whose first span is being made: it gives the ids that all other spans of its trace refer to.
-_first: ContextVar[UUID | None] = ContextVar("first", default=None)
+# The execution whose root span is being made. The span's ids follow from it, and all other spans refer to them.
+_root_id: ContextVar[UUID | None] = ContextVar("first", default=None)
 
 
 @contextmanager
 def span(name: str, execution_id: UUID, **facts: Fact) -> Iterator[dict[str, Fact]]:
-    """Record the block as a span, also when it raises.
+    """Record the block as a span, even if it raises.
 
     Args:
-        name: what is done.
-        execution_id: for whom.
-        facts: ids, codes and counts; nothing that a buyer, creator or model wrote.
+        name: the span's name.
+        execution_id: the execution that it belongs to.
+        facts: ids, codes and counts; never text by a buyer, creator or model.
 
     Yields:
-        The facts, for more to be added.
+        The facts, to which the block may add.
     """
     began = time.time_ns()
-    told = dict(facts)
+    recorded = dict(facts)
     try:
-        yield told
+        yield recorded
     finally:
-        record(name, execution_id, began, told)
+        record(name, execution_id, began, recorded)
 
 
-def record(name: str, execution_id: UUID, began: int, facts: Mapping[str, Fact], *, is_first: bool = False) -> None:
-    """Record what ends now.
+def record(name: str, execution_id: UUID, began: int, facts: Mapping[str, Fact], *, is_root: bool = False) -> None:
+    """Record a span that ends now.
 
     Args:
-        name: what was done.
-        execution_id: for whom.
+        name: the span's name.
+        execution_id: the execution that it belongs to.
         began: unix time in nanoseconds.
-        facts: as for `span`; None is left out.
-        is_first: whether it is the one span of its trace that all others hang on.
+        facts: as in `span`; None is left out.
+        is_root: whether it is the root span of its trace.
     """
     provider = _provider(settings().otlp_endpoint)
     if provider is None:
         return
-    known: dict[str, Any] = {name: fact for name, fact in facts.items() if fact is not None}
-    token = _first.set(execution_id if is_first else None)
+    attributes: dict[str, str | int] = {name: fact for name, fact in facts.items() if fact is not None}
+    token = _root_id.set(execution_id if is_root else None)
     try:
-        made = provider.get_tracer(__name__).start_span(
+        new_span = provider.get_tracer(__name__).start_span(
             name,
-            Context() if is_first else _beneath(execution_id),
+            Context() if is_root else _child_context(execution_id),
             _KINDS.get(name, SpanKind.INTERNAL),
-            {"execution": str(execution_id)} | known,
+            {"execution": str(execution_id), **attributes},
             start_time=began,
         )
     finally:
-        _first.reset(token)
-    made.end()
+        _root_id.reset(token)
+    new_span.end()
 
 
 @asynccontextmanager
 async def sending() -> AsyncIterator[None]:
-    """At the end of the block, send what is still to be sent: a process that ends by a signal has no other end."""
+    """Send the remaining spans at the end of the block. A process that ends by a signal runs no exit handlers."""
     try:
         yield
     finally:
@@ -94,19 +93,19 @@ async def sending() -> AsyncIterator[None]:
             _provider.cache_clear()
 
 
-def _beneath(execution_id: UUID) -> Context:
-    """A context in which the execution's first span is the parent."""
-    first = SpanContext(
+def _child_context(execution_id: UUID) -> Context:
+    """Build a context whose parent span is the execution's root span."""
+    root = SpanContext(
         execution_id.int, execution_id.int & _LOWER_HALF, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
     )
-    return set_span_in_context(NonRecordingSpan(first), Context())
+    return set_span_in_context(NonRecordingSpan(root), Context())
 
 
 @cache
 def _provider(endpoint: str | None) -> TracerProvider | None:
-    """What makes and sends our spans; None without an endpoint.
+    """Build the tracer provider; None without an endpoint.
 
-    Every span is kept: those of one trace are made in several processes, which could not agree by chance.
+    Every span is kept: several processes write one trace, and could not sample it alike.
     """
     if endpoint is None:
         return None
@@ -119,12 +118,12 @@ def _provider(endpoint: str | None) -> TracerProvider | None:
 
 
 class _Ids(RandomIdGenerator):
-    """The first span of a trace has the ids that follow from its execution."""
+    """Derive the ids of a root span from its execution."""
 
     def generate_trace_id(self) -> int:
-        first = _first.get()
-        return super().generate_trace_id() if first is None else first.int
+        root_id = _root_id.get()
+        return super().generate_trace_id() if root_id is None else root_id.int
 
     def generate_span_id(self) -> int:
-        first = _first.get()
-        return super().generate_span_id() if first is None else first.int & _LOWER_HALF
+        root_id = _root_id.get()
+        return super().generate_span_id() if root_id is None else root_id.int & _LOWER_HALF

@@ -1,12 +1,4 @@
-"""Payments: what we ask for, who settled it, and what the chain knows."""
-
-import sys
-
-import x402.mechanisms.evm.exact  # noqa: F401
-
-# The elliptic curves that come with x402 raise the interpreter's limit of 1,000 to 100,000 at their first import, and
-# then a body of opening brackets is no RecursionError but the end of the process.
-sys.setrecursionlimit(1_000)
+"""Payments: quotes, offers, admission, the ledger, settlement, refunds, and reconciliation with the chain."""
 
 __all__ = (
     "admission",
@@ -21,4 +13,5 @@ __all__ = (
     "refunds",
     "settlement",
     "timeline",
+    "x402_sdk",
 )

@@ -1,7 +1,7 @@
-"""From a payment header to a claimed execution: look up, match, verify, claim, settle.
+"""Turn a payment header into a claimed execution: look up, match, verify, claim, settle.
 
-The order survives replays, races and lost replies (docs/design.md): nothing is settled before its claim is committed,
-and nothing that could be refused before payment is refused after it. Every way to buy goes through `admit`.
+The order survives replays, races and lost replies (docs/design.md): a payment is settled only after its claim is
+committed, and everything that can refuse a payment is checked before it. Every way to buy goes through `admit`.
 """
 
 import asyncio
@@ -13,7 +13,15 @@ from uuid import UUID
 
 from core import db
 from core.executions import status_tokens
-from core.failures import NotFound, PaymentConflict, PaymentMalformed, PaymentRequired, TooLarge, Unavailable
+from core.failures import (
+    NotFound,
+    PaymentConflict,
+    PaymentMalformed,
+    PaymentRequired,
+    TooLarge,
+    Unavailable,
+    log_unexpected_end,
+)
 from core.observability import metrics, tracing
 from core.payments import codec, ledger, matching, quotes, settlement
 from core.payments.facilitator import Refused, Verdict
@@ -24,12 +32,12 @@ T = TypeVar("T")
 
 
 class Door(Protocol):
-    """What an entrance lends to an admission.
+    """What an HTTP route, or another way to buy, provides to an admission.
 
     Attributes:
         pool: our database.
         clients: connections to facilitators and chain nodes.
-        worker_id: owns the payments that this process settles.
+        worker_id: the worker that owns the payments this process settles.
     """
 
     @property
@@ -40,25 +48,25 @@ class Door(Protocol):
     def worker_id(self) -> UUID: ...
 
     async def ready(self, version: versions.Version) -> readiness.Ready:
-        """Whether this version could be sold and run now.
+        """Return the version's readiness to be sold and run.
 
         Raises:
-            Unavailable: as by `readiness.readiness`.
+            Unavailable: it is not ready, as in `readiness.readiness`.
         """
 
     async def limit_payer(self, payer: str) -> None:
         """Count one payment of a wallet.
 
         Raises:
-            TooManyRequests: if it pays too often.
+            TooManyRequests: the wallet pays too often.
         """
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run what moves money in a task that outlives the buyer's connection; shutdown waits for it."""
+        """Run work that moves money in a task that outlives the buyer's connection; shutdown waits for it."""
 
 
 class Conflict(PaymentConflict):
-    """A conflict that can show the receipt of what the payment bought."""
+    """A conflict that can show the receipt of the earlier purchase."""
 
     def __init__(self, code: str, payment: ledger.Payment | None) -> None:
         super().__init__(code)
@@ -67,7 +75,7 @@ class Conflict(PaymentConflict):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What a payment header is for."""
+    """A payment, and the request that it should pay for."""
 
     payload: codec.PaymentPayload
     version: versions.Version
@@ -76,7 +84,7 @@ class Purchase:
 
     @property
     def request_sha256(self) -> bytes:
-        """What the payment is bound to."""
+        """Hash of the request that the payment is bound to."""
         return matching.request_sha256(self.version.resource_id, self.inputs)
 
 
@@ -84,8 +92,8 @@ def read_header(v2: str | None, v1: str | None) -> codec.PaymentPayload | None:
     """Decode the payment header; None without one. Some wallets send the same value under both names.
 
     Raises:
-        TooLarge: above the limit, before anything else is done with it.
-        PaymentMalformed: if it is no x402 payment, or if there are two.
+        TooLarge: it is longer than the limit. This is checked first.
+        PaymentMalformed: it is not an x402 payment, or the two headers differ.
     """
     header, other = v2 or v1, v1 or v2
     if header is None:
@@ -99,11 +107,11 @@ def read_header(v2: str | None, v1: str | None) -> codec.PaymentPayload | None:
 
 
 async def quoted_version(door: Door, payload: codec.PaymentPayload, current: versions.Version) -> versions.Version:
-    """The version that the buyer was quoted, or the present one without a quote.
+    """Return the version that the buyer was quoted, or the current one without a quote.
 
     Raises:
-        PaymentRequired: if the quote was made for another resource.
-        Conflict: if the payment was used there already.
+        PaymentRequired: the quote belongs to another resource.
+        Conflict: the payment already bought something at that resource.
     """
     quote = quotes.quote_of(payload)
     if quote is None or quote.version_id == current.version_id:
@@ -119,15 +127,15 @@ async def quoted_version(door: Door, payload: codec.PaymentPayload, current: ver
 
 
 async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
-    """Bring a payment in, new or repeated.
+    """Admit a payment, new or repeated.
 
     Returns:
-        The id of the execution that it bought, and whether it bought it just now.
+        The id of the execution that it bought, and whether this call claimed it.
 
     Raises:
-        PaymentRequired: refused with certainty; the buyer may sign another.
+        PaymentRequired: the payment was certainly refused; the buyer may sign another.
         Unavailable: nothing was claimed and nothing will be charged.
-        Conflict: this payment was used for something else, or its bearer cannot prove to be its sender.
+        Conflict: the payment was used for something else, or its bearer did not prove to be the sender.
     """
     if execution_id := await _replay(door, purchase):
         return execution_id, False
@@ -137,21 +145,22 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     await door.limit_payer(matched.payer)
     verdict = await _verify(door, matched)
     if isinstance(verdict, Refused):
-        # It may have been refused because the winner of a race has just settled it.
+        # The refusal may come from a concurrent request that has just settled the same authorization.
         if execution_id := await _replay(door, purchase):
             return execution_id, False
         raise PaymentRequired(verdict.reason)
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
-    # Somebody was first with the same authorization, so there is one to be found.
+    # A concurrent request claimed the same authorization, so the replay finds it.
     if execution_id := await _replay(door, purchase):
         return execution_id, False
     return await admit(door, purchase)
 
 
 async def _commit_claims(conn: db.Connection, requests: Sequence[ledger.ClaimRequest]) -> list[bool]:
-    # Three trips: the authorizations, all that they need, the commit. Others wait for these creators' days meanwhile.
+    # Three round trips: insert the payments, their executions and reservations, commit. Meanwhile the creators'
+    # spending days are locked.
     async with conn.pipeline(), conn.transaction():
         return await ledger.claim(conn, requests)
 
@@ -160,16 +169,17 @@ _claims: db.BatchWriter[ledger.ClaimRequest, bool] = db.BatchWriter(_commit_clai
 
 
 async def _claim(door: Door, request: ledger.ClaimRequest) -> bool:
-    """Claim, and settle what was claimed, whatever becomes of the buyer meanwhile; False when somebody was first."""
+    """Claim, and settle the claim whatever the buyer's connection does; False if another request claimed it first."""
     try:
         claimed = await _claims.add(door.pool, request)
     except db.UNREACHABLE:
-        # It may be committed all the same, and its owner lives on. Nobody was asked to settle it, so it did fail.
-        door.spawn(
+        # The claim may be committed all the same, under an owner that is alive. It was never settled, so it failed.
+        failing = door.spawn(
             db.retry_until_committed(
                 door.pool, lambda conn: ledger.fail(conn, request.payment_id, "database_unreachable")
             )
         )
+        failing.add_done_callback(log_unexpected_end)
         raise
     if claimed:
         _settle(door, request.payment_id, request.execution_id, request.matched)
@@ -177,7 +187,7 @@ async def _claim(door: Door, request: ledger.ClaimRequest) -> bool:
 
 
 async def _match(door: Door, purchase: Purchase) -> matching.MatchedPayment:
-    """Is it ready, is the quote alive, does the payment fit?"""
+    """Check readiness, match the payment with the offer, and check that its quote is still valid."""
     ready = await door.ready(purchase.version)
     matched = matching.match(purchase.payload, purchase.version, ready.payouts)
     matching.require_live_quote(purchase.payload)
@@ -185,7 +195,7 @@ async def _match(door: Door, purchase: Purchase) -> matching.MatchedPayment:
 
 
 async def _verify(door: Door, matched: matching.MatchedPayment) -> Verdict:
-    """Ask the facilitator within the time a buyer is answered in: nothing is claimed yet, so giving up is free."""
+    """Ask the facilitator, within the time of an immediate answer. Nothing is claimed yet, so giving up is free."""
     with metrics.phase("verify"), suppress(TimeoutError):
         async with asyncio.timeout(settings().answer_seconds):
             return await door.clients.facilitators[matched.network.id].verify(matched.payload, matched.requirements)
@@ -193,7 +203,7 @@ async def _verify(door: Door, matched: matching.MatchedPayment) -> Verdict:
 
 
 async def _replay(door: Door, purchase: Purchase) -> UUID | None:
-    """The execution that this authorization bought before, if it was presented by the same sender for the same."""
+    """Return the execution that this authorization bought before, if sender and request are the same."""
     async with db.autocommit(door.pool) as conn:
         taken = await ledger.is_identifier_taken(conn, purchase.version.resource_id, purchase.payload)
         payment = await ledger.find(conn, purchase.payload)
@@ -216,7 +226,7 @@ def _is_sender(payment: ledger.Payment, purchase: Purchase) -> bool:
 
 
 async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) -> None:
-    """A cleanly refused authorization came back with the identical payload: settle it again while it is valid."""
+    """Settle a refused payment again, because the identical payload came back while it is still valid."""
     matched = await _match(door, purchase)
     async with door.pool.connection() as conn:
         again = await ledger.reclaim(conn, payment, purchase.version, door.worker_id)
@@ -229,4 +239,4 @@ def _settle(door: Door, payment_id: UUID, execution_id: UUID, matched: matching.
         with metrics.phase("settle"), tracing.span("settle", execution_id, network=matched.network.id):
             await settlement.settle(door.pool, door.clients, payment_id, matched.payload, matched.requirements)
 
-    door.spawn(settle())
+    door.spawn(settle()).add_done_callback(log_unexpected_end)

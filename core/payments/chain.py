@@ -1,7 +1,7 @@
-"""What the chain says about an authorization, read over a node's JSON-RPC.
+"""Read the state of an authorization from the chain, over a node's JSON-RPC.
 
-Facts of the token: EIP-3009 for `authorizationState`, `AuthorizationUsed` and `AuthorizationCanceled`; Circle's
-FiatTokenV2 for their order: a transfer's `AuthorizationUsed` is directly followed by its `Transfer`.
+Sources: EIP-3009 for `authorizationState`, `AuthorizationUsed` and `AuthorizationCanceled`; Circle's FiatTokenV2 for
+the order of events: in a transfer, `AuthorizationUsed` is directly followed by its `Transfer`.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -20,7 +20,7 @@ from core.net.json_client import Client
 from core.settings import Network
 
 CLOCK_SKEW = timedelta(minutes=10)
-"""How far before `since` a block may say it was made: its clock is not ours."""
+"""How far before `since` to search: the clock of a block may differ from ours."""
 
 _AUTHORIZATION_STATE = function_signature_to_4byte_selector("authorizationState(address,bytes32)")
 _USED = "0x" + event_signature_to_log_topic("AuthorizationUsed(address,bytes32)").hex()
@@ -30,28 +30,28 @@ _TRANSFER = "0x" + event_signature_to_log_topic("Transfer(address,address,uint25
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The money moved as it was signed, in `transaction` (0x and 64 lower-case hex digits)."""
+    """The money moved as signed, in `transaction` (0x and 64 lower-case hex digits)."""
 
     transaction: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotUsed:
-    """It has not moved by `chain_time`, the clock (UTC) of the latest block; it still may before validBefore."""
+    """The authorization was unused at `chain_time`, the clock (UTC) of the latest block; it may still land."""
 
     chain_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class UsedElsewhere:
-    """The nonce is spent, by a cancellation or another transfer: this payment can never land."""
+    """The nonce was spent by a cancellation or another transfer: this payment can never land."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Money that moved, as the chain shows it. Addresses and hash are lower-case hex, the amount is atomic units.
+    """A transfer on the chain. Addresses and hash are lower-case hex; the amount is in atomic units.
 
-    `nonce` is that of the authorization by which it moved; None if it moved without one.
+    `nonce` belongs to the authorization that moved the money; None if it moved without one.
     """
 
     transaction: str
@@ -79,28 +79,28 @@ async def landed(
     amount_atomic: int,
     since: datetime,
 ) -> Landed | NotUsed | UsedElsewhere:
-    """Decide what became of an authorization: the state says whether, the logs say what for.
+    """Find the state of an authorization. The token's state says whether it was used, its logs by which transfer.
 
     Args:
-        payer: who signed it.
+        payer: the wallet that signed it.
         nonce: its 32 bytes.
-        pay_to: who should have received it.
-        amount_atomic: how much, in atomic units.
-        since: the authorization was unused until about then; older blocks are not searched.
+        pay_to: the payee it was signed for.
+        amount_atomic: the amount, in atomic units.
+        since: a time at which the authorization was still unused; much older blocks are not searched.
 
     Raises:
-        Unavailable: `chain_unreachable` if the node cannot be asked or answers nonsense; `chain_wrong` if it is on
+        Unavailable: `chain_unreachable` if the node does not answer or answers nonsense; `chain_wrong` if it is on
             another chain; `chain_incomplete` if it says "used" but shows no log of it, as nodes do whose log index
-            lags. In each case nothing is decided.
+            lags. The state is then undecided.
     """
-    # Asked every time: the node behind a URL can be exchanged, and "unused" on another chain would void a paid call.
+    # Asked every time: a URL may point to another node now, and "unused" on another chain would void a paid call.
     if await node.chain_id(http, network) != network.chain_id:
         raise Unavailable("chain_wrong")
     latest = await node.block(http, network, "latest")
-    asked = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
-    call = {"to": network.asset, "data": "0x" + asked.hex()}
-    # Asked of the very block whose clock is reported: a state from another block could be older than that clock.
-    is_used = await node.ask(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
+    call_data = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
+    call = {"to": network.asset, "data": "0x" + call_data.hex()}
+    # Asked for the block whose clock we report: a state of another block could be older than that clock.
+    is_used = await node.request(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
     if int(is_used, 16) == 0:
         return NotUsed(latest.time)
     spent = [node.topic_of(payer), "0x" + nonce.hex()]
@@ -112,30 +112,30 @@ async def landed(
 
 
 async def _pays(http: Client, network: Network, used: node.Log, payer: str, pay_to: str, amount_atomic: int) -> bool:
-    """Whether the transaction that used the authorization did so for our transfer.
+    """Whether the transaction that used the authorization made our transfer.
 
-    Only the token's very next event counts. One transaction can hold several authorizations of one payer, and a
-    Transfer that belongs to another of them must not pay for this one too.
+    Only the token's next event counts. One transaction can hold several authorizations of one payer, and the
+    Transfer of another one must not pay for this one too.
     """
-    receipt = await node.ask(
+    receipt = await node.request(
         http, network, TypeAdapter(node.Receipt), "eth_getTransactionReceipt", used.transaction_hash
     )
     asset = network.asset.lower()
     after = [log for log in receipt.logs if log.address.lower() == asset and log.index > used.index]
     if int(receipt.status, 16) != 1 or not after:
         return False
-    following = min(after, key=lambda log: log.index)
-    wanted = [asset, _TRANSFER, node.topic_of(payer), node.topic_of(pay_to)]
-    return following.event == wanted and following.data.lower() == f"0x{amount_atomic:064x}"
+    next_log = min(after, key=lambda log: log.index)
+    expected = [asset, _TRANSFER, node.topic_of(payer), node.topic_of(pay_to)]
+    return next_log.event == expected and next_log.data.lower() == f"0x{amount_atomic:064x}"
 
 
 async def received(
     http: Client, network: Network, pay_to: Collection[str], since: datetime
 ) -> AsyncIterator[list[Transfer]]:
-    """Every transfer of the asset to these addresses, the newest page of blocks first, back to a little before `since`.
+    """Yield every transfer of the asset to these addresses, newest blocks first, back to a little before `since`.
 
     Raises:
-        Unavailable: as `landed` does, but never `chain_incomplete`. What came until then is true, but not all.
+        Unavailable: as in `landed`, but never `chain_incomplete`. The pages yielded until then are correct.
     """
     if await node.chain_id(http, network) != network.chain_id:
         raise Unavailable("chain_wrong")
@@ -151,7 +151,7 @@ async def received(
 
 
 def _transfer(moved: _Moved, before: _Spent | None) -> Transfer:
-    """A transfer, by the authorization whose use is the very event before it, if that is its payer's."""
+    """Build a transfer. Its nonce comes from the event directly before it, if that is a use by the same payer."""
     _, _, payer, recipient = moved.event
     nonce = bytes.fromhex(before.event[3][2:]) if before and before.event[1:3] == [_USED, payer] else None
     parties = ("0x" + payer[-40:], "0x" + recipient[-40:])
@@ -161,9 +161,9 @@ def _transfer(moved: _Moved, before: _Spent | None) -> Transfer:
 async def _newest_log(
     http: Client, network: Network, topics: list[object], latest: node.Block, oldest: datetime
 ) -> node.Log | None:
-    """The asset's newest log with these topics, searched page by page back to a page that begins before `oldest`."""
+    """Find the asset's newest log with these topics, page by page back to a page that begins before `oldest`."""
     async for first, last in node.block_pages(http, network, latest, oldest):
-        wanted = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        if logs := await node.ask(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", wanted):
+        log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+        if logs := await node.request(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", log_filter):
             return logs[-1]
     return None

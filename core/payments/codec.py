@@ -1,31 +1,38 @@
-"""What a settled payment looks like to its payer."""
+"""Encode and decode x402 v1 and v2: payment headers, receipts and extensions."""
 
 import base64
 import binascii
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from x402.extensions.payment_identifier import (
-    PAYMENT_IDENTIFIER,
-    declare_payment_identifier_extension,
-    is_valid_payment_id,
-)
-from x402.http.utils import encode_payment_response_header
-from x402.mechanisms.evm.v1.constants import V1_NETWORK_CHAIN_IDS, V1_NETWORKS
-from x402.schemas import PaymentPayload as PaymentPayload
-from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
-from x402.schemas.v1 import PaymentPayloadV1, PaymentRequiredV1, PaymentRequirementsV1
 
 from core import failures
+from core.payments.x402_sdk import (
+    PAYMENT_IDENTIFIER,
+    V1_NETWORK_CHAIN_IDS,
+    V1_NETWORKS,
+    PaymentPayloadV1,
+    PaymentRequired,
+    PaymentRequiredV1,
+    PaymentRequirements,
+    PaymentRequirementsV1,
+    SettleResponse,
+    declare_payment_identifier_extension,
+    encode_payment_response_header,
+    is_valid_payment_id,
+)
+from core.payments.x402_sdk import (
+    PaymentPayload as PaymentPayload,
+)
 from core.settings import settings
 
 
 def payment_response(*, paid: bool, transaction: str | None, network: str, payer: str, amount_atomic: int) -> str:
-    """The PAYMENT-RESPONSE header (x402 v2, transports-v2/http.md): base64 of a SettleResponse.
+    """Encode the PAYMENT-RESPONSE header (x402 v2, transports-v2/http.md): base64 of a SettleResponse.
 
     Args:
         paid: whether money moved.
-        transaction: its hash, if it did.
+        transaction: the transaction's hash, if money moved.
         network: CAIP-2.
         payer: the wallet.
         amount_atomic: atomic USDC.
@@ -42,16 +49,16 @@ def payment_response(*, paid: bool, transaction: str | None, network: str, payer
     )
 
 
-# v1 clients parse every entry of an offer and throw at the first network name they do not know.
+# v1 clients parse every entry of an offer and raise at the first network name they do not know.
 _V1_NAMES = {f"eip155:{V1_NETWORK_CHAIN_IDS[name]}": name for name in V1_NETWORKS}
 _V2_NAMES = {name: network for network, name in _V1_NAMES.items()}
 
 
 def decode(header: str) -> PaymentPayload:
-    """Read a payment header of either version: standard base64 of UTF-8 JSON.
+    """Decode a payment header of either version: standard base64 of UTF-8 JSON.
 
     Raises:
-        PaymentMalformed: if it is anything else, or names a network that we do not serve to v1 clients.
+        PaymentMalformed: it is anything else, or names a network that we do not serve to v1 clients.
     """
     try:
         raw = base64.b64decode(header, validate=True)
@@ -61,7 +68,7 @@ def decode(header: str) -> PaymentPayload:
         if version == 2:
             payload = PaymentPayload.model_validate(document)
     except (binascii.Error, ValueError):
-        # pydantic's error prints what it was given; ours must not.
+        # pydantic's error prints its input; ours must not.
         payload = None
     if payload is None:
         raise failures.PaymentMalformed("payment_malformed")
@@ -69,7 +76,7 @@ def decode(header: str) -> PaymentPayload:
 
 
 def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:
-    """The same offer for v1 clients, who read it from the body; None when they can name none of its networks."""
+    """Convert an offer for v1 clients, which read it from the body; None if v1 has a name for none of its networks."""
     url = required.resource.url if required.resource else ""
     accepts = [
         PaymentRequirementsV1(
@@ -91,33 +98,33 @@ def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:
 
 
 def v1_name(network: str) -> str:
-    """What v1 calls a network; its CAIP-2 name where v1 has none."""
+    """Return the v1 name of a network, or its CAIP-2 name if v1 has none."""
     return _V1_NAMES.get(network, network)
 
 
 def extensions() -> dict[str, object]:
-    """What our offers advertise: the payment-identifier extension, never required."""
+    """Return the extensions that our offers advertise: payment-identifier, never required."""
     return {PAYMENT_IDENTIFIER: declare_payment_identifier_extension(required=False)}
 
 
 def identifier(payload: PaymentPayload) -> str | None:
-    """The idempotency key that the client chose (x402 extension payment-identifier), 16 to 128 of [A-Za-z0-9_-].
+    """Return the idempotency key that the client chose (x402 extension payment-identifier), 16 to 128 of [A-Za-z0-9_-].
 
     Raises:
-        PaymentMalformed: if there is one that is none.
+        PaymentMalformed: the identifier has another form.
     """
-    declared = (payload.extensions or {}).get(PAYMENT_IDENTIFIER)
-    info = declared.get("info") if isinstance(declared, dict) else None
-    chosen = info.get("id") if isinstance(info, dict) else None
-    if chosen is None:
+    extension = (payload.extensions or {}).get(PAYMENT_IDENTIFIER)
+    info = extension.get("info") if isinstance(extension, dict) else None
+    value = info.get("id") if isinstance(info, dict) else None
+    if value is None:
         return None
-    if not isinstance(chosen, str) or not is_valid_payment_id(chosen):
+    if not isinstance(value, str) or not is_valid_payment_id(value):
         raise failures.PaymentMalformed("payment_malformed")
-    return chosen
+    return value
 
 
 def _from_v1(payment: PaymentPayloadV1) -> PaymentPayload | None:
-    """What a v1 client must have accepted, told in v2: the amount and payee it signed, on the network it names."""
+    """Convert a v1 payment to v2. The accepted requirements come from the network, amount and payee that it signed."""
     network = next((n for n in settings().networks if n.id == _V2_NAMES.get(payment.network)), None)
     authorization = payment.payload.get("authorization")
     if network is None or not isinstance(authorization, dict):

@@ -1,7 +1,7 @@
-"""Our side of a facilitator: ask it to verify, ask it to settle, and believe no more than its answer proves.
+"""Ask a facilitator to verify and to settle, and conclude no more than its answer proves.
 
 The SDK's own client drops the body of every status but 200 and follows redirects; for money both are wrong. Wire
-shapes and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 9 of the specification).
+formats and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 9 of the specification).
 """
 
 import asyncio
@@ -12,22 +12,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import ValidationError
-from x402.mechanisms.evm import constants as evm
-from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, SupportedResponse, VerifyRequest
 
-from core.failures import Unavailable
+from core.failures import Unavailable, log_unexpected_end
 from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client, JsonResponse, NoResponse, get, post
 from core.observability import metrics
 from core.payments.facilitator_auth import credentials_of
+from core.payments.x402_sdk import (
+    PaymentPayload,
+    PaymentRequirements,
+    SettleRequest,
+    SupportedResponse,
+    VerifyRequest,
+    evm,
+)
 from core.settings import Network
 
 log = logging.getLogger(__name__)
 
 SUPPORTED_SECONDS = 600
-"""How long what a facilitator says it supports is taken for granted."""
+"""How long a facilitator's answer to /supported counts."""
 
-REFUSALS = frozenset(
+REFUSAL_REASONS = frozenset(
     {
         evm.ERR_ASSET_NOT_DEPLOYED_CONTRACT,
         evm.ERR_AUTHORIZATION_VALUE_MISMATCH,
@@ -60,13 +66,13 @@ REFUSALS = frozenset(
         "invalid_x402_version",
     }
 )
-"""Reasons a facilitator gives before it broadcasts anything: names of the SDK, of the specification and of CDP.
+"""Reasons that a facilitator gives before it broadcasts: names of the SDK, of the specification and of CDP.
 
-Not among them: whatever can also follow a transfer that did happen, such as a used nonce, a failed transaction, or a
-failed simulation, in which the SDK also hides used nonces and its own node's trouble.
+Excluded is every reason that can also follow a completed transfer: a used nonce, a failed transaction, or a failed
+simulation, under which the SDK also reports used nonces and failures of its own node.
 """
 
-DOUBTS = frozenset(
+UNCERTAIN_REASONS = frozenset(
     {
         evm.ERR_NONCE_ALREADY_USED,
         evm.ERR_SETTLEMENT_PENDING,
@@ -77,20 +83,23 @@ DOUBTS = frozenset(
         "unexpected_settle_error",
     }
 )
-"""Reasons that we know by name and that decide nothing about a settlement."""
+"""Reasons with known names that leave the outcome of a settlement open."""
 
-_REFUSING_STATUS = frozenset({200, 400, 402, 412, 422})
+_REFUSAL_STATUSES = frozenset({200, 400, 402, 412, 422})
 _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The payment would settle."""
+    """The facilitator says that the payment would settle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will not settle, and nothing was sent to the chain. `reason` is one of REFUSALS, DOUBTS or "unrecognised"."""
+    """It will not settle, and nothing was broadcast.
+
+    `reason` is one of REFUSAL_REASONS, UNCERTAIN_REASONS or "unrecognised".
+    """
 
     reason: str
 
@@ -106,9 +115,9 @@ class Settled:
 class Unknown:
     """The money may or may not have moved: only the chain can tell.
 
-    `reason` is one of REFUSALS or DOUBTS, or a word for what the answer lacked: `not_sent` (no connection came about),
-    `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory` (success without a
-    transaction on our network), `unrecognised`.
+    `reason` is one of REFUSAL_REASONS or UNCERTAIN_REASONS, or names the defect of the answer: `not_sent` (no
+    connection was made), `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory`
+    (success without a transaction on our network), `unrecognised`.
     """
 
     reason: str
@@ -119,18 +128,18 @@ Settlement = Settled | Refused | Unknown
 
 
 class Facilitator:
-    """The facilitator of one network. It never asks twice by itself.
+    """The facilitator of one network. It never retries by itself.
 
-    While it is down, `verify` says so at once, so that nothing is claimed. `settle` ignores the breaker, because a
+    While it is down, `verify` fails at once, so that nothing is claimed. `settle` ignores the breaker, because a
     claimed payment must end as paid, failed or unknown. Both report their results to the breaker.
 
     Args:
-        network: where it is and what it settles.
-        http: connections that all networks share.
+        network: its URL, credentials and asset.
+        http: the HTTP client that all networks share.
         breaker: keeps buyers from waiting for a facilitator that is down.
 
     Raises:
-        Misconfigured: if the settings name a key that cannot sign.
+        Misconfigured: the key in the settings cannot sign.
     """
 
     def __init__(self, network: Network, http: Client, breaker: Breaker | None = None) -> None:
@@ -139,52 +148,53 @@ class Facilitator:
         self._breaker = breaker or Breaker()
         self._credentials = credentials_of(network)
         self._serves = True
-        self._look_again = 0.0
-        self._looking: asyncio.Task[None] | None = None
+        self._refresh_at = 0.0
+        self._refresh_task: asyncio.Task[None] | None = None
 
     def is_serving(self) -> bool:
-        """Whether it settles exact payments on our network, by what it last said; True until it said otherwise.
+        """Whether it settles exact payments on our network, by its last answer; True until it says otherwise.
 
-        Nobody waits for it: what is too old is asked for again beside the caller, on the running event loop.
+        Does not wait: an outdated answer is refreshed by a task on the running event loop.
         """
-        if time.monotonic() >= self._look_again:
-            self._look_again = time.monotonic() + SUPPORTED_SECONDS
-            self._looking = asyncio.create_task(self._look(), name="supported")
+        if time.monotonic() >= self._refresh_at:
+            self._refresh_at = time.monotonic() + SUPPORTED_SECONDS
+            self._refresh_task = asyncio.create_task(self._refresh_supported(), name="supported")
+            self._refresh_task.add_done_callback(log_unexpected_end)
         return self._serves
 
     async def get_supported(self) -> SupportedResponse:
         """Ask what it supports.
 
         Raises:
-            Unavailable: `facilitator_down`, if it does not say.
+            Unavailable: `facilitator_down`, it gave no answer.
         """
         url = self._url("supported")
-        answer = await get(self._http, url, self._credentials.headers("GET", url))
-        if isinstance(answer, JsonResponse) and answer.status == 200:
+        response = await get(self._http, url, self._credentials.headers("GET", url))
+        if isinstance(response, JsonResponse) and response.status == 200:
             try:
-                return SupportedResponse.model_validate(answer.body)
+                return SupportedResponse.model_validate(response.body)
             except ValidationError:
                 pass
         raise Unavailable("facilitator_down")
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Verdict:
-        """Ask whether this payment would settle now. Nothing moves.
+        """Ask whether this payment would settle now. No money moves.
 
         Raises:
-            Unavailable: `facilitator_down`, if it gave no verdict, or gave none to those before; `not_supported`, if
-                it has left our network.
+            Unavailable: `facilitator_down`, it gave no verdict, or the breaker is open; `not_supported`, it does not
+                serve our network any more.
         """
         if not self.is_serving():
             raise Unavailable("not_supported")
-        if not self._breaker.may_ask():
+        if not self._breaker.may_send():
             raise Unavailable("facilitator_down")
         request = VerifyRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
-        answer = await self._ask("verify", request, "isValid")
-        if isinstance(answer, JsonResponse) and answer.body is not None:
-            valid, reason = answer.body.get("isValid"), _known(answer.body.get("invalidReason"))
-            if valid is True and answer.status == 200:
+        response = await self._request("verify", request, "isValid")
+        if isinstance(response, JsonResponse) and response.body is not None:
+            valid, reason = response.body.get("isValid"), _known_reason(response.body.get("invalidReason"))
+            if valid is True and response.status == 200:
                 return Accepted()
-            if valid is False and answer.status in _REFUSING_STATUS:
+            if valid is False and response.status in _REFUSAL_STATUSES:
                 return Refused(reason)
         raise Unavailable("facilitator_down")
 
@@ -192,47 +202,47 @@ class Facilitator:
         """Ask it to move the money, once.
 
         Returns:
-            Settled or Refused if the answer leaves no doubt, otherwise Unknown. A refusal is about this attempt only:
-            anybody who holds the authorization can still bring it to the chain until its validBefore.
+            Settled or Refused if the answer proves it, otherwise Unknown. A refusal is about this attempt only:
+            whoever holds the authorization can submit it until its validBefore.
         """
         request = SettleRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
-        answer = await self._ask("settle", request, "success")
-        if isinstance(answer, NoResponse):
-            return Unknown(answer.reason)
-        return settlement(answer, self._network.id)
+        response = await self._request("settle", request, "success")
+        if isinstance(response, NoResponse):
+            return Unknown(response.reason)
+        return settlement(response, self._network.id)
 
-    async def _ask(
-        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, word: str
+    async def _request(
+        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, verdict_field: str
     ) -> JsonResponse | NoResponse:
-        """Ask, and tell the breaker whether the answer has the one word that it must have."""
-        url, was_open, answered = self._url(verb), self._breaker.is_open, False
+        """Ask, and tell the breaker whether the answer holds its one required member."""
+        url, was_open, is_answered = self._url(verb), self._breaker.is_open, False
         began, outcome = time.monotonic(), "given_up"
         body = request.model_dump(by_alias=True, exclude_none=True)
         try:
-            answer = await post(self._http, url, body, self._credentials.headers("POST", url))
-            said = (answer.body or {}).get(word) if isinstance(answer, JsonResponse) else None
-            answered = isinstance(said, bool)
-            outcome = answer.reason if isinstance(answer, NoResponse) else "unreadable"
-            if answered:
-                outcome = "yes" if said else "no"
-            return answer
+            response = await post(self._http, url, body, self._credentials.headers("POST", url))
+            verdict = (response.body or {}).get(verdict_field) if isinstance(response, JsonResponse) else None
+            is_answered = isinstance(verdict, bool)
+            outcome = response.reason if isinstance(response, NoResponse) else "unreadable"
+            if is_answered:
+                outcome = "yes" if verdict else "no"
+            return response
         finally:
-            # Also when the caller gave up waiting: that is no answer either.
-            self._breaker.hear(answered=answered)
+            # Also if the caller gave up waiting: that counts as no answer.
+            self._breaker.record(answered=is_answered)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
 
-    async def _look(self) -> None:
-        """Learn what it supports. Without an answer, what was known before stands."""
-        if self._http.closed:  # the door closed before this task had its first turn
+    async def _refresh_supported(self) -> None:
+        """Ask what it supports and remember it. Without an answer, the last one still counts."""
+        if self._http.closed:  # the door closed before this task ran
             return
         try:
             supported = await self.get_supported()
         except Unavailable:
             return
         served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
-        # Some say eip155:* for all of a family (the SDK matches both).
+        # Some answer eip155:* for every chain of the family (the SDK matches both).
         self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
         if not self._serves:
             log.error("the facilitator of %s does not settle exact payments there", self._network.id)
@@ -241,29 +251,29 @@ class Facilitator:
         return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
 
 
-def settlement(answer: JsonResponse, network: str) -> Settlement:
-    """What an answer to settle proves.
+def settlement(response: JsonResponse, network: str) -> Settlement:
+    """Decide what an answer to settle proves.
 
     Args:
-        answer: whatever a facilitator, or something in its place, said.
+        response: the response of the facilitator, or of a server in its place.
         network: CAIP-2 name of the network on which the money should have moved.
     """
-    status, body = answer.status, answer.body
+    status, body = response.status, response.body
     if 300 <= status < 400:
         return Unknown("redirected")
     if body is None:
         return Unknown("server_error" if status >= 500 else "unreadable")
-    success, transaction, reason = body.get("success"), body.get("transaction"), _known(body.get("errorReason"))
+    success, transaction, reason = body.get("success"), body.get("transaction"), _known_reason(body.get("errorReason"))
     if success is True and status == 200:
-        is_ours = (
+        is_on_network = (
             isinstance(transaction, str) and _TRANSACTION.fullmatch(transaction) and body.get("network") == network
         )
-        return Settled(str(transaction).lower()) if is_ours else Unknown("contradictory")
-    if success is False and status in _REFUSING_STATUS and transaction in (None, "") and reason in REFUSALS:
+        return Settled(str(transaction).lower()) if is_on_network else Unknown("contradictory")
+    if success is False and status in _REFUSAL_STATUSES and transaction in (None, "") and reason in REFUSAL_REASONS:
         return Refused(reason)
     return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
 
 
-def _known(reason: object) -> str:
-    """A reason that we know by name; foreign text goes no further."""
-    return reason if isinstance(reason, str) and reason in REFUSALS | DOUBTS else "unrecognised"
+def _known_reason(reason: object) -> str:
+    """Return a reason with a known name; any other text becomes `unrecognised`."""
+    return reason if isinstance(reason, str) and reason in REFUSAL_REASONS | UNCERTAIN_REASONS else "unrecognised"

@@ -1,4 +1,4 @@
-"""How we identify ourselves to a facilitator: not at all, by a bearer token, or by a token made for each request."""
+"""Authenticate to a facilitator: not at all, by a bearer token, or by a JWT made for each request."""
 
 import secrets
 import time
@@ -10,26 +10,26 @@ from core.secrets import signing
 from core.settings import Network
 
 JWT_SECONDS = 120
-"""How long a token of ours lasts: the default of Coinbase's own SDK, and the most that its documentation shows."""
+"""Lifetime of our JWT: the default of Coinbase's own SDK, and the longest in its documentation."""
 
 
 class Credentials(Protocol):
     """Headers for one request."""
 
     def headers(self, method: str, url: str) -> dict[str, str]:
-        """The Authorization header, or none."""
+        """Return the Authorization header, or none."""
 
 
 class Anonymous:
-    """Most facilitators of test networks ask for nothing."""
+    """No credentials, as most facilitators of test networks accept."""
 
     def headers(self, method: str, url: str) -> dict[str, str]:
-        """None."""
+        """Return no header."""
         return {}
 
 
 class Bearer:
-    """The same token every time.
+    """One fixed token (RFC 6750).
 
     Args:
         token: the secret.
@@ -39,19 +39,19 @@ class Bearer:
         self._token = token
 
     def headers(self, method: str, url: str) -> dict[str, str]:
-        """RFC 6750."""
+        """Return the token's header."""
         return {"Authorization": f"Bearer {self._token}"}
 
 
 class Cdp:
-    """A JWT for exactly this request, as the Coinbase Developer Platform wants it.
+    """A JWT for exactly this request, as the Coinbase Developer Platform requires.
 
     Claims and header are those of `coinbase/cdp-sdk` (`python/cdp/auth/utils/jwt.py`) and of the page "JWT
-    Authentication" in its documentation: `uris` holds method, host and path; `nonce` makes each token another one.
+    Authentication" in its documentation: `uris` holds method, host and path; `nonce` makes each token unique.
 
     Args:
         key_id: the name of the API key.
-        key: its private half.
+        key: its private key.
     """
 
     def __init__(self, key_id: str, key: signing.SigningKey) -> None:
@@ -59,7 +59,7 @@ class Cdp:
         self._key = key
 
     def headers(self, method: str, url: str) -> dict[str, str]:
-        """A fresh token."""
+        """Sign a fresh token."""
         parts, now = urlsplit(url), int(time.time())
         claims = {
             "sub": self._key_id,
@@ -69,15 +69,15 @@ class Cdp:
             "exp": now + JWT_SECONDS,
             "uris": [f"{method} {parts.netloc.rpartition('@')[2]}{parts.path}"],
         }
-        header = {"kid": self._key_id, "typ": "JWT", "nonce": secrets.token_hex(16)}
+        header = {"kid": self._key_id, "nonce": secrets.token_hex(16)}
         return {"Authorization": f"Bearer {signing.sign_jwt(self._key, header, claims)}"}
 
 
 def credentials_of(network: Network) -> Credentials:
-    """What the settings say about a network's facilitator.
+    """Choose the credentials that the settings give for a network's facilitator.
 
     Raises:
-        Misconfigured: if its key is not one that we can sign with.
+        Misconfigured: its key cannot sign.
     """
     if network.facilitator_token is not None:
         return Bearer(network.facilitator_token.get_secret_value())

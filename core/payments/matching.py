@@ -1,4 +1,4 @@
-"""Compare a payment with our own offer, and hash what identifies it."""
+"""Compare a payment with our own offer, and compute the hashes that identify it."""
 
 import hashlib
 import json
@@ -8,28 +8,30 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
-from x402.mechanisms.evm.types import ExactEIP3009Authorization
-from x402.schemas import PaymentPayload as PaymentPayload
-from x402.schemas import PaymentRequirements
 
 from core import failures
 from core.evm import signatures
 from core.payments import codec
 from core.payments.offers import requirements_for, url_of
 from core.payments.quotes import make_quote, quote_of
+from core.payments.x402_sdk import (
+    ExactEIP3009Authorization,
+    PaymentPayload,
+    PaymentRequirements,
+    hash_eip3009_authorization,
+)
 from core.resources import versions
 from core.settings import Network, settings
 
-# A payment that expires sooner may expire before the facilitator has broadcast it.
+# A payment that expires sooner may expire before the facilitator broadcasts it.
 _LEAST_SECONDS_LEFT = 8
-# How far a buyer's clock may run ahead of ours.
+# How far a buyer's clock may be ahead of ours.
 _CLOCK_SKEW_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedPayment:
-    """A payment that fits one of our offers, normalised: what is claimed, settled and looked for on the chain."""
+    """A payment that fits one of our offers, normalised for the claim, the settlement and the chain."""
 
     network: Network
     requirements: PaymentRequirements
@@ -56,7 +58,7 @@ class _Authorization(BaseModel):
 
 
 class _ExactPayment(BaseModel):
-    """What identifies a payment of the exact EVM scheme: `payload`, and from `accepted` where the money is."""
+    """The parts that identify a payment of the exact EVM scheme: `payload`, and network and asset of `accepted`."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
@@ -71,12 +73,12 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
 
     Args:
         payload: as decoded.
-        version: the version that was quoted, or the present one.
-        payouts: where the creator wants the money, per network.
+        version: the version that was quoted, or the current one.
+        payouts: the creator's payout address for each network.
 
     Raises:
-        PaymentMalformed: if the payload is not an EIP-3009 authorization.
-        PaymentRequired: naming what does not fit: network, asset, amount, payTo, resource, time window or signature.
+        PaymentMalformed: the payload is not an EIP-3009 authorization.
+        PaymentRequired: its code names the mismatch: network, asset, amount, payTo, resource, time window or signature.
     """
     authorization, signature = _authorization(payload)
     accepted = payload.accepted
@@ -91,8 +93,8 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     quote = quote_of(payload)
     quote_id = str((accepted.extra or {})["quoteId"]) if quote else make_quote(version)
     requirements = requirements_for(network, pay_to, version.price_atomic, quote_id)
-    _in_time(int(authorization.valid_after), int(authorization.valid_before))
-    _signed(authorization, signature, network)
+    _require_valid_time(int(authorization.valid_after), int(authorization.valid_before))
+    _require_signature(authorization, signature, network)
     return MatchedPayment(
         network=network,
         requirements=requirements,
@@ -107,10 +109,10 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
 
 
 def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
-    """What the chain spends once, normalised: network, asset, payer, nonce.
+    """Return the normalised key that the chain spends once: network, asset, payer, nonce.
 
     Raises:
-        PaymentMalformed: if the payload is not an EIP-3009 authorization.
+        PaymentMalformed: the payload is not an EIP-3009 authorization.
     """
     authorization, _signature = _authorization(payload)
     return (
@@ -122,10 +124,10 @@ def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
 
 
 def require_live_quote(payload: PaymentPayload) -> None:
-    """An old quote keeps no old price, and one that we did not make keeps none.
+    """Refuse a quote that expired, or that is not ours.
 
     Raises:
-        PaymentRequired: if the quote that the client echoed has expired or is not ours.
+        PaymentRequired: the quote that the client echoed has expired or is not ours.
     """
     quote = quote_of(payload)
     _require(quote is not None or (payload.accepted.extra or {}).get("quoteId") is None, "quote_unknown")
@@ -133,18 +135,18 @@ def require_live_quote(payload: PaymentPayload) -> None:
 
 
 def payload_sha256(payload: PaymentPayload) -> bytes:
-    """Hash of the whole payload in canonical form: spacing and key order of its JSON do not matter."""
+    """Hash the whole payload in canonical form: spacing and key order of its JSON do not matter."""
     return hashlib.sha256(_canonical(payload.model_dump(by_alias=True, exclude_none=True))).digest()
 
 
 def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
-    """Hash of the client's payment-identifier, within its resource; None without one."""
-    chosen = codec.identifier(payload)
-    return None if chosen is None else hashlib.sha256(resource_id.bytes + chosen.encode()).digest()
+    """Hash the client's payment-identifier together with its resource; None without one."""
+    identifier = codec.identifier(payload)
+    return None if identifier is None else hashlib.sha256(resource_id.bytes + identifier.encode()).digest()
 
 
 def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:
-    """Hash of what is asked for: the resource and its validated inputs."""
+    """Hash the request: the resource and its validated inputs."""
     return hashlib.sha256(resource_id.bytes + _canonical(inputs)).digest()
 
 
@@ -164,15 +166,15 @@ def _require(fits: bool, code: str) -> None:
         raise failures.PaymentRequired(code)
 
 
-def _in_time(valid_after: int, valid_before: int) -> None:
+def _require_valid_time(valid_after: int, valid_before: int) -> None:
     now = time.time()
     _require(valid_after <= now, "not_yet_valid")
     _require(valid_before >= now + _LEAST_SECONDS_LEFT, "expired")
     _require(valid_before <= now + settings().payment_window_seconds + _CLOCK_SKEW_SECONDS, "valid_too_long")
 
 
-def _signed(authorization: _Authorization, signature: str, network: Network) -> None:
-    """Check an ordinary wallet's signature here; a contract wallet's, of any other length, is the facilitator's."""
+def _require_signature(authorization: _Authorization, signature: str, network: Network) -> None:
+    """Check an ordinary wallet's signature. Signatures of contract wallets are left to the facilitator."""
     raw = bytes.fromhex(signature[2:])
     if len(raw) != signatures.LENGTH:
         return

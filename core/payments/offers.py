@@ -1,15 +1,15 @@
-"""What we ask for: the 402 of x402 v2 and the requirements of one network."""
+"""Build offers: the 402 of x402 v2 and the payment requirements of one network."""
 
 from eth_utils.address import to_checksum_address
-from x402.schemas import PaymentRequired, PaymentRequirements, ResourceInfo
 
 from core.payments import codec
+from core.payments.x402_sdk import PaymentRequired, PaymentRequirements, ResourceInfo
 from core.resources import versions
 from core.settings import Network, settings
 
 
 def payment_required(version: versions.Version, payouts: dict[str, str], error: str, quote: str) -> PaymentRequired:
-    """The 402 of x402 v2 (specs/x402-specification-v2.md, PaymentRequired): one entry per network we can be paid on."""
+    """Build the PaymentRequired of x402 v2 (specs/x402-specification-v2.md): one entry per network with a payout."""
     return PaymentRequired(
         error=error,
         resource=ResourceInfo(
@@ -25,12 +25,12 @@ def payment_required(version: versions.Version, payouts: dict[str, str], error: 
 
 
 def url_of(version: versions.Version) -> str:
-    """Where the resource is sold: built from PUBLIC_URL, never from a Host header."""
+    """Return the resource's public URL, built from PUBLIC_URL and never from a Host header."""
     return f"{settings().public_url}/@{version.handle}/{version.slug}"
 
 
 def requirements_of(network: Network, pay_to: str, amount_atomic: int) -> PaymentRequirements:
-    """Requirements rebuilt from a recorded payment, to settle it again with the identical payload."""
+    """Rebuild the requirements of a recorded payment, to settle it again with the identical payload."""
     return requirements_for(network, pay_to, amount_atomic, None)
 
 
@@ -41,7 +41,7 @@ def requirements_for(network: Network, pay_to: str, amount_atomic: int, quote_id
         network=network.id,
         asset=network.asset,
         amount=str(amount_atomic),
-        # Clients sign the payee as it is written here, and web3.py refuses to send what is not in EIP-55's mixed case.
+        # Clients sign the payee as written here, and web3.py sends only to addresses in EIP-55's mixed case.
         pay_to=to_checksum_address(pay_to),
         max_timeout_seconds=settings().payment_window_seconds,
         extra=extra | ({"quoteId": quote_id} if quote_id else {}),

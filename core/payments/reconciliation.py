@@ -1,37 +1,38 @@
-"""The books: received = answered + owed + in flight, and three sources that agree about it.
+"""Reconcile the books: received = answered + owed + in flight, and three sources must agree.
 
-The ledger, the executions with their usage rows, and the chain, each of which could be wrong by itself. On the practice
+The sources are the ledger, the executions with their usage rows, and the chain; each could be wrong. On the practice
 network the chain is the facilitator's own book, read over the same JSON-RPC.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from core import db
+from core.db.queries.reconciliation import DifferenceRow, PaidRow, RecogniseRow, sql
 from core.failures import Unavailable
 from core.payments import chain
 from core.payments.settlement import PaymentClients
 from core.settings import SANDBOX_NETWORK, Network, settings
 
-sql = db.load("money")
-
 GRACE_SECONDS = 60
 """Younger records are not reported as missing: the usage log, or a node's index, may lag."""
 
 OWED = ("rerunnable", "refund_due", "refunded", "waived")
-RECEIVED = ("answered", *OWED, "in_flight", "astray")
+RECEIVED = ("answered", *OWED, "in_flight", "unaccounted")
 
 _PAGE = 5_000
+
+ChainState = Literal["compared", "not_asked", "not_configured", "chain_unreachable", "chain_wrong"]
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many payments, and how much they are together in atomic units."""
+    """A number of payments, and the sum of their amounts in atomic units."""
 
     payments: int = 0
     amount_atomic: int = 0
@@ -42,10 +43,10 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that two sources tell differently.
+    """A disagreement between two sources.
 
     Attributes:
-        code: what kind of difference.
+        code: the kind of difference.
         sentence: what each source says.
     """
 
@@ -60,19 +61,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ChainComparison:
-    """What the chain was asked.
+    """The comparison with one network's chain.
 
     Attributes:
-        state: `compared`, or why it was not: `not_asked`, `not_configured` (this asset on this network is not among
-            the settings), `chain_unreachable`, `chain_wrong`.
-        since: from when on (UTC); None if there was nothing to look for.
-        transfers: how many it showed.
-        undecided: those of payments that are not decided yet.
-        foreign: those that are not by any payment of ours. A creator's wallet may receive other money.
-        unconfirmed: payments of the last minute that it does not show yet.
+        state: `compared`, or why it was not: `not_asked`, `not_configured` (the settings have no such asset on this
+            network), `chain_unreachable`, `chain_wrong`.
+        since: the start of the comparison (UTC); None if there was nothing to look for.
+        transfers: the transfers that the chain shows.
+        undecided: transfers of payments that are not decided yet.
+        foreign: transfers that belong to no payment of ours. A creator's wallet may receive other money.
+        unconfirmed: payments of the last minute that the chain does not show yet.
     """
 
-    state: Literal["compared", "not_asked", "not_configured", "chain_unreachable", "chain_wrong"]
+    state: ChainState
     since: datetime | None = None
     transfers: int = 0
     undecided: int = 0
@@ -82,35 +83,35 @@ class ChainComparison:
 
 @dataclass(frozen=True, slots=True)
 class NetworkBalance:
-    """The money of one asset on one network, by where it is.
+    """The money of one asset on one network, by state.
 
     `places` are answered (succeeded or declined), rerunnable, refund_due, refunded, waived (failed, and owed in this
-    way), in_flight (queued or running), astray (paid, and none of these: always a difference too), and of what is not
-    received undecided (settling or unknown) and failed.
+    way), in_flight (queued or running), unaccounted (paid, and none of these: always a difference too); and, not
+    received, undecided (settling or unknown) and failed.
     """
 
     network: str
     asset: str
     places: dict[str, Total]
-    outside: ChainComparison = field(default_factory=lambda: ChainComparison("not_asked"))
+    chain: ChainComparison = field(default_factory=lambda: ChainComparison("not_asked"))
 
     @property
     def received(self) -> Total:
-        """What was paid."""
-        return self._together(RECEIVED)
+        """The total of paid payments."""
+        return self._total(RECEIVED)
 
     @property
     def owed(self) -> Total:
-        """What was paid and not answered."""
-        return self._together(OWED)
+        """The total of paid payments without an answer."""
+        return self._total(OWED)
 
-    def _together(self, places: Sequence[str]) -> Total:
+    def _total(self, places: Sequence[str]) -> Total:
         return sum((self.places.get(place, Total()) for place in places), Total())
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared, and everything that does not agree."""
+    """The result of a comparison: the balances and every difference."""
 
     books: list[NetworkBalance]
     differences: list[Difference]
@@ -119,52 +120,53 @@ class Comparison:
     @property
     def is_whole(self) -> bool:
         """Whether every network's chain was compared too."""
-        return all(book.outside.state == "compared" for book in self.books)
+        return all(book.chain.state == "compared" for book in self.books)
 
-    def document(self) -> dict[str, Any]:
-        """All of it as plain values."""
+    def document(self) -> dict[str, object]:
+        """Return everything as plain values."""
         totals = [{"received": asdict(book.received), "owed": asdict(book.owed)} for book in self.books]
         books = [asdict(book) | total for book, total in zip(self.books, totals, strict=True)]
-        differences = [asdict(one) for one in self.differences]
+        differences = [asdict(difference) for difference in self.differences]
         return {"agrees": not differences, "at": self.at, "books": books, "differences": differences}
 
 
 async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: datetime | None = None) -> Comparison:
-    """Compare the ledger with the executions and their usage rows, as of one moment.
+    """Compare the ledger with the executions and their usage rows, in one snapshot.
 
     Args:
         pool: our database.
-        network: CAIP-2; only this one. Spending on models, which has no network, is then left out.
+        network: CAIP-2; only this one. Model spending has no network and is then left out.
         since: only payments and executions made since then.
     """
-    scope: dict[str, Any] = {"network": network, "since": since}
     async with db.snapshot(pool) as conn:
         places: dict[tuple[str, str], dict[str, Total]] = {
             (served.id, served.asset.lower()): {} for served in settings().networks if network in (None, served.id)
         }
-        async for row in sql.sums(conn, **scope):
-            kept = places.setdefault((row.network, row.asset), {})
-            kept[row.place] = Total(row.payments, row.amount_atomic)
-        found = [
-            *await _found(sql.compare_executions(conn, **scope)),
-            *await _found(sql.compare_usage(conn, **scope, grace_seconds=GRACE_SECONDS)),
-            *await _found(sql.compare_dropped(conn, **scope)),
-            *await _found(
-                sql.compare_refunds(conn, **scope, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS)
+        async for row in sql.sums(conn, network=network, since=since):
+            totals = places.setdefault((row.network, row.asset), {})
+            totals[row.place] = Total(row.payments, row.amount_atomic)
+        differences = [
+            *await _differences(sql.compare_executions(conn, network=network, since=since)),
+            *await _differences(sql.compare_usage(conn, network=network, since=since, grace_seconds=GRACE_SECONDS)),
+            *await _differences(sql.compare_dropped(conn, network=network, since=since)),
+            *await _differences(
+                sql.compare_refunds(
+                    conn, network=network, since=since, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS
+                )
             ),
-            *await _found(sql.compare_history(conn, **scope)),
-            *await _found(sql.compare_transactions(conn, **scope)),
-            *(await _found(sql.compare_spend(conn, since=since)) if network is None else []),
-            *(await _found(sql.compare_resource_spend(conn, since=since)) if network is None else []),
+            *await _differences(sql.compare_history(conn, network=network, since=since)),
+            *await _differences(sql.compare_transactions(conn, network=network, since=since)),
+            *(await _differences(sql.compare_spend(conn, since=since)) if network is None else []),
+            *(await _differences(sql.compare_resource_spend(conn, since=since)) if network is None else []),
         ]
-    books = [NetworkBalance(*key, kept) for key, kept in sorted(places.items())]
-    return Comparison(books, found, datetime.now(UTC))
+    books = [NetworkBalance(*key, totals) for key, totals in sorted(places.items())]
+    return Comparison(books, differences, datetime.now(UTC))
 
 
 async def compare_with_chain(
     pool: db.Pool, clients: PaymentClients, *, network: str | None = None, since: datetime | None = None
 ) -> Comparison:
-    """Compare all three: as `compare` does, and then each network with its chain.
+    """Compare all three sources: `compare_ledger`, then each network with its chain.
 
     Takes the pool: no connection is held while a node is asked.
 
@@ -172,29 +174,33 @@ async def compare_with_chain(
         pool: our database.
         clients: how to reach each network's chain.
         network: CAIP-2; only this one.
-        since: only what was paid since then; None reads the chain from the network's first payment on.
+        since: only payments since then; None reads the chain from the network's first payment on.
     """
-    within = await compare_ledger(pool, network=network, since=since)
-    books, differences, proved = [], within.differences, set[UUID]()
-    for book in within.books:
+    comparison = await compare_ledger(pool, network=network, since=since)
+    books, differences, proved = [], comparison.differences, set[UUID]()
+    for book in comparison.books:
         served = clients.networks.get(book.network)
         if served is None or served.asset.lower() != book.asset:
-            books.append(replace(book, outside=ChainComparison("not_configured")))
+            books.append(replace(book, chain=ChainComparison("not_configured")))
             continue
-        reading = _Reading(pool, clients, served)
-        books.append(replace(book, outside=await reading.compare(since)))
+        reading = _ChainReading(pool, clients, served)
+        books.append(replace(book, chain=await reading.compare(since)))
         differences = [*differences, *reading.differences]
         proved |= reading.proved
-    # One transaction may hold several transfers: whoever has one of their own shares none.
-    differences = [one for one in differences if one.code != "transfer_shared" or one.payment_id not in proved]
-    return Comparison(books, differences, within.at)
+    # One transaction may hold several transfers: a payment with a transfer of its own does not share it.
+    differences = [
+        difference
+        for difference in differences
+        if difference.code != "transfer_shared" or difference.payment_id not in proved
+    ]
+    return Comparison(books, differences, comparison.at)
 
 
 @dataclass(slots=True)
-class _Reading:
-    """One comparison with one chain, and what it has found so far.
+class _ChainReading:
+    """One comparison with one chain, in progress.
 
-    `proved` are the payments whose transfer was seen as it should be, `seen` all those that some transfer was for.
+    `proved` are the payments whose transfer matches, `seen` all payments that any transfer belongs to.
     """
 
     pool: db.Pool
@@ -206,28 +212,31 @@ class _Reading:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def compare(self, since: datetime | None) -> ChainComparison:
-        """Every transfer with the ledger, page by page, then every payment with the transfers."""
+        """Compare every transfer with the ledger, page by page, then every payment with the transfers."""
         async with self.pool.connection() as conn:
             rows = [row async for row in sql.addresses(conn, network=self.network.id)]
         paid = [row.paid_at for row in rows if row.paid_at]
-        since = since or min(paid or [row.offered_at for row in rows], default=None)
+        offered = [row.offered_at for row in rows if row.offered_at]
+        since = since or min(paid or offered, default=None)
         missed_before = datetime.now(UTC) - timedelta(seconds=GRACE_SECONDS)
         addresses = sorted({row.address for row in rows})
         try:
             async for page in chain.received(self.clients.http, self.network, addresses, since or datetime.now(UTC)):
                 if page:
-                    await self._recognise(page)
+                    await self._compare_page(page)
         except Unavailable as unavailable:
-            state: Any = unavailable.code
-        else:
-            state = "compared"
-            if since is not None:
-                await self._look_for_missing(since, missed_before)
+            is_wrong = unavailable.code == "chain_wrong"
+            return self._comparison("chain_wrong" if is_wrong else "chain_unreachable", since)
+        if since is not None:
+            await self._find_missing(since, missed_before)
+        return self._comparison("compared", since)
+
+    def _comparison(self, state: ChainState, since: datetime | None) -> ChainComparison:
         count = self.counts
         return ChainComparison(state, since, count["all"], count["undecided"], count["foreign"], count["unconfirmed"])
 
-    async def _recognise(self, transfers: list[chain.Transfer]) -> None:
-        """What the ledger says about transfers."""
+    async def _compare_page(self, transfers: list[chain.Transfer]) -> None:
+        """Compare a page of transfers with the ledger."""
         async with self.pool.connection() as conn:
             rows = [
                 row
@@ -235,59 +244,66 @@ class _Reading:
                     conn,
                     network=self.network.id,
                     asset=self.network.asset.lower(),
-                    payers=[one.payer for one in transfers],
-                    nonces=[one.nonce for one in transfers],
-                    recipients=[one.pay_to for one in transfers],
-                    amounts=[Decimal(one.amount_atomic) for one in transfers],
-                    transactions=[one.transaction for one in transfers],
+                    payers=[transfer.payer for transfer in transfers],
+                    nonces=[transfer.nonce for transfer in transfers],
+                    recipients=[transfer.pay_to for transfer in transfers],
+                    amounts=[Decimal(transfer.amount_atomic) for transfer in transfers],
+                    transactions=[transfer.transaction for transfer in transfers],
                     margin_seconds=settings().chain_margin_seconds,
                 )
             ]
         self.counts["all"] += len(rows)
         for row in rows:
-            self._note(row)
+            self._compare_row(row)
 
-    def _note(self, row: Any) -> None:
+    def _compare_row(self, row: RecogniseRow) -> None:
         if row.payment_id is not None:
             self.seen.add(row.payment_id)
         match row.code:
             case "agrees":
-                self.proved.add(row.payment_id)
+                self.proved.add(db.required(row.payment_id))
             case "undecided":
                 self.counts["undecided"] += 1
             case "transfer_foreign" | "transfer_unrecorded":
                 self.counts["foreign"] += 1
-                # Practice money comes from nowhere else; real wallets have lives of their own.
+                # Practice money has no other source; a real wallet may receive other money.
                 if self.network.id == SANDBOX_NETWORK:
-                    self._differ(row, row.code, f"{_moved(row)}, by no payment of ours.")
+                    self._add_difference(row, row.code, f"{_moved(row)}, by no payment of ours.")
             case "landed_not_paid":
-                self._differ(row, row.code, f"{_moved(row)}, but its payment is {row.state}.")
+                self._add_difference(row, row.code, f"{_moved(row)}, but its payment is {row.state}.")
             case "transfer_differs":
-                self._differ(row, row.code, f"{_moved(row)}, unlike what its payment says.")
+                self._add_difference(row, row.code, f"{_moved(row)}, unlike what its payment says.")
 
-    async def _look_for_missing(self, since: datetime, missed_before: datetime) -> None:
-        """What the ledger says was paid, and no transfer was for."""
+    async def _find_missing(self, since: datetime, missed_before: datetime) -> None:
+        """Find paid payments without a transfer on the chain."""
         after, more = UUID(int=0), True
         while more:
             async with self.pool.connection() as conn:
-                query = {"network": self.network.id, "asset": self.network.asset.lower(), "since": since}
-                rows = [row async for row in sql.paid(conn, **query, after=after, most=_PAGE)]
+                payments = sql.paid(
+                    conn,
+                    network=self.network.id,
+                    asset=self.network.asset.lower(),
+                    since=since,
+                    after=after,
+                    most=_PAGE,
+                )
+                rows = [row async for row in payments]
             for row in rows:
-                if row.id in self.seen:
+                if row.payment_id in self.seen:
                     continue
                 if row.decided_at >= missed_before:
                     self.counts["unconfirmed"] += 1
                 else:
-                    self._differ(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.", row.id)
-            after, more = rows[-1].id if rows else after, len(rows) == _PAGE
+                    self._add_difference(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.")
+            after, more = rows[-1].payment_id if rows else after, len(rows) == _PAGE
 
-    def _differ(self, row: Any, code: str, sentence: str, payment_id: UUID | None = None) -> None:
+    def _add_difference(self, row: RecogniseRow | PaidRow, code: str, sentence: str) -> None:
         self.differences.append(
             Difference(
                 code=code,
                 sentence=sentence,
                 network=self.network.id,
-                payment_id=payment_id or row.payment_id,
+                payment_id=row.payment_id,
                 execution_id=row.execution_id,
                 account_id=row.account_id,
                 transaction=row.transaction,
@@ -295,9 +311,9 @@ class _Reading:
         )
 
 
-def _moved(row: Any) -> str:
+def _moved(row: RecogniseRow) -> str:
     return f"{row.amount_atomic} atomic units went from {row.payer} to {row.recipient}"
 
 
-async def _found(rows: Any) -> list[Difference]:
+async def _differences(rows: AsyncIterator[DifferenceRow]) -> list[Difference]:
     return [Difference(**row._asdict()) async for row in rows]

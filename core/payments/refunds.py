@@ -1,34 +1,34 @@
-"""What is owed: paid means answered or owed.
+"""Record what is owed: every paid execution is answered or owed.
 
-Money goes from buyers to creators and never through us, so a refund is recorded or waived here, not sent.
+Money goes from buyers directly to creators, so a refund is only recorded or waived here, never sent.
 """
 
 import re
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.refund import Refund as Refund
+from core.db.queries.refund import sql
+from core.db.states import RefundState
 from core.failures import InvalidInput
 from core.settings import settings
 
-sql = db.load("refund")
-
 
 async def mark_due(conn: db.Connection) -> list[UUID]:
-    """Find what is owed from now on: failed without the buyer's fault, and no re-run left."""
+    """Mark refunds as due: executions that failed without the buyer's fault, with no re-run left."""
     return [row.execution_id async for row in sql.fall_due(conn, rerun_limit=settings().rerun_limit)]
 
 
-async def listing(conn: db.Connection, *, state: str | None, handle: str | None, most: int) -> list[Any]:
-    """Refunds, oldest first; of one state (due, recorded, waived) or creator, or all."""
+async def listing(conn: db.Connection, *, state: RefundState | None, handle: str | None, most: int) -> list[Refund]:
+    """List refunds, oldest first; of one state (due, recorded, waived) or creator, or all."""
     return [row async for row in sql.listing(conn, state=state, handle=handle, most=most)]
 
 
 async def record(conn: db.Connection, execution_id: UUID, transaction: str, note: str | None) -> None:
-    """Say that a refund was paid back.
+    """Record that a refund was paid.
 
     Raises:
-        InvalidInput: if the transaction is no hash, or nothing is due for this execution.
+        InvalidInput: the transaction is not a hash, or no refund is due for this execution.
     """
     if not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):
         raise InvalidInput({"transaction": "must be 0x and 64 hexadecimal digits"})
@@ -37,10 +37,10 @@ async def record(conn: db.Connection, execution_id: UUID, transaction: str, note
 
 
 async def waive(conn: db.Connection, execution_id: UUID, note: str) -> None:
-    """Say that a refund will not be paid back, and why.
+    """Record that a refund will not be paid, and why.
 
     Raises:
-        InvalidInput: without a reason, or if nothing is due for this execution.
+        InvalidInput: the note is empty or too long, or no refund is due for this execution.
     """
     if not note.strip() or len(note) > 500:
         raise InvalidInput({"note": "say why, in at most 500 characters"})

@@ -1,6 +1,7 @@
-"""Moving the money, and finding out whether it moved.
+"""Settle payments, and find out from the chain whether money moved.
 
-These functions take the pool: an outside call stands between their commits, and no connection is held meanwhile.
+These functions take the pool: a request to another server stands between their commits, and no connection is held
+during it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,19 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from x402.schemas import PaymentPayload, PaymentRequirements
-
 from core import db
 from core.failures import Unavailable
 from core.net import json_client
 from core.payments import chain, ledger, offers
 from core.payments.facilitator import Facilitator, Refused, Settled, Unknown
+from core.payments.x402_sdk import PaymentPayload, PaymentRequirements
 from core.settings import Network, settings
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentClients:
-    """How to reach each network: its facilitator, and its chain over the same HTTP client."""
+    """The clients of all networks: their facilitators, and an HTTP client for their chain nodes."""
 
     http: json_client.Client
     networks: Mapping[str, Network]
@@ -30,7 +30,7 @@ class PaymentClients:
 
 @asynccontextmanager
 async def payment_clients() -> AsyncIterator[PaymentClients]:
-    """One HTTP client and one facilitator per configured network, for as long as the block runs."""
+    """Open one HTTP client, and one facilitator per configured network, for the duration of the block."""
     async with json_client.client() as http:
         networks = {network.id: network for network in settings().networks}
         yield PaymentClients(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
@@ -52,7 +52,7 @@ async def settle(
     payload: PaymentPayload,
     requirements: PaymentRequirements,
 ) -> None:
-    """Ask the facilitator once, and record what is certain: paid, failed, or unknown."""
+    """Ask the facilitator once, and record the outcome: paid, failed, or unknown."""
     outcome = await clients.facilitators[requirements.network].settle(payload, requirements)
     match outcome:
         case Settled(transaction):
@@ -64,38 +64,38 @@ async def settle(
 
 
 async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reason: str) -> None:
-    """Believe a refusal when the chain agrees.
+    """Check a refusal on the chain before recording it.
 
-    Anybody who has seen the authorization may have brought it there first; then the wallet is empty, or the time is
-    over, and a facilitator that looks no further refuses what is paid.
+    Anyone who has seen the authorization may have submitted it first. Then the wallet is empty or the time is over,
+    and a facilitator that checks no further refuses a payment that landed.
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    seen = await _look(clients, payment)
-    match seen:
+    chain_state = await _read_chain(clients, payment)
+    match chain_state:
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
         case None:
             await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
         case chain.NotUsed() | chain.UsedElsewhere():
-            proved = isinstance(seen, chain.UsedElsewhere)
+            proved = isinstance(chain_state, chain.UsedElsewhere)
             await db.retry_until_committed(pool, lambda conn: ledger.fail(conn, payment_id, reason, proved=proved))
 
 
 async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bool:
     """Decide an unknown payment from the chain, never by asking the buyer.
 
-    Used with our transfer: paid. Used without it (cancelled, or spent elsewhere): failed. Unused: settled again with
-    the identical payload while it is valid, which the nonce makes harmless; failed once the chain's own clock says
-    that it can no longer land.
+    Used for our transfer: paid. Used otherwise (cancelled, or spent elsewhere): failed. Unused: settled again with
+    the identical payload while it is valid, which is safe because of the nonce; failed once the chain's own clock
+    shows that it can no longer land.
 
     Returns:
         Whether the payment is decided now.
     """
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    seen = await _look(clients, payment)
-    match seen:
+    chain_state = await _read_chain(clients, payment)
+    match chain_state:
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
             return True
@@ -104,7 +104,7 @@ async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bo
                 pool, lambda conn: ledger.fail(conn, payment_id, "used_elsewhere", proved=True)
             )
             return True
-        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+        case chain.NotUsed(chain_time) if _can_no_longer_land(payment, chain_time):
             await db.retry_until_committed(
                 pool, lambda conn: ledger.fail(conn, payment_id, "expired_unused", proved=True)
             )
@@ -115,10 +115,10 @@ async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bo
 
 
 async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> None:
-    """Look whether a refused payment has landed all the same; once it no longer can, it is not watched any more."""
+    """Check whether a refused payment landed after all; once it no longer can, stop watching it."""
     async with pool.connection() as conn:
         payment = await ledger.read(conn, payment_id)
-    match await _look(clients, payment):
+    match await _read_chain(clients, payment):
         case chain.Landed(transaction):
             try:
                 await db.retry_until_committed(
@@ -130,14 +130,14 @@ async def watch(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> Non
                 )
         case chain.UsedElsewhere():
             await db.retry_until_committed(pool, lambda conn: ledger.mark_final(conn, payment_id))
-        case chain.NotUsed(chain_time) if _is_over(payment, chain_time):
+        case chain.NotUsed(chain_time) if _can_no_longer_land(payment, chain_time):
             await db.retry_until_committed(pool, lambda conn: ledger.mark_final(conn, payment_id))
 
 
-async def _look(
+async def _read_chain(
     clients: PaymentClients, payment: ledger.Recorded
 ) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere | None:
-    """What the chain knows about a payment; None when it cannot be asked, or its network is not served any more."""
+    """Ask the chain about a payment; None if it cannot be asked, or its network is not configured any more."""
     network = clients.networks.get(payment.network)
     if network is None:
         return None
@@ -155,13 +155,13 @@ async def _look(
         return None
 
 
-def _is_over(payment: ledger.Recorded, chain_time: datetime) -> bool:
-    """Whether an authorization can no longer land, by the chain's own clock and with a margin for what is in flight."""
+def _can_no_longer_land(payment: ledger.Recorded, chain_time: datetime) -> bool:
+    """Whether an authorization can no longer land, by the chain's own clock plus a margin for pending transactions."""
     return chain_time > payment.valid_before + timedelta(seconds=settings().chain_margin_seconds)
 
 
 async def _settle_again(pool: db.Pool, clients: PaymentClients, payment: ledger.Recorded) -> bool:
-    """One more settle with the identical payload. A refusal proves nothing here: an earlier one may still land."""
+    """Settle once more with the identical payload. A refusal proves nothing here: an earlier attempt may still land."""
     network = clients.networks[payment.network]
     payload = ledger.open_payload(payment).reveal()
     requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)

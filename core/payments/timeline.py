@@ -1,28 +1,30 @@
-"""One payment's whole story: what was claimed, what it bought, what became of both, and what the chain says now."""
+"""Show one payment in full: the claim, its execution, the events of both, and what the chain says now."""
 
 import re
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.timeline import Event as Event
+from core.db.queries.timeline import ListedPayment as ListedPayment
+from core.db.queries.timeline import PaymentRow as PaymentRow
+from core.db.queries.timeline import sql
+from core.db.states import PaymentState
 from core.failures import InvalidInput, NotFound, Unavailable
 from core.payments import chain
 from core.payments.settlement import PaymentClients
 
-sql = db.load("money")
 
-
-async def find(conn: db.Connection, reference: str) -> Any:
-    """A payment as a row, with what it bought and from whom; nothing in it is sealed or secret.
+async def find(conn: db.Connection, reference: str) -> PaymentRow:
+    """Find a payment as a row, with its execution and creator; nothing in it is sealed or secret.
 
     Args:
         conn: one transaction.
         reference: the id of the payment or of its execution, or the hash of its transaction.
 
     Raises:
-        InvalidInput: if it is neither, or a transaction that paid for several.
-        NotFound: if there is none.
+        InvalidInput: the reference has another form, or the transaction paid for several payments.
+        NotFound: there is no such payment.
     """
     payment_id, transaction = None, None
     if re.fullmatch(r"0x[0-9a-fA-F]{64}", reference):
@@ -40,18 +42,18 @@ async def find(conn: db.Connection, reference: str) -> Any:
     return rows[0]
 
 
-async def events(conn: db.Connection, payment_id: UUID) -> list[Any]:
-    """Everything that happened to a payment and its execution, in its order: at, event, round, detail, transaction."""
-    return [row async for row in sql.story(conn, payment_id=payment_id)]
+async def events(conn: db.Connection, payment_id: UUID) -> list[Event]:
+    """List all events of a payment and its execution in order: at, event, round, detail, transaction."""
+    return [row async for row in sql.timeline(conn, payment_id=payment_id)]
 
 
-async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
-    """What the chain says now about a payment that `find` found, as a sentence."""
+async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str:
+    """Say in a sentence what the chain knows now about a payment from `find`."""
     network = clients.networks.get(payment.network)
     if network is None or network.asset.lower() != payment.asset:
         return "This asset on this network is not configured any more."
     try:
-        seen = await chain.landed(
+        chain_state = await chain.landed(
             clients.http,
             network,
             payer=payment.payer,
@@ -62,7 +64,7 @@ async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
         )
     except Unavailable as unavailable:
         return f"It could not be asked ({unavailable.code})."
-    match seen:
+    match chain_state:
         case chain.Landed(transaction):
             return f"The money moved, in {transaction}."
         case chain.UsedElsewhere():
@@ -72,7 +74,7 @@ async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
 
 
 async def listing(
-    conn: db.Connection, *, network: str | None, state: str | None, handle: str | None, most: int
-) -> list[Any]:
-    """The newest payments; of one network, state or creator, or all."""
+    conn: db.Connection, *, network: str | None, state: PaymentState | None, handle: str | None, most: int
+) -> list[ListedPayment]:
+    """List the newest payments; of one network, state or creator, or all."""
     return [row async for row in sql.listing(conn, network=network, state=state, handle=handle, most=most)]

@@ -1,3 +1,3 @@
-"""Event loops, garbage collection and heartbeats of one process."""
+"""Event loops, garbage collection, heartbeats and scheduled runs."""
 
 __all__ = ("background_loop", "gc_tuning", "scheduled_runs", "worker")

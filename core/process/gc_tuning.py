@@ -8,7 +8,7 @@ _YOUNG = 10_000
 def freeze_loaded_objects() -> None:
     """Freeze the objects that are loaded at start, so that full collections skip them and do not stop the process.
 
-    Later cycles are collected after every 10,000 new containers instead of 700: a busy process makes that many within a
+    Young objects are collected after 10,000 new containers instead of 700: a busy process makes that many within a
     few requests, and most are still in use.
     """
     gc.collect()

@@ -1,7 +1,7 @@
-"""The schedules: one run of each at a time, and when it last succeeded. Both are ours to know, not Prefect's.
+"""Run each schedule at most once at a time, and record its last success. Postgres decides this, not Prefect.
 
-A slot of Prefect's is given back by the process that holds it, so one that was killed keeps it, and every later run is
-cancelled. An advisory lock of Postgres ends with its connection, however that ends.
+In Prefect, the process that holds a concurrency slot has to return it, so a killed process blocks every later run. A
+Postgres advisory lock ends with its connection, however that ends.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,18 +11,17 @@ from datetime import datetime
 from uuid import UUID
 
 from core import db
-
-sql = db.load("schedule")
+from core.db.queries.schedule import sql
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What our database knows of a schedule.
+class ScheduleRecord:
+    """What our database records about a schedule.
 
     Attributes:
-        deployment_id: the Prefect deployment that its runs come from; None before the first.
-        succeeded_at: when a run last succeeded; None before the first.
-        age_seconds: since then or, before the first, since it is expected.
+        deployment_id: the Prefect deployment of its runs; None before the first run.
+        succeeded_at: the last success; None before the first.
+        age_seconds: the time since then or, before the first success, since it was first expected.
     """
 
     deployment_id: UUID | None
@@ -31,11 +30,11 @@ class Known:
 
 
 @asynccontextmanager
-async def alone(name: str) -> AsyncIterator[db.Connection | None]:
-    """Be the only run of a schedule while the block runs, on whatever machine.
+async def hold_lock(name: str) -> AsyncIterator[db.Connection | None]:
+    """Hold the lock of a schedule for the duration of the block, across all machines.
 
     Yields:
-        The connection that holds the lock, outside the pool; None where another run holds it.
+        The connection that holds the lock, outside the pool; None if another run holds it.
     """
     async with await db.connect() as conn:
         await sql.keep_alive(conn)
@@ -47,36 +46,38 @@ async def alone(name: str) -> AsyncIterator[db.Connection | None]:
 
 
 async def begin(conn: db.Connection, name: str, *, deployment_id: UUID | None, due: datetime | None) -> bool:
-    """Note that a run begins its work, unless there is nothing left to do.
+    """Record that a run begins, unless a later run has already done its work.
 
     Args:
-        conn: holds the lock.
-        name: of the schedule.
-        deployment_id: which deployment it comes from; None if somebody called the flow.
-        due: when Prefect's schedule meant it to begin; None if somebody started it, who means it.
+        conn: the connection that holds the lock.
+        name: the schedule.
+        deployment_id: the run's deployment; None if the flow was called directly.
+        due: the time that Prefect scheduled it for; None if somebody started it by hand, which always runs.
 
     Returns:
-        False if a run that began after it was due has succeeded.
+        False if a run that began after `due` has succeeded.
     """
     return bool(await sql.begin(conn, name=name, deployment_id=deployment_id, due=due))
 
 
 async def succeed(conn: db.Connection, name: str) -> None:
-    """Note that a run came to its end. On the connection that holds the lock: who lost it has not been alone."""
+    """Record a success on the connection that holds the lock. A run that lost its lock cannot record one."""
     await sql.succeed(conn, name=name)
 
 
 async def deployed(conn: db.Connection, deployments: Mapping[str, UUID]) -> None:
-    """Note which Prefect deployments are ours, by the schedules' names."""
+    """Record which Prefect deployments belong to our schedules."""
     for name, deployment_id in deployments.items():
         await sql.deployed(conn, name=name, deployment_id=deployment_id)
 
 
 async def expect(conn: db.Connection, names: Sequence[str]) -> None:
-    """From now on these are missed if they do not succeed, if they were not expected before."""
+    """Expect these schedules to succeed from now on, unless they were expected before."""
     await sql.expect(conn, names=list(names))
 
 
-async def known(conn: db.Connection) -> dict[str, Known]:
-    """What is known of all schedules, by name."""
-    return {row.name: Known(row.deployment_id, row.succeeded_at, row.age_seconds) async for row in sql.known(conn)}
+async def records(conn: db.Connection) -> dict[str, ScheduleRecord]:
+    """Return the records of all schedules by name."""
+    return {
+        row.name: ScheduleRecord(row.deployment_id, row.succeeded_at, row.age_seconds) async for row in sql.known(conn)
+    }

@@ -1,7 +1,7 @@
-"""A process that may own work: one row, one heartbeat.
+"""Register a process as a worker that may own work: one row with one heartbeat.
 
-Like the pool, it is opened by its outermost user and shared by everyone inside: a flow in a launcher's process is
-carried by that launcher, and a flow in a process of its own, on a work pool, is a worker itself.
+Like the pool, a worker is opened by its outermost user and shared by everything inside: a flow in a launcher's process
+belongs to the launcher, and a flow in its own process on a work pool is a worker itself.
 """
 
 import asyncio
@@ -17,84 +17,83 @@ from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary, WeakSet
 
 from core import db
+from core.db.queries.worker import sql
 from core.process.background_loop import run_in_thread
 from core.settings import settings
 
 log = logging.getLogger(__name__)
-sql = db.load("worker")
 
-_alive: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
-_leaving: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+_worker_ids: WeakKeyDictionary[asyncio.AbstractEventLoop, UUID] = WeakKeyDictionary()
+_draining: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 @asynccontextmanager
 async def registered(
     pool: db.Pool, kind: Literal["door", "executor", "run", "schedule"], flow_run_id: UUID | None = None
 ) -> AsyncIterator[UUID]:
-    """Be a worker while the block runs, unless this event loop is one already.
+    """Be a worker for the duration of the block, unless this event loop already is one.
 
     Args:
         pool: used to register and to unregister; the heartbeat opens a connection of its own.
-        kind: what this process is for, shown to the operator.
-        flow_run_id: the one Prefect run that this process is there for, if it is so.
+        kind: the kind of process, shown to the operator.
+        flow_run_id: the Prefect flow run, if this process exists for one.
 
     Yields:
-        The worker's id, to be written as owner of what this process takes.
+        The worker's id, the owner of everything that this process claims.
     """
     loop = asyncio.get_running_loop()
-    if known := _alive.get(loop):
-        yield known
+    if shared_id := _worker_ids.get(loop):
+        yield shared_id
         return
     worker_id = uuid4()
     async with pool.connection() as conn:
         await sql.register(
             conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid(), flow_run_id=flow_run_id
         )
-    _alive[loop] = worker_id
+    _worker_ids[loop] = worker_id
     try:
-        # Apart, so that a busy event loop is not taken for a dead process, and its live work is not taken over.
+        # In a thread of its own: otherwise a busy event loop would look like a dead process, and lose its executions.
         async with run_in_thread(lambda stop: _beat(worker_id, stop), name="heartbeat"):
             yield worker_id
     finally:
-        del _alive[loop]
+        del _worker_ids[loop]
     async with pool.connection() as conn:
         await sql.stop(conn, id=worker_id)
 
 
 @contextmanager
 def draining() -> Iterator[None]:
-    """While the block runs, what this event loop carries is brought to its end, and nothing is taken along any more."""
+    """Drain this event loop during the block: it finishes its executions and takes no new ones."""
     loop = asyncio.get_running_loop()
-    _leaving.add(loop)
+    _draining.add(loop)
     try:
         yield
     finally:
-        _leaving.discard(loop)
+        _draining.discard(loop)
 
 
 def is_draining() -> bool:
-    """Whether this event loop only ends what it has begun."""
-    return asyncio.get_running_loop() in _leaving
+    """Whether this event loop takes no new executions."""
+    return asyncio.get_running_loop() in _draining
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
-    """The last sign of life of those who carry a Prefect run, or did."""
+class Heartbeat:
+    """The last heartbeat of the workers of a Prefect flow run."""
 
     is_alive: bool
     at: datetime
 
 
-async def signs(conn: db.Connection, flow_run_ids: Sequence[UUID]) -> dict[UUID, Sign]:
-    """The last sign of life from each of these Prefect runs; those that no process of ours was ever there for lack."""
-    found = sql.signs(conn, flow_run_ids=list(flow_run_ids), lease_seconds=settings().lease_seconds)
-    return {row.flow_run_id: Sign(row.is_alive, row.at) async for row in found}
+async def heartbeats(conn: db.Connection, flow_run_ids: Sequence[UUID]) -> dict[UUID, Heartbeat]:
+    """Return the last heartbeat for each of these Prefect runs; runs that never had a worker of ours are left out."""
+    rows = sql.signs(conn, flow_run_ids=list(flow_run_ids), lease_seconds=settings().lease_seconds)
+    return {row.flow_run_id: Heartbeat(row.is_alive, row.at) async for row in rows}
 
 
 async def launchers(conn: db.Connection) -> int:
-    """How many living processes run what is queued."""
-    count: int = await sql.launchers(conn, lease_seconds=settings().lease_seconds)
-    return count
+    """Count the living processes that launch queued executions."""
+    return await sql.launchers(conn, lease_seconds=settings().lease_seconds)
 
 
 async def _beat(worker_id: UUID, stop: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
-"""The JSON Schema that a creator promises answers to fit: checked when it is published, and against every answer.
+"""Check the JSON Schema that a creator promises, when it is published, and check every answer against it.
 
-The home of jsonschema. What is allowed is a list of keywords whose cost is known: nothing is fetched, no pattern is
-matched, and looking at one answer takes a bounded number of steps.
+All use of jsonschema is here. Only keywords with a known cost are allowed: nothing is fetched, no pattern is matched,
+and checking one answer takes a bounded number of steps.
 """
 
 import json
@@ -14,7 +14,7 @@ from referencing import Registry
 
 SIZE_LIMIT = 16_384
 _DEPTH_LIMIT = 32
-# Of an answer, in units of about a byte that is looked at; a second or two, beside the event loop.
+# The limit for checking one answer, in units of about a byte read. It takes a second or two, in a thread.
 _MOST_WORK = 50_000_000
 _STEP_WORK = 500
 
@@ -22,37 +22,37 @@ _BOUNDS = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 )
-_WORDS = frozenset({"title", "description", "default", "examples", "format", "type", "enum", "const", "required"})
-_ONE = frozenset({"items", "additionalProperties"})
+_ANNOTATIONS = frozenset({"title", "description", "default", "examples", "format", "type", "enum", "const", "required"})
+_SUBSCHEMAS = frozenset({"items", "additionalProperties"})
 _LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _MAPS = frozenset({"properties", "$defs"})
-_ALLOWED = _BOUNDS | _WORDS | _ONE | _LISTS | _MAPS | {"$ref"}
-# Applied to the value itself and not to a part of it: a circle of these never ends.
+_ALLOWED = _BOUNDS | _ANNOTATIONS | _SUBSCHEMAS | _LISTS | _MAPS | {"$ref"}
+# These apply to the value itself and not to a part of it, so a cycle of them never ends.
 _IN_PLACE = frozenset({"anyOf", "oneOf", "allOf"})
 _DEFINED = "#/$defs/"
 
 
-class _TooMuch(Exception):
-    """More work than one answer is worth."""
+class _LimitExceeded(Exception):
+    """The check of one answer exceeds the limit."""
 
 
-def read(given: object) -> str | None:
-    """A schema as it is stored and sent: compact JSON, its keys in the creator's order, which models answer in.
+def read_schema(source: object) -> str | None:
+    """Convert a schema to the form that is stored and sent: compact JSON with keys in order, which models follow.
 
     Args:
-        given: an object, or its JSON text. In YAML files every number is text, and bounds are read from it.
+        source: an object, or its JSON text. In YAML files every number is text, so bounds may be text.
 
     Raises:
-        ValueError: with a sentence that names the place.
+        ValueError: its sentence names the position of the fault.
     """
-    if given is None:
+    if source is None:
         return None
     try:
-        schema = json.loads(given) if isinstance(given, str) else given
+        schema = json.loads(source) if isinstance(source, str) else source
         if not isinstance(schema, dict):
             raise ValueError("must be a JSON Schema: an object, or its JSON text")
         schema = {name: value for name, value in schema.items() if name != "$schema"}
-        _check(schema, schema, "$", _DEPTH_LIMIT)
+        _check_node(schema, schema, "$", _DEPTH_LIMIT)
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
     except (json.JSONDecodeError, UnicodeError, RecursionError, TypeError):
@@ -64,43 +64,43 @@ def read(given: object) -> str | None:
     try:
         Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        place = error.json_path
+        path = error.json_path
     else:
-        _check_circles(schema)
+        _check_cycles(schema)
         return text
-    raise ValueError(f"is no JSON Schema at {place}")
+    raise ValueError(f"is no JSON Schema at {path}")
 
 
-def fits(text: str, document: Any) -> bool:
-    """Whether an answer fits a schema that `read` returned. One that takes too much work to tell does not."""
-    left = _MOST_WORK
+def fits(text: str, document: object) -> bool:
+    """Whether an answer fits a schema from `read_schema`. An answer that exceeds the limit of work does not."""
+    work_left = _MOST_WORK
 
-    def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
-        def apply(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
-            nonlocal left
-            # jsonschema spells out in its errors whatever does not fit, so each look costs what it looks at.
+    def metered(keyword: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(validator: object, value: object, instance: object, schema: object) -> object:
+            nonlocal work_left
+            # jsonschema formats every value that does not fit, so each check costs the size of its value.
             work = sizes.get(id(instance), 0) + (_STEP_WORK * len(value) if isinstance(value, list | dict) else 0)
-            left -= _STEP_WORK + work
-            if left < 0:
-                raise _TooMuch
+            work_left -= _STEP_WORK + work
+            if work_left < 0:
+                raise _LimitExceeded
             return keyword(validator, value, instance, schema)
 
         return apply
 
-    keywords = {name: counted(apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED}
-    bounded = jsonschema.validators.create(
+    keywords = {name: metered(apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED}
+    metered_validator = jsonschema.validators.create(
         Draft202012Validator.META_SCHEMA, keywords, type_checker=Draft202012Validator.TYPE_CHECKER
     )
     sizes: dict[int, int] = {}
     try:
         _measure(document, sizes)
-        return bool(bounded(json.loads(text), registry=Registry()).is_valid(document))
-    except (_TooMuch, RecursionError):
+        return bool(metered_validator(json.loads(text), registry=Registry()).is_valid(document))
+    except (_LimitExceeded, RecursionError):
         return False
 
 
 def is_strict(text: str) -> bool:
-    """Whether providers can hold a model to it word by word: every object closed, and all of its properties required.
+    """Whether providers can enforce it strictly: every object is closed, and all of its properties are required.
 
     Source: OpenAI's guide to structured outputs, whose strict mode refuses any other schema.
     """
@@ -108,45 +108,47 @@ def is_strict(text: str) -> bool:
     return schema.get("type") == "object" and all(map(_is_closed, _nodes(schema)))
 
 
-def _check(node: Any, root: Mapping[str, Any], place: str, depth: int) -> None:
-    """Refuse what is not allowed, anywhere below; reads bounds that a YAML file gave as text, in place."""
-    if isinstance(node, bool) and node is not root:
+def _check_node(node: object, root: Mapping[str, object], path: str, depth: int) -> None:
+    """Refuse forbidden keywords at any depth, and convert bounds that a YAML file gave as text, in place."""
+    if isinstance(node, bool):
         return
     if not isinstance(node, dict):
-        raise ValueError(f"must have an object at {place}")
+        raise ValueError(f"must have an object at {path}")
     if depth == 0:
-        raise ValueError(f"is nested deeper than {_DEPTH_LIMIT} at {place}")
+        raise ValueError(f"is nested deeper than {_DEPTH_LIMIT} at {path}")
     for keyword, value in node.items():
         if keyword not in _ALLOWED or (keyword == "$defs" and node is not root):
-            raise ValueError(f"must not use {str(keyword)[:40]!r} at {place}")
+            raise ValueError(f"must not use {str(keyword)[:40]!r} at {path}")
         if keyword in _BOUNDS and isinstance(value, str):
             node[keyword] = json.loads(value)
     if "$ref" in node:
-        _check_reference(node["$ref"], root, place)
+        _check_reference(node["$ref"], root, path)
     for name, child in _children(node):
-        _check(child, root, f"{place}.{name}", depth - 1)
+        _check_node(child, root, f"{path}.{name}", depth - 1)
 
 
-def _check_reference(reference: Any, root: Mapping[str, Any], place: str) -> None:
+def _check_reference(reference: object, root: Mapping[str, object], path: str) -> None:
     defined = root.get("$defs")
     names = [f"{_DEFINED}{name}" for name in defined if name.isidentifier()] if isinstance(defined, dict) else []
     if reference not in ["#", *names]:
-        raise ValueError(f"must refer to # or {_DEFINED} and a name that is defined, at {place}")
+        raise ValueError(f"must refer to # or {_DEFINED} and a name that is defined, at {path}")
 
 
-def _check_circles(root: Mapping[str, Any]) -> None:
-    """Refuse definitions that lead to themselves without going into a part of the value."""
-    open_ = {"#": set(_in_place(root))}
-    open_ |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in root.get("$defs", {}).items()}
-    while open_:
-        ended = {name for name, leads_to in open_.items() if leads_to.isdisjoint(open_)}
-        if not ended:
-            raise ValueError(f"refers to itself without end at {min(open_)}")
-        open_ = {name: leads_to for name, leads_to in open_.items() if name not in ended}
+def _check_cycles(root: Mapping[str, object]) -> None:
+    """Refuse definitions that refer back to themselves for the same value."""
+    unresolved = {"#": set(_in_place(root))}
+    defined = root.get("$defs")
+    if isinstance(defined, dict):
+        unresolved |= {f"{_DEFINED}{name}": set(_in_place(child)) for name, child in defined.items()}
+    while unresolved:
+        resolved = {name for name, references in unresolved.items() if references.isdisjoint(unresolved)}
+        if not resolved:
+            raise ValueError(f"refers to itself without end at {min(unresolved)}")
+        unresolved = {name: references for name, references in unresolved.items() if name not in resolved}
 
 
-def _in_place(node: Any) -> Iterator[str]:
-    """The references that apply to the very value that a schema applies to."""
+def _in_place(node: object) -> Iterator[str]:
+    """Yield the references that apply to the same value as the schema."""
     if isinstance(node, dict):
         yield from (node[keyword] for keyword in ("$ref",) if keyword in node)
         for keyword in _IN_PLACE & node.keys():
@@ -154,35 +156,37 @@ def _in_place(node: Any) -> Iterator[str]:
                 yield from _in_place(child)
 
 
-def _children(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The schemas right below; what is not of the right type is told by the metaschema."""
+def _children(node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield the direct subschemas. The metaschema reports values of the wrong type."""
     for keyword, value in node.items():
-        if keyword in _ONE:
+        if keyword in _SUBSCHEMAS:
             yield keyword, value
         elif keyword in _LISTS and isinstance(value, list):
-            yield from ((f"{keyword}[{place}]", child) for place, child in enumerate(value))
+            yield from ((f"{keyword}[{index}]", child) for index, child in enumerate(value))
         elif keyword in _MAPS and isinstance(value, dict):
             yield from ((f"{keyword}.{str(name)[:40]}", child) for name, child in value.items())
 
 
-def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+def _nodes(node: object) -> Iterator[Mapping[str, object]]:
     if isinstance(node, dict):
         yield node
         for _, child in _children(node):
             yield from _nodes(child)
 
 
-def _is_closed(node: Mapping[str, Any]) -> bool:
+def _is_closed(node: Mapping[str, object]) -> bool:
     if not node.keys().isdisjoint(("oneOf", "allOf", "prefixItems", "minProperties", "maxProperties")):
         return False
     if node.get("type") != "object" and "properties" not in node:
         return True
-    required = node.get("required", ())
-    return node.get("additionalProperties") is False and set(node.get("properties", {})) == set(required)
+    properties, required = node.get("properties", {}), node.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return False
+    return node.get("additionalProperties") is False and set(properties) == set(required)
 
 
-def _measure(value: Any, sizes: dict[int, int]) -> int:
-    """How long each part of a document is when it is spelled out, about."""
+def _measure(value: object, sizes: dict[int, int]) -> int:
+    """Measure the length of each part of a document as JSON, approximately."""
     if isinstance(value, dict):
         size = sum(len(name) + _measure(child, sizes) for name, child in value.items())
     elif isinstance(value, list):

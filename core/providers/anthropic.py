@@ -1,13 +1,12 @@
-"""Anthropic's dialect at its OpenAI-compatible endpoint, pure functions.
+"""Adapt requests and refusals to Anthropic's OpenAI-compatible endpoint. Pure functions.
 
-Sources, under https://platform.claude.com/docs/en/api: `openai-sdk` (what is taken, ignored and capped), `models-list`,
-and `errors` (statuses and types; what fails after a 200 follows none of them). At this endpoint an error is
+Sources, under https://platform.claude.com/docs/en/api: `openai-sdk` (supported, ignored and capped fields),
+`models-list`, and `errors` (statuses and types; failures after a 200 follow none of them). At this endpoint an error is
 `{error: {code, type, message, param}}` (https://github.com/yinzara/ha-config-ai-agent/issues/5), elsewhere
 `{type: "error", error: {type, message}, request_id}`.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from core.failures import ExecutionFailed
 from core.providers.errors import PROVIDER_ERRORS, provider_failure
@@ -16,13 +15,13 @@ from core.providers.openrouter_errors import malformed, mapping, parse, seconds
 from core.providers.request import Prompt, messages
 from core.providers.usage import KeyFacts
 
-# What a model served here takes of what we may send. `response_format` is ignored, so it is asked for in words.
+# The parameters of ours that models support here. `response_format` is ignored, so JSON is requested in words.
 PARAMETERS = ("max_tokens", "temperature", "top_p", "stop")
 
 _VERSION = "2023-06-01"
 # Keys that manage an organisation and run no models (https://platform.claude.com/docs/en/api/administration-api).
-_MANAGES = "sk-ant-admin"
-# As its own Admin API hints at a key: sk-ant-api03-R2D...igAA.
+_ADMIN_KEY_PREFIX = "sk-ant-admin"
+# The parts of a key that Anthropic's Admin API shows: sk-ant-api03-R2D...igAA.
 _SHOWN = (16, 4)
 
 _STATUSES = {
@@ -38,11 +37,11 @@ _STATUSES = {
     504: "provider_504",
     529: "provider_529",
 }
-# Other 4XX may come with this type.
+# Other 4XX may have this type.
 _INVALID = "invalid_request_error"
-# A 400 has no code for what a creator most needs to know. Its message is compared from its beginning, which is fixed,
-# and nothing of it is kept: further on it may quote the prompt.
-_BEGINNINGS = {
+# A 400 has no code for the causes that matter most to a creator. We compare the fixed beginning of its message and keep
+# nothing of it, because the rest may quote the prompt.
+_MESSAGE_PREFIXES = {
     # https://github.com/anthropics/claude-code/issues/66297
     "Your credit balance is too low": "provider_402",
     # https://github.com/anthropics/claude-code/issues/2127
@@ -55,27 +54,27 @@ _BEGINNINGS = {
 
 
 def headers(key: str, _cache_seconds: int) -> dict[str, str]:
-    """Chat completions want the bearer token, the models the other two; each ignores what it does not know."""
+    """Build the headers: chat completions read the bearer token, the model list the other two."""
     return {"Authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": _VERSION}
 
 
-def fields(prompt: Prompt, _send: int) -> Mapping[str, Any]:
-    """The body of a request: only what is supported, since the rest is ignored without a word."""
-    said: dict[str, Any] = {
+def fields(prompt: Prompt, _send: int) -> Mapping[str, object]:
+    """Build the body of a request from supported fields only; others are silently ignored."""
+    body: dict[str, object] = {
         "model": provider_of(prompt.model)[1],
         "messages": messages(prompt),
         "max_tokens": prompt.max_output_tokens,
         "stream": True,
-        # Without it nobody says how many tokens a streamed answer took, and so what it cost.
+        # Without it a streamed answer has no token counts, and so no cost.
         "stream_options": {"include_usage": True},
     }
     if prompt.temperature is not None:
-        said["temperature"] = float(prompt.temperature)
-    return said
+        body["temperature"] = float(prompt.temperature)
+    return body
 
 
 def read_key(body: bytes, key: str) -> KeyFacts:
-    """Read the body of a 200 answer of `GET /models`, which says no more of the key than that it works.
+    """Read the body of a 200 response of `GET /models`, which only shows that the key works.
 
     Raises:
         ExecutionFailed: it lists no models.
@@ -83,19 +82,19 @@ def read_key(body: bytes, key: str) -> KeyFacts:
     if not isinstance(mapping(parse(body)).get("data"), list):
         raise malformed()
     start, end = _SHOWN
-    return KeyFacts(f"{key[:start]}...{key[-end:]}", None, is_management_key=key.startswith(_MANAGES))
+    return KeyFacts(f"{key[:start]}...{key[-end:]}", None, is_management_key=key.startswith(_ADMIN_KEY_PREFIX))
 
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExecutionFailed:
-    """Read an answer whose status is not 2xx.
+    """Read a response whose status is not 2xx.
 
-    A status below 500 and an overload are told before any work. Nobody promises that for the other statuses, so such a
-    call may have been charged.
+    By Anthropic's documentation, statuses below 500 and 529 come before any work. It promises nothing about other
+    statuses, so such a call may have been charged.
 
     Args:
-        status: the HTTP status, which wins over the type in the body.
+        status: the HTTP status, which counts more than the type in the body.
         headers: looked up in lower case, for `retry-after`.
-        body: may be anything; proxies in between answer in HTML.
+        body: any bytes; proxies on the way answer in HTML.
     """
     try:
         error = mapping(mapping(parse(body)).get("error"))
@@ -106,5 +105,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Execut
         name = "provider_400"
     if name == "provider_400":
         message = str(error.get("message"))
-        name = next((why for beginning, why in _BEGINNINGS.items() if message.startswith(beginning)), name)
+        name = next(
+            (failure_name for prefix, failure_name in _MESSAGE_PREFIXES.items() if message.startswith(prefix)), name
+        )
     return provider_failure(name, retry_after=seconds(headers.get("retry-after")))

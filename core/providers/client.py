@@ -1,8 +1,7 @@
-"""Calling a model's provider on the creator's key: the only home of the openai SDK.
+"""Call a model's provider with the creator's key. All use of the openai SDK is here and in `connections`.
 
-One request is one send: the SDK's own retries are off, because a call that was cut off may have been charged. What
-comes out is a `ModelAnswer`, whose failures carry codes of ours and nothing of the key, the prompt or what the provider
-said.
+One request is one send: the SDK's own retries are off, because a call that broke off may have been charged. The result
+is a `ModelAnswer`, whose failures carry codes of ours and nothing of the key, the prompt or the provider's text.
 """
 
 import asyncio
@@ -12,11 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.observability import metrics
 from core.providers import sse
@@ -24,7 +24,6 @@ from core.providers import usage as provider_usage
 from core.providers.connections import client_of, close, connections
 from core.providers.errors import provider_failure, work_of
 from core.providers.registry import Provider
-from core.providers.request import Modality
 from core.providers.response import ModelAnswer, judge
 from core.providers.usage import KeyFacts, Prices, Usage
 from core.secrets.private import Private
@@ -32,20 +31,20 @@ from core.secrets.private import Private
 __all__ = ["KeyFacts", "ModelAnswer", "Usage", "check_key", "close", "complete", "connections", "cost_of"]
 
 T = TypeVar("T")
-Noted = Callable[[str], Awaitable[None]]
+OnGenerationId = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
 _BODY_LIMIT = 64 * 1024 * 1024
-# Usage follows the finish reason at once, where it comes at all.
+# Usage follows the finish reason at once, if it comes at all.
 _USAGE_SECONDS = 2.0
-# The end of the body comes with the end of the answer. Reading it lets the connection serve the next call.
+# The body ends together with the answer. Reading to its end lets the connection serve the next call.
 _END_SECONDS = 0.1
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
 
 async def complete(
-    at: Provider,
+    provider: Provider,
     key: Private[str],
     request: Private[bytes],
     modality: Modality,
@@ -54,86 +53,89 @@ async def complete(
     deadline_seconds: float,
     cache_seconds: int = 0,
     prices: Prices | None = None,
-    noted: Noted,
+    on_generation_id: OnGenerationId,
 ) -> Private[ModelAnswer]:
-    """Send a request once and read the answer; its failure is data, and nothing is raised but a cancellation.
+    """Send a request once and read the answer. A failure is returned, not raised; only cancellation raises.
 
     Args:
-        at: whom to send it to.
+        at: the provider.
         key: the creator's key there.
-        request: the exact bytes, as by `core.executions.sends.begin`.
-        modality: what was asked for.
+        request: the exact bytes from `core.executions.sends.begin`.
+        modality: the kind of answer.
         answer_schema: JSON Schema that the answer has to fit.
-        deadline_seconds: from now until the last byte of the answer. A stream that is left is cancelled, which stops
-            the bill where the model's provider can.
-        cache_seconds: how long the provider shall keep the answer for the identical request; 0 for not at all.
-        prices: what the model is listed at, which is its cost where the provider says none.
-        noted: told the provider's id of the generation as soon as its headers are there, before any of the body.
+        deadline_seconds: time until the last byte of the answer. A stream that we leave is cancelled, which stops the
+            charge where the model's provider can.
+        cache_seconds: how long the provider should cache the answer for the identical request; 0: not at all.
+        prices: the model's listed prices, which give the cost if the provider reports none.
+        on_generation_id: called with the provider's generation id when the headers arrive, before the body.
     """
     collector = sse.Collector()
-    early = Usage()
+    header_usage = Usage()
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> None:
-        nonlocal early
+        nonlocal header_usage
         async with _stream(client, request, headers) as response:
-            early = _used_by_headers(at, response.headers)
-            if early.generation_id is not None:
-                await noted(early.generation_id)
+            header_usage = _read_header_usage(provider, response.headers)
+            if header_usage.generation_id is not None:
+                await on_generation_id(header_usage.generation_id)
             await _read(response, collector)
 
     began = time.monotonic()
-    broken = await _attempt(at, key, send, deadline_seconds, cache_seconds)
+    broken = await _attempt(provider, key, send, deadline_seconds, cache_seconds)
     if broken is not None and not collector.size:
-        _count("call", broken, began)
-        return Private(ModelAnswer(early, broken))
+        _count_request("call", broken, began)
+        return Private(ModelAnswer(header_usage, broken))
     if modality == "json":
-        # Mending and comparing a large document takes part of a second, for which no other call shall wait.
-        answer = _whole(await asyncio.to_thread(judge, collector, modality, answer_schema, broken), early)
+        # Repairing and checking a large document takes part of a second, so it runs in a thread.
+        answer = _with_header_usage(
+            await asyncio.to_thread(judge, collector, modality, answer_schema, broken), header_usage
+        )
     else:
-        answer = _whole(judge(collector, modality, broken=broken), early)
-    _count("call", answer.reply, began)
-    return Private(_booked(at, answer, prices))
+        answer = _with_header_usage(judge(collector, modality, broken=broken), header_usage)
+    _count_request("call", answer.reply, began)
+    return Private(_with_cost(provider, answer, prices))
 
 
-async def check_key(at: Provider, key: Private[str]) -> KeyFacts:
-    """Ask a provider what a key is worth; nothing is charged.
+async def check_key(provider: Provider, key: Private[str]) -> KeyFacts:
+    """Ask a provider about a key; this is free.
 
     Raises:
-        ExecutionFailed: the key is not accepted (detail `provider_401`), or the provider did not answer properly.
+        ExecutionFailed: the key is rejected (detail `provider_401`), or the provider did not answer properly.
     """
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> KeyFacts:
-        response = await client.get(at.key_path, cast_to=httpx2.Response, options={"headers": headers})
-        return at.read_key(response.content, key.reveal())
+        response = await client.get(provider.key_path, cast_to=httpx2.Response, options={"headers": headers})
+        return provider.read_key(response.content, key.reveal())
 
-    outcome = await _exchange("key", at, key, send, _CHECK_SECONDS)
+    outcome = await _exchange("key", provider, key, send, _CHECK_SECONDS)
     if isinstance(outcome, ExecutionFailed):
         raise outcome
     return outcome
 
 
-async def cost_of(at: Provider, key: Private[str], generation_id: str) -> Decimal | None:
-    """Ask a provider what a generation was charged, in US dollars.
+async def cost_of(provider: Provider, key: Private[str], generation_id: str) -> Decimal | None:
+    """Ask a provider what it charged for a generation, in US dollars.
 
     Returns:
-        None where it does not say: it knows a generation only some time after its end, and none of another account.
+        None if it does not say: it knows a generation only some time after its end, and none of another account.
     """
-    path = at.cost_path
+    path = provider.cost_path
     if path is None:
         return None
 
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> Decimal | None:
-        options: Any = {"headers": headers, "params": {"id": generation_id}}
-        response = await client.get(path, cast_to=httpx2.Response, options=options)
+        response = await client.get(
+            path, cast_to=httpx2.Response, options={"headers": headers, "params": {"id": generation_id}}
+        )
         return provider_usage.read_generation(response.content)
 
-    outcome = await _exchange("cost", at, key, send, _CHECK_SECONDS)
+    outcome = await _exchange("cost", provider, key, send, _CHECK_SECONDS)
     return None if isinstance(outcome, ExecutionFailed) else outcome
 
 
 async def _exchange(
     request: Literal["call", "key", "cost"],
-    at: Provider,
+    provider: Provider,
     key: Private[str],
     send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
     deadline_seconds: float,
@@ -141,18 +143,18 @@ async def _exchange(
 ) -> T | ExecutionFailed:
     """Run one send under the deadline, and count it."""
     began = time.monotonic()
-    outcome = await _attempt(at, key, send, deadline_seconds, cache_seconds)
-    _count(request, outcome, began)
+    outcome = await _attempt(provider, key, send, deadline_seconds, cache_seconds)
+    _count_request(request, outcome, began)
     return outcome
 
 
-def _count(request: Literal["call", "key", "cost"], outcome: object, began: float) -> None:
-    fault: metrics.Whose = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
+def _count_request(request: Literal["call", "key", "cost"], outcome: object, began: float) -> None:
+    fault: metrics.FaultLabel = outcome.fault if isinstance(outcome, ExecutionFailed) else "none"
     metrics.asked_provider(request, fault, time.monotonic() - began)
 
 
 async def _attempt(
-    at: Provider,
+    provider: Provider,
     key: Private[str],
     send: Callable[[AsyncOpenAI, dict[str, str]], Awaitable[T]],
     deadline_seconds: float,
@@ -160,21 +162,21 @@ async def _attempt(
 ) -> T | ExecutionFailed:
     """Run one send under the deadline.
 
-    Failures are returned, not raised, so that no traceback leads to a frame whose variables hold the key or the prompt.
-    The deadline is an outer one: keep-alive newlines reset the SDK's timeout, which counts from byte to byte.
+    Failures are returned, not raised, so that no traceback holds a frame whose variables hold the key or the prompt.
+    The deadline is our own timeout: keep-alive newlines reset the SDK's, which counts from byte to byte.
     """
     if not _KEY.fullmatch(key.reveal()):
         return provider_failure("provider_401")
-    headers = at.headers(key.reveal(), cache_seconds)
+    headers = provider.headers(key.reveal(), cache_seconds)
     try:
         async with asyncio.timeout(deadline_seconds):
-            return await send(client_of(at), headers)
+            return await send(client_of(provider), headers)
     except ExecutionFailed as failure:
         return failure.with_traceback(None)
     except TimeoutError:
         return provider_failure("provider_timeout")
     except APIStatusError as refusal:
-        return at.read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
+        return provider.read_refusal(refusal.status_code, refusal.response.headers, refusal.response.content)
     except APIConnectionError as broken:
         if isinstance(broken.__cause__, _UNSENT):
             return provider_failure("provider_unreachable")
@@ -191,17 +193,17 @@ async def _attempt(
 async def _stream(
     client: AsyncOpenAI, request: Private[bytes], headers: dict[str, str]
 ) -> AsyncIterator[httpx2.Response]:
-    """The answer with its body still to be read, and its connection closed afterwards: what is left is cancelled."""
-    answered: object = await client.post(
+    """Send the request and yield the response before its body is read. Leaving the block cancels the rest."""
+    untyped_response: object = await client.post(
         "/chat/completions",
         cast_to=httpx2.Response,
         content=request.reveal(),
         options={"headers": {"Content-Type": "application/json", **headers}},
         stream=True,
-        stream_cls=AsyncStream[Any],
+        stream_cls=AsyncStream[object],
     )
-    # What the SDK gives for `cast_to`, which its types do not know for streams.
-    response = cast(httpx2.Response, answered)
+    # The SDK returns `cast_to`, but its types do not say so for streams.
+    response = cast(httpx2.Response, untyped_response)
     try:
         yield response
     finally:
@@ -209,7 +211,7 @@ async def _stream(
 
 
 async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
-    """Read until everything has come that is worth waiting for; what the connection does after that changes nothing.
+    """Read until the answer and its usage have arrived; what the connection does after that changes nothing.
 
     Raises:
         ExecutionFailed: `provider_too_large`.
@@ -218,48 +220,48 @@ async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
     loop = asyncio.get_running_loop()
     was_decided = was_over = False
     try:
-        async with asyncio.timeout(None) as patience:
+        async with asyncio.timeout(None) as timeout:
             async for received in response.aiter_bytes():
                 collector.feed(received)
                 if collector.size > _BODY_LIMIT:
                     raise provider_failure("provider_too_large")
                 if collector.is_over and not was_over:
                     was_over = was_decided = True
-                    patience.reschedule(loop.time() + _END_SECONDS)
+                    timeout.reschedule(loop.time() + _END_SECONDS)
                 elif collector.is_decided and not was_decided:
                     was_decided = True
-                    patience.reschedule(loop.time() + _USAGE_SECONDS)
+                    timeout.reschedule(loop.time() + _USAGE_SECONDS)
     except TimeoutError:
-        if not patience.expired():
+        if not timeout.expired():
             raise
     except httpx2.HTTPError:
         if not collector.is_decided:
             raise
 
 
-def _used_by_headers(at: Provider, headers: httpx2.Headers) -> Usage:
-    """What is known before the body. A stored answer (`HIT`) is free; its source was charged when it was made."""
-    generation_id = provider_usage.name(headers.get(at.id_header))
+def _read_header_usage(provider: Provider, headers: httpx2.Headers) -> Usage:
+    """Read the usage from the headers. A cached answer (`HIT`) is free; its source was charged when it was made."""
+    generation_id = provider_usage.read_id(headers.get(provider.id_header))
     if headers.get("x-openrouter-cache-status", "").upper() != "HIT":
         return Usage(generation_id=generation_id)
-    source = provider_usage.name(headers.get("x-openrouter-cache-source-id"))
+    source = provider_usage.read_id(headers.get("x-openrouter-cache-source-id"))
     return Usage(generation_id=generation_id, source_id=source or "unknown", cost_usd=Decimal(0))
 
 
-def _whole(answer: ModelAnswer, early: Usage) -> ModelAnswer:
-    """The answer with what its headers told before it. The usage of a stored answer is zeroed, not counted."""
-    used = replace(answer.used, generation_id=early.generation_id or answer.used.generation_id)
-    if early.source_id is not None:
-        used = replace(early, model_served=used.model_served)
-    return ModelAnswer(used, answer.reply)
+def _with_header_usage(answer: ModelAnswer, header_usage: Usage) -> ModelAnswer:
+    """Complete an answer with what its headers said. The usage of a cached answer is zeroed, not counted."""
+    usage = replace(answer.usage, generation_id=header_usage.generation_id or answer.usage.generation_id)
+    if header_usage.source_id is not None:
+        usage = replace(header_usage, model_served=usage.model_served)
+    return ModelAnswer(usage, answer.reply)
 
 
-def _booked(at: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
-    """The answer with what it cost, by whoever can say."""
-    used, reply = answer.used, answer.reply
-    if at.cost_path is None:
-        used = provider_usage.priced(replace(used, cost_usd=None), prices)
-    if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not at.insures:
-        # It broke off in the middle of an answer, and nobody promises that this is free.
+def _with_cost(provider: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
+    """Complete an answer with its cost, from the provider or from the listed prices."""
+    usage, reply = answer.usage, answer.reply
+    if provider.cost_path is None:
+        usage = provider_usage.priced(replace(usage, cost_usd=None), prices)
+    if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not provider.insures:
+        # The answer broke off, and this provider does not promise that such a failure is free.
         reply = provider_failure("provider_failed")
-    return ModelAnswer(used, reply)
+    return ModelAnswer(usage, reply)

@@ -1,4 +1,4 @@
-"""The openai SDK's clients: one for each event loop and URL, shared between calls, and nothing added or repeated."""
+"""Share the openai SDK's clients between calls: one for each event loop and URL, without added headers or retries."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from core.settings import settings
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 4.0
 
-# The SDK adds headers of its own and takes more from OPENAI_* variables, which may be meant for another account.
+# The SDK adds headers of its own, and more from OPENAI_* variables, which may belong to another account.
 _HEADERS = frozenset(
     {
         "accept",
@@ -42,7 +42,7 @@ _users: Counter[asyncio.AbstractEventLoop] = Counter()
 
 @asynccontextmanager
 async def connections() -> AsyncIterator[None]:
-    """Keep this event loop's connections from call to call, until the last of these blocks is left."""
+    """Keep this event loop's connections open until the last of these blocks ends."""
     loop = asyncio.get_running_loop()
     _users[loop] += 1
     try:
@@ -57,21 +57,21 @@ async def connections() -> AsyncIterator[None]:
 async def close() -> None:
     """Close this event loop's connections; the next call opens new ones."""
     loop = asyncio.get_running_loop()
-    for place in [place for place in _clients if place[0] is loop]:
-        await _clients.pop(place).close()
+    for client_key in [client_key for client_key in _clients if client_key[0] is loop]:
+        await _clients.pop(client_key).close()
 
 
-def client_of(at: Provider) -> AsyncOpenAI:
-    """The shared client of this event loop: making one costs 20 ms and its connections belong to one loop."""
-    place = (asyncio.get_running_loop(), at.url())
-    if place not in _clients:
-        _clients[place] = AsyncOpenAI(
+def client_of(provider: Provider) -> AsyncOpenAI:
+    """Return the shared client of this event loop. Making one is slow, and its connections belong to one loop."""
+    client_key = (asyncio.get_running_loop(), provider.url())
+    if client_key not in _clients:
+        _clients[client_key] = AsyncOpenAI(
             api_key="each-call-brings-its-own",  # pragma: allowlist secret
             admin_api_key="",
             organization="",
             project="",
             webhook_secret="",
-            base_url=place[1],
+            base_url=client_key[1],
             max_retries=0,
             timeout=Timeout(settings().idle_seconds, connect=_CONNECT_SECONDS, pool=None),
             http_client=HttpClient(
@@ -80,7 +80,7 @@ def client_of(at: Provider) -> AsyncOpenAI:
                 event_hooks={"request": [_strip]},
             ),
         )
-    return _clients[place]
+    return _clients[client_key]
 
 
 async def _strip(request: httpx2.Request) -> None:

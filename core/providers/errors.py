@@ -1,4 +1,4 @@
-"""What can go wrong between us and a model provider, by name: whose fault, what it may have cost, what to do about it.
+"""Name every failure of a provider: whose fault it is, what it may have cost, and what the creator can do about it.
 
 A name is the `detail` of an `ExecutionFailed`. Buyers get one sentence for all of them; creators get the advice.
 """
@@ -8,7 +8,7 @@ from typing import Literal
 
 from core.failures import ExecutionFailed, Fault
 
-# What is known about the work: never begun or never charged; perhaps done, and then charged; done and charged.
+# Whether the provider charged: never begun or never charged; perhaps done, and then charged; done and charged.
 Work = Literal["free", "unknown", "done"]
 
 
@@ -17,12 +17,12 @@ class ProviderError:
     """One named failure of a call.
 
     Attributes:
-        fault: whose trouble it is.
-        work: whether the provider may have charged for it. `unknown` is sent again only where the provider's cache
-            can answer for the first time, with the same bytes; `done` only as a new request.
-        resend: whether a second send makes sense at all.
-        advice: what its creator can do, as a sentence.
-        code: what the buyer is told.
+        fault: who caused it.
+        work: whether the provider may have charged for it. `unknown` is sent again only if the provider's cache can
+            answer the identical bytes; `done` only as a new request.
+        resend: whether a second send can help.
+        advice: what the creator can do, as a sentence.
+        code: the code for the buyer.
     """
 
     fault: Fault
@@ -35,13 +35,13 @@ class ProviderError:
 _LATE = "generation_timeout"
 _FILTERED = "content_filtered"
 _REJECTED = "The provider rejects the request; test the prompt as its owner."
-_BUSY = "Nothing to do: the provider had too much to do. If it lasts, choose another model."
+_BUSY = "Nothing to do: the provider is overloaded. If it lasts, choose another model."
 _FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."
 _SLOW = "The provider was too slow; raise timeout_seconds, lower max_output_tokens, or choose a faster model."
 # Cloudflare's own statuses (developers.cloudflare.com, error 5xx): whether the request reached the origin behind it.
-_EDGE = "The provider was out of reach behind its edge, so nothing was sent to it. If it lasts, choose another model."
-_EDGE_UNKNOWN = "The provider's edge lost its answer; what it cost is asked for later, where anybody says."
-_LOST = "The provider's answer was lost on its way; what it cost is asked for later, where anybody says."
+_EDGE = "The provider's edge could not reach the provider, so no model ran. If it lasts, choose another model."
+_EDGE_UNKNOWN = "The provider's edge lost its answer; its cost is looked up later where the provider reports it."
+_LOST = "The connection to the provider broke; the cost is looked up later where the provider reports it."
 _MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
 _KEY_LIMIT = "Your key's spend limit is used up; raise it."
 _BUDGET = "A budget of your workspace is used up; raise it."
@@ -72,7 +72,7 @@ PROVIDER_ERRORS = {
     "provider_402_budget": ProviderError("creator", "free", False, _BUDGET),
     "provider_403": ProviderError("buyer", "free", False, _MODERATED, _FILTERED),
     "provider_403_denied": ProviderError(
-        "creator", "free", False, "Your key may not make this call; look at its rights."
+        "creator", "free", False, "Your key may not make this call; check its permissions."
     ),
     "provider_403_guardrail": ProviderError(
         "creator", "free", False, "A guardrail of your account blocked the prompt."
@@ -109,10 +109,10 @@ PROVIDER_ERRORS = {
     "provider_529": ProviderError("provider", "free", True, _BUSY),
     "provider_530": ProviderError("provider", "free", True, _EDGE),
     "provider_failed": ProviderError(
-        "provider", "unknown", False, "The provider failed, and may have charged what it did."
+        "provider", "unknown", False, "The provider failed, and may have charged the call."
     ),
     "provider_unreachable": ProviderError(
-        "provider", "free", True, "The provider was out of reach, so nothing was sent."
+        "provider", "free", True, "The provider could not be reached, so nothing was sent."
     ),
     "provider_timeout": ProviderError("provider", "unknown", False, _SLOW, _LATE),
     "provider_silent": ProviderError("provider", "unknown", True, _SLOW, _LATE),
@@ -120,13 +120,13 @@ PROVIDER_ERRORS = {
     "provider_unfinished": ProviderError(
         "provider", "unknown", True, "The provider ended the answer without saying that it is whole."
     ),
-    "provider_malformed": ProviderError("provider", "unknown", True, "What the provider answered is no answer at all."),
-    "provider_too_large": ProviderError(
-        "provider", "done", False, "The answer was larger than anything that can be sold."
+    "provider_malformed": ProviderError("provider", "unknown", True, "The provider sent no readable answer."),
+    "provider_too_large": ProviderError("provider", "done", False, "The answer was larger than the size limit."),
+    "provider_empty": ProviderError(
+        "provider", "done", False, "The model returned an empty answer; test the prompt as its owner."
     ),
-    "provider_empty": ProviderError("provider", "done", False, "The model said nothing; try it as its owner."),
     "provider_reasoning_only": ProviderError(
-        "creator", "done", False, "The model only thought and never answered; raise max_output_tokens."
+        "creator", "done", False, "The model only reasoned and gave no answer; raise max_output_tokens."
     ),
     "provider_truncated": ProviderError(
         "creator", "done", False, "The answer did not fit into max_output_tokens; raise it, or ask for less."
@@ -135,10 +135,10 @@ PROVIDER_ERRORS = {
         "creator",
         "done",
         False,
-        "The model called a tool instead of answering; tell it in the prompt that there is none.",
+        "The model called a tool instead of answering; tell it in the prompt that there are no tools.",
     ),
     "provider_bad_image": ProviderError(
-        "provider", "done", False, "What the model drew is not an image that can be shown."
+        "provider", "done", False, "The model's image is not in a format that can be shown."
     ),
     "provider_malformed_json": ProviderError(
         "provider",
@@ -151,39 +151,39 @@ PROVIDER_ERRORS = {
 }
 
 # Any other status: `provider_418` and its like.
-OTHERWISE = ProviderError("provider", "unknown", False, "The provider answered with a status that nobody expects.")
+UNEXPECTED_STATUS = ProviderError("provider", "unknown", False, "The provider answered with an unexpected status.")
 
 
 def provider_failure(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:
-    """The failure of that name.
+    """Build the failure of that name.
 
     Args:
         name: one of `PROVIDER_ERRORS`, or `provider_` and any other status.
-        resend: what the provider itself says about a second try; None leaves it to the table.
-        retry_after: seconds the provider asked to wait.
+        resend: whether the provider itself asks for a second try; None leaves it to the table.
+        retry_after: seconds that the provider asked to wait.
     """
-    trouble = PROVIDER_ERRORS.get(name, OTHERWISE)
-    again = trouble.resend if resend is None else resend
-    return ExecutionFailed(trouble.code, trouble.fault, name, resend=again, retry_after=retry_after)
+    error = PROVIDER_ERRORS.get(name, UNEXPECTED_STATUS)
+    may_resend = error.resend if resend is None else resend
+    return ExecutionFailed(error.code, error.fault, name, resend=may_resend, retry_after=retry_after)
 
 
-def of(detail: str) -> ProviderError | None:
-    """What is known about a failure of that name; None for one that has nothing to do with the provider."""
-    return PROVIDER_ERRORS.get(detail, OTHERWISE) if detail.startswith("provider_") else None
+def lookup(detail: str) -> ProviderError | None:
+    """Look up a failure by name; None if the provider has no part in it."""
+    return PROVIDER_ERRORS.get(detail, UNEXPECTED_STATUS) if detail.startswith("provider_") else None
 
 
-def counted_as(name: str) -> str:
-    """The name under which metrics count a failure: statuses that nobody expects share one, so labels stay few."""
+def metric_label(name: str) -> str:
+    """Return the name under which metrics count a failure. Unexpected statuses share one, so labels stay few."""
     return name if name in PROVIDER_ERRORS else "provider_other"
 
 
 def work_of(detail: str) -> Work:
-    """What is known about the work of a call that ended like this. What is not of the provider was never sent."""
-    trouble = of(detail)
-    return trouble.work if trouble else "free"
+    """Return whether a call that ended like this was charged. Failures that are not the provider's were never sent."""
+    error = lookup(detail)
+    return error.work if error else "free"
 
 
 def advice(detail: str) -> str | None:
-    """What the creator can do about a failure, as a sentence; None where it is not for them to do."""
-    trouble = of(detail)
-    return trouble.advice if trouble else None
+    """Return what the creator can do about a failure, as a sentence; None if the provider has no part in it."""
+    error = lookup(detail)
+    return error.advice if error else None

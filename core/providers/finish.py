@@ -1,16 +1,15 @@
-"""Why an answer ended: what each finish reason of a provider means for us.
+"""Map the finish reasons of providers to what they mean for us.
 
-OpenRouter normalises to five words, gateways pass on those of the model's own provider. Words are compared without
-case. The table is published in docs/failures.md.
+OpenRouter normalises them to five words; gateways pass on the words of the model's own provider. Words are compared
+without case. docs/failures.md publishes the table.
 """
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
 
 
 class Finish(IntEnum):
-    """How an answer ended, from none to worst: of several reasons the worst counts, so a later one never softens."""
+    """How an answer ended, from best to worst. Of several reasons the worst counts, so a later one never softens."""
 
     NONE = 0
     SUCCESS = 1
@@ -63,24 +62,24 @@ REASONS: Mapping[str, Finish] = {
     "error": Finish.ERROR,
     **dict.fromkeys(("null", "none", "unspecified"), Finish.NONE),
 }
-"""Known finish reasons, as `_word` has them, from the API references of OpenAI, Anthropic, Google, Amazon Bedrock,
-Cohere and Zhipu."""
+"""Known finish reasons in the form of `_normalise`, from the API references of OpenAI, Anthropic, Google, Amazon
+Bedrock, Cohere and Zhipu."""
 
-# What a provider's own word can say that the normalised one hides. An unknown word of its own says nothing.
+# Meanings of a native reason that the normalised one can hide. An unknown native reason is ignored.
 _NATIVE = frozenset({Finish.TRUNCATED, Finish.REFUSED, Finish.FILTERED})
 
 
-def finish_of(choice: Mapping[str, Any]) -> Finish:
-    """How a choice ended by its `finish_reason` and `native_finish_reason`; NONE while it goes on."""
+def finish_of(choice: Mapping[str, object]) -> Finish:
+    """Read how a choice ended from its `finish_reason` and `native_finish_reason`; NONE while it continues."""
     reason, native = choice.get("finish_reason"), choice.get("native_finish_reason")
-    word = _word(reason)
-    told = REASONS.get(word, Finish.UNKNOWN) if word else Finish.NONE
-    own = REASONS.get(_word(native))
-    return max(told, own) if own in _NATIVE else told
+    normalised = _normalise(reason)
+    finish = REASONS.get(normalised, Finish.UNKNOWN) if normalised else Finish.NONE
+    native_finish = REASONS.get(_normalise(native))
+    return max(finish, native_finish) if native_finish in _NATIVE else finish
 
 
-def _word(reason: Any) -> str:
-    """A reason in lower case with underscores, without the prefix of Google's enum; empty for what is no text."""
+def _normalise(reason: object) -> str:
+    """Normalise a reason: lower case, underscores, no prefix of Google's enum; empty if it is not text."""
     if not isinstance(reason, str):
         return ""
     return reason.strip().lower().replace("-", "_").removeprefix("finish_reason_")

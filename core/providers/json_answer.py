@@ -1,12 +1,11 @@
-"""Read the JSON document that a model answered with. Its punctuation may be mended; nothing is invented or lost.
+"""Read the JSON document in an answer. Its syntax may be repaired; no content is added or lost.
 
-The document is the whole text, or the one fenced block in it. A text that is no JSON is mended only where it begins and
-ends like a document, and only if the mended document holds exactly the same brackets, keys, strings and numbers.
+The document is the whole text, or the one fenced block in it. Invalid JSON is repaired only if it begins and ends like
+a document, and only if the repaired document holds exactly the same brackets, keys, strings and numbers.
 """
 
 import json
 import re
-from typing import Any
 
 from json_repair import repair_json
 
@@ -14,40 +13,40 @@ from core.providers import answer_schema
 from core.providers.errors import provider_failure
 from core.providers.json_depth import is_deeper
 
-# A line of three or more marks, and the word behind them (CommonMark 0.31, section 4.5).
+# A line of three or more backticks or tildes, and the info word after them (CommonMark 0.31, section 4.5).
 _FENCE = re.compile(r"^[ \t]*+(?P<marks>`{3,}+|~{3,}+)[ \t]*+(?P<word>[^`\s]*+)[ \t]*$", re.MULTILINE)
 _FENCE_WORDS = frozenset({"", "json", "jsonc", "json5"})
 _ENDS = {"{": "}", "[": "]"}
-# Possessive, and to the end where one is never closed: looking for the end of each would take quadratic time.
+# Possessive, and to the end of the text if unclosed: searching for the end of each would take quadratic time.
 _COMMENT = re.compile(r"//[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/)?")
-# Python's way to write what JSON has, which models mix up.
+# Python's spelling of JSON's literals, which models mix up.
 _LITERAL = re.compile(r"\b(?:True|False|None)\b")
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PUNCTUATION = re.compile(r"[\s,:\"'`“”‘’\\]+")
 
-# The mender's time grows with the square of a hostile text; up to here it takes half a second at most.
-_MENDABLE_CHARACTERS = 24_000
+# The repair takes quadratic time on a hostile text; up to here it takes half a second at most.
+_REPAIRABLE_CHARACTERS = 24_000
 _DEEPEST = 64
-# Python reads and writes 4,300 digits as an int; the mender would make text of more.
+# Python reads and writes 4,300 digits as an int; the repair would make longer numbers text.
 _INT_DIGITS = 4_000
-# Stands for every longer number: beyond what a schema compares with, and short enough for jsonschema's messages.
+# Replaces every longer number: beyond what a schema compares with, and short enough for jsonschema's messages.
 _BEYOND: int = 10 ** (_INT_DIGITS + 200)
 
 
 class _NotJson(ValueError):
-    """Not JSON as RFC 8259 has it, or an object with the same name twice."""
+    """Not JSON as in RFC 8259, or an object with a duplicate name."""
 
 
-def read(text: str, schema: str | None) -> str:
-    """The document in an answer.
+def read_document(text: str, schema: str | None) -> str:
+    """Read the document in an answer.
 
     Args:
-        text: what the model wrote, without its reasoning.
+        text: the model's text without its reasoning.
         schema: JSON Schema that the document has to fit, as JSON.
 
     Returns:
-        The document as JSON text: verbatim where it parses, mended otherwise.
+        The document as JSON text: verbatim if it parses, otherwise repaired.
 
     Raises:
         ExecutionFailed: `provider_malformed_json`.
@@ -61,15 +60,15 @@ def read(text: str, schema: str | None) -> str:
 def _document(text: str) -> str | None:
     if _is_json(text):
         return text
-    fenced = _fenced(text)
-    if len(fenced) > 1:
+    blocks = _fenced_blocks(text)
+    if len(blocks) > 1:
         return None
-    candidate = fenced[0].strip() if fenced else text
-    return candidate if fenced and _is_json(candidate) else _mended(candidate)
+    candidate = blocks[0].strip() if blocks else text
+    return candidate if blocks and _is_json(candidate) else _repaired(candidate)
 
 
-def _fenced(text: str) -> list[str]:
-    """The blocks of JSON between fences, in linear time; one that is never closed is none."""
+def _fenced_blocks(text: str) -> list[str]:
+    """Find the fenced blocks of JSON, in linear time; an unclosed block does not count."""
     blocks = []
     opened: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
@@ -82,11 +81,11 @@ def _fenced(text: str) -> list[str]:
     return blocks
 
 
-def _parse(text: str) -> Any:
-    """The values of a document, with numbers as a schema has them: two that are written alike are equal.
+def _parse(text: str) -> object:
+    """Parse a document, with numbers as a schema compares them: equal spellings are equal.
 
     Raises:
-        ValueError: not JSON, nested too deep, or an object with the same name twice.
+        ValueError: not JSON, nested too deep, or an object with a duplicate name.
     """
     if is_deeper(text, _DEEPEST):
         raise _NotJson
@@ -101,70 +100,70 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _mended(text: str) -> str | None:
-    """A text with its punctuation mended; None where that would lose or invent something."""
-    if len(text) > _MENDABLE_CHARACTERS or _ENDS.get(text[:1]) != text[-1:] or is_deeper(text, _DEEPEST):
+def _repaired(text: str) -> str | None:
+    """Repair the syntax of a text; None if the repair would lose or add content."""
+    if len(text) > _REPAIRABLE_CHARACTERS or _ENDS.get(text[:1]) != text[-1:] or is_deeper(text, _DEEPEST):
         return None
     if re.search(rf"[0-9]{{{_INT_DIGITS}}}", text):
         return None
     try:
-        mended = str(repair_json(text, ensure_ascii=False))
-        values = _parse(mended)
+        repaired = str(repair_json(text, ensure_ascii=False))
+        values = _parse(repaired)
     except ValueError:
         return None
-    bare = _COMMENT.sub(" ", text)
-    for given in (text, bare):
-        if _substance(given) == _substance(mended) and _is_quoted(values, given):
-            return mended
+    without_comments = _COMMENT.sub(" ", text)
+    for source in (text, without_comments):
+        if _content(source) == _content(repaired) and _is_quoted(values, source):
+            return repaired
     return None
 
 
-def _substance(text: str) -> str:
-    """What a document holds without the punctuation between it: brackets, and everything written, in order."""
-    text = _LITERAL.sub(lambda found: _LITERALS[found[0]], text)
+def _content(text: str) -> str:
+    """Reduce a document to its content: brackets and everything written, in order, without punctuation."""
+    text = _LITERAL.sub(lambda match: _LITERALS[match[0]], text)
     return _PUNCTUATION.sub("", _ESCAPE.sub(_unescaped, text))
 
 
 def _unescaped(escape: re.Match[str]) -> str:
     if escape[1]:
         return chr(int(escape[1], 16))
-    # n, t and their like are white space, which is left out.
+    # \n, \t and the like are white space, which is left out.
     return "" if escape[2] in "ntrbf" else escape[2]
 
 
-def _is_quoted(values: Any, text: str) -> bool:
-    """Whether each string value stood between quotes: bare words in brackets are prose. Names may be bare."""
-    place = 0
+def _is_quoted(values: object, text: str) -> bool:
+    """Whether each string value was quoted: bare words in brackets are prose. Member names may be bare."""
+    position = 0
     for value in _strings(values):
-        written = json.dumps(value, ensure_ascii=False)[1:-1]
-        found = min(
+        escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+        start = min(
             (
-                at
-                for form in {written, value}
+                index
+                for form in {escaped, value}
                 for quote in "\"'"
-                if (at := text.find(f"{quote}{form}{quote}", place)) >= 0
+                if (index := text.find(f"{quote}{form}{quote}", position)) >= 0
             ),
             default=-1,
         )
-        if found < 0:
+        if start < 0:
             return False
-        place = found + len(value) + 1
+        position = start + len(value) + 1
     return True
 
 
-def _strings(values: Any) -> list[str]:
-    """The string values of a document in their order, without the names of members."""
-    found: list[str] = []
+def _strings(values: object) -> list[str]:
+    """List the string values of a document in order, without member names."""
+    strings: list[str] = []
     rest = [values]
     while rest:
         value = rest.pop()
         if isinstance(value, str):
-            found.append(value)
+            strings.append(value)
         elif isinstance(value, dict):
             rest.extend(reversed(value.values()))
         elif isinstance(value, list):
             rest.extend(reversed(value))
-    return found
+    return strings
 
 
 def _integer(digits: str) -> int:
@@ -177,9 +176,9 @@ def _no_constant(_name: str) -> None:
     raise _NotJson
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        # Readers differ about which of the two counts.
+        # Parsers differ about which of the two counts.
         raise _NotJson
     return members

@@ -1,4 +1,4 @@
-"""How deep a JSON text is nested. Python's reader recurses, and libraries raise its limit until the stack overflows."""
+"""Measure how deep a JSON text is nested, because Python's parser recurses and can overflow the stack."""
 
 import re
 
@@ -6,10 +6,10 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 def is_deeper(text: str, limit: int) -> bool:
-    """Whether brackets outside strings are nested deeper than a limit; linear in the text.
+    """Whether brackets outside strings are nested deeper than a limit, in linear time.
 
     Args:
-        text: may be anything. Where strings are broken, brackets in them count too.
+        text: any text. If strings are malformed, brackets in them count too.
         limit: levels.
     """
     if text.count("[") + text.count("{") <= limit:

@@ -1,7 +1,7 @@
-"""Reading why OpenRouter did not answer: its `error` object, in whatever envelope, becomes an `ExecutionFailed`.
+"""Read OpenRouter's `error` object, in any envelope, into an `ExecutionFailed`.
 
-The rules follow OpenRouter's error guide (`error_type`, `availability`, `limit_source`). Only codes are read: the
-sentences beside them quote the prompt.
+The rules follow OpenRouter's error guide (`error_type`, `availability`, `limit_source`). Only codes are read, because
+the sentences beside them quote the prompt.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Literal
 
 from core.failures import ExecutionFailed
 from core.providers.errors import provider_failure
@@ -27,22 +27,22 @@ _LIMITS = {
     "openrouter_workspace_budget": "budget",
     "openrouter_guardrail_budget": "budget",
 }
-# Concurrent calls reserve from one budget, which their ends give back: this one alone is worth waiting for.
+# Concurrent calls reserve from one budget and return it at their end, so this is the only limit worth a retry.
 _BALANCE = {"openrouter_in_flight_budget": "in_flight"} | _LIMITS
 _REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": "too_dear"}
-_PATIENCE = 86_400.0
-# No answer of a provider comes near.
+_LONGEST_WAIT = 86_400.0
+# No provider's answer is nearly as deep.
 _DEEPEST = 100
 _KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
 
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExecutionFailed:
-    """Read an answer whose status is not 2xx.
+    """Read a response whose status is not 2xx.
 
     Args:
-        status: the HTTP status, which wins over the code in the body.
+        status: the HTTP status, which counts more than the code in the body.
         headers: looked up in lower case, for `retry-after`.
-        body: may be anything; proxies in between answer in HTML.
+        body: any bytes; proxies on the way answer in HTML.
     """
     try:
         document = parse(body)
@@ -53,36 +53,36 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Execut
     return read_error(error, status, headers.get("retry-after"))
 
 
-def read_error(error: Mapping[str, Any], otherwise: int, retry_after: str | None = None) -> ExecutionFailed:
+def read_error(error: Mapping[str, object], default_status: int, retry_after: str | None = None) -> ExecutionFailed:
     """Classify OpenRouter's `error` object.
 
     Args:
         error: `{code | http_status, error_type?, metadata?, availability?}`.
-        otherwise: the status to assume when the object names none.
+        default_status: the status to assume if the object has none.
         retry_after: the header, in seconds or as an HTTP date.
     """
-    status = _status(error.get("code")) or _status(error.get("http_status")) or otherwise
+    status = _status(error.get("code")) or _status(error.get("http_status")) or default_status
     metadata = mapping(error.get("metadata"))
     availability = mapping(error.get("availability"))
     wait = seconds(retry_after)
     if wait is None:
         wait = seconds(availability.get("retry_after"))
     name = f"provider_{status}"
-    if why := _why(status, error, metadata, availability):
-        name += f"_{why}"
-    says = availability.get("retryable")
-    return provider_failure(name, resend=says if isinstance(says, bool) else None, retry_after=wait)
+    if cause := _cause(status, error, metadata, availability):
+        name += f"_{cause}"
+    retryable = availability.get("retryable")
+    return provider_failure(name, resend=retryable if isinstance(retryable, bool) else None, retry_after=wait)
 
 
-def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> Any:
-    """JSON with exact decimals; NaN and Infinity, which JSON does not have, become None.
+def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> object:
+    """Parse JSON with exact decimals; NaN and Infinity, which JSON does not have, become None.
 
     Args:
         body: UTF-8, with or without a byte order mark.
-        errors: what to do about bytes that are no UTF-8; `replace` makes them U+FFFD.
+        errors: the treatment of bytes that are not UTF-8; `replace` makes them U+FFFD.
 
     Raises:
-        ExecutionFailed: no JSON document; keep-alive newlines and `:` comment lines before one are skipped.
+        ExecutionFailed: not a JSON document. Keep-alive newlines and `:` comment lines before it are skipped.
     """
     try:
         text = _KEEP_ALIVE.sub("", body.decode("utf-8-sig", errors), count=1)
@@ -94,19 +94,19 @@ def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> An
 
 
 def malformed() -> ExecutionFailed:
-    """No answer in any form that we know. The provider may well have done, and charged, its work."""
+    """Build the failure of an unreadable answer. The provider may have done, and charged, the work."""
     return provider_failure("provider_malformed")
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is an object, otherwise an empty one."""
+def mapping(value: object) -> Mapping[str, object]:
+    """Return the value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _why(
-    status: int, error: Mapping[str, Any], metadata: Mapping[str, Any], availability: Mapping[str, Any]
+def _cause(
+    status: int, error: Mapping[str, object], metadata: Mapping[str, object], availability: Mapping[str, object]
 ) -> str | None:
-    """What the codes beside a status tell more than the status; None where it says everything."""
+    """Read the cause from the codes beside a status; None if the status says everything."""
     kinds = {kind for kind in (error.get("error_type"), metadata.get("error_type")) if isinstance(kind, str)}
     code = str(availability.get("code"))
     match status:
@@ -119,14 +119,14 @@ def _why(
         case 402:
             return _REASONS.get(str(metadata.get("reason"))) or _BALANCE.get(str(metadata.get("limit_source")))
         case 403:
-            return _why_forbidden(kinds, metadata, code)
+            return _cause_of_403(kinds, metadata, code)
         case 404 if code in _FILTERED:
             return "filtered"
     return None
 
 
-def _why_forbidden(kinds: set[str], metadata: Mapping[str, Any], code: str) -> str | None:
-    """403 is moderation of the input, or else a limit of the creator's account."""
+def _cause_of_403(kinds: set[str], metadata: Mapping[str, object], code: str) -> str | None:
+    """Read the cause of a 403: a limit of the creator's account, or moderation of the input (None)."""
     if limit := _LIMITS.get(str(metadata.get("limit_source"))):
         return limit
     if kinds & _MODERATED or "flagged_input" in metadata or "reasons" in metadata:
@@ -136,25 +136,25 @@ def _why_forbidden(kinds: set[str], metadata: Mapping[str, Any], code: str) -> s
     return "filtered" if code in _FILTERED else "denied"
 
 
-def _status(value: Any) -> int | None:
+def _status(value: object) -> int | None:
     return value if type(value) is int and 300 <= value <= 599 else None
 
 
-def seconds(value: Any) -> float | None:
-    """Seconds to wait, from a number or an HTTP date (RFC 9110, section 10.2.3); None for anything else."""
+def seconds(value: object) -> float | None:
+    """Read seconds to wait from a number or an HTTP date (RFC 9110, section 10.2.3); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
         wait = Decimal(value)
     except InvalidOperation:
         return _until(str(value))
-    return min(float(wait), _PATIENCE) if wait.is_finite() and wait >= 0 else None
+    return min(float(wait), _LONGEST_WAIT) if wait.is_finite() and wait >= 0 else None
 
 
 def _until(date: str) -> float | None:
     try:
-        then = parsedate_to_datetime(date)
+        moment = parsedate_to_datetime(date)
     except (ValueError, OverflowError):
         return None
-    wait = (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, wait), _PATIENCE)
+    wait = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, wait), _LONGEST_WAIT)

@@ -1,6 +1,6 @@
 """Cut a model's reasoning from its answer. Some models write it into the text, between tags.
 
-Which tags is known from the models' own chat templates (DeepSeek R1, Qwen 3, Seed-OSS, Kimi, Magistral and their like).
+The tags come from the models' own chat templates (DeepSeek R1, Qwen 3, Seed-OSS, Kimi, Magistral and the like).
 """
 
 import re
@@ -11,18 +11,18 @@ _WORDS = re.compile(r"\S")
 
 
 def cut(text: str) -> str:
-    """A text without the reasoning before its answer, in linear time.
+    """Remove the reasoning before an answer, in linear time.
 
-    Reasoning is what stands between leading tags, also if the last is never closed, and everything up to a closing tag
-    that nothing opened: some chat templates write the opening tag into the prompt.
+    Reasoning is the text between leading tags, even if the last is never closed, and everything up to a closing tag
+    without an opening one: some chat templates write the opening tag into the prompt.
 
     Args:
-        text: what the model wrote.
+        text: the model's text.
 
     Returns:
-        The rest, without the white space before it; the text itself if there is no reasoning.
+        The rest, without leading white space; the text itself if there is no reasoning.
     """
-    start, begin, opened = 0, _begin(text, 0), 0
+    start, begin, opened = 0, _next_word(text, 0), 0
     is_inside = False
     for tag in _TAG.finditer(text):
         if not any(tag.group("end", "end_2", "end_3")):
@@ -31,7 +31,7 @@ def cut(text: str) -> str:
             is_inside = is_inside or is_leading
         elif is_inside or not opened:
             is_inside = False
-            start, begin = tag.end(), _begin(text, tag.end())
+            start, begin = tag.end(), _next_word(text, tag.end())
         else:
             opened -= 1
     if is_inside:
@@ -39,7 +39,7 @@ def cut(text: str) -> str:
     return text[begin:] if start else text
 
 
-def _begin(text: str, start: int) -> int:
-    """Where the next word begins, or the end of the text."""
-    word = _WORDS.search(text, start)
-    return word.start() if word else len(text)
+def _next_word(text: str, start: int) -> int:
+    """Find the beginning of the next word, or the end of the text."""
+    match = _WORDS.search(text, start)
+    return match.start() if match else len(text)

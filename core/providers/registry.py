@@ -1,15 +1,14 @@
-"""The providers that models are called at. The prefix of a model's id selects its provider.
+"""List the providers. The prefix of a model's id selects its provider.
 
-All speak OpenAI's chat completions, each in its own dialect. To add a provider: an adapter beside `anthropic`, a row
-here, and the operator's prices (`core.catalog.manual_prices`). What a row leaves out is what can be relied on at a
-provider that promises nothing.
+All serve OpenAI's chat completions, each with its own differences. To add a provider, write an adapter like
+`anthropic`, add a row here, and set prices (`core.catalog.manual_prices`). The defaults of a row assume nothing that
+the provider does not document.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from core.failures import ExecutionFailed, InvalidInput
 from core.providers import anthropic, openrouter, openrouter_errors
@@ -22,28 +21,28 @@ from core.settings import settings
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider and its dialect.
+    """One provider with its adapter.
 
     Attributes:
-        name: as in `provider_keys`, and before the colon in the ids of its models.
-        title: what people call it.
-        keys_url: where creators make and look after their keys.
-        key: what its keys look like, so that none is ever shown to another provider.
-        key_example: the same for people.
-        url: the base URL now, by the settings.
-        headers: of each request, for a key and the seconds that the answer shall be kept.
-        fields: the body of a call, for what is asked and the number of the send.
-        key_path: what a key is checked with; costs nothing.
-        read_key: what the answer to that says of the key.
-        read_refusal: why it did not answer: status, headers, body.
-        id_header: the answer's header that names the generation.
-        parameters: what its models take; None where each is listed with its own.
-        most_temperature: beyond it an answer would not be what was asked for.
-        routes: it calls others, and picks those that keep nothing (`zdr`).
-        keeps_answers: an identical request is answered from its cache, so that one whose end nobody saw may go again.
-        cost_path: it says what a call was charged, and with this what a lost one was. None: nobody can be asked, and
-            the cost is tokens times the model's listed prices.
-        insures: what fails in the middle of an answer is not charged.
+        name: its name in `provider_keys`, and before the colon in the ids of its models.
+        title: its name for people.
+        keys_url: the page where creators manage their keys.
+        key: the form of its keys, so that no key is ever sent to another provider.
+        key_example: the same form, for people.
+        url: returns the base URL from the settings.
+        headers: builds the headers of each request from the key and the seconds that the answer should be cached.
+        fields: builds the body of a call from the prompt and the number of the send.
+        key_path: a free endpoint that checks a key.
+        read_key: reads that endpoint's response.
+        read_refusal: reads a response that is not 2xx: status, headers, body.
+        id_header: the response header with the generation id.
+        parameters: the parameters of its models; None if each model lists its own.
+        most_temperature: the highest temperature that it supports.
+        routes: it calls other providers, and can choose those that keep nothing (`zdr`).
+        keeps_answers: its cache answers an identical request, so a send of unknown outcome may be repeated.
+        cost_path: the endpoint that reports the cost of a call later. None: it reports no costs, and the cost is tokens
+            times the model's listed prices.
+        insures: it does not charge for an answer that fails midway.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Provider:
     key_example: str
     url: Callable[[], str]
     headers: Callable[[str, int], dict[str, str]]
-    fields: Callable[[Prompt, int], Mapping[str, Any]]
+    fields: Callable[[Prompt, int], Mapping[str, object]]
     key_path: str
     read_key: Callable[[bytes, str], KeyFacts]
     read_refusal: Callable[[int, Mapping[str, str], bytes], ExecutionFailed]
@@ -99,7 +98,7 @@ ANTHROPIC = Provider(
     read_refusal=anthropic.read_refusal,
     id_header="request-id",
     parameters=anthropic.PARAMETERS,
-    # More is capped to it without a word.
+    # Higher values are silently capped to it.
     most_temperature=Decimal(1),
 )
 
@@ -107,15 +106,15 @@ PROVIDERS = {row.name: row for row in (OPENROUTER, ANTHROPIC)}
 
 
 def provider_for(model_id: str) -> Provider:
-    """The provider that serves a model of our catalog."""
+    """Return the provider that serves a model of our catalog."""
     return PROVIDERS[provider_of(model_id)[0]]
 
 
 def provider_named(name: str) -> Provider:
-    """The provider of that name, as people give it.
+    """Return the provider with this name.
 
     Raises:
-        InvalidInput: naming `provider`.
+        InvalidInput: names `provider`.
     """
     if name not in PROVIDERS:
         raise InvalidInput({"provider": f"there is no {name} here, only {', '.join(PROVIDERS)}"})

@@ -1,14 +1,14 @@
-"""Reading what a provider answers with status 200: pure functions from bytes to an `Answer`.
+"""Read a provider's response with status 200: pure functions from bytes to a `ModelAnswer`, whatever the bytes are.
 
-Whatever the bytes are, nothing else comes out. The rules of what counts as an answer are published in docs/buyers.md;
-the shapes follow OpenRouter's chat completion schema, in which unknown fields appear without notice.
+docs/buyers.md publishes what counts as an answer. The format follows OpenRouter's chat completion schema, in which
+unknown fields appear without notice.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.media import files as media_files
 from core.media.files import Medium
@@ -16,7 +16,6 @@ from core.providers import json_answer, reasoning, sse
 from core.providers.errors import provider_failure
 from core.providers.finish import Finish
 from core.providers.openrouter_errors import malformed, mapping, read_error
-from core.providers.request import Modality
 from core.providers.usage import Usage, read_usage
 
 _LINK = re.compile(r"https?://[\x21-\x7e]{1,2000}")
@@ -30,9 +29,9 @@ class Reply:
 
     Attributes:
         response: the text; for json a document that parses; for image possibly empty.
-        images: files, or addresses that the provider gave; only for image.
-        sound: what the model spoke, if it did.
-        citations: `url` and `title` of the pages that the answer names as its sources.
+        images: files, or addresses that the provider returned; only for image.
+        sound: the model's speech, if any.
+        citations: `url` and `title` of the pages that the answer names as sources.
     """
 
     response: str = field(repr=False)
@@ -43,18 +42,18 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """How one send ended: what it used, and the reply or why there is none."""
+    """The result of one send: its usage, and either the reply or the failure."""
 
-    used: Usage
+    usage: Usage
     reply: Reply | ExecutionFailed
 
 
 def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> ModelAnswer:
-    """Read the body of a 200 answer of `POST /chat/completions`, streamed or not.
+    """Read the body of a 200 response of `POST /chat/completions`, streamed or not.
 
     Args:
-        body: may be anything.
-        modality: what was asked for.
+        body: any bytes.
+        modality: the kind of answer.
         schema: JSON Schema that a json answer has to fit.
     """
     collector = sse.Collector()
@@ -65,32 +64,32 @@ def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> M
 def judge(
     collector: sse.Collector, modality: Modality, schema: str | None = None, broken: ExecutionFailed | None = None
 ) -> ModelAnswer:
-    """Decide by what was received: a whole answer is whole, however its connection ended.
+    """Judge what was received. A whole answer counts, however its connection ended.
 
     Args:
-        collector: what was received; no more comes.
-        modality: what was asked for.
+        collector: everything that was received.
+        modality: the kind of answer.
         schema: JSON Schema that a json answer has to fit.
-        broken: how the connection ended, if not properly; the verdict where the answer is not whole.
+        broken: how the connection broke, if it did; the verdict if the answer is not whole.
 
     Returns:
-        The reply or the failure, with the id, usage and cost in any case, as far as they were told.
+        The reply or the failure, in either case with the id, usage and cost as far as they arrived.
     """
-    used = Usage()
+    usage = Usage()
     collector.end()
     try:
         document = collector.document()
-        used = read_usage(document)
+        usage = read_usage(document)
         if broken is not None and not collector.is_decided:
             raise broken
-        return ModelAnswer(used, _reply(collector, document, modality, schema))
+        return ModelAnswer(usage, _reply(collector, document, modality, schema))
     except ExecutionFailed as failure:
-        # Half a document is no document, and then the break is the reason.
+        # Half a document cannot be parsed, and then the broken connection is the reason.
         is_lost = broken is not None and not collector.is_decided
-        return ModelAnswer(used, (broken if broken and is_lost else failure).with_traceback(None))
+        return ModelAnswer(usage, (broken if broken and is_lost else failure).with_traceback(None))
 
 
-def _reply(collector: sse.Collector, document: Mapping[str, Any], modality: Modality, schema: str | None) -> Reply:
+def _reply(collector: sse.Collector, document: Mapping[str, object], modality: Modality, schema: str | None) -> Reply:
     if error := document.get("error"):
         raise read_error(mapping(error), 502)
     collector.refuse_unreadable()
@@ -99,25 +98,26 @@ def _reply(collector: sse.Collector, document: Mapping[str, Any], modality: Moda
     if not isinstance(choice, dict):
         raise malformed() if collector.is_done or not collector.is_stream else collector.unfinished()
     message = mapping(choice.get("message"))
-    text, is_thought = _answer_text(message)
-    _refuse_unfinished(collector, message, is_thought=is_thought and not text.strip())
+    text, has_reasoning = _answer_text(message)
+    _refuse_unfinished(collector, message, has_reasoning=has_reasoning and not text.strip())
     if not isinstance(choice.get("message"), dict):
         raise malformed()
     audio = mapping(message.get("audio"))
-    if not text.strip() and isinstance(audio.get("transcript"), str):
-        text = _storable(audio["transcript"])
+    transcript, data = audio.get("transcript"), audio.get("data")
+    if not text.strip() and isinstance(transcript, str):
+        text = _storable(transcript)
     if modality == "image":
-        return Reply(text, images=_pictures(message, is_thought=is_thought))
+        return Reply(text, images=_pictures(message, has_reasoning=has_reasoning))
     if not text.strip():
-        raise provider_failure(_why_empty(message, is_thought=is_thought))
+        raise provider_failure(_why_empty(message, has_reasoning=has_reasoning))
     return Reply(
-        json_answer.read(text, schema) if modality == "json" else text,
-        sound=media_files.sound(audio["data"]) if isinstance(audio.get("data"), str) else None,
+        json_answer.read_document(text, schema) if modality == "json" else text,
+        sound=media_files.sound(data) if isinstance(data, str) else None,
         citations=tuple(_citations(message.get("annotations"))),
     )
 
 
-def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, Any], *, is_thought: bool) -> None:
+def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], *, has_reasoning: bool) -> None:
     """Raise for a choice that is an error, a refusal or a fragment."""
     match collector.finish:
         case Finish.ERROR:
@@ -130,8 +130,8 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, Any], *, 
         raise provider_failure("provider_refused")
     match collector.finish:
         case Finish.TRUNCATED:
-            # Reasoning models can spend the whole budget before the first word: the creator has to raise the limit.
-            raise provider_failure("provider_reasoning_only" if is_thought else "provider_truncated")
+            # Reasoning models can use all tokens before the first word; the creator has to raise the limit.
+            raise provider_failure("provider_reasoning_only" if has_reasoning else "provider_truncated")
         case Finish.TOOL_CALL:
             raise provider_failure("provider_tool_call")
         case Finish.UNKNOWN:
@@ -140,65 +140,67 @@ def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, Any], *, 
             raise collector.unfinished()
 
 
-def _why_empty(message: Mapping[str, Any], *, is_thought: bool = False) -> str:
-    """What a model did instead of answering."""
+def _why_empty(message: Mapping[str, object], *, has_reasoning: bool = False) -> str:
+    """Find why a message has no answer."""
     if message.get("tool_calls"):
         return "provider_tool_call"
-    return "provider_reasoning_only" if is_thought else "provider_empty"
+    return "provider_reasoning_only" if has_reasoning else "provider_empty"
 
 
-def _answer_text(message: Mapping[str, Any]) -> tuple[str, bool]:
-    """The answer without the model's reasoning, which may quote the creator's prompt; and whether there was any."""
-    said = _text(message)
-    text = reasoning.cut(said)
-    return text, text != said or bool(message.get("reasoning"))
+def _answer_text(message: Mapping[str, object]) -> tuple[str, bool]:
+    """Return the answer without the model's reasoning, which may quote the prompt; and whether there was any."""
+    content = _text(message)
+    text = reasoning.cut(content)
+    return text, text != content or bool(message.get("reasoning"))
 
 
-def _text(message: Mapping[str, Any]) -> str:
-    """The content, as text or as parts."""
+def _text(message: Mapping[str, object]) -> str:
+    """Read the content, from text or from parts."""
     content = message.get("content")
-    said = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
-    return _storable(said)
+    text = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
+    return _storable(text)
 
 
 def _storable(text: str) -> str:
-    """A lone surrogate is valid JSON and cannot be written as UTF-8."""
+    """Replace lone surrogates, which are valid JSON and cannot be written as UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _parts(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _parts(message: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
     content = message.get("content")
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
-def _text_of(part: Mapping[str, Any]) -> str | None:
+def _text_of(part: Mapping[str, object]) -> str | None:
     text = part.get("text")
     return text if part.get("type") in ("text", "output_text") and isinstance(text, str) else None
 
 
-def _pictures(message: Mapping[str, Any], *, is_thought: bool) -> tuple[Medium | str, ...]:
-    """The pictures of an answer, each once; all that are none are left out, but one has to be."""
+def _pictures(message: Mapping[str, object], *, has_reasoning: bool) -> tuple[Medium | str, ...]:
+    """Read the pictures of an answer, each once. Unusable ones are left out, but at least one must remain."""
     listed = message.get("images")
     urls = [_url_of(item) for item in [*(listed if isinstance(listed, list) else []), *_parts(message)]]
-    drawn = [url for url in dict.fromkeys(urls) if url is not None]
-    found = [seen for url in drawn[:_MOST_PICTURES] if (seen := media_files.picture(url)) is not None]
-    if not found:
-        raise provider_failure("provider_bad_image" if drawn else _why_empty(message, is_thought=is_thought))
-    return tuple(found)
+    unique_urls = [url for url in dict.fromkeys(urls) if url is not None]
+    pictures = [picture for url in unique_urls[:_MOST_PICTURES] if (picture := media_files.picture(url)) is not None]
+    if not pictures:
+        raise provider_failure(
+            "provider_bad_image" if unique_urls else _why_empty(message, has_reasoning=has_reasoning)
+        )
+    return tuple(pictures)
 
 
-def _url_of(item: Any) -> str | None:
-    named = mapping(item).get("image_url")
-    url = mapping(named).get("url") if isinstance(named, dict) else named
+def _url_of(item: object) -> str | None:
+    image_url = mapping(item).get("image_url")
+    url = mapping(image_url).get("url") if isinstance(image_url, dict) else image_url
     return url if isinstance(url, str) else None
 
 
-def _citations(annotations: Any) -> Iterator[dict[str, str]]:
-    """The pages that `url_citation` annotations name, each once."""
+def _citations(annotations: object) -> Iterator[dict[str, str]]:
+    """Yield the pages that `url_citation` annotations name, each once."""
     seen: set[str] = set()
     for annotation in annotations if isinstance(annotations, list) else ():
-        cited = mapping(mapping(annotation).get("url_citation"))
-        url, title = cited.get("url"), cited.get("title")
+        citation = mapping(mapping(annotation).get("url_citation"))
+        url, title = citation.get("url"), citation.get("title")
         if isinstance(url, str) and _LINK.fullmatch(url) and url not in seen and len(seen) < _MOST_CITATIONS:
             seen.add(url)
             yield {"url": url, "title": _storable(title)[:300] if isinstance(title, str) else ""}

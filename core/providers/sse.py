@@ -1,4 +1,4 @@
-"""Collect a streamed chat completion: server-sent events become the document that the same call answers unstreamed.
+"""Collect the server-sent events of a streamed chat completion into the document of an unstreamed one.
 
 Framing follows the WHATWG HTML standard, section 9.2.6; chunks follow OpenRouter's streaming guide: `: OPENROUTER
 PROCESSING` comments, deltas, an error in any chunk, one last chunk with `usage` and no choices, `[DONE]`.
@@ -10,7 +10,6 @@ reading, so what they do after that reason changes nothing.
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from core.failures import ExecutionFailed
 from core.providers.errors import provider_failure
@@ -24,12 +23,12 @@ _PINGS = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 
 
 class Collector:
-    """Bytes of an answer as they come, and what they tell so far.
+    """Collect the bytes of an answer as they arrive.
 
     Attributes:
         size: bytes received.
-        is_done: whether `[DONE]` came.
-        has_usage: whether usage was told with the verdict or after it. What was told before was counted on the way.
+        is_done: whether `[DONE]` arrived.
+        has_usage: whether usage arrived with the verdict or after it; earlier usage is a running count.
         finish: the worst finish reason so far.
     """
 
@@ -38,13 +37,13 @@ class Collector:
         self.is_done = False
         self.has_usage = False
         self.finish = Finish.NONE
-        self._document: dict[str, Any] = {}
+        self._document: dict[str, object] = {}
         self._index: object = None
         self._message = _Message()
         self._has_choice = False
         self._is_counting = False
         self._is_unreadable = False
-        # Until the first event, this may still be a plain document with keep-alive lines before it.
+        # Until the first event, this may be a plain document after keep-alive lines.
         self._plain: list[bytes] | None = []
         self._is_plain: bool | None = None
         self._tail: list[bytes] = []
@@ -53,17 +52,17 @@ class Collector:
 
     @property
     def is_decided(self) -> bool:
-        """Whether nothing that may still come changes the verdict, only the usage."""
+        """Whether the verdict is final; only usage may still change."""
         return self.finish > Finish.NONE or "error" in self._document
 
     @property
     def is_over(self) -> bool:
-        """Whether everything has come that is worth waiting for."""
+        """Whether there is nothing left to wait for."""
         return self.is_done or (self.is_decided and self.has_usage)
 
     @property
     def is_stream(self) -> bool:
-        """Whether events came, and not a plain document."""
+        """Whether the body is a stream of events, and not a plain document."""
         return self._plain is None
 
     def feed(self, received: bytes) -> None:
@@ -78,35 +77,35 @@ class Collector:
         self._lines(received)
 
     def end(self) -> None:
-        """No more bytes come. An event that lacks only its last line end is one; half an event is none."""
+        """Take the end of the body. An event that lacks only its last line end counts; half an event does not."""
         was_unreadable = self._is_unreadable
         self._line(b"".join(self._tail))
         self._dispatch()
         self._tail = []
-        # An event that was cut in its middle is no strange event: what came before it decides.
+        # An event that was cut in the middle is not unreadable: the events before it decide.
         self._is_unreadable = was_unreadable
 
-    def document(self) -> dict[str, Any]:
-        """The chat completion, as far as it was told.
+    def document(self) -> dict[str, object]:
+        """Build the chat completion from what arrived.
 
         Returns:
             `{id, model, usage, choices: [{finish, message}], error?}`; `error` only if it came before the answer was
             whole.
 
         Raises:
-            ExecutionFailed: `provider_malformed` for what is no answer in any form.
+            ExecutionFailed: `provider_malformed`, the body is not an answer in any form.
         """
         if self._plain is not None:
             return self._plain_document()
         if self._has_choice:
-            self._document["choices"] = [{"finish": self.finish, "message": self._message.whole()}]
+            self._document["choices"] = [{"finish": self.finish, "message": self._message.build()}]
         if self._is_counting and not (self.is_decided or self.is_done):
-            # Counted in the middle of the answer, before it broke: less than what was charged.
-            return {name: told for name, told in self._document.items() if name != "usage"}
+            # A count from the middle of an answer that then broke is less than the charge.
+            return {name: value for name, value in self._document.items() if name != "usage"}
         return self._document
 
     def refuse_unreadable(self) -> None:
-        """Raise if an event before the end of the answer could not be read: a part of the answer may be missing.
+        """Raise if an event before the end of the answer was unreadable: a part of the answer may be missing.
 
         Raises:
             ExecutionFailed: `provider_malformed`.
@@ -115,10 +114,10 @@ class Collector:
             raise malformed()
 
     def unfinished(self) -> ExecutionFailed:
-        """What it is that an answer ended without a finish reason."""
+        """Build the failure of an answer that ended without a finish reason."""
         return provider_failure("provider_unfinished" if self.is_done or self._plain is not None else "provider_cut")
 
-    def _plain_document(self) -> dict[str, Any]:
+    def _plain_document(self) -> dict[str, object]:
         document = parse(b"".join(self._plain or ()))
         if not isinstance(document, dict):
             raise malformed()
@@ -135,18 +134,18 @@ class Collector:
 
     def _lines(self, received: bytes) -> None:
         if self._tail and self._tail[-1].endswith(b"\r"):
-            # Only now is it known whether this is CR or CRLF.
+            # Only the next byte shows whether this is CR or CRLF.
             received = self._tail.pop() + received
-        held = b""
+        pending = b""
         if received.endswith(b"\r"):
-            received, held = received[:-1], b"\r"
+            received, pending = received[:-1], b"\r"
         first, *rest = _LINE_END.split(received)
         self._tail.append(first)
         for line in rest:
             self._line(b"".join(self._tail))
             self._tail = [line]
-        if held:
-            self._tail.append(held)
+        if pending:
+            self._tail.append(pending)
 
     def _line(self, line: bytes) -> None:
         line = line.rstrip(b"\r").removeprefix(_BOM)
@@ -173,14 +172,14 @@ class Collector:
         except ExecutionFailed:
             chunk = None
         if isinstance(chunk, dict):
-            self._take(chunk, is_error=event == "error")
+            self._add_chunk(chunk, is_error=event == "error")
         elif self.finish is Finish.NONE:
             self._is_unreadable = True
 
-    def _take(self, chunk: Mapping[str, Any], *, is_error: bool) -> None:
+    def _add_chunk(self, chunk: Mapping[str, object], *, is_error: bool) -> None:
         self._document |= {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
         choice = self._choice(chunk)
-        # After an answer is whole, only usage counts: neither an error nor another reason undoes it.
+        # After a whole answer only usage counts: neither an error nor another reason undoes it.
         if not self.is_done and self.finish is not Finish.SUCCESS:
             error = chunk.get("error") or choice.get("error")
             if not error and (is_error or chunk.get("type") == "error"):
@@ -190,15 +189,15 @@ class Collector:
             if choice:
                 self._has_choice = True
                 if self.finish is Finish.NONE:
-                    self._message.grow(mapping(choice.get("delta")) or mapping(choice.get("message")))
+                    self._message.add(mapping(choice.get("delta")) or mapping(choice.get("message")))
                 self.finish = max(self.finish, finish_of(choice))
         if isinstance(usage := chunk.get("usage"), dict) and usage:
             self.has_usage = self.is_decided
             self._is_counting = bool(choice)
-            self._document["usage"] = merged(self._document.get("usage", {}), usage)
+            self._document["usage"] = merged(mapping(self._document.get("usage")), usage)
 
-    def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The part of a chunk that belongs to our choice, the only one that we ask for; empty if there is none."""
+    def _choice(self, chunk: Mapping[str, object]) -> Mapping[str, object]:
+        """Find the part of a chunk that belongs to the one choice we ask for; empty if there is none."""
         choices = chunk.get("choices")
         for piece in choices if isinstance(choices, list) else ():
             if isinstance(piece, dict):
@@ -212,14 +211,14 @@ class Collector:
 
 
 class _Message:
-    """A message that grows: text is joined, lists are continued, the rest is kept as it comes."""
+    """Assemble a message from deltas: text and audio are joined, lists are extended, other fields are dropped."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
-        self._lists: dict[str, list[Any]] = {}
+        self._lists: dict[str, list[object]] = {}
         self._audio: dict[str, list[str]] = {}
 
-    def grow(self, delta: Mapping[str, Any]) -> None:
+    def add(self, delta: Mapping[str, object]) -> None:
         for name, value in delta.items():
             if name in ("content", "refusal", "reasoning") and isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
@@ -229,25 +228,25 @@ class _Message:
             if name in ("data", "transcript") and isinstance(value, str):
                 self._audio.setdefault(name, []).append(value)
 
-    def whole(self) -> dict[str, Any]:
+    def build(self) -> dict[str, object]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if parts := self._lists.get("content"):
             parts = [*parts, {"type": "text", "text": texts.get("content", "")}]
             return texts | self._lists | {"content": parts} | self._sound()
         return texts | self._lists | self._sound()
 
-    def _sound(self) -> dict[str, Any]:
+    def _sound(self) -> dict[str, object]:
         audio = {name: "".join(pieces) for name, pieces in self._audio.items()}
         return {"audio": audio} if audio else {}
 
 
-def merged(known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Usage that was told again, key by key: what says nothing, or zero, replaces no number."""
-    usage = dict(known)
-    for name, value in told.items():
-        before = usage.get(name)
+def merged(current: Mapping[str, object], update: Mapping[str, object]) -> dict[str, object]:
+    """Merge usage that arrived again, key by key; a zero or a missing value replaces no number."""
+    usage = dict(current)
+    for name, value in update.items():
+        old = usage.get(name)
         if isinstance(value, dict):
-            usage[name] = merged(mapping(before), value)
-        elif before is None or (value and isinstance(value, int | Decimal)):
+            usage[name] = merged(mapping(old), value)
+        elif old is None or (value and isinstance(value, int | Decimal)):
             usage[name] = value
     return usage

@@ -1,7 +1,7 @@
-"""The openai SDK over our own connections.
+"""Run the openai SDK over our own aiohttp sessions.
 
-Its aiohttp transport (`DefaultAioHttpClient`) calls every lost connection a connect timeout: a request that may have
-been charged would look like one that was never sent.
+Its aiohttp transport (`DefaultAioHttpClient`) reports every lost connection as a connect timeout, so a request that may
+have been charged would look like one that was never sent.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -15,25 +15,25 @@ from core.net import http as net_http
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Sends over connections of the running event loop, and raises what httpx2 would.
+    """Send over sessions of the running event loop, and raise httpx2's exceptions.
 
     Args:
-        idle_seconds: how long a connection is kept for the next request.
+        idle_seconds: how long an idle connection is kept.
 
     Raises:
         httpx2.ConnectError, httpx2.ConnectTimeout: nothing was sent.
-        httpx2.ReadTimeout: nothing came for too long.
-        httpx2.RemoteProtocolError: the connection broke, or what came is no HTTP.
+        httpx2.ReadTimeout: no byte arrived for too long.
+        httpx2.RemoteProtocolError: the connection broke, or the response is not HTTP.
     """
 
     def __init__(self, idle_seconds: float) -> None:
         self._session = net_http.session(idle_seconds)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. Its answer has its body still to be read."""
+        """Send a request and return the response before its body is read."""
         url, body, seconds = str(request.url), await request.aread(), request.extensions["timeout"]
         with _as_httpx2():
-            answer = await self._session.request(
+            response = await self._session.request(
                 request.method,
                 URL(url, encoded=True),
                 headers=dict(request.headers),
@@ -43,7 +43,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 allow_redirects=False,
                 auto_decompress=False,  # httpx2 does
             )
-        return httpx2.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
+        return httpx2.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -51,29 +51,29 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        content = self._answer.content
+        content = self._response.content
         with _as_httpx2():
             try:
-                async for part in content.iter_any():
-                    yield part
+                async for chunk in content.iter_any():
+                    yield chunk
             except aiohttp.ClientError:
-                # aiohttp raises before it hands over what it holds, and those bytes did arrive (aiohttp#4397).
-                if held := content._read_nowait(-1):
-                    yield held
+                # aiohttp raises before it yields its buffer, and those bytes did arrive (aiohttp#4397).
+                if buffered := content._read_nowait(-1):
+                    yield buffered
                 raise
 
     async def aclose(self) -> None:
-        """Hang up if it is not at its end: what is left is cancelled."""
-        self._answer.close()
+        """Close the connection, which cancels an unfinished body."""
+        self._response.close()
 
 
 @contextmanager
 def _as_httpx2() -> Iterator[None]:
-    """aiohttp's exceptions carry the request and its headers, so none of them leaves here."""
+    """Convert aiohttp's exceptions, which hold the request and its headers, so none of them gets out."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError:

@@ -1,11 +1,10 @@
-"""What the provider says of money: the cost of a call, and what a key is worth. Pure functions."""
+"""Read costs and keys from providers' responses. Pure functions."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
-from typing import Any
 
 from core.providers.openrouter_errors import malformed, mapping, parse
 
@@ -17,15 +16,15 @@ _COST_DIGITS = 40
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one send used, as far as the provider says.
+    """The usage of one send, as far as the provider reports it.
 
     Attributes:
         input_tokens: counted by the model's own tokenizer.
         output_tokens: likewise, reasoning included.
-        cost_usd: US dollars charged to the creator, None when unknown (never 0 for unknown).
-        model_served: the model that answered, which may differ from the one asked for.
-        generation_id: the provider's id, by which the cost can be asked for later.
-        source_id: the id of the earlier send whose stored answer this is; None for one of its own.
+        cost_usd: US dollars charged to the creator; None if unknown (never 0 for unknown).
+        model_served: the model that answered, which may differ from the requested one.
+        generation_id: the provider's id, for looking up the cost later.
+        source_id: the id of the earlier send whose cached answer this is; None for a fresh answer.
     """
 
     input_tokens: int | None = None
@@ -38,13 +37,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What a provider says of a key.
+    """A provider's description of a key.
 
     Attributes:
-        label: the masked key, as `sk-or-v1-0e6...1c96`.
-        limit_remaining_usd: US dollars left under the key's own limit; None without a limit, or where nobody says.
+        label: the masked key, such as `sk-or-v1-0e6...1c96`.
+        limit_remaining_usd: US dollars left under the key's own limit; None without a limit, or if not reported.
         is_management_key: it can create keys and cannot run models; such a key must be refused.
-        expires_at: UTC, when it stops working; None if it never does, or where nobody says.
+        expires_at: UTC, when it stops working; None if never, or if not reported.
     """
 
     label: str
@@ -55,37 +54,37 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a model is listed at: US dollars per token in, per token out, and per request."""
+    """A model's listed prices: US dollars per input token, per output token, and per request."""
 
     prompt_usd: Decimal
     completion_usd: Decimal
     request_usd: Decimal
 
 
-def priced(used: Usage, prices: Prices | None) -> Usage:
-    """The same with its cost by the list, exactly, where both counts are known; otherwise the cost stays unknown."""
-    if used.cost_usd is not None or prices is None or used.input_tokens is None or used.output_tokens is None:
-        return used
-    # Prices may have more digits than the default context keeps, and nothing may be rounded here.
+def priced(usage: Usage, prices: Prices | None) -> Usage:
+    """Add the cost by the listed prices, exactly, if both counts are known; otherwise the cost stays unknown."""
+    if usage.cost_usd is not None or prices is None or usage.input_tokens is None or usage.output_tokens is None:
+        return usage
+    # Prices may have more digits than the default context keeps, and nothing may be rounded.
     with localcontext(prec=400):
-        tokens = used.input_tokens * prices.prompt_usd + used.output_tokens * prices.completion_usd
-        return replace(used, cost_usd=tokens + prices.request_usd)
+        tokens = usage.input_tokens * prices.prompt_usd + usage.output_tokens * prices.completion_usd
+        return replace(usage, cost_usd=tokens + prices.request_usd)
 
 
-def read_usage(document: Mapping[str, Any]) -> Usage:
-    """What a chat completion says it used."""
+def read_usage(document: Mapping[str, object]) -> Usage:
+    """Read the usage of a chat completion."""
     usage = mapping(document.get("usage"))
     return Usage(
         input_tokens=_count(usage.get("prompt_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
         cost_usd=_cost(usage),
-        model_served=name(document.get("model")),
-        generation_id=name(document.get("id")),
+        model_served=read_id(document.get("model")),
+        generation_id=read_id(document.get("id")),
     )
 
 
 def read_key(body: bytes, _key: str = "") -> KeyFacts:
-    """Read the body of a 200 answer of OpenRouter's `GET /key`.
+    """Read the body of a 200 response of OpenRouter's `GET /key`.
 
     Raises:
         ExecutionFailed: it does not describe a key.
@@ -105,7 +104,7 @@ def read_key(body: bytes, _key: str = "") -> KeyFacts:
 
 
 def read_generation(body: bytes) -> Decimal | None:
-    """The cost in US dollars in the body of a 200 answer of `GET /generation`; None where it says none."""
+    """Read the cost in US dollars from a 200 response of `GET /generation`; None if it has none."""
     document = parse(body)
     data = mapping(mapping(document).get("data"))
     cost = _amount(data.get("total_cost"))
@@ -115,11 +114,11 @@ def read_generation(body: bytes) -> Decimal | None:
     return None if cost is None or upstream is None else cost + upstream
 
 
-def _cost(usage: Mapping[str, Any]) -> Decimal | None:
-    """What the call cost the creator in US dollars.
+def _cost(usage: Mapping[str, object]) -> Decimal | None:
+    """Read the creator's cost of a call in US dollars.
 
-    With a provider key of the creator's own (`is_byok`) `cost` is OpenRouter's fee alone and the model is billed by the
-    provider; otherwise `upstream_inference_cost` is the same money once more and must not be added.
+    With a provider key of the creator's own (`is_byok`), `cost` is only OpenRouter's fee, and the provider bills the
+    model; otherwise `upstream_inference_cost` is part of `cost` and must not be added.
     """
     cost = _amount(usage.get("cost"))
     if usage.get("is_byok") is not True:
@@ -128,8 +127,8 @@ def _cost(usage: Mapping[str, Any]) -> Decimal | None:
     return None if cost is None or upstream is None else cost + upstream
 
 
-def _amount(value: Any, least: Decimal = Decimal(0)) -> Decimal | None:
-    """A sum of US dollars, or None for what cannot be one."""
+def _amount(value: object, least: Decimal = Decimal(0)) -> Decimal | None:
+    """Read an amount of US dollars; None if it cannot be one."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     amount = Decimal(value)
@@ -137,8 +136,8 @@ def _amount(value: Any, least: Decimal = Decimal(0)) -> Decimal | None:
     return amount if in_range and int(amount.as_tuple().exponent) >= -_COST_DIGITS else None
 
 
-def _moment(value: Any) -> datetime | None:
-    """A moment in ISO 8601, as UTC where it names no zone; None for anything else."""
+def _moment(value: object) -> datetime | None:
+    """Read a time in ISO 8601, in UTC if it has no zone; None for anything else."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         return moment and (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
@@ -146,10 +145,10 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _count(value: Any) -> int | None:
+def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 2**31 else None
 
 
-def name(value: Any) -> str | None:
-    """An id of the provider's, or None for what cannot be one."""
+def read_id(value: object) -> str | None:
+    """Read an id of the provider; None if it cannot be one."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None

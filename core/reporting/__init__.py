@@ -1,3 +1,3 @@
-"""Count the usage log and report it. Other packages only read; the rollups are written here."""
+"""Count the usage log into rollups and report them. Other packages only read them."""
 
 __all__ = ("day_page", "partitions", "report", "rollup")

@@ -1,17 +1,18 @@
-"""Drawing what was sold: the only home of matplotlib. Floats are for pixels; what is written as money is exact."""
+"""Draw the chart of calls and money. All use of matplotlib is here. Floats are for pixels only.
+
+The import of matplotlib waits until something is drawn: it is large and slow to load, and most processes never draw.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from io import BytesIO
-
-from matplotlib.axes import Axes
-from matplotlib.dates import ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from typing import TYPE_CHECKING
 
 from core.reporting.report import Figures
 from core.reporting.rollup import midnight
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _ANSWERED, _DECLINED, _FAILED = "#2f9e6e", "#c3c8cf", "#d64550"
 _REVENUE, _COST, _INK, _GRID = "#3b6fd4", "#f0a33c", "#333a45", "#e6e9ee"
@@ -19,12 +20,15 @@ _INCHES, _DPI = (9.6, 5.2), 110
 
 
 def draw(hours: Sequence[tuple[datetime, Figures | None]], days: Sequence[tuple[date, Figures | None]]) -> bytes:
-    """A picture of calls by the hour, and of revenue and cost by the day, as PNG.
+    """Draw calls by the hour, and revenue and cost by the day, as PNG.
 
     Args:
-        hours: each hour (UTC) in turn with its figures, None where nothing was sold.
-        days: the same for days.
+        hours: each hour (UTC) in turn with its figures, None if nothing was sold.
+        days: each day (UTC) in turn with its figures, likewise.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     figure = Figure(figsize=_INCHES, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1), facecolor="white")
     above, below = figure.subplots(2, 1)
     _draw_calls(above, hours)
@@ -36,7 +40,7 @@ def draw(hours: Sequence[tuple[datetime, Figures | None]], days: Sequence[tuple[
     return picture.getvalue()
 
 
-def _draw_calls(axes: Axes, hours: Sequence[tuple[datetime, Figures | None]]) -> None:
+def _draw_calls(axes: "Axes", hours: Sequence[tuple[datetime, Figures | None]]) -> None:
     at = [_place(hour) + 0.5 / 24 for hour, _ in hours]
     below = [0] * len(hours)
     for name, colour in (("succeeded", _ANSWERED), ("declined", _DECLINED), ("failed", _FAILED)):
@@ -47,10 +51,10 @@ def _draw_calls(axes: Axes, hours: Sequence[tuple[datetime, Figures | None]]) ->
     axes.set_title("Calls by the hour (UTC)", loc="left", fontsize=10, color=_INK)
     axes.set_xlim(at[0] - 0.5 / 24, at[-1] + 0.5 / 24)
     axes.set_ylim(0, max(*below, 1) * 1.08)
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.locator_params("y", nbins=5, integer=True)
 
 
-def _draw_money(axes: Axes, days: Sequence[tuple[date, Figures | None]]) -> None:
+def _draw_money(axes: "Axes", days: Sequence[tuple[date, Figures | None]]) -> None:
     at = [_place(midnight(day)) + 0.5 for day, _ in days]
     revenue = [figures.revenue_atomic / 1_000_000 if figures else 0.0 for _, figures in days]
     cost = [float(figures.cost_usd) if figures else 0.0 for _, figures in days]
@@ -59,16 +63,18 @@ def _draw_money(axes: Axes, days: Sequence[tuple[date, Figures | None]]) -> None
     axes.set_title("Money by the day (UTC)", loc="left", fontsize=10, color=_INK)
     axes.set_xlim(at[0] - 0.5, at[-1] + 0.5)
     axes.set_ylim(0, (max([*revenue, *cost]) or 1) * 1.08)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda amount, _: f"${amount:,.6f}".rstrip("0").rstrip(".")))
+    axes.locator_params("y", nbins=5)
+    axes.yaxis.set_major_formatter(lambda amount, _: f"${amount:,.6f}".rstrip("0").rstrip("."))
 
 
 def _place(moment: datetime) -> float:
-    """Where matplotlib has it: days since 1970."""
+    """Convert a time to matplotlib's dates: days since 1970."""
     return moment.timestamp() / 86_400
 
 
-def _tidy(axes: Axes) -> None:
+def _tidy(axes: "Axes") -> None:
+    from matplotlib.dates import ConciseDateFormatter
+
     axes.xaxis_date(UTC)
     dates = ConciseDateFormatter(axes.xaxis.get_major_locator(), UTC, show_offset=False)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(dates)

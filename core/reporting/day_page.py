@@ -1,4 +1,4 @@
-"""The operator's day on one page: how much, how well, what it earned and cost, what was slow and what went wrong."""
+"""Describe the operator's day on one page: calls, success, revenue, cost, durations and failures."""
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +17,11 @@ _HOURS = 48
 
 
 async def compose(conn: db.Connection, now: datetime | None = None) -> str:
-    """Describe the day (UTC) so far, beside the day before and the last 30 days: Markdown with its picture inside.
+    """Describe the day (UTC) so far, beside the day before and the last 30 days: Markdown with an embedded chart.
 
     Args:
-        conn: best one that sees a single moment (`db.snapshot`).
-        now: which day, and until when; default now.
+        conn: preferably a snapshot (`db.snapshot`).
+        now: the end of the period; default now.
     """
     now = now or datetime.now(UTC)
     today, tomorrow = now.date(), now.date() + timedelta(days=1)
@@ -52,7 +52,7 @@ async def compose(conn: db.Connection, now: datetime | None = None) -> str:
 
 
 def _hours(rows: Iterable[Figures], now: datetime) -> list[tuple[datetime, Figures | None]]:
-    """The last 48 hours to the one that is not over, within yesterday and today."""
+    """List the last 48 hours up to the current one, within yesterday and today."""
     found = {row.subject: row for row in rows}
     last = now.replace(minute=0, second=0, microsecond=0)
     first = max(last - timedelta(hours=_HOURS - 1), midnight(now.date() - timedelta(days=1)))
@@ -109,7 +109,7 @@ def _worst(rows: Sequence[Figures]) -> list[list[str]]:
 
 
 def _why(causes: Sequence[Cause]) -> list[str]:
-    """A list, because sentences make a table wider than the page."""
+    """List the causes; a table with whole sentences would be wider than the page."""
     lines = [
         f"- **`{one.detail}`**: {one.calls:,} {'call' if one.calls == 1 else 'calls'}, {one.charged:,} charged, "
         f"fault: {one.fault}. {one.advice}"
@@ -123,26 +123,26 @@ def _section(title: str, names: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _table(names: list[str], rows: list[list[str]]) -> str:
-    """Markdown; nothing that is put into a cell has a bar or a line break, because all of it is ours."""
+    """Build a Markdown table. All cells are ours, so none has a bar or a line break."""
     lines = [names, ["---", *("---:" for _ in names[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def share(part: Decimal | None) -> str:
-    """A share in percent; all is only said of all."""
+    """Format a share in percent; only a full share is rounded to 100 %."""
     if part is None:
         return "–"
     return "100 %" if part == 1 else f"{min(part * 100, Decimal('99.9')):.1f} %"
 
 
 def usd(amount: Decimal) -> str:
-    """US dollars for people: cents, or as small as it takes to see something."""
+    """Format US dollars: in cents, or with as many digits as a small amount needs."""
     digits = 2 if not amount or abs(amount) >= 1 else 4 if abs(amount) >= Decimal("0.01") else 6
     return f"{'-' * (amount < 0)}${abs(amount):,.{digits}f}"
 
 
 def seconds(milliseconds: int | None) -> str:
-    """A time for people."""
+    """Format a duration."""
     if milliseconds is None:
         return "–"
     return f"{milliseconds} ms" if milliseconds < 1000 else f"{Decimal(milliseconds) / 1000:.1f} s"

@@ -1,16 +1,15 @@
-"""The usage log's partitions, one per month (UTC): made ahead, and dropped when they are old and counted for good.
+"""Create the monthly partitions (UTC) of the usage log in advance, and drop old ones that are counted.
 
-Nothing waits for them: a row whose month has no partition goes to the default one and moves when its own is made.
+No writer waits for a partition: a row of a month without one goes to the default partition, and moves later.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from core import db
+from core.db.queries.partitions import sql
 from core.settings import settings
 from core.spend.cost_backfill import ASKED_FOR
-
-sql = db.load("usage_months")
 
 # Months of partitions that are created in advance.
 _AHEAD = 2
@@ -18,11 +17,11 @@ _AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A month that is over and was not dropped.
+    """An old month that was not dropped.
 
     Attributes:
-        unfinished: how many of its executions could still be logged, or their costs come to light; 0 means that some of
-            its hours are not counted.
+        unfinished: the number of its executions that could still be logged or whose cost is still unknown; 0 means that
+            some of its hours are not counted.
     """
 
     month: datetime
@@ -31,11 +30,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What went with old months, and what stayed.
+    """The months that were dropped, and the old months that were kept.
 
     Attributes:
-        log_rows: rows of the log by month.
-        kept: months that stayed, and why.
+        log_rows: the number of dropped log rows by month.
+        kept: the months that were kept, with the reason.
     """
 
     log_rows: dict[datetime, int]
@@ -43,16 +42,16 @@ class Dropped:
 
 
 async def create_months(pool: db.Pool) -> list[datetime]:
-    """Make the partitions of this month and the next two, and of every month that has rows and no partition.
+    """Create the partitions of this month and the next two, and of every month with rows in the default partition.
 
-    Takes the pool: each month is a transaction of its own. Rows that gathered in the default partition move; until they
-    have, loggers wait.
+    Takes the pool: each month is a transaction of its own. Rows in the default partition move; until then, writers of
+    the log wait.
 
     Returns:
-        The months that were made.
+        The months that were created.
 
     Raises:
-        psycopg.errors.LockNotAvailable: when the log was in use for 5 seconds; nothing is lost, and the next run tries
+        psycopg.errors.LockNotAvailable: the log was in use for 5 seconds; nothing is lost, and the next run tries
             again.
     """
     async with pool.connection() as conn:
@@ -66,13 +65,13 @@ async def create_months(pool: db.Pool) -> list[datetime]:
 
 
 async def drop_months(pool: db.Pool) -> Dropped:
-    """Drop the rows of months that are over for longer than they are kept, and stay counted in the rollup for ever.
+    """Drop the log rows of months that are older than the retention. Their rollups stay for ever.
 
-    A month stays as long as any of its executions could still be logged, or its cost come to light, or any of its hours
-    has to be counted. Takes the pool: each month is a transaction of its own.
+    A month is kept while any of its executions could still be logged, a cost is unknown, or an hour is not counted.
+    Takes the pool: each month is a transaction of its own.
 
     Raises:
-        psycopg.errors.LockNotAvailable: as in `make`.
+        psycopg.errors.LockNotAvailable: as in `create_months`.
     """
     async with pool.connection() as conn:
         months = [

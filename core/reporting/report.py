@@ -1,17 +1,17 @@
-"""What was sold, as figures: added up from the rollup for creators, the operator and the day's report."""
+"""Report sales as figures summed from the rollup, for creators, the operator and the day's page."""
 
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 from core import db
+from core.db.queries.report import sql
+from core.db.states import ExecutionKind, Fault, Span
 from core.executions import advice
 from core.failures import InvalidInput
 from core.reporting.rollup import midnight, watermark
-
-sql = db.load("report")
 
 By = Literal["hour", "day", "month", "resource", "creator", "model", "network"]
 BY: tuple[By, ...] = get_args(By)
@@ -23,20 +23,21 @@ _MOST_DAYS_OF_HOURS = 31
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What happened to a number of calls.
+    """Sums over a number of calls.
 
     Attributes:
-        subject: what they have in common: a day (UTC), a resource, a model …; None: what has none, as tests no network.
-        calls: rounds that came to rest; a re-run is a call of its own.
-        succeeded, failed, declined: how they ended; declined is the buyer's own doing, and counts as answered.
-        fault_creator, fault_provider, fault_ours: whose fault those were that failed.
-        charged: not answered, and charged by the provider all the same, or perhaps.
+        subject: what the calls have in common: a day (UTC), a resource, a model …; None if they have none, as tests
+            have no network.
+        calls: finished rounds; a re-run is a call of its own.
+        succeeded, failed, declined: their outcomes; declined is the buyer's fault, and counts as answered.
+        fault_creator, fault_provider, fault_ours: failed calls by fault.
+        charged: calls without an answer that the provider charged, or may have.
         revenue_atomic: atomic USDC.
-        cost_usd: US dollars that the provider said it charged.
-        cost_unknown: calls that may have cost something that nobody knows; not in cost_usd.
-        margin_usd: revenue less cost, the worst case where it is not known.
-        p50_ms, p95_ms, p99_ms: how long calls took altogether; None without any. Within 9.1 %.
-        upstream_p95_ms, queue_p95_ms: of that, at the provider, and waiting to be sent.
+        cost_usd: US dollars that providers reported as charged.
+        cost_unknown: calls that may have an unknown cost, which is not in cost_usd.
+        margin_usd: revenue minus cost; unknown costs count at their worst case.
+        p50_ms, p95_ms, p99_ms: total duration of calls; None without calls. Within 9.1 %.
+        upstream_p95_ms, queue_p95_ms: of that, the time at the provider, and the time in the queue.
     """
 
     subject: str | None
@@ -62,22 +63,22 @@ class Figures:
 
     @property
     def success(self) -> Decimal | None:
-        """The share of calls that were answered, of those that were not the buyer's own trouble; None of none."""
+        """The share of calls that were answered, without declined calls; None if there are none."""
         counted = self.calls - self.declined
         return Decimal(self.succeeded) / counted if counted else None
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why calls got no answer.
+    """A cause of calls without an answer.
 
     Attributes:
         detail: the precise cause, a code of ours.
-        advice: what its creator can do.
+        advice: what the creator can do.
     """
 
     detail: str
-    fault: str
+    fault: Fault
     calls: int
     charged: int
     advice: str | None
@@ -88,8 +89,8 @@ class Report:
     """Figures of whole days (UTC), from `since` to the day before `until`.
 
     Attributes:
-        complete_until: what was sold before is counted; what is newer may be missing.
-        total: everything together; None if nothing was sold.
+        complete_until: everything sold before is counted; later sales may be missing.
+        total: the sum; None if nothing was sold.
     """
 
     since: date
@@ -107,42 +108,46 @@ async def report(
     by: str = "day",
     since: date | None = None,
     until: date | None = None,
-    kind: Literal["paid", "test"] | None = None,
+    kind: ExecutionKind | None = None,
 ) -> Report:
-    """Add up what was sold.
+    """Sum the sales of a period.
 
     Args:
-        conn: best one that sees a single moment (`db.snapshot`).
-        account_id: of one creator; None: of all.
-        by: what makes a row, one of BY.
-        since: the first day (UTC); default 30 days with today.
+        conn: preferably a snapshot (`db.snapshot`).
+        account_id: one creator; None: all.
+        by: the subject of a row, one of BY.
+        since: the first day (UTC); default the last 30 days.
         until: the day after the last; default tomorrow.
-        kind: only what was paid, or the owners' tests.
+        kind: only paid calls, or only owners' tests.
 
     Raises:
-        InvalidInput: naming `by`, `since` or `until`.
+        InvalidInput: names `by`, `since` or `until`.
     """
     if by not in BY:
         raise InvalidInput({"by": f"must be one of: {', '.join(BY)}"})
     since, until = days_of(since, until)
     if by == "hour" and (until - since).days > _MOST_DAYS_OF_HOURS:
         raise InvalidInput({"since": f"hours are shown for {_MOST_DAYS_OF_HOURS} days at most"})
-    bounds = {"since": midnight(since), "until": midnight(until), "account_id": account_id, "kind": kind}
-    span = "hour" if by == "hour" else "day"
-    rows = [Figures(*row) async for row in sql.figures(conn, by=by, span=span, **bounds)]
-    totals = [Figures(*row) async for row in sql.figures(conn, by="total", span="day", **bounds)]
+    first, end = midnight(since), midnight(until)
+
+    async def added_up(by: str, span: Span) -> list[Figures]:
+        rows = sql.figures(conn, by=by, span=span, since=first, until=end, account_id=account_id, kind=kind)
+        return [Figures(*row) async for row in rows]
+
+    rows = await added_up(by, "hour" if by == "hour" else "day")
+    totals = await added_up("total", "day")
     causes = [
         Cause(row.detail, row.fault, row.calls, row.charged, advice.advice_for(row.detail, row.fault))
-        async for row in sql.causes(conn, **bounds)
+        async for row in sql.causes(conn, since=first, until=end, account_id=account_id, kind=kind)
     ]
     return Report(since, until, await watermark(conn, "hour"), rows, totals[0] if totals else None, causes)
 
 
 def days_of(since: date | None, until: date | None) -> tuple[date, date]:
-    """The period that is meant: given, or the last 30 days with today (UTC).
+    """Return the period: as given, or the last 30 days including today (UTC).
 
     Raises:
-        InvalidInput: naming `since` or `until`.
+        InvalidInput: names `since` or `until`.
     """
     if until is None:
         until = max(datetime.now(UTC).date(), since or _FIRST) + timedelta(days=1)
@@ -155,12 +160,12 @@ def days_of(since: date | None, until: date | None) -> tuple[date, date]:
 
 
 def columns() -> list[str]:
-    """The names of what `document` says, in its order."""
+    """List the names of the values in `document`, in order."""
     return [*(field.name for field in fields(Figures) if field.name != "revenue_atomic"), "revenue_usdc", "success"]
 
 
-def document(figures: Figures) -> dict[str, Any]:
-    """Figures as JSON or CSV has them: money as text, and the share of success with four digits."""
+def document(figures: Figures) -> dict[str, object]:
+    """Convert figures for JSON or CSV: money as text, and the share of success with four digits."""
     values = asdict(figures)
     share = figures.success
     del values["revenue_atomic"]

@@ -1,21 +1,18 @@
-"""The usage log counted by hour, and days and months added up from hours.
+"""Count the usage log into hours, and sum hours into days and months.
 
-What changed since it was last counted is marked in `usage_dirty`, by the transaction that changed it. Taking marks and
-counting again is one transaction too, so whoever looks sees a rollup that equals a recount of the log, or a mark. What
-a run costs depends on what is marked, never on how long the log is.
+The transaction that changes the log marks the hour in `usage_dirty`. Another transaction takes the marks and counts
+again, so at every moment an hour equals a recount of the log, or has a mark. The cost of a run depends on the number of
+marks, not on the length of the log.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal
 
 from core import db
-
-sql = db.load("usage_rollup")
-
-Span = Literal["hour", "day", "month"]
+from core.db.queries.rollup import StretchesRow, sql
+from core.db.states import Span
 
 # Transactions at once: Postgres uses one core for each.
 _AT_ONCE = 2
@@ -23,7 +20,7 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rollup is, in hours of the log; it is over when days and months are added up from them, too."""
+    """The progress of a rollup, in hours of the log; it ends after days and months are summed too."""
 
     hours: int
     of: int
@@ -31,7 +28,7 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        """Between 0 and 100, and not quite that until it is over."""
+        """From 0 to 100; below 100 until it is over."""
         return 100.0 if self.is_over else 99.0 * self.hours / max(self.of, 1)
 
 
@@ -42,53 +39,54 @@ class _Step:
     span: Span
     finer: Span | None
     within: str
+    coarser: Span | None
 
 
-_HOURS = _Step("hour", None, "day")
-_DAYS = _Step("day", "hour", "month")
-_MONTHS = _Step("month", "day", "year")
+_HOURS = _Step("hour", None, "day", coarser="day")
+_DAYS = _Step("day", "hour", "month", coarser="month")
+_MONTHS = _Step("month", "day", "year", coarser=None)
 
 
 async def _to_nobody(_progress: Progress) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 def midnight(day: date) -> datetime:
-    """When a day begins (UTC)."""
+    """Return the beginning of a day (UTC)."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 async def mark(conn: db.Connection, since: datetime) -> None:
-    """Have everything counted again that was sold since then.
+    """Mark everything sold since then to be counted again.
 
-    Hours whose rows were dropped from the log keep what was counted of them.
+    Hours whose log rows were dropped keep their counts.
 
     Args:
         conn: one transaction.
-        since: with a time zone; the whole hour (UTC) it is in.
+        since: a time with a zone; its whole hour (UTC) is included.
     """
     await sql.mark(conn, since=since)
 
 
 async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _to_nobody) -> int:
-    """Count again what is marked now: a day of hours per transaction, then the days, then the months.
+    """Count the marked hours again, a day of hours per transaction; then sum the days, then the months.
 
-    Takes the pool: what was counted stays counted whenever it is stopped. Any number may run at once.
+    Takes the pool: an interrupted run keeps what it has counted. Any number of runs may work at once.
 
     Args:
         pool: our database.
-        tell: is told how far it is: first, after each day of hours, and when it is over.
+        tell: called with the progress: first, after each day of hours, and at the end.
 
     Returns:
-        How many hours were counted.
+        The number of hours that were counted.
     """
     days = await _marked(pool, _HOURS)
-    counted, of = 0, sum(int(day.periods) for day in days)
+    counted, of = 0, sum(day.periods for day in days)
     in_order = asyncio.Lock()
 
-    async def count_on(day: Any) -> None:
+    async def count_on(day: StretchesRow) -> None:
         nonlocal counted
-        # Days are counted side by side, and what is told must not go back.
+        # Days are counted concurrently, and the reported progress must not go back.
         async with in_order:
             counted += day.periods
             await tell(Progress(counted, of))
@@ -102,21 +100,23 @@ async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _
 
 
 async def watermark(conn: db.Connection, span: Span) -> datetime:
-    """Every hour, day or month that starts before this time equals a recount of the log."""
-    until: datetime = await sql.watermark(conn, span=span)
-    return until
+    """Return the watermark: every earlier hour, day or month equals a recount of the log."""
+    return await sql.watermark(conn, span=span)
 
 
-async def _marked(pool: db.Pool, step: _Step) -> list[Any]:
-    """The stretches that have marks, oldest first."""
+async def _marked(pool: db.Pool, step: _Step) -> list[StretchesRow]:
+    """List the marked periods, oldest first."""
     async with pool.connection() as conn:
         return [row async for row in sql.stretches(conn, span=step.span, within=step.within)]
 
 
 async def _count(
-    pool: db.Pool, step: _Step, stretches: list[Any], done: Callable[[Any], Awaitable[None]] | None = None
+    pool: db.Pool,
+    step: _Step,
+    stretches: list[StretchesRow],
+    done: Callable[[StretchesRow], Awaitable[None]] | None = None,
 ) -> None:
-    """Count all of them, some at once."""
+    """Count all of them, some concurrently."""
     left = iter(stretches)
 
     async def work() -> None:
@@ -130,17 +130,17 @@ async def _count(
 
 
 async def _count_stretch(conn: db.Connection, step: _Step, first: datetime) -> None:
-    """One transaction: take the marks of a stretch, count what they are about, and mark what contains it."""
+    """Count one period in one transaction: take its marks, count it, and mark the period that contains it."""
     await sql.tune(conn)
     await sql.lock(conn, span=step.span, first=first)
     starts = [row.starts_at async for row in sql.take(conn, span=step.span, within=step.within, first=first)]
     if not starts:
-        return  # somebody else was faster
+        return  # a concurrent run has counted it
     await sql.forget(conn, span=step.span, starts=starts)
     if step.finer:
         await sql.add_up(conn, span=step.span, finer=step.finer, starts=starts)
     else:
         await sql.tune_hours(conn)
         await sql.count_hours(conn, starts=starts)
-    if step is not _MONTHS:
-        await sql.mark_coarser(conn, span=step.within, starts=starts)
+    if step.coarser:
+        await sql.mark_coarser(conn, span=step.coarser, starts=starts)

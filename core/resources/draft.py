@@ -1,23 +1,23 @@
-"""What a creator wrote, before it is on sale: its shape, its price and what a call may cost. No database here."""
+"""Define and validate a draft: a prompt as its creator describes it, before it is published."""
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.amounts import atomic_usdc
+from core.db.states import Modality
 from core.failures import InvalidInput
-from core.providers.answer_schema import read as read_schema
+from core.providers.answer_schema import read_schema
 from core.resources.template import Parameter
 from core.settings import settings
 
-Modality = Literal["text", "json", "image"]
 PARAMETER_LIMIT = 64
 
 
 def _no_float(value: object) -> object:
-    """JSON and YAML would have rounded it before we see it."""
+    """Refuse floats, because JSON or YAML parsing has already rounded them."""
     if isinstance(value, float):
         raise ValueError('write it in quotes, such as "0.01": a floating-point number is not exact')
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -29,14 +29,14 @@ def _is_price(text: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """Postgres has no place for it."""
+    """Refuse text that Postgres cannot store."""
     if "\x00" in text:
         raise ValueError("must not contain the character U+0000")
     return text
 
 
 def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Descriptions stand in every offer, and a default is sent like a value that a buyer may give."""
+    """Limit descriptions, which are in every offer, and defaults, which are sent like a buyer's value."""
     for parameter in parameters:
         if len(parameter.description) > 500:
             raise ValueError("a parameter's description must have at most 500 characters")
@@ -53,14 +53,14 @@ class Draft(BaseModel):
 
     Attributes:
         slug: the last part of its URL, for ever.
-        model: the provider's id of the model.
-        template: the prompt with `{name}{/name}` where inputs go. Never shown to buyers.
-        max_output_tokens: what the model may answer at most, reasoning included.
+        model: the model's id in the catalog.
+        template: the prompt with `{name}{/name}` for inputs. Never shown to buyers.
+        max_output_tokens: the most tokens of one answer, reasoning included.
         zdr: zero data retention: only providers that keep nothing of a call.
-        answer_schema: JSON Schema that every answer fits, as by `core.providers.answer_schema.read`; only for json.
-        timeout_seconds: after which a call counts as failed.
-        daily_spend_cap_usd: what this prompt alone may cost on models in one UTC day; None: no cap of its own.
-        price_usdc: what a buyer pays for one call, in USDC, as text: `0.01`.
+        answer_schema: JSON Schema of every answer, as from `core.providers.answer_schema.read_schema`; only for json.
+        timeout_seconds: the time after which a call fails.
+        daily_spend_cap_usd: the most that this prompt may cost on models in one UTC day; None: no cap of its own.
+        price_usdc: the price of one call in USDC, as text: `0.01`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -97,11 +97,11 @@ class Draft(BaseModel):
         return atomic_usdc(self.price_usdc)
 
 
-def read(values: Mapping[str, Any]) -> Draft:
-    """Make a draft of what a file or a request body said.
+def read(values: Mapping[str, object]) -> Draft:
+    """Build a draft from the values of a file or a request body.
 
     Raises:
-        InvalidInput: one sentence per field, never quoting what was given.
+        InvalidInput: one sentence per wrong field, never quoting its value.
     """
     try:
         return Draft.model_validate(values)

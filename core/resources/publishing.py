@@ -1,21 +1,19 @@
-"""Putting prompts on sale, in versions that never change."""
+"""Publish prompts, in versions that never change."""
 
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
 from core import db
 from core.catalog import search as catalog
+from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
 from core.resources import template
+from core.resources.call_cost import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
 from core.resources.draft import Draft
-from core.resources.pricing import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
 from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
 from core.secrets.vault import vault
-
-sql = db.load("resource")
 
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
@@ -25,11 +23,11 @@ _AS_WRITTEN = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing came to.
+    """The result of publishing.
 
     Attributes:
-        is_new: False if the present version says the same already.
-        warnings: sentences for the creator about what may not be intended.
+        is_new: False if the current version is identical.
+        warnings: sentences for the creator about what may be unintended.
     """
 
     resource_id: UUID
@@ -41,19 +39,19 @@ class Published:
 
 
 async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
-    """Put a draft on sale: a new resource, or the next version of the one with that slug.
+    """Put a draft on sale: as a new resource, or as the next version of the one with that slug.
 
-    Publishing the same again changes nothing: if the model's price changed meanwhile, the last sync has repriced the
-    version. To agree to a certain loss is something new, and so makes a new version.
+    Publishing an identical draft changes nothing; the last sync has already repriced its version. Agreeing to a certain
+    loss is a change, and makes a new version.
 
     Args:
-        conn: the transaction to do it in; the resource is locked until it ends.
-        account_id: whose resource.
-        draft: what to sell.
-        allow_loss: sell even below what hardly any call can cost less than.
+        conn: the transaction; the resource is locked until it ends.
+        account_id: the creator.
+        draft: the prompt.
+        allow_loss: publish even if nearly every call costs more than the price.
 
     Raises:
-        InvalidInput: naming each field that stands in the way.
+        InvalidInput: names each field that prevents publishing.
     """
     model = await catalog.find_and_lock_prices(conn, draft.model)
     if model is None:
@@ -78,27 +76,35 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     plain = draft.template.encode()
     number = await sql.add_version(
         conn,
-        **_columns(draft) | {"parameters": json.dumps([parameter.model_dump() for parameter in draft.parameters])},
         id=version_id,
         resource_id=resource.id,
+        title=draft.title,
+        description=draft.description,
+        modality=draft.modality,
+        model_id=draft.model,
         sealed_template=vault().seal(plain, account=account_id, column=TEMPLATE_COLUMN, row=version_id),
+        parameters=json.dumps([parameter.model_dump() for parameter in draft.parameters]),
+        allows_user_message=draft.allows_user_message,
+        max_output_tokens=draft.max_output_tokens,
+        temperature=draft.temperature,
+        timeout_seconds=draft.timeout_seconds,
+        price_atomic=draft.price_atomic,
         worst_cost_usd=worst,
+        zdr=draft.zdr,
+        answer_schema=draft.answer_schema,
         allows_loss=allow_loss,
     )
     await sql.offer(conn, id=resource.id, version_id=version_id)
     return Published(resource.id, version_id, number, worst, warned, is_new=True)
 
 
-def _columns(draft: Draft) -> dict[str, Any]:
-    """A draft as a version spells it, but for what is sealed or computed."""
-    return {name: getattr(draft, name) for name in _AS_WRITTEN} | {"model_id": draft.model}
-
-
 def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:
-    if present.worst_cost_usd != worst or any(getattr(present, n) != value for n, value in _columns(draft).items()):
+    if present.worst_cost_usd != worst or present.model_id != draft.model:
+        return False
+    if any(getattr(present, name) != getattr(draft, name) for name in _AS_WRITTEN):
         return False
     try:
         return open_template(present).reveal() == draft.template
     except ExecutionFailed:
-        # Publishing it again is how a creator mends a template that nobody can open any more.
+        # A creator repairs a template that can no longer be opened by publishing it again.
         return False

@@ -1,15 +1,15 @@
-"""Whether a version can be sold now, and opening what a sale needs."""
+"""Check whether a version can be sold now, and open the provider key for a call."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from core import db
 from core.accounts.provider_keys import KEY_COLUMN
 from core.catalog.model import ABSENCE_TOLERATED
+from core.db.queries.resource import ReadinessRow, ResolveRow, sql
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
 from core.providers.registry import Provider
-from core.resources.versions import Version, open_template, read_row, sql
+from core.resources.versions import Version, open_template, read_row
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings
@@ -17,30 +17,32 @@ from core.settings import settings
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A version can be sold now; `payouts` maps each network that is served to the creator's address there."""
+    """A version can be sold now; `payouts` maps each configured network to the creator's address there."""
 
     payouts: dict[str, str]
 
 
 async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
-    """The version on offer at `/@handle/slug`, or the last one that was: what was paid for there is still answered.
+    """Find the current version at `/@handle/slug`, or the last one of an archived resource, for calls already paid.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is no such resource.
     """
     return (await on_sale(conn, handle, slug))[0]
 
 
 async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
-    """Resolve the version on offer and check its readiness, in one query.
+    """Find the current version and check its readiness, in one query.
 
     Returns:
-        The version, and either the addresses it can be paid at or the first obstacle.
+        The version, and either its payout addresses or the first obstacle.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is no such resource.
     """
     row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
+    if row is None:
+        raise NotFound
     present = read_row(row)
     try:
         return present, _ready(present, row)
@@ -49,10 +51,10 @@ async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version,
 
 
 async def readiness(conn: db.Connection, version: Version) -> Ready:
-    """Whether a call of this version could be sold and run now. Only looks; the claim decides.
+    """Check whether a call of this version could be sold and run now. Takes no lock; the claim decides.
 
     Raises:
-        Unavailable: with the first obstacle as code (archived, key_missing, key_disabled, key_rejected,
+        Unavailable: its code is the first obstacle (archived, key_missing, key_disabled, key_rejected,
             key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap,
             resource_spend_cap, queue_full, no_payout_address).
     """
@@ -62,12 +64,12 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     return _ready(version, row)
 
 
-def _ready(version: Version, row: Any) -> Ready:
+def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
     served = {network.id for network in settings().networks}
     payouts = {network: address for network, address in row.payouts.items() if network in served}
     obstacles = {
         "archived": row.archived,
-        row.key_obstacle: row.key_obstacle is not None,
+        row.key_obstacle or "key": row.key_obstacle is not None,
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
         "spend_cap": not row.has_budget,
@@ -79,7 +81,7 @@ def _ready(version: Version, row: Any) -> Ready:
         if stands_in_the_way:
             raise Unavailable(code)
     try:
-        _unseal_key(row.sealed_key, version.account_id, row.key_id)
+        _unseal_key(db.required(row.sealed_key), version.account_id, db.required(row.key_id))
         open_template(version)
     except ExecutionFailed as failure:
         code = failure.detail
@@ -88,13 +90,13 @@ def _ready(version: Version, row: Any) -> Ready:
     raise Unavailable(code)
 
 
-async def open_key(conn: db.Connection, account_id: UUID, at: Provider) -> Private[str]:
-    """The creator's key at a provider, for a call that was paid for.
+async def open_key(conn: db.Connection, account_id: UUID, provider: Provider) -> Private[str]:
+    """Open the creator's key at a provider, for a call that was paid for.
 
     Raises:
-        ExecutionFailed: key_missing or key_disabled (the creator's), key_unreadable (ours).
+        ExecutionFailed: key_missing or key_disabled (the creator's fault), key_unreadable (ours).
     """
-    row = await sql.key(conn, account_id=account_id, provider=at.name)
+    row = await sql.key(conn, account_id=account_id, provider=provider.name)
     if row is None:
         raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
     if not row.enabled:
@@ -108,6 +110,6 @@ def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:
     except Unreadable:
         plain = None
     if plain is None:
-        # A master key that sealed it is gone, which only the operator can have done.
+        # The master key that sealed it is not configured any more, which is the operator's doing.
         raise ExecutionFailed("resource_unavailable", "ours", "key_unreadable")
     return Private(plain.reveal().decode())

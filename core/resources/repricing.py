@@ -1,4 +1,4 @@
-"""What calls cost after the provider changed its prices: a creator never sells at a loss by accident.
+"""Reprice versions when their model's prices change, so that no creator sells at a loss by accident.
 
 Functions take a connection and do not commit.
 """
@@ -7,18 +7,17 @@ from collections.abc import Sequence
 
 from core import amounts, db
 from core.catalog import search as catalog
+from core.db.queries.repricing import sql
 from core.failures import ExecutionFailed
+from core.resources import call_cost, versions
 from core.resources import draft as drafts
-from core.resources import pricing, versions
-
-sql = db.load("repricing")
 
 
 async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
-    """Work out anew what a call of each version on offer can cost, by today's prices of these models.
+    """Compute again what a call of each current version can cost, at today's prices of these models.
 
-    From then on that is what is reserved for a call, and what hardly any call can earn is not sold, unless its creator
-    agreed to that. A model whose price is unknown is not sold on, and so needs no cost.
+    From then on, calls reserve the new worst case, and versions at a certain loss are not sold unless their creator
+    agreed. A model with an unknown price is skipped, because nothing is sold on it.
     """
     offered = [row async for row in sql.offered(conn, model_ids=list(model_ids))]
     models = {model_id: await catalog.find(conn, model_id) for model_id in {row.model_id for row in offered}}
@@ -29,21 +28,21 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
         try:
             content = _content(await versions.version(conn, version_id))
         except ExecutionFailed:
-            # A template that nobody can open is not sold either.
+            # A version whose template cannot be opened is not sold either.
             continue
         await sql.reprice(
             conn,
             version_id=version_id,
-            worst_cost_usd=pricing.worst_cost_usd(content, model),
-            is_certain_loss=pricing.is_certain_loss(content, model),
+            worst_cost_usd=call_cost.worst_cost_usd(content, model),
+            is_certain_loss=call_cost.is_certain_loss(content, model),
         )
 
 
 def _content(version: versions.Version) -> drafts.Draft:
-    """A version as its creator wrote it. It is not validated again: limits that were lowered since do not matter here.
+    """Rebuild the draft of a version. It is not validated again, because limits may have been lowered since.
 
     Raises:
-        ExecutionFailed: template_unreadable (ours).
+        ExecutionFailed: template_unreadable (our fault).
     """
     kept = {name: getattr(version, name) for name in drafts.Draft.model_fields if hasattr(version, name)}
     template = versions.open_template(version).reveal()

@@ -1,6 +1,6 @@
-"""Prompt templates: their parameters, what a buyer sends for them, and how the two become messages.
+"""Check prompt templates, validate a buyer's inputs, and substitute them into messages.
 
-A tag is `{name}{/name}`. An empty string counts as absent everywhere, so `{"topic": ""}` and `{}` are one request.
+A tag is `{name}{/name}`. An empty string counts as absent everywhere, so `{"topic": ""}` and `{}` are the same request.
 """
 
 import re
@@ -14,12 +14,12 @@ USER_MESSAGE = "user_message"
 NO_USER_MESSAGE = "Please respond based on the system instructions."
 
 NAME_LIMIT = 64
-# Unknown fields are the sender's text: naming a few of them is enough to find the mistake.
+# Unknown fields are the sender's text; naming a few of them is enough to find the mistake.
 UNKNOWN_LIMIT = 16
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TAG = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}\{/\1\}")
-# Postgres text cannot hold NUL, UTF-8 cannot hold half of a surrogate pair; JSON can carry both.
+# Postgres text cannot hold NUL, and UTF-8 cannot hold half of a surrogate pair; JSON can hold both.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -27,10 +27,10 @@ class Parameter(BaseModel):
     """One value that a buyer fills in; always a string.
 
     Attributes:
-        name: what stands in the tag.
-        description: told to buyers in the offer.
+        name: the name in the tag.
+        description: shown to buyers in the offer.
         required: whether a buyer must send it, unless it has a default.
-        default: what stands in for an absent value; without one that is the empty string.
+        default: replaces an absent value; None: the empty string does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
@@ -42,13 +42,13 @@ class Parameter(BaseModel):
 
 
 def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
-    """Whether a template may be published with these parameters.
+    """Check whether a template may be published with these parameters.
 
     Returns:
-        The names of parameters whose tag the template lacks: allowed, but likely a mistake.
+        The names of parameters whose tag the template lacks: allowed, but probably a mistake.
 
     Raises:
-        InvalidInput: naming each wrong field (`template`, `parameters.0.name` ...).
+        InvalidInput: names each wrong field (`template`, `parameters.0.name` ...).
     """
     fields: dict[str, str] = {}
     names = [parameter.name for parameter in parameters]
@@ -71,7 +71,7 @@ def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str,
 
 
 def tag_names(template: str) -> tuple[str, ...]:
-    """The names of all tags, each once, in the order they appear."""
+    """List the names of all tags, each once, in the order of their appearance."""
     return tuple(dict.fromkeys(match[1] for match in _TAG.finditer(template)))
 
 
@@ -83,21 +83,21 @@ def validate_inputs(
     value_limit: int,
     inputs_limit: int,
 ) -> dict[str, str]:
-    """What a buyer sent, if a call can be made of it.
+    """Validate a buyer's inputs.
 
     Absent and empty are the same; null is neither and "must be a string".
 
     Args:
         inputs: the decoded JSON body.
-        allows_user_message: whether the buyer may send the user turn too.
+        allows_user_message: whether the buyer may also send the user turn.
         value_limit: most characters of one value.
         inputs_limit: most characters of all values together.
 
     Returns:
-        The values that are neither absent nor empty; defaults are filled in by `substitute`.
+        The values that are neither absent nor empty; `substitute` fills in defaults.
 
     Raises:
-        InvalidInput: with one sentence for each wrong field; `body` stands for the whole.
+        InvalidInput: has one sentence for each wrong field; `body` means the whole.
     """
     if not isinstance(inputs, dict):
         raise InvalidInput({"body": "The inputs must be a JSON object"})
@@ -126,13 +126,13 @@ def validate_inputs(
 
 
 def substitute(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> str:
-    """The template with every tag replaced, in one pass: a value is never looked at again, whatever it contains."""
+    """Replace every tag of the template in one pass: the content of a value is never read as a tag."""
     values = {parameter.name: inputs.get(parameter.name) or parameter.default or "" for parameter in parameters}
     return _TAG.sub(lambda tag: values.get(tag[1], tag[0]), template)
 
 
 def messages(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> tuple[dict[str, str], ...]:
-    """The conversation to send: the substituted template as system turn, then the buyer's message or a stand-in."""
+    """Build the messages: the substituted template as system turn, then the buyer's message or a placeholder."""
     return (
         {"role": "system", "content": substitute(template, parameters, inputs)},
         {"role": "user", "content": inputs.get(USER_MESSAGE) or NO_USER_MESSAGE},
@@ -162,5 +162,5 @@ def _value_problem(subject: str, value: object, limit: int) -> str | None:
 
 
 def _shown(name: str) -> str:
-    """A foreign name as it may stand in an answer: short, and possible in UTF-8."""
+    """Make a foreign name safe to show: short, and valid UTF-8."""
     return name[:NAME_LIMIT].encode(errors="backslashreplace").decode()

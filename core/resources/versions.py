@@ -1,41 +1,39 @@
-"""Prompts for sale: resolved by URL, ready or not, opened for a call.
+"""Read versions of resources, validate inputs for them, and archive or restore resources.
 
 Functions take a connection and do not commit.
 """
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.resource import ResolveRow, VersionRow, sql
+from core.db.states import Modality
 from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.usage import Prices
 from core.resources import template
-from core.resources.draft import Modality
 from core.resources.template import Parameter
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings
-
-sql = db.load("resource")
 
 TEMPLATE_COLUMN = "resource_versions.sealed_template"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What exactly is or was sold: everything that the door and the flow need to know about it.
+    """One immutable version of a resource, with everything that the door and the flow need.
 
     Attributes:
         handle: the creator's, as in `/@handle/slug`.
         number: counts a resource's versions from 1.
         price_atomic: atomic USDC.
-        worst_cost_usd: what one call can cost its creator at most, by the prices of the last sync.
+        worst_cost_usd: the most that one call can cost its creator, at the prices of the last sync.
         zdr: whether only providers that keep nothing may answer.
-        answer_schema: JSON Schema that every answer fits, as JSON; None where nothing is promised.
-        supported_parameters: what the provider lists for the model now.
-        prices: what the model is listed at now; None where that is not known.
+        answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
+        supported_parameters: the parameters that the provider lists for the model now.
+        prices: the model's listed prices now; None if unknown.
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
     """
@@ -67,19 +65,22 @@ class Version:
 
 
 async def version(conn: db.Connection, version_id: UUID) -> Version:
-    """Any version by its id, also a replaced or archived one.
+    """Read any version by its id, also a replaced or archived one.
 
     Raises:
-        NotFound: if there is none.
+        NotFound: there is no such version.
     """
-    return read_row(await sql.version(conn, version_id=version_id))
+    row = await sql.version(conn, version_id=version_id)
+    if row is None:
+        raise NotFound
+    return read_row(row)
 
 
 def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
-    """What a buyer sent for a version, if it fits.
+    """Validate a buyer's inputs for a version.
 
     Raises:
-        InvalidInput: naming each field that does not.
+        InvalidInput: names each field that does not fit.
     """
     config = settings()
     return template.validate_inputs(
@@ -92,35 +93,35 @@ def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
 
 
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
-    """The present versions of a creator's resources by slug, archived ones last."""
+    """List the current versions of a creator's resources by slug, archived ones last."""
     return [read_row(row) async for row in sql.listing(conn, account_id=account_id)]
 
 
 async def archive(conn: db.Connection, account_id: UUID, slug: str) -> None:
-    """Take a resource off sale; its slug stays taken. Doing it again changes nothing.
+    """Take a resource off sale; its slug stays taken. Repeating it changes nothing.
 
     Raises:
-        NotFound: if this creator has no such resource.
+        NotFound: this creator has no such resource.
     """
     if not await sql.archive(conn, account_id=account_id, slug=slug):
         raise NotFound
 
 
 async def restore(conn: db.Connection, account_id: UUID, slug: str) -> None:
-    """Put an archived resource on sale again, as it was. Doing it again changes nothing.
+    """Put an archived resource on sale again, with its last version. Repeating it changes nothing.
 
     Raises:
-        NotFound: if this creator has no such resource.
+        NotFound: this creator has no such resource.
     """
     if not await sql.restore(conn, account_id=account_id, slug=slug):
         raise NotFound
 
 
 def open_template(version: Version) -> Private[str]:
-    """The prompt template in the clear.
+    """Open the prompt template.
 
     Raises:
-        ExecutionFailed: template_unreadable (ours).
+        ExecutionFailed: template_unreadable (our fault).
     """
     try:
         plain = vault().open(
@@ -133,17 +134,37 @@ def open_template(version: Version) -> Private[str]:
     return Private(plain.reveal().decode())
 
 
-def read_row(row: Any) -> Version:
-    if row is None:
-        raise NotFound
-    columns = {name: getattr(row, name) for name in Version.__slots__ if name != "prices"}
-    columns["prices"] = _prices(row)
-    columns["parameters"] = tuple(map(Parameter.model_validate, row.parameters))
-    columns["supported_parameters"] = tuple(row.supported_parameters)
-    return Version(**columns)
+def read_row(row: VersionRow | ResolveRow) -> Version:
+    """A version of its row."""
+    return Version(
+        version_id=row.version_id,
+        resource_id=row.resource_id,
+        account_id=row.account_id,
+        handle=row.handle,
+        slug=row.slug,
+        number=row.number,
+        title=row.title,
+        description=row.description,
+        modality=row.modality,
+        model_id=row.model_id,
+        parameters=tuple(map(Parameter.model_validate, row.parameters)),
+        allows_user_message=row.allows_user_message,
+        max_output_tokens=row.max_output_tokens,
+        temperature=row.temperature,
+        timeout_seconds=row.timeout_seconds,
+        price_atomic=row.price_atomic,
+        worst_cost_usd=row.worst_cost_usd,
+        zdr=row.zdr,
+        answer_schema=row.answer_schema,
+        supported_parameters=tuple(row.supported_parameters),
+        prices=_prices(row),
+        sealed_template=row.sealed_template,
+        archived=row.archived,
+        allows_loss=row.allows_loss,
+    )
 
 
-def _prices(row: Any) -> Prices | None:
+def _prices(row: VersionRow | ResolveRow) -> Prices | None:
     if row.prompt_usd is None or row.completion_usd is None:
         return None
     return Prices(row.prompt_usd, row.completion_usd, row.request_usd or Decimal(0))

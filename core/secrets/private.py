@@ -1,4 +1,4 @@
-"""A box for what must not be printed or stored."""
+"""Wrap a value that must not be printed or stored."""
 
 from typing import Generic, NoReturn, TypeVar
 
@@ -6,9 +6,9 @@ T = TypeVar("T")
 
 
 class Private(Generic[T]):
-    """Holds a secret between the step that opens it and the step that uses it.
+    """Hold a secret between the step that opens it and the step that uses it.
 
-    Printing shows `Private(***)`; pickling and JSON raise, so a framework that wants to keep it cannot.
+    Printing shows `Private(***)`; pickling and JSON raise, so no framework can store it.
     """
 
     __slots__ = ("_value",)
@@ -17,7 +17,7 @@ class Private(Generic[T]):
         self._value = value
 
     def reveal(self) -> T:
-        """The value itself, at the point where it is used."""
+        """Return the value, at the point where it is used."""
         return self._value
 
     def __repr__(self) -> str:

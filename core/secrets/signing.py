@@ -1,21 +1,19 @@
-"""Signing JSON Web Tokens with the operator's keys, for facilitators that want to know who asks."""
+"""Sign JSON Web Tokens with the operator's keys, for facilitators that require authentication."""
 
 import base64
-import json
-from collections.abc import Mapping
+from typing import Any
 
+import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 SigningKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 def read_signing_key(secret: str) -> SigningKey | None:
-    """A private key for `sign_jwt`, in either form that the Coinbase Developer Platform gives out; None if it is none.
+    """Read a private key for `sign_jwt`, in either format of the Coinbase Developer Platform; None if it is neither.
 
     Args:
         secret: PEM of an EC key on P-256, its line ends perhaps written as backslash and n; or base64 of an Ed25519
@@ -35,25 +33,13 @@ def read_signing_key(secret: str) -> SigningKey | None:
     return key if key and key.public_key().public_bytes_raw() == raw[32:] else None
 
 
-def sign_jwt(key: SigningKey, header: Mapping[str, object], claims: Mapping[str, object]) -> str:
-    """A JSON Web Token (RFC 7515, compact form), with `alg` ES256 or EdDSA after the key (RFC 7518 3.4, RFC 8037).
+def sign_jwt(key: SigningKey, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """Sign a JWT (RFC 7515, compact form), with ES256 or EdDSA depending on the key (RFC 7518 3.4, RFC 8037).
 
     Args:
-        key: as by `read_signing_key`.
-        header: without `alg`.
-        claims: its body.
+        key: a key from `read_signing_key`.
+        header: the header without `alg` and `typ`.
+        claims: the body.
     """
     algorithm = "EdDSA" if isinstance(key, Ed25519PrivateKey) else "ES256"
-    signed = b".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": algorithm, **header}, {**claims}))
-    return (signed + b"." + _base64url(_signature(key, signed))).decode()
-
-
-def _signature(key: SigningKey, message: bytes) -> bytes:
-    if isinstance(key, Ed25519PrivateKey):
-        return key.sign(message)
-    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-    return r.to_bytes(32) + s.to_bytes(32)
-
-
-def _base64url(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+    return jwt.encode(claims, key, algorithm, headers=header)

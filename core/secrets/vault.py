@@ -1,9 +1,12 @@
-"""Sealing and signing: the only home of cryptography.
+"""Seal and sign values. All use of cryptography is here and in `signing`.
 
 A sealed value is AES-256-GCM under a key derived (HKDF-SHA256) from a master key for one account, bound to its
 table, column and row as associated data. The envelope names its master key, so keys rotate without downtime:
 
     0x01 | length of key id | key id | 12-byte nonce | ciphertext and 16-byte tag
+
+A signature is base64url, without padding, of a 16-byte MAC; a token is the same of a payload and its MAC. Each is valid
+in one spelling and for one purpose only.
 """
 
 import base64
@@ -25,6 +28,7 @@ from core.settings import settings
 
 _ENVELOPE = b"\x01"
 _NONCE = 12
+_MAC = 16
 
 
 class Vault:
@@ -34,7 +38,7 @@ class Vault:
         master_keys: `id:base64` of 32 bytes each, comma-separated. The first seals and signs; all open and check.
 
     Raises:
-        Misconfigured: if there is no key, or one is not 32 bytes of base64.
+        Misconfigured: there is no key, or one is not 32 bytes of base64.
     """
 
     def __init__(self, master_keys: str) -> None:
@@ -53,45 +57,64 @@ class Vault:
         self._newest = next(iter(self._keys))
 
     def seal(self, plain: bytes, *, account: UUID, column: str, row: UUID) -> bytes:
-        """Encrypt `plain` for one place.
+        """Encrypt `plain` for one column and row.
 
         Args:
-            account: whose key is derived.
-            column: `table.column` that it will stand in.
+            account: the account whose key is derived.
+            column: the `table.column` that will hold it.
             row: the row's id.
         """
         nonce = os.urandom(_NONCE)
         key_id = self._newest.encode()
-        sealed = AESGCM(self._derive(self._newest, b"seal", account.bytes)).encrypt(nonce, plain, _place(column, row))
+        sealed = AESGCM(self._derive(self._newest, b"seal", account.bytes)).encrypt(
+            nonce, plain, _associated_data(column, row)
+        )
         return _ENVELOPE + bytes([len(key_id)]) + key_id + nonce + sealed
 
     def open(self, sealed: bytes, *, account: UUID, column: str, row: UUID) -> Private[bytes]:
-        """Decrypt what `seal` made for the same account, column and row.
+        """Decrypt a value that `seal` made for the same account, column and row.
 
         Raises:
-            Unreadable: if it was altered or moved, or its master key is not configured.
+            Unreadable: it was altered or moved, or its master key is not configured.
         """
         key_id, nonce, body = _unpack(sealed)
         if key_id not in self._keys:
             raise Unreadable
         try:
             return Private(
-                AESGCM(self._derive(key_id, b"seal", account.bytes)).decrypt(nonce, body, _place(column, row))
+                AESGCM(self._derive(key_id, b"seal", account.bytes)).decrypt(nonce, body, _associated_data(column, row))
             )
         except InvalidTag:
             pass
         raise Unreadable
 
-    def sign(self, purpose: str, message: bytes) -> bytes:
-        """A 16-byte MAC over `message`, valid for `purpose` only."""
-        return self._mac(self._newest, purpose, message)
+    def sign(self, purpose: str, message: bytes) -> str:
+        """Sign `message` for a reader who has the message already; the signature is valid for `purpose` only."""
+        return _base64url(self._mac(self._newest, purpose, message))
 
-    def is_signed(self, purpose: str, message: bytes, mac: bytes) -> bool:
-        """Whether `sign` made `mac`, under any configured master key."""
-        return any(hmac.compare_digest(self._mac(key_id, purpose, message), mac) for key_id in self._keys)
+    def is_signed(self, purpose: str, message: bytes, signature: str) -> bool:
+        """Tell whether `sign` made `signature` for the same purpose and message, under any configured master key."""
+        # No signature has characters outside ASCII, nor a question mark.
+        signature_bytes = signature.encode("ascii", "replace")
+        expected = (_base64url(self._mac(key_id, purpose, message)) for key_id in self._keys)
+        return any(hmac.compare_digest(mac.encode(), signature_bytes) for mac in expected)
+
+    def token(self, purpose: str, payload: bytes) -> str:
+        """Make a token that carries `payload`: its holder can read it, and nobody can change it."""
+        return _base64url(payload + self._mac(self._newest, purpose, payload))
+
+    def read_token(self, purpose: str, token: str) -> bytes | None:
+        """The payload of what `token` made for the same purpose, under any configured master key; None of all else."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except ValueError:
+            return None
+        payload, mac = raw[:-_MAC], raw[-_MAC:]
+        is_ours = _base64url(raw) == token and self.is_signed(purpose, payload, _base64url(mac))
+        return payload if is_ours else None
 
     def _mac(self, key_id: str, purpose: str, message: bytes) -> bytes:
-        return hmac.digest(self._derive(key_id, b"sign", purpose.encode()), message, hashlib.sha256)[:16]
+        return hmac.digest(self._derive(key_id, b"sign", purpose.encode()), message, hashlib.sha256)[:_MAC]
 
     @cache  # noqa: B019 - one vault lives as long as its process, and a derivation costs more than the call it serves
     def _derive(self, key_id: str, use: bytes, subject: bytes) -> bytes:
@@ -100,22 +123,27 @@ class Vault:
 
 
 def new_master_key(key_id: str) -> str:
-    """A fresh `id:base64` entry for INSTANT_MASTER_KEYS."""
+    """Make a fresh `id:base64` entry for INSTANT_MASTER_KEYS."""
     return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
 
 
 @cache
 def vault() -> Vault:
-    """The vault of this process."""
+    """Return the vault of this process."""
     return Vault(settings().master_keys.get_secret_value())
 
 
-def _place(column: str, row: UUID) -> bytes:
+def _base64url(raw: bytes) -> str:
+    """Without padding (RFC 4648, 5)."""
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _associated_data(column: str, row: UUID) -> bytes:
     return column.encode() + b"\x00" + row.bytes
 
 
 def _unpack(sealed: bytes) -> tuple[str, bytes, bytes]:
-    """Key id, nonce and body of an envelope."""
+    """Split an envelope into key id, nonce and body."""
     if sealed[:1] != _ENVELOPE or len(sealed) < 2:
         raise Unreadable
     end = 2 + sealed[1]

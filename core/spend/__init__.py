@@ -1,3 +1,3 @@
-"""What calls cost their creators: reservations before, the usage log after."""
+"""Costs of calls: reservations before a call, the usage log after it."""
 
 __all__ = ("cost_backfill", "reservations", "usage_log")

@@ -1,16 +1,16 @@
-"""Costs that came to light later: what a lost call was charged is asked for by the id of its generation.
+"""Look up the unknown costs of sends at the provider, by the id of their generation.
 
-Until somebody knows, such a send counts at its worst in the day's spending, and its usage row has no cost. Where the
-provider cannot be asked, that is how it stays.
+Until its cost is known, a send counts at its worst case in the day's spending, and its usage row has no cost. If the
+provider reports no costs, that stays so.
 """
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from core import db
+from core.db.queries.cost_backfill import UnpricedRow, sql
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers.registry import PROVIDERS
@@ -18,18 +18,17 @@ from core.resources import readiness
 from core.secrets.private import Private
 from core.spend import reservations
 
-# A creator, and the provider that keeps the bill.
+# A creator and the provider.
 Owner = tuple[UUID, str]
 
-sql = db.load("reconciliation")
 
 ASKED_FOR = timedelta(days=7)
-"""How long the provider is asked what a send cost; after that it stays at its worst.
+"""How long unknown costs are looked up; after that they stay at their worst case.
 
 OpenRouter knows a generation within moments, and after an abort within hours.
 """
 
-# Longer than any call may take.
+# Longer than the longest call.
 _NO_LONGER_RUNS = timedelta(minutes=15)
 _MOST = 5000
 _AT_A_TIME = 8
@@ -37,12 +36,12 @@ _AT_A_TIME = 8
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What one pass came to, in sends.
+    """The result of one pass, in sends.
 
     Attributes:
-        asked: of how many the cost was unknown.
-        priced: of how many it is known now.
-        keyless: how many could not be asked for, because their creator has no working key any more.
+        asked: sends of unknown cost.
+        priced: sends whose cost became known.
+        keyless: sends that could not be looked up, because their creator has no working key any more.
     """
 
     asked: int
@@ -51,14 +50,14 @@ class Reconciled:
 
 
 async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> Reconciled:
-    """Ask the provider what sends of unknown cost were charged, and correct spending and usage.
+    """Ask the provider for the costs of sends, and correct spending and usage.
 
-    Takes the pool: no connection is held while the provider is asked, and each cost is committed as soon as it is
-    known, so that a pass that is cut off loses nothing.
+    Takes the pool: no connection is held while the provider is asked. Each cost is committed as soon as it is known,
+    so that an interrupted pass loses nothing.
 
     Args:
         pool: our database.
-        youngest: how long ago a send must have left, so that it cannot still run.
+        youngest: the least age of a send, so that it cannot still run.
     """
     async with pool.connection() as conn:
         found = sql.unpriced(
@@ -73,7 +72,7 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     askable = [row for row in rows if _owner(row) in keys]
     turn = asyncio.Semaphore(_AT_A_TIME)
 
-    async def ask(row: Any) -> bool:
+    async def ask(row: UnpricedRow) -> bool:
         async with turn:
             return await _price(pool, row, keys[_owner(row)])
 
@@ -81,7 +80,7 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     return Reconciled(asked=len(rows), priced=sum(priced), keyless=len(rows) - len(askable))
 
 
-def _owner(row: Any) -> Owner:
+def _owner(row: UnpricedRow) -> Owner:
     return row.account_id, row.served_by
 
 
@@ -91,20 +90,19 @@ async def _keys(conn: db.Connection, owners: set[Owner]) -> dict[Owner, Private[
         try:
             keys[account_id, name] = await readiness.open_key(conn, account_id, PROVIDERS[name])
         except ExecutionFailed:
-            # Gone, switched off or unreadable: the next pass may find another.
+            # The key is missing, disabled or unreadable; the next pass may find another.
             continue
     return keys
 
 
-async def _price(pool: db.Pool, row: Any, key: Private[str]) -> bool:
-    """Whether the cost of one send is known now."""
+async def _price(pool: db.Pool, row: UnpricedRow, key: Private[str]) -> bool:
+    """Look up the cost of one send; return whether it is known now."""
     cost = await provider_client.cost_of(PROVIDERS[row.served_by], key, row.generation_id)
     if cost is None:
         return False
 
     async def correct(conn: db.Connection) -> None:
-        named = {"execution_id": row.execution_id, "round": row.round}
-        if await sql.price(conn, cost_usd=cost, number=row.number, **named):
+        if await sql.price(conn, cost_usd=cost, execution_id=row.execution_id, round=row.round, number=row.number):
             await reservations.replace_by_cost(conn, [(row.execution_id, row.round)])
 
     await db.retry_until_committed(pool, correct)

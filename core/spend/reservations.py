@@ -1,4 +1,4 @@
-"""Reserve what executions may cost at most, and replace the reservation by the real cost."""
+"""Reserve the worst-case costs of executions, and replace a reservation by the real cost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,14 +7,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
+from core.db.queries.spend import sql
 from core.failures import ExecutionFailed, Unavailable
-
-sql = db.load("usage")
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of an execution (1 is the first), and what it may cost at worst, in US dollars."""
+    """One run of an execution (1 is the first), and the most that it can cost, in US dollars."""
 
     execution_id: UUID
     number: int
@@ -22,15 +21,15 @@ class Round:
 
 
 async def reserve(conn: db.Connection, rounds: Sequence[Round]) -> None:
-    """Set aside what these rounds may cost at most, and a place for each in its creator's queue.
+    """Reserve the worst-case costs of these rounds, and check that their creators' queues have room.
 
     Args:
-        conn: the transaction of the claim; it must roll back when this raises. In a pipeline this takes one trip, which
-            matters because all claims on one creator take turns here.
-        rounds: of executions that are written.
+        conn: the transaction of the claim; it must roll back if this raises. Use a pipeline: then this takes one round
+            trip, which matters because all claims on one creator wait for each other here.
+        rounds: rounds of executions that this transaction has written.
 
     Raises:
-        Unavailable: `spend_cap` or `resource_spend_cap`, when today's cap (UTC) of a creator or of a resource
+        Unavailable: `spend_cap` or `resource_spend_cap`, if today's cap (UTC) of a creator or of a resource
             has no room for them; `queue_full`.
     """
     ids, numbers = [one.execution_id for one in rounds], [one.number for one in rounds]
@@ -48,11 +47,11 @@ async def reserve(conn: db.Connection, rounds: Sequence[Round]) -> None:
 
 
 async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, usd: Decimal) -> None:
-    """Set more aside for a round that runs: it is sent again, and may cost as much again.
+    """Reserve as much again for a running round, because it is sent again.
 
     Raises:
-        ExecutionFailed: `spend_cap` or `resource_spend_cap` (the creator's), when it does not fit; the transaction must
-            roll back.
+        ExecutionFailed: `spend_cap` or `resource_spend_cap` (the creator's fault), if it does not fit; the transaction
+            must roll back.
     """
     if await sql.extend(conn, execution_id=execution_id, round=round_number, usd=usd) is None:
         raise ExecutionFailed("resource_unavailable", "creator", "spend_cap")
@@ -61,16 +60,16 @@ async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, 
 
 
 async def replace_by_cost(conn: db.Connection, rounds: Sequence[tuple[UUID, int]]) -> None:
-    """Replace reservations by what the sends of their rounds cost, and correct the usage rows that are written.
+    """Replace reservations by the costs of their rounds' sends, and correct usage rows that are already written.
 
-    Sends of unknown cost count at the worst. Does nothing while a round runs, and may be repeated when more is known.
+    Sends of unknown cost count at their worst case. Does nothing while a round runs; repeat it when more is known.
 
     Args:
-        conn: one transaction; it holds the days of these creators until it ends.
+        conn: one transaction; it locks the spending days of these creators until it ends.
         rounds: executions, each with the number of its round.
     """
-    asked = {"execution_ids": [row_id for row_id, _ in rounds], "rounds": [number for _, number in rounds]}
-    await sql.lock(conn, **asked)
-    await sql.lock_days(conn, **asked)
-    await sql.settle(conn, **asked)
-    await sql.correct(conn, **asked)
+    ids, numbers = [execution_id for execution_id, _ in rounds], [number for _, number in rounds]
+    await sql.lock(conn, execution_ids=ids, rounds=numbers)
+    await sql.lock_days(conn, execution_ids=ids, rounds=numbers)
+    await sql.settle(conn, execution_ids=ids, rounds=numbers)
+    await sql.correct(conn, execution_ids=ids, rounds=numbers)

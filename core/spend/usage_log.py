@@ -1,10 +1,10 @@
-"""The usage log: one row for each finished round of an execution."""
+"""Write the usage log: one row for each finished round of an execution."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from core import db
-from core.spend.reservations import sql
+from core.db.queries.spend import sql
 
 
 async def append(conn: db.Connection, execution_ids: Sequence[UUID] | None = None) -> list[UUID]:
@@ -12,7 +12,7 @@ async def append(conn: db.Connection, execution_ids: Sequence[UUID] | None = Non
 
     Args:
         conn: one transaction.
-        execution_ids: look at these only; None looks at all (recovery).
+        execution_ids: only these executions; None: all (for recovery).
 
     Returns:
         The executions that were logged now, at most 1000.

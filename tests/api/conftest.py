@@ -1,4 +1,4 @@
-"""What most tests of the door need."""
+"""Fixtures for most tests of the door."""
 
 from collections.abc import AsyncIterator
 
@@ -24,7 +24,7 @@ async def pool(database: str) -> AsyncIterator[db.Pool]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client that waits, and has a connection for everybody who asks at the same time."""
+    """A client without a read timeout that opens a connection for every concurrent request."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(timeout=30, limits=limits) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Bringing a payment in, where the one who brought it goes away half way."""
+"""Admission of a payment whose request is cut off half way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ _WAITS = (
 
 @pytest.fixture
 async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
-    """The door's inside, without the routes."""
+    """The door's state without its routes."""
     async with (
         notifications.listening() as hub,
         settlement.payment_clients() as clients,
@@ -39,7 +39,7 @@ async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
 
 
 async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, pool: db.Pool, shop: Shop) -> None:
-    """The request is cut off while its claim waits for a lock: what is then claimed is settled all the same."""
+    """A request that is cut off while its claim waits for a lock is still settled once it is claimed."""
     purchase = await signed(pool, shop)
     async with pool.connection() as holder:
         await holder.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [shop.account.id])
@@ -57,7 +57,7 @@ async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, po
 async def test_a_claim_whose_commit_nobody_heard_of(
     door: Door, pool: db.Pool, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was written, and the connection broke before Postgres could say so: it fails, and may come back unchanged."""
+    """A claim that is committed while the connection breaks has failed, and the identical payment may come back."""
 
     async def heard_nothing(shared: db.Pool, claim: Callable[[db.Connection], Awaitable[R]]) -> R:
         await db.run_in_autocommit(shared, claim)
@@ -79,21 +79,40 @@ async def test_a_claim_whose_commit_nobody_heard_of(
     assert len(await shop.received()) == 1
 
 
+async def test_a_settlement_that_breaks_is_logged_at_once(
+    door: Door, pool: db.Pool, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody awaits it. Its payment stays as it is, for recovery."""
+    purchase = await signed(pool, shop)
+    async with pool.connection() as holder:
+        await holder.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [shop.account.id])
+        request = asyncio.create_task(admission.admit(door, purchase))
+        await shops.until(pool, _WAITS)
+        door.clients.facilitators.clear()  # type: ignore[attr-defined] - the claim gets through, and then nobody settles
+        await holder.rollback()
+    await request
+    await settled(door)
+
+    (message,) = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert message.startswith("the task settle ended with KeyError at core/payments/settlement.py:")
+    assert await history(pool, purchase) == [["settling"]]
+
+
 async def signed(pool: db.Pool, shop: Shop) -> admission.Purchase:
-    """A payment that would settle, for what the shop sells."""
+    """A payment that would settle, for the shop's prompt."""
     version = await shop.version(pool)
     paid = await practice.funded(settings().networks[0], amount=version.price_atomic, pay_to=shop.payout)
     return admission.Purchase(paid, version, {"topic": "the sea"})
 
 
 async def settled(door: Door) -> None:
-    """As shutdown waits."""
+    """Wait for settlements, as shutdown does."""
     while door.settling:
         await asyncio.wait(door.settling)
 
 
 async def history(pool: db.Pool, purchase: admission.Purchase) -> list[list[str]]:
-    """The states that each payment for this version went through."""
+    """The states of each payment for this version, in order."""
     query = """
         SELECT array_agg(to_state ORDER BY payment_transitions.id) AS states
         FROM payments JOIN payment_transitions ON payment_transitions.payment_id = payments.id

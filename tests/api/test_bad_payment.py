@@ -157,7 +157,7 @@ places = st.sampled_from(
     + [f"payload__authorization__{n}" for n in ("from", "to", "value", "validAfter", "validBefore", "nonce")]
     + [f"accepted__{n}" for n in ("scheme", "network", "asset", "amount", "payTo", "extra__quoteId")]
 )
-# Spellings of what stands there already.
+# Other spellings of the value that is there already.
 harmless = ("2", 2, "0")
 
 
@@ -166,7 +166,7 @@ harmless = ("2", 2, "0")
 async def test_arbitrary_headers(
     door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient, data: st.DataObject
 ) -> None:
-    """Any bytes, any JSON, and a good payment with anything in one place: refused, never a 5xx, never sold."""
+    """Any bytes, any JSON, and a valid payment with any one member replaced: refused, never a 5xx, never sold."""
     kind = data.draw(st.sampled_from(["bytes", "json", "almost"]))
     if kind == "bytes":
         header: bytes = data.draw(st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=300)).encode(
@@ -179,7 +179,7 @@ async def test_arbitrary_headers(
         value = data.draw(json_values.filter(lambda value: value not in harmless))
         payload = practice.payment(buyer.wallet, (await required_by(http, door + shop.path)).accepts[0])
         document = payload.model_dump(by_alias=True, exclude_none=True)
-        # Nothing for a quote is no quote, with which one may pay what it costs now.
+        # A null quote counts as none, and one may pay today's price without a quote.
         place = data.draw(places.filter(lambda place: value is not None or not place.endswith("quoteId")))
         header = encoded(patched(**{place: value})(document)).encode()
     answer = await http.post(door + shop.path, json=TOPIC, headers={"PAYMENT-SIGNATURE": header})

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request or its payment header is a clear 4xx before any money; the door goes on selling."""
+"""Every fault of a request or its payment header is a clear 4xx before any payment; the door goes on selling."""
 
 import asyncio
 import base64
@@ -49,7 +49,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
 
 
 async def test_wrong_inputs(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """Wrong inputs are 400 naming the field, without a payment and with one; the payment is still good afterwards."""
+    """Wrong inputs are 400 and name the field, with or without a payment; the payment stays valid."""
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
     named = {}
@@ -64,7 +64,7 @@ async def test_wrong_inputs(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, 
 
 
 async def test_paid_without_inputs(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """No body, or null, is an offer without a payment; with one it is no inputs, and refused before any money."""
+    """Without a body, or with null, an unpaid request gets the offer, and a paid one is refused before payment."""
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
     for content in (b"", b"null"):
@@ -82,7 +82,7 @@ UNKNOWN = [
 
 
 async def test_unknown_addresses(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
-    """What is not there is 404, however oddly it was asked for."""
+    """Unknown paths are 404, however oddly they are spelled."""
     for path in UNKNOWN:
         plain(await http.get(door + path.replace("{handle}", shop.account.handle)), 404, "not_found")
 
@@ -95,7 +95,7 @@ async def test_unknown_method(door: str, shop: Shop, http: httpx.AsyncClient) ->
 
 
 async def test_huge_body(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """The client sees the 413 of a body of 10 MB, whether its length is announced or not."""
+    """The client reads the 413 of a body of 10 MB, with or without a Content-Length."""
     url, header = door + shop.path, await buyer.pay(door + shop.path, TOPIC)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -144,7 +144,7 @@ MALFORMED: dict[str, str | bytes | Callable[[Payload], Payload]] = {
 
 
 async def test_malformed_payment(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """What is no payment is 400 with a fresh offer, which a stock client can pay."""
+    """A malformed payment is 400 with a fresh offer, which a stock client can pay."""
     url = door + shop.path
     good = await buyer.pay(url, TOPIC)
     headers = {case: encoded(bad(decoded(good))) if callable(bad) else bad for case, bad in MALFORMED.items()}
@@ -155,7 +155,7 @@ async def test_malformed_payment(door: str, shop: Shop, buyer: Buyer, pool: db.P
 
 
 async def test_numbers_that_python_minds(door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
-    """Numbers that cannot become text, or are none, in a payment that is otherwise good: never a 5xx."""
+    """Numbers that have no text form, or are not numbers, in an otherwise valid payment are never a 5xx."""
     url = door + shop.path
     payload = decoded(await Buyer().pay(url, TOPIC))
     payload["payload"]["more"] = payload["accepted"]["extra"]["more"] = "HERE"

@@ -1,4 +1,4 @@
-"""What models do, bought through the door: whatever they make of a prompt, buyers get a result of one shape."""
+"""Behaviours of models, bought through the door: every answer has one documented form."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def is_spoken(result: dict[str, Any]) -> bool:
     return result.keys() == BARE | {"audio"} and result["audio"] is not None and "answer" in result["response"]
 
 
-# behaviour -> what is asked for, what the practice model does, and what its result has; or status, code and cause
+# behaviour -> modality, the practice model's fault, and a check of its result; or status, code and detail
 BEHAVIOURS: dict[str, tuple[str, str | None, Callable[[dict[str, Any]], bool] | tuple[int, str, str]]] = {
     "text": ("text", None, is_text),
     "image out": ("image", None, is_picture),
@@ -53,9 +53,9 @@ BEHAVIOURS: dict[str, tuple[str, str | None, Callable[[dict[str, Any]], bool] | 
 async def test_ten_behaviours_have_one_shape(
     door: str, pool: db.Pool, shop: Shop, buyer: Buyer, http: httpx.AsyncClient, behaviour: str
 ) -> None:
-    """A result that is the documented one, paid, and again the same when it is polled; or the one document of failure.
+    """The result is the documented one, paid, and the same when it is polled; or it is the documented failure.
 
-    Either way the books know what it cost, and what has no answer is declined or may be run again.
+    In either case the cost is recorded, and a call without an answer is declined or may be re-run.
     """
     modality, fault, expected = BEHAVIOURS[behaviour]
     await sell(pool, shop, modality)
@@ -88,7 +88,7 @@ async def test_ten_behaviours_have_one_shape(
 
 
 async def sell(pool: db.Pool, shop: Shop, modality: str) -> None:
-    """Put a new version of the prompt on sale, which asks for that modality."""
+    """Publish a new version of the prompt with that modality."""
     model = PAINTER if modality == "image" else MODEL
     async with pool.connection() as conn:
         await selling.add_model(conn, id=PAINTER, output_modalities=["text", "image"])

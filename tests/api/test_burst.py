@@ -1,4 +1,4 @@
-"""Many buyers at once: everybody gets an answer, and the books agree."""
+"""Many concurrent buyers: each gets an answer, and the books agree."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ UPSTREAM_SECONDS = 6
 
 
 async def test_a_hundred_buyers_at_once(door: str, shop: Shop) -> None:
-    """A hundred stock clients with their default timeouts, and an upstream slower than them: a hundred answers."""
+    """A hundred stock clients with default timeouts, and a provider slower than them: a hundred answers."""
     async with db.pool() as pool:
         await shops.rows(
             pool, "UPDATE accounts SET slots = %(n)s WHERE id = %(id)s RETURNING id", n=BUYERS, id=shop.account.id
@@ -35,7 +35,7 @@ async def test_a_hundred_buyers_at_once(door: str, shop: Shop) -> None:
 
 
 async def _buy(door: str, shop: Shop, buyer: Buyer) -> dict[str, Any]:
-    """What a stock client does: pay, and on 202 poll as it was told."""
+    """Buy like a stock client: pay, and on 202 poll the status URL."""
     async with buyer.client() as client:
         answer = await client.post(door + shop.path, json={"topic": "the sea"})
     assert answer.status_code in (200, 202), answer.text

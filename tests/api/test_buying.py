@@ -1,4 +1,4 @@
-"""The main line: a stock client pays a URL and gets the answer, through five kinds of task run."""
+"""A stock client pays a URL and gets the answer, through five kinds of task run."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ async def test_stock_client_pays_and_gets_the_answer(door: str, shop: Shop, buye
 
 
 async def test_the_provider_is_told_a_name_of_the_buyer_and_not_the_wallet(door: str, shop: Shop, buyer: Buyer) -> None:
-    """The same for each call of one wallet, so that whoever abuses is blocked alone; another for another wallet."""
+    """The provider gets one id for all calls of a wallet, and another for another wallet, so it can block one buyer."""
     for wallet in (buyer, buyer, await Buyer().fund()):
         async with wallet.client() as client:
             await client.post(door + shop.path, json={"topic": "the sea"})
@@ -61,7 +61,7 @@ async def test_the_provider_is_told_a_name_of_the_buyer_and_not_the_wallet(door:
 
 
 async def test_without_payment_there_is_an_offer(door: str, shop: Shop) -> None:
-    """A probe without body and without payment sees price, inputs and rules; unfit inputs are refused before money."""
+    """A probe without body and payment gets price, inputs and rules; wrong inputs are refused before payment."""
     async with httpx.AsyncClient() as client:
         probe = await client.get(door + shop.path)
         wrong = await client.post(door + shop.path, json={"topic": 5})
@@ -81,7 +81,7 @@ async def test_without_payment_there_is_an_offer(door: str, shop: Shop) -> None:
 
 
 async def test_respond_async_is_answered_by_a_status_url(door: str, shop: Shop, buyer: Buyer) -> None:
-    """`Prefer: respond-async` gives 202 at once; the status URL has the answer later; a wrong token finds nothing."""
+    """`Prefer: respond-async` gives 202 at once; the status URL has the answer later; a wrong token is 404."""
     await shop.openrouter(latency_seconds=0.5)
     url, inputs = door + shop.path, {"topic": "the sea"}
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, inputs)}
@@ -104,7 +104,7 @@ async def test_respond_async_is_answered_by_a_status_url(door: str, shop: Shop, 
 
 @pytest.mark.parametrize(("modality", "model"), [("json", shops.MODEL), ("image", "google/gemini-2.5-flash-image")])
 async def test_other_modalities(door: str, shop: Shop, buyer: Buyer, modality: str, model: str) -> None:
-    """JSON answers are JSON; images come as images."""
+    """JSON answers parse; image answers hold images."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
             await shops.selling.add_model(conn, id=model, output_modalities=["text", "image"])
@@ -121,7 +121,7 @@ async def test_other_modalities(door: str, shop: Shop, buyer: Buyer, modality: s
 
 
 async def test_owner_tests_for_free(door: str, shop: Shop) -> None:
-    """The owner's test runs through the same flow, costs nothing, and is logged as a test; nobody else may."""
+    """The owner's test runs through the same flow, costs nothing, and is logged as a test; others get 401."""
     url = f"{door}/me/resources/haiku/test"
     async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.post(
@@ -140,13 +140,13 @@ async def test_owner_tests_for_free(door: str, shop: Shop) -> None:
 
 
 async def usage_when_logged(pool: db.Pool, execution_id: UUID) -> object:
-    """The usage row, which is written right after the answer was given."""
+    """Wait for the usage row, which is written right after the answer."""
     await shops.until(pool, "SELECT count(*) = 1 AS done FROM usage_log WHERE execution_id = %(id)s", id=execution_id)
     return (await shops.rows(pool, "SELECT * FROM usage_log WHERE execution_id = %(id)s", id=execution_id))[0]
 
 
 async def kinds_of_task(flow_run_id: UUID) -> set[str]:
-    """The kinds of task run of a flow run, by Prefect's own server, once it says that the run is Completed."""
+    """List the kinds of task run of a flow run, once Prefect's server shows it as Completed."""
     mine = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     async with get_client() as prefect:
 

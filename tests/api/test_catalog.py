@@ -1,4 +1,4 @@
-"""Reading the catalog: searched, filtered, sorted, page by page, and never fetched twice for nothing."""
+"""Reading the catalog: search, filters, sort orders, pages and conditional requests."""
 
 import base64
 import json
@@ -12,9 +12,6 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from api.app import create_app
 from core import db
@@ -22,6 +19,7 @@ from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.resources.repricing import reprice
+from core.secrets.vault import vault
 from core.settings import settings
 from tests import servers
 
@@ -30,7 +28,7 @@ PRACTICE = json.loads((Path(__file__).parents[2] / "sandbox" / "catalog.json").r
 
 @pytest.fixture(scope="module")
 def own_database(postgres: str, empty_database: str) -> Iterator[None]:
-    """A database whose catalog these tests alone fill; the settings name it meanwhile."""
+    """A database whose catalog only these tests fill; meanwhile the settings name it."""
     before = os.environ.get("INSTANT_DATABASE_URL")
     with servers.database(postgres, "shelf", like=empty_database) as url:
         os.environ["INSTANT_DATABASE_URL"] = url
@@ -45,7 +43,7 @@ def own_database(postgres: str, empty_database: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 async def shelf(own_database: None, practice_facilitator: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a door whose catalog is the practice provider's list, synced twice: the second time repriced."""
+    """A client of a door whose catalog was synced twice from the practice provider, the second time with new prices."""
     app = create_app(launcher=nullcontext)
     async with app.router.lifespan_context(app):
         await sync(PRACTICE)
@@ -69,7 +67,7 @@ async def sync(rows: list[dict[str, Any]]) -> None:
 
 
 async def ids(shelf: httpx.AsyncClient, **query: Any) -> list[str]:
-    """The ids of all pages, in their order."""
+    """The ids of all pages, in order."""
     url: str | None = str(httpx.URL("/models", params=query))
     found = []
     while url:
@@ -81,7 +79,7 @@ async def ids(shelf: httpx.AsyncClient, **query: Any) -> list[str]:
 
 
 async def test_a_model_is_told(shelf: httpx.AsyncClient) -> None:
-    """Prices are exact strings, and everything else is what the provider lists."""
+    """Prices are exact strings, and all other fields are those that the provider lists."""
     model = (await shelf.get("/models/openai/gpt-5-mini")).json()
 
     assert model["pricing"] == {
@@ -98,7 +96,7 @@ async def test_a_model_is_told(shelf: httpx.AsyncClient) -> None:
 
 
 async def test_prices_have_a_history(shelf: httpx.AsyncClient) -> None:
-    """Each change of a price is told with its time, newest first; a model that did not change has one entry."""
+    """Each change of a price is listed with its time, newest first; an unchanged model has one entry."""
     changed = (await shelf.get("/models/x-ai/grok-4.1")).json()
     prices = [past["pricing"]["completionUsd"] for past in changed["history"]]
 
@@ -118,7 +116,7 @@ async def test_prices_have_a_history(shelf: httpx.AsyncClient) -> None:
     ],
 )
 async def test_what_cannot_be_sold_is_shown_with_its_reason(shelf: httpx.AsyncClient, path: str, reason: str) -> None:
-    """It is not among the models to choose from, unless one asks for all of them."""
+    """An unsellable model is listed only with `show=all`."""
     model = (await shelf.get(f"/models/{path}")).json()
 
     assert (model["sellable"], model["notSellable"]) == (False, reason)
@@ -128,7 +126,7 @@ async def test_what_cannot_be_sold_is_shown_with_its_reason(shelf: httpx.AsyncCl
 
 @pytest.mark.parametrize("path", ["maker/none", "a%00b", "a b", "x" * 201, "", "%2F"])
 async def test_there_is_no_such_model(shelf: httpx.AsyncClient, path: str) -> None:
-    """What nobody lists is a 404, whatever it looks like."""
+    """An unknown model is a 404, whatever its id looks like."""
     answer = await shelf.get(f"/models/{path}")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -153,7 +151,7 @@ FILTERS = [
 
 @pytest.mark.parametrize(("query", "fits"), FILTERS, ids=[str(query) for query, _ in FILTERS])
 async def test_filters(shelf: httpx.AsyncClient, query: dict[str, Any], fits: Any) -> None:
-    """Exactly the models that fit are found, of those that can be sold."""
+    """A filter finds exactly the sellable models that match."""
     models = (await shelf.get("/models", params={"limit": 200})).json()["models"]
 
     assert await ids(shelf, **query) == [model["id"] for model in models if fits(model)]
@@ -177,7 +175,7 @@ ORDERS = {
 @pytest.mark.parametrize("sort", ORDERS)
 @pytest.mark.parametrize("limit", [1, 7, 200])
 async def test_every_order_page_by_page(shelf: httpx.AsyncClient, sort: str, limit: int) -> None:
-    """However long the pages are, every model comes once, in order."""
+    """With any page size, every model appears once, in order."""
     models = (await shelf.get("/models", params={"limit": 200, "show": "all"})).json()["models"]
     expected = [model["id"] for model in sorted(models, key=ORDERS[sort])]
 
@@ -186,7 +184,7 @@ async def test_every_order_page_by_page(shelf: httpx.AsyncClient, sort: str, lim
 
 
 async def test_a_page_goes_on_where_it_was_although_models_come_and_go(shelf: httpx.AsyncClient) -> None:
-    """A cursor names a place, not a number of rows: nothing is skipped or told twice."""
+    """A cursor is a position and not a number of rows: no model is skipped or repeated."""
     everything = await ids(shelf)
     first = (await shelf.get("/models", params={"limit": 5})).json()
     async with db.transaction() as conn:
@@ -212,41 +210,38 @@ async def test_a_page_goes_on_where_it_was_although_models_come_and_go(shelf: ht
         ({"search": "a\0b"}, "search"),
         ({"modalitty": "text"}, "modalitty"),
         ({"cursor": "none"}, "cursor"),
-        ({"cursor": "W10"}, "cursor"),
         ({"cursor": "W1tbW1tbW1tbW1tbW1tbW1tbW1tb" * 70}, "cursor"),
     ],
 )
 async def test_a_wrong_query_is_named(shelf: httpx.AsyncClient, query: dict[str, Any], field: str) -> None:
-    """A filter that would silently find everything, or nothing, is 400 with a sentence about it."""
+    """A filter that would silently match everything, or nothing, is 400 with a sentence about it."""
     answer = await shelf.get("/models", params=query)
 
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
 
 
 async def test_a_cursor_of_another_order(shelf: httpx.AsyncClient) -> None:
-    """It would begin anywhere, so it is refused."""
+    """A cursor of another sort order is refused, because it would begin anywhere."""
     following = (await shelf.get("/models", params={"limit": 5})).json()["next"]
 
     assert (await shelf.get(httpx.URL(following).copy_merge_params({"sort": "price"}))).status_code == 400
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(parts=st.lists(st.text() | st.integers() | st.none() | st.sampled_from(["name", "price", "1"]), max_size=5))
-@example(parts=["name", "\ud800", "0", "a"])
-@example(parts=["name", "", "1e999999", "a"])
-@example(parts=["name", "", "NaN", "a"])
-@example(parts=["name", "", "0", "a\0"])
-async def test_forged_cursors(shelf: httpx.AsyncClient, parts: list[Any]) -> None:
-    """Whatever a cursor says, the answer is a page or a 400."""
-    cursor = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
-    answer = await shelf.get("/models", params={"cursor": cursor, "limit": 1})
-
-    assert answer.status_code in (200, 400)
+async def test_forged_cursors(shelf: httpx.AsyncClient) -> None:
+    """Only what we handed out for this order is a cursor, so no other text reaches the database."""
+    following = (await shelf.get("/models", params={"limit": 5})).json()["next"]
+    real = httpx.URL(following).params["cursor"]
+    plain = json.dumps(["", "0", "a"]).encode()
+    unsigned = base64.urlsafe_b64encode(plain).decode().rstrip("=")
+    for_something_else = vault().token("quote", plain)
+    for cursor in (unsigned, for_something_else, real[:-1], f"{real}=", f"A{real}", "\N{SNOWMAN}", ""):
+        assert (await shelf.get("/models", params={"cursor": cursor})).status_code == 400
+    assert (await shelf.get("/models", params={"cursor": real})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/models?limit=3", "/models/openai/gpt-5"])
 async def test_a_client_that_has_it_is_told_so(shelf: httpx.AsyncClient, path: str) -> None:
-    """304 without a body as long as nothing changed, and the new one as soon as something did."""
+    """304 without a body while nothing has changed, and the new document as soon as something has."""
     first = await shelf.get(path)
     etag = first.headers["ETag"]
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):

@@ -1,4 +1,4 @@
-"""The door while its facilitator is down, and when it has left our network."""
+"""The door while its facilitator is down, and after it stopped serving our network."""
 
 import json
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ INPUTS = {"topic": "the sea"}
 
 @contextmanager
 def door_with(surroundings: Path, facilitator: str) -> Iterator[str]:
-    """A door that asks this facilitator, and the practice chain's own node."""
+    """A door with this facilitator, and the practice chain's own node."""
     network = settings().networks[0].model_dump(mode="json", exclude_none=True) | {"facilitator_url": facilitator}
     with doors.door(surroundings, servers.free_port(), INSTANT_NETWORKS=json.dumps([network])) as door:
         yield door.url
 
 
 async def test_while_it_is_down_nothing_is_claimed(surroundings: Path, shop: Shop) -> None:
-    """Probes get their 402, payments 503 with Retry-After, soon without asking; once it is back, it decides again."""
+    """Probes get 402; payments get 503 with Retry-After, soon without a request; once it is back, it decides again."""
     async with (
         somebody(verify=b"", supported=supports((2, "exact", SANDBOX_NETWORK))) as one,
         db.pool() as pool,
@@ -52,7 +52,7 @@ async def test_while_it_is_down_nothing_is_claimed(surroundings: Path, shop: Sho
 
 
 async def test_a_network_that_it_left_is_not_offered(surroundings: Path, shop: Shop) -> None:
-    """No probe waits to learn it; once it is known, there is nothing to be paid."""
+    """No probe waits for the facilitator's answer; once it is known, nothing is offered."""
     async with somebody(supported=supports((2, "exact", "eip155:8453"))) as one, httpx.AsyncClient(timeout=30) as http:
         with door_with(surroundings, one.url) as door:
             first = await http.get(door + shop.path)

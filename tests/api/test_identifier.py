@@ -11,20 +11,20 @@ IDENTIFIER = "pay_7d5d747be160e280504c099d984bcfe0"
 
 
 def named(payload: PaymentPayload) -> None:
-    """Add an identifier as the SDK's clients do, to what the offer declared."""
+    """Add an identifier to the extension that the offer declared, as the SDK's clients do."""
     assert payload.extensions is not None
     append_payment_identifier_to_extensions(payload.extensions, IDENTIFIER)
 
 
 def unquoted(payload: PaymentPayload) -> None:
-    """The same from a client that does not echo the quote."""
+    """Add an identifier and remove the quote, like a client that does not echo it."""
     named(payload)
     assert payload.accepted.extra is not None
     del payload.accepted.extra["quoteId"]
 
 
 async def test_the_identifier_names_one_payment(door: str, shop: Shop) -> None:
-    """Same identifier and payload: the stored answer, even without a quote. Another payload with it: 409, no charge."""
+    """The same identifier and payload get the stored answer, even without a quote; another payload gets 409, unpaid."""
     buyer = await Buyer().fund()
     url = door + shop.path
     async with httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http:
@@ -43,7 +43,7 @@ async def test_the_identifier_names_one_payment(door: str, shop: Shop) -> None:
 
 
 async def test_a_malformed_identifier_is_refused(door: str, shop: Shop) -> None:
-    """16 to 128 of [A-Za-z0-9_-]; anything else is 400, before any money."""
+    """An identifier that is not 16 to 128 of [A-Za-z0-9_-] is 400, before any payment."""
 
     def short(payload: PaymentPayload) -> None:
         assert payload.extensions is not None
@@ -60,7 +60,7 @@ async def test_a_malformed_identifier_is_refused(door: str, shop: Shop) -> None:
 
 
 async def test_two_different_payments_in_one_request_are_refused(door: str, shop: Shop) -> None:
-    """Some wallets send the same value under both header names; two values are nobody's intention."""
+    """Some wallets send the same value under both header names; two different values are refused."""
     buyer = await Buyer().fund()
     url = door + shop.path
     async with httpx.AsyncClient(timeout=30, headers={"Prefer": "wait=20"}) as http:

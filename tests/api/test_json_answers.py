@@ -1,4 +1,4 @@
-"""A shop that promises JSON of a certain form: what buyers see before they pay, and what they get."""
+"""A prompt with an answer schema: the offer shows it, and the answers fit it."""
 
 import json
 
@@ -26,7 +26,7 @@ async def url(pool: db.Pool, door: str, shop: Shop) -> str:
 
 
 async def test_the_offer_shows_the_answer(url: str, http: httpx.AsyncClient, pool: db.Pool, shop: Shop) -> None:
-    """Buyers see the schema in the creator's own order, before any payment; without one there is none to see."""
+    """Buyers see the schema in the creator's own order, before any payment; other prompts have none."""
     offered = await http.get(url)
     assert json.dumps(offered.json()["answer"]) == json.dumps(SCHEMA)
     published = await shop.publish(pool, modality="json", answer_schema=json.dumps(SCHEMA))
@@ -36,7 +36,7 @@ async def test_the_offer_shows_the_answer(url: str, http: httpx.AsyncClient, poo
 
 
 async def test_a_buyer_gets_what_was_promised(url: str, http: httpx.AsyncClient, buyer: Buyer, shop: Shop) -> None:
-    """The model is held to the schema, and the answer fits."""
+    """The provider enforces the schema, and the answer fits it."""
     paid = await buyer.pay(url, {"topic": "the sea"})
     answer = await http.post(url, json={"topic": "the sea"}, headers={"PAYMENT-SIGNATURE": paid})
     assert answer.status_code == 200
@@ -60,7 +60,7 @@ async def test_what_does_not_fit_is_no_answer(
     sends: int,
     fits: bool,
 ) -> None:
-    """Mended without another call, or asked for once more with another nonce, or failed; each send is paid for once."""
+    """A bad answer is repaired without a call, requested again with another nonce, or fails; each send is charged."""
     await shop.openrouter(faults=[f"says:{text}" for text in said])
     paid = await buyer.pay(url, {"topic": "the sea"})
     headers = {"PAYMENT-SIGNATURE": paid, "Prefer": "wait=30"}

@@ -28,7 +28,7 @@ async def me(door: str, claude: Shop) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_a_key_is_set_switched_and_forgotten(door: str, claude: Shop, me: httpx.AsyncClient) -> None:
-    """What depends on it is sold exactly while it works; other providers' keys are not touched; no answer shows it."""
+    """Prompts are sold exactly while their key works; other providers' keys are unchanged; no response shows a key."""
     key = f"sk-ant-practice-{uuid4().hex}"
 
     async def is_sold() -> bool:
@@ -68,7 +68,7 @@ async def test_a_key_is_set_switched_and_forgotten(door: str, claude: Shop, me: 
     ],
 )
 async def test_what_is_no_key_is_refused(me: httpx.AsyncClient, body: Any) -> None:
-    """400 with a sentence, and the key that was there stays."""
+    """A malformed key is 400 with a sentence, and the previous key stays."""
     before = (await me.get("/anthropic-key")).json()
     refused = await me.put("/anthropic-key", json=body)
 
@@ -86,7 +86,7 @@ async def test_only_its_owner_may_and_only_for_known_providers(door: str, me: ht
 
 
 async def test_setting_is_limited(me: httpx.AsyncClient) -> None:
-    """Each new key is shown to its provider, so not many at once. A minute may begin meanwhile, and allow some more."""
+    """New keys are limited, because each is sent to its provider. A new minute may begin meanwhile and allow more."""
     statuses: list[int] = []
     while 429 not in statuses and len(statuses) <= 20:
         statuses.append((await me.put("/anthropic-key", json={"key": "none"})).status_code)

@@ -1,4 +1,4 @@
-"""kill -9 of the door, in the middle of a settlement and of a call: everything comes to rest by itself."""
+"""kill -9 of the door, in the middle of a settlement and of a call: every execution still ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from tests.shops import Buyer, Shop
 
 
 async def _settling(pool: db.Pool, _shop: Shop, buyer: Buyer) -> None:
-    """Until the facilitator has been asked to settle, and has not answered yet."""
+    """Wait until the facilitator was asked to settle, and has not answered yet."""
 
     async def asked() -> bool:
         return await buyer.settles() == 1
@@ -23,7 +23,7 @@ async def _settling(pool: db.Pool, _shop: Shop, buyer: Buyer) -> None:
 
 
 async def _calling(pool: db.Pool, shop: Shop, _buyer: Buyer) -> None:
-    """Until the provider has the request, and has not answered yet."""
+    """Wait until the provider has the request, and has not answered yet."""
 
     async def sent() -> bool:
         return len(await shop.sends()) == 1
@@ -42,7 +42,7 @@ async def test_kill_the_door(
     moment: Callable[[db.Pool, Shop, Buyer], Awaitable[None]],
     fault: str | None,
 ) -> None:
-    """After a restart: one transfer, one answer, one usage row, and the same payment still gets the answer."""
+    """After a restart there is one transfer, one answer, one usage row, and the same payment still gets the answer."""
     buyer = await Buyer().fund()
     port = servers.free_port()
     inputs = {"topic": "the sea"}

@@ -1,4 +1,4 @@
-"""What a model drew, bought: a URL in the answer that the door shows, and a fresh one whenever it is asked for."""
+"""Bought pictures: the answer holds a URL of the door, and a fresh one whenever it is read."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ MODEL = "google/gemini-2.5-flash-image"
 
 @pytest.fixture
 async def painting(shop: Shop, surroundings: Path) -> str:
-    """The path of a resource that draws."""
+    """The path of a resource that makes pictures."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
             await selling.add_model(conn, id=MODEL, output_modalities=["text", "image"])
@@ -24,7 +24,7 @@ async def painting(shop: Shop, surroundings: Path) -> str:
 
 
 async def test_a_picture_is_bought_and_shown(door: str, painting: str) -> None:
-    """As an image that a browser shows and never runs; by its URL alone, which the same payment gives again."""
+    """Browsers show it as an image and never run it; its URL alone is enough, and the same payment gives it again."""
     buyer = await Buyer().fund()
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(door + painting, {"topic": "the sea"}), "Prefer": "wait=20"}
     async with httpx.AsyncClient(timeout=30) as http:
@@ -45,7 +45,7 @@ async def test_a_picture_is_bought_and_shown(door: str, painting: str) -> None:
 
 
 async def test_what_is_no_picture_is_not_sold(door: str, shop: Shop, painting: str) -> None:
-    """A program that calls itself one: the call failed, and the buyer may run it again."""
+    """If the picture is a program, the call fails, and the buyer may re-run it."""
     await shop.openrouter(faults=["draws:svg"], latency_seconds=0)
     buyer = await Buyer().fund()
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(door + painting, {"topic": "the sea"}), "Prefer": "wait=20"}

@@ -1,4 +1,4 @@
-"""What `/metrics` shows of a door: a paid call in the right series, nobody's words, and no more series than we made."""
+"""`/metrics` of a door: a paid call in the right series, no foreign text, and a fixed number of series."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -73,11 +73,11 @@ async def test_a_paid_call_moves_the_right_series(surroundings: Path, pool: db.P
 
 
 async def test_failures_are_told_by_fault_and_cause(surroundings: Path, pool: db.Pool) -> None:
-    """A declined input, a refused key and a provider that fails are told apart; so is why nothing is sold then."""
+    """A declined input, a rejected key and a failing provider have different labels; so has the reason of a 503."""
     declined, refused, failing = [await shops.open_shop(pool) for _ in range(3)]
     await declined.openrouter(faults=["status:403"])
     await refused.openrouter(faults=["status:401"])
-    # A status that nobody foresaw has no series of its own.
+    # An unexpected status has no series of its own.
     await failing.openrouter(faults=["status:418"])
     with doors.door(surroundings, servers.free_port()) as door:
         before = await scrape(door.url)
@@ -106,7 +106,7 @@ async def test_failures_are_told_by_fault_and_cause(surroundings: Path, pool: db
 
 
 async def test_strangers_add_no_series(door: str, shop: Shop) -> None:
-    """Paths, slugs, ids, methods and headers that nobody has used before are counted in series that are there."""
+    """New paths, slugs, ids, methods and headers are counted in existing series."""
 
     async def wander() -> None:
         word = uuid4().hex
@@ -136,7 +136,7 @@ async def test_strangers_add_no_series(door: str, shop: Shop) -> None:
 
 
 async def test_nobody_is_named(door: str, shop: Shop) -> None:
-    """Neither who sells or buys, nor what, nor the model, in both formats; only our own names and the process's."""
+    """Neither format names sellers, buyers, prompts or models; only our own names and the process's."""
     assert await buy(door, shop) == [200]
     async with db.pool() as pool:
         (execution,) = await shops.executions(pool, shop)
@@ -159,7 +159,7 @@ async def test_nobody_is_named(door: str, shop: Shop) -> None:
     }
     assert leaks.found(text, names) == set()
     assert leaks.found(text, {"network": settings().networks[0].id}) == {"network"}
-    # Each counter's birthday would be another series.
+    # The creation time of each counter would be another series.
     assert not [name for name in plain.keys() | openmetrics.keys() if "_created" in name]
     assert {name.split("_")[0] for name in plain.keys() | openmetrics.keys()} == {"instant", "process", "python"}
 
@@ -167,7 +167,7 @@ async def test_nobody_is_named(door: str, shop: Shop) -> None:
 async def test_a_scrape_while_postgres_is_away(
     postgres: str, surroundings: Path, pool: db.Pool, own_database: str
 ) -> None:
-    """The process's own numbers are told all the same, and that the database is not up; and then that it is again."""
+    """The process's own numbers are served while Postgres is down, with `instant_database_up` 0, and 1 afterwards."""
     database = urlsplit(own_database).path.removeprefix("/")
     name = sql.Identifier(database)
     with doors.door(surroundings, servers.free_port()) as door, psycopg.connect(postgres, autocommit=True) as conn:
@@ -190,7 +190,7 @@ async def test_a_scrape_while_postgres_is_away(
 
 
 async def test_who_asks_too_often_is_counted(surroundings: Path, own_database: str) -> None:
-    """Also when the door does not look any further."""
+    """A request over its limit is counted, even though the door reads no more of it."""
     with doors.door(surroundings, servers.free_port(), INSTANT_ADDRESS_RATE="2/minute") as door:
         async with httpx.AsyncClient() as http:
             said = [(await http.get(f"{door.url}/models")).status_code for _ in range(4)]

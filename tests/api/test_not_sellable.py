@@ -1,4 +1,4 @@
-"""What cannot be sold now is not offered and not paid for: one sentence, no reason, no charge."""
+"""A prompt that cannot be sold now is neither offered nor paid for: one sentence, no reason, no charge."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from tests.shops import Buyer, Shop
 
 
 async def sells_nothing(http: httpx.AsyncClient, url: str, header: str) -> None:
-    """Probe and payment are told the same: one sentence, no reason, no offer."""
+    """Probe and payment get the same: one sentence, no reason, no offer."""
     probe = await http.get(url)
     paid = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header})
     for answer in (probe, paid):
@@ -49,7 +49,7 @@ OWNED = {
 
 
 async def test_not_sellable(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """What cannot run now is not sold: 503 without a reason, nothing claimed; once mended the offer is back."""
+    """While it cannot run: 503 without a reason, nothing claimed; once the obstacle is gone, the offer is back."""
     async with pool.connection() as conn:
         await add_model(conn, id=f"test/{shop.account.id}")
     await shop.publish(pool, model=f"test/{shop.account.id}")
@@ -67,7 +67,7 @@ async def test_not_sellable(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, 
 
 
 async def test_full_queue(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """A creator's queue is full: 503 for the next buyer, until there is room; the refused payment is still good."""
+    """While a creator's queue is full the next buyer gets 503; when there is room, the refused payment still works."""
     url = door + shop.path
     first, second = await buyer.pay(url, TOPIC), await (late := await Buyer().fund()).pay(url, TOPIC)
     await shop.openrouter(latency_seconds=1)
@@ -80,7 +80,7 @@ async def test_full_queue(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, ht
 
 
 async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
-    """Too many payments of one wallet, or requests of one address, are 429 and say when to come back."""
+    """Too many payments of one wallet, or requests of one address, are 429 with Retry-After."""
     rates = {"INSTANT_PAYER_RATE": "3/hour", "INSTANT_ADDRESS_RATE": "30/minute"}
     with doors.door(surroundings, servers.free_port(), **rates) as door:
         url = door.url + shop.path
@@ -101,7 +101,7 @@ async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.A
 
 
 async def test_expired_quote(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
-    """A quote that has run out keeps no price: 402 with a fresh one."""
+    """An expired quote does not keep its price: 402 with a fresh one."""
     with doors.door(surroundings, servers.free_port(), INSTANT_QUOTE_SECONDS="1") as door:
         url = door.url + shop.path
         header = await buyer.pay(url, TOPIC)

@@ -1,4 +1,4 @@
-"""Offers to many at once: each buyer's own, and never older than the question."""
+"""Offers to many concurrent buyers: each has its own quote, and none is older than its request."""
 
 import asyncio
 from decimal import Decimal
@@ -21,7 +21,7 @@ def quotes(offered: httpx.Response) -> set[str]:
 
 
 async def test_every_buyer_has_their_own_quote(door: str, shop: Shop) -> None:
-    """Whoever knows another's quote could fetch that one's answer, so no two offers share one."""
+    """No two offers share a quote, because a known quote could fetch another buyer's answer."""
     async with httpx.AsyncClient(timeout=30) as http:
         offers = await asyncio.gather(*(http.get(door + shop.path) for _ in range(BUYERS)))
 
@@ -31,7 +31,7 @@ async def test_every_buyer_has_their_own_quote(door: str, shop: Shop) -> None:
 
 
 async def test_an_offer_is_never_older_than_its_question(door: str, shop: Shop) -> None:
-    """While many keep asking, whoever asks after a new price was published is told the new price."""
+    """Under constant load, a request that comes after a new price was published gets the new price."""
     published = Decimal("0.01")
     done = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What creators are shown of their calls, and told about them, through the door."""
+"""The creator's routes for calls, usage and notices, through the door."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ async def buy(door: str, shop: Shop, **inputs: str) -> None:
 
 
 async def test_executions_and_usage(door: str, shop: Shop, me: httpx.AsyncClient, pool: db.Pool) -> None:
-    """What was answered and what failed, whose fault it was and what to do; sums by day; and never what was said."""
+    """Answers and failures, with fault and advice; sums by day; and never inputs or answers."""
     word = leaks.canary("input")
     await buy(door, shop, topic=word)
     await shop.openrouter(faults=["status:402"])
@@ -73,7 +73,7 @@ async def test_executions_and_usage(door: str, shop: Shop, me: httpx.AsyncClient
 
 
 async def test_pages(shop: Shop, me: httpx.AsyncClient, pool: db.Pool) -> None:
-    """Fifty at a time, newest first, none twice and none left out, and another creator sees nothing of it."""
+    """Fifty per page, newest first, each once; and another creator sees none of them."""
     now = datetime.now(UTC)
     await past.happened(pool, await shop.version(pool), [Calls(now, 120)], kind="test")
     seen: list[str] = []
@@ -103,7 +103,7 @@ async def test_pages(shop: Shop, me: httpx.AsyncClient, pool: db.Pool) -> None:
     ],
 )
 async def test_what_cannot_be_asked(me: httpx.AsyncClient, path: str, named: str) -> None:
-    """400, naming what is wrong."""
+    """400, naming the wrong parameter."""
     refused = await me.get(path)
 
     assert refused.status_code == 400
@@ -117,7 +117,7 @@ async def test_nobody_else_may(door: str, path: str) -> None:
 
 
 async def test_notices(shop: Shop, me: httpx.AsyncClient, pool: db.Pool) -> None:
-    """An address is added, told and removed; its URL is in no answer; the notice stays, with how far it came."""
+    """An address is added, used and removed; no response shows its URL; the notice stays, with its deliveries."""
     word = leaks.canary("token")
     calls = [Calls(datetime.now(UTC), 9, "failed", "provider_402", "creator", cost_usd=None)]
     await past.happened(pool, await shop.version(pool), calls, kind="test")
@@ -161,7 +161,7 @@ async def test_addresses_that_are_refused(me: httpx.AsyncClient, body: Any) -> N
 
 
 async def test_adding_is_limited(me: httpx.AsyncClient) -> None:
-    """Each is tried out in a process of its own, so not many at once."""
+    """New addresses are limited, because each is tried in a process of its own."""
     answers = [await me.post("/notice-addresses", json={}) for _ in range(11)]
 
     assert [answer.status_code for answer in answers] == [400] * 10 + [429]

@@ -31,7 +31,7 @@ async def pool(surroundings: object) -> AsyncIterator[db.Pool]:
 async def test_a_failed_call_is_run_again_for_free(
     door: str, shop: Shop, client: httpx.AsyncClient, pool: db.Pool
 ) -> None:
-    """502 with receipt and re-run URL; the re-run answers the same inputs; two usage rows, the revenue once."""
+    """502 with receipt and re-run URL; the re-run answers the same inputs; two usage rows, the revenue counted once."""
     failed, status_url = await buy_a_failure(door, shop, client)
     again = await client.post(failed["rerunUrl"])
     status = (await client.get(status_url)).json()
@@ -55,7 +55,7 @@ async def test_a_failed_call_is_run_again_for_free(
 async def test_re_runs_are_bounded_and_then_it_is_owed(
     door: str, shop: Shop, client: httpx.AsyncClient, pool: db.Pool
 ) -> None:
-    """After the last re-run failed too it is owed, no further one is accepted, and recording it says refunded."""
+    """After the last re-run failed a refund is due, no re-run is accepted, and recording it makes it refunded."""
     failed, status_url = await buy_a_failure(door, shop, client, faults=("status:500*always",))
     second = await client.post(failed["rerunUrl"])
     third = await client.post(failed["rerunUrl"])
@@ -79,7 +79,7 @@ async def test_re_runs_are_bounded_and_then_it_is_owed(
 async def test_an_unused_re_run_lapses_into_a_refund(
     door: str, shop: Shop, client: httpx.AsyncClient, pool: db.Pool
 ) -> None:
-    """When its time is over, the money is owed and the re-run is refused; it can be waived with a reason."""
+    """When its time is over, a refund is due and a re-run is refused; the refund can be waived with a reason."""
     failed, status_url = await buy_a_failure(door, shop, client)
     (execution,) = await shops.at_rest(pool, shop)
     before = (await client.get(status_url)).json()
@@ -114,7 +114,7 @@ async def test_what_the_buyer_caused_is_answered(
 async def test_a_refused_payment_that_lands_late(
     door: str, shop: Shop, client: httpx.AsyncClient, pool: db.Pool, has_room: bool
 ) -> None:
-    """Somebody sends a refused authorization to the chain: what it bought is run, or owed when there is no room."""
+    """When somebody submits a refused authorization, its execution runs, or is owed if there is no room."""
     buyer = await Buyer().fund()
     url = door + shop.path
     header = await buyer.pay(url, INPUTS)
@@ -140,7 +140,7 @@ async def test_a_refused_payment_that_lands_late(
 
 
 async def instant(*arguments: str) -> int:
-    """The exit code of a command, which has an event loop of its own."""
+    """Run a command, which has its own event loop; return its exit code."""
     return await asyncio.to_thread(main, list(arguments))
 
 
@@ -151,7 +151,7 @@ async def buy_a_failure(
     faults: tuple[str, ...] = ("status:400",),
     expected: int = 502,
 ) -> tuple[dict[str, Any], str]:
-    """Buy a call that fails; the problem document and the status URL."""
+    """Buy a call that fails; return the problem document and the status URL."""
     buyer = await Buyer().fund()
     await shop.openrouter(faults=list(faults))
     url = door + shop.path

@@ -23,7 +23,7 @@ COPIES = 50
 async def test_many_copies_at_once(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient, fault: str | None
 ) -> None:
-    """Fifty copies of one payment at once, before, while and after it settles: one settlement, one answer for all."""
+    """Fifty concurrent copies of one payment, before, during and after its settlement: one settlement, one answer."""
     if fault:
         await buyer.facilitator(fault)
     url = door + shop.path
@@ -44,7 +44,7 @@ async def test_many_copies_at_once(
 async def test_copies_while_others_win(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """A copy whose verification comes after the winner's settlement is told 200 or 202, never to pay again."""
+    """A copy that is verified after the winner's settlement gets 200 or 202, never 402."""
     url = door + shop.path
     headers = [await buyer.pay(url, TOPIC) for _ in range(8)]
     now = {"Prefer": "respond-async"}
@@ -59,7 +59,7 @@ async def test_copies_while_others_win(
 
 
 async def test_later_copy(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """Much later the same payment gets the stored answer and the same receipt, whatever the spelling of the JSON."""
+    """Much later the same payment gets the stored answer and the same receipt, whatever the spelling of its JSON."""
     url = door + shop.path
     header = await buyer.pay(url, TOPIC)
     spelled = base64.b64encode(json.dumps(dict(reversed(payload_of(header).items())), indent=1).encode()).decode()
@@ -89,7 +89,7 @@ async def test_another_request(door: str, shop: Shop, buyer: Buyer, pool: db.Poo
 async def test_a_stranger_with_public_calldata(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """What the chain shows of a payment, with no quote or with one of the stranger's own, fetches no answer."""
+    """A payment rebuilt from public calldata, without a quote or with the stranger's own, gets no answer."""
     url = door + shop.path
     header = await buyer.pay(url, TOPIC)
     answer = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header})
@@ -109,7 +109,7 @@ async def test_a_stranger_with_public_calldata(
 async def test_a_buyer_without_a_quote(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Whoever does not echo the quote is served, but cannot prove later to be the sender: 409 with the receipt."""
+    """A buyer who does not echo the quote is served, but cannot prove to be the sender later: 409 with the receipt."""
 
     def forget(payload: PaymentPayload) -> None:
         del payload.accepted.extra["quoteId"]
@@ -127,7 +127,7 @@ async def test_a_buyer_without_a_quote(
 async def test_made_for_another_resource(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """A payment made for one resource buys nothing at another of the same creator and price; there it still does."""
+    """A payment for one resource buys nothing at another with the same creator and price, and still buys the first."""
     await shop.publish(pool, slug="limerick")
     limerick = f"{door}/@{shop.account.handle}/limerick"
 
@@ -148,7 +148,7 @@ async def test_made_for_another_resource(
 async def test_a_quote_keeps_its_word(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Who was quoted the old price pays it and gets the old template, before and after the new one was published."""
+    """A buyer pays the quoted price and gets the quoted template, before and after a new one is published."""
     url = door + shop.path
     quoted = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
     await shop.publish(pool, template="canary-template: a limerick about {topic}{/topic}", price_usdc="0.02")
@@ -165,7 +165,7 @@ async def test_a_quote_keeps_its_word(
 async def test_refused_and_back_again(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """A settlement that was refused is 402 with an offer and leaves nothing behind; the same payment may come back."""
+    """A refused settlement is 402 with an offer and leaves nothing behind; the same payment may come back."""
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
     await buyer.facilitator("refuse:insufficient_funds")
@@ -191,7 +191,7 @@ async def test_refused_and_back_again(
 
 
 async def test_unfunded_and_back_again(door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """A wallet without money is refused before anything is claimed; once funded, the same payment buys."""
+    """A wallet without money is refused before any claim; once it is funded, the same payment buys."""
     poor, url = Buyer(), door + shop.path
     paid = {"PAYMENT-SIGNATURE": await poor.pay(url, TOPIC)}
     first = await http.post(url, json=TOPIC, headers=paid)
@@ -219,7 +219,7 @@ def refused(answer: httpx.Response, code: str, receipt: object) -> None:
 
 
 async def set_aside(pool: db.Pool, shop: Shop) -> tuple[int, int]:
-    """What is reserved and what is spent of the creator's cap."""
+    """The reserved and the spent amount of the creator's cap."""
     query = "SELECT sum(reserved_usd) AS r, sum(spent_usd) AS s FROM spend_days WHERE account_id = %(id)s"
     (row,) = await shops.rows(pool, query, id=shop.account.id)
     return row.r, row.s

@@ -1,4 +1,4 @@
-"""What a buyer reads after the answer was deleted, and what the operator sees of it."""
+"""The status URL and the operator's view after an answer was deleted."""
 
 import time
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def test_a_deleted_answer(door: str, shop: Shop, pool: db.Pool) -> None:
 
 
 async def test_readiness_says_how_long_things_are_kept(door: str) -> None:
-    """Ours as configured, Prefect's as its server says itself."""
+    """Our retention as configured, Prefect's as its server reports it."""
 
     async def asked() -> bool:
         async with httpx.AsyncClient() as http:

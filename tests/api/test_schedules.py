@@ -1,4 +1,4 @@
-"""What `/health/ready` and `/metrics` say of the schedules: late, missing, paused, or kept."""
+"""The schedules in `/health/ready` and `/metrics`: late, missing, paused, or kept."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from tests.scrapes import scrape
 
 NAMES = [one.name for one in SCHEDULES]
 
-# Two hours: too long only for what runs every five minutes.
+# Two hours: too long only for the flow that runs every five minutes.
 _EXPECTED_EARLIER = "UPDATE schedules SET expected_since = now() - interval '2 hours' RETURNING name"
 _SUCCEEDED_EARLIER = """
 UPDATE schedules SET expected_since = now() - interval '1 year', succeeded_at = now() - interval '2 hours'
@@ -49,14 +49,14 @@ async def deployed(prefect: PrefectClient) -> AsyncIterator[None]:
 
 
 async def told(door: str) -> tuple[int, dict[str, Any]]:
-    """The status of readiness, and what it says of the schedules."""
+    """The status of readiness, and its schedules."""
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{door}/health/ready")
     return answer.status_code, answer.json()["schedules"]
 
 
 async def test_readiness_says_how_the_schedules_are_kept(surroundings: Path, pool: db.Pool) -> None:
-    """A new system is not late; one that goes too long without success is, is named, and serves all the same."""
+    """A new system is not late; a flow without success for too long is named, and does not make the door unready."""
     async with get_client() as prefect, deployed(prefect):
         with doors.door(surroundings, servers.free_port(), INSTANT_BOOKS_SECONDS="0.2") as door:
             await shops.eventually(lambda: says(door.url, missing=[]))
@@ -96,13 +96,13 @@ async def test_readiness_says_how_the_schedules_are_kept(surroundings: Path, poo
 
 
 async def says(door: str, **wanted: list[str]) -> bool:
-    """Whether readiness says this by now: Prefect is asked now and then."""
+    """Whether readiness says this now; the door asks Prefect only at intervals."""
     _, told_now = await told(door)
     return wanted.items() <= told_now.items()
 
 
 async def test_a_prefect_that_is_away_says_nothing_of_deployments(surroundings: Path, pool: db.Pool) -> None:
-    """Then only our own database counts."""
+    """While Prefect is down, only our own database counts."""
     nobody = f"http://127.0.0.1:{servers.free_port()}/api"
     with doors.door(surroundings, servers.free_port(), INSTANT_PREFECT_API_URL=nobody) as door:
         _, fresh = await told(door.url)

@@ -1,4 +1,4 @@
-"""No key, prompt, input, answer, payment header or status token is anywhere but where it belongs (invariant 5)."""
+"""Keys, prompts, inputs, answers, payment headers and status tokens are only where they belong (invariant 5)."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ from core.failures import ExecutionFailed
 from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.settings import settings
 from tasks.policy import step
-from tests import doors, leaks, orders, scrapes, servers, shops
+from tests import doors, leaks, orders, planted, scrapes, servers, shops
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
 
@@ -41,7 +41,7 @@ async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
 
 @dataclass
 class Sale:
-    """One call with canaries in everything that is secret about it, and all that anybody was told about it."""
+    """One call with canaries in all of its secrets, and all responses about it."""
 
     name: str
     shop: Shop
@@ -50,13 +50,13 @@ class Sale:
     told: dict[str, bytes] = field(default_factory=dict)
 
     def hear(self, what: str, answer: httpx.Response) -> httpx.Response:
-        """Remember an answer with its headers."""
+        """Record a response with its headers."""
         self.told[what] = b"\n".join([answer.content, *(value for _, value in answer.headers.raw)])
         return answer
 
 
 async def open_sale(pool: db.Pool, name: str, faults: list[str]) -> Sale:
-    """A creator with a prompt of canaries, whose provider, Anthropic if the name says so, behaves like this."""
+    """Make a creator with a prompt of canaries, whose provider (Anthropic if the name says so) has these faults."""
     words = {kind: canary(kind) for kind in ("template", "input", "message")}
     shop = await shops.open_shop(pool, ANTHROPIC if name.startswith("anthropic: ") else OPENROUTER)
     template = f"{words['template']} about {{topic}}{{/topic}}"
@@ -141,17 +141,17 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     }
     assert await everywhere(surroundings, everybody) == {}
     assert leaks.found(told, everybody) == set()
-    # The haystack is that of the door which saw all of it, failures included.
+    # The search covers the door that saw everything, including the failures.
     assert b'instant_sends_total{outcome="provider_401"}' in told
     assert b"# EOF" in told
     for sale in (*sales.values(), killed):
         for what, said in sale.told.items():
-            # The buyer's own answer shows what was echoed; a status URL is given to the one who pays.
+            # The buyer's own answer holds the echoed prompt; the payer gets the status URL.
             assert (sale.name in ANSWERED and what == "answer") or leaks.found(said, sale.secrets) == set(), what
 
 
 async def buy(door: str, sale: Sale) -> httpx.Response:
-    """Pay, wait, and ask again by the status URL."""
+    """Pay, wait, and poll the status URL."""
     async with httpx.AsyncClient(timeout=60) as client:
         paid = await sign(door, sale)
         url = door + sale.shop.path
@@ -160,7 +160,7 @@ async def buy(door: str, sale: Sale) -> httpx.Response:
 
 
 async def queue_tampered(pool: db.Pool, sale: Sale) -> None:
-    """A call whose inputs nobody can open any more."""
+    """Queue a call whose inputs cannot be opened any more."""
     sold = await sale.shop.version(pool)
     async with pool.connection() as conn:
         (one,) = await orders.create(conn, sold, inputs=sale.inputs)
@@ -168,7 +168,7 @@ async def queue_tampered(pool: db.Pool, sale: Sale) -> None:
 
 
 async def ask_wrongly(door: str, sale: Sale) -> None:
-    """What is refused before any payment quotes nothing of what was sent."""
+    """A request that is refused before payment is not quoted in the response."""
     url, inputs = door + sale.shop.path, sale.inputs
     paid = await sign(door, sale)
     token = {"Authorization": f"Bearer {sale.shop.token[:-1]}"}
@@ -188,7 +188,7 @@ async def ask_wrongly(door: str, sale: Sale) -> None:
 
 
 async def operators_view(door: str) -> bytes:
-    """What anybody may ask about the installation."""
+    """Everything that the operator's public routes return."""
     async with httpx.AsyncClient() as client:
         pages = [await client.get(f"{door}/{page}") for page in ("health/live", "health/ready", "metrics", "docs")]
         pages.append(await client.get(f"{door}/metrics", headers={"Accept": scrapes.OPENMETRICS}))
@@ -201,7 +201,7 @@ async def tokens(pool: db.Pool, sale: Sale) -> dict[str, str]:
 
 
 async def everywhere(folder: Path, canaries: dict[str, str]) -> Places:
-    """Where they are: our database and Prefect's, and every file that any process of ours wrote."""
+    """Search for the canaries in our database, Prefect's, and every file of our processes."""
     config = settings()
     assert config.database_url
     assert config.prefect_database_url
@@ -215,7 +215,7 @@ async def everywhere(folder: Path, canaries: dict[str, str]) -> Places:
 
 
 async def recorded(pool: db.Pool, sales: Iterable[Sale]) -> None:
-    """Until Prefect has written down the end of every run of these that had one; the killed one has none."""
+    """Wait until Prefect has recorded the end of every run of these; the killed one has none."""
     finished = await shops.rows(
         pool,
         "SELECT DISTINCT flow_run_id FROM attempts JOIN executions ON executions.id = execution_id"
@@ -227,14 +227,14 @@ async def recorded(pool: db.Pool, sales: Iterable[Sale]) -> None:
 
 
 async def prefects_database() -> AsyncConnection[Any]:
-    """A connection to where Prefect keeps what it knows."""
+    """Connect to Prefect's database."""
     url = settings().prefect_database_url
     assert url
     return await AsyncConnection.connect(url.get_secret_value(), autocommit=True)
 
 
 async def noted(flow_run_id: UUID) -> None:
-    """Until Prefect has the last event of a run, and the last log line of one in which something failed."""
+    """Wait until Prefect has the last event of a run, and the last log line of a run with a failure."""
     async with await prefects_database() as conn:
 
         async def written() -> bool:
@@ -266,7 +266,7 @@ async def noted(flow_run_id: UUID) -> None:
 
 
 async def test_the_search_finds_what_is_there(surroundings: Path, pool: db.Pool) -> None:
-    """A canary put into each kind of place is found there, in clear, as bytes and pickled; and nowhere once removed."""
+    """A canary in each kind of place is found, in clear, as bytes and pickled; and is not found once it is removed."""
     words = {"planted": canary("planted")}
     word = words["planted"]
     pickled = base64.b64encode(pickle.dumps({"some": ["thing", ValueError(word)]})).decode()
@@ -300,7 +300,7 @@ async def test_the_search_finds_what_is_there(surroundings: Path, pool: db.Pool)
 
 
 class Priced(BaseModel):
-    """Something that pydantic refuses, quoting what it was given."""
+    """A model whose pydantic error quotes its input."""
 
     price: int
 
@@ -330,6 +330,10 @@ async def grouped(word: str) -> None:
     raise ExceptionGroup(word, [ValueError(word)])
 
 
+async def inside_core(word: str) -> None:
+    planted.function("chained")(word)
+
+
 async def ours_in_the_wake_of_another(word: str) -> None:
     try:
         raise KeyError(word)
@@ -338,15 +342,17 @@ async def ours_in_the_wake_of_another(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "risk", [invalid, refused_by_postgres, refused_by_a_server, chained, grouped, ours_in_the_wake_of_another]
+    "risk",
+    [invalid, refused_by_postgres, refused_by_a_server, chained, grouped, inside_core, ours_in_the_wake_of_another],
 )
 async def test_the_guard(
     surroundings: Path,
     pool: db.Pool,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     risk: Callable[[str], Coroutine[Any, Any, None]],
 ) -> None:
-    """Whatever core raises, carrying whatever value, leaves nothing behind in the run of a guarded task."""
+    """Whatever core raises, with whatever value, leaves its type and our lines in our log, and nothing else."""
     words = {"argument": canary("argument")}
 
     @flow(name="practice", persist_result=False, log_prints=False)
@@ -358,7 +364,13 @@ async def test_the_guard(
 
     assert state.is_failed()
     assert "internal_error (" in str(state.message)
-    assert leaks.found("".join(capfd.readouterr()).encode(), words) == set()
+    assert leaks.found("".join((*capfd.readouterr(), caplog.text)).encode(), words) == set()
+    logged = [record.getMessage() for record in caplog.records if record.name == "tasks.policy"]
+    assert len(logged) == (0 if risk is ours_in_the_wake_of_another else 1)
+    assert all(f"{risk.__name__} (run " in line and " tasks/policy.py:" in line for line in logged)
+    if risk is inside_core:
+        assert "): ValueError at core/planted.py:10 in chained < tasks/policy.py:" in logged[0]
+        assert "; KeyError at core/planted.py:4 in look_up < core/planted.py:8 in chained" in logged[0]
     assert await everywhere(surroundings, words) == {}
 
 
@@ -382,7 +394,7 @@ async def test_what_a_guarded_task_takes_and_gives_is_not_stored(surroundings: P
 
 
 async def test_without_the_guard_it_leaks(surroundings: Path, pool: db.Pool) -> None:
-    """The same in a plain Prefect task is found: in the log table and, pickled, in the result storage."""
+    """In a plain Prefect task the same values are found: in the log table and, pickled, in the result storage."""
     words = {"argument": canary("argument")}
 
     @flow(name="practice", persist_result=False, log_prints=False)
@@ -398,7 +410,7 @@ async def test_without_the_guard_it_leaks(surroundings: Path, pool: db.Pool) -> 
 
 
 async def recorded_here(flow_run_id: UUID | None) -> None:
-    """Until Prefect has written down all about a run of this process."""
+    """Wait until Prefect has recorded everything about a run of this process."""
     assert flow_run_id
     await APILogHandler.aflush()
     await noted(flow_run_id)

@@ -1,4 +1,4 @@
-"""Traces of paid calls, as a collector gets them: joined by the execution's id, and without anybody's words."""
+"""Traces of paid calls at a collector: joined by the execution's id, and without foreign text."""
 
 import asyncio
 from collections import defaultdict
@@ -62,7 +62,7 @@ async def test_one_trace_tells_of_one_execution(surroundings: Path, own_database
         )
     (answered,) = (span for span in trees[rests["success"][0].id] if span.name == "upstream")
     assert str(answered.facts["generation"]).startswith("gen-")
-    # The haystack is one in which a needle would be found.
+    # The search finds a value that is in the traces.
     assert leaks.found(told, {"resource": sales["success"].shop.account.handle}) == {"resource"}
     secrets = {f"{name}: {kind}": word for name, sale in sales.items() for kind, word in sale.secrets.items()}
     assert leaks.found(told, secrets) == set()

@@ -17,7 +17,7 @@ from tests.shops import Buyer, Shop
 
 TOPIC = {"topic": "the sea"}
 
-# Four seconds, and what two busy cores may add.
+# Four seconds, plus the delay of two busy cores.
 ANSWERED_SECONDS = 4.5
 
 
@@ -34,7 +34,7 @@ ANSWERED_SECONDS = 4.5
 async def test_the_chain_decides(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient, fault: str, settles: int, doubt: str
 ) -> None:
-    """What moved is found on the chain, what did not is settled again with the identical payload: answered once."""
+    """A transfer is found on the chain; otherwise the identical payload is settled again; answered once."""
     await buyer.facilitator(fault)
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
@@ -49,7 +49,7 @@ async def test_the_chain_decides(
 
 
 async def test_nobody_knows_yet(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """While nobody can tell, every asking is 202 within its time and says not to pay again; then it is answered."""
+    """While the outcome is unknown, every request gets 202 in time, with the advice not to pay; then it is answered."""
     await buyer.facilitator(*["down"] * 50)
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
@@ -72,7 +72,7 @@ async def test_nobody_knows_yet(door: str, shop: Shop, buyer: Buyer, pool: db.Po
 async def test_a_settlement_slower_than_the_buyer(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """A stock client with its own time limit of 5 s is told in time where the answer will be; it pays once."""
+    """A stock client with a timeout of 5 s gets the status URL in time, and pays once."""
     await buyer.facilitator("slow:5.5")
     started = time.monotonic()
     async with buyer.client() as client:
@@ -90,7 +90,7 @@ async def test_a_settlement_slower_than_the_buyer(
 async def test_cancelled_by_the_payer(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """An authorization that the payer cancelled under our hands can never land: only then is it 402."""
+    """An authorization that the payer cancelled meanwhile can never land, and only then the answer is 402."""
     await buyer.facilitator("cancelled")
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
@@ -112,7 +112,7 @@ async def test_cancelled_by_the_payer(
 async def test_facilitator_down_before_the_claim(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Without a verdict nothing is claimed: 503 and come back; probes still see the offer; the payment stays good."""
+    """Without a verdict nothing is claimed: 503; probes still get the offer; the payment stays valid."""
     await buyer.facilitator("verify_down")
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
@@ -126,7 +126,7 @@ async def test_facilitator_down_before_the_claim(
 async def test_facilitator_silent_before_the_claim(
     surroundings: Path, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """A facilitator that takes the request and says nothing: still answered in time, and nothing is claimed."""
+    """A facilitator that accepts the request and never answers: the buyer gets 503 in time; nothing is claimed."""
     async with practice.scripted(lambda _request: None) as silent:
         network = settings().networks[0].model_copy(update={"facilitator_url": silent})
         networks = json.dumps([network.model_dump()])
@@ -141,7 +141,7 @@ async def test_facilitator_silent_before_the_claim(
 
 
 async def test_the_buyer_hangs_up(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """A buyer who is gone before the money moved has bought all the same: a settlement belongs to no request."""
+    """A buyer who disconnects before the money moved has still bought: a settlement outlives its request."""
     await buyer.facilitator("slow_before:1")
     url = door + shop.path
     header = await buyer.pay(url, TOPIC)
@@ -167,7 +167,7 @@ async def test_the_buyer_hangs_up(door: str, shop: Shop, buyer: Buyer, pool: db.
 
 
 def processing(answer: httpx.Response) -> dict[str, Any]:
-    """202 with where and when to look, and no receipt yet."""
+    """202 with the status URL and the pause, and no receipt yet."""
     assert answer.status_code == 202, answer.text
     told: dict[str, Any] = answer.json()
     assert told["state"] == "processing"
@@ -187,7 +187,7 @@ async def not_sold(answer: httpx.Response, pool: db.Pool, shop: Shop, buyer: Buy
 
 
 async def paid_once(pool: db.Pool, shop: Shop, buyer: Buyer, *, settles: int, doubt: str | None) -> None:
-    """One execution, one request to the model, one transfer, and the history that this trouble should have left."""
+    """One execution, one request to the model, one transfer, and the history that this fault should leave."""
     (execution,) = await shops.at_rest(pool, shop)
     (transfer,) = await shop.received()
     assert (execution.state, execution.usage_rows, execution.sends) == ("succeeded", 1, 1)
@@ -200,6 +200,6 @@ async def paid_once(pool: db.Pool, shop: Shop, buyer: Buyer, *, settles: int, do
 
 
 async def story(pool: db.Pool, execution: Any) -> list[tuple[str, str | None]]:
-    """The states that its payment went through, each with its reason."""
+    """The states of its payment, each with its reason."""
     query = "SELECT to_state, reason FROM payment_transitions WHERE payment_id = %(id)s ORDER BY id"
     return [(row.to_state, row.reason) for row in await shops.rows(pool, query, id=execution.payment_id)]

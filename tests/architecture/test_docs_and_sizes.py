@@ -1,4 +1,4 @@
-"""House rules that a reader feels: files short enough to read, named after nouns, and telling what they are for."""
+"""House rules for readers: short files, modules named after nouns, docstrings, and documentation that is true."""
 
 import ast
 import re
@@ -22,6 +22,9 @@ PAGES = sorted(
 )
 
 
+# Written by `make queries`, to be looked things up in.
+GENERATED = "core/db/queries/"
+
 # The one place that may catch everything, because it lets nothing of it through.
 GUARD = "tasks/policy.py"
 
@@ -37,7 +40,7 @@ def catches_everything(source: str) -> list[int]:
     return [node.lineno for node in handlers if node.type is None or names(node.type) & {"Exception", "BaseException"}]
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", [path for path in FILES if not path.startswith(GENERATED)])
 def test_length(path: str) -> None:
     """A file can be read in one sitting."""
     lines = len((ROOT / path).read_text().splitlines())
@@ -53,13 +56,13 @@ def test_docstring(path: str) -> None:
 
 @pytest.mark.parametrize("path", FILES)
 def test_name(path: str) -> None:
-    """A module is named after a noun of the trade."""
+    """A module is named after a noun of the domain."""
     assert not re.search(r"manager|service|helper|util|common|misc", Path(path).name)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path != GUARD])
 def test_no_handler_catches_everything(path: str) -> None:
-    """Only the guard of the tasks catches what it does not know."""
+    """Only the tasks' guard catches exceptions that it does not know."""
     assert catches_everything((ROOT / path).read_text()) == []
 
 
@@ -70,14 +73,14 @@ def test_a_flow_has_its_tasks(path: str) -> None:
 
 
 def test_the_settings_page_is_made_from_the_settings() -> None:
-    """Every setting says what it means, and the page says the same: run `make docs`."""
+    """The page lists every setting with its description, as the code has it; if not, run `make docs`."""
     assert {name for name, field in Settings.model_fields.items() if not field.description} == set()
     assert configuration.PAGE.read_text() == configuration.page()
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Each relative link in a page names a file, and each setting that a page names exists."""
+    """Each relative link in a page names a file, and each setting in a page exists."""
     text = (ROOT / page).read_text()
     missing = [
         link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) if not ((ROOT / page).parent / link).exists()

@@ -1,4 +1,4 @@
-"""The layers of core: a package imports only packages below it, and only what their faces name."""
+"""The layers of core: a package imports only packages below it, and only the names in their faces."""
 
 import ast
 from collections.abc import Iterator
@@ -9,8 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
 
-# From the ground up: each may import those on lines above its own. Names on one line may import each other downwards
-# in their order of the line.
+# From the bottom up: a name may import the names on the lines above it, and those before it on its own line.
 LAYERS = (
     ("failures", "settings", "amounts"),
     ("secrets", "net", "db", "process", "observability", "media", "evm"),
@@ -30,7 +29,7 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for folder in PRODUCT for path 
 
 
 def imported(source: str) -> Iterator[tuple[str, ...]]:
-    """Everything of core that a file imports, as the parts of its dotted name, wherever in the file."""
+    """All modules of core that a file imports, as parts of the dotted name, anywhere in the file."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -42,7 +41,7 @@ def imported(source: str) -> Iterator[tuple[str, ...]]:
 
 
 def faces() -> dict[str, set[str]]:
-    """What each package of core shows: the names in its `__all__`."""
+    """The face of each package of core: the names in its `__all__`."""
     found = {}
     for init in CORE.glob("*/__init__.py"):
         for node in ast.parse(init.read_text()).body:
@@ -55,7 +54,7 @@ FACES = faces()
 
 
 def violations(path: str, source: str) -> list[str]:
-    """What a file at this path imports from core and may not."""
+    """Imports from core by a file at this path that are not allowed."""
     folder, _, rest = path.partition("/")
     own = rest.split("/")[0].removesuffix(".py") if folder == "core" else None
     found = []
@@ -71,7 +70,7 @@ def violations(path: str, source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES)
 def test_layers_and_faces(path: str) -> None:
-    """Every file imports downwards, and only what faces name."""
+    """Every file imports only lower layers, and only names in faces."""
     assert violations(path, (ROOT / path).read_text()) == []
 
 
@@ -115,5 +114,5 @@ def test_a_planted_violation_is_found(path: str, source: str) -> None:
     ],
 )
 def test_what_is_allowed_is_not_found(path: str, source: str) -> None:
-    """Imports downwards, and within a package, are left alone."""
+    """Imports from lower layers, and within a package, are accepted."""
     assert violations(path, source) == []

@@ -2,43 +2,22 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
-import aiosql
 import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import Error
 
+from sqltypes.queries import named, nouns, numbered
+
 ROOT = Path(__file__).parents[2]
-QUERIES = ROOT / "core" / "db" / "queries"
-NOUNS = sorted(path.stem for path in QUERIES.glob("*.sql"))
+PRODUCT = ("api", "bench", "cli", "core", "deployments", "drills", "flows", "sandbox", "tasks")
 
 # What Postgres can prepare; a LOCK or NOTIFY is run instead, and rolled back.
 _PREPARABLE = re.compile(r"(\s*--[^\n]*\n)*\s*(WITH|SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
 
 
-def named(noun: str) -> dict[str, Any]:
-    """A noun's queries by name, without the `_cursor` forms that the loader makes of them."""
-    queries = aiosql.from_path(QUERIES / f"{noun}.sql", "apsycopg")
-    names = queries.available_queries
-    return {name: getattr(queries, name) for name in names if name.removesuffix("_cursor") not in {*names} - {name}}
-
-
-def numbered(query: str) -> tuple[str, int]:
-    """A query with `$n` for `%(name)s`, and how many there are."""
-    names: list[str] = []
-
-    def number(match: re.Match[str]) -> str:
-        if match[1] not in names:
-            names.append(match[1])
-        return f"${names.index(match[1]) + 1}"
-
-    return re.sub(r"%\((\w+)\)s", number, query).replace("%%", "%").rstrip().rstrip(";"), len(names)
-
-
-async def fault(conn: AsyncConnection, query: str) -> str | None:
+async def fault(conn: AsyncConnection, text: str, parameters: int) -> str | None:
     """What Postgres has against a query; None if it can plan it with every parameter NULL."""
-    text, parameters = numbered(query)
     try:
         async with conn.transaction(force_rollback=True):
             if not _PREPARABLE.match(text):
@@ -54,32 +33,65 @@ async def fault(conn: AsyncConnection, query: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("noun", nouns())
 async def test_queries_fit_the_schema(conn: AsyncConnection, noun: str) -> None:
     """Postgres knows every table, column and type that the noun's queries use."""
-    faults = {name: await fault(conn, query.sql) for name, query in named(noun).items()}
+    faults = {query.name: await fault(conn, query.text, len(query.parameters)) for query in named(noun)}
 
     assert faults == dict.fromkeys(faults)
     assert faults
 
 
-@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("noun", nouns())
 def test_queries_have_a_reason_and_a_user(noun: str) -> None:
     """Every query says why it is as it is, and core calls it."""
     core = "\n".join(path.read_text() for path in (ROOT / "core").rglob("*.py"))
 
-    for name, query in named(noun).items():
-        assert query.__doc__, f"{noun}.{name} has no why"
-        assert re.search(rf"\.{name}\(", core), f"{noun}.{name} is called by nobody"
+    for query in named(noun):
+        assert query.why, f"{noun}.{query.name} has no why"
+        assert re.search(rf"\bsql\.{query.name}\(", core), f"{noun}.{query.name} is called by nobody"
 
 
-@pytest.mark.parametrize("noun", NOUNS)
+def users_of(noun: str, sources: dict[str, str]) -> set[str]:
+    """Which packages import the queries of a noun, as `core/payments` or `api`, of files given by their paths."""
+    found = set()
+    for path, source in sources.items():
+        if re.search(rf"core\.db\.queries\.{noun}\b|core\.db\.queries import .*\b{noun}\b", source):
+            folder, inner, *_ = path.split("/")
+            found.add(f"{folder}/{inner.removesuffix('.py')}" if folder == "core" else folder)
+    return found
+
+
+@pytest.mark.parametrize("noun", nouns())
 def test_queries_have_one_home(noun: str) -> None:
-    """One package loads the queries of a noun."""
-    core, loads = ROOT / "core", f'db.load("{noun}")'
-    homes = {path.relative_to(core).parts[0] for path in core.rglob("*.py") if loads in path.read_text()}
+    """One package of core imports the queries of a noun, and nothing outside of core does."""
+    paths = (path.relative_to(ROOT) for folder in PRODUCT for path in (ROOT / folder).rglob("*.py"))
+    sources = {path.as_posix(): (ROOT / path).read_text() for path in paths if "queries" not in path.parts}
+    users = users_of(noun, sources)
 
-    assert len(homes) == 1
+    assert len(users) == 1
+    assert users.pop().startswith("core/")
+
+
+def test_a_planted_reach_is_found() -> None:
+    """Queries that somebody else imports are found, in core and outside."""
+    reach = "from core.db.queries.payment import sql\n"
+    sources = {"core/payments/ledger.py": reach, "core/recovery.py": reach, "api/door.py": reach}
+
+    assert users_of("payment", sources) == {"core/payments", "core/recovery", "api"}
+
+
+def test_any_is_rare() -> None:
+    """Values have types: `Any` stands only where a library or a foreign document gives no other, with the reason."""
+    uses = [
+        line
+        for folder in ("core", "api")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"\bAny\b(?=[\],)]|\s*=|:$)", line) and "import" not in line
+    ]
+
+    assert len(uses) < 20, uses
 
 
 @pytest.mark.parametrize(
@@ -94,7 +106,9 @@ def test_queries_have_one_home(noun: str) -> None:
 )
 async def test_a_planted_typo_is_found(conn: AsyncConnection, query: str) -> None:
     """Wrong columns, tables and types are found."""
-    assert await fault(conn, query)
+    text, parameters = numbered(query)
+
+    assert await fault(conn, text, len(parameters))
 
 
 async def test_a_sound_query_is_not_found(conn: AsyncConnection) -> None:
@@ -105,4 +119,5 @@ async def test_a_sound_query_is_not_found(conn: AsyncConnection) -> None:
         "SELECT 1",
         "LOCK TABLE models IN SHARE MODE",
     ):
-        assert await fault(conn, query) is None
+        text, parameters = numbered(query)
+        assert await fault(conn, text, len(parameters)) is None

@@ -1,4 +1,4 @@
-"""What the bench of arrivals concludes from its cells; the cells themselves are measured, not tested."""
+"""The conclusions of the load benchmark from given cells; measuring the cells is not tested."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from bench.load_verdict import judge
 
 
 def cell(**changes: Any) -> Cell:
-    """Our launcher at 100/s, as it should be."""
+    """A good result of our launcher at 100/s."""
     good = {
         "level": "launcher",
         "contestant": "here",
@@ -30,7 +30,7 @@ def verdicts(*cells: Cell) -> dict[str, bool | None]:
 
 
 def test_targets_are_held_or_missed() -> None:
-    """Slow is missed, and so is one single failure; what was not run is neither."""
+    """A slow result misses its target, and so does a single failure; a target that was not measured is neither."""
     name = "launcher alone, 100/s"
 
     assert verdicts(cell())[name] is True
@@ -40,7 +40,7 @@ def test_targets_are_held_or_missed() -> None:
 
 
 def test_what_is_held_counts_only_without_failures() -> None:
-    """Ten times as many as one run per call, of which anything counts that it managed."""
+    """Ten times the throughput of one run per call, for which every rate it reached counts."""
     name, others = "answers held / one run per call", cell(contestant="one", answered=80, per_second=9.9)
 
     assert verdicts(others, cell())[name] is True
@@ -49,7 +49,7 @@ def test_what_is_held_counts_only_without_failures() -> None:
 
 
 def test_a_paid_call_is_judged_from_queued_to_begun() -> None:
-    """As every other; what its buyer waits for besides is told, and nobody has set a bound to it."""
+    """A paid call has the launcher's bound too; the rest of the buyer's wait is reported without a bound."""
     name, told = "paid, 50/s", "paid, 50/s, all that is not the provider's, buyers' view"
 
     held = verdicts(cell(level="paid", rate=50, added=Latency(400, 900, 999), whole=Latency(2000, 3000, 4000)))
@@ -58,7 +58,7 @@ def test_a_paid_call_is_judged_from_queued_to_begun() -> None:
 
 
 def test_everybody_has_the_same_arrivals() -> None:
-    """About as many as were asked for, at the same irregular times."""
+    """About as many as requested, at the same irregular times for every contestant."""
     times = schedule(50, 20)
 
     assert times == schedule(50, 20)
@@ -67,7 +67,7 @@ def test_everybody_has_the_same_arrivals() -> None:
 
 
 async def test_nobody_waits_for_those_before() -> None:
-    """What one does may wait for another that comes later."""
+    """An arrival may wait for one that comes later."""
     later, come = asyncio.Event(), list[int]()
 
     async def arrival(number: int) -> None:
@@ -83,7 +83,7 @@ async def test_nobody_waits_for_those_before() -> None:
 
 
 def test_rates_alone_are_the_short_run() -> None:
-    """With --rates only our own launcher is measured, unless somebody else is named."""
+    """With --rates only our own launcher is measured, unless others are named."""
     short = plan(parser().parse_args(["--level", "launcher", "--rates", "5,20", "--seconds", "15"]))
     named = plan(parser().parse_args(["--level", "launcher", "--rates", "5", "--launch", "here,one"]))
 

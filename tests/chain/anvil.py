@@ -1,4 +1,4 @@
-"""A real chain of our own: anvil with an EIP-3009 token, and what anybody could do on it behind our back."""
+"""A real chain for tests: anvil with an EIP-3009 token, and transactions that anybody could make on it."""
 
 import json
 import os
@@ -57,11 +57,11 @@ class Chain:
 
     @property
     def id(self) -> str:
-        """CAIP-2."""
+        """The CAIP-2 id."""
         return f"eip155:{self.chain_id}"
 
     def network(self, facilitator_url: str = "", rpc_url: str = "") -> Network:
-        """This chain as a setting, perhaps with what stands in front of its servers."""
+        """This chain as a network setting, optionally with gates in front of its servers."""
         return Network(
             id=self.id,
             asset=self.token.address,
@@ -71,17 +71,17 @@ class Chain:
         )
 
     def mint(self, address: str, amount: int) -> None:
-        """Give `address` new money."""
+        """Mint new tokens for `address`."""
         self.send(self.token.functions.mint(Web3.to_checksum_address(address), amount))
 
     def give_gas(self, address: str) -> None:
-        """Let `address` send transactions of its own."""
+        """Give `address` ether, so that it can send transactions."""
         self.ask("anvil_setBalance", address, hex(10**20))
 
     def signed(
         self, payer: LocalAccount | None = None, has: int = 2000, pay_to: str = "", **terms: Any
     ) -> PaymentPayload:
-        """A payment of 2000 by the SDK's own client, from a wallet that has got `has` for it."""
+        """A payment of 2000 by the SDK's own client, from a wallet that was given `has` tokens."""
         payer = payer or practice.wallet()
         self.mint(payer.address, has)
         extra = {"name": TOKEN_NAME, "version": "2"}
@@ -90,11 +90,11 @@ class Chain:
         return practice.payment(payer, practice.requirements(pay_to=pay_to, **place | terms))
 
     def bring(self, payment: PaymentPayload) -> str:
-        """Submit a signed authorization, as whoever has seen it may; the transaction."""
+        """Submit a signed authorization, as anybody who has seen it may; return the transaction."""
         return self.send(self.transfer(payment))
 
     def transfer(self, payment: PaymentPayload, signature: bytes | None = None) -> ContractFunction:
-        """The call of transferWithAuthorization that this payment allows."""
+        """The transferWithAuthorization call for this payment."""
         signed = payment.payload["authorization"]
         r, s, v = parts(signature or bytes.fromhex(payment.payload["signature"].removeprefix("0x")))
         return self.token.functions.transferWithAuthorization(
@@ -115,12 +115,12 @@ class Chain:
         return self.send(self.batch.functions.run(self.token.address, calls))
 
     def cancel(self, payer: LocalAccount, nonce: bytes) -> str:
-        """The payer takes an authorization back; the transaction."""
+        """Cancel an authorization as the payer; return the transaction."""
         r, s, v = parts(self.sign(payer, "CancelAuthorization", authorizer=payer.address, nonce=nonce))
         return self.send(self.token.functions.cancelAuthorization(payer.address, nonce, v, r, s))
 
     def move(self, payer: LocalAccount, to: str, amount: int, nonce: bytes | None = None) -> str:
-        """The payer signs another authorization and it is carried out at once; the transaction."""
+        """Sign another authorization as the payer, and submit it at once; return the transaction."""
         nonce = nonce or secrets.token_bytes(32)
         before = self.now() + 3600
         signature = self.sign(
@@ -144,7 +144,7 @@ class Chain:
         return bytes(signer.sign_typed_data(domain, {kind: fields}, message).signature)
 
     def send(self, call: ContractFunction) -> str:
-        """Make a transaction of a call and wait for its block; its hash, 0x and lower case.
+        """Send a call as a transaction and wait for its block; return its hash, 0x and lower case.
 
         Raises:
             web3.exceptions.ContractLogicError: with the token's own words, if it reverts.
@@ -153,7 +153,7 @@ class Chain:
         return Web3.to_hex(self.web3.eth.wait_for_transaction_receipt(sent, poll_latency=0.01)["transactionHash"])
 
     def balance(self, address: str) -> int:
-        """What `address` has, in atomic units."""
+        """The token balance of `address`, in atomic units."""
         return int(self.token.functions.balanceOf(Web3.to_checksum_address(address)).call())
 
     def received(self, address: str) -> list[str]:
@@ -168,12 +168,12 @@ class Chain:
         return int(self.web3.eth.get_block("latest")["timestamp"])
 
     def pass_time(self, seconds: int) -> None:
-        """Let the chain's clock, not ours, run ahead; a block says so."""
+        """Move the chain's clock, not ours, ahead by mining a block."""
         self.ask("evm_increaseTime", seconds)
         self.ask("anvil_mine", 1)
 
     def ask(self, method: str, *params: object) -> Any:
-        """One JSON-RPC call of anvil's own."""
+        """Send a JSON-RPC call of anvil's own."""
         return self.web3.manager.request_blocking(RPCEndpoint(method), params)
 
 
@@ -184,7 +184,7 @@ def parts(signature: bytes) -> tuple[bytes, bytes, int]:
 
 @contextmanager
 def anvil(binary: Path, chain_id: int) -> Iterator[str]:
-    """A chain without anything on it, as the URL of its node."""
+    """Start an empty chain; yield the URL of its node."""
     port = servers.free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(binary), "--port", str(port), "--chain-id", str(chain_id), "--accounts", "1", "-j", "1", "--silent"]
@@ -204,14 +204,14 @@ def anvil(binary: Path, chain_id: int) -> Iterator[str]:
 
 @contextmanager
 def chain(binary: Path, chain_id: int = CHAIN_ID) -> Iterator[Chain]:
-    """A chain with the token deployed."""
+    """Start a chain with the token deployed."""
     with anvil(binary, chain_id) as url, requests.Session() as session:
         web3 = Web3(HTTPProvider(url, session=session))
         yield Chain(chain_id, url, web3, deploy(web3, "token"), deploy(web3, "batch"), web3.eth.accounts[0])
 
 
 def deploy(web3: Web3, name: str) -> Contract:
-    """Put a committed contract on the chain."""
+    """Deploy a committed contract on the chain."""
     code = web3.eth.contract(abi=CONTRACTS[name]["abi"], bytecode=CONTRACTS[name]["bytecode"])
     sent = code.constructor().transact({"from": web3.eth.accounts[0]})
     receipt = web3.eth.wait_for_transaction_receipt(sent, poll_latency=0.01)

@@ -1,4 +1,4 @@
-"""A market on a real chain: the node, a facilitator, and a door of its own that is live and has a database of its own.
+"""A market on a real chain: the node, a facilitator, and a door in live mode with a separate database.
 
 `make test` installs the node when npm is there; without it, these tests are skipped.
 """
@@ -25,14 +25,14 @@ from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 @dataclass(frozen=True)
 class Market:
-    """What a sale needs, and the places where it can go wrong.
+    """All parts of a sale, with gates where faults can be injected.
 
     Attributes:
-        v1_chain: another one to pay on, which v1 clients have a name for.
-        door: its URL.
-        environment: of the door.
-        facilitator: stands between the door and the facilitator.
-        node: stands between the door and the node; the facilitator asks the node itself.
+        v1_chain: a second chain, which has a name in v1.
+        door: the door's URL.
+        environment: the door's environment.
+        facilitator: the gate between the door and the facilitator.
+        node: the gate between the door and the node; the facilitator uses the node directly.
     """
 
     chain: Chain
@@ -45,7 +45,7 @@ class Market:
 
 @pytest.fixture(scope="session")
 def node_binary() -> Path:
-    """Where the node is."""
+    """The path of the node's program."""
     if binary := anvil.installed():
         return binary
     pytest.skip("there is no anvil in .chain/; `make test` puts it there if npm is installed")
@@ -67,7 +67,7 @@ def market(
     practice_openrouter: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Market]:
-    """Everything running, at the pace of tests."""
+    """Start everything, with waiting times short enough for tests."""
     folder = tmp_path_factory.mktemp("chain")
     port = servers.free_port()
     with (
@@ -94,7 +94,7 @@ def market(
 
 @pytest.fixture
 def live(market: Market) -> Iterator[None]:
-    """The settings of this process are those of the market's door during this test."""
+    """Give this process the settings of the market's door during the test."""
     before = dict(os.environ)
     os.environ |= market.environment
     settings.cache_clear()
@@ -113,13 +113,13 @@ async def pool(live: None) -> AsyncIterator[db.Pool]:
 
 @pytest.fixture
 async def shop(pool: db.Pool) -> Shop:
-    """A creator who is paid on the chain."""
+    """A creator with a payout address on the chain."""
     return await shops.open_shop(pool)
 
 
 @pytest.fixture
 def buyer(market: Market, live: None) -> Buyer:
-    """A wallet with money on the chain."""
+    """A wallet with tokens on the chain."""
     buyer = Buyer()
     market.chain.mint(buyer.wallet.address, 100 * PRICE_ATOMIC)
     return buyer
@@ -127,7 +127,7 @@ def buyer(market: Market, live: None) -> Buyer:
 
 @contextmanager
 def _facilitator(*chains: Chain) -> Iterator[str]:
-    """The facilitator as a process of its own, with a key that nobody else has; its URL."""
+    """Start the facilitator as a separate process with a fresh key; return its URL."""
     port = servers.free_port()
     url = f"http://127.0.0.1:{port}"
     signer = Account.create()

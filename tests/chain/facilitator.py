@@ -1,4 +1,4 @@
-"""A facilitator as the SDK makes them, over HTTP: the exact EVM scheme on the chains of these tests.
+"""A facilitator made from the SDK, over HTTP: the exact EVM scheme on the chains of these tests.
 
 One process, one signer: two that share a key take each other's transaction numbers.
 """
@@ -25,13 +25,13 @@ CONFIRMATION_SECONDS = 1.0
 
 
 def create_app(nodes: Mapping[str, str], key: str) -> FastAPI:
-    """The three doors of a facilitator.
+    """The app with a facilitator's three routes.
 
     Args:
         nodes: the JSON-RPC of each network (CAIP-2) that it serves.
         key: signs and pays for the transactions.
     """
-    # One for each network: the SDK takes the first for all chains of its family, whatever chain its node is on.
+    # One per network: the SDK uses the first for all chains of its family, whichever chain its node is on.
     facilitators = {network: _facilitator(network, url, key) for network, url in nodes.items()}
     app = FastAPI(title="Facilitator of the chain tests")
 
@@ -71,7 +71,7 @@ def _answer(
     try:
         return _json(ask(request.payment_payload, request.payment_requirements))
     except ValueError:
-        # The SDK's way of saying that a number or a piece of hex is none.
+        # The SDK's exception for text that is no number or hex.
         return JSONResponse({}, 400)
 
 

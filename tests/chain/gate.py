@@ -1,6 +1,7 @@
-"""What stands between our door and a server, and lets a test act at the moment that matters.
+"""A gate between our door and a server, in which a test acts at the right moment.
 
-It runs in a thread of its own, because tests start doors, which ask through it, without giving way to their own loop.
+It runs in a separate thread, because tests block their own event loop while they start doors, which send requests
+through the gate.
 """
 
 import threading
@@ -17,12 +18,12 @@ Rule = Callable[["Passage"], bytes | None]
 
 @dataclass(frozen=True)
 class Passage:
-    """One request on its way.
+    """One request in transit.
 
     Attributes:
-        path: as asked.
-        body: as sent.
-        forward: bring it to the server behind; its answer.
+        path: of the request.
+        body: of the request.
+        forward: sends it to the server and returns the response.
     """
 
     path: str
@@ -35,9 +36,9 @@ class Gate:
     """A gate in front of one server.
 
     Attributes:
-        url: to be used instead of the server's own.
-        rule: for all requests from now on; by default each is forwarded.
-        passed: the paths that were asked for, in order.
+        url: replaces the server's own.
+        rule: applies to all requests from now on; by default each is forwarded.
+        passed: the paths of all requests, in order.
     """
 
     url: str
@@ -46,30 +47,30 @@ class Gate:
 
     @contextmanager
     def ruled(self, rule: Rule) -> Iterator[None]:
-        """Another rule while the block runs."""
+        """Use another rule while the block runs."""
         before, self.rule = self.rule, rule
         yield
         self.rule = before
 
 
 def refuse(_passage: Passage) -> bytes | None:
-    """The server is down."""
+    """Act like a server that is down."""
     return None
 
 
 def lose_the_reply(passage: Passage) -> bytes | None:
-    """The server does what it was asked for, and nobody hears of it."""
+    """Let the server do its work, and drop its reply."""
     passage.forward()
     return None
 
 
 def only(path: str, rule: Rule) -> Rule:
-    """A rule for one path; everything else is forwarded."""
+    """A rule for one path; all other requests are forwarded."""
     return lambda passage: rule(passage) if passage.path == path else passage.forward()
 
 
 def before(act: Callable[[], object]) -> Rule:
-    """Let something happen just before the request arrives, the first time."""
+    """Run an action just before the first such request is forwarded."""
     acts = [act]
 
     def rule(passage: Passage) -> bytes | None:
@@ -82,7 +83,7 @@ def before(act: Callable[[], object]) -> Rule:
 
 @contextmanager
 def gate(url: str) -> Iterator[Gate]:
-    """Stand in front of the server at `url`."""
+    """Start a gate in front of the server at `url`."""
     with httpx.Client(trust_env=False, timeout=60) as http:
 
         class Handler(BaseHTTPRequestHandler):
@@ -105,7 +106,7 @@ def gate(url: str) -> Iterator[Gate]:
                 self.close_connection = True
 
             def log_message(self, *_arguments: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             request_queue_size = 128  # of 5, what fifty ask at once would wait a second for the next try

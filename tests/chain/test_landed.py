@@ -1,4 +1,4 @@
-"""What our reading of a chain makes of a real node's blocks, states and logs."""
+"""Our reading of a real node's blocks, states and logs."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from tests.chain.anvil import CHAIN_ID, Chain
 
 @pytest.fixture
 async def http() -> AsyncIterator[Client]:
-    """A client as payments use it."""
+    """An HTTP client with the payments' own timeouts."""
     async with json_client.client() as client:
         yield client
 
@@ -25,7 +25,7 @@ async def http() -> AsyncIterator[Client]:
 async def look(
     http: Client, chain: Chain, paid: PaymentPayload, amount: int = 2000, pay_to: str = ""
 ) -> Landed | NotUsed | UsedElsewhere:
-    """What the chain says of a payment."""
+    """The chain's state of a payment."""
     return await reading.landed(
         http,
         chain.network(),
@@ -38,12 +38,12 @@ async def look(
 
 
 async def test_the_node_says_which_chain_it_is_on(http: Client, chain: Chain) -> None:
-    """As a number."""
+    """The node's chain id is read as a number."""
     assert await node.chain_id(http, chain.network()) == CHAIN_ID
 
 
 async def test_unused_until_it_has_landed(http: Client, chain: Chain) -> None:
-    """Unused by the clock of the latest block; then landed, in the transaction of whoever brought it."""
+    """Unused by the clock of the latest block; then landed, in whichever transaction carried it."""
     paid = chain.signed()
 
     assert await look(http, chain, paid) == NotUsed(datetime.fromtimestamp(chain.now(), UTC))
@@ -52,7 +52,7 @@ async def test_unused_until_it_has_landed(http: Client, chain: Chain) -> None:
 
 
 async def test_a_cancelled_authorization_never_lands(http: Client, chain: Chain) -> None:
-    """AuthorizationCanceled spends the nonce for nothing."""
+    """AuthorizationCanceled uses up the nonce without a transfer."""
     payer = practice.wallet()
     paid = chain.signed(payer)
     chain.cancel(payer, practice.nonce(paid))
@@ -61,7 +61,7 @@ async def test_a_cancelled_authorization_never_lands(http: Client, chain: Chain)
 
 
 async def test_a_nonce_that_was_signed_twice(http: Client, chain: Chain) -> None:
-    """Used, but for another recipient or another amount than ours."""
+    """The nonce is used, but for another recipient or another amount than ours."""
     payer = practice.wallet()
     paid = chain.signed(payer)
     chain.move(payer, practice.wallet().address, 2000, practice.nonce(paid))
@@ -73,7 +73,7 @@ async def test_a_nonce_that_was_signed_twice(http: Client, chain: Chain) -> None
 
 
 async def test_several_authorizations_in_one_transaction(http: Client, chain: Chain) -> None:
-    """Each is paid for by its own transfer; that of a neighbour counts for nobody else, whichever comes first."""
+    """Each authorization is matched with its own transfer, never a neighbour's, in any order."""
     payer, seller, stranger = practice.wallet(), practice.wallet().address, practice.wallet().address
     ours = [chain.signed(payer, pay_to=seller) for _ in range(2)]
     theirs = [chain.signed(payer, pay_to=stranger) for _ in range(2)]

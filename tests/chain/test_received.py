@@ -14,7 +14,7 @@ from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 
 async def test_each_transfer_is_listed_with_its_own_authorization(chain: Chain) -> None:
-    """Several in one transaction, among those to others; one that nobody authorized has no nonce."""
+    """Several in one transaction, among transfers to others; a transfer without an authorization has no nonce."""
     payer, seller, stranger = practice.wallet(), practice.wallet().address, practice.wallet().address
     ours = [chain.signed(payer, pay_to=seller) for _ in range(2)]
     theirs = [chain.signed(payer, pay_to=stranger) for _ in range(2)]
@@ -34,7 +34,7 @@ async def test_each_transfer_is_listed_with_its_own_authorization(chain: Chain) 
 
 
 async def test_a_real_wallet_may_receive_other_money(market: Market, shop: Shop, buyer: Buyer, pool: db.Pool) -> None:
-    """A sale on the chain is in the books; what else comes to its creator is counted, and no difference."""
+    """A sale on the chain agrees with the ledger; other income of its creator is counted, and is no difference."""
     async with buyer.client(timeout=60) as client:
         answer = await client.post(market.door + shop.path, json={"topic": "the sea"}, headers={"Prefer": "wait=20"})
     (sold,) = await shops.at_rest(pool, shop)
@@ -46,6 +46,6 @@ async def test_a_real_wallet_may_receive_other_money(market: Market, shop: Shop,
 
     assert answer.status_code == 200, answer.text
     assert [one for one in found.differences if one.account_id in (None, shop.account.id)] == []
-    assert book.outside.state == "compared"
-    assert book.outside.foreign >= 2
+    assert book.chain.state == "compared"
+    assert book.chain.foreign >= 2
     assert book.received.amount_atomic >= PRICE_ATOMIC

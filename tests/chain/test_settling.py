@@ -1,4 +1,4 @@
-"""Sales on a real chain: whatever happens between an authorization and its transfer, money and answers agree.
+"""Sales on a real chain: payments and answers agree, whatever happens between an authorization and its transfer.
 
 The same scenarios on the practice chain are in tests/api (test_unknown.py, test_replays.py).
 """
@@ -27,14 +27,14 @@ AT_ONCE = {"Prefer": "respond-async"}
 PATIENTLY = {"Prefer": "wait=20"}
 POOR = "invalid_exact_evm_insufficient_balance"
 
-# More than an offer needs to be taken, and less than any other payment of these tests lasts: the chain's clock is
-# moved by so much, and stays ahead of ours.
+# Longer than an offer requires, and shorter than any other payment of these tests is valid: the chain's clock is
+# moved ahead by this time, and stays ahead of ours.
 SOON = 30
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A buyer who does everything by hand."""
+    """An HTTP client for a buyer without an SDK client."""
     async with httpx.AsyncClient(timeout=60) as client:
         yield client
 
@@ -52,7 +52,7 @@ async def test_stock_client(market: Market, shop: Shop, buyer: Buyer, pool: db.P
 
 
 async def test_stock_client_of_v1(market: Market, shop: Shop, pool: db.Pool) -> None:
-    """Offered v1 in the body, the SDK's client pays in v1, on a network that v1 has a name for."""
+    """From a v1 offer in the body the SDK's client pays with v1, on a network that has a v1 name."""
     buyer = Buyer()
     market.v1_chain.mint(buyer.wallet.address, PRICE_ATOMIC)
     sdk = buyer.sdk()
@@ -73,7 +73,7 @@ async def test_stock_client_of_v1(market: Market, shop: Shop, pool: db.Pool) -> 
 async def test_fifty_replays_at_once(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """One payment, presented fifty times at once: one transfer, one run, the same answer fifty times."""
+    """One payment, sent fifty times at once: one transfer, one run, the same answer fifty times."""
     url, (paid, _) = market.door + shop.path, await signed(market, shop, buyer)
     market.facilitator.passed.clear()
     answers = await asyncio.gather(*(http.post(url, json=TOPIC, headers=paid | PATIENTLY) for _ in range(50)))
@@ -87,7 +87,7 @@ async def test_fifty_replays_at_once(
 async def test_somebody_brings_it_first(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """The facilitator says failed, and the seller was paid: found on the chain, answered once."""
+    """The facilitator reports a failure, but the seller was paid: found on the chain, answered once."""
     paid, payment = await signed(market, shop, buyer)
     with market.facilitator.ruled(only("/settle", before(lambda: market.chain.bring(payment)))):
         answer = await http.post(market.door + shop.path, json=TOPIC, headers=paid | PATIENTLY)
@@ -100,7 +100,7 @@ async def test_somebody_brings_it_first(
 async def test_a_refusal_of_what_has_landed(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Brought by somebody else, it leaves the wallet too poor; a facilitator that says so has not looked why."""
+    """Somebody else submits it, so the wallet is too poor; the facilitator refuses without looking at the chain."""
     paid, payment = await signed(market, shop, buyer)
 
     def poor(_passage: Passage) -> bytes:
@@ -119,7 +119,7 @@ async def test_a_refusal_of_what_has_landed(
 async def test_the_payer_spends_the_nonce(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient, spend: str
 ) -> None:
-    """Taken back, or used for another transfer, before it is settled: failed with proof, nothing runs, 402 again."""
+    """Cancelled, or used for another transfer, before it is settled: failed with proof, nothing runs, 402 again."""
     paid, payment = await signed(market, shop, buyer)
     nonce, friend = practice.nonce(payment), practice.wallet().address
     acts: dict[str, Callable[[], str]] = {
@@ -143,7 +143,7 @@ async def test_the_payer_spends_the_nonce(
 async def test_the_wallet_is_emptied(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Refused after it was verified: 402, nothing runs; with money in the wallet, the same payment is taken."""
+    """Refused after it was verified: 402, nothing runs; once the wallet has tokens, the same payment is accepted."""
     url, (paid, _) = market.door + shop.path, await signed(market, shop, buyer)
     with market.facilitator.ruled(only("/settle", before(lambda: empty(market, buyer)))):
         answer = await http.post(url, json=TOPIC, headers=paid)
@@ -158,7 +158,7 @@ async def test_the_wallet_is_emptied(
 async def test_a_refused_payment_lands_late(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Refused, and brought to the chain by somebody else afterwards: what was paid is answered."""
+    """Refused, and then submitted to the chain by somebody else: the paid call is answered."""
     paid, payment = await signed(market, shop, buyer)
     with market.facilitator.ruled(only("/settle", before(lambda: empty(market, buyer)))):
         assert (await http.post(market.door + shop.path, json=TOPIC, headers=paid)).status_code == 402
@@ -193,7 +193,7 @@ async def test_expired_before_anybody_settled_it(
 async def test_the_reply_is_lost(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """The money moved and nobody told us: 202, found on the chain, answered; never 402."""
+    """The transfer was made and the reply was lost: 202, found on the chain, answered; never 402."""
     url, (paid, _) = market.door + shop.path, await signed(market, shop, buyer)
     with market.facilitator.ruled(only("/settle", lose_the_reply)):
         told = await http.post(url, json=TOPIC, headers=paid | AT_ONCE)
@@ -208,7 +208,7 @@ async def test_the_reply_is_lost(
 async def test_the_node_is_away(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """A lost reply, and a chain that cannot be asked: unknown, however often recovery looks, until it can."""
+    """After a lost reply, with the node down: unknown in every pass of recovery, until the node answers."""
     url, (paid, _) = market.door + shop.path, await signed(market, shop, buyer)
     market.node.passed.clear()
 
@@ -229,7 +229,7 @@ async def test_the_node_is_away(
 async def test_no_block_for_a_while(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:
-    """Broadcast, and in no block yet: the facilitator says pending, the buyer waits; paid with the block."""
+    """The transaction is in no block yet: the facilitator reports it as pending, the buyer waits; then it is paid."""
     url, (paid, _) = market.door + shop.path, await signed(market, shop, buyer)
     market.chain.ask("evm_setAutomine", False)
     told = await http.post(url, json=TOPIC, headers=paid | AT_ONCE)
@@ -247,7 +247,7 @@ async def test_no_block_for_a_while(
 
 
 class EyesOfV1(httpx.AsyncHTTPTransport):
-    """Hides what v1 did not have, and remembers how it was paid."""
+    """Hides what v1 did not have, and records how the client paid."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -263,7 +263,7 @@ class EyesOfV1(httpx.AsyncHTTPTransport):
 async def signed(
     market: Market, shop: Shop, buyer: Buyer, seconds: int | None = None
 ) -> tuple[dict[str, str], PaymentPayload]:
-    """A payment header for TOPIC and what is in it; valid for `seconds`, or as long as the offer wants."""
+    """A payment header for TOPIC and its content; valid for `seconds`, or for the offer's time."""
     payments: list[PaymentPayload] = []
 
     def sign_again(payment: PaymentPayload) -> None:
@@ -277,7 +277,7 @@ async def signed(
 
 
 def empty(market: Market, buyer: Buyer) -> None:
-    """Everything in the wallet goes to somebody else."""
+    """Transfer the whole wallet to somebody else."""
     balance = market.chain.balance(buyer.wallet.address)
     market.chain.move(buyer.wallet, practice.wallet().address, balance)
 
@@ -286,7 +286,7 @@ def empty(market: Market, buyer: Buyer) -> None:
 
 
 async def paid_once(market: Market, shop: Shop, pool: db.Pool, *story: str | None) -> None:
-    """One execution, one request to the model, one transfer on the chain, and the history that this should leave."""
+    """Check for one execution, one request to the model, one transfer on the chain, and this history."""
     (execution,) = await shops.at_rest(pool, shop)
     assert (execution.state, execution.usage_rows, execution.sends) == ("succeeded", 1, 1)
     assert market.chain.received(shop.payout) == [execution.transaction]
@@ -295,7 +295,7 @@ async def paid_once(market: Market, shop: Shop, pool: db.Pool, *story: str | Non
 
 
 async def not_sold(market: Market, shop: Shop, pool: db.Pool, *story: str) -> None:
-    """Nothing ran, nobody was paid."""
+    """Check that nothing ran, and nobody was paid."""
     (execution,) = await shops.executions(pool, shop)
     assert (execution.state, execution.payment_state, execution.usage_rows) == ("void", "failed", 0)
     assert (market.chain.received(shop.payout), await shop.sends()) == ([], [])
@@ -303,7 +303,7 @@ async def not_sold(market: Market, shop: Shop, pool: db.Pool, *story: str) -> No
 
 
 def assert_story(told: list[str], story: tuple[str | None, ...]) -> None:
-    """None stands for paid, however it was found out."""
+    """Compare a history; None stands for paid, with any reason."""
     assert len(told) == len(story), told
     assert all(step == want if want else step.startswith("paid") for step, want in zip(told, story, strict=True)), told
 
@@ -318,7 +318,7 @@ async def has_story(pool: db.Pool, shop: Shop, *story: str) -> None:
 
 
 async def told(pool: db.Pool, shop: Shop) -> list[str]:
-    """The states that the only payment of a shop went through, each with its reason."""
+    """The states of a shop's only payment, each with its reason."""
     query = """
         SELECT concat_ws(' ', to_state, payment_transitions.reason) AS step
         FROM payment_transitions JOIN executions USING (payment_id)

@@ -1,4 +1,4 @@
-"""The committed bytecode behaves like USDC where the exact scheme leans on it: checks, their order, words, events."""
+"""The committed bytecode behaves like USDC as far as the exact scheme relies on it: checks, order, errors, events."""
 
 import secrets
 import time
@@ -15,19 +15,19 @@ from tests.chain.anvil import CONTRACTS, TOKEN_NAME, Chain
 
 @pytest.fixture
 def payment(chain: Chain) -> PaymentPayload:
-    """2000 atomic units from a wallet that has them."""
+    """A payment of 2000 atomic units from a wallet that has them."""
     return chain.signed()
 
 
 def refusal(chain: Chain, payment: PaymentPayload, signature: bytes | None = None) -> str:
-    """The token's words for why it does not carry out a payment."""
+    """The token's error when it refuses a payment."""
     with pytest.raises(ContractLogicError) as raised:
         chain.send(chain.transfer(payment, signature))
     return str(raised.value)
 
 
 def events(chain: Chain, transaction: str) -> list[dict[str, Any]]:
-    """What the token said in a transaction, in order."""
+    """The token's events in a transaction, in order."""
     receipt = chain.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
     said = (getattr(chain.token.events, name)() for name in ("Transfer", "AuthorizationUsed", "AuthorizationCanceled"))
     kinds = {kind.topic: kind for kind in said}
@@ -44,7 +44,7 @@ def test_it_is_what_it_says(chain: Chain) -> None:
 
 
 def test_a_signed_transfer_moves_the_money_once(chain: Chain, payment: PaymentPayload) -> None:
-    """AuthorizationUsed, directly followed by Transfer; a second time it is used."""
+    """AuthorizationUsed, directly followed by Transfer; the second attempt finds it used."""
     to, payer = payment.accepted.pay_to, payment.payload["authorization"]["from"]
     transaction = chain.bring(payment)
 
@@ -58,7 +58,7 @@ def test_a_signed_transfer_moves_the_money_once(chain: Chain, payment: PaymentPa
 
 
 def test_a_cancelled_authorization_never_moves_money(chain: Chain) -> None:
-    """Only its signer can cancel; then it is used, and nothing was paid."""
+    """Only its signer can cancel; then it is used, without a transfer."""
     payer, nonce = practice.wallet(), secrets.token_bytes(32)
     transaction = chain.cancel(payer, nonce)
 
@@ -73,7 +73,7 @@ def test_a_cancelled_authorization_never_moves_money(chain: Chain) -> None:
 
 
 def test_it_keeps_the_window(chain: Chain) -> None:
-    """Strictly after validAfter, strictly before validBefore, by the block's clock."""
+    """It is valid strictly after validAfter and strictly before validBefore, by the block's clock."""
     late = chain.signed(seconds=-60)
     early = chain.signed()
     early.payload["authorization"]["validAfter"] = str(int(time.time()) + 3600)
@@ -83,7 +83,7 @@ def test_it_keeps_the_window(chain: Chain) -> None:
 
 
 def test_it_knows_signatures(chain: Chain, payment: PaymentPayload) -> None:
-    """Of somebody else, of another amount, the high twin, a strange v: each is refused, and the true one is not."""
+    """Another signer's, another amount's, the high twin and an odd v are each refused, and the true one is accepted."""
     true = bytes.fromhex(payment.payload["signature"].removeprefix("0x"))
     high = (SECPK1_N - int.from_bytes(true[32:64], "big")).to_bytes(32, "big")
     other = payment.model_copy(deep=True)
@@ -99,7 +99,7 @@ def test_it_knows_signatures(chain: Chain, payment: PaymentPayload) -> None:
 
 
 def test_it_pays_nothing_that_is_not_there(chain: Chain) -> None:
-    """A balance that is too small leaves the authorization unused."""
+    """A balance that is too small leaves the authorization unused, and the call fails."""
     poor = chain.signed(has=1999)
 
     assert "ERC20: transfer amount exceeds balance" in refusal(chain, poor)

@@ -1,7 +1,8 @@
-"""The `instant` command: what it says and how it exits when something is not as it should be."""
+"""The `instant` command: its sentences and exit codes when something is wrong."""
 
 import os
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_help_needs_no_settings(tmp_path: Path, arguments: list[str]) -> None:
 
     assert done.returncode == 0
     assert "Usage: instant" in done.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_version(tmp_path: Path) -> None:
+    """It is the installed package's, and asking for it needs no settings."""
+    done = _instant(tmp_path, "--version")
+
+    assert (done.returncode, done.stdout) == (0, f"{metadata.version('x402-instant')}\n")
     assert not (tmp_path / "state").exists()
 
 
@@ -83,7 +92,7 @@ def test_an_unreachable_database_is_a_sentence_without_its_password(tmp_path: Pa
 
 
 def test_env_prints_what_a_shell_can_evaluate(tmp_path: Path) -> None:
-    """Whatever stands in a value, the shell takes it for text."""
+    """The shell reads every value as text, whatever it contains."""
     url = "postgresql://user:canary'b$(c) d@127.0.0.1:9/x"
     done = _instant(tmp_path, "env", **_sandbox(), INSTANT_DATABASE_URL=url, INSTANT_PREFECT_DATABASE_URL=url)
     script = f'{done.stdout}\nprintf %s "$INSTANT_DATABASE_URL"'

@@ -1,4 +1,4 @@
-"""`instant buy`: one signature, one payment, one answer, whatever happens on the way."""
+"""`instant buy`: one signature, one payment, one answer, also after crashes and lost replies."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.shops import Buyer, Shop
 
 @dataclass(frozen=True)
 class Done:
-    """How the command ended."""
+    """The result of the command."""
 
     code: int
     out: str
@@ -30,21 +30,21 @@ class Done:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What --json printed."""
+        """The document that --json printed."""
         document: dict[str, Any] = json.loads(self.out)
         return document
 
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a buyer sits: a wallet, and a state folder of their own."""
+    """A buyer with a wallet and a state folder of their own."""
 
     folder: Path
     buyer: Buyer
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the command finds there."""
+        """The command's environment."""
         key = "0x" + bytes(self.buyer.wallet.key).hex()
         return {"INSTANT_STATE_DIR": str(self.folder), "INSTANT_WALLET_KEY": key}
 
@@ -76,7 +76,7 @@ async def desk(tmp_path: Path, practice_facilitator: str) -> Desk:
 
 
 async def test_price_payment_answer_receipt(door: str, shop: Shop, desk: Desk, tmp_path: Path) -> None:
-    """The answer alone on standard output; price, receipt and status URL beside it; nothing is left behind."""
+    """Only the answer is on standard output; price, receipt and status URL are on standard error; no file is left."""
     wallet = tmp_path / "wallet"
     wallet.write_text(bytes(desk.buyer.wallet.key).hex() + "\n")
     wallet.chmod(0o600)
@@ -116,7 +116,7 @@ async def test_practice_money_and_images(door: str, shop: Shop, desk: Desk, tmp_
 
 
 async def test_what_is_not_bought(door: str, shop: Shop, desk: Desk) -> None:
-    """Above the highest price, unfit inputs, an empty wallet: exit 1, no money moved, nothing left behind."""
+    """Above the highest price, wrong inputs, an empty wallet: exit 1, no money moved, no file left."""
     url, topic = door + shop.path, ("-p", "topic=the sea")
     dear = await desk.buy(url, *topic, "--max-price", "0.009999", "--json")
     unfit = await desk.buy(url, "-p", "subject=the sea")
@@ -133,7 +133,7 @@ async def test_what_is_not_bought(door: str, shop: Shop, desk: Desk) -> None:
 
 
 async def test_only_tokens_that_are_known_or_named(desk: Desk) -> None:
-    """A seller who asks for something else is refused, unless the buyer has named that token."""
+    """A seller who asks for another token is refused, unless the buyer has named that token."""
     async with strange_seller() as (url, payments):
         unknown = await desk.buy(url)
         assert (unknown.code, payments) == (1, [None])
@@ -145,7 +145,7 @@ async def test_only_tokens_that_are_known_or_named(desk: Desk) -> None:
 
 
 async def test_a_refusal_after_silence_is_no_proof(desk: Desk) -> None:
-    """Some sellers answer 402 because the nonce is used, by the very payment whose reply was lost: no new signature."""
+    """A seller may answer 402 because the nonce was used by the payment whose reply was lost: no new signature."""
     async with strange_seller(1, 2) as (url, payments):
         done = await desk.buy(url, "--asset", f"eip155:402402={TOKEN}", "--json")
     (kept,) = desk.kept()
@@ -157,17 +157,17 @@ async def test_a_refusal_after_silence_is_no_proof(desk: Desk) -> None:
 
 
 async def test_a_payment_that_cannot_be_kept_is_not_sent(desk: Desk) -> None:
-    """Without the file that a crash could be mended with, nobody gets to see the signature."""
+    """If the order cannot be stored, so that a crash could lose it, the signature is not sent."""
     async with strange_seller() as (url, payments):
         nowhere = {"INSTANT_STATE_DIR": "/nowhere", "XDG_STATE_HOME": "/dev/null"}
         done = await desk.buy(url, "--asset", f"eip155:402402={TOKEN}", **nowhere)
 
     assert (done.code, payments) == (2, [None])
-    assert "kept" in done.err
+    assert "stored" in done.err
 
 
 async def test_wrong_usage(tmp_path: Path, desk: Desk) -> None:
-    """Exit 2 with one sentence, before anybody is asked anything; a key is never printed."""
+    """Exit 2 with one sentence, before any request; a key is never printed."""
     public = tmp_path / "wallet"
     public.write_text("canary" + "22" * 29)
     public.chmod(0o644)
@@ -216,7 +216,7 @@ async def test_a_slow_answer_is_polled(door: str, shop: Shop, desk: Desk) -> Non
 
 
 async def test_no_time_left_is_not_a_second_payment(door: str, shop: Shop, desk: Desk) -> None:
-    """Exit 3 with where to look; the kept payment fetches the answer later, and is then gone."""
+    """Exit 3 with the status URL; the stored payment fetches the answer later, and is then removed."""
     await shop.openrouter(latency_seconds=3)
     url, topic = door + shop.path, ("-p", "topic=the sea")
     first = await desk.buy(url, *topic, "--json", "--wait", "1.5")
@@ -231,7 +231,7 @@ async def test_no_time_left_is_not_a_second_payment(door: str, shop: Shop, desk:
 
 
 async def test_declined_and_failed_are_exit_3(door: str, shop: Shop, desk: Desk) -> None:
-    """Paid and not answered: the receipt, and, unless the buyer is at fault, a free re-run that --resume fetches."""
+    """Paid and not answered: the receipt, and, unless the fault is the buyer's, a free re-run that --resume fetches."""
     url, topic = door + shop.path, ("-p", "topic=the sea", "--json")
     await shop.openrouter(faults=["status:403;error_type=content_policy_violation"])
     declined = await desk.buy(url, *topic)
@@ -252,7 +252,7 @@ async def test_declined_and_failed_are_exit_3(door: str, shop: Shop, desk: Desk)
 
 
 async def test_kill_9_and_resume(door: str, shop: Shop, desk: Desk) -> None:
-    """Killed while the payment is being settled: the kept payment, readable by its owner alone, gets the answer."""
+    """Killed during the settlement: the stored payment, readable only by its owner, gets the answer."""
     await desk.buyer.facilitator("slow:2")
     process = desk.start(door + shop.path, "-p", "topic=the sea")
 

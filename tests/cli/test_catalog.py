@@ -1,4 +1,4 @@
-"""`instant catalog`: what operators read, and what they say about models."""
+"""`instant catalog`: reading the catalog, and setting the operator's flags."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ from tests.core.catalog.test_sync import listed, listing
 
 @pytest.fixture
 def shelf(own_database: str) -> Iterator[None]:
-    """A database of its own with three models; the settings name no other."""
+    """A database of its own with three models; the settings name it."""
     given = os.environ.get("INSTANT_PREFECT_DATABASE_URL")
-    # Nothing here opens it, but a missing one would start the embedded server.
+    # The tests do not open it, but without a URL the embedded server would start.
     os.environ["INSTANT_PREFECT_DATABASE_URL"] = given or own_database
     settings.cache_clear()
     asyncio.run(_fill())
@@ -42,7 +42,7 @@ async def _fill() -> None:
 
 
 def instant(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    """What a command says as JSON; it has to succeed."""
+    """Run a command, which must succeed; return its JSON."""
     capsys.readouterr()
     assert main(["catalog", *arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -54,7 +54,7 @@ def ids(models: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.usefixtures("shelf")
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """What can be sold, filtered and sorted like over HTTP; with --all also the rest, and why not."""
+    """Sellable models, filtered and sorted as over HTTP; with --all also the others, with the reason."""
     assert ids(instant(capsys, "list")) == ["a/cheap", "b/dear"]
     assert ids(instant(capsys, "list", "DEAR")) == ["b/dear"]
     assert ids(instant(capsys, "list", "--tier", "premium", "--sort", "price")) == ["b/dear"]
@@ -71,7 +71,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_show(capsys: pytest.CaptureFixture[str]) -> None:
-    """One model with its past; one that is not there is exit 1."""
+    """One model with its history; an unknown one is exit 1."""
     model = instant(capsys, "show", "a/cheap")
 
     assert (model["tier"], model["history"][0]["completion_usd"], model["resources"]) == ("standard", "0.000002", [])
@@ -81,7 +81,7 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_the_operators_word(capsys: pytest.CaptureFixture[str]) -> None:
-    """Recommending, disabling and re-sorting take several models, all or none, and are taken back by their opposite."""
+    """Recommending, disabling and changing the kind take several models, all or none, and each can be undone."""
     instant(capsys, "curate", "a/cheap", "b/dear")
     instant(capsys, "disable", "b/dear")
     assert ids(instant(capsys, "list", "--curated")) == ["a/cheap"]
@@ -106,7 +106,7 @@ def test_the_operators_word(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_status(capsys: pytest.CaptureFixture[str]) -> None:
-    """The last syncs in numbers, and what is in quarantine."""
+    """The last syncs in numbers, and the rows in quarantine."""
     said = instant(capsys, "status")
 
     assert [(sync["outcome"], sync["added"], sync["quarantined"]) for sync in said["syncs"]] == [("applied", 3, 1)]
@@ -115,9 +115,9 @@ def test_status(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("own_database", "prefect_server", "practice_openrouter")
 async def test_sync() -> None:
-    """A sync tells what is new as JSON on standard output, and nothing else; a refusal is a sentence and exit 1.
+    """A sync prints the changes as JSON on standard output, and nothing else; a refusal is a sentence and exit 1.
 
-    While another goes on, it is a sentence and exit 2.
+    While another sync runs, it is a sentence and exit 2.
     """
 
     def instant(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -130,7 +130,7 @@ async def test_sync() -> None:
     async with practice_catalog.listing(rows[:10]):
         refused = await asyncio.to_thread(instant)
         accepted = json.loads((await asyncio.to_thread(instant, "--json", "--accept-loss")).stdout)
-    async with scheduled_runs.alone("catalog_sync"):
+    async with scheduled_runs.hold_lock("catalog_sync"):
         met = await asyncio.to_thread(instant)
     assert (refused.returncode, "instant catalog sync --accept-loss" in refused.stderr) == (1, True)
     assert (met.returncode, met.stdout, "another catalog sync is going on" in met.stderr) == (2, "", True)

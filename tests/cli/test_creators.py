@@ -1,4 +1,4 @@
-"""`instant creators`, `keys`, `resources`: what they print, what they exit with, and what they never say."""
+"""`instant creators`, `keys`, `resources`: output, exit codes, and secrets that are never printed."""
 
 import json
 import os
@@ -34,7 +34,7 @@ price_usdc: 2.01
 
 @pytest.fixture(scope="module", autouse=True)
 def elsewhere(database: str) -> Iterator[None]:
-    """Name Prefect's database too, though nothing here opens it: a missing one would start the embedded server."""
+    """Set Prefect's database URL: the tests do not open it, but without a URL the embedded server would start."""
     given = os.environ.get("INSTANT_PREFECT_DATABASE_URL")
     os.environ["INSTANT_PREFECT_DATABASE_URL"] = given or database
     yield
@@ -83,7 +83,7 @@ def test_adding_a_creator_prints_the_token_once(capsys: pytest.CaptureFixture[st
 
 
 def test_limits_can_be_changed(capsys: pytest.CaptureFixture[str], handle: str) -> None:
-    """One at a time; a list shows them; what is no limit changes nothing."""
+    """Limits change one at a time; a list shows them; an invalid limit changes nothing."""
     changed = said(capsys, "creators", "set", handle, "--slots", "2", "--daily-spend-cap-usd", "0.50")
     refused = main(["creators", "set", handle, "--slots", "0", "--queue-limit", "7"])
     capsys.readouterr()
@@ -118,7 +118,7 @@ def test_what_is_refused_is_named(capsys: pytest.CaptureFixture[str], arguments:
 
 
 def test_a_prompt_goes_on_sale_and_off(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
-    """Create, list, archive and restore; a YAML number never becomes a float, and a bare word stays one."""
+    """Create, list, archive and restore; a YAML number never becomes a float, and a bare word stays text."""
     file = written(tmp_path, "haiku.yaml", HAIKU)
     (created,) = said(capsys, "resources", "create", handle, file)
     (again,) = said(capsys, "resources", "create", handle, file)
@@ -167,7 +167,7 @@ def test_people_read_the_same_as_programs(capsys: pytest.CaptureFixture[str], ha
 def test_a_file_that_cannot_be_published_publishes_nothing(
     capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, content: str, said_of_it: str
 ) -> None:
-    """The file is named with each sentence, and the files beside it are not published either."""
+    """Each sentence names its file, and the other files are not published either."""
     good, bad = written(tmp_path, "a.yaml", HAIKU.replace("haiku", "good")), written(tmp_path, "b.yaml", content)
 
     assert main(["resources", "create", handle, good, bad]) == 1
@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_published_publishes_nothing(
 
 
 def test_a_certain_loss_needs_consent(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
-    """--allow-loss publishes what is refused without it."""
+    """--allow-loss publishes a prompt that is refused without it."""
     file = written(tmp_path, "loss.yaml", HAIKU.replace("  canary", "  canary" * 5_000).replace("2.01", "0.001"))
 
     assert main(["resources", "create", handle, file]) == 1
@@ -190,7 +190,7 @@ def test_a_certain_loss_needs_consent(capsys: pytest.CaptureFixture[str], handle
 def test_a_key_comes_by_standard_input_and_is_never_shown(
     capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, practice_openrouter: str
 ) -> None:
-    """The key is read from stdin or a variable, makes what is published ready, and is gone when deleted."""
+    """The key is read from stdin or a variable, makes prompts ready, and is gone when deleted."""
     said(capsys, "resources", "create", handle, written(tmp_path, "haiku.yaml", HAIKU))
     key = f"sk-or-v1-practice-{uuid4().hex}"
     process = forks.run("cli", "keys", "set", handle, "--json", environment=os.environ, words=f"{key}\n")
@@ -217,7 +217,7 @@ def test_a_key_comes_by_standard_input_and_is_never_shown(
 def test_a_key_with_nothing_left_is_said_to_sell_nothing(
     capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, practice_openrouter: str
 ) -> None:
-    """It is stored, because its limit may be raised, and the sentence says why nothing is sold on it."""
+    """The key is stored, because its limit may be raised, and the sentence says why nothing is sold on it."""
     key = f"sk-or-v1-practice-{uuid4().hex}"
     control = f"{practice_openrouter.removesuffix('/api/v1')}/practice/keys/{key}"
     httpx.put(control, json={"credits": "0"}, trust_env=False).raise_for_status()
@@ -232,7 +232,7 @@ def test_a_key_with_nothing_left_is_said_to_sell_nothing(
 def test_a_key_of_another_provider(
     capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, practice_openrouter: str
 ) -> None:
-    """`--provider` says whose it is; its model is priced by the operator, and sold on that key alone."""
+    """`--provider` selects the provider; its model is priced by the operator, and sold only on that key."""
     assert main(["keys", "set", handle, "--provider", "nobody"]) == 1
     claude = "anthropic:claude-haiku-4-5"
     price = ("--prompt-usd", "3", "--completion-usd", "15", "--context", "200000", "--longest-answer", "64000")
@@ -263,7 +263,7 @@ def test_a_key_of_another_provider(
 
 
 def test_a_key_that_cannot_be_checked_is_not_kept(handle: str) -> None:
-    """While OpenRouter is out of reach nothing is changed, and the sentence says so."""
+    """While OpenRouter is down nothing is changed, and the sentence says so."""
     process = forks.run(
         *("cli", "keys", "set", handle),
         environment=os.environ | {"INSTANT_OPENROUTER_PORT": str(free_port())},
@@ -275,7 +275,7 @@ def test_a_key_that_cannot_be_checked_is_not_kept(handle: str) -> None:
 
 
 def test_the_documented_file_can_be_published(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
-    """The example of docs/creators.md works as it stands, with a model of ours."""
+    """The example of docs/creators.md can be published unchanged, except for the model."""
     page = (Path(__file__).parents[2] / "docs" / "creators.md").read_text(encoding="utf-8")
     example = page.split("```yaml\n", 1)[1].split("```", 1)[0]
     model = yaml.safe_load(example)["model"]
@@ -284,13 +284,13 @@ def test_the_documented_file_can_be_published(capsys: pytest.CaptureFixture[str]
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    """What a command prints with --json, after it succeeded."""
+    """Run a command with --json, which must succeed; return its document."""
     capsys.readouterr()
     assert main([*arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def written(folder: Path, name: str, content: str) -> str:
-    """A file with that content, as its path."""
+    """Write a file with that content; return its path."""
     (folder / name).write_text(content, encoding="utf-8")
     return str(folder / name)

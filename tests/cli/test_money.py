@@ -1,4 +1,4 @@
-"""`instant money check` and `instant payments`: what they print, and the exit codes that a timer can act on."""
+"""`instant money check` and `instant payments`: output, and exit codes for timers."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def books(own_database: str, facilitator: str) -> Iterator[None]:
     """An empty database and an empty chain, named by the settings of this process."""
     before = dict(os.environ)
     os.environ["INSTANT_FACILITATOR_PORT"] = str(urlsplit(facilitator).port)
-    # Nothing here opens it, but a missing one would start the embedded server.
+    # The tests do not open it, but without a URL the embedded server would start.
     os.environ.setdefault("INSTANT_PREFECT_DATABASE_URL", own_database)
     settings.cache_clear()
     yield
@@ -39,14 +39,14 @@ def books(own_database: str, facilitator: str) -> Iterator[None]:
 
 @pytest.fixture
 async def paid(books: None) -> AsyncIterator[Any]:
-    """A payment of the last minute that the chain knows nothing of, as a row."""
+    """A payment of the last minute that is not on the chain, as a row."""
     async with db.pool() as pool:
         execution_id = await orders.pay(pool, await orders.version(pool), await orders.hire(pool))
         yield await payment_of(pool, execution_id)
 
 
 async def instant(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Exit code and output of a command."""
+    """Run a command; return its exit code and output."""
     capsys.readouterr()
     code = await asyncio.to_thread(main, list(arguments))
     return code, capsys.readouterr().out
@@ -59,7 +59,7 @@ async def payment_of(pool: db.Pool, execution_id: UUID) -> Any:
 
 
 async def test_books_that_agree_are_exit_0(capsys: pytest.CaptureFixture[str], paid: Any) -> None:
-    """The sums per network; what the chain does not show yet is said, and no difference."""
+    """The sums per network; a payment that the chain does not show yet is mentioned, but is no difference."""
     code, text = await instant(capsys, "money", "check")
     code_of_json, document = await instant(capsys, "money", "check", "--json")
     (book,) = json.loads(document)["books"]
@@ -72,7 +72,7 @@ async def test_books_that_agree_are_exit_0(capsys: pytest.CaptureFixture[str], p
 
 
 async def test_a_difference_is_exit_1_and_named(capsys: pytest.CaptureFixture[str], paid: Any) -> None:
-    """With its code, its sentence and its ids. Another network, and a time after it, know nothing of it."""
+    """The difference has its code, sentence and ids. It is outside the scope of another network or a later time."""
     async with db.transaction() as conn:
         await conn.execute("UPDATE payments SET decided_at = decided_at - interval '2 minutes'")
     code, text = await instant(capsys, "money", "check")
@@ -87,7 +87,7 @@ async def test_a_difference_is_exit_1_and_named(capsys: pytest.CaptureFixture[st
 
 
 async def test_a_chain_that_cannot_be_asked_is_exit_3(capsys: pytest.CaptureFixture[str], paid: Any) -> None:
-    """Said, with the sums of the ledger all the same; a difference of the other two is still exit 1."""
+    """The output says so and has the ledger's sums; a difference between the other two sources is still exit 1."""
     os.environ["INSTANT_FACILITATOR_PORT"] = str(servers.free_port())
     settings.cache_clear()
     code, text = await instant(capsys, "money", "check")
@@ -100,7 +100,7 @@ async def test_a_chain_that_cannot_be_asked_is_exit_3(capsys: pytest.CaptureFixt
 
 
 async def test_payments_are_listed_and_told(capsys: pytest.CaptureFixture[str], paid: Any) -> None:
-    """The list by state; the story by transaction, with what the chain says. What is sealed is in neither."""
+    """The list by state; one payment by transaction, with the chain's state. Sealed values are in neither."""
     _, listed = await instant(capsys, "payments", "list", "--state", "paid", "--json")
     _, none = await instant(capsys, "payments", "list", "--state", "failed")
     code, document = await instant(capsys, "payments", "show", paid.transaction, "--json")

@@ -1,4 +1,4 @@
-"""`instant notices` and `instant usage report`: what they print, what they exit with, and what they never say."""
+"""`instant notices` and `instant usage report`: output, exit codes, and URLs that are never printed."""
 
 import asyncio
 import csv
@@ -41,14 +41,14 @@ def given() -> Iterator[Callable[[str], None]]:
 
 
 async def instant(*arguments: str) -> int:
-    """The exit code of a command, which has an event loop of its own."""
+    """Run a command, which has its own event loop; return its exit code."""
     return await asyncio.to_thread(main, list(arguments))
 
 
 async def test_addresses(
     pool: db.Pool, sold: versions.Version, capsys: pytest.CaptureFixture[str], given: Callable[[str], None]
 ) -> None:
-    """Added from the environment, tried out, listed and removed; the URL is never printed."""
+    """An address is added from the environment, tried, listed and removed; the URL is never printed."""
     word = leaks.canary("token")
     said = []
     async with receiver() as here:
@@ -72,7 +72,7 @@ async def test_addresses(
 async def test_what_is_wrong_is_said(
     pool: db.Pool, capsys: pytest.CaptureFixture[str], given: Callable[[str], None]
 ) -> None:
-    """One sentence and exit code 1: nobody of that name, no such variable, an inner network, nothing delivered."""
+    """One sentence and exit code 1: unknown creator, missing variable, internal network, failed delivery."""
     assert await instant("notices", "add", "nobody", "--from-env", "NO_SUCH_URL") == 1
     assert "NO_SUCH_URL" in capsys.readouterr().err
     given("json://127.0.0.2/x")
@@ -91,7 +91,7 @@ async def test_what_is_wrong_is_said(
 async def test_notices_are_listed(pool: db.Pool, sold: versions.Version, capsys: pytest.CaptureFixture[str]) -> None:
     """All of them, or those about one creator."""
     assert await instant("notices", "list") == 0
-    assert "nothing to tell" in capsys.readouterr().out
+    assert "There are no notices." in capsys.readouterr().out
     await past.happened(pool, sold, [Calls(datetime.now(UTC), 9, **FAILED)])
     async with pool.connection() as conn:
         await notice_rules.find(conn)
@@ -114,7 +114,7 @@ async def test_the_usage_report(pool: db.Pool, sold: versions.Version, capsys: p
     table = capsys.readouterr().out
     assert f"/@{sold.handle}/haiku" in table
     assert "80.0 %" in table
-    assert "together" in table
+    assert "total" in table
     assert "out of credit" in table
 
     assert await instant("usage", "report", "--creator", sold.handle, "--csv") == 0

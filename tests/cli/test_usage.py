@@ -1,4 +1,4 @@
-"""`instant usage`, as a program and as a person would use it."""
+"""`instant usage`, for programs and for people."""
 
 import json
 import os
@@ -14,7 +14,7 @@ def _instant(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 async def test_what_changed_is_counted_or_everything_since_a_day(own_database: str) -> None:
-    """Without a Prefect server; the second time there is nothing to do, unless a day is named."""
+    """It needs no Prefect server; a second run has nothing to count, unless a day is given."""
     at = datetime.now(UTC) - timedelta(days=2)
     async with db.pool() as pool, pool.connection() as conn:
         sold = await histories.publish(conn)

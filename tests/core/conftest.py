@@ -1,4 +1,4 @@
-"""What the tests of the provider share."""
+"""Fixtures that the tests of the providers share."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def creator(practice_openrouter: str) -> AsyncIterator["Creator"]:
-    """A creator with a key of their own, whose calls take no time."""
+    """A creator with a key of their own; the practice provider answers without delay."""
     import httpx
 
     from core.providers import client as provider_client

@@ -1,4 +1,4 @@
-"""Recovery, against Postgres alone: what dead owners held is freed, bounded, and brought to rest."""
+"""Recovery, against Postgres without Prefect: it frees executions of dead owners, within limits, and ends them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def shop(pool: db.Pool, practice_openrouter: str) -> shops.Shop:
 
 
 async def test_a_dead_owners_work_is_freed(pool: db.Pool) -> None:
-    """Silent for a lease: all of it is queued again, and only what had begun counts as taken over."""
+    """After a lease without a heartbeat its executions are queued again; only those that had begun count a takeover."""
     dead, alive = await orders.hire(pool), await orders.hire(pool)
     sold = await orders.version(pool)
     begun, claimed = await orders.queue(pool, sold, 2)
@@ -57,7 +57,7 @@ async def test_a_dead_owners_work_is_freed(pool: db.Pool) -> None:
 
 
 async def test_who_leaves_in_good_order_is_not_waited_for(pool: db.Pool) -> None:
-    """What a stopped worker still held is free at once, within its lease."""
+    """Executions of a worker that stopped properly are free at once, within its lease."""
     async with worker.registered(pool, "executor") as leaving:
         (one,) = await orders.queue(pool, await orders.version(pool))
         await orders.claim(pool, leaving)
@@ -69,7 +69,7 @@ async def test_who_leaves_in_good_order_is_not_waited_for(pool: db.Pool) -> None
 
 
 async def test_many_recoveries_at_once(pool: db.Pool) -> None:
-    """However many look at the same time, each execution is freed once and counts one takeover."""
+    """However many recoveries run at once, each execution is freed once and counts one takeover."""
     dead, alive = await orders.hire(pool), await orders.hire(pool)
     ids = await orders.queue(pool, await orders.version(pool, slots=30), 30)
     await orders.begin(pool, dead, ids)
@@ -82,7 +82,7 @@ async def test_many_recoveries_at_once(pool: db.Pool) -> None:
 
 
 async def test_it_gives_up_after_the_limit(pool: db.Pool) -> None:
-    """Taken over as often as it may be: failed, the fault is ours, nothing was spent, and the buyer may re-run it."""
+    """At the limit of takeovers it fails: the fault is ours, nothing was spent, and the buyer may re-run it."""
     alive = await orders.hire(pool)
     sold = await orders.version(pool)
     paid = await orders.pay(pool, sold, alive)
@@ -103,7 +103,7 @@ async def test_it_gives_up_after_the_limit(pool: db.Pool) -> None:
 
 
 async def test_interrupted_sends_count_as_spent(pool: db.Pool) -> None:
-    """Its owner died after the last send it may have: failed, and each counts at its worst-case cost."""
+    """Its owner died after the last allowed send: it fails, and each send counts at its worst-case cost."""
     alive = await orders.hire(pool)
     sold = await orders.version(pool)
     (one,) = await orders.queue(pool, sold)
@@ -120,7 +120,7 @@ async def test_interrupted_sends_count_as_spent(pool: db.Pool) -> None:
 
 
 async def test_a_late_failure_changes_nothing(pool: db.Pool) -> None:
-    """Who was taken for dead and comes back may neither send nor fail what another attempt carries now."""
+    """An owner that was declared dead can neither send nor fail an execution that another attempt has now."""
     alive = await orders.hire(pool)
     (one,) = await orders.queue(pool, await orders.version(pool))
     late = await die_with(pool, one)
@@ -139,7 +139,7 @@ async def test_a_late_failure_changes_nothing(pool: db.Pool) -> None:
 
 
 async def test_a_first_valid_answer_is_kept(pool: db.Pool, shop: shops.Shop) -> None:
-    """An answer that arrives after its attempt was taken over is the answer; the other attempt sends nothing then."""
+    """An answer that arrives after its attempt was taken over is stored; the other attempt then sends nothing."""
     await shop.openrouter(latency_seconds=0.5)
     (one,) = await orders.queue(pool, await shop.version(pool))
     late = await die_with(pool, one)
@@ -165,7 +165,7 @@ async def test_a_first_valid_answer_is_kept(pool: db.Pool, shop: shops.Shop) -> 
 
 
 async def test_an_answer_of_an_earlier_round_is_not_kept(pool: db.Pool, shop: shops.Shop) -> None:
-    """A re-run has its own answer: one that was asked for in the round before comes too late."""
+    """A re-run has its own answer; one from a send of the round before comes too late."""
     await shop.openrouter(latency_seconds=0.5)
     alive = await orders.hire(pool)
     paid = await orders.pay(pool, await shop.version(pool), alive)
@@ -198,7 +198,7 @@ async def test_what_is_at_rest_but_unlogged_is_logged(pool: db.Pool) -> None:
 
 
 async def die_with(pool: db.Pool, execution_id: UUID) -> Order:
-    """A worker takes an execution and falls silent."""
+    """A worker begins an execution and stops its heartbeat."""
     dead = await orders.hire(pool)
     (order,) = await orders.begin(pool, dead, [execution_id])
     await orders.bury(pool, dead)
@@ -206,7 +206,7 @@ async def die_with(pool: db.Pool, execution_id: UUID) -> Order:
 
 
 async def prepared(pool: db.Pool, order: Order) -> PreparedCall:
-    """A taken execution, ready to be sent."""
+    """An execution that has begun and is ready to be sent."""
     async with pool.connection() as conn:
         opened = await steps.decrypt(conn, [order])
         (ready,) = await steps.substitute(conn, opened)

@@ -1,4 +1,4 @@
-"""Settings: practice and real money never mix, and a mistake is named without its value."""
+"""Settings: practice and real money never mix, and errors do not show values."""
 
 import json
 import os
@@ -26,7 +26,7 @@ PRACTICE = {"INSTANT_OPENROUTER_URL": "http://127.0.0.1:4021/api/v1"}
 
 @contextmanager
 def environment(folder: Path, **variables: str) -> Iterator[None]:
-    """Only these INSTANT_ variables are set, and `folder` is the state folder."""
+    """Only these INSTANT_ variables are set; `folder` is the state folder."""
     before = dict(os.environ)
     for name in before:
         if name.startswith("INSTANT_"):
@@ -52,7 +52,7 @@ def refusal(folder: Path, **variables: str) -> str:
 
 
 def test_the_sandbox_needs_nothing_but_keys(tmp_path: Path) -> None:
-    """Sandbox fills in the practice chain and the practice servers, all on loopback."""
+    """The sandbox's defaults are the practice chain and the practice servers, all on loopback."""
     config = read(tmp_path, INSTANT_MODE="sandbox", INSTANT_FACILITATOR_PORT="5022", INSTANT_OPENROUTER_PORT="5021")
 
     (network,) = config.networks
@@ -64,7 +64,7 @@ def test_the_sandbox_needs_nothing_but_keys(tmp_path: Path) -> None:
 
 
 def test_live_goes_to_the_provider(tmp_path: Path) -> None:
-    """Live uses the real provider and the networks it was given."""
+    """Live mode uses the real provider and the given networks."""
     config = read(tmp_path, **LIVE)
 
     assert config.openrouter_url == "https://openrouter.ai/api/v1"
@@ -74,7 +74,7 @@ def test_live_goes_to_the_provider(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network", ["eip155:11155111", "eip155:84532", "eip155:31337"])
 def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> None:
-    """Where no money is worth anything, calls may go to the practice provider."""
+    """On networks without real money, calls may go to the practice provider."""
     config = read(tmp_path, **LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": network}])})
 
     assert config.openrouter_url == PRACTICE["INSTANT_OPENROUTER_URL"]
@@ -100,18 +100,18 @@ def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> Non
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, variables: dict[str, str], named: str) -> None:
-    """Each wrong or missing variable, and each mixing of the modes, stops the start with a sentence."""
+    """Each wrong or missing variable, and each mix of the modes, stops the start with a sentence."""
     assert named in refusal(tmp_path, **variables)
 
 
 def test_a_loopback_name_is_no_prefix(tmp_path: Path) -> None:
-    """A public host whose name merely begins like loopback is not loopback."""
+    """A public host whose name begins like a loopback name is not loopback."""
     for url in ("http://127.0.0.1.shop.example", "http://localhost.shop.example", "http://127.0.0.1@shop.example"):
         assert "loopback" in refusal(tmp_path, INSTANT_MODE="sandbox", INSTANT_PUBLIC_URL=url)
 
 
 def test_sentences_hold_no_values(tmp_path: Path) -> None:
-    """A refused setting never shows what was given, nor any secret beside it."""
+    """An error about a setting shows neither its value nor any secret beside it."""
     sentence = refusal(
         tmp_path, INSTANT_MODE="canary-1", INSTANT_PORT="canary-2", INSTANT_DATABASE_URL="postgresql://u:canary-3@/x"
     )
@@ -136,7 +136,7 @@ def test_printing_settings_shows_no_secret(tmp_path: Path) -> None:
 
 
 def test_the_state_folder_comes_second(tmp_path: Path) -> None:
-    """`instant.env` in the state folder fills in what the environment does not say; an empty variable says nothing."""
+    """`instant.env` in the state folder supplies what the environment lacks; an empty variable counts as unset."""
     (tmp_path / "instant.env").write_text("INSTANT_MODE=sandbox\nINSTANT_PORT=5020\nINSTANT_PREFECT_PORT=5200\n")
 
     config = read(tmp_path, INSTANT_PORT="6020", INSTANT_PREFECT_PORT="")
@@ -146,7 +146,7 @@ def test_the_state_folder_comes_second(tmp_path: Path) -> None:
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:
-    """Nobody changes a setting while the process runs."""
+    """Settings cannot be changed while the process runs."""
     config = read(tmp_path, INSTANT_MODE="sandbox")
 
     with pytest.raises(ValidationError):
@@ -155,7 +155,7 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("network", "name"), [("eip155:8453", "USD Coin"), ("eip155:84532", "USDC")])
 def test_usdc_is_known(network: str, name: str) -> None:
-    """On Base and Base Sepolia nobody has to look up a contract, nor the name of its EIP-712 domain."""
+    """On Base and Base Sepolia the operator need not enter the contract or the name of its EIP-712 domain."""
     known = Network(id=network, facilitator_url="https://f.example", rpc_url="https://r.example")
 
     assert (known.asset_name, known.asset_version) == (name, "2")

@@ -1,4 +1,4 @@
-"""What tests of launchers share."""
+"""Fixtures that the tests of launchers share."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +10,6 @@ from core import db
 
 @pytest.fixture
 async def pool(surroundings: Path, own_database: str) -> AsyncIterator[db.Pool]:
-    """A database that no other launcher looks at."""
+    """A database that no other launcher uses."""
     async with db.pool() as opened:
         yield opened

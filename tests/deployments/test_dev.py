@@ -1,4 +1,4 @@
-"""`instant dev`: the whole machine, started, refused, killed, started again, and a first paid call."""
+"""`instant dev`: start, refusal of a second one, kill, restart, and a first paid call."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ _PORTS = ("INSTANT_PORT", "INSTANT_OPENROUTER_PORT", "INSTANT_FACILITATOR_PORT",
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a machine of its own: a state folder and four ports. Nothing of it survives the tests."""
+    """The environment of a separate machine: a state folder and four ports. All its processes end with the tests."""
     state_dir = tmp_path_factory.mktemp("machine")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INSTANT_", "PREFECT_"))}
     yield kept | {name: str(servers.free_port()) for name in _PORTS} | {"INSTANT_STATE_DIR": str(state_dir)}
@@ -28,7 +28,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 def _processes_of(state_dir: Path | str, argument: str = "") -> list[psutil.Process]:
-    """Everything that works on this state folder, the Postgres of it included; or what of it has this argument."""
+    """All processes on this state folder, including its Postgres, or those of them with this argument."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -55,7 +55,7 @@ def _until(is_so: Callable[[], bool], seconds: float) -> None:
 
 
 def test_a_taken_port_stops_it_before_anything_is_started(machine: dict[str, str]) -> None:
-    """Exit code 2 and the setting to change; the state folder has no server in it."""
+    """It exits with code 2 and the setting to change; the state folder has no server in it."""
     import socket
 
     with socket.create_server(("127.0.0.1", int(machine["INSTANT_PREFECT_PORT"]))):
@@ -100,7 +100,7 @@ def test_it_survives_being_killed_and_sells_a_first_call(machine: dict[str, str]
 
 
 def test_a_child_that_dies_ends_everything_with_exit_1(machine: dict[str, str]) -> None:
-    """The message has the end of its log, and SIGTERM ends what is left."""
+    """The message quotes the end of the child's log, and SIGTERM ends the remaining children."""
     state_dir = Path(machine["INSTANT_STATE_DIR"])
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "dev"], env=machine, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

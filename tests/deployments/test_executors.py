@@ -1,4 +1,4 @@
-"""Executors: any number of them share the work, and killing one loses nothing."""
+"""Executors: any number share the work, and killing one loses nothing."""
 
 import asyncio
 import signal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_database")
 
 
 async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:
-    """Executions of a shop that has slots enough, each queued by itself."""
+    """Queue executions of a shop with enough slots, one by one."""
     async with pool.connection() as conn:
         await conn.execute("UPDATE accounts SET slots = 100 WHERE id = %s", [shop.account.id])
     sold = await shop.version(pool)
@@ -30,12 +30,12 @@ async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:
 
 
 async def test_three_executors_and_one_is_killed(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """Beside a door that launches nothing; what the killed one held is taken over, and each is answered once."""
+    """The door launches nothing; the killed executor's calls are taken over, and each is answered once."""
     count = 30
     await shop.openrouter(latency_seconds=1)
     with ExitStack() as stack:
         stack.enter_context(doors.door(surroundings, servers.free_port(), INSTANT_LAUNCH="executor"))
-        # Few at a time, so that there is work for everybody.
+        # Few at a time, so that all executors have work.
         first, *others = [stack.enter_context(executors.executor(surroundings, INSTANT_BATCH_LIMIT="4")) for _ in "123"]
         for one in (first, *others):
             await executors.at_work(pool, one)
@@ -59,12 +59,12 @@ async def test_three_executors_and_one_is_killed(surroundings: Path, pool: db.Po
     assert {attempt.pid for attempt in lost} == {first.pid}
     assert len([attempt for attempt in attempts if attempt.reason == "takeover"]) == len(lost)
     assert {other.pid for other in others} <= {attempt.pid for attempt in attempts}
-    # A mark may be of a send that the kill prevented, never the other way round.
+    # A mark may exist for a send that the kill prevented, but no send exists without a mark.
     assert len(await shop.sends()) <= sum(one.sends for one in rested) <= count + len(lost)
 
 
 async def test_prefect_hears_of_a_killed_run(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """A run that a kill left RUNNING is Crashed with its call once somebody recovers; the one after is Completed."""
+    """A run that a kill left RUNNING becomes Crashed, with its call, at the next recovery; a later one is Completed."""
     await shop.openrouter(latency_seconds=10)
     async with get_client() as prefect:
         with executors.executor(surroundings) as killed:
@@ -99,7 +99,7 @@ async def test_prefect_hears_of_a_killed_run(surroundings: Path, pool: db.Pool, 
 
 
 async def test_taking_over_does_not_need_prefect(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """Who takes over while Prefect is away cannot tell it of the killed run, and goes on all the same."""
+    """A takeover while Prefect is down cannot report the killed run there, and goes on without that."""
     nobody = f"http://127.0.0.1:{servers.free_port()}/api"
     await shop.openrouter(latency_seconds=10)
     with executors.executor(surroundings) as killed:
@@ -122,9 +122,9 @@ async def test_taking_over_does_not_need_prefect(surroundings: Path, pool: db.Po
 async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
     surroundings: Path, pool: db.Pool, shop: Shop
 ) -> None:
-    """A run whose calls were over when it was killed frees nothing; the flow `recovery` finds it all the same.
+    """A run that was killed after its calls had ended frees nothing; the flow `recovery` still finds it.
 
-    Neither what another installation carries on the same Prefect server is touched, nor what somebody started by hand.
+    Runs of another installation on the same Prefect server, and runs that were started by hand, are not touched.
     """
     await recovery(return_state=True)  # what other tests have left
     (one,) = await queue(pool, shop, 1)
@@ -149,7 +149,7 @@ async def test_the_scheduled_recovery_closes_runs_that_held_nothing(
 
 
 async def test_what_an_operator_does_to_a_run_here_stops_no_call(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """Cancelled in Prefect's UI, a paid call is answered all the same; a retry is scheduled for nobody, and closed."""
+    """A paid call that is cancelled in Prefect's UI is still answered; a retry that no process will run is closed."""
     await shop.openrouter(latency_seconds=1)
     with executors.executor(surroundings) as process:
         await executors.at_work(pool, process)
@@ -179,7 +179,7 @@ async def test_what_an_operator_does_to_a_run_here_stops_no_call(surroundings: P
 
 @pytest.mark.parametrize("kind", ["door", "executor"])
 async def test_a_second_signal_ends_it_at_once(surroundings: Path, pool: db.Pool, shop: Shop, kind: str) -> None:
-    """The first SIGTERM waits for the call; the second does not, and what is left behind is taken over."""
+    """The first SIGTERM waits for the call; the second does not, and the unfinished call is taken over."""
     await shop.openrouter(latency_seconds=20)
     with ExitStack() as stack:
         if kind == "door":
@@ -208,7 +208,7 @@ async def test_a_second_signal_ends_it_at_once(surroundings: Path, pool: db.Pool
 
 
 async def test_what_takes_too_long_is_handed_over(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """An executor that may not drain for longer cuts its call off, and another one has the answer."""
+    """An executor at the end of its drain time cancels its call, and another executor answers it."""
     await shop.openrouter(latency_seconds=3)
     with executors.executor(surroundings, INSTANT_DRAIN_SECONDS="0.1") as leaving:
         await executors.at_work(pool, leaving)

@@ -1,4 +1,4 @@
-"""The launcher: few runs for many executions, nothing lost on the way down, and nothing run twice."""
+"""The launcher: few runs for many executions, no loss at shutdown, and no call sent twice."""
 
 import asyncio
 import signal
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.usefixtures("own_database")
 
 
 async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:
-    """Executions of a shop that has slots enough, queued in one transaction."""
+    """Queue executions of a shop with enough slots, in one transaction."""
     async with pool.connection() as conn:
         await conn.execute("UPDATE accounts SET slots = 100 WHERE id = %s", [shop.account.id])
     return await orders.queue(pool, await shop.version(pool), count)
 
 
 async def test_a_burst_comes_in_few_runs(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """What is queued while a run is starting is carried by the next run together, and every call is sent once."""
+    """Executions that are queued while a run starts share the next run, and every call is sent once."""
     count = 24
     await shop.openrouter(latency_seconds=0.1)
     with doors.door(surroundings, servers.free_port()):
@@ -40,7 +40,7 @@ async def test_a_burst_comes_in_few_runs(surroundings: Path, pool: db.Pool, shop
 
 
 async def test_sigterm_in_the_middle_of_calls(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """A door that is told to stop finishes what it carries, sends nothing twice, and ends by itself."""
+    """A door that gets SIGTERM finishes its calls, sends nothing twice, and exits by itself."""
     count = 5
     await shop.openrouter(latency_seconds=2)
     with doors.door(surroundings, servers.free_port()) as door:
@@ -92,7 +92,7 @@ async def test_two_doors_share_the_work(surroundings: Path, pool: db.Pool, shop:
 
 
 async def test_prefect_hangs_and_comes_back(surroundings: Path, prefect_server: str, pool: db.Pool, shop: Shop) -> None:
-    """Past the patience executions run without it, which their attempts say; when it answers again, runs are back."""
+    """After the patience executions run without Prefect, and their attempts say so; once it answers, runs return."""
     await shop.openrouter(latency_seconds=0.1, faults=["status:503"])
     async with wire.to(prefect_server) as prefect:
         changes = {"INSTANT_PREFECT_API_URL": prefect.url, "INSTANT_PREFECT_PATIENCE_SECONDS": "2"}
@@ -112,14 +112,35 @@ async def test_prefect_hangs_and_comes_back(surroundings: Path, prefect_server: 
 
 
 async def told(door: doors.Door, what: str) -> bool:
-    """Whether a door has printed this."""
+    """Whether a door has printed this text."""
     return what in door.output.read_text()
+
+
+async def test_as_many_sends_as_the_limit_allows(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """Three sends come in one attempt, and the outcome of each is recorded, whether the last one succeeds or not."""
+    outcomes = []
+    with doors.door(surroundings, servers.free_port(), INSTANT_SEND_LIMIT="3"):
+        for faults in (["status:503*2"], ["status:503*always"]):
+            await shop.openrouter(latency_seconds=0.05, faults=faults)
+            (execution_id,) = await queue(pool, shop, 1)
+            await shops.at_rest(pool, shop)
+            sent = "SELECT outcome FROM sends WHERE execution_id = %(id)s ORDER BY number"
+            outcomes.append([row.outcome for row in await shops.rows(pool, sent, id=execution_id)])
+    executions = await shops.executions(pool, shop)
+    attempts = await shops.rows(pool, "SELECT sends FROM attempts")
+
+    assert outcomes == [["provider_503", "provider_503", "succeeded"], ["provider_503"] * 3]
+    assert [(one.state, one.detail, one.sends, one.takeovers) for one in executions] == [
+        ("succeeded", None, 3, 0),
+        ("failed", "provider_503", 3, 0),
+    ]
+    assert [attempt.sends for attempt in attempts] == [3, 3]
 
 
 async def test_without_prefect_a_call_is_sent_again_as_its_task_would(
     surroundings: Path, pool: db.Pool, shop: Shop
 ) -> None:
-    """The same retry, the same failure alone, the same bound."""
+    """It has the same retry, isolation of failures, and limit as the task."""
     nobody = f"http://127.0.0.1:{servers.free_port()}/api"
     await shop.openrouter(latency_seconds=0.1, faults=["status:503", "status:400"])
     changes = {"INSTANT_PREFECT_API_URL": nobody, "INSTANT_PREFECT_PATIENCE_SECONDS": "1"}
@@ -133,7 +154,7 @@ async def test_without_prefect_a_call_is_sent_again_as_its_task_would(
 
 
 async def test_without_prefect_they_wait(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
-    """While Prefect cannot be reached, executions stay queued and lose nothing; they run when it is there again."""
+    """While Prefect is down, executions stay queued without loss; they run when it is back."""
     nobody = f"http://127.0.0.1:{servers.free_port()}/api"
     count = 3
     with doors.door(surroundings, servers.free_port(), INSTANT_PREFECT_API_URL=nobody) as lost:

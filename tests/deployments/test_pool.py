@@ -1,4 +1,4 @@
-"""A stock Prefect work pool carries what was paid for, and what an operator may do to a run there."""
+"""Paid calls on a stock Prefect work pool, and an operator's actions on a run there."""
 
 import os
 import subprocess
@@ -25,14 +25,14 @@ _POOL = "instant"
 
 @pytest.fixture(scope="module")
 def deployed(prefect_server: str) -> None:
-    """`prefect deploy` of prefect.yaml, which needs a work pool."""
+    """Run `prefect deploy` on prefect.yaml, with the work pool that it needs."""
     _prefect("work-pool", "create", _POOL, "--type", "process", "--overwrite")
     _prefect("deploy", "--name", "pool")
 
 
 @pytest.fixture
 def worker(deployed: None, surroundings: Path, own_database: str) -> Iterator[None]:
-    """A stock process worker."""
+    """Start a stock process worker."""
     with _worker(surroundings):
         yield
 
@@ -61,7 +61,7 @@ def _prefect(*arguments: str) -> None:
 
 
 async def test_calls_run_on_a_work_pool(surroundings: Path, pool: db.Pool, shop: Shop, worker: None) -> None:
-    """The door launches, the pool's process owns; cancelling is a takeover, and a retry carries nothing.
+    """The door launches, the pool's process owns the run; a cancellation causes a takeover, and a retry does nothing.
 
     One test, because a run there takes seconds to begin.
     """
@@ -102,7 +102,7 @@ async def test_calls_run_on_a_work_pool(surroundings: Path, pool: db.Pool, shop:
 
 
 async def test_a_paused_pool_waits(surroundings: Path, pool: db.Pool, shop: Shop, worker: None) -> None:
-    """While the pool is paused its runs wait, in Prefect and in the queue; nothing is lost, and resuming runs them."""
+    """While the pool is paused its runs wait, in Prefect and in the queue; after it resumes they run."""
     async with get_client() as prefect:
         await prefect.update_work_pool(_POOL, WorkPoolUpdate(is_paused=True))
         with doors.door(surroundings, servers.free_port(), INSTANT_LAUNCH="pool"):
@@ -118,13 +118,13 @@ async def test_a_paused_pool_waits(surroundings: Path, pool: db.Pool, shop: Shop
 
 
 async def queue(pool: db.Pool, shop: Shop, count: int) -> list[UUID]:
-    """Executions, each queued by itself."""
+    """Queue executions one by one."""
     sold = await shop.version(pool)
     return [one for _ in range(count) for one in await orders.queue(pool, sold)]
 
 
 async def run_of(pool: db.Pool, execution_id: UUID) -> FlowRun:
-    """The newest run that took an execution."""
+    """The newest run that claimed an execution."""
     newest, *_ = await shops.rows(
         pool, "SELECT flow_run_id FROM attempts WHERE execution_id = %(id)s ORDER BY started_at DESC", id=execution_id
     )
@@ -133,7 +133,7 @@ async def run_of(pool: db.Pool, execution_id: UUID) -> FlowRun:
 
 
 async def finished(run_id: UUID) -> None:
-    """Wait for a run's final state."""
+    """Wait for the final state of a run."""
     async with get_client() as prefect:
 
         async def over() -> bool:

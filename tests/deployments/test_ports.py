@@ -1,4 +1,4 @@
-"""Ports: free, taken by somebody, answering."""
+"""Ports: free, in use, and answering."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The embedded Postgres: started when needed, shared, stopped by the last one out."""
+"""The embedded Postgres: started when needed, shared, and stopped by its last user."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_both_databases_exist_while_it_is_used_and_the_last_one_out_stops_it(state_dir: Path) -> None:
-    """Prefect's database does not wait for the disk; ours does."""
+    """Prefect's database does not wait for the disk; the database of instant does."""
     with postgres.running(state_dir) as urls:
         with postgres.running(state_dir) as again:
             assert again == urls
@@ -59,7 +59,7 @@ def test_another_process_keeps_it_running_and_a_killed_one_leaves_it_attachable(
 
 
 def test_stale_lock_files_are_not_believed_although_a_process_has_their_number(state_dir: Path) -> None:
-    """After a power cut the number in postmaster.pid, and in the lock of the socket, may belong to anybody."""
+    """After a power cut the process id in postmaster.pid, and in the socket's lock, may belong to any process."""
     data = state_dir / "postgres"
     with postgres.running(state_dir) as urls, psycopg.connect(urls.instant) as conn:
         locks = [data / "postmaster.pid", Path(conn.info.host) / ".s.PGSQL.5432.lock"]
@@ -89,7 +89,7 @@ def test_a_killed_server_is_started_again(state_dir: Path) -> None:
 def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
-    """jetify-com/devbox#1575, obsidiansystems/gargoyle#14: Postgres' list of folders is parted by commas."""
+    """jetify-com/devbox#1575, obsidiansystems/gargoyle#14: Postgres separates its list of folders with commas."""
     with postgres.running(tmp_path_factory.mktemp("p") / name) as urls, psycopg.connect(urls.instant) as conn:
         sockets = Path(conn.info.host)
         assert sockets.stat().st_mode & 0o077 == 0
@@ -98,7 +98,7 @@ def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(
 
 
 def test_urls_that_the_operator_set_are_left_alone(state_dir: Path) -> None:
-    """Only what is missing is filled in, and taken back afterwards."""
+    """Only missing variables are set, and they are removed afterwards."""
     theirs = "postgresql://elsewhere/prefect"
     environment = dict(os.environ)
     os.environ |= {"INSTANT_PREFECT_DATABASE_URL": theirs, "INSTANT_DATABASE_URL": ""}

@@ -1,6 +1,7 @@
 """Prefect's environment, as Prefect itself understands it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings
-from deployments.prefect_server import client_environment, how_to_log_in, server_environment, ui_url, vacuum
+from deployments.prefect_server import how_to_log_in, vacuum
+from tasks.prefect_adapter import client_environment, server_environment, ui_url
 from tests import practice, servers
 
 _SECRET = "instant:canary-4f1c"
 
-# Each process prints what Prefect makes of the environment it was given, as JSON.
+# Each process prints as JSON how Prefect reads its environment.
 _READ = """
-import json
+import json, logging
+from prefect.logging.configuration import setup_logging
 from prefect.settings import get_current_settings
+setup_logging()
 s = get_current_settings()
 database, services = s.server.database, s.server.services
 print(json.dumps({
@@ -38,6 +42,7 @@ print(json.dumps({
     "events": s.server.events.retention_period.days,
     "analytics": s.server.analytics_enabled,
     "ui": s.server.ui.api_url,
+    "levels": [logging.getLogger(f"prefect.{name}").level for name in ("task_runs", "flow_runs")],
 }))
 """
 
@@ -66,7 +71,7 @@ def _as_prefect_reads(environment: dict[str, str]) -> dict[str, object]:
 
 
 def test_the_server_is_on_postgres_on_loopback_and_behind_the_auth_string(tmp_path: Path) -> None:
-    """Retention is short, analytics are off, and nothing listens for triggers."""
+    """Retention is short, analytics are off, and no triggers are evaluated."""
     values = _as_prefect_reads(server_environment(_config(tmp_path)))
 
     assert values["database"] == "postgresql+asyncpg://postgres@/prefect?host=/a%20b/sockets"
@@ -80,7 +85,7 @@ def test_the_server_is_on_postgres_on_loopback_and_behind_the_auth_string(tmp_pa
 
 
 def test_clients_find_the_server_keep_no_results_and_never_start_one(tmp_path: Path) -> None:
-    """Whatever Prefect writes stays in the state folder."""
+    """All files of Prefect stay in the state folder."""
     values = _as_prefect_reads(client_environment(_config(tmp_path)))
 
     assert values["api"] == "http://127.0.0.1:4999/api"
@@ -89,6 +94,7 @@ def test_clients_find_the_server_keep_no_results_and_never_start_one(tmp_path: P
     assert str(values["results"]).startswith(str(tmp_path))
     assert values["ephemeral"] is values["persist"] is False
     assert values["server auth"] is None
+    assert values["levels"] == [logging.WARNING, logging.WARNING]
 
 
 def test_without_an_auth_string_none_is_set(tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ def test_people_are_told_where_the_password_is_and_not_what_it_is(tmp_path: Path
 
 
 async def test_a_prefect_server_that_does_not_say_is_unknown() -> None:
-    """Nobody there, somebody else's page, or another document: not known, and never an error."""
+    """No server, another page, or another document gives unknown, and never an exception."""
     nobody = _config(Path()).model_copy(update={"prefect_api_url": f"http://127.0.0.1:{servers.free_port()}/api"})
     assert await vacuum(nobody) is None
     for body in (b"", b"<html>", b"[]", b'{"server": {"services": {"db_vacuum": {"enabled": ["events"]}}}}'):
@@ -123,7 +129,7 @@ async def test_a_prefect_server_that_does_not_say_is_unknown() -> None:
     ],
 )
 async def test_what_a_prefect_server_vacuums(enabled: str, kinds: set[str], is_complete: bool) -> None:
-    """Durations in seconds or in ISO 8601; a server that deletes no runs grows for ever."""
+    """Durations are seconds or ISO 8601; a server that deletes no runs grows without limit."""
     services = f'{{"db_vacuum": {{"enabled": {enabled}, "retention_period": 3600}}}}'
     body = f'{{"server": {{"services": {services}, "events": {{"retention_period": "P2D"}}}}}}'
     async with practice.scripted(lambda _request: practice.reply(200, body.encode())) as url:

@@ -1,4 +1,4 @@
-"""Children: logged, watched, and gone when their parent is gone."""
+"""Child processes: logged, watched, and ended with their parent."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ asyncio.run(main())
 
 
 def _gone(pid: int) -> bool:
-    """Ended, or only waiting to be reaped by whoever inherited it."""
+    """Whether it has ended, or is a zombie that waits for its parent."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -40,7 +40,7 @@ def _gone(pid: int) -> bool:
 
 
 def _until_gone(*pids: int) -> None:
-    """Signals arrive when the kernel gets to it."""
+    """Wait until it is gone: signals are delivered asynchronously."""
     deadline = time.monotonic() + 10
     while not all(_gone(pid) for pid in pids):
         assert time.monotonic() < deadline
@@ -48,7 +48,7 @@ def _until_gone(*pids: int) -> None:
 
 
 async def test_a_child_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
-    """The sentence names the child, how it ended, and the end of its log."""
+    """The sentence names the child, how it ended, and the last lines of its log."""
     async with Children(tmp_path / "logs", tmp_path) as children:
         await children.start(
             "oracle", sys.executable, "-c", "import sys; sys.exit('no more')", environment=dict(os.environ)
@@ -79,7 +79,7 @@ async def test_a_run_that_fails_is_told_and_one_that_succeeds_is_not(tmp_path: P
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children for a parent that was killed")
 def test_a_parent_killed_outright_takes_its_children_along(tmp_path: Path) -> None:
-    """Nothing runs in a process that gets SIGKILL, so the kernel has to do it."""
+    """A process that gets SIGKILL runs no cleanup, so the kernel ends its children."""
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, tmp_path], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())

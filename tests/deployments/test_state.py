@@ -23,7 +23,7 @@ with state.owned(Path(sys.argv[1])):
 
 
 def test_the_first_run_makes_keys_that_later_runs_keep(tmp_path: Path) -> None:
-    """Only its owner may read the file, and it is never written twice."""
+    """Only its owner may read the file, and it is never overwritten."""
     state.ensure_environment(tmp_path)
     path = tmp_path / "instant.env"
     first = path.read_text()
@@ -40,7 +40,7 @@ def test_the_first_run_makes_keys_that_later_runs_keep(tmp_path: Path) -> None:
 
 
 def test_one_owner_at_a_time_and_a_killed_one_is_noticed(tmp_path: Path) -> None:
-    """The lock ends with its process, however that ends."""
+    """The lock ends with its process, in whatever way that ends."""
     holder = subprocess.Popen([sys.executable, "-c", _HOLD, tmp_path], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"

@@ -1,4 +1,4 @@
-"""A drill that cannot fail proves nothing: what is wrong in the books is found."""
+"""The check of the books finds every fault; a drill that cannot fail proves nothing."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ AMOUNT = 10_000
 
 
 def sale(**changes: Any) -> Any:
-    """A sale as it should be."""
+    """A sale without faults."""
     row = {
         "id": "payment",
         "payment": "paid",
@@ -37,7 +37,7 @@ def sale(**changes: Any) -> Any:
 
 
 def transfer(**changes: Any) -> dict[str, Any]:
-    """Its transfer."""
+    """The transfer for a sale."""
     return {"transaction": "0xaa", "payer": "0xb", "nonce": "0x01", "amount": AMOUNT} | changes
 
 
@@ -58,7 +58,7 @@ def books(*, sends: int = 1, transfers: list[dict[str, Any]] | None = None, **ch
     ],
 )
 def test_whole_books(whole: Books) -> None:
-    """What is answered, owed or not paid is as it should be; a send may be marked and not made."""
+    """Answered, owed and unpaid sales are accepted; a send may be marked and not made."""
     assert differences(whole) == []
 
 
@@ -86,5 +86,5 @@ def test_whole_books(whole: Books) -> None:
     ],
 )
 def test_broken_books(broken: Books) -> None:
-    """Lost, doubled, forgotten and unmarked things are found."""
+    """Lost, doubled, forgotten and unmarked parts are found."""
     assert differences(broken)

@@ -1,4 +1,4 @@
-"""What a drill kills is dead, comes back, and is not confused with what died by itself."""
+"""Processes that a drill kills are dead, come back, and are told apart from processes that ended by themselves."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from tests import shops
 
 @asynccontextmanager
 async def sleeping() -> AsyncIterator[kept.Process]:
-    """A process that does nothing, killed at the end."""
+    """An idle process, killed at the end of the block."""
     process = await asyncio.to_thread(subprocess.Popen, [sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         yield process
@@ -30,7 +30,7 @@ async def sleeping() -> AsyncIterator[kept.Process]:
 
 
 async def test_struck() -> None:
-    """Its successor is another process, and nothing was lost."""
+    """Its successor is another process, and nothing is reported lost."""
     async with kept.Kept("sleeper", sleeping) as sleeper:
         first = sleeper.pid
         await sleeper.strike()
@@ -41,7 +41,7 @@ async def test_struck() -> None:
 
 
 async def test_died_by_itself() -> None:
-    """It is started again, and that is counted."""
+    """It is started again, and the drill counts that."""
     async with kept.Kept("sleeper", sleeping) as sleeper:
         first = sleeper.pid
         os.kill(first or 0, signal.SIGTERM)
@@ -54,7 +54,7 @@ async def test_died_by_itself() -> None:
 
 
 async def test_does_not_start() -> None:
-    """It is tried again, and that is counted."""
+    """It is started again, and the drill counts that."""
     tries = []
 
     @asynccontextmanager
@@ -70,7 +70,7 @@ async def test_does_not_start() -> None:
 
 
 async def test_postgres_is_killed(tmp_path: Path) -> None:
-    """All of it, at once; what was committed is there when it is back, and nobody is connected any more."""
+    """All its processes die at once; committed rows are there when it is back, and all connections are gone."""
     with embedded.running(tmp_path) as urls, psycopg.connect(urls.instant) as conn:
         conn.execute("CREATE TABLE kept AS SELECT 1 AS number")
         conn.commit()

@@ -1,4 +1,4 @@
-"""A leak that is planted is found, and warming up is none."""
+"""A planted leak is found, and warming up does not count as one."""
 
 import asyncio
 import os
@@ -14,24 +14,24 @@ def memory(*mebibytes: int) -> Memory:
 
 
 def test_flat() -> None:
-    """What is needed to warm up, and a peak in between, are no growth."""
+    """Memory for warming up, and a peak in between, are no growth."""
     assert memory(50, 90, 100, 100, 180, 180, 101, 100, 102, 101).grown() == []
 
 
 def test_leak() -> None:
-    """A steady leak is found and told."""
+    """A steady leak is found and reported."""
     (found,) = memory(*range(100, 200, 5)).grown()
 
     assert "door" in found
 
 
 def test_shrinking() -> None:
-    """What gets smaller is not wrong."""
+    """Shrinking memory is no fault."""
     assert memory(*range(200, 100, -5)).grown() == []
 
 
 async def test_watch() -> None:
-    """A process that takes memory is seen to take it."""
+    """A process that allocates memory is measured to do so."""
     found, taken, done = Memory(), bytearray(), 0.0
 
     def look() -> float:

@@ -1,4 +1,4 @@
-"""A rollup that miscounts and a flow run that nobody carries are found."""
+"""A wrong rollup is found, and so is a flow run that no process carries."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
     ],
 )
 async def test_recount(pool: db.Pool, miscount: str) -> None:
-    """Whatever is written for a call is there in each span; one number off in one of them is told."""
+    """A call's figures must be in each span; one wrong number in one of them is reported."""
     async with pool.connection() as conn:
         sold = await orders.published(conn)
     failed = Calls(datetime.now(UTC), 2, "failed", "provider_503", "provider", cost_usd=None)
@@ -41,7 +41,7 @@ async def test_recount(pool: db.Pool, miscount: str) -> None:
 
 @pytest.mark.usefixtures("prefect_server")
 async def test_unfinished_runs(pool: db.Pool) -> None:
-    """A run whose owner is gone is ended as recovery does it; one whose owner lives is told."""
+    """A run whose owner is dead is ended as by recovery; one whose owner lives is reported."""
     from prefect.client.orchestration import get_client
     from prefect.states import Running
 
@@ -55,7 +55,7 @@ async def test_unfinished_runs(pool: db.Pool) -> None:
             await prefect.create_flow_run(instant_execution, name="lost", parameters=parameters, state=Running())
 
     async def lost(seconds: int) -> list[str]:
-        # Other tests use the same server, and databases of their own.
+        # Other tests use the same server with separate databases.
         return [found for found in await verdict.unfinished_runs(pool, seconds) if "lost" in found]
 
     await begin(uuid4())

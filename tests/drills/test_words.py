@@ -1,4 +1,4 @@
-"""Whoever was told something that is not true is found."""
+"""False answers to buyers are found."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -15,12 +15,12 @@ from tests.shops import Buyer
 
 @pytest.fixture(scope="module")
 def header() -> str:
-    """A payment that somebody signed."""
+    """A signed payment header."""
     return encode_payment_signature_header(practice.payment(practice.wallet(), practice.requirements()))
 
 
 def told(header: str, *statuses: int, **changes: object) -> Purchase:
-    """A purchase, and what was said of it."""
+    """A purchase, and the answers to it."""
     purchase = Purchase(Buyer(), None, header, list(statuses), {"0xaa the answer"})  # type: ignore[arg-type]
     for name, value in changes.items():
         setattr(purchase, name, value)
@@ -28,7 +28,7 @@ def told(header: str, *statuses: int, **changes: object) -> Purchase:
 
 
 def books(purchase: Purchase, state: str | None) -> Books:
-    """The ledger, with this payment in that state."""
+    """A ledger with this payment in that state."""
     nonce = bytes.fromhex(purchase.nonce.removeprefix("0x"))
     return Books([SimpleNamespace(nonce=nonce, payment=state)] if state else [], [], Counter())
 
@@ -44,7 +44,7 @@ def books(purchase: Purchase, state: str | None) -> Books:
     ],
 )
 def test_true_words(header: str, status: int, state: str | None, changes: dict[str, object]) -> None:
-    """402 for money that did not move, anything else for money that did."""
+    """402 is true for a payment that failed, and any other status for one that succeeded."""
     purchase = told(header, 202, status, **changes)
 
     assert broken_words(books(purchase, state), [purchase]) == []
@@ -64,7 +64,7 @@ def test_true_words(header: str, status: int, state: str | None, changes: dict[s
     ],
 )
 def test_broken_words(header: str, status: int, state: str | None, changes: dict[str, object]) -> None:
-    """Lies about money, two answers, and payments that landed and nobody knows of are found."""
+    """False answers about payments, two different results, and landed payments without a record are found."""
     purchase = told(header, status, **changes)
 
     assert broken_words(books(purchase, state), [purchase])

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 
 
 async def news_of(state: State[Any]) -> list[tuple[str, list[dict[str, str]]]]:
-    """What the run of this state left as artifacts: description and table."""
+    """The artifacts of the run of this state: description and table."""
     async with get_client() as client:
         found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["catalog"])))
     run = state.state_details.flow_run_id
@@ -35,7 +35,7 @@ def stored_results() -> set[Path]:
 
 
 async def test_a_sync_fills_the_catalog_and_leaves_its_news(practice_openrouter: str) -> None:
-    """After a run every listed model is in the catalog and named in an artifact; no result is stored."""
+    """After a run every listed model is in the catalog and in an artifact; no result is stored."""
     stored_before = stored_results()
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{practice_openrouter}/models", params={"output_modalities": "all"})
@@ -55,7 +55,7 @@ async def test_a_sync_fills_the_catalog_and_leaves_its_news(practice_openrouter:
 
 
 async def test_a_repeated_sync_says_that_nothing_changed(practice_openrouter: str) -> None:
-    """The practice provider knows its list by its ETag, and the run says so without an artifact of nothing."""
+    """The practice provider answers 304 to the list's ETag, and the run says so without an empty artifact."""
     await flow()
 
     state = await flow(return_state=True)
@@ -65,7 +65,7 @@ async def test_a_repeated_sync_says_that_nothing_changed(practice_openrouter: st
 
 
 async def test_what_is_for_sale_on_a_dearer_model_is_named(practice_openrouter: str) -> None:
-    """The artifact begins with the resources whose model changed, and what that means."""
+    """The artifact begins with the resources whose model changed, and the consequences."""
     async with db.pool() as pool:
         shop = await open_shop(pool)
     await flow()
@@ -86,7 +86,7 @@ async def test_what_is_for_sale_on_a_dearer_model_is_named(practice_openrouter: 
 
 
 async def test_a_refused_sync_fails_with_its_code(practice_openrouter: str) -> None:
-    """When the list cannot be trusted the run fails at once, naming only our code, and the catalog stays."""
+    """When the list cannot be trusted the run fails at once, with only our code, and the catalog is unchanged."""
     await flow()
     rows = await practice_catalog.listed()
 

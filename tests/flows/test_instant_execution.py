@@ -1,4 +1,4 @@
-"""The flow `instant_execution`, carried by a running door: what fails, fails alone, and no call is sent too often."""
+"""The flow `instant_execution` in a running door: failures are isolated, and no call is sent too often."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("door")
 
 BATCH = 20
 
-# Queues one execution that will fail in the caller's transaction, and returns its id.
+# Queues one execution that will fail, in the caller's transaction, and returns its id.
 Poison = Callable[[db.Connection, db.Pool, Shop], Coroutine[Any, Any, UUID]]
 
 
@@ -50,7 +50,7 @@ async def altered_template(conn: db.Connection, pool: db.Pool, shop: Shop) -> UU
 
 
 async def unreadable_version(conn: db.Connection, pool: db.Pool, shop: Shop) -> UUID:
-    """Reading its version raises something that nobody has thought of."""
+    """Reading its version raises an unforeseen exception."""
     version = await another(conn, shop)
     (poisoned,) = await orders.create(conn, version)
     await conn.execute(
@@ -60,7 +60,7 @@ async def unreadable_version(conn: db.Connection, pool: db.Pool, shop: Shop) -> 
 
 
 async def another(conn: db.Connection, shop: Shop) -> versions.Version:
-    """Another resource of the same shop, so that the batch-mates' stays as it is."""
+    """Another resource of the same shop, so that the resource of the other executions stays valid."""
     await shops.selling.publish(conn, shop.account, slug="another", model=shops.MODEL)
     return await readiness.resolve(conn, shop.account.handle, "another")
 
@@ -76,7 +76,7 @@ async def another(conn: db.Connection, shop: Shop) -> versions.Version:
 async def test_one_poisoned_execution_leaves_the_others_their_answers(
     pool: db.Pool, shop: Shop, poison: Poison, detail: str
 ) -> None:
-    """Nineteen answers, one failure with the fault ours, each sent at most once, each logged once."""
+    """Nineteen answers, and one failure that is our fault; each sent at most once, each logged once."""
     await shop.openrouter(latency_seconds=0.1)
     async with pool.connection() as conn:
         await slots(conn, shop)
@@ -95,7 +95,7 @@ async def test_one_poisoned_execution_leaves_the_others_their_answers(
 
 
 async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: Shop) -> None:
-    """One refusal of the provider: its call is Failed, found by its name; the run is CompletedWithFailures, counted."""
+    """The provider refuses one call: its task run is Failed, with its name; the run is CompletedWithFailures."""
     await shop.openrouter(latency_seconds=0.1, faults=["status:400"])
     ids = await burst(pool, shop)
     executions = await shops.at_rest(pool, shop)
@@ -121,7 +121,7 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
 
 
 async def test_a_slow_call_delays_nobody(pool: db.Pool, shop: Shop) -> None:
-    """A call that takes three seconds comes last; its batch-mates have had their answers long before."""
+    """A call that takes three seconds ends last; the others in its batch have had their answers long before."""
     await shop.openrouter(latency_seconds=0.1, faults=["slow:3"])
     await burst(pool, shop)
     executions = await shops.at_rest(pool, shop)
@@ -133,7 +133,7 @@ async def test_a_slow_call_delays_nobody(pool: db.Pool, shop: Shop) -> None:
 
 
 async def test_a_repeated_run_changes_nothing(pool: db.Pool, shop: Shop) -> None:
-    """An operator's retry of a run whose executions are at rest carries nothing, sends nothing, writes nothing."""
+    """An operator's retry of a run whose executions have ended does nothing, sends nothing, writes nothing."""
     await shop.openrouter(latency_seconds=0.1, faults=["status:400"])
     ids = await burst(pool, shop, 3)
     before = await shops.at_rest(pool, shop)
@@ -165,7 +165,7 @@ async def test_a_repeated_run_changes_nothing(pool: db.Pool, shop: Shop) -> None
 async def test_at_most_one_resend(
     pool: db.Pool, shop: Shop, faults: list[str], rest: tuple[str, str | None, str | None], sends: int
 ) -> None:
-    """Only what cannot be charged twice is sent again, once, after the pause that the provider asked for."""
+    """Only a send that cannot be charged twice is repeated, once, after the pause that the provider requires."""
     await shop.openrouter(latency_seconds=0.05, faults=faults)
     await burst(pool, shop, 1)
     (execution,) = await shops.at_rest(pool, shop)
@@ -179,7 +179,7 @@ async def test_at_most_one_resend(
 
 
 async def test_a_rejected_key_sells_nothing_more(door: str, pool: db.Pool, shop: Shop) -> None:
-    """401: one send, the creator's fault, the key is marked; the next buyer is turned away before any payment."""
+    """401: one send, the creator's fault, the key is rejected; the next buyer is refused before any payment."""
     await shop.openrouter(revoked=True)
     await burst(pool, shop, 1)
     (execution,) = await shops.at_rest(pool, shop)
@@ -198,12 +198,12 @@ async def test_a_rejected_key_sells_nothing_more(door: str, pool: db.Pool, shop:
 
 
 async def slots(conn: db.Connection, shop: Shop) -> None:
-    """Let a whole batch run at once."""
+    """Allow a whole batch to run at once."""
     await conn.execute("UPDATE accounts SET slots = %s WHERE id = %s", [BATCH, shop.account.id])
 
 
 async def burst(pool: db.Pool, shop: Shop, count: int = BATCH) -> list[UUID]:
-    """Queue executions in one transaction, so that one run carries them."""
+    """Queue executions in one transaction, so that one run has them."""
     sold = await shop.version(pool)
     async with pool.connection() as conn:
         await slots(conn, shop)
@@ -224,7 +224,7 @@ async def at_prefect(flow_run_id: UUID) -> tuple[FlowRun, list[TaskRun]]:
         async def over() -> bool:
             run = await prefect.read_flow_run(flow_run_id)
             tasks = await prefect.read_task_runs(flow_run_filter=only)
-            # Task runs are recorded in their own time, the last after the end of the flow.
+            # Prefect records task runs asynchronously, the last after the end of the flow.
             return any(task.name == "log" for task in tasks) and all(
                 one.state is not None and one.state.is_final() for one in [run, *tasks]
             )

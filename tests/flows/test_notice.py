@@ -1,4 +1,4 @@
-"""The flows that tell: what the operator sees of them in Prefect, and what Prefect must never keep."""
+"""The flows for notices: their artifacts in Prefect, and secrets that Prefect must not store."""
 
 import os
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("own_database", "surroundings")
 
 
 async def page_of(state: State[Any]) -> str:
-    """The report that the run of this state left."""
+    """The report from the run of this state."""
     async with get_client() as client:
         found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["usage"])))
     (mine,) = [str(one.data) for one in found if one.flow_run_id == state.state_details.flow_run_id]
@@ -32,7 +32,7 @@ async def page_of(state: State[Any]) -> str:
 
 
 async def test_the_day_is_reported_and_people_are_told() -> None:
-    """A page with a picture after each rollup; then the notice; and neither key nor address is in Prefect's hands."""
+    """A page with a chart after each rollup; then the notice; and neither key nor address is in Prefect."""
     async with db.pool() as pool, receiver() as here:
         shop = await shops.open_shop(pool)
         word = leaks.canary("address")

@@ -1,4 +1,4 @@
-"""Whatever kind of answer a model gives, carried by a running door: one result shape, or a named failure."""
+"""Answers of every kind in a running door: one result form, or a named failure."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("door")
 
 ALWAYS = {"response", "modality", "usage"}
 
-# behaviour -> how it ends, and what its result has beside what every result has
+# behaviour -> the outcome, and the members of its result beyond those of every result
 BEHAVIOURS: dict[str, tuple[str, str]] = {
     "parts": ("succeeded", ""),
     "reasoning": ("succeeded", ""),
@@ -30,7 +30,7 @@ BEHAVIOURS: dict[str, tuple[str, str]] = {
 
 
 async def test_ten_behaviours_in_one_batch(surroundings: Path, shop: Shop) -> None:
-    """Each ends as its kind ends, whoever is in the batch beside it, and its cost is known."""
+    """Each ends as its kind must, whatever else is in the batch, and its cost is known."""
     await shop.openrouter(latency_seconds=0.05, faults=list(BEHAVIOURS))
     async with db.pool() as pool:
         sold = await shop.version(pool)
@@ -46,7 +46,7 @@ async def test_ten_behaviours_in_one_batch(surroundings: Path, shop: Shop) -> No
     for row in ended:
         more = set()
         if row.state == "succeeded":
-            result = execution_views.open_result(row.account_id, row.id, row.sealed_result)
+            result = execution_views.open_result(row)
             assert result.keys() >= ALWAYS
             assert str(result["response"]).strip()
             more = result.keys() - ALWAYS

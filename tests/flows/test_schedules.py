@@ -1,4 +1,4 @@
-"""What all scheduled flows have in common: one run at a time, and what was missed is made up for once."""
+"""All scheduled flows: one run at a time, and one run in place of all missed ones."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from prefect.states import Pending
 from core import db
 from core.process import scheduled_runs
 from core.settings import settings
-from flows.reconciliation import reconciliation
+from flows.cost_backfill import cost_backfill
 from flows.recovery import recovery
 from flows.retention import retention
 from flows.usage_rollup import usage_rollup
@@ -37,29 +37,29 @@ async def pool() -> AsyncIterator[db.Pool]:
 
 @asynccontextmanager
 async def nothing_deleted(pool: db.Pool) -> AsyncIterator[None]:
-    """A run of `retention` that begins within the block is not over before it."""
+    """A run of `retention` that begins in the block does not end before the block does."""
     async with asyncio.timeout(30), pool.connection() as conn, conn.transaction():
         await conn.execute("LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE")
         yield
 
 
 def elsewhere() -> "subprocess.Popen[bytes]":
-    """A run of `retention` in a process of its own, as every scheduled one is."""
+    """Start a run of `retention` in a separate process, as for every schedule."""
     return subprocess.Popen([sys.executable, "-c", _RETENTION], env=os.environ)
 
 
 async def begun(pool: db.Pool) -> None:
-    """Wait until a run of `retention` is at work."""
+    """Wait until a run of `retention` has begun."""
     await shops.until(pool, "SELECT count(began_at) = 1 AS done FROM schedules WHERE name = 'retention'")
 
 
 async def test_two_runs_at_once(pool: db.Pool) -> None:
-    """The second says that it was skipped, and does nothing; other flows go on, and so does the next run."""
+    """The second reports that it was skipped, and does nothing; other flows run, and so does the next run."""
     async with nothing_deleted(pool):
         first = asyncio.create_task(retention(return_state=True))
         await begun(pool)
         second = await retention(return_state=True)
-        other = await reconciliation(return_state=True)
+        other = await cost_backfill(return_state=True)
         unfinished = (await known(pool))["retention"].succeeded_at
     states = [second, other, await first, await retention(return_state=True)]
 
@@ -70,13 +70,13 @@ async def test_two_runs_at_once(pool: db.Pool) -> None:
     assert (await known(pool))["retention"].succeeded_at
 
 
-async def known(pool: db.Pool) -> dict[str, scheduled_runs.Known]:
+async def known(pool: db.Pool) -> dict[str, scheduled_runs.ScheduleRecord]:
     async with pool.connection() as conn:
-        return await scheduled_runs.known(conn)
+        return await scheduled_runs.records(conn)
 
 
 async def test_a_killed_run_leaves_nothing_locked(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGKILL frees the schedule at once; and when its lease is over, recovery tells Prefect that the run is over."""
+    """SIGKILL frees the schedule at once; after the lease recovery ends the run in Prefect."""
     async with nothing_deleted(pool):
         killed = elsewhere()
         await begun(pool)
@@ -104,7 +104,7 @@ async def test_a_killed_run_leaves_nothing_locked(pool: db.Pool, monkeypatch: py
 
 @pytest.mark.parametrize("kind", ["retention that fails", "usage that cannot be counted"])
 async def test_what_failed_did_not_succeed(pool: db.Pool, kind: str) -> None:
-    """A run that fails is no success, whatever raised; the next one is not skipped for it."""
+    """A run that fails is no success, whatever it raises; the next one is not skipped because of it."""
     broken, flow = {
         "retention that fails": ("refunds", retention),
         "usage that cannot be counted": ("usage_rollup", usage_rollup),
@@ -124,9 +124,9 @@ async def test_what_failed_did_not_succeed(pool: db.Pool, kind: str) -> None:
 
 
 async def test_what_was_missed_is_made_up_for_once(pool: db.Pool) -> None:
-    """Of the runs that were due while nobody ran them one does the work; what fell due after it is done again.
+    """One of the runs that were due during a downtime does the work; a run that is due later works again.
 
-    Who starts a run by hand means it, whatever was done since.
+    A run that is started by hand always works, whatever ran since.
     """
     made = await retention.ato_deployment("hours", schedule=Cron("0 * * * *"))
     deployment_id = await made.aapply()
@@ -145,7 +145,7 @@ async def test_what_was_missed_is_made_up_for_once(pool: db.Pool) -> None:
 
 
 async def take(prefect: PrefectClient, run: FlowRun) -> State[None]:
-    """Run it here, as the process does that somebody who serves its deployment starts for it."""
+    """Execute the run in this process, like the process that a deployment starts for it."""
     await prefect.set_flow_run_state(run.id, Pending())
     taken = await prefect.read_flow_run(run.id)
     state = await run_flow_async(retention, flow_run=taken, return_type="state")

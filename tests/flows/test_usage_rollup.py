@@ -22,7 +22,7 @@ def stored_results() -> set[Path]:
 
 
 async def test_usage_is_counted_with_progress_to_be_seen() -> None:
-    """After a run all is counted, the months are there, its progress is an artifact, and no result is stored."""
+    """After a run all periods are counted, months included; its progress is an artifact, and no result is stored."""
     stored_before = stored_results()
     old = datetime(2023, 5, 17, tzinfo=UTC)
     async with db.pool() as pool:

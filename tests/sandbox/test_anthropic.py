@@ -1,4 +1,4 @@
-"""The practice Anthropic itself: as awkward as the real one, or it proves nothing."""
+"""The practice Anthropic, which must be as awkward as the real one to prove anything."""
 
 import json
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def chat(http: httpx.AsyncClient, key: str, **body: Any) -> httpx.Response
 
 
 async def test_the_answer_tells_no_cost_and_the_book_does(http: httpx.AsyncClient, key: str) -> None:
-    """Tokens in the answer, its id in a header; what they cost is in the book alone, and what is unknown is ignored."""
+    """The answer has tokens, and a header its id; only the book has the cost; unknown fields are ignored."""
     answer = await chat(http, key, response_format={"type": "json_object"}, provider={"zdr": True}, temperature=1.7)
     usage = answer.json()["usage"]
     assert set(usage) == {"prompt_tokens", "completion_tokens", "total_tokens"}
@@ -46,7 +46,7 @@ async def test_the_answer_tells_no_cost_and_the_book_does(http: httpx.AsyncClien
 
 
 async def test_a_stream_tells_its_usage_only_when_asked(http: httpx.AsyncClient, key: str) -> None:
-    """In a last chunk without choices; and there are no signs of life of OpenRouter's kind."""
+    """It is in a last chunk without choices; and there are no comments like OpenRouter's."""
     silent = await chat(http, key, stream=True)
     told = await chat(http, key, stream=True, stream_options={"include_usage": True})
     assert "usage" not in silent.text
@@ -71,7 +71,7 @@ async def test_errors_have_two_envelopes(http: httpx.AsyncClient, key: str) -> N
 
 
 async def test_there_is_no_cache_and_no_generation(http: httpx.AsyncClient, key: str) -> None:
-    """The identical request is made and charged anew, whatever headers ask for, and nobody can ask about it later."""
+    """The identical request is run and charged again, with any headers, and its cost cannot be requested later."""
     headers = {"Authorization": f"Bearer {key}", "X-OpenRouter-Cache": "true"}
     for _ in range(2):
         await http.post(CHAT, json=HELLO, headers=headers)

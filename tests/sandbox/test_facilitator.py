@@ -1,4 +1,4 @@
-"""The practice facilitator speaks x402 v2 and JSON-RPC as real ones do, and its book is right whatever happens."""
+"""The practice facilitator speaks x402 v2 and JSON-RPC like real ones, and its book is always right."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ from tests import forks, practice
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A facilitator for this module."""
+    """The URL of a facilitator for this module."""
     with practice.facilitator() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Its HTTP doors."""
+    """An HTTP client for it."""
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
         yield client
 
@@ -37,7 +37,7 @@ async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
 async def ask(
     http: httpx.AsyncClient, verb: str, paid: PaymentPayload, terms: PaymentRequirements | None = None
 ) -> dict[str, Any]:
-    """The facilitator's JSON about a payment, at status 200 or 202."""
+    """The facilitator's JSON response to a payment, with status 200 or 202."""
     answer = await http.post(f"/{verb}", json=request(paid, terms))
     assert answer.status_code in (200, 202)
     return answer.json()
@@ -61,17 +61,17 @@ async def rpc(http: httpx.AsyncClient, method: str, *params: object) -> Any:
 
 
 async def fund(http: httpx.AsyncClient, address: str, amount: int = 1_000_000) -> None:
-    """Money from the faucet."""
+    """Get tokens from the faucet."""
     (await http.post("/practice/faucet", json={"address": address, "amount": amount})).raise_for_status()
 
 
 async def plan(http: httpx.AsyncClient, address: str, *faults: str) -> None:
-    """What goes wrong next with this payer."""
+    """Script the next faults for this payer."""
     (await http.put(f"/practice/payers/{address}", json={"faults": faults})).raise_for_status()
 
 
 async def received(http: httpx.AsyncClient, pay_to: str) -> tuple[int, int]:
-    """How many transfers one recipient had, and their sum."""
+    """The number of transfers to a recipient, and their sum."""
     book = (await http.get("/practice/book", params={"pay_to": pay_to})).json()
     return len(book["transfers"]), book["received"].get(pay_to.lower(), 0)
 
@@ -117,7 +117,7 @@ async def test_only_the_practice_chain_is_supported(http: httpx.AsyncClient) -> 
 
 
 async def test_one_payload_settled_twenty_times_at_once_is_one_transfer(http: httpx.AsyncClient) -> None:
-    """One call succeeds; the others are told that the nonce is used."""
+    """One call succeeds; the others are refused because the nonce is used."""
     payer, seller = practice.wallet(), practice.wallet().address
     await fund(http, payer.address)
     paid = practice.payment(payer, practice.requirements(pay_to=seller))
@@ -146,7 +146,7 @@ WRONG_TERMS = [
 async def test_a_payment_for_other_terms_is_refused(
     http: httpx.AsyncClient, verb: str, change: dict[str, object], reason: str
 ) -> None:
-    """The signature is good, but not for what the seller asks."""
+    """The signature is valid, but not for the seller's terms."""
     payer = practice.wallet()
     await fund(http, payer.address)
     answer = await ask(http, verb, practice.payment(payer, practice.requirements()), practice.requirements(**change))
@@ -158,7 +158,7 @@ async def test_a_payment_for_other_terms_is_refused(
 
 @pytest.mark.parametrize("network", ["eip155:8453", "eip155:84532", "eip155:1", "base", "solana:mainnet"])
 async def test_every_other_network_is_refused(http: httpx.AsyncClient, network: str) -> None:
-    """Even if payment and terms agree about it."""
+    """It is refused even if payment and terms agree on it."""
     paid = practice.payment(practice.wallet(), practice.requirements())
     terms = practice.requirements(network=network)
     answer = await ask(http, "settle", paid.model_copy(update={"accepted": terms}), terms)
@@ -167,7 +167,7 @@ async def test_every_other_network_is_refused(http: httpx.AsyncClient, network: 
 
 
 async def test_an_authorization_counts_only_inside_its_window(http: httpx.AsyncClient) -> None:
-    """Verify keeps six seconds in reserve; settle goes by the chain's clock alone."""
+    """Verify keeps six seconds in reserve; settle uses only the chain's clock."""
     payer, seller = practice.wallet(), practice.wallet().address
     await fund(http, payer.address)
     expired = practice.payment(payer, practice.requirements(seconds=-1, pay_to=seller))
@@ -183,7 +183,7 @@ async def test_an_authorization_counts_only_inside_its_window(http: httpx.AsyncC
 
 
 async def test_nobody_spends_more_than_they_have(http: httpx.AsyncClient) -> None:
-    """Ten different payments at once from a wallet that can pay for three: three settle."""
+    """Of ten different payments at once from a wallet that can pay for three, three settle."""
     payer, seller = practice.wallet(), practice.wallet().address
     await fund(http, payer.address, 7999)
     payments = [practice.payment(payer, practice.requirements(pay_to=seller)) for _ in range(10)]
@@ -235,7 +235,7 @@ FAULTS = [
 async def test_a_fault_happens_once_and_does_what_its_name_says(
     http: httpx.AsyncClient, fault: str, transfers: int
 ) -> None:
-    """Whether money moved is in the book; what the buyer is told is another matter."""
+    """The book shows whether the transfer was made, whatever the buyer is told."""
     payer, seller = practice.wallet(), practice.wallet().address
     await fund(http, payer.address)
     await plan(http, payer.address, fault)
@@ -260,7 +260,7 @@ async def test_a_fault_happens_once_and_does_what_its_name_says(
 
 
 async def test_verify_has_a_fault_of_its_own(http: httpx.AsyncClient) -> None:
-    """It leaves the settle queue alone."""
+    """The fault of settle stays for the next settlement."""
     payer = practice.wallet()
     await fund(http, payer.address)
     await plan(http, payer.address, "down", "verify_down")
@@ -273,7 +273,7 @@ async def test_verify_has_a_fault_of_its_own(http: httpx.AsyncClient) -> None:
 
 
 async def test_an_unknown_fault_is_refused(http: httpx.AsyncClient) -> None:
-    """A typing error in a test is an error, not a fault that never comes."""
+    """A typing error in a test raises, and is not a fault that never occurs."""
     answer = await http.put(f"/practice/payers/{practice.wallet().address}", json={"faults": ["loose_reply"]})
 
     assert answer.status_code == 422
@@ -301,7 +301,7 @@ async def test_bytes_that_are_no_request_are_malformed(http: httpx.AsyncClient, 
 async def test_a_request_with_one_strange_value_is_answered(
     http: httpx.AsyncClient, data: st.DataObject, verb: str
 ) -> None:
-    """Whatever stands in any one place, the answer is JSON at 200 or 400."""
+    """With any value in any one place, the response is JSON at 200 or 400."""
     paid = practice.payment(practice.wallet(), practice.requirements())
     body: Any = request(paid)
     place = body
@@ -327,7 +327,7 @@ async def test_a_request_with_one_strange_value_is_answered(
     ),
 )
 async def test_the_node_answers_any_params(http: httpx.AsyncClient, method: str, params: list[object]) -> None:
-    """A result or an error, always JSON-RPC."""
+    """The response is a result or an error, always JSON-RPC."""
     asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     answer = await http.post("/rpc", content=json.dumps(asked))
 
@@ -358,14 +358,14 @@ async def test_the_node_shows_what_was_settled(http: httpx.AsyncClient) -> None:
 
 
 async def test_the_node_caps_the_range_of_logs(http: httpx.AsyncClient) -> None:
-    """As public nodes do: readers must page."""
+    """Like public nodes, it makes readers page."""
     asked = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs", "params": [{"fromBlock": "0x0", "toBlock": "0x7d0"}]}
 
     assert (await http.post("/rpc", json=asked)).json()["error"]["code"] == -32005
 
 
 def test_a_taken_port_is_one_line_and_exit_2() -> None:
-    """No traceback for an operator who started it twice."""
+    """An operator who started it twice gets no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = forks.run("sandbox.facilitator", "--port", port, "--book", ":memory:", environment=os.environ)

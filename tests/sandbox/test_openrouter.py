@@ -1,4 +1,4 @@
-"""The practice OpenRouter itself: it must be as awkward as the real one, or it proves nothing."""
+"""The practice OpenRouter, which must be as awkward as the real one to prove anything."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ def exact(response: httpx.Response) -> Any:
 
 
 async def test_the_catalog_has_the_traps_of_the_real_one(caller: Caller) -> None:
-    """Text models by default, all on request; prices that a careless reader gets wrong."""
+    """Text models by default, all on request; and prices that a careless reader misreads."""
     text = exact(await caller.http.get("/api/v1/models"))
     everything = exact(await caller.http.get("/api/v1/models", params={"output_modalities": "all"}))
     assert set(text) == {"data", "total_count", "links"}
@@ -86,7 +86,7 @@ async def test_pages_follow_links(caller: Caller) -> None:
 
 
 async def test_an_answer_is_the_same_twice_and_priced_exactly(caller: Caller) -> None:
-    """Same messages, same words; cost in the digits of the catalog; the generation id in header and body."""
+    """The same messages get the same text; the cost has the catalog's digits; headers and body have its id."""
     first, second = await caller.chat(), await caller.chat()
     answers = [exact(each) for each in (first, second)]
     assert answers[0]["choices"][0]["message"] == answers[1]["choices"][0]["message"]
@@ -102,7 +102,7 @@ async def test_an_answer_is_the_same_twice_and_priced_exactly(caller: Caller) ->
 
 
 async def test_long_prompts_pay_the_override(caller: Caller) -> None:
-    """Above min_prompt_tokens the higher price holds for the whole call."""
+    """Above min_prompt_tokens the higher price applies to the whole call."""
     words = [{"role": "user", "content": "word " * 30_000}]
     usage = exact(await caller.chat(model="qwen/qwen3-coder", messages=words))["usage"]
     assert usage["prompt_tokens"] > 32_000
@@ -119,7 +119,7 @@ async def test_long_prompts_pay_the_override(caller: Caller) -> None:
     ],
 )
 async def test_routers_and_aliases_name_who_served(caller: Caller, asked: str, served: str, free: bool) -> None:
-    """`model` of the answer is the one that was charged."""
+    """`model` in the answer is the one that was charged."""
     answer = exact(await caller.chat(model=asked))
     assert answer["model"] == served
     assert (answer["usage"]["cost"] == 0) is free
@@ -179,7 +179,7 @@ async def test_schemas_are_filled(caller: Caller) -> None:
 
 @pytest.mark.parametrize("given", [None, "Bearer sk-or-v1-real", "Basic abc", "Bearer"])
 async def test_other_keys_get_the_real_401(caller: Caller, given: str | None) -> None:
-    """No key, a strange key, another scheme: OpenRouter's envelope."""
+    """No key, an unknown key, another scheme: each gets OpenRouter's envelope."""
     headers = {"Authorization": given} if given else {}
     for answer in (
         await caller.http.post(CHAT, json=HELLO, headers=headers),
@@ -190,7 +190,7 @@ async def test_other_keys_get_the_real_401(caller: Caller, given: str | None) ->
 
 
 async def test_bad_requests_get_the_real_400(caller: Caller) -> None:
-    """An unknown model, a batch price, a model for another endpoint, a body that is no chat."""
+    """An unknown model, a batch price, a model for another endpoint, and a body that is no chat request."""
     unknown = await caller.chat(model="no/such")
     assert unknown.json()["error"] == {"message": "no/such is not a valid model ID", "code": 400}
     for model in ("openai/gpt-5-mini:batch", "openai/text-embedding-3-small"):
@@ -212,7 +212,7 @@ async def test_credits_run_out(caller: Caller) -> None:
 
 
 async def test_faults_queue_up_and_repeat(caller: Caller) -> None:
-    """Each chat call takes one; `*N` repeats, `*always` stays until replaced, and every attempt is recorded."""
+    """Each chat call takes one; `*N` repeats it, `*always` stays until replaced, and every attempt is recorded."""
     await caller.order(faults=["status:503*2", "status:429;retry_after=3", "error_200", "status:500*always"])
     answers = [await caller.chat() for _ in range(6)]
     assert [answer.status_code for answer in answers] == [503, 503, 429, 200, 500, 500]
@@ -225,7 +225,7 @@ async def test_faults_queue_up_and_repeat(caller: Caller) -> None:
 
 
 async def test_echo_repeats_the_prompt(caller: Caller) -> None:
-    """For tests that look for a secret: the answer holds the exact messages, however long."""
+    """For tests that search for a secret: the answer contains the exact messages, at any length."""
     await caller.order(faults=["echo"])
     answer = exact(await caller.chat(max_completion_tokens=1))["choices"][0]
     assert json.loads(answer["message"]["content"]) == HELLO["messages"]
@@ -233,7 +233,7 @@ async def test_echo_repeats_the_prompt(caller: Caller) -> None:
 
 
 async def test_a_wrong_order_is_refused(caller: Caller) -> None:
-    """A typing error in a test must not look like a fault that did not happen."""
+    """A typing error in a test must not look like a fault that did not occur."""
     for wish in ({"faults": ["statsu:503"]}, {"faults": ["status:9"]}, {"faults": ["empty;x=1"]}, {"revoke": True}):
         assert (await caller.order(**wish)).status_code == 422
     assert (await caller.http.put("/practice/keys/sk-real", json={})).status_code == 422
@@ -248,7 +248,7 @@ def test_every_fault_can_be_ordered(name: str, times: int | str) -> None:
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=24), st.text())
 def test_decimals_travel_exactly(amount: Decimal, text: str) -> None:
-    """Every digit of a Decimal becomes part of a JSON number, next to any text."""
+    """Every digit of a Decimal is in the JSON number, beside any text."""
     assert json.loads(dumps({"a": amount, "b": text}), parse_float=Decimal, parse_int=Decimal) == {
         "a": amount,
         "b": text,
@@ -257,14 +257,14 @@ def test_decimals_travel_exactly(amount: Decimal, text: str) -> None:
 
 @pytest.mark.parametrize("reference", ["#", "#/$defs/node", "#/nowhere/at/all"])
 def test_schemas_that_refer_to_themselves_end(reference: str) -> None:
-    """Nesting has a bound, and a reference to nothing is an empty object."""
+    """The depth is limited, and a reference without a target is an empty object."""
     node = {"type": "object", "properties": {"next": {"$ref": reference}}}
     schema = node | {"$defs": {"node": node}}
     assert "next" in fitting(schema, schema, "x", bytes(8))
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
-    """Exit code 2 and a sentence, no traceback."""
+    """It exits with code 2 and one sentence, without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         run = forks.run("sandbox.openrouter", "--port", str(port), environment=os.environ)

@@ -1,4 +1,4 @@
-"""The practice OpenRouter's response cache, its generations, and what its streams do when somebody leaves."""
+"""The practice OpenRouter's response cache, its generations, and its streams after a client leaves."""
 
 import json
 from decimal import Decimal
@@ -15,13 +15,13 @@ CACHED = {"X-OpenRouter-Cache": "true"}
 
 
 async def ask(caller: Caller, headers: dict[str, str] = CACHED, **body: Any) -> httpx.Response:
-    """One chat call whose bytes are the same each time."""
+    """A chat call with identical bytes each time."""
     headers = headers | {"Authorization": f"Bearer {caller.key}"}
     return await caller.http.post(CHAT, content=json.dumps(HELLO | body), headers=headers)
 
 
 async def test_only_the_identical_request_is_answered_again(caller: Caller) -> None:
-    """Same bytes and stream mode, and only on request: free, with a new id, and naming its source."""
+    """Same bytes and stream mode, and only on request: free, with a new id, and naming the first generation."""
     first, again = await ask(caller), await ask(caller)
     others = [await ask(caller, {}), await ask(caller, stream=True), await ask(caller, user="another")]
 
@@ -36,7 +36,7 @@ async def test_only_the_identical_request_is_answered_again(caller: Caller) -> N
 
 @pytest.mark.parametrize(("fault", "kept"), [("status:504;done=1", True), ("status:504", False), ("error_200", False)])
 async def test_what_was_made_and_lost_is_kept(caller: Caller, fault: str, kept: bool) -> None:
-    """`done`: charged and stored although the answer never arrived; without it nothing was made."""
+    """`done`: charged and stored although the answer never arrived; without it nothing was generated."""
     await caller.order(faults=[fault])
     lost = await ask(caller)
     again = await ask(caller)
@@ -46,7 +46,7 @@ async def test_what_was_made_and_lost_is_kept(caller: Caller, fault: str, kept: 
 
 
 async def test_a_generation_is_told_late(caller: Caller) -> None:
-    """404 for as long as ordered, then its cost; and 404 for what there never was."""
+    """404 for the scripted time, then its cost; and 404 for an unknown one."""
     await caller.order(silence=2)
     made = exact(await caller.chat())
     asked = [await generation(caller, made["id"]) for _ in range(3)]
@@ -60,6 +60,6 @@ async def test_a_generation_is_told_late(caller: Caller) -> None:
 
 
 async def generation(caller: Caller, generation_id: str) -> httpx.Response:
-    """What the door to generations says."""
+    """The response of `/generation`."""
     headers = {"Authorization": f"Bearer {caller.key}"}
     return await caller.http.get("/api/v1/generation", params={"id": generation_id}, headers=headers)

@@ -1,4 +1,4 @@
-"""How long practice answers take when that differs from call to call."""
+"""The practice provider's latency when it varies between calls."""
 
 import asyncio
 from statistics import median
@@ -16,13 +16,13 @@ def asked(text: str) -> list[dict[str, str]]:
 
 
 def test_the_same_question_takes_the_same_time() -> None:
-    """Whoever asks, and whenever: so that all who are compared wait for the same answers."""
+    """For any caller at any time, so that all contestants of a benchmark wait for the same answers."""
     assert drawn((2.0, 20.0), asked("rain 7")) == drawn((2.0, 20.0), asked("rain 7"))
     assert drawn((2.0, 20.0), asked("rain 7")) != drawn((2.0, 20.0), asked("rain 8"))
 
 
 def test_it_is_log_normal_between_its_bounds() -> None:
-    """The median is the geometric mean of the bounds, 95 of a hundred are between them, and none outside."""
+    """The median is the geometric mean of the bounds, 95 of 100 lie between them, and none outside."""
     found = [drawn((2.0, 20.0), asked(f"rain {number}")) for number in range(4000)]
 
     assert 6.1 < median(found) < 6.5
@@ -32,7 +32,7 @@ def test_it_is_log_normal_between_its_bounds() -> None:
 
 
 async def test_a_key_may_be_slow(practice_openrouter: str) -> None:
-    """An order makes the calls of one key slow, whatever its other latency, and nobody else's."""
+    """A script makes all calls of one key slow, whatever its other latency, and of no other key."""
     root, slow, quick = practice_openrouter.removesuffix("/api/v1"), *(f"sk-or-v1-practice-{uuid4().hex}" for _ in "ab")
     body = {"model": "openai/gpt-5-mini", "messages": asked("rain")}
     async with httpx.AsyncClient(base_url=root, trust_env=False) as http:

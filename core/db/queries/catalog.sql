@@ -1,5 +1,6 @@
 -- name: find(id)^
--- Sellable or not: whoever asks decides, and wants to say why.
+-- Also finds models that cannot be sold: the caller decides, and reports the reason.
+-- types: row=ModelRow
 SELECT
     id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
     max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
@@ -7,19 +8,20 @@ SELECT
 FROM models WHERE id = :id;
 
 -- name: hold_prices()!
--- Until this transaction ends no sync changes a price: syncs lock the table against it, readers and other publishers
--- do not.
+-- No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those of readers
+-- or of other publishers.
 LOCK TABLE models IN ROW EXCLUSIVE MODE;
 
 -- name: is_empty()$
--- Whether no sync ever brought anything.
+-- Whether the catalog has never been filled.
 SELECT NOT EXISTS (SELECT FROM models);
 
 -- name: page(absence_tolerated, sort, id, everything, words, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
--- One page of the shelf, or the one model of an id.
--- The order is a pair of a text and a number, of which each sort uses one, and the id: a cursor names a place between
--- two models, which stays where it is while models come and go. It has to be short, so of a long name only the beginning
--- counts. Words are looked for with position(), because LIKE would take some of their characters for patterns.
+-- One page of the catalog, or the one model with an id.
+-- The order is a text, a number and the id; each sort uses either the text or the number. So a cursor is a position
+-- between two models, and stays valid while models come and go. A cursor has to be short, so only the beginning of a
+-- long name counts. Words are searched with position(), because LIKE would read some of their characters as patterns.
+-- types: row=ListedModel :after_text? :after_number?
 WITH shelf AS (
     SELECT
         id, name, description, provider, coalesce(modality_override, modality) AS modality, capabilities, alias_target,
@@ -57,32 +59,36 @@ ORDER BY sort_text, sort_number, id
 LIMIT :most;
 
 -- name: history(id, most)
--- What a model was since when, newest first.
+-- A model's past states, newest first.
+-- types: row=PastModel
 SELECT at, listed, prompt_usd, completion_usd, request_usd, image_output_usd, context_length, max_completion_tokens,
        input_modalities, output_modalities, supported_parameters, capabilities, not_sellable, expires_on, alias_target
 FROM model_history WHERE model_id = :id ORDER BY model_history.id DESC LIMIT :most;
 
 -- name: mark(ids, curated, disabled)
--- The operator's own switches; NULL leaves one as it is.
+-- Set the operator's switches; NULL leaves one unchanged.
 UPDATE models SET curated = coalesce(:curated, curated), disabled = coalesce(:disabled, disabled)
 WHERE id = ANY(CAST(:ids AS text[]))
 RETURNING id;
 
 -- name: override_modality(ids, modality)
--- The operator's word on what kind of model it is; NULL goes back to what is listed.
+-- Set the operator's choice of modality; NULL goes back to the listed one.
 UPDATE models SET modality_override = :modality WHERE id = ANY(CAST(:ids AS text[])) RETURNING id;
 
 -- name: syncs(most)
--- The last attempts, newest first.
+-- The last syncs, newest first.
+-- types: row=SyncAttempt
 SELECT at, outcome, why, added, changed, unchanged, returned, missing, quarantined
 FROM catalog_syncs ORDER BY id DESC LIMIT :most;
 
 -- name: quarantine()
--- What could not be read in the last list that was applied.
+-- Rows of the last applied list that could not be read.
+-- types: row=QuarantinedRow
 SELECT id, reason, first_seen_at, listed FROM quarantined_models ORDER BY first_seen_at, id;
 
 -- name: sold_on(model_ids)
--- What is for sale on these models, by whom. Archived resources are not.
+-- Resources on sale on these models, with their creators. Archived resources are left out.
+-- types: row=SoldVersion
 SELECT version.model_id, account.handle, resource.slug, version.price_atomic,
        coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
        coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable

@@ -1,20 +1,20 @@
 -- name: validators(source)^
--- What the provider said of the list that was applied last, if it was read by the same code from the same place. Only
--- for a week: a server that wrongly says "not modified" for ever is asked for everything now and then.
+-- The ETag and date of the last applied list, if the same code read it from the same place. They expire after a week,
+-- so that a server that wrongly answers "not modified" for ever is asked for the whole list now and then.
 SELECT etag, last_modified
 FROM (SELECT * FROM catalog_syncs WHERE outcome = 'applied' ORDER BY id DESC LIMIT 1) AS latest
 WHERE source = :source AND at > now() - interval '7 days';
 
 -- name: record_not_modified()$
--- Nothing changed, and we looked.
+-- Record that a sync ran and nothing had changed.
 INSERT INTO catalog_syncs (outcome) VALUES ('not_modified') RETURNING at;
 
 -- name: record_refusal(why)!
--- A list that was not applied leaves everything as it was, but for this.
+-- Record a rejected list. Nothing else changes.
 INSERT INTO catalog_syncs (outcome, why) VALUES ('refused', :why);
 
 -- name: record(added, changed, unchanged, returned, missing, quarantined, etag, last_modified, source)$
--- In the transaction that applies the list, so that its time is that of the rows which the list brought to the history.
+-- Runs in the transaction that applies the list, so that both have the same time in the history.
 INSERT INTO catalog_syncs (
     outcome, added, changed, unchanged, returned, missing, quarantined, etag, last_modified, source
 )
@@ -24,25 +24,25 @@ VALUES (
 RETURNING at;
 
 -- name: take_turns()!
--- Two syncs at once would count each other's rows, and a publisher would look at prices that are about to change.
--- Readers go on.
+-- Two concurrent syncs would count each other's rows, and a publisher would read prices that are about to change.
+-- Readers are not blocked.
 LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: loss(ids)^
--- How much of the catalog a list would take away: asked before anything is written.
+-- Count the models that a list would take away, before anything is written.
 SELECT count(*) AS present, count(*) FILTER (WHERE listed.id IS NULL) AS absent
 FROM models LEFT JOIN unnest(CAST(:ids AS text[])) AS listed (id) USING (id)
 WHERE missing_since IS NULL AND served_by = 'openrouter';
 
 -- name: now()$
--- The time of everything that this transaction writes into the history.
+-- The transaction's time, which all its rows in the history have.
 SELECT now();
 
 -- name: apply(rows, whole)^
--- One statement for the whole list: insert what is new, update what differs, mark what is absent, and count. Single rows
--- make nothing absent, and no list of OpenRouter's makes another provider's models so.
--- What we read from a row is compared too, since our reading changes with our versions. All parts see the table
--- as it was before, so the counts are of that moment. Triggers write the history.
+-- Apply the whole list in one statement: insert new models, update changed ones, mark absent ones, and count. Single
+-- rows make no other model absent, and OpenRouter's list makes no other provider's models absent.
+-- The values that we parse from a row are compared too, because our parser changes between versions. All parts see the
+-- table as it was before, so the counts are of that moment. Triggers write the history.
 WITH listed AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS listed (
         id text, name text, modality text, capabilities text[], alias_target text,
@@ -105,7 +105,8 @@ back AS (
 ),
 gone AS (
     UPDATE models SET missing_since = now()
-    -- NOT IN is hashed whatever the planner believes of served_by; by its guess NOT EXISTS reads the list for each model.
+    -- NOT IN is always hashed. With its estimate for served_by, the planner would run NOT EXISTS as a scan for each
+    -- model.
     WHERE missing_since IS NULL AND models.id NOT IN (SELECT listed.id FROM listed)
         AND CAST(:whole AS boolean) AND served_by = 'openrouter'
     RETURNING models.id
@@ -118,7 +119,7 @@ SELECT
     (SELECT count(*) FROM gone) AS missing;
 
 -- name: put_aside(ids, reasons, listed)!
--- The quarantine holds the last list's bad rows; one that stays bad keeps the time of its first appearance.
+-- The quarantine holds the last list's unreadable rows; a row that stays unreadable keeps the time it first appeared.
 WITH bad AS (
     SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[]), CAST(:listed AS text[]))
         AS bad (id, reason, listed)
@@ -131,8 +132,9 @@ ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, listed = excluded.liste
 WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.listed);
 
 -- name: news(at)
--- What a sync brought into the history: of each model its row of then, after the one before it if there is one.
--- Lists come as text: as lists they would be most of the time of a sync in which everything is new.
+-- The changes that a sync wrote: for each model its new state, after the previous one if there is one.
+-- Arrays are returned as text, because converting arrays would take most of the time of a first sync.
+-- types: row=ModelState
 SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
        story.context_length, story.max_completion_tokens,
        array_to_string(story.input_modalities, ' ') AS input_modalities,

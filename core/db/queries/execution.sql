@@ -8,15 +8,15 @@ FROM unnest(
 ) AS asked (id, payment_id, account_id, version_id, sealed);
 
 -- name: notify_queued()!
--- Wake the launchers.
+-- Wake the launchers, because there may be work to claim.
 SELECT pg_notify('execution_queued', '');
 
 -- name: notify_changed(ids)!
--- Wake whoever waits for these executions.
+-- Wake the requests that wait for these executions.
 SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 
 -- name: release_payment_holds(payment_ids)!
--- The money is there: the executions may run, and the launchers wake.
+-- The payments are settled: queue their executions and wake the launchers.
 WITH released AS (
     UPDATE executions SET state = 'queued', queued_at = now()
     WHERE payment_id = ANY(:payment_ids) AND state = 'held'
@@ -25,25 +25,25 @@ WITH released AS (
 SELECT pg_notify('execution_queued', '') FROM released LIMIT 1;
 
 -- name: void(payment_id)^
--- The payment failed: nothing will run, and nothing is owed.
+-- The payment failed: its execution never runs, and nothing is owed.
 UPDATE executions SET state = 'void', finished_at = now()
 WHERE payment_id = :payment_id AND state = 'held'
 RETURNING id, round;
 
--- name: unvoid(payment_id)^
--- A cleanly refused authorization came back unchanged: hold its execution again.
+-- name: rehold(payment_id)^
+-- The identical payload of a refused payment came back: hold its execution again.
 UPDATE executions SET state = 'held', finished_at = NULL
 WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id, round;
 
--- name: revive(payment_id)^
--- A refused payment landed late: what it bought runs after all.
+-- name: requeue(payment_id)^
+-- A refused payment landed late: queue its execution.
 UPDATE executions SET state = 'queued', queued_at = now(), finished_at = NULL
 WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id, round, version_id;
 
--- name: owe(rerun_seconds, payment_id)^
--- A refused payment landed late, and its creator has no room for it: the buyer may re-run it, or is owed.
+-- name: fail_owed(rerun_seconds, payment_id)^
+-- A refused payment landed late, and its creator has no room: a free re-run is possible, then a refund is due.
 UPDATE executions
 SET state = 'failed', code = 'resource_unavailable', fault = 'creator', detail = 'landed_late', finished_at = now(),
     rerun_until = now() + make_interval(secs => :rerun_seconds)
@@ -51,12 +51,12 @@ WHERE payment_id = :payment_id AND state = 'void'
 RETURNING id;
 
 -- name: lock_claims()!
--- Launchers take turns, so that a creator's slots are counted exactly; a claim lasts a millisecond or two.
+-- Launchers claim one after the other, so that a creator's slots are counted exactly. A claim is short.
 SELECT pg_advisory_xact_lock(hashtext('x402-instant/claim'));
 
 -- name: claim(alone, send_limit, takeover_limit, most, worker_id, call_limit, batch_id)
--- Take what is queued: free slots per creator, creators in turn, oldest first. What was taken over twice runs alone.
--- What was sent or taken over as often as it may be is left for recovery, which gives it up.
+-- Claim queued executions: within each creator's free slots, creators in turn, oldest first. An execution that was
+-- taken over twice runs alone. One that reached its limit of sends or takeovers is left for recovery, which fails it.
 WITH busy AS (
     SELECT account_id, count(*) AS calls
     FROM executions
@@ -86,23 +86,23 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: may_grow(batch_id, ids)$
--- Whether anybody waits who may still come along: what was taken over twice runs alone.
+-- name: may_top_up(batch_id, ids)$
+-- Whether there are executions that may join this batch. A batch of an execution that was taken over twice stays alone.
 SELECT EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL)
     AND EXISTS (SELECT 1 FROM batches WHERE id = :batch_id)
     AND NOT EXISTS (SELECT 1 FROM executions WHERE id = ANY(:ids) AND takeovers >= 2);
 
 -- name: begin_batch(id, worker_id)!
--- What was claimed together is carried together, for as long as this row is there.
+-- The executions of a batch are run together while this row exists.
 INSERT INTO batches (id, worker_id) VALUES (:id, :worker_id);
 
 -- name: end_batch(id, worker_id)!
--- Its run is over; if a process of its own took it, that one's end is the end of the batch.
+-- The batch's run is over. If another process has become its owner, the batch ends with that one.
 DELETE FROM batches WHERE id = :id AND worker_id = :worker_id;
 
--- name: left_behind(batch_ids, execution_ids)
--- Which of these batches, each with one of its executions, nobody carries any more. Whose execution is not here is
--- another installation's, which shares our Prefect server.
+-- name: orphaned(batch_ids, execution_ids)
+-- Which of these batches, each given with one of its executions, have no owner any more. A batch whose execution is not
+-- in this database belongs to another installation that shares our Prefect server.
 SELECT batch.id
 FROM unnest(:batch_ids::uuid[], :execution_ids::uuid[]) AS batch (id, execution_id)
 WHERE EXISTS (SELECT 1 FROM executions WHERE executions.id = batch.execution_id)
@@ -110,7 +110,8 @@ WHERE EXISTS (SELECT 1 FROM executions WHERE executions.id = batch.execution_id)
 
 -- name: take(worker_id, ids, batch_id, flow_run_id)
 -- Begin: each execution claimed for this batch gets an attempt, and from now on only that attempt's writes count.
--- Whoever begins is the owner: on a work pool that is not the launcher.
+-- The process that begins the batch becomes its owner; on a work pool that is not the launcher.
+-- types: attempt_id! sealed_inputs!
 WITH taken AS (
     UPDATE executions SET state = 'running', attempt_id = gen_random_uuid(), claimed_by = :worker_id
     WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL AND batch_id = :batch_id
@@ -129,11 +130,12 @@ SELECT taken.*, payments.payer
 FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
 
 -- name: notify_begun(batch_id)!
--- Tell the launcher that this run has taken its batch, so that it may start the next.
+-- Notify the launcher that this run has begun its batch, so that it may start the next.
 SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
 -- name: succeed(ids, rounds, sealed_results)
--- The first valid answer is kept, from whichever attempt brings it.
+-- The first valid answer is stored, from whichever attempt it comes.
+-- types: :sealed_results[]!
 UPDATE executions SET state = 'succeeded', sealed_result = answered.sealed_result, finished_at = now()
 FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[]) AS answered (id, round, sealed_result)
 WHERE executions.id = answered.id AND executions.round = answered.round AND state IN ('queued', 'running')
@@ -141,7 +143,7 @@ RETURNING executions.id, call_started_at - queued_at AS queue, finished_at - cal
     finished_at - CASE WHEN executions.round = 1 THEN created_at ELSE queued_at END AS total;
 
 -- name: fail(state, code, fault, detail, rerun_seconds, id, attempt_id)^
--- Only the current attempt may say that it failed.
+-- Only the current attempt can fail the execution.
 UPDATE executions
 SET state = :state, code = :code, fault = :fault, detail = :detail, finished_at = now(),
     rerun_until = CASE WHEN kind = 'paid' AND :state = 'failed' THEN now() + make_interval(secs => :rerun_seconds) END
@@ -150,16 +152,16 @@ RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_a
     finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
 
 -- name: end_attempts(outcome, attempt_ids)!
--- How attempts ended; what was used is told by their sends.
+-- End attempts with their outcome; usage is recorded by their sends.
 UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = ANY(:attempt_ids) AND ended_at IS NULL;
 
 -- name: wake_waiting()!
--- A slot of its creator and a place in its process became free: wake the launchers if anybody waits.
+-- A slot of a creator and of a process is free: wake the launchers if executions are waiting.
 SELECT pg_notify('execution_queued', '')
 WHERE EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);
 
--- name: hand_back(batch_id, worker_id)
--- A run ended without taking or finishing these: back to the queue. Only what had begun counts as taken over.
+-- name: release(batch_id, worker_id)
+-- Return a run's unfinished executions to the queue. Only those that had begun count as taken over.
 WITH freed AS (
     UPDATE executions
     SET takeovers = takeovers + (state = 'running')::integer, state = 'queued', claimed_by = NULL, attempt_id = NULL
@@ -172,11 +174,11 @@ WITH freed AS (
 SELECT id FROM freed;
 
 -- name: lock(id)!
--- Wait for whoever is writing about this execution.
+-- Wait for concurrent writes to this execution.
 SELECT id FROM executions WHERE id = :id FOR UPDATE;
 
 -- name: rerun(id, rerun_limit)^
--- The buyer asks again for the same inputs: a new round, while its bound and its time allow.
+-- The buyer asks for the same inputs again: begin a new round, if the limits of number and time allow it.
 UPDATE executions
 SET state = 'queued', round = round + 1, sends = 0, takeovers = 0, code = NULL, fault = NULL, detail = NULL,
     claimed_by = NULL, batch_id = NULL, attempt_id = NULL, queued_at = now(), call_started_at = NULL,
@@ -185,7 +187,8 @@ WHERE id = :id AND may_rerun(executions, :rerun_limit) AND logged_round = round
 RETURNING id, round, account_id, version_id;
 
 -- name: show(ids, rerun_limit)
--- Everything a buyer, creator or operator may ask about executions.
+-- Everything that a buyer, creator or operator may see of executions.
+-- types: row=Execution
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
     may_rerun(executions, :rerun_limit) AS may_rerun, executions.created_at, executions.queued_at,
@@ -202,7 +205,7 @@ LEFT JOIN refunds ON refunds.execution_id = executions.id
 WHERE executions.id = ANY(:ids);
 
 -- name: ahead(id)$
--- How many of the same creator's executions will begin before this one.
+-- Count the same creator's executions that will start before this one.
 SELECT count(*)
 FROM executions AS other
 JOIN executions AS mine ON mine.account_id = other.account_id
@@ -222,7 +225,7 @@ ORDER BY executions.created_at DESC
 LIMIT :most;
 
 -- name: history(account_id, state, slug, after, most)
--- A creator's own, newest first, with what all rounds together used; never what went in or came out.
+-- A creator's executions, newest first, with the usage of all rounds together; never inputs or answers.
 SELECT executions.id, executions.kind, resources.slug, resource_versions.number, executions.state, executions.code,
     executions.fault, executions.detail, executions.round, executions.sends, executions.created_at,
     executions.finished_at, CASE WHEN payments.state = 'paid' THEN payments.amount_atomic END AS amount_atomic,

@@ -1,30 +1,31 @@
 -- name: take_turns()!
--- Finders and adders take turns, so that "at most" is counted exactly.
+-- Checks of the rules and additions of addresses run one after the other, so that limits are counted exactly.
 SELECT pg_advisory_xact_lock(hashtext('x402-instant/notice'));
 
 -- name: add_address(id, account_id, name, scheme, sealed_url, most)^
--- No row means that there are as many as there may be.
+-- No row means that the limit of addresses is reached.
 INSERT INTO notice_addresses (id, account_id, name, scheme, sealed_url)
 SELECT :id, :account_id, :name, :scheme, :sealed_url
 WHERE (SELECT count(*) FROM notice_addresses WHERE account_id IS NOT DISTINCT FROM :account_id) < :most
 RETURNING id, name, scheme, created_at;
 
 -- name: addresses(account_id)
--- Of one creator, or of the operator; the URLs themselves are not shown to anybody.
+-- Addresses of one creator, or of the operator. URLs are never shown.
 SELECT id, name, scheme, created_at FROM notice_addresses
 WHERE account_id IS NOT DISTINCT FROM :account_id
 ORDER BY created_at;
 
 -- name: remove_address(id, account_id)!
--- Only its owner's; what was sent to it keeps its name in the log.
+-- Only the owner can remove an address; deliveries to it keep its name in the log.
 DELETE FROM notice_addresses WHERE id = :id AND account_id IS NOT DISTINCT FROM :account_id;
 
 -- name: sealed_url(id)^
--- For a trial message.
+-- The sealed URL, for a trial message.
 SELECT id, account_id, sealed_url FROM notice_addresses WHERE id = :id;
 
 -- name: success_low(days, least_calls, least_share)
--- Resources on sale whose paid calls fail too often; what the buyer's own input caused does not count.
+-- Resources on sale whose paid calls fail too often; declined calls do not count, because the fault is the buyer's.
+-- types: row=Finding facts=dict[str,object]
 SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
         'days', :days::integer, 'calls', counted.calls, 'succeeded', counted.succeeded, 'causes', why.causes
     ) AS facts
@@ -52,8 +53,9 @@ CROSS JOIN LATERAL (
 WHERE resources.archived_at IS NULL;
 
 -- name: failures_charged(days, least_failures, most_share)
--- Resources whose creator pays the provider for too many calls that failed. What was declined counts as answered; the
--- rollup does not tell it apart, so it only says whose log is worth looking at.
+-- Resources whose creator pays the provider for too many failed calls. Declined calls count as answered. The rollup
+-- does not separate charges of declined calls, so it only selects resources whose log is then read.
+-- types: row=Finding facts=dict[str,object]
 SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
         'days', :days::integer, 'failed', counted.failed, 'charged', why.charged, 'spent_usd', why.spent_usd::text,
         'causes', why.causes
@@ -83,7 +85,8 @@ CROSS JOIN LATERAL (
 WHERE resources.archived_at IS NULL AND why.charged > :most_share * counted.failed;
 
 -- name: cost_unusual(history_days, least_calls, least_days, far)
--- Yesterday (UTC) a call cost more than on any day before, and far more than usual: the median of its own days.
+-- Yesterday (UTC) a call cost more than on any earlier day, and far more than the median day of this resource.
+-- types: row=Finding facts=dict[str,object]
 WITH bounds AS (
     SELECT date_trunc('day', now(), 'UTC') AS today, date_trunc('day', now(), 'UTC') - interval '24 hours' AS yesterday
 ), days AS (
@@ -108,7 +111,8 @@ WHERE judged.calls >= :least_calls AND judged.days >= :least_days AND judged.cos
     AND judged.cost > judged.most;
 
 -- name: calls_unusual(history_days, least_days, least_calls, far)
--- Yesterday (UTC) a creator's key carried far more calls than on any day before, or far fewer. Days without calls count.
+-- Yesterday (UTC) a creator's key made far more calls than on any earlier day, or far fewer. Days without calls count.
+-- types: row=Finding facts=dict[str,object]
 WITH bounds AS (
     SELECT date_trunc('day', now(), 'UTC') AS today, date_trunc('day', now(), 'UTC') - interval '24 hours' AS yesterday
 ), counted AS (
@@ -140,7 +144,8 @@ WHERE days >= :least_days AND (
 );
 
 -- name: key_failing(least_calls)
--- Keys that the provider rejects, or refuses calls of; only of creators who have something on sale.
+-- Keys that the provider rejects, or whose calls it refuses; only of creators who have something on sale.
+-- types: row=Finding facts=dict[str,object]
 SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
         'provider', keys.provider, 'rejected_at', keys.rejected_at, 'calls', refused.calls, 'causes', refused.causes
     ) AS facts
@@ -160,7 +165,9 @@ CROSS JOIN LATERAL (
 WHERE (keys.rejected_at IS NOT NULL OR keys.expires_at <= now() OR refused.calls >= :least_calls) AND is_sold_on(keys);
 
 -- name: key_low(calls_left)
--- Keys whose own limit covers only a few calls more, at the worst case of the dearest prompt; or the provider says so.
+-- Keys whose own limit covers only a few more calls, at the worst case of the dearest prompt, or whose calls are
+-- refused for lack of credit.
+-- types: row=Finding facts=dict[str,object]
 SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
         'provider', keys.provider, 'remaining_usd', keys.limit_remaining_usd::text, 'dearest_usd', on_sale.dearest_usd::text,
         'calls', refused.calls, 'causes', refused.causes
@@ -189,7 +196,7 @@ WHERE keys.rejected_at IS NULL AND on_sale.dearest_usd IS NOT NULL
     AND (keys.limit_remaining_usd < :calls_left * on_sale.dearest_usd OR refused.calls > 0);
 
 -- name: record(rule, subjects, pause_days)
--- Each subject, of keys each provider's, once in so many days, whoever finds it; asked under `take_turns`.
+-- Record each subject at most once in so many days; for key rules, each provider's key. Runs under `take_turns`.
 INSERT INTO notices (id, rule, account_id, resource_id, facts)
 SELECT gen_random_uuid(), :rule, found.account_id, found.resource_id, found.facts
 FROM jsonb_to_recordset(:subjects::jsonb) AS found (account_id uuid, resource_id uuid, facts jsonb)
@@ -203,7 +210,7 @@ WHERE NOT EXISTS (
 RETURNING id;
 
 -- name: address_all(notice_ids)!
--- Everything goes to the operator; what is a creator's own, to them as well.
+-- Deliver every notice to the operator, and a creator's own notices to that creator too.
 INSERT INTO notice_deliveries (notice_id, address_id, to_operator, name)
 SELECT notices.id, notice_addresses.id, notice_addresses.account_id IS NULL, notice_addresses.name
 FROM notices
@@ -211,7 +218,8 @@ JOIN notice_addresses ON notice_addresses.account_id IS NULL OR notice_addresses
 WHERE notices.id = ANY(:notice_ids);
 
 -- name: claim(patience_seconds, most)
--- What waits to be sent, or was given to a courier that never came back. Counted first.
+-- Claim deliveries that wait, or whose sender process never reported back. The try is counted before it is made.
+-- types: row=Delivery facts=dict[str,object]
 WITH claimed AS (
     UPDATE notice_deliveries SET state = 'sending', tries = tries + 1, tried_at = now()
     WHERE id IN (
@@ -234,11 +242,12 @@ LEFT JOIN notice_addresses ON notice_addresses.id = claimed.address_id
 ORDER BY claimed.id;
 
 -- name: end_delivery(id, state, reason)!
--- How it ended, or that it waits for another try.
+-- Record how a delivery ended, or that it waits for another try.
 UPDATE notice_deliveries SET state = :state, reason = :reason WHERE id = :id AND state = 'sending';
 
 -- name: listing(account_id, most)
--- What was found lately, of one creator or of all, with where it went. Others' addresses are nobody's business.
+-- The latest notices, of one creator or of all, with their deliveries. A creator sees only deliveries to themselves.
+-- types: row=Notice facts=dict[str,object] deliveries=list[dict[str,object]]
 SELECT notices.id, notices.found_at, notices.rule, accounts.handle, resources.slug, notices.facts,
     coalesce(log.deliveries, '[]') AS deliveries
 FROM notices

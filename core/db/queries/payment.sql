@@ -1,6 +1,6 @@
 -- name: claim(ids, networks, assets, payers, nonces, pay_tos, amounts_atomic, valid_befores, version_ids, owners, payloads_sha256, requests_sha256, quoteds, identifiers_sha256, sealed_payloads)
--- One insert decides who spends an authorization, and an identifier; a second presentation returns no row. They come in
--- one order, so that two who claim several hardly ever wait for each other.
+-- One insert claims an authorization, and an identifier; a second presentation returns no row. Rows are inserted in a
+-- fixed order, so that concurrent claims of several hardly ever wait for each other.
 INSERT INTO payments (
     id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, state, owner,
     payload_sha256, request_sha256, quoted, identifier_sha256, sealed_payload
@@ -20,16 +20,17 @@ ORDER BY network, asset, payer, nonce
 ON CONFLICT DO NOTHING
 RETURNING id;
 
--- name: reenter(owner, id, payload_sha256, request_sha256)^
+-- name: reclaim(owner, id, payload_sha256, request_sha256)^
 -- A cleanly refused authorization that is still valid may come back with the identical payload and request; one that
--- the chain has shown to be spent may not.
+-- the chain shows as spent may not.
 UPDATE payments SET state = 'settling', reason = 'again', owner = :owner, decided_at = NULL
 WHERE id = :id AND state = 'failed' AND payload_sha256 = :payload_sha256 AND request_sha256 = :request_sha256
     AND valid_before > now() AND proved_at IS NULL
 RETURNING id;
 
 -- name: find(network, asset, payer, nonce)^
--- The payment that this authorization made, and its execution.
+-- The payment that this authorization was claimed as, and its execution.
+-- types: row=Payment
 SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.amount_atomic,
     payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
 FROM payments
@@ -38,7 +39,8 @@ WHERE payments.network = :network AND payments.asset = :asset AND payments.payer
     AND payments.nonce = :nonce;
 
 -- name: read(id)^
--- A payment with what is needed to settle or look for it again.
+-- A payment with what is needed to settle it again or to look for it on the chain.
+-- types: row=Recorded!
 SELECT payments.id, payments.network, payments.asset, payments.payer, payments.nonce, payments.pay_to,
     payments.amount_atomic, payments.valid_before, payments.state, payments.sealed_payload, payments.version_id,
     payments.created_at, executions.account_id, executions.id AS execution_id
@@ -47,7 +49,7 @@ JOIN executions ON executions.payment_id = payments.id
 WHERE payments.id = :id;
 
 -- name: pay(ids, transactions, reasons)
--- The money is there, with the transactions that prove it.
+-- The money moved, in the transactions that prove it.
 UPDATE payments
 SET state = 'paid', transaction = paid.transaction, reason = paid.reason, decided_at = now(), owner = NULL
 FROM unnest(:ids::uuid[], :transactions::text[], :reasons::text[]) AS paid (id, transaction, reason)
@@ -55,27 +57,27 @@ WHERE payments.id = paid.id AND state IN ('settling', 'unknown')
 RETURNING payments.id;
 
 -- name: fail(reason, proved, id)^
--- No money moved: refused before broadcast, or proved by the chain.
+-- No money moved: refused before the broadcast, or proved by the chain.
 UPDATE payments
 SET state = 'failed', reason = :reason, decided_at = now(), owner = NULL,
     proved_at = CASE WHEN :proved THEN now() END
 WHERE id = :id AND state IN ('settling', 'unknown')
 RETURNING id;
 
--- name: doubt(reason, id)^
--- Nobody knows whether money moved; the chain will tell.
+-- name: mark_unknown(reason, id)^
+-- It is unknown whether money moved; recovery will ask the chain.
 UPDATE payments SET state = 'unknown', reason = :reason, owner = NULL
 WHERE id = :id AND state = 'settling'
 RETURNING id;
 
--- name: land(transaction, id)^
--- It was refused, and landed all the same.
+-- name: record_late_settlement(transaction, id)^
+-- The payment was refused, but landed later.
 UPDATE payments SET state = 'paid', transaction = :transaction, reason = 'landed_late', decided_at = now()
 WHERE id = :id AND state = 'failed'
 RETURNING id;
 
--- name: prove(id)!
--- It was refused, and can no longer land.
+-- name: mark_final(id)!
+-- The payment was refused, and can no longer land.
 UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;
 
 -- name: owner_of_identifier(identifier_sha256)$

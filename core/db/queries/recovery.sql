@@ -1,5 +1,5 @@
 -- name: free(lease_seconds)
--- What dead or departed owners held goes back to the queue. Only what had begun counts as taken over.
+-- Return the executions of dead or stopped owners to the queue. Only those that had begun count as taken over.
 WITH gone AS (
     SELECT id FROM workers
     WHERE stopped_at IS NOT NULL OR heartbeat_at < now() - make_interval(secs => :lease_seconds)
@@ -19,7 +19,7 @@ WITH gone AS (
 SELECT id FROM freed;
 
 -- name: give_up(send_limit, rerun_seconds, takeover_limit)
--- Queued again, but sent or taken over as often as its bound allows: at rest as failed, and the fault is ours.
+-- Fail queued executions that reached their limit of sends or takeovers; the fault is ours.
 UPDATE executions
 SET state = 'failed', code = 'internal_error', fault = 'ours',
     detail = CASE WHEN sends >= :send_limit THEN 'interrupted' ELSE 'takeover_limit' END,
@@ -28,8 +28,8 @@ SET state = 'failed', code = 'internal_error', fault = 'ours',
 WHERE state = 'queued' AND claimed_by IS NULL AND (sends >= :send_limit OR takeovers >= :takeover_limit)
 RETURNING id, round;
 
--- name: doubt(lease_seconds)
--- A settle whose owner is gone may or may not have reached the chain.
+-- name: mark_unknown(lease_seconds)
+-- A settlement whose owner is dead may or may not have reached the chain.
 UPDATE payments SET state = 'unknown', reason = 'owner_gone', owner = NULL
 WHERE id IN (
     SELECT payments.id
@@ -42,8 +42,8 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: adopt(worker_id, lease_seconds)
--- Take unknown payments to decide them; nobody else looks while this worker lives.
+-- name: take_unknown(worker_id, lease_seconds)
+-- Take unknown payments to decide them. No other worker takes them while this one lives.
 UPDATE payments SET owner = :worker_id
 WHERE id IN (
     SELECT payments.id
@@ -58,16 +58,16 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: let_go(id, worker_id)!
--- Not decided this time; whoever looks next may try.
+-- name: release_unknown(id, worker_id)!
+-- The payment is still unknown; the next pass may try again.
 UPDATE payments SET owner = NULL WHERE id = :id AND state = 'unknown' AND owner = :worker_id;
 
 -- name: is_work_left()$
--- Whether anything is queued that nobody has claimed.
+-- Whether queued executions are unclaimed.
 SELECT EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);
 
 -- name: watch(pause_seconds)
--- Refused payments whose authorization is still alive somewhere: whoever holds it could send it to the chain.
+-- Refused payments whose authorization is still valid: anyone who holds it could submit it.
 UPDATE payments SET checked_at = now()
 WHERE id IN (
     SELECT id FROM payments
@@ -79,8 +79,8 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: bury(lease_seconds)!
--- Batches of silent owners: nobody carries them any more. Those who left in good order get as long to tell Prefect.
+-- name: end_orphaned_batches(lease_seconds)!
+-- Delete the batches of owners without a heartbeat. Stopped owners get the same time to report the end to Prefect.
 DELETE FROM batches
 USING workers
 WHERE workers.id = batches.worker_id AND workers.heartbeat_at < now() - make_interval(secs => :lease_seconds);

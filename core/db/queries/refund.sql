@@ -1,6 +1,6 @@
 -- name: fall_due(rerun_limit)
--- Paid, failed, not the buyer's fault, and no re-run left in number or in time: from now on it is owed. Taking the
--- re-run away in the same statement keeps one that comes at the same moment from running what is paid back.
+-- Paid executions that failed without the buyer's fault and have no re-run left, in number or time: a refund is due.
+-- The same statement removes the re-run, so that a concurrent one cannot run what is refunded.
 WITH lapsed AS (
     UPDATE executions SET rerun_until = NULL
     FROM payments
@@ -14,7 +14,8 @@ SELECT id, payment_id, account_id, amount_atomic, detail FROM lapsed
 RETURNING execution_id;
 
 -- name: listing(state, handle, most)
--- What is owed or was, oldest first, with everything that is needed to pay it back.
+-- Refunds, oldest first, with everything that is needed to pay them.
+-- types: row=Refund
 SELECT refunds.execution_id, accounts.handle, payments.payer, payments.network, refunds.amount_atomic, refunds.state,
     refunds.reason, refunds.transaction, refunds.note, refunds.due_at, refunds.decided_at
 FROM refunds
@@ -25,13 +26,13 @@ ORDER BY refunds.due_at
 LIMIT :most;
 
 -- name: record(execution_id, transaction, note)^
--- It was paid back, by this transfer. Said once.
+-- The refund was paid by this transfer. Only a due refund can be recorded.
 UPDATE refunds SET state = 'recorded', transaction = :transaction, note = :note, decided_at = now()
 WHERE execution_id = :execution_id AND state = 'due'
 RETURNING execution_id;
 
 -- name: waive(execution_id, note)^
--- It will not be paid back, and this is why. Said once.
+-- The refund will not be paid, with the reason. Only a due refund can be waived.
 UPDATE refunds SET state = 'waived', note = :note, decided_at = now()
 WHERE execution_id = :execution_id AND state = 'due'
 RETURNING execution_id;

@@ -1,5 +1,5 @@
 -- name: figures(by, span, since, until, account_id, kind)
--- The rollup added up by whatever somebody wants to see it by. An hour may have two rows for one thing: always sum.
+-- Sum the rollup by one dimension. An hour may have two rows with the same key, so always sum.
 SELECT CASE :by
         WHEN 'hour' THEN to_char(usage_rollup.starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24":00Z"')
         WHEN 'day' THEN to_char(usage_rollup.starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
@@ -31,7 +31,8 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: causes(since, until, account_id, kind)
--- Why calls failed, most often first; the log has it, and the rollup has not.
+-- Why calls failed, most frequent first. Only the log has the causes, not the rollup.
+-- types: detail! fault!
 SELECT usage_log.detail, usage_log.fault, count(*) AS calls, count(*) FILTER (WHERE usage_log.charged) AS charged
 FROM usage_log
 WHERE usage_log.created_at >= :since AND usage_log.created_at < :until AND usage_log.outcome <> 'succeeded'

@@ -1,12 +1,12 @@
 -- name: offered(model_ids)
--- The versions on offer, archived resources' as well: they may be restored.
+-- The current versions, also of archived resources, because they may be restored.
 SELECT version.id, version.model_id
 FROM resources AS resource
 JOIN resource_versions AS version ON version.id = resource.version_id
 WHERE version.model_id = ANY(CAST(:model_ids AS text[]));
 
 -- name: reprice(version_id, worst_cost_usd, is_certain_loss)!
--- The version itself is what was published and stays so; this is what it costs today.
+-- The version stays as it was published; this row holds what it costs today.
 INSERT INTO repriced_versions (version_id, worst_cost_usd, is_certain_loss)
 VALUES (:version_id, :worst_cost_usd, :is_certain_loss)
 ON CONFLICT (version_id) DO UPDATE SET

@@ -1,10 +1,12 @@
 -- name: resolve(handle, slug, absence_tolerated)^
--- The hot path of every request, in one look: the version on offer now, and what `readiness` asks for.
+-- The hot path of every request, in one query: the current version, and its readiness.
+-- types: parameters=list[dict[str,object]] payouts=dict[str,str]
 SELECT * FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
--- Any version, also one that was replaced or archived: what was sold stays readable for ever.
+-- Any version, also a replaced or archived one: a sold version stays readable for ever.
+-- types: row=VersionRow parameters=list[dict[str,object]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, supported_parameters, prompt_usd, completion_usd, request_usd, archived,
@@ -13,7 +15,8 @@ FROM sale_state(interval '0')
 WHERE version_id = :version_id;
 
 -- name: listing(account_id)
--- What one creator has published, archived ones last.
+-- A creator's resources, archived ones last.
+-- types: row=VersionRow parameters=list[dict[str,object]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, supported_parameters, prompt_usd, completion_usd, request_usd, archived,
@@ -23,8 +26,9 @@ WHERE account_id = :account_id AND is_on_offer
 ORDER BY archived, slug;
 
 -- name: take(id, account_id, slug, daily_spend_cap_usd)^
--- Finds or makes the resource and locks it, so that publishers of one slug take turns.
--- Its cap is no part of what is sold, so it needs no new version.
+-- Find or create the resource and lock it, so that concurrent publishers of one slug wait for each other.
+-- Its cap is not part of a version, so a new cap needs no new version.
+-- types: row!
 INSERT INTO resources AS resource (id, account_id, slug, daily_spend_cap_usd)
 VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
 ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
@@ -47,24 +51,25 @@ VALUES (
 RETURNING number;
 
 -- name: offer(id, version_id)!
--- From the commit on, this version is what buyers see.
+-- Make this version the one that buyers get.
 UPDATE resources SET version_id = :version_id WHERE id = :id;
 
 -- name: archive(account_id, slug)!
--- Off sale at once, and its slug stays taken. Doing it twice keeps the first date.
+-- Take the resource off sale; its slug stays taken. A repetition keeps the first date.
 UPDATE resources SET archived_at = coalesce(archived_at, now()) WHERE account_id = :account_id AND slug = :slug;
 
 -- name: restore(account_id, slug)!
--- On sale again with the version it had.
+-- Put the resource on sale again with its last version.
 UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug = :slug;
 
 -- name: readiness(version_id, absence_tolerated)^
--- Everything that could stop a sale, in one look. It locks nothing: the claim decides again.
+-- Everything that could stop a sale, in one query. It locks nothing: the claim decides again.
+-- types: payouts=dict[str,str]
 SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_loss, has_budget,
        resource_has_budget, has_room, payouts
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE version_id = :version_id;
 
 -- name: key(account_id, provider)^
--- The sealed key for a call that was paid for. A rejected one is tried all the same: the provider has the last word.
+-- The sealed key for a paid call. A rejected key is tried all the same: the provider decides.
 SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = :provider;

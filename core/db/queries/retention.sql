@@ -1,6 +1,6 @@
 -- name: deletable(has_media, seconds, most)
--- What is at rest for good: logged, with no re-run left and nothing owed; a refused payment that can no longer land.
--- What may have files is told apart, because those lie elsewhere.
+-- Executions that can no longer change: logged, with no re-run left and nothing owed; or void, with a payment that can
+-- no longer land. Those that may have files are selected separately, because files are in another store.
 SELECT executions.id
 FROM executions
 JOIN resource_versions ON resource_versions.id = executions.version_id
@@ -20,7 +20,7 @@ ORDER BY executions.finished_at
 LIMIT :most;
 
 -- name: delete_content(ids)
--- What was deletable a moment ago, unless somebody else was faster: nothing leads back from there.
+-- Delete the content of these executions, unless a concurrent run has done so.
 UPDATE executions SET sealed_inputs = NULL, sealed_result = NULL, content_deleted_at = now()
 WHERE id = ANY(:ids) AND content_deleted_at IS NULL
 RETURNING id;

@@ -1,5 +1,6 @@
 -- name: last(id)^
--- How often the current round was sent, and how the last of them ended as far as anybody saw.
+-- The number of sends of the current round, and the outcome of the last one if it is known.
+-- types: row!
 SELECT executions.sends, sends.number, sends.outcome, sends.sealed_request
 FROM executions
 LEFT JOIN sends ON sends.execution_id = executions.id AND sends.round = executions.round
@@ -8,7 +9,7 @@ ORDER BY sends.number DESC NULLS LAST
 LIMIT 1;
 
 -- name: mark(ids, attempt_ids, sealed_requests, send_limit)
--- The durable marks before sends: committed first, so that no execution is ever sent more often than its bound.
+-- The durable marks of sends. They are committed first, so no execution is sent more often than its limit.
 WITH asked AS (
     SELECT *
     FROM unnest(:ids::uuid[], :attempt_ids::uuid[], :sealed_requests::bytea[]) AS asked (id, attempt_id, sealed_request)
@@ -28,14 +29,16 @@ SELECT id, round, sends, attempt_id, sealed_request FROM marked
 RETURNING attempt_id, number;
 
 -- name: note(execution_ids, rounds, numbers, generation_ids)!
--- The provider has begun: from here on its cost can be asked for, whatever becomes of the answer.
+-- The provider has begun: from now on its cost can be looked up, even if the answer is lost.
+-- types: :generation_ids[]!
 UPDATE sends SET generation_id = noted.generation_id
 FROM unnest(:execution_ids::uuid[], :rounds::integer[], :numbers::integer[], :generation_ids::text[])
     AS noted (execution_id, round, number, generation_id)
 WHERE (sends.execution_id, sends.round, sends.number) = (noted.execution_id, noted.round, noted.number);
 
 -- name: finish(execution_ids, rounds, numbers, outcomes, generation_ids, models_served, input_tokens, output_tokens, costs_usd)!
--- How they ended and what they used; the first word counts, also from an attempt that was taken over meanwhile.
+-- Record how sends ended and what they used. The first record counts, also from an attempt that was taken
+-- over since.
 UPDATE sends
 SET ended_at = now(), outcome = ended.outcome,
     generation_id = coalesce(ended.generation_id, sends.generation_id), model_served = ended.model_served,
@@ -50,7 +53,7 @@ WHERE (sends.execution_id, sends.round, sends.number) = (ended.execution_id, end
     AND sends.ended_at IS NULL;
 
 -- name: name_source(source_id, execution_id, round, number)!
--- A stored answer names the send that it was made for, whose own headers nobody saw.
+-- A cached answer names the generation of the earlier send that it was made for, whose own id was never received.
 UPDATE sends SET generation_id = :source_id
 WHERE execution_id = :execution_id AND round = :round AND number < :number AND generation_id IS NULL
     AND outcome IS DISTINCT FROM 'succeeded';

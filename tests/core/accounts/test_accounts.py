@@ -1,4 +1,4 @@
-"""Accounts: tokens that open one account, addresses that can be paid, keys that nobody reads back."""
+"""Accounts: tokens that open one account, payable addresses, and keys that nobody can read back."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from tests.selling import ADDRESS, creator, forget, publish
 
 @pytest.fixture
 async def stored(database: str, practice_openrouter: str) -> AsyncIterator[tuple[db.Pool, accounts.Account]]:
-    """A pool and a committed creator, for what asks the provider between two transactions."""
+    """A pool and a committed creator, for code that calls the provider between two transactions."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
             owner = await creator(conn)
@@ -39,7 +39,7 @@ def fresh_key() -> Private[str]:
 
 
 async def order(openrouter: str, key: Private[str], **wishes: bool) -> None:
-    """Tell the practice OpenRouter what this key is."""
+    """Set the practice OpenRouter's facts about this key."""
     async with httpx.AsyncClient() as http:
         answer = await http.put(f"{openrouter.removesuffix('/api/v1')}/practice/keys/{key.reveal()}", json=wishes)
     answer.raise_for_status()
@@ -66,7 +66,7 @@ async def test_a_token_opens_its_own_account_only(conn: db.Connection) -> None:
     "change", [lambda t: t[:-1], lambda t: t + " ", lambda t: t.upper(), lambda _: "", lambda _: "ü"]
 )
 async def test_a_wrong_token_opens_nothing(conn: db.Connection, change: object) -> None:
-    """Nearly right is wrong."""
+    """A token that differs in one place opens nothing."""
     _, token = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
     assert callable(change)
 
@@ -75,7 +75,7 @@ async def test_a_wrong_token_opens_nothing(conn: db.Connection, change: object) 
 
 
 async def test_a_new_token_ends_the_old_one_and_no_other(conn: db.Connection) -> None:
-    """A lost token is replaced; other creators notice nothing."""
+    """A new token ends the creator's old one; other creators' tokens still work."""
     ada_id, old = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
     bob_id, other = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
     new = await accounts.new_token(conn, ada_id)
@@ -94,7 +94,7 @@ async def test_a_token_is_nowhere_in_the_rows(conn: db.Connection) -> None:
 
 
 async def test_a_handle_is_given_once(conn: db.Connection) -> None:
-    """Who comes second is told, and has changed nothing of the first."""
+    """The second creator of a handle is refused, and the first account is unchanged."""
     first = await creator(conn)
     with pytest.raises(InvalidInput) as caught:
         await accounts.create(conn, first.handle, {SANDBOX_NETWORK: "0x" + "1" * 40})
@@ -123,7 +123,7 @@ async def test_a_handle_is_given_once(conn: db.Connection) -> None:
     ],
 )
 async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dict[str, str], field: str) -> None:
-    """Handles that make no URL, networks that are not served and addresses that cannot be paid are named."""
+    """Handles that fit no URL, networks that are not served and addresses that cannot be paid are named."""
     with pytest.raises(InvalidInput) as caught:
         await accounts.create(conn, handle, payouts)
 
@@ -132,12 +132,12 @@ async def test_what_is_no_account(conn: db.Connection, handle: str, payouts: dic
 
 @pytest.mark.parametrize("spelled", [CHECKSUMMED, CHECKSUMMED.lower(), "0x" + CHECKSUMMED[2:].upper()])
 async def test_an_address_without_capitals_says_nothing_about_itself(conn: db.Connection, spelled: str) -> None:
-    """All lower or all upper case is no checksum, so there is none that could be wrong."""
+    """An address in all lower or all upper case carries no checksum that could be wrong."""
     await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: spelled})
 
 
 async def test_limits_change_alone(conn: db.Connection) -> None:
-    """What is not named stays as it is, for the others too."""
+    """A change of one limit leaves the other limits, and other creators', as they were."""
     account_id, _ = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
     other_id, _ = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
     before = await accounts.set_limits(conn, other_id)
@@ -152,7 +152,7 @@ async def test_limits_change_alone(conn: db.Connection) -> None:
 
 @pytest.mark.parametrize("cap", [Decimal("-1"), Decimal("NaN"), Decimal("Infinity")])
 async def test_a_spend_cap_is_an_amount(conn: db.Connection, cap: Decimal) -> None:
-    """Nothing that Postgres would take and no comparison would survive."""
+    """Values that Postgres would accept but that no comparison survives are refused as caps."""
     with pytest.raises(InvalidInput) as caught:
         await accounts.create(conn, "ada", {SANDBOX_NETWORK: ADDRESS}, daily_spend_cap_usd=cap)
 
@@ -160,13 +160,13 @@ async def test_a_spend_cap_is_an_amount(conn: db.Connection, cap: Decimal) -> No
 
 
 async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> None:
-    """Each account once, with its addresses as they were given."""
+    """The list has each account once, with its addresses as they were given."""
     owner = await creator(conn)
     await publish(conn, owner)
-    (row,) = [row for row in await accounts.listing(conn) if row["handle"] == owner.handle]
+    (row,) = [row for row in await accounts.listing(conn) if row.handle == owner.handle]
 
-    assert row["payouts"] == {SANDBOX_NETWORK: ADDRESS}
-    assert (row["keys"], row["resources"]) == ([], 1)
+    assert row.payouts == {SANDBOX_NETWORK: ADDRESS}
+    assert (row.keys, row.resources) == ([], 1)
 
 
 # --- provider keys
@@ -175,7 +175,7 @@ async def test_the_list_shows_where_everybody_is_paid(conn: db.Connection) -> No
 async def test_a_key_is_checked_sealed_and_opened_again(
     stored: tuple[db.Pool, accounts.Account],
 ) -> None:
-    """What OpenRouter accepts is kept so that only a call can have it: its text is nowhere in the rows."""
+    """A key that OpenRouter accepts is stored sealed: only a call can open it, and its text is nowhere in the rows."""
     pool, owner = stored
     key = fresh_key()
     state = await provider_keys.set_key(pool, owner.id, Private(f"  {key.reveal()}\n"))
@@ -194,7 +194,7 @@ async def test_a_key_is_checked_sealed_and_opened_again(
 async def test_a_key_that_cannot_make_calls_changes_nothing(
     stored: tuple[db.Pool, accounts.Account], practice_openrouter: str, wish: str
 ) -> None:
-    """Refused and key-managing keys are named to the creator, and the key before stays."""
+    """The creator is told that a key is refused or only manages keys, and the previous key stays."""
     pool, owner = stored
     good, bad = fresh_key(), fresh_key()
     await provider_keys.set_key(pool, owner.id, good)
@@ -211,7 +211,7 @@ async def test_a_key_that_cannot_make_calls_changes_nothing(
 
 @given(st.one_of(st.text(max_size=7), st.text("é \n\0", min_size=1), st.just("k" * 513), st.just("sk-or-v1-a b")))
 async def test_what_is_no_key_is_refused_before_anybody_is_asked(database: str, text: str) -> None:
-    """Nothing that would not fit into a header reaches the provider."""
+    """A key that would not fit into a header never reaches the provider."""
     async with db.pool() as pool:
         with pytest.raises(InvalidInput) as caught:
             await provider_keys.set_key(pool, uuid4(), Private(text))
@@ -222,7 +222,7 @@ async def test_what_is_no_key_is_refused_before_anybody_is_asked(database: str, 
 async def test_another_key_starts_unrejected_and_a_late_refusal_of_the_old_one_does_not_stop_it(
     stored: tuple[db.Pool, accounts.Account],
 ) -> None:
-    """A 401 stops the key that it was an answer to, and only that."""
+    """A 401 rejects only the key that it was an answer to."""
     pool, owner = stored
     old, new = fresh_key(), fresh_key()
     await provider_keys.set_key(pool, owner.id, old)
@@ -241,7 +241,7 @@ async def test_another_key_starts_unrejected_and_a_late_refusal_of_the_old_one_d
 
 
 async def test_a_key_can_be_switched_off_without_being_sent_again(stored: tuple[db.Pool, accounts.Account]) -> None:
-    """The switch survives a new key; without a key there is nothing to switch."""
+    """The switch stays off under a new key; without a key there is nothing to switch."""
     pool, owner = stored
     async with pool.connection() as conn:
         with pytest.raises(NotFound):
@@ -254,7 +254,7 @@ async def test_a_key_can_be_switched_off_without_being_sent_again(stored: tuple[
 
 
 async def test_concurrent_keys_leave_one_that_opens(stored: tuple[db.Pool, accounts.Account]) -> None:
-    """Whichever came last, what is stored opens."""
+    """After concurrent changes, the stored key can be opened, whichever was last."""
     pool, owner = stored
     keys = [fresh_key() for _ in range(4)]
     await asyncio.gather(*(provider_keys.set_key(pool, owner.id, key) for key in keys))
@@ -265,7 +265,7 @@ async def test_concurrent_keys_leave_one_that_opens(stored: tuple[db.Pool, accou
 
 
 async def test_deleting_a_key_counts_what_depended_on_it(stored: tuple[db.Pool, accounts.Account]) -> None:
-    """Archived resources and those of others do not count; without a key nothing depended on one."""
+    """Archived resources and other creators' do not count; without a key the count is 0."""
     pool, owner = stored
     await provider_keys.set_key(pool, owner.id, fresh_key())
     async with pool.connection() as conn:
@@ -279,7 +279,7 @@ async def test_deleting_a_key_counts_what_depended_on_it(stored: tuple[db.Pool, 
 
 
 async def everything(conn: db.Connection) -> str:
-    """Every row of every table of ours, as text."""
+    """All rows of all our tables, as text."""
     tables = await (
         await conn.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
     ).fetchall()

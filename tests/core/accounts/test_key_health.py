@@ -1,4 +1,4 @@
-"""Keys in use are looked after, against the practice OpenRouter."""
+"""The hourly check of keys in use, against the practice OpenRouter."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -22,7 +22,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.Pool) -> None:
-    """Each key by itself; one that cannot be opened is nobody's fault, and a rejected one is not asked about again."""
+    """Each key is checked by itself; an unreadable one counts against nobody; a rejected one is not checked again."""
     sound, revoked, lost = [await shops.open_shop(pool) for _ in range(3)]
     await sound.openrouter(credits="12.5")
     await revoked.openrouter(revoked=True)
@@ -32,7 +32,7 @@ async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.P
     checked = "SELECT limit_remaining_usd, checked_at FROM provider_keys WHERE account_id = %(id)s"
     ((_, before),) = await shops.rows(pool, checked, id=sound.account.id)
 
-    assert await key_health.check(pool) == Checked(sound=1, rejected=1, unknown=1)
+    assert await key_health.check_keys(pool) == Checked(sound=1, rejected=1, unknown=1)
 
     ((left, after),) = await shops.rows(pool, checked, id=sound.account.id)
     assert left == Decimal("12.5")
@@ -43,27 +43,27 @@ async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.P
         assert state.rejected_at
         with pytest.raises(Unavailable):
             await readiness.readiness(conn, await revoked.version(pool))
-    assert await key_health.check(pool) == Checked(sound=1, rejected=0, unknown=1)
+    assert await key_health.check_keys(pool) == Checked(sound=1, rejected=0, unknown=1)
 
 
 async def test_keys_that_nothing_is_sold_on_are_left_alone(pool: db.Pool) -> None:
-    """Switched off, or with nothing on sale: the provider is not asked."""
+    """A key that is switched off, or has nothing on sale, causes no request to the provider."""
     off, closed = [await shops.open_shop(pool) for _ in range(2)]
     async with pool.connection() as conn:
         await provider_keys.enable_key(conn, off.account.id, False)
         await versions.archive(conn, closed.account.id, "haiku")
 
-    assert await key_health.check(pool) == Checked(0, 0, 0)
+    assert await key_health.check_keys(pool) == Checked(0, 0, 0)
 
 
 async def test_a_key_with_nothing_left_sells_nothing_until_there_is_more(pool: db.Pool) -> None:
-    """What could be refused before payment is: the check of the hour notices both."""
+    """A key without credit stops sales until it has credit again; the hourly check notices both."""
     shop = await shops.open_shop(pool)
     version = await shop.version(pool)
     found = []
     for credit in ("0", "5"):
         await shop.openrouter(credits=credit)
-        await key_health.check(pool)
+        await key_health.check_keys(pool)
         async with pool.connection() as conn:
             try:
                 found.append(await readiness.readiness(conn, version))
@@ -75,7 +75,7 @@ async def test_a_key_with_nothing_left_sells_nothing_until_there_is_more(pool: d
 
 
 async def test_a_key_expires_without_another_check(pool: db.Pool) -> None:
-    """Its end was told when it was set; from that moment on nothing is sold on it."""
+    """A key's expiry is known when it is set; from that moment on nothing is sold on it."""
     shop = await shops.open_shop(pool)
     ends = "UPDATE provider_keys SET expires_at = now() + %(after)s * interval '1 hour' WHERE account_id = %(id)s"
     states = []

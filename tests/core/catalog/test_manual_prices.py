@@ -1,4 +1,4 @@
-"""Models that no catalog lists, at the operator's own prices."""
+"""Models that no catalog lists, at prices that the operator entered."""
 
 from decimal import Decimal
 
@@ -13,12 +13,12 @@ from core.resources import readiness
 from core.resources.repricing import reprice
 from tests import selling
 
-# Of these tests alone, whatever others have listed.
+# Only these tests list models of this provider.
 CLAUDE = "anthropic:claude-of-the-price-list"
 
 
 async def put(conn: db.Connection, model_id: str = CLAUDE, prompt: str = "3", completion: str = "15") -> list[str]:
-    """List a model; which were news, and how."""
+    """List one model; return each change as its id and events."""
     news = await manual_prices.set_prices(
         conn, reprice, model_id, prompt_usd=Decimal(prompt), completion_usd=Decimal(completion), context_length=200_000
     )
@@ -26,12 +26,12 @@ async def put(conn: db.Connection, model_id: str = CLAUDE, prompt: str = "3", co
 
 
 async def later(conn: db.Connection) -> None:
-    """All that is in the history was before."""
+    """Move everything in the price history into the past."""
     await conn.execute("UPDATE model_history SET at = at - interval '1 hour'")
 
 
 async def test_a_price_per_million_becomes_an_exact_price_per_token(conn: db.Connection) -> None:
-    """In all its digits; and what is known of the model is what its provider takes."""
+    """The price has all its digits, and the model has the parameters that its provider accepts."""
     assert await put(conn, prompt="0.8", completion="4.123456789012345678901") == [f"{CLAUDE} added"]
     listed = await catalog.find(conn, CLAUDE)
     assert listed
@@ -59,7 +59,7 @@ async def test_a_price_per_million_becomes_an_exact_price_per_token(conn: db.Con
 async def test_what_is_no_price_of_another_provider_is_refused(
     conn: db.Connection, model_id: str, prompt: str, field: str
 ) -> None:
-    """By field; nothing is listed, and nothing changes of what another test has listed."""
+    """A refusal names each field; nothing is listed, and models of other tests are unchanged."""
     before = await catalog.find(conn, model_id)
     with pytest.raises(InvalidInput) as caught:
         await put(conn, model_id, prompt)
@@ -68,7 +68,7 @@ async def test_what_is_no_price_of_another_provider_is_refused(
 
 
 async def test_a_new_price_reprices_what_is_on_sale(conn: db.Connection) -> None:
-    """What is reserved follows, and what hardly any call could earn is not sold any more."""
+    """Reservations follow the new price, and a prompt that would lose money on most calls is not sold any more."""
     await put(conn)
     owner = await selling.creator(conn)
     await selling.publish(conn, owner, model=CLAUDE, price_usdc="1")
@@ -83,7 +83,7 @@ async def test_a_new_price_reprices_what_is_on_sale(conn: db.Connection) -> None
 
 
 async def test_no_list_of_openrouters_touches_it(conn: db.Connection) -> None:
-    """It is not missing from a list that never had it, counts for no loss, and cannot be slipped in by one."""
+    """A manual model is not missing from OpenRouter's list, counts for no loss, and cannot be changed by that list."""
     await put(conn)
     rows = [{"id": f"test/{number}", "pricing": {"prompt": "1", "completion": "1"}} for number in range(3)]
     forged = {"id": CLAUDE, "pricing": {"prompt": "0", "completion": "0"}}
@@ -96,7 +96,7 @@ async def test_no_list_of_openrouters_touches_it(conn: db.Connection) -> None:
 
 
 async def test_one_row_makes_no_other_absent(conn: db.Connection) -> None:
-    """Nor is it a sync: the catalog is as old as it was."""
+    """Listing a model by hand is no sync: no other model becomes absent, and the catalog's age is unchanged."""
     await selling.add_model(conn, id="test/kept")
     syncs = await catalog.syncs(conn, 5)
     await put(conn)

@@ -20,15 +20,13 @@ from psycopg.rows import namedtuple_row
 
 from core import db
 from core.catalog import changes as catalog_changes
-from core.catalog import model_list
+from core.catalog import model_list, openrouter_listing
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.catalog.model import NOT_LISTED, Model
 from core.catalog.model_list import ListRefused
-from core.db.migrate import migrate
 from core.resources.repricing import reprice
 from core.settings import settings
-from tests import servers
 
 TEXT = {"input_modalities": ["text"], "output_modalities": ["text"]}
 
@@ -77,10 +75,11 @@ def why(document: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def own_database(postgres: str) -> Iterator[str]:
+def own_database(postgres: str, empty_database: str) -> Iterator[str]:
     """A database of these tests alone: what others have in their catalog would count as missing."""
-    with servers.database(postgres, "catalog") as url:
-        migrate(url, "sandbox")
+    from tests import servers  # here, because most tests of this file are pure
+
+    with servers.database(postgres, "catalog", like=empty_database) as url:
         yield url
 
 
@@ -724,6 +723,8 @@ async def test_an_answer_that_is_no_catalog(provider: Provider, status: int, bod
 
 async def test_nobody_answers(provider: Provider) -> None:
     """A provider that cannot be reached is a refusal like any other."""
+    from tests import servers
+
     os.environ["INSTANT_OPENROUTER_URL"] = f"http://127.0.0.1:{servers.free_port()}"
     settings.cache_clear()
 
@@ -815,6 +816,20 @@ async def test_old_validators_are_not_used(provider: Provider, change: str) -> N
         await catalog_sync.sync(pool, reprice)
         async with pool.connection() as conn:
             await conn.execute(f"UPDATE catalog_syncs SET {change}".encode())  # noqa: S608 - a change of ours
+
+        assert (await catalog_sync.sync(pool, reprice)).outcome == "applied"
+        assert provider.condition is None
+        async with pool.connection() as conn:
+            await conn.execute("TRUNCATE models, catalog_syncs CASCADE")
+
+
+async def test_a_new_reader_reads_the_list_anew(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the provider calls unmodified was read by an older version of ours."""
+    provider.lists(listed("s/1"))
+    provider.etag = '"one"'
+    async with db.pool() as pool:
+        await catalog_sync.sync(pool, reprice)
+        monkeypatch.setattr(openrouter_listing, "READER_VERSION", openrouter_listing.READER_VERSION + 1)
 
         assert (await catalog_sync.sync(pool, reprice)).outcome == "applied"
         assert provider.condition is None

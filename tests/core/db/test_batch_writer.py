@@ -1,4 +1,4 @@
-"""Group commit: what comes at the same moment is written together, and nobody pays for another's trouble."""
+"""Group commit: concurrent writes are committed together, and each caller gets only its own error."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def write(conn: db.Connection, numbers: Sequence[int]) -> list[int]:
-    """All of them or none; each is twice what it was."""
+    """Write all numbers or none; the result of each is its double."""
     query = "INSERT INTO written SELECT number, txid_current() FROM unnest(%s::integer[]) AS number"
     await conn.execute(query, [list(numbers)])
     return [2 * number for number in numbers]
@@ -37,7 +37,7 @@ async def rows(pool: db.Pool) -> list[tuple[int, int]]:
 
 
 async def test_what_comes_during_a_write_is_one_transaction(pool: db.Pool) -> None:
-    """The first is written at once and alone; the others together after it, each with what came of its own."""
+    """The first item is written at once and alone, the others together after it, each with its own result."""
     group = db.BatchWriter(write, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in range(1, 21)))
 
@@ -48,7 +48,7 @@ async def test_what_comes_during_a_write_is_one_transaction(pool: db.Pool) -> No
 
 
 async def test_one_that_cannot_be_written_fails_alone(pool: db.Pool) -> None:
-    """The others are committed, and the error reaches the one whose it is."""
+    """If one item cannot be written, the others are committed, and only its own caller gets the error."""
     group = db.BatchWriter(write, once)
     made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, -3, 4)), return_exceptions=True)
 
@@ -57,7 +57,7 @@ async def test_one_that_cannot_be_written_fails_alone(pool: db.Pool) -> None:
 
 
 async def test_one_that_is_refused_fails_alone(pool: db.Pool) -> None:
-    """What we refuse ourselves is no trouble of the others either, of whom there may be many for each."""
+    """A refusal of ours fails only its own items, of which there may be many in one group."""
 
     async def room_for_small_ones(conn: db.Connection, numbers: Sequence[int]) -> list[int]:
         made = await write(conn, numbers)
@@ -73,7 +73,7 @@ async def test_one_that_is_refused_fails_alone(pool: db.Pool) -> None:
 
 
 async def test_who_is_cancelled_stops_nobody(pool: db.Pool) -> None:
-    """Neither the others of the group nor, half way, the write itself."""
+    """Cancelling one caller stops neither the others of the group nor a write that has begun."""
     started, may_end = asyncio.Event(), asyncio.Event()
 
     async def slowly(pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[int]]]) -> Sequence[int]:
@@ -94,7 +94,7 @@ async def test_who_is_cancelled_stops_nobody(pool: db.Pool) -> None:
 
 
 async def test_who_cannot_be_reached_is_said_to_all(pool: db.Pool) -> None:
-    """A lost connection is nobody's own trouble: it is not tried again item by item."""
+    """A lost connection fails all callers of the group: it is not retried item by item."""
     tries = 0
 
     async def lost(pool: db.Pool, write: Callable[[db.Connection], Awaitable[Sequence[int]]]) -> Sequence[int]:

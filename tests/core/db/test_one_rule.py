@@ -1,4 +1,4 @@
-"""Rules that SQL and Python both need: they agree about everything there can be."""
+"""Rules that exist in SQL and in Python agree on every possible value."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.catalog.model import ABSENCE_TOLERATED
 from core.failures import InvalidInput
 from core.providers.model_ids import provider_of
-from core.resources import draft, pricing
+from core.resources import call_cost, draft
 from tests import selling
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -21,13 +21,13 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 IDS = st.text(st.sampled_from("ab-./:~1"), min_size=1, max_size=12) | st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=30
 )
-# Never today: SQL and Python may read their clocks on either side of midnight.
+# Never today: SQL and Python may read their clocks before and after midnight.
 DAYS = st.none() | st.integers(-5, 5).filter(bool)
 
 
 @pytest.fixture(scope="module")
 def asked(database: str) -> Iterator[Connection]:
-    """A connection for one question after the other."""
+    """A connection for single queries."""
     with psycopg.connect(database, autocommit=True) as conn:
         yield conn
 
@@ -48,7 +48,7 @@ def served_by(asked: Connection) -> str:
 @example(model_id=":free")
 @settings(deadline=None)
 def test_who_serves_a_model(asked: Connection, served_by: str, model_id: str) -> None:
-    """The column and `provider_of` read an id alike."""
+    """The column and `provider_of` find the same provider for an id."""
     ((provider,),) = asked.execute(f"SELECT {served_by} FROM (SELECT %s::text AS id) AS given", [model_id]).fetchall()  # noqa: S608
 
     assert provider == provider_of(model_id)[0]
@@ -64,7 +64,7 @@ def test_who_serves_a_model(asked: Connection, served_by: str, model_id: str) ->
 def test_what_stops_a_model(
     asked: Connection, disabled: bool, not_sellable: str | None, missing_days: int | None, days_left: int | None
 ) -> None:
-    """Publishing refuses a model exactly where a sale on it would be stopped."""
+    """Publishing refuses a model exactly when a sale on it would be stopped."""
     now = datetime.now(UTC)
     model = selling.model(
         disabled=disabled,
@@ -79,4 +79,4 @@ def test_what_stops_a_model(
     ).fetchall()
     refused = nullcontext() if obstacle is None else pytest.raises(InvalidInput)
     with refused:
-        pricing.refuse_unsupported(draft.read(selling.content(model=model.id)), model)
+        call_cost.refuse_unsupported(draft.read(selling.content(model=model.id)), model)

@@ -1,4 +1,4 @@
-"""Connections of the pool: alive when they are handed out, and nothing of one user left for the next."""
+"""Connections of the pool: alive when a caller gets them, and without state of the previous user."""
 
 from contextlib import AsyncExitStack
 
@@ -12,7 +12,7 @@ CONNECTIONS = 8  # at which looking at one after the other would take longer tha
 
 
 async def test_what_postgres_closed_is_not_handed_out(database: str) -> None:
-    """Connections that went away while they lay in the pool are replaced, and nobody notices."""
+    """Connections that Postgres closed while they were idle in the pool are replaced unnoticed."""
     async with db.pool() as pool, await AsyncConnection.connect(database) as other:
         async with AsyncExitStack() as stack:
             held = [await stack.enter_async_context(pool.connection()) for _ in range(CONNECTIONS)]
@@ -26,7 +26,7 @@ async def test_what_postgres_closed_is_not_handed_out(database: str) -> None:
 
 
 async def test_looking_takes_no_transaction(database: str) -> None:
-    """A query that only looks leaves no transaction open; whoever has the connection next is in one again."""
+    """`autocommit` opens no transaction; the next user of the connection is in one again."""
     async with db.pool() as pool:
         async with db.autocommit(pool) as conn:
             await conn.execute("SELECT 1")
@@ -37,7 +37,7 @@ async def test_looking_takes_no_transaction(database: str) -> None:
 
 
 async def test_a_look_that_is_cut_off_says_so(database: str) -> None:
-    """A connection that breaks while somebody looks is an unreachable database, and nothing else."""
+    """A connection that breaks under `autocommit` raises the error of an unreachable database."""
     async with db.pool() as pool, await AsyncConnection.connect(database) as other:
 
         async def look() -> None:

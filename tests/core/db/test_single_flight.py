@@ -1,4 +1,4 @@
-"""One question for everybody who has it at the moment."""
+"""One request at a time for all callers that need the same answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from core.db.single_flight import SingleFlight
 
 
 class Oracle:
-    """Answers when it is told to, and counts how often it was asked."""
+    """A source that answers on command and counts its requests."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -23,14 +23,14 @@ class Oracle:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Let others have their turn until something is so."""
+    """Let other tasks run until the condition holds."""
     async with asyncio.timeout(5):
         while not true():  # noqa: ASYNC110 - the next turn of the loop makes it true
             await asyncio.sleep(0)
 
 
 async def test_who_comes_too_late_waits_for_the_next() -> None:
-    """All who come before a question is asked share its answer; who comes while it is asked gets a later one."""
+    """All who call before a request starts share its answer; who calls during it gets a later one."""
     together, oracle = SingleFlight[str, int](), Oracle()
     early = [asyncio.create_task(together.do("a", oracle)) for _ in range(3)]
     await until(lambda: oracle.asked == 1)
@@ -43,7 +43,7 @@ async def test_who_comes_too_late_waits_for_the_next() -> None:
 
 
 async def test_other_questions_do_not_wait() -> None:
-    """Another key is asked at once."""
+    """Another key is requested at once."""
     together, silent, other = SingleFlight[str, int](), Oracle(), Oracle()
     waiting = asyncio.create_task(together.do("a", silent))
     await until(lambda: silent.asked == 1)
@@ -55,7 +55,7 @@ async def test_other_questions_do_not_wait() -> None:
 
 
 async def test_who_hangs_up_leaves_the_others_their_answer() -> None:
-    """The first to ask may go away."""
+    """The caller that started the request may be cancelled; the others still get the answer."""
     together, oracle = SingleFlight[str, int](), Oracle()
     first, second = (asyncio.create_task(together.do("a", oracle)) for _ in range(2))
     await until(lambda: oracle.asked == 1)
@@ -67,7 +67,7 @@ async def test_who_hangs_up_leaves_the_others_their_answer() -> None:
 
 
 async def test_trouble_is_everybodys_and_passes() -> None:
-    """What a question raises reaches all who waited for it, and the next is asked afresh."""
+    """An error reaches all who waited for that request, and the next request starts anew."""
     together = SingleFlight[str, int]()
 
     async def fail() -> int:
@@ -83,7 +83,7 @@ async def test_trouble_is_everybodys_and_passes() -> None:
 
 @pytest.mark.parametrize("rounds", [50])
 async def test_nobody_is_told_what_was_true_before_they_asked(rounds: int) -> None:
-    """However askers and changes are interleaved, an answer is never older than its question."""
+    """In any order of callers and changes, no answer is older than the call for it."""
     together, now = SingleFlight[str, int](), [0]
 
     async def look() -> int:

@@ -1,4 +1,4 @@
-"""Whoever sells is told what to do about every failure that there is."""
+"""Sellers get advice about every failure that there is."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from core.executions import advice
 
 CORE = Path(advice.__file__).parents[1]
-# Causes as they stand in the code: the last argument of a failure, or what SQL writes into `detail`.
+# Causes in the code: the last argument of a failure, or a literal that SQL writes into `detail`.
 LITERAL = re.compile(r'ExecutionFailed\(\s*"\w+",\s*"\w+",\s*"(\w+)"')
 WRITTEN = re.compile(r"detail = (?:CASE .*?THEN '(\w+)' ELSE '(\w+)' END|'(\w+)')")
 
@@ -21,14 +21,14 @@ def causes() -> set[str]:
 
 
 def test_every_cause_has_its_advice() -> None:
-    """None falls back on what is said about all of its fault."""
+    """No cause falls back on the general advice of its fault."""
     assert {"key_missing", "prompt_not_text", "landed_late", "takeover_limit"} <= causes()
     assert causes() - advice.ADVICE.keys() == set()
 
 
 @pytest.mark.parametrize("fault", ["buyer", "creator", "provider", "ours"])
 def test_causes_that_nobody_thought_of(fault: str) -> None:
-    """A status that is new, or a guard's code: advice by whose fault it was."""
+    """An unlisted cause, such as a new status or a guard's code, gets the advice of its fault."""
     assert advice.advice_for("provider_599", fault)
     assert advice.advice_for("internal_TypeError", fault)
     assert advice.advice_for(None, fault)

@@ -1,4 +1,4 @@
-"""Claims, sends and re-runs, against Postgres alone."""
+"""Claims, sends and re-runs, against Postgres without Prefect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def test_creators_take_turns(pool: db.Pool) -> None:
-    """However many one creator has queued before, another one's first comes second; within a creator, oldest first."""
+    """However many calls one creator has queued, another creator's first is second; within a creator, oldest first."""
     busy, other = await orders.version(pool), await orders.version(pool)
     many = [(await orders.queue(pool, busy))[0] for _ in range(4)]
     few = [(await orders.queue(pool, other))[0] for _ in range(2)]
@@ -41,7 +41,7 @@ async def test_creators_take_turns(pool: db.Pool) -> None:
 
 
 async def test_slots_bound_what_runs_at_once(pool: db.Pool) -> None:
-    """A creator's slots count what is claimed and what runs; a finished one makes room for exactly one more."""
+    """Claimed and running executions fill a creator's slots; a finished one makes room for exactly one more."""
     sold = await orders.version(pool, slots=2)
     await orders.queue(pool, sold, 5)
     launcher = await orders.hire(pool)
@@ -58,7 +58,7 @@ async def test_slots_bound_what_runs_at_once(pool: db.Pool) -> None:
 
 
 async def test_concurrent_claims_never_take_one_twice(pool: db.Pool) -> None:
-    """Six launchers at once empty the queue of three creators, each execution once, and no slot too many is used."""
+    """Six launchers at once empty three creators' queue: each execution is claimed once, and no slot is exceeded."""
     sold = [await orders.version(pool, slots=slots) for slots in (40, 40, 7)]
     queued = {one.account_id: await orders.queue(pool, one, 20) for one in sold}
     launchers = [await orders.hire(pool) for _ in range(6)]
@@ -76,7 +76,7 @@ async def test_concurrent_claims_never_take_one_twice(pool: db.Pool) -> None:
 
 
 async def test_taken_over_twice_comes_alone(pool: db.Pool) -> None:
-    """It is never in a batch with others, and neither kind has to wait for the other to run out."""
+    """An execution that was taken over twice is claimed alone, and neither kind waits for the other to run out."""
     sold = await orders.version(pool)
     (suspect,) = await orders.queue(pool, sold)
     await shops.rows(pool, "UPDATE executions SET takeovers = 2 WHERE id = %(id)s RETURNING id", id=suspect)
@@ -90,7 +90,7 @@ async def test_taken_over_twice_comes_alone(pool: db.Pool) -> None:
 
 
 async def test_a_run_takes_along_what_was_queued_since(pool: db.Pool) -> None:
-    """When it begins, up to its limit and to the slots of each creator, oldest first."""
+    """A run that begins also claims what was queued since, up to its limit and each creator's slots, oldest first."""
     sold, other = await orders.version(pool, slots=3), await orders.version(pool)
     (first,) = await orders.queue(pool, sold)
     launcher = await orders.hire(pool)
@@ -111,7 +111,7 @@ async def test_a_run_takes_along_what_was_queued_since(pool: db.Pool) -> None:
 
 
 async def test_who_runs_alone_stays_alone(pool: db.Pool) -> None:
-    """What was taken over twice takes nobody along, and comes along with nobody."""
+    """An execution that was taken over twice is neither claimed by another run nor makes its run claim others."""
     sold, launcher = await orders.version(pool), await orders.hire(pool)
     (suspect,) = await orders.queue(pool, sold)
     await shops.rows(pool, "UPDATE executions SET takeovers = 2 RETURNING id")
@@ -126,7 +126,7 @@ async def test_who_runs_alone_stays_alone(pool: db.Pool) -> None:
 
 
 async def test_who_leaves_takes_nothing_along(pool: db.Pool) -> None:
-    """A process that is stopping brings to its end what it has claimed, and leaves the queue to the others."""
+    """A process that is stopping finishes what it has claimed, and leaves the queue to the others."""
     sold, launcher = await orders.version(pool), await orders.hire(pool)
     first = await orders.queue(pool, sold)
     batch = await claimed(pool, launcher)
@@ -137,7 +137,7 @@ async def test_who_leaves_takes_nothing_along(pool: db.Pool) -> None:
 
 
 async def test_a_run_that_is_over_takes_nothing(pool: db.Pool) -> None:
-    """An operator who runs it again in Prefect finds its batch gone: what is queued waits for a launcher."""
+    """When an operator re-runs it in Prefect, its batch is gone: queued executions wait for a launcher."""
     sold, launcher = await orders.version(pool), await orders.hire(pool)
     await orders.queue(pool, sold)
     batch = await claimed(pool, launcher)
@@ -153,7 +153,7 @@ async def test_a_run_that_is_over_takes_nothing(pool: db.Pool) -> None:
 
 @pytest.mark.parametrize("exhausted", ["takeovers", "sends"])
 async def test_what_is_exhausted_is_not_claimed(pool: db.Pool, exhausted: str) -> None:
-    """At its bound of takeovers or sends an execution is left to recovery, however fast the launchers are."""
+    """At its limit of takeovers or sends an execution is left to recovery, however fast the launchers are."""
     limit = {"takeovers": settings().takeover_limit, "sends": settings().send_limit}[exhausted]
     (spent,) = await orders.queue(pool, await orders.version(pool))
     await shops.rows(pool, f"UPDATE executions SET {exhausted} = {limit} RETURNING id")  # noqa: S608 - words of ours
@@ -165,7 +165,7 @@ async def test_what_is_exhausted_is_not_claimed(pool: db.Pool, exhausted: str) -
 
 
 async def test_hand_back_counts_only_what_had_begun(pool: db.Pool) -> None:
-    """A run that ended badly returns what it did not finish; what it never took is as if it had not been claimed."""
+    """A failed run returns what it did not finish; an execution that never began is as if it had not been claimed."""
     ids = await orders.queue(pool, await orders.version(pool), 2)
     launcher, stranger = await orders.hire(pool), await orders.hire(pool)
     async with pool.connection() as conn:
@@ -183,7 +183,7 @@ async def test_hand_back_counts_only_what_had_begun(pool: db.Pool) -> None:
 
 
 async def test_the_bound_of_sends_holds_under_concurrency(pool: db.Pool) -> None:
-    """Twenty marks at once: exactly as many succeed as may be sent; and none for an attempt that is not the current."""
+    """Of twenty marks at once as many succeed as sends are allowed, and none for an attempt that is not current."""
     (one,) = await orders.queue(pool, await orders.version(pool))
     (order,) = await orders.begin(pool, await orders.hire(pool), [one])
     limit = settings().send_limit
@@ -200,7 +200,7 @@ async def test_the_bound_of_sends_holds_under_concurrency(pool: db.Pool) -> None
 
 
 async def test_reruns_are_bounded_in_number(pool: db.Pool) -> None:
-    """Each failure that was not the buyer's may be re-run, with all its sends, until the bound; revenue is the same."""
+    """A failure that is not the buyer's fault may be re-run with all its sends, up to the limit; revenue stays."""
     launcher = await orders.hire(pool)
     paid = await orders.pay(pool, await orders.version(pool), launcher)
     for reruns in range(settings().rerun_limit + 1):
@@ -215,7 +215,7 @@ async def test_reruns_are_bounded_in_number(pool: db.Pool) -> None:
 
 
 async def test_reruns_are_bounded_in_time(pool: db.Pool) -> None:
-    """After its hours are over there is none."""
+    """After the re-run window there is no re-run."""
     launcher = await orders.hire(pool)
     paid = await orders.pay(pool, await orders.version(pool), launcher)
     (order,) = await orders.begin(pool, launcher, [paid])
@@ -226,7 +226,7 @@ async def test_reruns_are_bounded_in_time(pool: db.Pool) -> None:
 
 
 async def test_no_rerun_of_what_was_answered(pool: db.Pool) -> None:
-    """The buyer's own fault counts as answered, a test is not paid for, and what runs is not run twice."""
+    """The buyer's own fault counts as answered, a test is not paid for, and a running execution is not run twice."""
     launcher = await orders.hire(pool)
     sold = await orders.version(pool)
     declined = await orders.pay(pool, sold, launcher)
@@ -247,7 +247,7 @@ async def test_no_rerun_of_what_was_answered(pool: db.Pool) -> None:
     [("queue_limit", "queue_full"), ("calls_a_day", "spend_cap"), ("own_calls_a_day", "resource_spend_cap")],
 )
 async def test_what_has_no_room_is_not_created(pool: db.Pool, limit: str, code: str) -> None:
-    """At the queue limit or a spend cap nothing is created and nothing stays reserved, however many ask at once."""
+    """At the queue limit or a spend cap no execution is created and nothing stays reserved, however many try."""
     sold = await orders.version(pool, **{limit: 4})
 
     async def ask() -> str:
@@ -267,7 +267,7 @@ async def test_what_has_no_room_is_not_created(pool: db.Pool, limit: str, code: 
 
 
 async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> None:
-    """The cap of one prompt is its own; the creator's other prompts are sold on, from the same account."""
+    """A prompt's cap stops only that prompt; the creator's other prompts are still sold."""
     sold = await orders.version(pool, own_calls_a_day=1)
     async with pool.connection() as conn:
         await selling.publish(conn, accounts.Account(sold.account_id, sold.handle), slug="other")
@@ -282,7 +282,7 @@ async def test_one_resource_at_its_cap_does_not_stop_another(pool: db.Pool) -> N
 
 
 async def claimed(pool: db.Pool, launcher: UUID) -> Batch:
-    """A batch of everything that is queued."""
+    """Claim everything that is queued."""
     async with pool.connection() as conn:
         batch = await execution_queue.claim(conn, launcher, 32)
     assert batch

@@ -1,4 +1,4 @@
-"""What is deleted when its time is over, and what is not, against Postgres alone."""
+"""Deletion after the retention time, and its exceptions, against Postgres without Prefect."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +32,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def test_what_is_at_rest_for_good_is_deleted(pool: db.Pool) -> None:
-    """Answered, declined, or an owner's failed test: inputs and answer go, everything else stays. Once."""
+    """Inputs and answer of an answered or declined call, or an owner's failed test, are deleted once; nothing else."""
     launcher = await orders.hire(pool)
     answered, declined, tested = await orders.queue(pool, await orders.version(pool), 3)
     for order in await orders.begin(pool, launcher, [answered, declined, tested]):
@@ -55,7 +55,7 @@ async def test_what_is_at_rest_for_good_is_deleted(pool: db.Pool) -> None:
 
 
 async def test_what_may_run_again_or_is_owed_keeps_its_inputs(pool: db.Pool) -> None:
-    """A paid failure is kept through its re-run window and while it is owed, and goes when the refund is decided."""
+    """A paid failure is kept during its re-run window and while it is owed, and deleted after the refund is decided."""
     launcher = await orders.hire(pool)
     paid = await orders.pay(pool, await orders.version(pool), launcher)
     (order,) = await orders.begin(pool, launcher, [paid])
@@ -81,7 +81,7 @@ async def test_what_may_run_again_or_is_owed_keeps_its_inputs(pool: db.Pool) -> 
 
 
 async def test_what_is_not_logged_yet_is_kept(pool: db.Pool) -> None:
-    """What has no usage row is not at rest for good."""
+    """An execution without its usage row is not deleted."""
     launcher = await orders.hire(pool)
     (one,) = await orders.queue(pool, await orders.version(pool))
     (order,) = await orders.begin(pool, launcher, [one])
@@ -93,7 +93,7 @@ async def test_what_is_not_logged_yet_is_kept(pool: db.Pool) -> None:
 
 
 async def test_a_refused_payment_keeps_its_inputs_while_it_could_land(pool: db.Pool) -> None:
-    """Until the chain has shown that the authorization is dead, what it would buy may still have to run."""
+    """Until the chain has shown that the authorization is dead, the execution may still have to run."""
     owner = await orders.hire(pool)
     sold = await orders.version(pool)
     async with pool.connection() as conn:
@@ -110,7 +110,7 @@ async def test_a_refused_payment_keeps_its_inputs_while_it_could_land(pool: db.P
 
 
 async def test_a_long_backlog_is_done_in_batches(pool: db.Pool) -> None:
-    """All of it goes in one call, however much it is, and what still runs is left alone."""
+    """One call deletes the whole backlog, in batches, and leaves running executions alone."""
     launcher = await orders.hire(pool)
     ids = await orders.queue(pool, await orders.version(pool, slots=40), 40)
     running, *over = await orders.begin(pool, launcher, ids)
@@ -123,7 +123,7 @@ async def test_a_long_backlog_is_done_in_batches(pool: db.Pool) -> None:
 
 
 async def test_files_go_with_their_answer(pool: db.Pool, tmp_path: Path) -> None:
-    """A file is deleted before the answer that names it; while its store is away, only what has files waits."""
+    """A file is deleted before the answer that names it; while the file store is down, only answers with files wait."""
     launcher = await orders.hire(pool)
     async with pool.connection() as conn:
         owner = await selling.creator(conn)
@@ -155,7 +155,7 @@ async def test_files_go_with_their_answer(pool: db.Pool, tmp_path: Path) -> None
 
 @contextmanager
 def stored_in(folder: Path) -> Iterator[None]:
-    """Files are stored here meanwhile."""
+    """Store files here meanwhile."""
     os.environ["INSTANT_MEDIA_URL"] = folder.as_uri()
     settings.cache_clear()
     yield
@@ -164,7 +164,7 @@ def stored_in(folder: Path) -> Iterator[None]:
 
 
 async def test_nothing_that_runs_can_lose_its_inputs(pool: db.Pool) -> None:
-    """The database itself refuses it, whoever asks."""
+    """The database itself refuses to delete a running execution's inputs."""
     (one,) = await orders.queue(pool, await orders.version(pool))
 
     with pytest.raises(CheckViolation):
@@ -184,7 +184,7 @@ async def answer(pool: db.Pool, execution_id: UUID) -> None:
 
 
 async def age(pool: db.Pool, *execution_ids: UUID) -> None:
-    """Let them have come to rest just before the retention began."""
+    """Move the end of these executions to just longer ago than the retention time."""
     await shops.rows(
         pool,
         "UPDATE executions SET finished_at = now() - make_interval(secs => %(seconds)s)"

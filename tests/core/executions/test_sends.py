@@ -1,4 +1,4 @@
-"""Sends: what is remembered of each, which bytes are sent again, and what a round really cost."""
+"""Sends: the record of each, the bytes that are sent again, and the true cost of a round."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ UNKNOWN = ExecutionFailed("generation_timeout", "provider", "provider_504", rese
 
 @dataclass
 class Call:
-    """A taken execution, about to be sent."""
+    """A claimed execution, about to be sent."""
 
     pool: db.Pool
     sold: versions.Version
@@ -54,7 +54,7 @@ class Call:
         return [tuple(row) for row in await shops.rows(self.pool, query, id=self.order.id)]
 
     async def books(self) -> tuple[Decimal, Decimal, Decimal | None]:
-        """What its creator's day has reserved and spent, and the cost that is logged."""
+        """Reserved and spent amounts of its creator's day, and the logged cost."""
         query = """
             SELECT reserved_usd, spent_usd, (SELECT cost_usd FROM usage_log WHERE execution_id = %(id)s) FROM spend_days
             """
@@ -72,7 +72,7 @@ async def call(own_database: str) -> AsyncIterator[Call]:
 
 
 async def test_a_send_is_recorded_before_it_leaves(call: Call) -> None:
-    """Number, sealed bytes and the generation's id are there while nobody knows the end."""
+    """Number, sealed bytes and the generation's id are stored before the send's outcome is known."""
     sent = await call.begin()
     await sends.note(call.pool, sent, "gen-1")
 
@@ -90,7 +90,7 @@ async def test_a_send_is_recorded_before_it_leaves(call: Call) -> None:
     [(None, True), ("provider_504", True), ("provider_cut", True), ("provider_503", False), ("provider_empty", False)],
 )
 async def test_the_same_bytes_only_after_an_unknown_outcome(call: Call, outcome: str | None, is_same: bool) -> None:
-    """Lost, cut, never seen to end: identical, for the cache to answer. Known: a new nonce, or it would answer too."""
+    """After an unknown outcome the bytes are identical, so the cache can answer; after a known one the nonce is new."""
     first = await call.begin()
     if outcome:
         await call.finish(first, outcome)
@@ -101,7 +101,7 @@ async def test_the_same_bytes_only_after_an_unknown_outcome(call: Call, outcome:
 
 
 async def test_each_round_asks_anew(call: Call) -> None:
-    """A re-run is a new request, so that it is not answered with what was no good."""
+    """A re-run has a new nonce, so the cache does not repeat the bad answer."""
     first = await call.begin()
     call.order = replace(call.order, round=2)
     await shops.rows(
@@ -113,7 +113,7 @@ async def test_each_round_asks_anew(call: Call) -> None:
 
 
 async def test_without_a_cache_nothing_is_repeated(call: Call) -> None:
-    """With zero data retention no answer is kept, so what may have been done is not done again by itself."""
+    """With zero data retention there is no cached answer, so a send that may have run is not repeated automatically."""
     call.zdr = True
     sent = await call.begin()
     assert sent.cache_seconds == 0
@@ -122,7 +122,7 @@ async def test_without_a_cache_nothing_is_repeated(call: Call) -> None:
 
 
 async def test_the_bound_holds(call: Call) -> None:
-    """The third send of a round is refused, and leaves no mark."""
+    """The third send of a round is refused and leaves no record."""
     for _ in range(2):
         await call.finish(await call.begin(), "provider_503")
     with pytest.raises(ExecutionFailed, match="send_refused"):
@@ -131,7 +131,7 @@ async def test_the_bound_holds(call: Call) -> None:
 
 
 async def test_a_second_charge_needs_room_in_the_cap(call: Call) -> None:
-    """What may have cost already is sent again only if the day's cap covers both; a free failure needs no more."""
+    """After a send that may have cost something, the day's cap must have room for both; after a free one, for one."""
     worst = call.sold.worst_cost_usd
     await call.begin()
     await orders.queue(call.pool, call.sold)
@@ -142,7 +142,7 @@ async def test_a_second_charge_needs_room_in_the_cap(call: Call) -> None:
 
 
 async def test_a_second_charge_needs_room_in_the_resources_own_cap(call: Call) -> None:
-    """The same for the cap of the prompt alone."""
+    """The same for the cap of the prompt."""
     cap = "UPDATE resources SET daily_spend_cap_usd = %(cap)s RETURNING id"
     await shops.rows(call.pool, cap, cap=2 * call.sold.worst_cost_usd - Decimal("1e-12"))
     await call.begin()
@@ -152,14 +152,14 @@ async def test_a_second_charge_needs_room_in_the_resources_own_cap(call: Call) -
 
 
 async def test_a_free_failure_sets_nothing_more_aside(call: Call) -> None:
-    """Room for one call is enough for a re-send of what certainly was not charged."""
+    """After a send that certainly was free, room for one call is enough."""
     await orders.queue(call.pool, call.sold)
     await call.finish(await call.begin(), "provider_503")
     assert (await call.begin()).number == 2
 
 
 async def test_a_round_costs_what_its_sends_cost(call: Call) -> None:
-    """Free, then charged: the reservation gives way to the sum, and the usage row says the same."""
+    """Free, then charged: the sum replaces the reservation, and the usage row agrees."""
     await call.finish(await call.begin(), "provider_503")
     await call.finish(await call.begin(), "provider_truncated", cost_usd=Decimal("0.0001"), generation_id="gen-2")
     await call.rest(ExecutionFailed("resource_unavailable", "creator", "provider_truncated"))
@@ -169,7 +169,7 @@ async def test_a_round_costs_what_its_sends_cost(call: Call) -> None:
 
 
 async def test_what_nobody_knows_counts_at_its_worst(call: Call) -> None:
-    """One unknown among two: logged as unknown, spent at the worst; and right as soon as the last cost is known."""
+    """One unknown cost of two: logged as unknown and spent at the worst case, and corrected when the cost is known."""
     first = await call.begin()
     await call.finish(first, "provider_504")
     await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
@@ -196,7 +196,7 @@ async def test_a_late_end_corrects_the_books(call: Call) -> None:
 
 
 async def test_an_end_is_told_once(call: Call) -> None:
-    """Whoever comes second with another story of the same send changes nothing."""
+    """A second end of the same send changes nothing."""
     sent = await call.begin()
     await call.finish(sent, "succeeded", cost_usd=Decimal("0.0001"), generation_id="gen-1")
     await call.finish(sent, "provider_cut")
@@ -204,7 +204,7 @@ async def test_an_end_is_told_once(call: Call) -> None:
 
 
 async def test_a_stored_answer_names_its_source(call: Call) -> None:
-    """The first send died before its headers: the second is free, and tells by which id the first can be asked for."""
+    """The first send died before its headers: the second is free, and names the generation whose cost is unknown."""
     await call.begin()
     second = await call.begin()
     await call.finish(second, "succeeded", cost_usd=Decimal(0), generation_id="gen-2", source_id="gen-1")
@@ -212,7 +212,7 @@ async def test_a_stored_answer_names_its_source(call: Call) -> None:
 
 
 async def test_what_failed_after_tokens_were_spent_is_marked(call: Call) -> None:
-    """As charged, with its cause and at the worst while nobody knows; not any more when it turns out to be free."""
+    """It is logged as charged, with its cause and worst-case cost, and as not charged once it turns out to be free."""
     await call.finish(await call.begin(), "provider_504")
     await call.rest()
     query = "SELECT detail, charged, spent_usd, cost_usd FROM usage_log WHERE execution_id = %(id)s"
@@ -228,13 +228,13 @@ async def test_what_failed_after_tokens_were_spent_is_marked(call: Call) -> None
 
 
 async def test_what_was_never_sent_cost_nothing(call: Call) -> None:
-    """Known, not unknown: the day has nothing reserved and nothing spent."""
+    """A round without a send has a known cost of 0: the day has nothing reserved and nothing spent."""
     await call.rest(ExecutionFailed("internal_error", "ours", "sealed_value_unreadable"))
     assert await call.books() == (0, 0, 0)
 
 
 async def test_a_round_that_runs_is_not_settled(call: Call) -> None:
-    """Until it is at rest its reservation stands, whoever settles."""
+    """Until a round has ended its reservation stands, whoever settles it."""
     await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0001"))
     async with call.pool.connection() as conn:
         await reservations.replace_by_cost(conn, [(call.order.id, 1)])

@@ -1,4 +1,4 @@
-"""Files of answers: stored under the hash of their content, shown by URLs that expire, and never worth an answer."""
+"""Files of answers: stored under their content's hash, served at expiring URLs, and never the cause of a failure."""
 
 import base64
 import os
@@ -18,6 +18,7 @@ from core.failures import Misconfigured, NotFound
 from core.media import files as media_files
 from core.media import store as media
 from core.media.files import KINDS, Medium
+from core.secrets.vault import vault
 from core.settings import settings
 from sandbox.openrouter_answers import picture as drawn
 from tests import practice
@@ -29,7 +30,7 @@ CLOUD = {"AWS_ACCESS_KEY_ID": "practice", "AWS_SECRET_ACCESS_KEY": "practice", "
 
 @contextmanager
 def stored_at(url: str, **more: str) -> Iterator[None]:
-    """The process with its files there."""
+    """Make the process store its files there."""
     changes = {"INSTANT_MEDIA_URL": url, **more}
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
@@ -45,26 +46,26 @@ def stored_at(url: str, **more: str) -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a space in its name, which nobody has made yet."""
+    """A folder with a space in its name that does not exist yet."""
     place = tmp_path / "the media"
     with stored_at(place.as_uri()):
         yield place
 
 
 def files(folder: Path) -> list[Path]:
-    """Everything that is stored."""
+    """All stored files."""
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def show(url: str) -> Medium | str:
-    """What the URL of an answer shows."""
+    """Fetch the URL of an answer."""
     parts = urlsplit(url)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     return await media.get(parts.path.removeprefix("/media/"), int(query["expires"]), query["signature"])
 
 
 async def test_a_file_is_stored_and_shown(folder: Path) -> None:
-    """Under its execution and its hash; its URL is ours, and shows the same bytes with their real type."""
+    """It is stored under its execution and hash; its URL is ours, and serves the same bytes with their real type."""
     one = uuid4()
     held = await media.put(one, PNG)
     url = media.url_for(held)
@@ -77,7 +78,7 @@ async def test_a_file_is_stored_and_shown(folder: Path) -> None:
 
 
 async def test_a_url_is_a_right_that_ends(folder: Path) -> None:
-    """Another file, another time, another signature, or too late: there is nothing at this address."""
+    """With another file, time or signature, or after its time, a URL finds nothing."""
     mine, other = await media.put(uuid4(), PNG), await media.put(uuid4(), PNG)
     url = media.url_for(mine)
     name, query = mine.removeprefix("media:"), parse_qs(urlsplit(url).query)
@@ -90,8 +91,8 @@ async def test_a_url_is_a_right_that_ends(folder: Path) -> None:
         (name, expires + 1, signature),
         (name, expires, ("A" if signature[0] != "A" else "B") + signature[1:]),
         (name, expires, "é"),
-        (name, passed, media._sign(name, passed)),
-        (f"../{name}", expires, media._sign(f"../{name}", expires)),
+        (name, passed, vault().sign("media", f"{name} {passed}".encode())),
+        (f"../{name}", expires, vault().sign("media", f"../{name} {expires}".encode())),
     ):
         with pytest.raises(NotFound):
             await media.get(*attempt)
@@ -99,13 +100,13 @@ async def test_a_url_is_a_right_that_ends(folder: Path) -> None:
 
 @given(st.text() | st.from_regex(r"[0-9a-f-]{36}/[0-9a-f]{64}\.[a-z]{3}", fullmatch=True), st.integers(), st.text())
 async def test_nobody_guesses_a_url(name: str, expires: int, signature: str) -> None:
-    """Whatever is asked for, it is not there."""
+    """No made-up path finds a file."""
     with stored_at("memory:///"), pytest.raises(NotFound):
         await media.get(name, expires, signature)
 
 
 async def test_forgetting_takes_all_files_of_an_execution_and_no_others(folder: Path) -> None:
-    """Also twice; a URL that is still alive then shows nothing."""
+    """It also works twice, and a URL that has not expired then finds nothing."""
     one, two = uuid4(), uuid4()
     held = [
         await media.put(one, PNG),
@@ -122,7 +123,7 @@ async def test_forgetting_takes_all_files_of_an_execution_and_no_others(folder: 
 
 
 async def test_storing_in_trouble_costs_no_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder that cannot be made: the answer carries the picture itself, and the log says so."""
+    """If the folder cannot be made, the answer carries the picture itself, and the log says so."""
     (tmp_path / "taken").touch()
     with stored_at((tmp_path / "taken" / "below").as_uri()):
         assert await media.put(uuid4(), PNG) == PNG.data_url
@@ -131,13 +132,13 @@ async def test_storing_in_trouble_costs_no_answer(tmp_path: Path, caplog: pytest
 
 
 async def test_without_a_place_the_answer_holds_the_file() -> None:
-    """And what it holds is its URL already."""
+    """Without a storage place a file stays in the answer as a data URL."""
     assert media.url_for(PNG.data_url) == PNG.data_url
     assert media.url_for("https://example.org/a.png") == "https://example.org/a.png"
 
 
 async def test_a_bucket_shows_its_files_itself() -> None:
-    """S3: put with its type, then a redirect to a URL that the bucket signs, for minutes."""
+    """S3: an upload with its type, then a redirect to a URL that the bucket signs for minutes."""
     put: list[bytes] = []
 
     def say(body: bytes) -> bytes:
@@ -161,7 +162,7 @@ async def test_a_bucket_shows_its_files_itself() -> None:
     "url", ["nonsense", "ftp://example.org/", "az://container/without-account", "file:///proc/none/x"]
 )
 def test_a_wrong_place_is_refused_at_the_start(url: str) -> None:
-    """In one sentence that does not repeat it."""
+    """A wrong storage URL is refused at the start in one sentence that does not repeat it."""
     with stored_at(url), pytest.raises(Misconfigured, match="INSTANT_MEDIA_URL") as caught:
         media.check_store()
     assert url not in str(caught.value)
@@ -185,7 +186,7 @@ def test_a_wrong_place_is_refused_at_the_start(url: str) -> None:
     ],
 )
 def test_a_picture_is_told_by_its_bytes(data: bytes, kind: str | None) -> None:
-    """Whatever type its URL claims; and it has a name that ends accordingly."""
+    """The bytes decide the type and the file's extension, whatever type the URL claims."""
     found = media_files.picture(f"data:image/png;base64,{base64.b64encode(data).decode()}")
     assert (found and found.kind if not isinstance(found, str) else found) == kind
     assert kind is None or kind in KINDS
@@ -193,7 +194,7 @@ def test_a_picture_is_told_by_its_bytes(data: bytes, kind: str | None) -> None:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_half_a_file_is_none(kind: str) -> None:
-    """router-for-me/CLIProxyAPI#5363: wherever it is cut, it cannot be shown, and so it is not sold."""
+    """router-for-me/CLIProxyAPI#5363: a file cut at any place cannot be shown, and so is not sold."""
     data = FILES[kind]
     read = media_files.picture if kind.startswith("image/") else lambda url: media_files.sound(url.split(",")[1])
     whole = [read(f"data:{kind};base64,{base64.b64encode(data[:end]).decode()}") for end in range(len(data) + 1)]
@@ -211,7 +212,7 @@ def test_how_a_data_url_is_written_does_not_matter(start: str) -> None:
 
 
 def test_a_picture_without_a_width_is_none() -> None:
-    """Its checksum is right, and there is nothing to show."""
+    """A picture of width 0 is refused, even with a correct checksum."""
     header = b"IHDR" + bytes(4) + PNG.data[20:29]
     flat = PNG.data[:12] + header + zlib.crc32(header).to_bytes(4) + PNG.data[33:]
 
@@ -228,7 +229,7 @@ def test_a_picture_without_a_width_is_none() -> None:
     ],
 )
 def test_sounds_that_name_no_end_have_a_beginning(data: bytes, kind: str | None) -> None:
-    """MP3 and FLAC: what their headers announce is there."""
+    """MP3 and FLAC name no length: their headers must be complete, and a frame must follow."""
     found = media_files.sound(base64.b64encode(data).decode())
 
     assert (found and found.kind) == kind

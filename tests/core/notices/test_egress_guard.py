@@ -1,4 +1,4 @@
-"""What a courier may reach and open, by its audit hook."""
+"""What a courier's audit hook lets it reach and open."""
 
 import os
 import subprocess
@@ -67,13 +67,13 @@ def test_the_public_internet(number: str) -> None:
 
 @pytest.mark.parametrize("address", ["/run/docker.sock", b"\0abstract", ("localhost", 80), ("127.1", 80), ("", 80), ()])
 def test_what_is_no_number(address: object) -> None:
-    """Sockets in the file system, and names that would only be looked up afterwards."""
+    """Unix sockets, and names that would be resolved only afterwards, are refused."""
     assert not egress_guard.may_reach(address)
 
 
 @given(st.ip_addresses(v=4))
 def test_no_form_of_ipv6_hides_an_inner_ipv4_address(number: IPv4Address) -> None:
-    """What is refused as IPv4 is refused in IPv6's forms of it, and no form that ends at a relay is allowed at all."""
+    """An IPv6 form of a refused IPv4 address is refused, and so is every form that leads to a relay."""
     mapped, nat64 = IPv6Address(f"::ffff:{number}"), IPv6Address((0x64FF9B << 96) | int(number))
     for form in (mapped, nat64):
         assert egress_guard.may_reach((str(form), 1)) == egress_guard.may_reach((str(number), 1))
@@ -83,7 +83,7 @@ def test_no_form_of_ipv6_hides_an_inner_ipv4_address(number: IPv4Address) -> Non
 
 
 def test_networks_that_the_operator_opened() -> None:
-    """They are reached, also as IPv6 that stands for them, and their neighbours are not."""
+    """The networks that the operator opened are reached, also in IPv6 form; the adjacent ones are not."""
     networks = [ip_network("10.1.0.0/16")]
 
     assert egress_guard.may_reach(("10.1.2.3", 1), networks)
@@ -92,7 +92,7 @@ def test_networks_that_the_operator_opened() -> None:
 
 
 def test_files() -> None:
-    """Python's own libraries may be read, nothing else, and nothing may be written, also through links."""
+    """Only files of Python's own libraries may be opened, only for reading, and the real path decides."""
     hook, library = egress_guard.hook([]), f"{sysconfig.get_path('stdlib')}/json/__init__.py"
     hook("open", (library, "r", os.O_RDONLY))
     hook("open", (3, "r", os.O_RDONLY))
@@ -131,7 +131,7 @@ def test_files() -> None:
     ],
 )
 def test_python_keeps_to_it(attempt: str) -> None:
-    """Each is stopped in a real process, before it happens."""
+    """In a real process each attempt is stopped before it happens."""
     code = f"import sys; from core.notices import egress_guard; sys.addaudithook(egress_guard.hook([])); {attempt}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""From a notice to where it is wanted: real couriers, a real receiver, and what the log says about it."""
+"""From a notice to its addresses: real couriers, a real receiver, and the delivery log."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def creator(pool: db.Pool) -> UUID:
 
 
 async def tell(pool: db.Pool, account_id: UUID) -> UUID:
-    """Record a notice, for everybody who is to be told."""
+    """Record a notice for all its recipients."""
     notice_id = uuid4()
     insert = "INSERT INTO notices (id, rule, account_id, facts) VALUES (%(id)s, 'success_low', %(to)s, %(facts)s)"
     async with pool.connection() as conn:
@@ -42,18 +42,18 @@ async def tell(pool: db.Pool, account_id: UUID) -> UUID:
 
 
 async def log(pool: db.Pool) -> list[tuple[Any, ...]]:
-    """What the delivery log says."""
+    """The delivery log."""
     rows = await shops.rows(pool, "SELECT name, state, tries, reason FROM notice_deliveries ORDER BY name")
     return [tuple(row) for row in rows]
 
 
 async def later(pool: db.Pool) -> None:
-    """Let everybody's patience be over."""
+    """Let all waiting times be over."""
     await shops.rows(pool, "UPDATE notice_deliveries SET tried_at = tried_at - interval '1 hour' RETURNING id")
 
 
 async def test_creator_and_operator_are_told_once(pool: db.Pool, creator: UUID) -> None:
-    """Each at their own address, whoever delivers and however many do; the operator reads whom it was written to."""
+    """Each gets it once at their own address, however many processes deliver; the operator's copy names the creator."""
     async with receiver() as here:
         await addresses.add(pool, creator, Private(here.url() + "/creator"), "my phone")
         await addresses.add(pool, None, Private(here.url() + "/operator"))
@@ -70,7 +70,7 @@ async def test_creator_and_operator_are_told_once(pool: db.Pool, creator: UUID) 
 
 
 async def test_what_is_not_delivered_is_tried_three_times(pool: db.Pool, creator: UUID) -> None:
-    """Not at once again, and one address that fails keeps nobody else from being told."""
+    """The tries have pauses between them, and one failing address does not keep others from getting the notice."""
     async with receiver(answer=b"503 Later") as full, receiver() as here:
         await addresses.add(pool, creator, Private(full.url()), "full")
         await addresses.add(pool, creator, Private(here.url()), "good")
@@ -93,7 +93,7 @@ async def test_what_is_not_delivered_is_tried_three_times(pool: db.Pool, creator
 
 
 async def test_a_courier_that_never_came_back(pool: db.Pool, creator: UUID) -> None:
-    """Whoever was killed after counting its try is followed by another, and the tries stay bounded."""
+    """After a courier that was killed after counting its try, another try follows, and the tries stay bounded."""
     async with receiver() as here:
         await addresses.add(pool, creator, Private(here.url()))
         await tell(pool, creator)
@@ -108,7 +108,7 @@ async def test_a_courier_that_never_came_back(pool: db.Pool, creator: UUID) -> N
 
 
 async def test_addresses_that_are_gone(pool: db.Pool, creator: UUID) -> None:
-    """Removed after it was found, or sealed under a key that nobody has: failed, and says so."""
+    """An address that was removed meanwhile, or is sealed under a lost key, fails, and the log says so."""
     gone = await addresses.add(pool, creator, Private("json://example.org/gone"), "gone")
     lost = await addresses.add(pool, creator, Private("json://example.org/lost"), "lost")
     await tell(pool, creator)
@@ -127,7 +127,7 @@ async def test_addresses_that_are_gone(pool: db.Pool, creator: UUID) -> None:
 
 
 async def test_urls_are_sealed_and_never_shown(pool: db.Pool, creator: UUID, own_database: str) -> None:
-    """Nowhere in the database, nor in what is listed."""
+    """They are in clear neither in the database nor in the list."""
     word = leaks.canary("token")
     added = await addresses.add(pool, creator, Private(f"json://user:{word}@example.org/{word}"), "hook")
 
@@ -140,7 +140,7 @@ async def test_urls_are_sealed_and_never_shown(pool: db.Pool, creator: UUID, own
 
 
 async def test_addresses_belong_to_somebody(pool: db.Pool, creator: UUID) -> None:
-    """Nobody removes another's, and there are five at most."""
+    """Nobody removes another's address, and each owner has five at most."""
     other = (await orders.version(pool)).account_id
     added = [await addresses.add(pool, creator, Private("json://example.org/x")) for _ in range(5)]
 
@@ -179,7 +179,7 @@ async def test_addresses_belong_to_somebody(pool: db.Pool, creator: UUID) -> Non
     ],
 )
 async def test_what_a_creator_may_not_name(pool: db.Pool, creator: UUID, url: str) -> None:
-    """Services that are not on the list, inner networks, and what no service understands."""
+    """Services that are not on the list, internal networks, and URLs that no service understands are refused."""
     with pytest.raises(InvalidInput) as refused:
         await addresses.add(pool, creator, Private(url))
 
@@ -188,7 +188,7 @@ async def test_what_a_creator_may_not_name(pool: db.Pool, creator: UUID, url: st
 
 
 async def test_what_only_the_operator_may(pool: db.Pool, creator: UUID) -> None:
-    """Any service that apprise knows, but no more of the network than was opened."""
+    """The operator may name any service that apprise knows, but reach only the networks that were opened."""
     url = f"workflows://example.org/{'a' * 32}/{'b' * 32}"
     assert (await addresses.add(pool, None, Private(url))).scheme == "workflows"
     with pytest.raises(InvalidInput, match="invalid_input"):
@@ -197,7 +197,7 @@ async def test_what_only_the_operator_may(pool: db.Pool, creator: UUID) -> None:
 
 
 def test_the_operators_networks_are_not_the_creators() -> None:
-    """What was opened for the operator stays closed to creators; only in the sandbox everybody is the operator."""
+    """A network that was opened for the operator stays closed to creators; in the sandbox everybody is the operator."""
     practice, opened = settings(), settings().notice_networks
     live = practice.model_copy(update={"mode": "live"})
 

@@ -1,4 +1,4 @@
-"""What is worth a notice, and what is not yet: thresholds on both sides, from usage rows that were rolled up."""
+"""The rules of notices: thresholds from both sides, on rolled-up usage rows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def sold(pool: db.Pool) -> versions.Version:
 
 
 async def found(pool: db.Pool) -> list[Any]:
-    """Look once; the rules and facts of what was found."""
+    """Run the rules once; return the rule and facts of each notice."""
     async with pool.connection() as conn:
         await notice_rules.find(conn)
     return await shops.rows(pool, "SELECT rule, facts, account_id, resource_id FROM notices ORDER BY found_at, rule")
@@ -58,7 +58,7 @@ async def found(pool: db.Pool) -> list[Any]:
 async def test_low_success(
     pool: db.Pool, sold: versions.Version, succeeded: int, failed: int, declined: int, is_told: bool
 ) -> None:
-    """Five calls or more in thirty days and below 70 %; what buyers caused is not counted."""
+    """A notice follows from five calls or more in thirty days with under 70 % success; buyers' faults do not count."""
     await happened(
         pool,
         sold,
@@ -76,7 +76,7 @@ async def test_low_success(
 
 
 async def test_old_and_free_failures_do_not_count(pool: db.Pool, sold: versions.Version) -> None:
-    """Nor what happened more than thirty days ago, nor an owner's own tests, nor what is off sale."""
+    """Calls of more than thirty days ago, owners' tests and archived prompts do not count either."""
     await happened(pool, sold, [Calls(NOW - timedelta(days=32), 20, **CREDIT)])
     await happened(pool, sold, [Calls(NOW - timedelta(days=5), 20, **CREDIT)], kind="test")
     assert [row for row in await found(pool) if row.rule == "success_low"] == []
@@ -89,7 +89,7 @@ async def test_old_and_free_failures_do_not_count(pool: db.Pool, sold: versions.
 
 @pytest.mark.parametrize(("charged", "free", "is_told"), [(1, 8, True), (1, 9, False), (4, 0, False), (5, 0, True)])
 async def test_charged_failures(pool: db.Pool, sold: versions.Version, charged: int, free: int, is_told: bool) -> None:
-    """More than a tenth of five failures or more; what was declined is paid for and no failure."""
+    """A notice follows when over a tenth of five or more failures was charged; declined calls are no failures."""
     await happened(
         pool, sold, [Calls(NOW, charged, **SLOW), Calls(NOW, free, **CREDIT), Calls(NOW, 99), Calls(NOW, 9, **REFUSED)]
     )
@@ -115,7 +115,7 @@ async def test_charged_failures(pool: db.Pool, sold: versions.Version, charged: 
 async def test_unusual_cost(
     pool: db.Pool, sold: versions.Version, days: list[datetime], usual: str, yesterday: str, is_told: bool
 ) -> None:
-    """Three times the usual and more than ever before, against a week of its own days at least."""
+    """The cost must be three times the usual and higher than ever before, with at least a week of days to compare."""
     await happened(pool, sold, [Calls(day, 10, cost_usd=usual) for day in days])
     await happened(pool, sold, [Calls(YESTERDAY, 5, cost_usd=yesterday), Calls(NOW, 50, cost_usd="1")])
 
@@ -130,7 +130,7 @@ async def test_unusual_cost(
 
 
 async def test_a_dear_day_before_makes_another_usual(pool: db.Pool, sold: versions.Version) -> None:
-    """What was as dear before is in its history."""
+    """A cost that an earlier day reached is not unusual."""
     await happened(pool, sold, [Calls(day, 10, cost_usd="0.001") for day in A_WEEK[1:]])
     await happened(pool, sold, [Calls(A_WEEK[0], 10, cost_usd="0.005"), Calls(YESTERDAY, 10, cost_usd="0.005")])
 
@@ -154,7 +154,7 @@ async def test_a_dear_day_before_makes_another_usual(pool: db.Pool, sold: versio
 async def test_unusual_calls(
     pool: db.Pool, sold: versions.Version, before: list[int], yesterday: int, more: bool | None
 ) -> None:
-    """Far more or far fewer on a creator's key than on any day of its own; days without calls count as such."""
+    """Far more or far fewer calls on a creator's key than on any day before; days without calls count as such."""
     days = [YESTERDAY - timedelta(hours=24 * (number + 1)) for number in range(len(before))]
     past = [Calls(day, number) for day, number in zip(days, before, strict=True)]
     await happened(pool, sold, [*past, Calls(YESTERDAY, yesterday)])
@@ -169,7 +169,7 @@ async def test_unusual_calls(
 
 
 async def test_keys(pool: db.Pool, practice_openrouter: str) -> None:
-    """A key that is rejected, refused three times in a day, near its limit, or out of credit; each says what to do."""
+    """A key that is rejected, refused thrice in a day, near its limit, or out of credit; each text says what to do."""
     told = {}
     for change, calls in {
         "rejected_at = now()": [],
@@ -201,7 +201,7 @@ async def test_keys(pool: db.Pool, practice_openrouter: str) -> None:
 
 
 async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) -> None:
-    """What one provider refuses is said of its key alone, and does not silence what another refuses later."""
+    """A refusal by one provider concerns its key only, and does not silence a later refusal by another."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     async with pool.connection() as conn:
         await selling.add_model(conn, id=shops.MODEL)
@@ -230,7 +230,7 @@ async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) 
 
 
 async def test_once_a_week(pool: db.Pool, sold: versions.Version) -> None:
-    """However many look, and however often; after a week it is said again, and of somebody else at once."""
+    """However many processes look; the notice is repeated after a week, and another creator's is sent at once."""
     await happened(pool, sold, [Calls(NOW, 9, **CREDIT)])
     await asyncio.gather(*(found(pool) for _ in range(5)))
     assert [row.rule for row in await found(pool)] == ["success_low"]
@@ -245,7 +245,7 @@ async def test_once_a_week(pool: db.Pool, sold: versions.Version) -> None:
 
 
 async def test_who_is_told(pool: db.Pool, sold: versions.Version) -> None:
-    """The operator everywhere and the creator at their own addresses; others' addresses hear and show nothing."""
+    """A notice goes to the operator and its creator, at their own addresses; other creators neither get nor see it."""
     other = await orders.version(pool)
     for account_id, name in ((None, "operator"), (sold.account_id, "mine"), (other.account_id, "theirs")):
         await addresses.add(pool, account_id, Private("json://example.org/x"), name)

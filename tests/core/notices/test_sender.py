@@ -1,4 +1,4 @@
-"""Couriers, real ones: what arrives, and what they cannot be made to do."""
+"""Real couriers: deliveries, and attacks that they must withstand."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ HERE = [ip_network("127.0.0.1/32")]
 
 
 async def test_a_message_arrives() -> None:
-    """Title and body as they are."""
+    """Title and body arrive unchanged."""
     async with receiver() as here:
         assert await sender.send(Private(here.url()), MESSAGE, HERE) == "delivered"
 
@@ -29,16 +29,16 @@ async def test_a_message_arrives() -> None:
 
 
 async def test_what_is_not_taken_is_not_delivered() -> None:
-    """A server that says no, and one that is not there."""
+    """A server that refuses and one that does not exist are both failures."""
     async with receiver(answer=b"500 No") as here:
         assert await sender.send(Private(here.url()), MESSAGE, HERE) == "not_delivered"
     assert await sender.send(Private(here.url()), MESSAGE, HERE) == "not_delivered"
     assert len(here.posted) == 1
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:7f00:1]"])
 async def test_inner_networks_are_not_reached(host: str) -> None:
-    """Without the operator's leave nothing arrives, whatever the address is written like."""
+    """Without the operator's permission nothing arrives in an internal network, in any spelling of the address."""
     async with receiver() as here:
         assert await sender.send(Private(here.url(host=host)), MESSAGE, []) == "not_delivered"
 
@@ -47,7 +47,7 @@ async def test_inner_networks_are_not_reached(host: str) -> None:
 
 @pytest.mark.parametrize("follow", ["", "?redirect=yes"])
 async def test_redirects_lead_nowhere_else(follow: str) -> None:
-    """Neither by themselves nor when the URL asks to follow them into an inner network."""
+    """A redirect into an internal network is not followed, even when the URL asks for that."""
     async with receiver("127.0.0.2") as inner:
         there = f"location: http://127.0.0.2:{inner.port}/inner".encode()
         async with receiver("127.0.0.1", b"307 Temporary Redirect", there) as here:
@@ -70,7 +70,7 @@ SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"
 
 
 def test_files_are_not_read(tmp_path: Path) -> None:
-    """Several services take a template from a file: they try, it is refused, and nothing is sent at all."""
+    """Several services read a template from a file: the attempt is refused, and nothing is sent."""
     template = tmp_path / "template.json"
     template.write_text('{"text": "secret"}')
     order = {"url": f"{SLACK}?template={template}", "networks": [], "title": "", "body": "x"}
@@ -83,7 +83,7 @@ def test_files_are_not_read(tmp_path: Path) -> None:
 
 
 async def test_templates_are_not_fetched_from_inner_networks() -> None:
-    """Nor from a URL that leads there."""
+    """A template's URL that leads to an internal network is not fetched either."""
     async with receiver("127.0.0.2") as inner:
         url = Private(f"{SLACK}?template=http://127.0.0.2:{inner.port}/template.json")
         assert await sender.send(url, MESSAGE, HERE) == "not_delivered"
@@ -92,7 +92,7 @@ async def test_templates_are_not_fetched_from_inner_networks() -> None:
 
 
 async def test_a_server_that_says_nothing_is_given_up() -> None:
-    """Within its deadline, so that others are told."""
+    """The courier stops at its deadline, so that other notices can be sent."""
     async with receiver(answer=b"") as here:
         began = time.monotonic()
         assert await sender.send(Private(here.url() + "?rto=3600"), MESSAGE, HERE, seconds=2) == "not_delivered"

@@ -1,4 +1,4 @@
-"""How things stand, as one query sees it."""
+"""The gauges, which one query computes."""
 
 from collections.abc import AsyncIterator
 
@@ -22,7 +22,7 @@ async def look(pool: db.Pool) -> gauges.Snapshot:
 
 
 async def test_nothing_is_under_way(pool: db.Pool) -> None:
-    """An empty shop: zeros, and no age of a catalog that never came."""
+    """An empty database gives zeros, and no age of the catalog."""
     assert await look(pool) == gauges.Snapshot(
         executions={"held": 0, "queued": 0, "running": 0},
         oldest_queued_seconds=0,
@@ -35,7 +35,7 @@ async def test_nothing_is_under_way(pool: db.Pool) -> None:
 
 
 async def test_everything_is_under_way(pool: db.Pool) -> None:
-    """Each state is counted by itself, the dead are not counted, and the oldest of the queued is looked for."""
+    """Each state is counted separately, dead workers are not counted, and the oldest queued call gives the age."""
     alive, _, dead = [await orders.hire(pool) for _ in range(3)]
     sold = await orders.version(pool, slots=20)
     await orders.begin(pool, alive, await orders.queue(pool, sold, 2))
@@ -47,7 +47,7 @@ async def test_everything_is_under_way(pool: db.Pool) -> None:
             )
         await conn.execute("UPDATE payments SET state = 'unknown' WHERE id = (SELECT id FROM payments LIMIT 1)")
         await conn.execute("UPDATE executions SET queued_at = now() - interval '1 hour' WHERE id = %s", [queued[1]])
-        # What is running waits no longer, however long ago it was queued.
+        # A running execution does not wait any more, however long ago it was queued.
         await conn.execute("UPDATE executions SET queued_at = now() - interval '1 day' WHERE state = 'running'")
         await conn.execute(
             "INSERT INTO catalog_syncs (at, outcome, why) VALUES (now() - interval '2 days', 'applied', NULL),"
@@ -66,7 +66,7 @@ async def test_everything_is_under_way(pool: db.Pool) -> None:
 
 
 async def test_what_is_owed_is_counted_until_it_is_paid_back(pool: db.Pool) -> None:
-    """A paid execution that failed with no re-run left."""
+    """A paid execution counts that failed with no re-run left."""
     worker_id = await orders.hire(pool)
     execution_id = await orders.pay(pool, await orders.version(pool), worker_id)
     (order,) = await orders.begin(pool, worker_id, [execution_id])
@@ -83,13 +83,13 @@ async def test_what_is_owed_is_counted_until_it_is_paid_back(pool: db.Pool) -> N
 
 
 async def test_it_reads_only_what_is_unfinished(pool: db.Pool) -> None:
-    """However much is at rest: no table that grows for ever is read from end to end."""
+    """However much has ended: no ever-growing table is scanned completely."""
     async with pool.connection() as conn:
         await conn.execute("SET LOCAL enable_seqscan = off")
         plan = "\n".join(
             row[0]
             for row in await (
-                await conn.execute(f"EXPLAIN {gauges.sql.standing.sql}", {"lease_seconds": settings().lease_seconds})
+                await conn.execute(f"EXPLAIN {gauges.sql.snapshot.sql}", {"lease_seconds": settings().lease_seconds})
             ).fetchall()
         )
 

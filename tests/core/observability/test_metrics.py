@@ -1,4 +1,4 @@
-"""Counting in a process without a door, read over HTTP as Prometheus would."""
+"""Metrics of a process without a door, read over HTTP as Prometheus does."""
 
 import re
 import socket
@@ -25,7 +25,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def test_takeovers_and_returns_are_counted(pool: db.Pool) -> None:
-    """What a dead owner held and what a run left over go back to the queue; who takes them next takes them over."""
+    """Executions of a dead owner and the rest of a run return to the queue; the next claim counts as a takeover."""
     dead, alive = await orders.hire(pool), await orders.hire(pool)
     ids = await orders.queue(pool, await orders.version(pool), 3)
     port = servers.free_port()
@@ -51,7 +51,7 @@ async def test_takeovers_and_returns_are_counted(pool: db.Pool) -> None:
 
 
 async def test_who_gives_up_is_counted(pool: db.Pool) -> None:
-    """What was taken over as often as it may be comes to rest as failed, and the fault is ours."""
+    """At the takeover limit an execution fails, and the fault is ours."""
     port, (one,) = servers.free_port(), await orders.queue(pool, await orders.version(pool))
     await shops.rows(pool, "UPDATE executions SET takeovers = 99 WHERE id = %(id)s RETURNING id", id=one)
     async with metrics.serving(port):
@@ -63,13 +63,13 @@ async def test_who_gives_up_is_counted(pool: db.Pool) -> None:
 
 
 async def test_the_port_is_free_afterwards() -> None:
-    """It serves while the block runs, on loopback only, and not at all without a port."""
+    """The port is open only while the block runs, on loopback only, and not at all without a setting."""
     port = servers.free_port()
     for _ in range(2):
         async with metrics.serving(port):
             assert "process_cpu_seconds_total" in await scrape(f"http://127.0.0.1:{port}")
             with socket.socket() as elsewhere:
-                # Would be taken if it listened on every address.
+                # This would be in use if it listened on every address.
                 elsewhere.bind(("127.0.0.2", port))
     async with metrics.serving(None), httpx.AsyncClient() as http:
         with pytest.raises(httpx.ConnectError):
@@ -77,7 +77,7 @@ async def test_the_port_is_free_afterwards() -> None:
 
 
 async def test_a_taken_port_is_a_clear_error() -> None:
-    """It names the setting."""
+    """The error names the setting."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Misconfigured, match=f"{port} is taken; set INSTANT_METRICS_PORT"):
@@ -86,7 +86,7 @@ async def test_a_taken_port_is_a_clear_error() -> None:
 
 
 def test_the_operators_page_names_every_series() -> None:
-    """And nothing that is none, in its alerts neither."""
+    """The page names every series, and each series on it, alerts included, exists."""
     page = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
     section = page.partition("## Metrics")[2].partition("\n## ")[0]
     told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}

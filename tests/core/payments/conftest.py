@@ -20,14 +20,14 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 async def http() -> AsyncIterator[Client]:
-    """A client as payments use it."""
+    """An HTTP client with the payments' own timeouts."""
     async with json_client.client() as client:
         yield client
 
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """Half a second for every outside call."""
+    """Set INSTANT_FACILITATOR_TIMEOUT_SECONDS to half a second."""
     os.environ["INSTANT_FACILITATOR_TIMEOUT_SECONDS"] = "0.5"
     settings.cache_clear()
     yield

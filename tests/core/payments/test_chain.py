@@ -1,4 +1,4 @@
-"""The chain decides: what was settled is found, whoever brought it there, and nothing else passes for it."""
+"""Settled payments are found on the chain, whoever submitted them, and nothing else counts as one."""
 
 import json
 import os
@@ -33,7 +33,7 @@ async def look(
     amount: int = 2000,
     since: datetime | None = None,
 ) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere:
-    """What the chain says of a payment."""
+    """The chain's state of a payment."""
     return await chain.landed(
         http,
         network,
@@ -46,13 +46,13 @@ async def look(
 
 
 async def test_the_chain_is_the_one_that_was_configured(http: Client, network: Network) -> None:
-    """Its number is what signatures are bound to."""
+    """The chain id, to which signatures are bound, must match."""
     assert await rpc.chain_id(http, network) == network.chain_id == 402402
 
 
 @pytest.mark.parametrize("fault", ["lose_reply", "pending", "front_run"])
 async def test_money_that_moved_unseen_is_found(http: Client, network: Network, fault: str) -> None:
-    """Whatever the facilitator said, or did not."""
+    """The transfer is found, whatever the facilitator answered."""
     paid = await practice.funded(network, fault)
     outcome = await Facilitator(network, http).settle(paid, paid.accepted)
 
@@ -62,7 +62,7 @@ async def test_money_that_moved_unseen_is_found(http: Client, network: Network, 
 
 @pytest.mark.parametrize("fault", ["pending_never", "down"])
 async def test_money_that_did_not_move_is_not_used_yet(http: Client, network: Network, fault: str) -> None:
-    """The chain's own clock comes with it, so that the caller can tell "not yet" from "never"."""
+    """The answer includes the chain's own clock, so that the caller can tell "not yet" from "never"."""
     paid = await practice.funded(network, fault)
     before = datetime.now(UTC).replace(microsecond=0)
     await Facilitator(network, http).settle(paid, paid.accepted)
@@ -75,7 +75,7 @@ async def test_money_that_did_not_move_is_not_used_yet(http: Client, network: Ne
 
 
 async def test_a_cancelled_authorization_never_lands(http: Client, network: Network) -> None:
-    """The nonce is spent and nobody was paid."""
+    """The nonce is used, and no transfer was made."""
     paid = await practice.funded(network, "cancelled")
     await Facilitator(network, http).settle(paid, paid.accepted)
 
@@ -83,7 +83,7 @@ async def test_a_cancelled_authorization_never_lands(http: Client, network: Netw
 
 
 async def test_another_amount_is_not_our_payment(http: Client, network: Network) -> None:
-    """The transfer must be exactly the one that was sold for."""
+    """Only a transfer of exactly the price counts."""
     paid = await practice.funded(network)
     await Facilitator(network, http).settle(paid, paid.accepted)
 
@@ -113,12 +113,12 @@ def log(index: int, *topics: str, data: str = "0x", address: str = SANDBOX_ASSET
 
 
 def used(index: int, nonce: bytes) -> dict[str, Any]:
-    """PAYER's authorization is used."""
+    """The log that PAYER's authorization was used."""
     return log(index, USED, padded(PAYER), "0x" + nonce.hex())
 
 
 def moved(index: int, to: str, amount: int, address: str = SANDBOX_ASSET) -> dict[str, Any]:
-    """PAYER's money moves."""
+    """The log of a transfer from PAYER."""
     return log(index, TRANSFER, padded(PAYER), padded(to), data=f"0x{amount:064x}", address=address)
 
 
@@ -128,7 +128,7 @@ def padded(address: str) -> str:
 
 
 async def decide(http: Client, results: dict[str, Any]) -> chain.Landed | chain.NotUsed | chain.UsedElsewhere:
-    """What we make of a node that answers each method with one result."""
+    """Our decision for a node that answers each method with one result."""
 
     def say(body: bytes) -> bytes:
         method = json.loads(body)["method"]
@@ -181,27 +181,27 @@ ONE_TRANSACTION = {
 
 @pytest.mark.parametrize("case", ONE_TRANSACTION)
 async def test_one_transfer_pays_for_one_authorization(http: Client, case: str) -> None:
-    """A payer who signs one nonce twice, and batches, gets one answer for one transfer."""
+    """If a payer signs one nonce twice, or batches, one transfer is found for one authorization."""
     results, is_paid = ONE_TRANSACTION[case]
 
     assert await decide(http, results) == (chain.Landed(TRANSACTION) if is_paid else chain.UsedElsewhere())
 
 
 async def test_a_node_that_hides_the_log_decides_nothing(http: Client) -> None:
-    """Used, but no trace of it: its log index lags, and the buyer's money may well have moved."""
+    """The nonce is used but its log is missing: the node's index lags, and the transfer may well exist."""
     with pytest.raises(Unavailable, match=r"^chain_incomplete$"):
         await decide(http, node())
 
 
 async def test_a_node_of_another_chain_decides_nothing(http: Client) -> None:
-    """What is unused there may well be used here."""
+    """A nonce that is unused there may be used here."""
     elsewhere = node() | {"eth_chainId": "0x1", "eth_call": "0x" + "0" * 64}
     with pytest.raises(Unavailable, match=r"^chain_wrong$"):
         await decide(http, elsewhere)
 
 
 async def test_a_network_with_the_wrong_node_is_a_mistake(http: Client, network: Network) -> None:
-    """Its name and the node's chain are told, and not the URL, which may hold a key."""
+    """The error names our network and the node's chain, but not the URL, which may hold a key."""
     base = network.model_copy(update={"id": "eip155:8453"})
     with pytest.raises(Misconfigured) as raised:
         await rpc.check_nodes(http, [network, base])
@@ -209,7 +209,7 @@ async def test_a_network_with_the_wrong_node_is_a_mistake(http: Client, network:
 
 
 async def test_a_node_that_is_away_is_no_mistake(http: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """It may come back; until then it decides nothing."""
+    """It may come back; until then nothing is decided."""
     async with practice.scripted(lambda _: b"") as url:
         pass
     await rpc.check_nodes(http, [practice.network(url)])
@@ -217,7 +217,7 @@ async def test_a_node_that_is_away_is_no_mistake(http: Client, caplog: pytest.Lo
 
 
 async def test_a_dead_node_decides_nothing(http: Client) -> None:
-    """Nothing of the failed call travels with what is raised: node URLs hold keys."""
+    """The exception holds nothing of the failed call, because node URLs hold keys."""
     async with practice.scripted(lambda _: b"") as url:
         pass
     with pytest.raises(Unavailable, match=r"^chain_unreachable$") as raised:
@@ -233,7 +233,7 @@ strange = (
 @settings(max_examples=60, deadline=None)
 @given(method=st.sampled_from(sorted(node())), result=strange)
 async def test_a_node_that_answers_nonsense_decides_nothing_wrong(http: Client, method: str, result: object) -> None:
-    """One result replaced by anything: the payment is found, or nothing is decided."""
+    """With one result replaced by anything, either the payment is found or nothing is decided."""
     try:
         seen = await decide(http, node(used(0, NONCE), moved(1, SELLER, 2000)) | {method: result})
     except Unavailable:

@@ -1,4 +1,4 @@
-"""Our facilitator client believes exactly what an answer proves."""
+"""The facilitator client concludes exactly what an answer proves."""
 
 import asyncio
 import gzip
@@ -16,8 +16,8 @@ from x402.schemas import PaymentPayload
 from core.failures import Unavailable
 from core.net.json_client import Client, JsonResponse
 from core.payments.facilitator import (
-    DOUBTS,
-    REFUSALS,
+    REFUSAL_REASONS,
+    UNCERTAIN_REASONS,
     Accepted,
     Facilitator,
     Refused,
@@ -33,14 +33,14 @@ HASH = "0x" + "aB" * 32
 
 
 async def told(http: Client, said: bytes | None) -> Settlement:
-    """What settle makes of these bytes."""
+    """The settlement outcome for these response bytes."""
     async with practice.scripted(lambda _: said) as url:
         paid = practice.payment(practice.wallet(), practice.requirements())
         return await Facilitator(practice.network(url), http).settle(paid, paid.accepted)
 
 
 async def test_a_good_payment_is_accepted_and_settled(http: Client, network: Network) -> None:
-    """The transaction is the book's."""
+    """The transaction is the one on the practice facilitator's book."""
     paid = await practice.funded(network)
     facilitator = Facilitator(network, http)
 
@@ -50,7 +50,7 @@ async def test_a_good_payment_is_accepted_and_settled(http: Client, network: Net
 
 
 async def test_a_payment_without_money_is_refused_at_both_doors(http: Client, network: Network) -> None:
-    """With the facilitator's reason."""
+    """Verify and settle both refuse it, with the facilitator's reason."""
     paid = practice.payment(practice.wallet(), practice.requirements())
     facilitator = Facilitator(network, http)
     expected = Refused("invalid_exact_evm_insufficient_balance")
@@ -60,7 +60,7 @@ async def test_a_payment_without_money_is_refused_at_both_doors(http: Client, ne
 
 
 async def test_a_malformed_payment_is_refused_at_both_doors(http: Client, network: Network) -> None:
-    """Though the status is 400; not even what JSON cannot carry makes our side fail."""
+    """Both refuse it, although the status is 400; even what JSON cannot encode raises nothing on our side."""
     strange = {"authorization": {"nonce": "\ud800", "value": float("nan")}, "signature": None}
     paid = PaymentPayload(payload=strange, accepted=practice.requirements())
     facilitator = Facilitator(network, http)
@@ -87,7 +87,7 @@ DOUBTFUL = [
 async def test_a_doubtful_settlement_is_unknown(
     http: Client, network: Network, fault: str, reason: str, moved: int
 ) -> None:
-    """Whether or not money moved, nobody is told that it did not."""
+    """Whether or not the transfer was made, the buyer is never told that it was not."""
     paid = await practice.funded(network, fault)
 
     assert await Facilitator(network, http).settle(paid, paid.accepted) == Unknown(reason)
@@ -95,7 +95,7 @@ async def test_a_doubtful_settlement_is_unknown(
 
 
 async def test_a_late_answer_is_unknown(http: Client, network: Network, impatient: None) -> None:
-    """The money moved, and we stopped waiting for the word."""
+    """The transfer was made, and the timeout came before the answer."""
     paid = await practice.funded(network, "slow:1.5")
 
     assert await Facilitator(network, http).settle(paid, paid.accepted) == Unknown("timed_out")
@@ -103,7 +103,7 @@ async def test_a_late_answer_is_unknown(http: Client, network: Network, impatien
 
 
 async def test_one_payload_settled_twenty_times_at_once_is_settled_once(http: Client, network: Network) -> None:
-    """The other nineteen are in doubt, none is refused."""
+    """The other nineteen are unknown, and none is refused."""
     paid = await practice.funded(network)
     facilitator = Facilitator(network, http)
     outcomes = await asyncio.gather(*(facilitator.settle(paid, paid.accepted) for _ in range(20)))
@@ -114,7 +114,7 @@ async def test_one_payload_settled_twenty_times_at_once_is_settled_once(http: Cl
 
 
 async def test_a_facilitator_that_gives_no_verdict_is_down(http: Client, network: Network) -> None:
-    """503, silence and nonsense are no verdict; what is raised carries nothing of theirs."""
+    """A 503, a timeout and nonsense give no verdict; the exception holds none of their text."""
     paid = await practice.funded(network, "verify_down")
     with pytest.raises(Unavailable, match=r"^facilitator_down$") as raised:
         await Facilitator(network, http).verify(paid, paid.accepted)
@@ -135,7 +135,7 @@ async def test_a_facilitator_that_gives_no_verdict_is_down(http: Client, network
 
 
 async def test_foreign_text_goes_no_further(http: Client) -> None:
-    """A reason that we do not know by name becomes one word."""
+    """An unknown reason is replaced by one fixed word."""
     said = practice.reply(200, json.dumps({"isValid": False, "invalidReason": "call +1 555 0100"}).encode())
     async with practice.scripted(lambda _: said) as url:
         paid = practice.payment(practice.wallet(), practice.requirements())
@@ -144,7 +144,7 @@ async def test_foreign_text_goes_no_further(http: Client) -> None:
 
 
 async def test_nobody_listening_means_not_sent(http: Client) -> None:
-    """It is still unknown, but the reason says that not a byte went out."""
+    """The outcome is unknown, but the reason says that no byte was sent."""
     async with practice.scripted(lambda _: b"") as url:
         pass
     paid = practice.payment(practice.wallet(), practice.requirements())
@@ -153,7 +153,7 @@ async def test_nobody_listening_means_not_sent(http: Client) -> None:
 
 
 async def test_a_redirect_is_not_followed(http: Client, network: Network) -> None:
-    """Whoever answers in the facilitator's place does not learn the authorization's way to another host."""
+    """Otherwise a server in the facilitator's place could send the authorization to another host."""
     asked: list[bytes] = []
     async with practice.scripted(lambda body: asked.append(body)) as elsewhere:
         said = practice.reply(307, b"", b"location: " + elsewhere.encode())
@@ -163,7 +163,7 @@ async def test_a_redirect_is_not_followed(http: Client, network: Network) -> Non
 
 
 async def test_an_answer_without_end_is_unreadable(http: Client) -> None:
-    """Neither many bytes nor few that unpack to many fill our memory."""
+    """Neither a long body nor a short one that decompresses to a long one fills our memory."""
     packed = gzip.compress(b" " * 5_000_000)
 
     assert await told(http, practice.reply(200, b" " * 2_000_000)) == Unknown("unreadable")
@@ -173,7 +173,7 @@ async def test_an_answer_without_end_is_unreadable(http: Client) -> None:
 
 
 async def test_silence_ends_in_time(http: Client, impatient: None) -> None:
-    """An answer that never comes is given up."""
+    """A request without an answer is given up at the timeout."""
     began = time.monotonic()
 
     assert await told(http, None) == Unknown("timed_out")
@@ -181,7 +181,7 @@ async def test_silence_ends_in_time(http: Client, impatient: None) -> None:
 
 
 async def test_a_success_must_name_its_transaction_and_our_network(http: Client) -> None:
-    """Anything less is for the chain to decide."""
+    """Anything less is left for the chain to decide."""
     good = {"success": True, "transaction": HASH, "network": SANDBOX_NETWORK}
     contradictions = [
         {"transaction": ""},
@@ -212,20 +212,20 @@ near_misses = st.fixed_dictionaries(
         "success": st.sampled_from([True, False, True, False, None, 1, 0, "true", "false"]),
         "transaction": st.sampled_from(["", HASH, None, HASH[:-1], HASH.upper(), "0x"]) | st.text(max_size=5),
         "network": st.sampled_from([SANDBOX_NETWORK, SANDBOX_NETWORK, "eip155:8453", "", None]),
-        "errorReason": st.sampled_from(sorted(REFUSALS | DOUBTS)) | json_values,
+        "errorReason": st.sampled_from(sorted(REFUSAL_REASONS | UNCERTAIN_REASONS)) | json_values,
     }
 ).flatmap(
     lambda body: st.sets(st.sampled_from(sorted(body))).map(lambda gone: {k: body[k] for k in body.keys() - gone})
 )
 statuses = st.sampled_from([200, 200, 200, 202, 400, 402, 412, 422, 500, 503]) | st.integers(200, 599)
-WORDS = REFUSALS | DOUBTS | {
+WORDS = REFUSAL_REASONS | UNCERTAIN_REASONS | {
     "not_sent", "connection_lost", "timed_out", "unreadable", "redirected", "server_error", "contradictory",
     "unrecognised",
 }  # fmt: skip
 
 
 def check(status: int, body: Any, outcome: Settlement) -> None:
-    """Hold an outcome against the rules, written once more in other words."""
+    """Check an outcome against the rules, written independently."""
     said: dict[str, Any] = body if isinstance(body, dict) else {}
     match outcome:
         case Settled(transaction):
@@ -248,7 +248,7 @@ def check(status: int, body: Any, outcome: Settlement) -> None:
 @hypothesis_settings(max_examples=400, deadline=None)
 @given(status=statuses, body=near_misses)
 def test_what_an_answer_proves(status: int, body: dict[str, object]) -> None:
-    """Over everything that nearly is an answer: no refusal and no success without all their conditions."""
+    """For almost valid answers of every kind: no refusal and no success without all its conditions."""
     check(status, body, settlement(JsonResponse(status, body), SANDBOX_NETWORK))
 
 
@@ -273,7 +273,7 @@ def test_what_an_answer_proves(status: int, body: dict[str, object]) -> None:
     ),
 )
 async def test_any_answer_has_an_outcome(http: Client, status: int, body: object, headers: list[bytes]) -> None:
-    """Any status, headers, JSON or bytes over a real connection: an outcome, never an exception."""
+    """Any status, headers, JSON or bytes over a real connection give an outcome, and never an exception."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     check(status, body, await told(http, practice.reply(status, content, *headers)))
 
@@ -281,5 +281,5 @@ async def test_any_answer_has_an_outcome(http: Client, status: int, body: object
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(said=st.binary(max_size=80) | st.binary(max_size=20).map(lambda tail: b"HTTP/1.1 " + tail))
 async def test_what_is_not_even_http_is_unknown(http: Client, said: bytes) -> None:
-    """The connection carried something else."""
+    """The bytes on the connection were no HTTP response."""
     assert isinstance(await told(http, said), Unknown)

@@ -1,4 +1,4 @@
-"""A facilitator that wants to know who asks."""
+"""Authentication at the facilitator."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def told(url: str, **how: str) -> Network:
 
 
 async def test_a_bearer_token_goes_with_every_request(http: Client) -> None:
-    """And nowhere else: neither repr nor any refusal shows it."""
+    """The token is in every request and nowhere else: neither repr nor an error shows it."""
     async with somebody() as one:
         network = told(one.url, facilitator_token="canary-practice-token")
         facilitator = Facilitator(network, http)
@@ -73,7 +73,7 @@ def is_es256(signature: bytes, signed: bytes) -> None:
 async def test_a_cdp_key_signs_a_token_for_each_request(
     http: Client, secret: str, algorithm: str, check: Callable[[bytes, bytes], None]
 ) -> None:
-    """Issuer, key, two minutes, and exactly this method, host and path; no two that may move money are the same."""
+    """Issuer, key, two minutes, and exactly this method, host and path; no two tokens for settlements are equal."""
     async with somebody() as one:
         network = told(f"{one.url}/", cdp_key_id="organizations/1/apiKeys/2", cdp_key_secret=secret)
         facilitator = Facilitator(network, http)
@@ -112,7 +112,7 @@ async def test_a_cdp_key_signs_a_token_for_each_request(
     ids=["words", "short", "no point", "half a PEM", "another curve", "not ASCII"],
 )
 def test_a_key_that_cannot_sign_is_named_but_not_shown(http: Client, secret: str) -> None:
-    """Found before the door opens."""
+    """A bad key is found at the start, before the door opens."""
     with pytest.raises(Misconfigured) as raised:
         Facilitator(told("http://127.0.0.1:9", cdp_key_id="id", cdp_key_secret=secret), http)
 
@@ -131,7 +131,7 @@ def test_a_key_that_cannot_sign_is_named_but_not_shown(http: Client, secret: str
     ],
 )
 def test_half_a_key_and_two_ways_at_once_are_refused(how: dict[str, str]) -> None:
-    """By the settings, which do not repeat what they were given."""
+    """The settings refuse it without repeating the values."""
     with pytest.raises(ValidationError) as raised:
         told("http://127.0.0.1:9", **how)
 

@@ -1,4 +1,4 @@
-"""A facilitator that is down, or has left our network."""
+"""A facilitator that is down, or has stopped serving our network."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ async def is_down(facilitator: Facilitator) -> bool:
 
 
 async def test_while_it_is_down_nobody_asks_to_verify(http: Client) -> None:
-    """Five in a row without a verdict; then the refusal comes at once, and one probe finds out when it is back."""
+    """After five failures in a row verifying is refused at once, and a single probe finds out when it works again."""
     clock = [0.0]
     async with somebody(verify=practice.reply(503, b"down")) as one:
         facilitator = Facilitator(practice.network(one.url), http, Breaker(clock=lambda: clock[0]))
@@ -43,7 +43,7 @@ async def test_while_it_is_down_nobody_asks_to_verify(http: Client) -> None:
 
 
 async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """What was claimed is settled or doubted, however open the breaker; a settlement closes it again."""
+    """A claimed payment is settled, or unknown, even with an open breaker; a settlement closes it again."""
     async with somebody(verify=b"", settle=b"") as one:
         facilitator = Facilitator(practice.network(one.url), http)
         with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
@@ -59,7 +59,7 @@ async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCapture
 
 
 async def test_refusals_are_answers(http: Client) -> None:
-    """Buyers without money, in any number, do not make a facilitator down."""
+    """Any number of refused buyers does not open the breaker."""
     refused = practice.reply(400, b'{"isValid": false, "invalidReason": "insufficient_funds"}')
     async with somebody(verify=refused) as one:
         facilitator = Facilitator(practice.network(one.url), http)
@@ -70,7 +70,7 @@ async def test_refusals_are_answers(http: Client) -> None:
 
 
 async def test_giving_up_counts_as_silence(http: Client) -> None:
-    """The door waits less long than we would; the breaker hears of it all the same."""
+    """The door stops waiting before our own timeout; the breaker counts that as a failure too."""
     async with somebody(verify=None) as one:
         facilitator = Facilitator(practice.network(one.url), http)
         waiting = [asyncio.create_task(is_down(facilitator)) for _ in range(5)]
@@ -88,7 +88,7 @@ async def _done(is_true: bool) -> bool:
 
 
 async def test_what_is_supported_is_asked_once_and_nobody_waits(http: Client) -> None:
-    """On the first use, beside it; even if that answer never comes."""
+    """It is requested at the first use, in the background, and no call waits for it."""
     async with somebody(supported=None) as one:
         facilitator = Facilitator(practice.network(one.url), http)
 
@@ -111,7 +111,7 @@ async def test_what_is_supported_is_asked_once_and_nobody_waits(http: Client) ->
 async def test_a_facilitator_that_left_our_network_is_not_asked(
     http: Client, kinds: list[tuple[int, str, str]], serves: bool
 ) -> None:
-    """No offer names the network, and a payment on it is refused before anything is claimed."""
+    """No offer names the network, and a payment on it is refused before any claim."""
     async with somebody(supported=supports(*kinds)) as one:
         facilitator = Facilitator(practice.network(one.url), http)
         facilitator.is_serving()
@@ -126,7 +126,7 @@ async def test_a_facilitator_that_left_our_network_is_not_asked(
 
 
 async def test_the_practice_facilitator_says_what_it_supports(http: Client, network: Network) -> None:
-    """As the SDK's own type."""
+    """The response parses as the SDK's own type."""
     (kind,) = (await Facilitator(network, http).get_supported()).kinds
 
     assert (kind.x402_version, kind.scheme, kind.network) == (2, "exact", SANDBOX_NETWORK)
@@ -134,7 +134,7 @@ async def test_the_practice_facilitator_says_what_it_supports(http: Client, netw
 
 @pytest.mark.parametrize("said", [b"", practice.reply(200, b"[]"), practice.reply(200, b'{"kinds": 5}'), VALID])
 async def test_nonsense_about_what_is_supported_changes_nothing(http: Client, said: bytes) -> None:
-    """It says nothing about verifying, so selling goes on."""
+    """An unreadable list proves nothing about verifying, so selling goes on."""
     async with somebody(supported=said) as one:
         facilitator = Facilitator(practice.network(one.url), http)
 

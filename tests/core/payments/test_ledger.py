@@ -1,10 +1,10 @@
-"""The ledger against a real Postgres: whatever happens to payments in whatever order, money and executions agree."""
+"""The ledger against a real Postgres: payments and executions agree after any events in any order."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -53,7 +53,7 @@ SPENT = """
 
 @dataclass
 class Expected:
-    """What the machine knows of one payment."""
+    """The expected state of one payment."""
 
     payment_id: UUID
     execution_id: UUID
@@ -75,7 +75,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Market:
-    """A creator with room for `ROOM` executions, what they sell, and who settles."""
+    """A creator with room for `ROOM` executions, their version on sale, and the door that claims."""
 
     version: versions.Version
     owner: UUID
@@ -85,7 +85,7 @@ class Market:
 
 
 async def market(conn: db.Connection) -> Market:
-    """A market of its own."""
+    """Make a market that nothing else uses."""
     creator, owner = await selling.creator(conn), uuid4()
     await selling.publish(conn, creator)
     version = await readiness.resolve(conn, creator.handle, "haiku")
@@ -97,7 +97,7 @@ async def market(conn: db.Connection) -> Market:
 
 
 def terms(nonce: int, more: str = "") -> matching.MatchedPayment:
-    """A payment that was matched and verified; `more` is what another bearer of the same authorization would say."""
+    """A matched and verified payment; `more` replaces what another bearer of the authorization would send."""
     requirements = practice.requirements()
     payer = "0x" + "12" * 20
     authorization = {"from": payer, "to": practice.PAY_TO, "value": "2000", "validAfter": "0", "validBefore": "9" * 10}
@@ -120,19 +120,19 @@ def a_hash() -> str:
 
 
 class Ledger(RuleBasedStateMachine):
-    """Everything that may happen to a payment, in any order and again; compared with the plainest possible book."""
+    """Everything that may happen to a payment, in any order and repeatedly, compared with a simple model."""
 
     known = Bundle("known")
 
     def __init__(self) -> None:
         super().__init__()
-        # A loop of its own beside pytest's, which is never running while this test does.
+        # A separate loop beside pytest's, which never runs during this test.
         self.loop = asyncio.new_event_loop()
         self.conn = self.loop.run_until_complete(db.connect())
         self.loop.run_until_complete(self.conn.set_autocommit(False))
         self.market = self.do(market)
         self.expected: dict[int, Expected] = {}
-        # Nonces of earlier examples are spent in the same database.
+        # Nonces of earlier examples are used up in the same database.
         self.first = int.from_bytes(os.urandom(8)) << 8
 
     def teardown(self) -> None:
@@ -140,7 +140,7 @@ class Ledger(RuleBasedStateMachine):
         self.loop.close()
 
     def do(self, act: Callable[[db.Connection], Awaitable[R]]) -> R:
-        """One transaction: committed, or rolled back by what it raises."""
+        """Run one transaction: committed, or rolled back by its exception."""
 
         async def transaction() -> R:
             async with self.conn.transaction():
@@ -158,7 +158,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(target=known, presented=st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["", "stranger"])), min_size=1))
     def claim(self, presented: list[tuple[int, str]]) -> Any:
-        """Only the first to present an authorization gets it, whoever comes with it later or at the same time.
+        """Only the first to present an authorization gets it, whoever presents it later or at the same time.
 
         What is claimed together is claimed as long as there is room for all of it.
         """
@@ -176,7 +176,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(nonce=known)
     def pay(self, nonce: int) -> None:
-        """It settled, or was found on the chain."""
+        """The payment settled, or was found on the chain."""
         transaction, one = a_hash(), self.expected[nonce]
         self.do(lambda conn: ledger.pay(conn, [ledger.Paid(one.payment_id, transaction, "settled")]))
         if one.state in ("settling", "unknown"):
@@ -185,7 +185,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(nonce=known, proved=st.booleans())
     def refuse(self, nonce: int, proved: bool) -> None:
-        """It was refused, or the chain says that it can never land."""
+        """The payment was refused, or the chain says that it can never land."""
         one = self.expected[nonce]
         self.do(lambda conn: ledger.fail(conn, one.payment_id, "refused", proved=proved))
         if one.state in ("settling", "unknown"):
@@ -202,7 +202,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(nonce=known)
     def prove(self, nonce: int) -> None:
-        """The chain says that it can no longer land: nobody looks any more, and it cannot come back."""
+        """The chain says that it can no longer land: no further check is due, and it cannot come back."""
         one = self.expected[nonce]
         self.do(lambda conn: ledger.mark_final(conn, one.payment_id))
         one.proved |= one.state == "failed"
@@ -214,7 +214,7 @@ class Ledger(RuleBasedStateMachine):
         found = self.do(lambda conn: ledger.find(conn, terms(nonce).payload))
         assert found is not None
         if not same:
-            found = replace(found, request_sha256=os.urandom(32))
+            found = found._replace(request_sha256=os.urandom(32))
         again = False
         with suppress(Unavailable):
             again = self.do(lambda conn: ledger.reclaim(conn, found, self.market.version, self.market.owner))
@@ -224,7 +224,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(nonce=known, has_room=st.booleans())
     def land(self, nonce: int, has_room: bool) -> None:
-        """A refused payment lands late: it runs if there is room, and is owed otherwise."""
+        """A refused payment lands late: its execution runs if there is room, and is owed otherwise."""
         one, transaction = self.expected[nonce], a_hash()
         landed = False
         with suppress(Unavailable):
@@ -237,20 +237,20 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(nonce=known)
     def replay(self, nonce: int) -> None:
-        """Whoever presents it again is led to the same execution."""
+        """Everybody who presents it again gets the same execution."""
         found = self.do(lambda conn: ledger.find(conn, terms(nonce, "any").payload))
         assert found
         assert (found.id, found.execution_id) == (self.expected[nonce].payment_id, self.expected[nonce].execution_id)
 
     @rule(nonce=known)
     def open(self, nonce: int) -> None:
-        """The sealed payload is the one that was claimed, whoever came later."""
+        """The sealed payload is the claimed one, whoever came later."""
         recorded = self.do(lambda conn: ledger.read(conn, self.expected[nonce].payment_id))
         assert matching.key_of(ledger.open_payload(recorded).reveal())[3] == recorded.nonce == nonce.to_bytes(32)
 
     @invariant()
     def money_and_executions_agree(self) -> None:
-        """One payment per authorization, its execution in the state that follows, and what is reserved adds up."""
+        """Each authorization has one payment, its execution has the matching state, and the reservations add up."""
         account = self.market.version.account_id
         rows = self.do(lambda conn: fetch(conn, BOOK, account=account))
         assert {int.from_bytes(row.nonce): row.id for row in rows} == {
@@ -268,7 +268,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def history_is_told(self) -> None:
-        """Every step is written down, along the allowed edges, without a gap."""
+        """Every step is recorded, only along allowed edges, without a gap."""
         for one in self.expected.values():
             story = self.do(lambda conn, one=one: fetch(conn, STORY, id=one.payment_id))
             assert [row.to_state for row in story] == one.history
@@ -279,12 +279,12 @@ class Ledger(RuleBasedStateMachine):
 
 
 def test_any_order(own_database: str) -> None:
-    """Claims, refusals, doubts, late landings and replays in any order: see the machine above."""
+    """Claims, refusals, unknown outcomes, late landings and replays in any order; see the state machine above."""
     run_state_machine_as_test(Ledger, settings=bounds(max_examples=30, stateful_step_count=25, deadline=None))
 
 
 async def test_claims_race(own_database: str) -> None:
-    """Of many claims of one authorization at once, on connections of their own, one wins and none fails."""
+    """Of many concurrent claims of one authorization on separate connections, one wins and none fails."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
             here = await market(conn)
@@ -306,7 +306,7 @@ async def test_claims_race(own_database: str) -> None:
 
 
 async def test_claims_race_for_the_last_room(own_database: str) -> None:
-    """Different payments at once, more than the cap allows: as many as fit are claimed, the rest leave nothing."""
+    """Concurrent payments beyond the cap: as many as fit are claimed, and the others leave no trace."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
             here = await market(conn)
@@ -327,7 +327,7 @@ async def test_claims_race_for_the_last_room(own_database: str) -> None:
 
 @pytest.mark.parametrize("state", ["settling", "unknown", "failed"])
 async def test_what_is_paid_stays_paid(own_database: str, state: str) -> None:
-    """Not even by hand: the database refuses to lead a payment out of `paid`."""
+    """The database refuses any change of state from `paid`, even by hand."""
     async with db.pool() as pool, pool.connection() as conn:
         here = await market(conn)
         request = here.wish(terms(7))

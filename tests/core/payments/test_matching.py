@@ -1,4 +1,4 @@
-"""Offers, quotes and what matches them: properties, without a database or a server."""
+"""Offers, quotes and the match of payments: properties, without a database or a server."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ quick = bounds(max_examples=60, deadline=None)
 
 
 def version(**changes: Any) -> Version:
-    """A version as it would be on sale."""
+    """A version that is on sale."""
     columns: dict[str, Any] = {
         "version_id": uuid4(),
         "resource_id": uuid4(),
@@ -62,7 +62,7 @@ def version(**changes: Any) -> Version:
 
 
 def paid(sold: Version) -> PaymentPayload:
-    """A payment as a stock client signs our offer."""
+    """A payment as a stock client signs it for our offer."""
     required = offers.payment_required(sold, PAYOUTS, "Payment required", quotes.make_quote(sold))
     payload = practice.payment(WALLET, required.accepts[0])
     payload.resource = required.resource
@@ -71,7 +71,7 @@ def paid(sold: Version) -> PaymentPayload:
 
 @pytest.fixture
 def other_master_key() -> Iterator[Callable[[bool], None]]:
-    """Change the master keys: to a new one alone, or to a new one before the present one."""
+    """Change the master keys: to a new one only, or to a new one before the present one."""
     present = os.environ["INSTANT_MASTER_KEYS"]
 
     def use(keys: str) -> None:
@@ -89,7 +89,7 @@ def other_master_key() -> Iterator[Callable[[bool], None]]:
 @quick
 @given(st.uuids(), prices)
 def test_a_quote_says_what_was_put_in(version_id: UUID, price: int) -> None:
-    """Version, price and expiry come back; two quotes for the same are never alike."""
+    """Version, price and expiry are read back; two quotes for the same version differ."""
     sold = version(version_id=version_id, price_atomic=price)
     before = int(time.time())
     quote = quotes.make_quote(sold)
@@ -102,7 +102,7 @@ def test_a_quote_says_what_was_put_in(version_id: UUID, price: int) -> None:
 
 
 def test_no_flipped_bit_passes() -> None:
-    """Every single bit of a quote is under its MAC."""
+    """Every single bit of a quote is covered by its MAC."""
     quote = quotes.make_quote(version())
     raw = base64.urlsafe_b64decode(quote + "=" * (-len(quote) % 4))
     for bit in range(8 * len(raw)):
@@ -116,12 +116,12 @@ def test_no_flipped_bit_passes() -> None:
     st.none() | st.integers() | st.text() | st.binary() | st.binary().map(lambda raw: base64.b64encode(raw).decode())
 )
 def test_anything_else_is_no_quote(text: object) -> None:
-    """Whatever a client may echo is read without an error."""
+    """Any other value that a client echoes is read without an exception."""
     assert quotes.read_quote(text) is None
 
 
 def test_quotes_and_master_keys(other_master_key: Callable[[bool], None]) -> None:
-    """A quote survives a rotation that keeps its key, and not the loss of the key."""
+    """A quote stays valid after a rotation that keeps its key, and not after its key is lost."""
     quote = quotes.make_quote(version())
     other_master_key(True)
     assert quotes.read_quote(quote)
@@ -144,7 +144,7 @@ def shuffled(value: Any, chance: random.Random) -> Any:
 @quick
 @given(st.randoms(use_true_random=False), st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_spelling_does_not_change_the_hash(chance: random.Random, indent: int | str | None, ascii_only: bool) -> None:
-    """Order of members, white space and escapes are no part of a payment."""
+    """Order of members, white space and escapes do not change a payment."""
     payload = paid(version(description="Für Elise"))
     document = shuffled(payload.model_dump(by_alias=True, exclude_none=True), chance)
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
@@ -154,7 +154,7 @@ def test_spelling_does_not_change_the_hash(chance: random.Random, indent: int | 
 
 
 def test_each_member_changes_the_hash() -> None:
-    """Authorization, signature, quote and resource all are."""
+    """Authorization, signature, quote and resource all change it."""
     payload = paid(version())
     changes: list[Callable[[PaymentPayload], object]] = [
         lambda p: p.payload["authorization"].update(nonce="0x" + "1" * 64),
@@ -175,7 +175,7 @@ def test_each_member_changes_the_hash() -> None:
 @quick
 @given(st.uuids(), st.dictionaries(st.text(), st.text()), st.uuids(), st.dictionaries(st.text(), st.text()))
 def test_requests(one: UUID, inputs: dict[str, str], other: UUID, others: dict[str, str]) -> None:
-    """Two requests hash alike exactly when resource and inputs are the same, in whatever order."""
+    """Two requests hash alike exactly when resource and inputs are equal, in any order."""
     again = dict(reversed(inputs.items()))
 
     assert matching.request_sha256(one, inputs) == matching.request_sha256(one, again)
@@ -187,12 +187,12 @@ def test_requests(one: UUID, inputs: dict[str, str], other: UUID, others: dict[s
 
 
 def upper(text: str) -> str:
-    """Hex in capitals, with the prefix as it was."""
+    """Upper-case hex, with the prefix unchanged."""
     return "0x" + text[2:].upper()
 
 
 def test_our_offer_matches() -> None:
-    """What a stock client signs of our offer is what we claim, settle and look for: normalised."""
+    """A stock client's payment for our offer matches; we claim, settle and look for the normalised values."""
     sold = version()
     payload = paid(sold)
     terms = matching.match(payload, sold, PAYOUTS)
@@ -207,7 +207,7 @@ def test_our_offer_matches() -> None:
 @quick
 @given(st.sets(st.sampled_from(["from", "to", "nonce", "asset", "payTo", "signature"])))
 def test_capitals_are_the_same_money(spelled: set[str]) -> None:
-    """However hex is written, the key of the payment is the same, and it matches."""
+    """Lower or upper case hex gives the same payment key, and both match."""
     sold = version()
     payload = paid(sold)
     key = matching.key_of(payload)
@@ -232,7 +232,7 @@ def priced(price: int) -> PaymentRequirements:
 @quick
 @given(prices, prices)
 def test_only_the_price_pays(asked: int, offered: int) -> None:
-    """A payment of any other amount is refused, whatever the client says it accepted."""
+    """A payment of any other amount is refused, whatever the client's `accepted` says."""
     payload = practice.payment(WALLET, priced(offered))
     if asked == offered:
         assert matching.match(payload, version(price_atomic=asked), PAYOUTS).amount_atomic == asked
@@ -245,7 +245,7 @@ def test_only_the_price_pays(asked: int, offered: int) -> None:
 @quick
 @given(st.integers(0, 64), st.integers(1, 255))
 def test_no_other_signature_passes(place: int, change: int) -> None:
-    """A signature with any byte changed is refused before anybody else is asked, except for the other name of v."""
+    """A signature with any byte changed is refused before any request, except for the other form of v."""
     sold = version()
     payload = paid(sold)
     raw = bytearray.fromhex(payload.payload["signature"][2:])
@@ -260,7 +260,7 @@ def test_no_other_signature_passes(place: int, change: int) -> None:
 
 @pytest.mark.parametrize("quote", ["", "x", 5, ["a"]])
 def test_a_quote_that_is_not_ours(quote: object) -> None:
-    """It keeps no price; no quote at all is a client of another kind."""
+    """A foreign quote keeps no price; clients may also omit the quote."""
     payload = paid(version())
     matching.require_live_quote(payload)
     payload.accepted.extra["quoteId"] = quote

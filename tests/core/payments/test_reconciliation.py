@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +15,9 @@ import pytest
 from x402.http.utils import decode_payment_signature_header
 
 from core import db
-from core.db.migrate import migrate
 from core.failures import InvalidInput, NotFound
-from core.net import json_client
-from core.payments import chain, reconciliation, settlement, timeline
-from core.settings import Network, settings
-from sandbox.book import Book
+from core.payments import reconciliation, settlement, timeline
+from core.settings import settings
 from tests import doors, practice, servers, shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
@@ -53,6 +50,7 @@ class Sales:
 def market(
     postgres: str,
     database: str,
+    empty_database: str,
     prefect_server: str,
     practice_openrouter: str,
     tmp_path_factory: pytest.TempPathFactory,
@@ -64,10 +62,9 @@ def market(
     command = ["sandbox.facilitator", "--port", str(facilitator_port), "--book", str(book)]
     ready = f"http://127.0.0.1:{facilitator_port}/supported"
     with (
-        servers.database(postgres, "books") as url,
+        servers.database(postgres, "books", like=empty_database) as url,
         servers.serving(*command, ready=ready, environment=os.environ),
     ):
-        migrate(url, "sandbox")
         os.environ |= {
             "INSTANT_DATABASE_URL": url,
             "INSTANT_FACILITATOR_PORT": str(facilitator_port),
@@ -153,7 +150,7 @@ async def test_the_books_agree(pool: db.Pool, sales: Sales) -> None:
         reconciliation.Total(2, 2 * PRICE_ATOMIC),
         reconciliation.Total(1, PRICE_ATOMIC),
     )
-    assert (book.outside.transfers, book.outside.foreign, book.outside.unconfirmed) == (2, 0, 0)
+    assert (book.chain.transfers, book.chain.foreign, book.chain.unconfirmed) == (2, 0, 0)
     assert sum(transfer["amount"] for transfer in await sales.shop.received()) == book.received.amount_atomic
 
 
@@ -340,7 +337,7 @@ async def test_a_settlement_that_we_never_claimed_is_caught(market: Market, pool
         ("transfer_unrecorded", settled.transaction),
         ("transfer_foreign", given["transaction"]),
     }
-    assert found.books[0].outside.foreign == 2
+    assert found.books[0].chain.foreign == 2
     assert told(await check(pool)) == set()
 
 
@@ -372,7 +369,7 @@ async def test_a_corrupted_transfer_is_caught(
     assert payment_id in {one.payment_id for one in found.differences}
     if "transfer_missing" in codes:
         assert {code for code, _ in told(early)} == codes - {"transfer_missing"}
-        assert early.books[0].outside.unconfirmed == 1
+        assert early.books[0].chain.unconfirmed == 1
     assert told(await check(pool)) == set()
 
 
@@ -384,7 +381,7 @@ async def test_money_that_is_not_decided_yet_is_no_difference_of_the_chain(pool:
     await change(pool, *PAID, **row)
 
     assert found.books[0].places["undecided"] == reconciliation.Total(1, PRICE_ATOMIC)
-    assert found.books[0].outside.undecided == 1
+    assert found.books[0].chain.undecided == 1
     assert {one.code for one in found.differences} == {"history_differs", "run_not_paid"}
 
 
@@ -396,7 +393,7 @@ async def test_an_outside_that_cannot_be_asked_is_said(pool: db.Pool, sales: Sal
     unreachable = await check(pool, rpc_url=f"http://127.0.0.1:{servers.free_port()}")
     retired = await check(pool, asset="0x" + "11" * 20)
 
-    states = [[book.outside.state for book in one.books] for one in (wrong, unreachable, retired)]
+    states = [[book.chain.state for book in one.books] for one in (wrong, unreachable, retired)]
     assert states == [["chain_wrong"], ["chain_unreachable"], ["not_configured"]]
     for one in (wrong, unreachable, retired):
         assert not one.is_whole
@@ -410,7 +407,7 @@ async def test_since_leaves_out_what_was_before(pool: db.Pool, sales: Sales) -> 
 
     assert found.differences == []
     assert book.received == reconciliation.Total(1, PRICE_ATOMIC)
-    assert book.outside.transfers == 2
+    assert book.chain.transfers == 2
     assert (await check(pool, since=datetime.now(UTC) + timedelta(days=1))).books[0].places == {}
 
 
@@ -465,45 +462,3 @@ async def test_a_payment_has_a_story(pool: db.Pool, sales: Sales) -> None:
     ]
     assert events[1].transaction == failed.transaction
     assert said == f"The money moved, in {failed.transaction}."
-
-
-async def test_transfers_are_listed_page_by_page(tmp_path: Path) -> None:
-    """More than fit one answer of the node, over several pages, each with its own authorization, back to `since`."""
-    pay_to, other, payer = ("0x" + digit * 40 for digit in "abc")
-    with closing(sqlite3.connect(tmp_path / "book")) as kept:
-        Book(tmp_path / "book").close()
-        rows = [(number, f"0x{number:064x}", payer, pay_to, number, f"0x{number:064x}") for number in range(1, 2601)]
-        with kept:
-            blocks = [(number, 1_700_000_000 + 2 * number) for number in range(1, 2601)]
-            kept.execute("DELETE FROM blocks")
-            kept.executemany("INSERT INTO blocks VALUES (?, ?)", [(0, 1_700_000_000), *blocks])
-            kept.executemany("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?)", rows)
-            kept.execute("UPDATE transactions SET nonce = NULL WHERE block = 2400")
-            kept.execute("UPDATE transactions SET pay_to = ? WHERE block % 100 = 1", (other,))
-    with served(tmp_path / "book") as network:
-        async with json_client.client() as http:
-            everything = await listed(http, network, [pay_to], datetime.fromtimestamp(0, UTC))
-            recent = await listed(http, network, [pay_to], datetime.now(UTC) - timedelta(minutes=1))
-
-    assert sorted(one.amount_atomic for one in everything) == [row[0] for row in rows if row[0] % 100 != 1]
-    for one in everything:
-        nonce = None if one.amount_atomic == 2400 else one.amount_atomic.to_bytes(32, "big")
-        assert one == chain.Transfer(f"0x{one.amount_atomic:064x}", payer, pay_to, one.amount_atomic, nonce)
-    assert 0 < len(recent) < len(everything)
-
-
-@contextmanager
-def served(book: Path) -> Iterator[Network]:
-    """A book behind a node of its own, as its network."""
-    port = servers.free_port()
-    command = ["sandbox.facilitator", "--port", str(port), "--book", str(book)]
-    url = f"http://127.0.0.1:{port}"
-    with servers.serving(*command, ready=f"{url}/supported", environment=os.environ):
-        yield practice.network(url)
-
-
-async def listed(
-    http: json_client.Client, network: Network, pay_to: list[str], since: datetime
-) -> list[chain.Transfer]:
-    """All pages together."""
-    return [one async for page in chain.received(http, network, pay_to, since) for one in page]

@@ -1,4 +1,4 @@
-"""Schemas of answers: what may be promised, what fits, and how a model is told."""
+"""Schemas of answers: which may be published, which answers fit, and how the model gets the schema."""
 
 import json
 import time
@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from core.failures import InvalidInput
 from core.providers import answer_schema
 from core.providers.response import Reply, read_answer
+from core.resources import call_cost
 from core.resources import draft as drafts
-from core.resources import pricing
 from tests.callers import PROMPT, Creator
 from tests.selling import content, model
 
@@ -68,16 +68,16 @@ ROOTS = st.builds(
 
 @given(ROOTS, st.lists(DOCUMENTS, min_size=1, max_size=4))
 def test_what_fits_is_what_the_standard_says(schema: dict[str, Any], documents: list[Any]) -> None:
-    """Whatever may be promised is told like JSON Schema tells it, survives being stored, and is never without end."""
+    """A publishable schema is judged as the JSON Schema standard says, survives storage, and never runs without end."""
     try:
-        text = answer_schema.read(schema)
+        text = answer_schema.read_schema(schema)
     except ValueError as refusal:
         assert "refers to itself without end" in str(refusal)  # noqa: PT017 - the only reason left
         return
 
     assert text is not None
     assert list(json.loads(text)) == list(schema)
-    assert answer_schema.read(text) == text
+    assert answer_schema.read_schema(text) == text
     for document in documents:
         assert answer_schema.fits(text, document) == Draft202012Validator(schema).is_valid(document)
 
@@ -107,7 +107,7 @@ def test_what_fits_is_what_the_standard_says(schema: dict[str, Any], documents: 
     ],
 )
 def test_what_may_not_be_promised(schema: object, why: str) -> None:
-    """Keywords that cost more than they say, whatever is elsewhere, circles, and what is no schema: by place."""
+    """Expensive keywords, external references, circles and invalid schemas are refused, each with its place."""
     with pytest.raises(InvalidInput) as caught:
         drafts.read(content(modality="json", answer_schema=schema))
 
@@ -115,14 +115,16 @@ def test_what_may_not_be_promised(schema: object, why: str) -> None:
 
 
 def test_bounds_of_a_yaml_file_are_numbers() -> None:
-    """Every number in such a file is text; the dialect's name is dropped."""
-    read = answer_schema.read({"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"minimum": "0.5"}})
+    """Every number in such a file is text; the name of the dialect is dropped."""
+    read = answer_schema.read_schema(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"minimum": "0.5"}}
+    )
 
     assert read == '{"items":{"minimum":0.5}}'
 
 
 def test_only_json_has_a_schema() -> None:
-    """A text has no form to promise."""
+    """A text answer has no form to check."""
     with pytest.raises(InvalidInput) as caught:
         drafts.read(content(answer_schema={"type": "object"}))
 
@@ -130,10 +132,10 @@ def test_only_json_has_a_schema() -> None:
 
 
 def test_a_schema_is_paid_for_like_the_prompt() -> None:
-    """The provider may bill it in words and as a parameter, so the worst case counts it twice."""
+    """The provider may bill it as text and as a parameter, so the worst case counts it twice."""
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
     without, with_schema = (
-        pricing.worst_cost_usd(drafts.read(content(modality="json", **more)), a_dollar_a_token)
+        call_cost.worst_cost_usd(drafts.read(content(modality="json", **more)), a_dollar_a_token)
         for more in ({}, {"answer_schema": SCHEMA})
     )
 
@@ -149,15 +151,15 @@ def test_a_schema_is_paid_for_like_the_prompt() -> None:
     ],
 )
 def test_creators_are_told_how_much_a_schema_binds(supported: list[str], schema: object, word: str | None) -> None:
-    """A model that only hears of the schema, and a schema that is not strict, are warnings."""
+    """Publishing warns when a model gets the schema only as text, and when a schema is not strict."""
     asked = drafts.read(content(modality="json", answer_schema=schema))
-    warned = pricing.warnings(asked, model(supported_parameters=["response_format", *supported]))
+    warned = call_cost.warnings(asked, model(supported_parameters=["response_format", *supported]))
 
     assert [word in sentence for sentence in warned if "chema" in sentence] == ([True] if word else [])  # type: ignore[operator]
 
 
 def _doubling() -> dict[str, Any]:
-    """Thirty definitions, each of which offers the next one twice: a billion ways through it."""
+    """Thirty definitions, each of which refers to the next one twice: a billion paths."""
     chain = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)}
     return {"$ref": "#/$defs/d0", "$defs": chain | {"d30": {"type": "string"}}}
 
@@ -171,8 +173,8 @@ def _doubling() -> dict[str, Any]:
     ],
 )
 def test_nobody_computes_for_ever(schema: dict[str, Any], document: Any) -> None:
-    """Schemas that multiply end after a bounded amount of work, and then the answer does not fit."""
-    text = answer_schema.read(schema)
+    """Schemas that multiply stop after a bounded amount of work, and then the answer does not fit."""
+    text = answer_schema.read_schema(schema)
     assert text is not None
     started = time.process_time()
     assert not answer_schema.fits(text, document)
@@ -180,9 +182,9 @@ def test_nobody_computes_for_ever(schema: dict[str, Any], document: Any) -> None
 
 
 def test_a_large_answer_is_no_trouble() -> None:
-    """Half a megabyte of rows, as much as a model can say, is looked at to its end."""
+    """Half a megabyte of rows, the most a model can produce, is checked to its end."""
     row = {"type": "object", "properties": {name: {"type": "string", "maxLength": 30} for name in "abcdef"}}
-    text = answer_schema.read({"type": "array", "items": row | {"required": list("abcdef")}})
+    text = answer_schema.read_schema({"type": "array", "items": row | {"required": list("abcdef")}})
     assert text is not None
     rows: list[dict[str, str]] = [dict.fromkeys("abcdef", "x" * 20) for _ in range(3000)]
 
@@ -201,7 +203,7 @@ def test_a_large_answer_is_no_trouble() -> None:
     ],
 )
 def test_an_answer_fits_or_fails(said: str, response: str | None) -> None:
-    """Mended once where it is broken; what then still does not fit is a failure, and may be asked for once more."""
+    """A broken answer is repaired once; if it then still does not fit, it is a failure that may be sent once more."""
     body = json.dumps({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}).encode()
     reply = read_answer(body, "json", SCHEMA).reply
 
@@ -214,7 +216,7 @@ def test_an_answer_fits_or_fails(said: str, response: str | None) -> None:
 
 
 async def test_a_model_with_structured_outputs_is_held_to_the_schema(creator: Creator) -> None:
-    """The schema goes along as a parameter, only to providers that know it, without what they would stumble over."""
+    """The schema is sent as a parameter, only to providers that support it, without settings that the model ignores."""
     asked = replace(PROMPT, modality="json", answer_schema=SCHEMA, supported=("structured_outputs",), zdr=True)
     answer = await creator.send(asked)
     assert isinstance(answer.reply, Reply)
@@ -231,7 +233,7 @@ async def test_a_model_with_structured_outputs_is_held_to_the_schema(creator: Cr
 
 @pytest.mark.parametrize("supported", [("response_format", "temperature"), ()])
 async def test_other_models_are_told_the_schema_in_words(creator: Creator, supported: tuple[str, ...]) -> None:
-    """It stands before the buyer's turn, beside whatever the model is listed with; and the answer is held to it."""
+    """A message before the buyer's turn holds the schema, whatever the model supports, and the answer is checked."""
     await creator.order(f"says:{json.dumps({'price': 7})}", f"says:{json.dumps({'price': 'seven'})}")
     asked = replace(PROMPT, modality="json", answer_schema=SCHEMA, supported=supported)
     assert (await creator.complete(asked)).response == '{"price": 7}'

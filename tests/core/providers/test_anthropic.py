@@ -1,4 +1,4 @@
-"""Anthropic's dialect, against the practice Anthropic: what is sent, why it refuses, and what a call cost."""
+"""Anthropic's dialect, against the practice Anthropic: requests, refusals, and costs."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -24,11 +24,11 @@ from tests.callers import SECRET, Creator, assert_bare
 from tests.core.providers.test_response import BODIES
 from tests.shops import CLAUDE
 
-# What the practice Anthropic bills, by the token.
+# The practice Anthropic's price per token.
 PRICES = Prices(Decimal("0.000003"), Decimal("0.000015"), Decimal(0))
 PROMPT = replace(callers.PROMPT, model=CLAUDE, supported=anthropic.PARAMETERS)
 
-# fault ordered -> name of the failure, whether the provider has charged, whether it may be sent again
+# fault -> name of the failure, whether the provider has charged, whether it may be sent again
 TABLE = {
     "status:400": ("provider_400", "free", False),
     "status:400;reason=credit": ("provider_402", "free", False),
@@ -66,7 +66,7 @@ TABLE = {
 
 @pytest.fixture
 async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
-    """A creator with an Anthropic key of their own, whose calls take no time."""
+    """A creator with an Anthropic key of their own; the practice provider answers without delay."""
     root = practice_openrouter.removesuffix("/api/v1")
     async with httpx.AsyncClient(base_url=root, trust_env=False, timeout=10) as door:
         someone = Creator(f"sk-ant-practice-{uuid4().hex}", door, prices=PRICES)
@@ -76,7 +76,7 @@ async def creator(practice_openrouter: str) -> AsyncIterator[Creator]:
 
 
 async def test_the_request_says_what_anthropic_takes_and_nothing_else(creator: Creator) -> None:
-    """Its own name of the model, usage at the end of the stream, and no word of OpenRouter's in body or headers."""
+    """The model has Anthropic's own name, the stream ends with usage, and body and headers hold no OpenRouter field."""
     await creator.send(PROMPT)
     [request] = (await creator.seen())["requests"]
     assert request["body"] == {
@@ -92,7 +92,7 @@ async def test_the_request_says_what_anthropic_takes_and_nothing_else(creator: C
 
 
 async def test_json_is_asked_for_in_words(creator: Creator) -> None:
-    """`response_format` is ignored there, so the messages say it, with the schema."""
+    """Anthropic ignores `response_format`, so the messages ask for JSON, with the schema."""
     schema = '{"type":"object","properties":{"a":{"type":"string"}}}'
     await creator.order("says:{}")
     reply = await creator.complete(replace(PROMPT, modality="json", answer_schema=schema))
@@ -103,9 +103,9 @@ async def test_json_is_asked_for_in_words(creator: Creator) -> None:
 
 
 async def test_a_call_costs_its_tokens_at_the_listed_prices_exactly(creator: Creator) -> None:
-    """The same that the provider's own book says, though its answer names no cost; and the header names the call."""
+    """The cost equals the practice provider's record, though the answer names none; the header has the call's id."""
     answer = await creator.send(PROMPT)
-    used = answer.used
+    used = answer.usage
     assert isinstance(answer.reply, Reply)
     [generation] = (await creator.seen())["generations"]
     assert used.input_tokens
@@ -119,35 +119,35 @@ async def test_a_call_costs_its_tokens_at_the_listed_prices_exactly(creator: Cre
 
 
 def test_prices_of_many_digits_are_not_rounded() -> None:
-    """A cost has all digits that its prices have, far beyond what decimals keep by default."""
+    """A cost has all digits of its prices, far more than the default precision of decimals."""
     prices = Prices(Decimal("0.0000030000000000000000000000000000000001"), Decimal("123456.5"), Decimal("1e-40"))
     used = provider_usage.priced(provider_usage.Usage(input_tokens=3, output_tokens=2_000_001), prices)
     assert str(used.cost_usd) == "246913123456.5000090000000000000000000000000000000004"
 
 
 async def test_a_cost_that_nobody_counted_is_unknown(creator: Creator) -> None:
-    """Cut off before the usage, or without prices: None, and never 0."""
+    """Cut off before the usage, or without prices, a cost is None, and never 0."""
     await creator.order("cut", "error_chunk")
     for _ in range(2):
-        assert (await creator.send(PROMPT)).used.cost_usd is None
+        assert (await creator.send(PROMPT)).usage.cost_usd is None
     creator.prices = None
     answer = await creator.send(PROMPT)
     assert isinstance(answer.reply, Reply)
-    assert answer.used.cost_usd is None
+    assert answer.usage.cost_usd is None
 
 
 async def test_a_failed_answer_costs_what_it_took(creator: Creator) -> None:
-    """An answer that is no good was charged, and its tokens are known."""
+    """A useless answer was charged, and its token counts are known."""
     await creator.order("truncated")
     answer = await creator.send(PROMPT)
     assert isinstance(answer.reply, ExecutionFailed)
     [generation] = (await creator.seen())["generations"]
-    assert answer.used.cost_usd == generation["cost"] > 0
+    assert answer.usage.cost_usd == generation["cost"] > 0
 
 
 @pytest.mark.parametrize("fault", TABLE)
 async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) -> None:
-    """Name, what it may have cost and whether it makes sense again; nothing is sent twice and nothing leaks."""
+    """Each has its name, possible cost and whether to send again; nothing is sent twice and no secret leaks."""
     name, work, resend = TABLE[fault]
     await creator.order(f"{fault}*always")
     failure = await creator.fail(PROMPT)
@@ -158,14 +158,14 @@ async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) 
 
 
 async def test_an_unknown_model_and_a_revoked_key_are_the_creators_trouble(creator: Creator) -> None:
-    """Both come as real error envelopes, without a fault being ordered."""
+    """Both arrive as real error envelopes, without a scripted fault."""
     assert (await creator.fail(replace(PROMPT, model="anthropic:claude-0"))).detail == "provider_404_gone"
     await creator.order(revoked=True)
     assert (await creator.fail(PROMPT)).detail == "provider_401"
 
 
 async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
-    """`GET /models` says that it works; its label is as Anthropic's own hints, and of limits nothing is known."""
+    """`GET /models` shows that the key works; its label is formed like Anthropic's hints, and it has no known limit."""
     facts = await provider_client.check_key(ANTHROPIC, Private(creator.key))
     assert facts == provider_client.KeyFacts(f"{creator.key[:16]}...{creator.key[-4:]}", None, False)
     await creator.order(revoked=True)
@@ -178,20 +178,20 @@ async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
 
 
 async def test_nobody_can_be_asked_for_a_cost(creator: Creator) -> None:
-    """There is no such request, so none is made."""
+    """Anthropic has no request for a cost, so none is sent."""
     assert await provider_client.cost_of(ANTHROPIC, Private(creator.key), "req_011") is None
 
 
 @given(BODIES, st.integers(300, 599), st.text(max_size=40))
 def test_any_refusal_is_a_failure(body: bytes, status: int, retry_after: str) -> None:
-    """Whatever the bytes are: classified, with no word of theirs, and at most a day of patience."""
+    """Any bytes are classified, without quoting them, and with a day of waiting at most."""
     failure = anthropic.read_refusal(status, {"retry-after": retry_after}, body)
     assert failure.detail.startswith("provider_")
     assert failure.retry_after is None or 0 <= failure.retry_after <= 86_400
 
 
 def test_what_a_message_quotes_decides_nothing() -> None:
-    """Only the fixed beginning of a message is compared, which no buyer writes."""
+    """Only the fixed beginning of a message is compared, which a buyer cannot write."""
     body = b'{"error":{"type":"invalid_request_error","message":"no: Your credit balance is too low"}}'
     assert anthropic.read_refusal(400, {}, body).detail == "provider_400"
     assert SECRET not in repr(anthropic.read_refusal(400, {}, body.replace(b"no:", SECRET.encode())))

@@ -1,4 +1,4 @@
-"""The call itself against the practice OpenRouter: what is sent, how long it may take, and what it cost."""
+"""The call to the practice OpenRouter: its request, its time limits, and its cost."""
 
 import asyncio
 import base64
@@ -25,9 +25,9 @@ from tests.callers import PROMPT, SECRET, Creator, assert_bare, environment
 
 
 async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:
-    """Cost is the decimal that the provider wrote, equal to tokens times catalog price."""
+    """The cost is the provider's decimal, equal to tokens times catalog price."""
     answer = await creator.send()
-    used, reply = answer.used, answer.reply
+    used, reply = answer.usage, answer.reply
     assert isinstance(reply, Reply)
     assert SECRET in reply.response
     assert reply.images == ()
@@ -43,7 +43,7 @@ async def test_a_text_answer_brings_its_exact_cost(creator: Creator) -> None:
 
 async def test_the_cost_has_every_digit(creator: Creator) -> None:
     """A price of 22 decimals travels as a JSON number, of which the SDK would make a binary float."""
-    used = (await creator.send(replace(PROMPT, model="google/gemma-3-27b-it"))).used
+    used = (await creator.send(replace(PROMPT, model="google/gemma-3-27b-it"))).usage
     [generation] = (await creator.seen())["generations"]
     assert used.input_tokens
     assert used.output_tokens
@@ -53,7 +53,7 @@ async def test_the_cost_has_every_digit(creator: Creator) -> None:
 
 
 async def test_the_request_says_what_openrouter_needs(creator: Creator) -> None:
-    """One body, streamed, with one bound of the answer, no compression of the prompt, and the buyer's hashed id."""
+    """One streamed body, with one limit of the answer, without prompt compression, and with the buyer's hashed id."""
     await creator.send(cache_seconds=60)
     [request] = (await creator.seen())["requests"]
     assert request["body"] == {
@@ -73,7 +73,7 @@ async def test_the_request_says_what_openrouter_needs(creator: Creator) -> None:
 
 
 async def test_privacy_is_asked_for(creator: Creator) -> None:
-    """Zero data retention goes into the routing rules, and without a cache time no cache is asked for."""
+    """Zero data retention is in the routing rules, and without a cache time no cache is requested."""
     await creator.send(replace(PROMPT, zdr=True))
     [request] = (await creator.seen())["requests"]
     assert request["body"]["provider"] == {"zdr": True, "data_collection": "deny"}
@@ -82,7 +82,7 @@ async def test_privacy_is_asked_for(creator: Creator) -> None:
 
 @pytest.mark.parametrize(("factor", "served"), [("0.5", True), ("1", True), ("1.001", False)])
 async def test_no_endpoint_may_be_dearer_than_the_list(creator: Creator, factor: str, served: bool) -> None:
-    """What was set aside is the list price: who asks more is not asked at all, and nothing is charged."""
+    """The list price was reserved: an endpoint that costs more is not called, and nothing is charged."""
     listed = Prices(Decimal("0.00000025"), Decimal("0.000002"), Decimal(0))
     await creator.order(price_factor=factor)
     answer = await creator.send(replace(PROMPT, prices=listed))
@@ -99,14 +99,14 @@ async def test_no_endpoint_may_be_dearer_than_the_list(creator: Creator, factor:
 
 @given(st.decimals(0, 1, places=24))
 def test_a_ceiling_never_shuts_out_its_own_price(price: Decimal) -> None:
-    """In dollars per million tokens, as a JSON number, which has fewer digits than a price may have."""
+    """The limit is in dollars per million tokens, as a JSON number, which holds fewer digits than a price."""
     fields = openrouter.fields(replace(PROMPT, prices=Prices(price, price, Decimal(0))), 1)
     ceiling = json.loads(json.dumps(fields), parse_float=Decimal)["provider"]["max_price"]["prompt"]
     assert price * 10**6 <= ceiling <= price * 10**6 * (1 + Decimal(2) ** -50)
 
 
 async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
-    """The json modality asks for an object and gives back a document."""
+    """The json modality requests an object and returns a document."""
     reply = await creator.complete(
         replace(PROMPT, modality="json", temperature=None, supported=("response_format", "temperature"))
     )
@@ -118,7 +118,7 @@ async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
 
 
 async def test_an_image_is_a_real_picture(creator: Creator) -> None:
-    """The image modality asks for pictures and gives back files; the text may be empty."""
+    """The image modality requests pictures and returns files; the text may be empty."""
     reply = await creator.complete(replace(PROMPT, model="google/gemini-2.5-flash-image", modality="image"))
     [image] = reply.images
     assert not isinstance(image, str)
@@ -134,27 +134,27 @@ async def test_an_image_is_a_real_picture(creator: Creator) -> None:
     "fault", ["parts", "comment", "comments:0.05", "whitespace", "slow:0.05", "drip:0.1", "plain", "no_done"]
 )
 async def test_odd_forms_of_a_good_answer_are_read(creator: Creator, fault: str) -> None:
-    """Parts, keep-alive comments or newlines, a document instead of events: still the answer that was paid for."""
+    """Parts, keep-alive comments or newlines, and a document instead of events are still read as the paid answer."""
     await creator.order(fault)
     answer = await creator.send()
     assert isinstance(answer.reply, Reply)
     assert answer.reply.response.startswith("Practice answer")
     assert SECRET in answer.reply.response
-    assert answer.used.cost_usd
+    assert answer.usage.cost_usd
 
 
 @pytest.mark.parametrize("fault", ["reasoning_only", "truncated", "refusal", "empty", "tool_call", "says:no json"])
 async def test_a_useless_answer_tells_its_cost(creator: Creator, fault: str) -> None:
-    """What was charged for an answer that cannot be sold is known exactly."""
+    """The charge of an answer that cannot be sold is known exactly."""
     await creator.order(fault)
     answer = await creator.send(replace(PROMPT, modality="json"))
     assert isinstance(answer.reply, ExecutionFailed)
     [generation] = (await creator.seen())["generations"]
-    assert answer.used.cost_usd == generation["cost"] > 0
+    assert answer.usage.cost_usd == generation["cost"] > 0
 
 
 async def test_the_generation_is_told_before_its_body(creator: Creator) -> None:
-    """Its id arrives with the headers, also when the body never ends, and on refusals not at all."""
+    """The generation's id comes with the headers, also when the body never ends; refusals have none."""
     await creator.order("silent", "status:503")
     failure = await creator.fail(deadline_seconds=0.3)
     assert failure.detail == "provider_timeout"
@@ -166,7 +166,7 @@ async def test_the_generation_is_told_before_its_body(creator: Creator) -> None:
 
 @pytest.mark.parametrize("fault", ["hang", "whitespace:5", "comments:5", "drip:5", "slow:5"])
 async def test_the_deadline_holds_against_silence_and_against_keep_alive(creator: Creator, fault: str) -> None:
-    """A provider that sends newlines, comments or words for seconds defeats a read timeout, not the deadline."""
+    """Newlines, comments or words sent for seconds keep a read timeout from firing, but not the deadline."""
     await creator.order(fault)
     failure = await creator.fail(deadline_seconds=0.3)
     assert (failure.code, failure.detail, failure.resend) == ("generation_timeout", "provider_timeout", False)
@@ -175,7 +175,7 @@ async def test_the_deadline_holds_against_silence_and_against_keep_alive(creator
 
 @pytest.mark.parametrize("fault", ["hang", "silent"])
 async def test_silence_ends_a_call_before_its_deadline(creator: Creator, fault: str) -> None:
-    """Before the first byte and in the middle of a stream; signs of life are no silence."""
+    """A call ends after silence before the first byte or within a stream; keep-alive signs do not count as silence."""
     await provider_client.close()
     await creator.order(fault, "comments:1", latency_seconds=0)
     with environment(INSTANT_IDLE_SECONDS="0.4"):
@@ -186,7 +186,7 @@ async def test_silence_ends_a_call_before_its_deadline(creator: Creator, fault: 
 
 
 async def test_a_cancelled_call_stops_the_bill(creator: Creator) -> None:
-    """Cancelling closes the stream, which the provider notices; it is no failure of the provider's."""
+    """Cancelling closes the stream, which the provider notices; it is not counted as the provider's failure."""
     await creator.order("drip:30")
     call = asyncio.create_task(creator.send())
 
@@ -201,7 +201,7 @@ async def test_a_cancelled_call_stops_the_bill(creator: Creator) -> None:
 
 
 async def test_a_call_that_is_left_before_its_body_stops_the_bill(creator: Creator) -> None:
-    """Also when nobody has begun to read what comes."""
+    """This holds also when the body has not been read at all."""
     creator.note_seconds = 30
     await creator.order("drip:30")
     assert (await creator.fail(deadline_seconds=0.3)).detail == "provider_timeout"
@@ -209,7 +209,7 @@ async def test_a_call_that_is_left_before_its_body_stops_the_bill(creator: Creat
 
 
 async def assert_cancelled(creator: Creator) -> None:
-    """The provider noticed that its only generation was left."""
+    """Check that the provider saw its only generation cancelled."""
 
     async def booked() -> bool:
         return bool((await creator.seen())["generations"])
@@ -220,7 +220,7 @@ async def assert_cancelled(creator: Creator) -> None:
 
 
 async def test_the_identical_request_is_answered_from_the_cache(creator: Creator) -> None:
-    """After a loss: same bytes, same answer, charged once, and the source is named. Another nonce is a new request."""
+    """After a loss: same bytes, same answer, one charge, and the source is named. Another nonce is a new request."""
     await creator.order("cut;done=1")
     lost = await creator.send(cache_seconds=60)
     again = await creator.send(cache_seconds=60)
@@ -231,15 +231,15 @@ async def test_the_identical_request_is_answered_from_the_cache(creator: Creator
     assert isinstance(lost.reply, ExecutionFailed)
     assert lost.reply.detail == "provider_cut"
     assert isinstance(again.reply, Reply)
-    assert (again.used.cost_usd, again.used.source_id) == (0, lost.used.generation_id)
-    assert (again.used.input_tokens, again.used.output_tokens) == (None, None)
-    assert again.used.generation_id not in (None, lost.used.generation_id)
-    assert [one.used.source_id for one in (anew, without)] == [None, None]
+    assert (again.usage.cost_usd, again.usage.source_id) == (0, lost.usage.generation_id)
+    assert (again.usage.input_tokens, again.usage.output_tokens) == (None, None)
+    assert again.usage.generation_id not in (None, lost.usage.generation_id)
+    assert [one.usage.source_id for one in (anew, without)] == [None, None]
     assert len(generations) == 3
 
 
 async def test_a_refused_connection_may_be_tried_again(creator: Creator) -> None:
-    """Nothing was sent, so sending is safe; a new base URL gets a client of its own."""
+    """Nothing was sent, so sending again is safe; a new base URL gets a new client."""
     with environment(INSTANT_OPENROUTER_URL=f"http://127.0.0.1:{servers.free_port()}/api/v1"):
         failure = await creator.fail()
     assert (failure.detail, failure.fault, failure.resend) == ("provider_unreachable", "provider", True)
@@ -247,7 +247,7 @@ async def test_a_refused_connection_may_be_tried_again(creator: Creator) -> None
 
 
 async def test_variables_of_another_openai_account_do_not_travel(creator: Creator) -> None:
-    """OPENAI_* in the environment change neither address, key nor headers."""
+    """OPENAI_* in the environment change neither address nor key nor headers."""
     await provider_client.close()
     with environment(
         OPENAI_API_KEY="sk-other",  # pragma: allowlist secret
@@ -269,7 +269,7 @@ async def test_variables_of_another_openai_account_do_not_travel(creator: Creato
 async def test_the_sdk_logs_neither_key_nor_words(
     creator: Creator, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
-    """With everything that it and its HTTP library log, as OPENAI_LOG=debug makes it: codes and phases."""
+    """With all logs of the SDK and its HTTP library on, as with OPENAI_LOG=debug, only codes and phases appear."""
     await creator.order(*([] if fault == "none" else [fault]))
     caplog.set_level("DEBUG")
     await creator.send(deadline_seconds=0.5 if fault == "silent" else 10)
@@ -279,14 +279,14 @@ async def test_the_sdk_logs_neither_key_nor_words(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(creator: Creator, status: int) -> None:
-    """To the same place or another: what is sent again may be charged again, and the key stays where it is."""
+    """A redirect could charge the call twice and send the key elsewhere, so none is followed."""
     await creator.order(f"status:{status}*always")
     assert (await creator.fail()).detail == f"provider_{status}"
     assert len((await creator.seen())["requests"]) == 1
 
 
 async def test_one_client_carries_all_keys_on_kept_connections(creator: Creator) -> None:
-    """The key travels with the call: two creators, one client, one connection."""
+    """The key is set per call: two creators, one client, one connection."""
     connections = 0
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -326,7 +326,7 @@ async def test_one_client_carries_all_keys_on_kept_connections(creator: Creator)
     ],
 )
 async def test_one_call_is_one_send(creator: Creator, said: bytes, detail: str) -> None:
-    """The SDK would send what was cut or refused up to three times; here each is one send, with its name."""
+    """The SDK would repeat a cut or refused request up to three times; here each is sent once, with its name."""
     sent = []
 
     def say(body: bytes) -> bytes:
@@ -341,7 +341,7 @@ async def test_one_call_is_one_send(creator: Creator, said: bytes, detail: str) 
 
 
 async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
-    """A key with a line break, a prompt that is no UTF-8: refused here, without quoting either."""
+    """A key with a line break, or a prompt that is not UTF-8, is refused before sending, without quoting either."""
     failure = await Creator(f"{creator.key}\r\nX-Evil: 1", creator.door).fail()
     assert (failure.detail, failure.fault) == ("provider_401", "creator")
     surrogate = replace(PROMPT, messages=({"role": "user", "content": f"{SECRET} \ud800"},))
@@ -353,7 +353,7 @@ async def test_what_cannot_be_sent_is_not_sent(creator: Creator) -> None:
 
 
 async def test_a_flood_is_not_read_to_its_end(creator: Creator) -> None:
-    """An answer larger than anything that can be sold ends the call, and not this process."""
+    """An answer larger than any that can be sold ends the call, and does not exhaust this process."""
     flood = b"HTTP/1.1 200 OK\r\ncontent-length: 70000000\r\n\r\n" + b" " * 70_000_000
     async with practice.scripted(lambda _body: flood) as url:
         with environment(INSTANT_OPENROUTER_URL=url):
@@ -362,7 +362,7 @@ async def test_a_flood_is_not_read_to_its_end(creator: Creator) -> None:
 
 
 async def test_a_key_is_checked_without_a_call(creator: Creator) -> None:
-    """`GET /key` tells the masked label, what is left of the limit, and whether the key may only manage keys."""
+    """`GET /key` returns the masked label, the rest of the limit, and whether the key only manages keys."""
     facts = await provider_client.check_key(OPENROUTER, Private(creator.key))
     assert facts == provider_client.KeyFacts(f"{creator.key[:12]}...{creator.key[-4:]}", None, False)
     await creator.order(credits="12.34567890123", management=True)

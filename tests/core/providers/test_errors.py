@@ -19,7 +19,7 @@ from tests.core.providers.test_response import BODIES
 
 CHARGED = {"free": "no", "unknown": "perhaps", "done": "yes"}
 
-# fault ordered -> name of the failure, whether the provider has charged, whether it may be sent again
+# fault -> name of the failure, whether the provider has charged, whether it may be sent again
 TABLE = {
     "status:400": ("provider_400", "free", False),
     "status:400;error_type=invalid_prompt": ("provider_400", "free", False),
@@ -107,7 +107,7 @@ TABLE = {
     "cut": ("provider_cut", "unknown", True),
 }
 
-# The provider's own kinds of error, each with the status that it travels with, and what we make of it.
+# The provider's own kinds of error, each with its status, and our classification.
 KINDS = {
     "provider_400": (
         *("invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "image_too_small"),
@@ -137,7 +137,7 @@ KINDS = {
 
 @pytest.mark.parametrize("fault", TABLE)
 async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) -> None:
-    """Name, fault, what it may have cost and whether it is sent again; nothing is sent twice and nothing leaks."""
+    """Each has its name, fault, possible cost and whether to send again; nothing is sent twice and no secret leaks."""
     name, work, resend = TABLE[fault]
     await creator.order(f"{fault}*always")
     failure = await creator.fail()
@@ -149,7 +149,7 @@ async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) 
 @pytest.mark.parametrize("form", ["old", "new"])
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for name, kinds in KINDS.items() for kind in kinds])
 async def test_each_kind_of_error_has_a_name(creator: Creator, kind: str, name: str, form: str) -> None:
-    """Whether it stands in the metadata beside a code, or beside `http_status`."""
+    """The kind is in the metadata beside a code, or beside `http_status`."""
     await creator.order(f"status:{name.split('_')[1]};error_type={kind};form={form}")
 
     assert (await creator.fail()).detail == name
@@ -157,14 +157,14 @@ async def test_each_kind_of_error_has_a_name(creator: Creator, kind: str, name: 
 
 @pytest.mark.parametrize("fault", ["no_choices", "empty", "refusal", "truncated", "finish_error", "cut"])
 async def test_what_comes_as_a_document_has_the_same_name(creator: Creator, fault: str) -> None:
-    """A provider that ignores `stream` and answers with a document is read alike."""
+    """A provider that ignores `stream` and answers with a document is read in the same way."""
     await creator.order(fault, f"{fault};plain=1")
 
     assert (await creator.fail()).detail == (await creator.fail()).detail
 
 
 async def test_the_wait_that_the_provider_asks_for_is_kept(creator: Creator) -> None:
-    """Retry-After counts seconds, also more than the SDK would wait, or names a date; availability can carry it."""
+    """Retry-After is in seconds, also longer than the SDK would wait, or a date; availability may contain it too."""
     await creator.order("status:429;retry_after=900")
     assert (await creator.fail()).retry_after == 900
     await creator.order("status:429;retry_after=7", "status:503;availability=temporarily_unavailable;retry_after=2.5")
@@ -178,7 +178,7 @@ async def test_the_wait_that_the_provider_asks_for_is_kept(creator: Creator) -> 
 
 
 async def test_an_unknown_model_and_a_revoked_key_are_the_creators_trouble(creator: Creator) -> None:
-    """Both come as real error envelopes, without a fault being ordered."""
+    """Both arrive as real error envelopes, without a scripted fault."""
     unknown = await creator.fail(replace(PROMPT, model="no/such-model"))
     assert (unknown.fault, unknown.detail) == ("creator", "provider_400")
     await creator.order(revoked=True)
@@ -202,7 +202,7 @@ def test_new_style_errors_without_code_are_read() -> None:
 
 @pytest.mark.parametrize("name", PROVIDER_ERRORS)
 def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
-    """The creator's says what to do, and is in the documentation; buyers see one of two, whatever happened."""
+    """The creator's sentence gives advice and is in the documentation; buyers get one of two sentences."""
     known = PROVIDER_ERRORS[name]
     advice = known.advice
     row = f"| `{name}` | {known.fault} | {CHARGED[known.work]} | {'yes' if known.resend else 'no'} | {advice} |"

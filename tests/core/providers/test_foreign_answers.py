@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers import sse
 from core.providers.errors import provider_failure
-from core.providers.request import Modality
 from core.providers.response import Reply, judge, read_answer
 from tests.callers import PROMPT, Creator, environment
 
@@ -32,7 +32,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def said(text: str, **more: object) -> bytes:
-    """One delta, with whatever else its choice says."""
+    """One delta, with any other members of its choice."""
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None} | more
     return b"data: " + json.dumps({"id": "gen-1", "choices": [choice]}).encode() + b"\n\n"
 
@@ -49,7 +49,7 @@ FENCE = "```"
 
 
 def json_answer(text: str) -> bytes:
-    """A finished answer of this text."""
+    """A finished answer with this text."""
     return said(text) + stop() + USAGE + DONE
 
 
@@ -221,7 +221,7 @@ CASES: dict[str, tuple[str, Modality, bytes, str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 async def test_an_answer(creator: Creator, name: str) -> None:
-    """It is sold, or refused under its name, and its id and cost are kept in either case."""
+    """An answer is sold or refused under its name; id and cost are recorded in either case."""
     _source, modality, body, outcome = CASES[name]
     async with provider(body, "proper") as url:
         with environment(INSTANT_OPENROUTER_URL=url):
@@ -234,7 +234,7 @@ async def test_an_answer(creator: Creator, name: str) -> None:
         assert isinstance(answer.reply, Reply)
         assert answer.reply.response == outcome
     if USAGE in body:
-        assert (answer.used.generation_id, answer.used.cost_usd) == ("gen-1", Decimal("0.00012"))
+        assert (answer.usage.generation_id, answer.usage.cost_usd) == ("gen-1", Decimal("0.00012"))
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset", "held", "pings"])
@@ -246,54 +246,54 @@ async def test_what_comes_after_the_end_changes_nothing(creator: Creator, body: 
             answer = await creator.send(deadline_seconds=1.5)
 
     assert isinstance(answer.reply, Reply), answer.reply
-    assert (answer.reply.response, answer.used.cost_usd) == ("Hello", Decimal("0.00012"))
+    assert (answer.reply.response, answer.usage.cost_usd) == ("Hello", Decimal("0.00012"))
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset"])
 async def test_a_break_before_the_end_is_a_break(creator: Creator, ending: Ending) -> None:
-    """What was told before is kept: the id and the cost."""
+    """Id and cost that came before the break are recorded."""
     async with provider(HELLO + USAGE, ending) as url:
         with environment(INSTANT_OPENROUTER_URL=url):
             answer = await creator.send()
 
     assert isinstance(answer.reply, ExecutionFailed)
-    assert (answer.reply.detail, answer.used.cost_usd) == ("provider_cut", Decimal("0.00012"))
-    assert answer.used.generation_id == "gen-1"
+    assert (answer.reply.detail, answer.usage.cost_usd) == ("provider_cut", Decimal("0.00012"))
+    assert answer.usage.generation_id == "gen-1"
 
 
 def counting(text: str, **usage: object) -> bytes:
-    """A delta that counts what there is so far."""
+    """A delta with the usage so far."""
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
     return b"data: " + json.dumps({"id": "gen-1", "choices": [choice], "usage": usage}).encode() + b"\n\n"
 
 
 def test_what_was_counted_on_the_way_is_not_the_cost() -> None:
-    """CLIProxyAPI#2762, usage in each chunk: the last is waited for, and a break in the middle leaves it unknown."""
+    """CLIProxyAPI#2762, usage in each chunk: only the last counts, and after a break in the middle it is unknown."""
     collector = sse.Collector()
     collector.feed(counting("Hel", prompt_tokens=5, completion_tokens=1, cost=0.00001) + counting("lo") + stop())
     assert (collector.is_decided, collector.is_over) == (True, False)
     collector.feed(USAGE)
     assert collector.is_over
-    assert judge(collector, "text").used.cost_usd == Decimal("0.00012")
+    assert judge(collector, "text").usage.cost_usd == Decimal("0.00012")
 
     cut = sse.Collector()
     cut.feed(counting("Hel", prompt_tokens=5, completion_tokens=1, cost=0.00001))
-    used = judge(cut, "text", broken=provider_failure("provider_cut")).used
+    used = judge(cut, "text", broken=provider_failure("provider_cut")).usage
     assert (used.generation_id, used.output_tokens, used.cost_usd) == ("gen-1", None, None)
 
 
 async def test_no_usage_is_not_waited_for_without_end(creator: Creator) -> None:
-    """A finish reason makes an answer whole; after it, an open connection is left."""
+    """A finish reason completes an answer; after it, an open connection is closed."""
     async with provider(HELLO + stop(), "pings") as url:
         with environment(INSTANT_OPENROUTER_URL=url):
             answer = await creator.send(deadline_seconds=30)
 
     assert isinstance(answer.reply, Reply)
-    assert answer.used.cost_usd is None
+    assert answer.usage.cost_usd is None
 
 
 def usage(**told: object) -> bytes:
-    """Usage as one more event tells it."""
+    """An event with this usage."""
     return b"data: " + json.dumps({"choices": [], "usage": told}).encode() + b"\n\n"
 
 
@@ -309,22 +309,22 @@ def usage(**told: object) -> bytes:
 )
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 def test_usage_told_twice_is_merged(more: bytes, first: bool) -> None:
-    """router-for-me/CLIProxyAPI#3077, opensecret#59: what says nothing, or zero, replaces no number."""
+    """router-for-me/CLIProxyAPI#3077, opensecret#59: a missing value, or zero, replaces no number."""
     told = more + USAGE if first else USAGE + more
     answer = read_answer(HELLO + stop() + told + DONE, "text")
 
-    assert (answer.used.input_tokens, answer.used.output_tokens) == (5, 2)
-    assert answer.used.cost_usd == Decimal("0.00012")
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (5, 2)
+    assert answer.usage.cost_usd == Decimal("0.00012")
 
 
 def test_usage_after_done_counts() -> None:
     """CLIProxyAPI#2762."""
-    assert read_answer(HELLO + stop() + DONE + USAGE, "text").used.cost_usd == Decimal("0.00012")
+    assert read_answer(HELLO + stop() + DONE + USAGE, "text").usage.cost_usd == Decimal("0.00012")
 
 
 @given(st.lists(st.integers(1, 80), max_size=40), st.sampled_from(sorted(CASES)))
 def test_where_bytes_are_cut_changes_nothing(sizes: list[int], name: str) -> None:
-    """However a network cuts an answer into pieces, it reads the same."""
+    """However a network splits an answer, it is read the same."""
     _source, modality, body, _outcome = CASES[name]
     collector, place = sse.Collector(), 0
     for size in sizes:
@@ -333,7 +333,7 @@ def test_where_bytes_are_cut_changes_nothing(sizes: list[int], name: str) -> Non
     collector.feed(body[place:])
     pieces, whole = judge(collector, modality), read_answer(body, modality)
 
-    assert pieces.used == whole.used
+    assert pieces.usage == whole.usage
     assert repr(pieces.reply) == repr(whole.reply)
     if isinstance(whole.reply, Reply):
         assert pieces.reply == whole.reply
@@ -348,7 +348,7 @@ VALUES = st.recursive(
 
 @given(VALUES.filter(lambda value: isinstance(value, dict | list)), st.data())
 def test_mending_invents_nothing(value: object, data: st.DataObject) -> None:
-    """A document that lost some characters is refused, or comes back with every string and number that it has left."""
+    """A document that lost characters is refused, or comes back with every string and number that is left in it."""
     text = json.dumps(value, ensure_ascii=False)
     lost = data.draw(st.sets(st.integers(0, len(text) - 1), max_size=3))
     broken = "".join(character for place, character in enumerate(text) if place not in lost)
@@ -372,7 +372,7 @@ def test_mending_invents_nothing(value: object, data: st.DataObject) -> None:
     ],
 )
 def test_numbers_are_compared_as_the_schema_has_them(number: str, schema: dict[str, object], fits: bool) -> None:
-    """A number that is written as in the schema is the same number, and one of any length is a number."""
+    """A number in another spelling than the schema's is the same number, and numbers of any length are accepted."""
     body = json_answer(f'{{"n": {number}}}')
     reply = read_answer(body, "json", json.dumps({"type": "object", "properties": {"n": schema}})).reply
     assert isinstance(reply, Reply) is fits
@@ -387,7 +387,7 @@ def test_numbers_are_compared_as_the_schema_has_them(number: str, schema: dict[s
     ids=["braces", "brackets", "members", "quotes", "fences", "comments", "short comments"],
 )
 def test_hostile_documents_are_refused_without_work(text: str) -> None:
-    """16,000 opening braces took seven seconds and held the interpreter; the deadline of the test run ends that."""
+    """16,000 opening braces once took seven seconds and blocked the interpreter; the test run's timeout checks this."""
     reply = read_answer(json_answer(text), "json").reply
 
     assert isinstance(reply, ExecutionFailed)
@@ -396,7 +396,7 @@ def test_hostile_documents_are_refused_without_work(text: str) -> None:
 
 @asynccontextmanager
 async def provider(body: bytes, ending: Ending) -> AsyncIterator[str]:
-    """A provider that answers 200 with these bytes, and then does with the connection what it likes; as its URL."""
+    """A provider that answers 200 with these bytes, and then treats the connection as scripted; yields its URL."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

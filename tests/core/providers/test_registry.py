@@ -1,4 +1,4 @@
-"""Selling at more than one provider: whose key a prompt is called on, what is sold, and what becomes of lost calls."""
+"""Several providers: the key of each call, what can be sold, and the fate of lost calls."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,14 +39,14 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 @dataclass
 class Ran:
-    """One owner's test, carried to its rest."""
+    """The result of an owner's test that has ended."""
 
     execution: Any
     usage: Any
 
 
 async def run(pool: db.Pool, shop: Shop) -> Ran:
-    """What the flow does, without Prefect: once more where that is allowed."""
+    """Do what the flow does, without Prefect: send once more where that is allowed."""
     (execution_id,) = await orders.queue(pool, await shop.version(pool))
     (order,) = await orders.begin(pool, await orders.hire(pool), [execution_id])
     await carry(pool, order)
@@ -77,14 +77,14 @@ async def spent(pool: db.Pool, shop: Shop) -> Decimal:
 
 
 async def booked(shop: Shop) -> list[Decimal]:
-    """What the practice provider charged for each generation."""
+    """The practice provider's charge for each generation."""
     async with httpx.AsyncClient() as http:
         seen = await http.get(shops._practice_key(shop.key))
     return [Decimal(str(made["cost"])) for made in seen.json()["generations"]]
 
 
 async def test_a_claude_prompt_is_sold_and_run_on_an_anthropic_key(pool: db.Pool) -> None:
-    """The model's id picks provider and key; spending and usage say what the provider bills, to the last digit."""
+    """The model's id selects provider and key; spending and usage equal the provider's bill, to the last digit."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     await shop.openrouter(latency_seconds=0)
     ran = await run(pool, shop)
@@ -101,7 +101,7 @@ async def test_a_claude_prompt_is_sold_and_run_on_an_anthropic_key(pool: db.Pool
 
 @pytest.mark.parametrize("fault", ["status:504", "status:500", "cut", "error_chunk", "html"])
 async def test_what_may_have_been_charged_is_sent_once_and_counts_at_its_worst(pool: db.Pool, fault: str) -> None:
-    """There is no cache that could answer for it, and nobody who could be asked what it cost."""
+    """No cache could answer it again, and the provider has no request for its cost."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     await shop.openrouter(latency_seconds=0, faults=[fault])
     ran = await run(pool, shop)
@@ -116,7 +116,7 @@ async def test_what_may_have_been_charged_is_sent_once_and_counts_at_its_worst(p
 
 @pytest.mark.parametrize("fault", ["status:529", "status:429"])
 async def test_what_was_not_begun_is_sent_again(pool: db.Pool, fault: str) -> None:
-    """Overload and rate limits are told before any work, and cost nothing."""
+    """Overload and rate limits come before any work, and cost nothing."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     await shop.openrouter(latency_seconds=0, faults=[fault])
     ran = await run(pool, shop)
@@ -126,7 +126,7 @@ async def test_what_was_not_begun_is_sent_again(pool: db.Pool, fault: str) -> No
 
 
 async def test_after_a_crash_what_left_is_not_sent_again(pool: db.Pool) -> None:
-    """Whoever takes over a call that was under way lets it fail: the fault is ours, and the buyer may run it again."""
+    """A taken-over call that was under way fails: the fault is ours, and the buyer may re-run it."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     await shop.openrouter(faults=["hang"])
     (execution_id,) = await orders.queue(pool, await shop.version(pool))
@@ -148,7 +148,7 @@ async def test_after_a_crash_what_left_is_not_sent_again(pool: db.Pool) -> None:
 
 
 async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool) -> None:
-    """A creator with both sells on both; one key gone or rejected stops what is called on it, and nothing else."""
+    """A creator with both keys sells on both; a missing or rejected key stops only what is called on it."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     other = f"sk-or-v1-practice-{shop.account.handle}"
     async with pool.connection() as conn:
@@ -162,11 +162,11 @@ async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool
     async with pool.connection() as conn:
         assert (await readiness.open_key(conn, shop.account.id, ANTHROPIC)).reveal() == shop.key
         assert (await readiness.open_key(conn, shop.account.id, OPENROUTER)).reveal() == other
-        (row,) = [one for one in await accounts.listing(conn) if one["handle"] == shop.account.handle]
-    assert [key["provider"] for key in row["keys"]] == ["openrouter", "anthropic"]
+        (row,) = [one for one in await accounts.listing(conn) if one.handle == shop.account.handle]
+    assert [key["provider"] for key in row.keys] == ["openrouter", "anthropic"]
 
     await shop.openrouter(revoked=True)
-    assert await key_health.check(pool) == Checked(sound=1, rejected=1, unknown=0)
+    assert await key_health.check_keys(pool) == Checked(sound=1, rejected=1, unknown=0)
     assert await obstacle(pool, shop, "haiku") == "key_rejected"
     assert await obstacle(pool, shop, "other") is None
     async with pool.connection() as conn:
@@ -175,7 +175,7 @@ async def test_each_model_is_called_on_the_key_of_its_own_provider(pool: db.Pool
 
 
 async def test_a_key_that_is_refused_in_a_call_is_not_sold_on(pool: db.Pool) -> None:
-    """401 rejects the key at its provider; a new one sells again."""
+    """A 401 rejects the key at its provider; after a new key the prompt sells again."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     await shop.openrouter(latency_seconds=0, faults=["status:401"])
     assert (await run(pool, shop)).execution.detail == "provider_401"
@@ -185,14 +185,14 @@ async def test_a_key_that_is_refused_in_a_call_is_not_sold_on(pool: db.Pool) -> 
 
 
 async def obstacle(pool: db.Pool, shop: Shop, slug: str) -> str | None:
-    """What keeps a prompt from being sold."""
+    """The reason why a prompt cannot be sold."""
     async with pool.connection() as conn:
         _, state = await readiness.on_sale(conn, shop.account.handle, slug)
     return state.code if isinstance(state, Unavailable) else None
 
 
 async def test_no_key_is_shown_to_another_provider(pool: db.Pool) -> None:
-    """Told by its looks, before anybody is asked; and what Anthropic itself does not accept is said to be so."""
+    """A key's form shows its provider, before any request; the error says when Anthropic itself refuses a key."""
     shop = await shops.open_shop(pool)
     for key, at in (
         (shop.key, ANTHROPIC),
@@ -211,7 +211,7 @@ async def test_no_key_is_shown_to_another_provider(pool: db.Pool) -> None:
 
 
 async def test_what_a_provider_cannot_do_is_not_published(pool: db.Pool) -> None:
-    """A temperature that would be capped without a word, and privacy that cannot be asked for call by call."""
+    """A temperature that would silently be capped, and privacy that cannot be requested per call, are refused."""
     shop = await shops.open_shop(pool, ANTHROPIC)
     for changes, field in (({"temperature": "1.1"}, "temperature"), ({"zdr": True}, "zdr")):
         with pytest.raises(InvalidInput) as caught:
@@ -226,7 +226,7 @@ async def test_what_a_provider_cannot_do_is_not_published(pool: db.Pool) -> None
 
 
 async def test_the_database_reads_ids_as_we_do(conn: db.Connection) -> None:
-    """`served_by` and `provider` of what is and what may be listed."""
+    """The columns `served_by` and `provider` agree with Python for every form of id."""
     ids = [CLAUDE, MODEL, "~openai/gpt:free", "a/b:c", "a:b/c", "plain", "anthropic/claude-sonnet-4.5:thinking", ":x"]
     for model_id in ids:
         await selling.add_model(conn, id=model_id)

@@ -1,4 +1,4 @@
-"""From bytes to an answer: whatever a provider says, one result shape or a named failure."""
+"""From bytes to an answer: every response is a result of one form or a named failure."""
 
 import base64
 import json
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.providers import usage as provider_usage
-from core.providers.request import Modality
 from core.providers.response import ModelAnswer, Reply, read_answer
 from sandbox.openrouter_answers import drawing, picture, tone
 from tests.callers import PROMPT, SECRET, Creator
@@ -37,7 +37,7 @@ SCALARS = (
     | st.sampled_from([picture(b"abcdef"), drawing("svg"), drawing("page"), tone()])
 )
 TREES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6), max_leaves=20
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4), max_leaves=8
 )
 CHOICES = st.lists(
     st.fixed_dictionaries(
@@ -48,14 +48,15 @@ CHOICES = st.lists(
             "finish_reason": SCALARS,
             "error": TREES,
         },
-    )
+    ),
+    max_size=2,
 )
 ANSWERS = st.fixed_dictionaries(
     {"choices": CHOICES}, optional={"usage": st.dictionaries(WORDS, SCALARS), "id": SCALARS, "model": SCALARS}
 )
 DOCUMENTS = (TREES | ANSWERS).map(json.dumps)
 EVENTS = DOCUMENTS.map("data: {}".format) | st.sampled_from(["data: [DONE]", ": OPENROUTER PROCESSING", "event: x", ""])
-STREAMS = st.lists(EVENTS, max_size=6).flatmap(
+STREAMS = st.lists(EVENTS, max_size=4).flatmap(
     lambda events: st.sampled_from(["\n\n", "\r\n\r\n", "\r"]).map(lambda end: end.join([*events, ""]))
 )
 BODIES = st.binary() | DOCUMENTS.map(str.encode) | STREAMS.map(str.encode)
@@ -64,9 +65,9 @@ MODALITIES = st.sampled_from(["text", "json", "image"])
 
 @given(BODIES, MODALITIES)
 def test_any_body_is_a_reply_or_a_failure(body: bytes, modality: Modality) -> None:
-    """Whatever comes with status 200 is read into a storable answer or refused with a code of ours."""
+    """Any body of status 200 is read into a storable answer or refused with one of our codes."""
     answer = read_answer(body, modality)
-    assert answer.used.cost_usd is None or 0 <= answer.used.cost_usd <= 200_000
+    assert answer.usage.cost_usd is None or 0 <= answer.usage.cost_usd <= 200_000
     if isinstance(answer.reply, ExecutionFailed):
         assert answer.reply.detail.startswith("provider_")
         assert answer.reply.__context__ is None
@@ -75,7 +76,7 @@ def test_any_body_is_a_reply_or_a_failure(body: bytes, modality: Modality) -> No
 
 
 def assert_sellable(reply: Reply, modality: Modality) -> None:
-    """The rule that is published: text is not blank, json parses, an image is one."""
+    """Check the published rule: text is not blank, json parses, an image is one."""
     assert reply.response.encode() is not None
     assert all(cited["url"].startswith("http") for cited in reply.citations)
     if modality == "image":
@@ -107,7 +108,7 @@ def test_any_key_answer_is_facts_or_a_failure(body: bytes) -> None:
     ],
 )
 def test_hostile_documents_are_malformed(text: str) -> None:
-    """Nesting and numbers that make parsers raise other errors than theirs."""
+    """Nesting and numbers that make parsers raise unusual exceptions."""
     assert failure_of(read_answer(text.encode(), "text")).detail == "provider_malformed"
 
 
@@ -144,8 +145,8 @@ def failure_of(answer: ModelAnswer) -> ExecutionFailed:
     ],
 )
 def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
-    """Never rounded, never 0 for unknown, and not counted twice when the upstream's share is repeated."""
-    assert read_answer(answer_of({"content": "hello"}, usage), "text").used.cost_usd == cost
+    """It is never rounded, never 0 when unknown, and not counted twice when the upstream's share is repeated."""
+    assert read_answer(answer_of({"content": "hello"}, usage), "text").usage.cost_usd == cost
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_cost_is_exact_or_unknown(usage: str, cost: Decimal | None) -> None:
     ],
 )
 def test_a_json_answer_is_json(content: str, read: str | None) -> None:
-    """A code fence is taken off, and what is broken is mended once; prose is the provider's failure."""
+    """A code fence is removed, and broken JSON is repaired once; prose is the provider's failure."""
     answer = read_answer(answer_of({"content": content}), "json")
     if read is None:
         assert failure_of(answer).detail == "provider_malformed_json"
@@ -171,7 +172,7 @@ def test_a_json_answer_is_json(content: str, read: str | None) -> None:
 
 
 def test_line_separators_in_an_answer_survive() -> None:
-    """U+2028 is a plain character in JSON and in events, and a line end to Python."""
+    """U+2028 is a plain character in JSON and in events, but a line end to Python."""
     text = "a\u2028b\x85c"
     body = json.dumps(
         {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False
@@ -183,7 +184,7 @@ def test_line_separators_in_an_answer_survive() -> None:
 
 @given(st.text(min_size=1), st.lists(st.integers(0, 200), max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> None:
-    """However a text is cut into events, its document is the text."""
+    """However a text is split into events, its document has the same text."""
     places = sorted({0, len(text), *(cut % len(text) for cut in cuts)})
     pieces = [text[start:stop] for start, stop in pairwise(places)]
     chunks = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
@@ -191,7 +192,7 @@ def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> No
     chunks += [{"id": "gen-1", "choices": [], "usage": {"cost": 1, "prompt_tokens": 2, "completion_tokens": 3}}]
     lines = [": OPENROUTER PROCESSING", *(f"data: {json.dumps(chunk)}" for chunk in chunks), "data: [DONE]"]
     answer = read_answer("".join(f"{line}{end}{end}" for line in lines).encode(), "text")
-    assert answer.used == provider_usage.Usage(2, 3, Decimal(1), None, "gen-1")
+    assert answer.usage == provider_usage.Usage(2, 3, Decimal(1), None, "gen-1")
     if text.strip():
         assert reply_of(answer).response == text
     else:
@@ -199,20 +200,20 @@ def test_a_stream_says_what_was_said(text: str, cuts: list[int], end: str) -> No
 
 
 def test_a_stream_without_an_end_is_cut() -> None:
-    """Neither a reason to finish nor `[DONE]`: whatever was said may go on."""
+    """Without a finish reason and `[DONE]` the text may be incomplete, whatever it contains."""
     chunk = json.dumps({"choices": [{"delta": {"content": "The answer is"}, "finish_reason": None}]})
     assert failure_of(read_answer(f"data: {chunk}\n\n".encode(), "text")).detail == "provider_cut"
 
 
 @pytest.mark.parametrize("kind", ["svg", "page", "insecure", "broken"])
 def test_what_only_calls_itself_a_picture_is_none(kind: str) -> None:
-    """Programs, pages, broken base64, and addresses that nobody should open."""
+    """Programs, pages, broken base64, and addresses that must not be opened are no pictures."""
     drawn = {"content": "", "images": [{"type": "image_url", "image_url": {"url": drawing(kind)}}]}
     assert failure_of(read_answer(answer_of(drawn), "image")).detail == "provider_bad_image"
 
 
 def test_a_picture_has_the_type_of_its_bytes() -> None:
-    """A PNG that says it is a JPEG is a PNG; the same picture twice is one; addresses are passed on."""
+    """A PNG declared as JPEG is a PNG; the same picture twice is one; addresses are passed on."""
     png = picture(b"abcdef")
     items = [png.replace("image/png", "image/jpeg"), png, png, drawing("remote")]
     drawn = {"content": None, "images": [{"image_url": {"url": url}} for url in items]}
@@ -223,13 +224,13 @@ def test_a_picture_has_the_type_of_its_bytes() -> None:
 
 
 def test_bytes_without_a_container_are_no_sound() -> None:
-    """Bare samples have no rate; what was said is still the answer."""
+    """Bare samples have no rate; the text is still an answer."""
     spoken = {"content": None, "audio": {"data": base64.b64encode(bytes(64)).decode(), "transcript": "hello"}}
     reply = reply_of(read_answer(answer_of(spoken), "text"))
     assert (reply.response, reply.sound) == ("hello", None)
 
 
-# fault -> modality, what the result has beside text, or the name of the failure
+# fault -> modality, the result's members beside text, or the name of the failure
 BEHAVIOURS: dict[str, tuple[Modality, str]] = {
     "none": ("text", ""),
     "draws": ("image", "images"),
@@ -259,8 +260,8 @@ async def test_twelve_behaviours_have_one_shape(creator: Creator, behaviour: str
     model = "google/gemini-2.5-flash-image" if modality == "image" else PROMPT.model
     answer = await creator.send(replace(PROMPT, model=model, modality=modality))
 
-    assert answer.used.cost_usd
-    assert answer.used.generation_id == creator.noted[0]
+    assert answer.usage.cost_usd
+    assert answer.usage.generation_id == creator.noted[0]
     if more.startswith("provider_"):
         assert failure_of(answer).detail == more
         return

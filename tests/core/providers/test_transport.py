@@ -1,4 +1,4 @@
-"""What the openai SDK is told when a request goes wrong: whether it was sent decides whether it may be sent again."""
+"""What the openai SDK learns of a failed request: whether it was sent decides whether it may be sent again."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def test_nobody_listens(client: httpx2.AsyncClient) -> None:
 async def test_what_was_sent_may_have_been_done(
     client: httpx2.AsyncClient, said: bytes | None, kind: type[Exception]
 ) -> None:
-    """Never a kind that says it was not sent; and it carries nothing of the request along."""
+    """The error's kind never means "not sent", and the error holds nothing of the request."""
     asked = []
 
     def say(body: bytes) -> bytes | None:
@@ -58,7 +58,7 @@ async def test_what_was_sent_may_have_been_done(
 
 
 async def test_leaving_an_answer_hangs_up() -> None:
-    """What is still to come is not waited for, and the provider can see it."""
+    """The rest of the body is not awaited, and the provider sees the closed connection."""
     left = asyncio.Event()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +77,7 @@ async def test_leaving_an_answer_hangs_up() -> None:
 
 
 async def test_an_answer_is_unpacked_and_keeps_its_headers(client: httpx2.AsyncClient) -> None:
-    """Whatever the SDK reads of an answer is there, and the URL is asked for as it was written."""
+    """All that the SDK reads of a response is there, and the URL is sent as it was written."""
     seen = []
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +117,7 @@ async def test_a_proxy_is_used_where_the_environment_names_one(
     host: str,
     is_used: bool,
 ) -> None:
-    """In live mode only: none leads to the practice servers."""
+    """A proxy is used in live mode only, and never for the practice servers."""
     lines = []
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -151,7 +151,7 @@ async def test_a_proxy_is_used_where_the_environment_names_one(
     ids=["9 kB", "cookie", "40 kB", "150"],
 )
 async def test_big_headers_are_read(client: httpx2.AsyncClient, headers: list[bytes]) -> None:
-    """aio-libs/aiohttp#2304, #11955: whoever answers, providers as well as facilitators and nodes."""
+    """aio-libs/aiohttp#2304, #11955: from providers as well as facilitators and nodes."""
     answer = practice.reply(200, b'{"is": "here"}', *headers)
     async with practice.scripted(lambda _: answer) as url, json_client.client() as http:
         provided = await client.post(url, content=b"asked")

@@ -1,4 +1,4 @@
-"""Times counted into buckets by Postgres, against the same in Python."""
+"""Histograms of times by Postgres, compared with the same in Python."""
 
 import math
 from collections import Counter
@@ -19,12 +19,12 @@ TIMES = st.integers(0, 2**31 - 1)
 
 
 def bucket(ms: int) -> int:
-    """The first bucket whose end is not below it."""
+    """The first bucket whose upper end is at or above the time."""
     return next((number for number in range(1, 90) if ms <= 2 ** ((number - 1) / 4)), 90)
 
 
 def histogram(times: Sequence[int | None]) -> list[int | None]:
-    """How many are in each bucket, up to the highest that has some; nothing where there are none."""
+    """Counts per bucket, up to the highest bucket in use; NULL without times."""
     counted = Counter(bucket(ms) for ms in times if ms is not None)
     return [counted[number] or None for number in range(1, max(counted, default=1) + 1)]
 
@@ -32,7 +32,7 @@ def histogram(times: Sequence[int | None]) -> list[int | None]:
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(times=st.lists(TIMES, min_size=1, max_size=200), share=st.floats(0, 1))
 def test_percentiles_are_within_their_bound(row: Any, times: list[int], share: float) -> None:
-    """Of the exact value by nearest rank: 9.1 % and half a millisecond, up to 70 minutes; above, at least that."""
+    """Against the exact nearest rank: within 9.1 % and half a millisecond up to 70 minutes; at least that above."""
     (told,) = row(
         "SELECT histogram_percentile(histogram(array_agg(histogram_bucket(ms))), %(share)s)"
         " FROM unnest(%(times)s::integer[]) AS ms",
@@ -50,7 +50,7 @@ def test_percentiles_are_within_their_bound(row: Any, times: list[int], share: f
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.lists(TIMES | st.none(), min_size=1, max_size=50), min_size=1, max_size=5))
 def test_sums_of_parts_are_what_is_counted_at_once(row: Any, parts: list[list[int | None]]) -> None:
-    """To the last place: a day that is added up looks like one that is counted."""
+    """A day that is added up from its hours equals one that is counted as a whole, to the last digit."""
     (told,) = row(
         "SELECT histogram_sum(counted) FROM (SELECT histogram(array_agg(histogram_bucket(ms))) AS counted"
         " FROM unnest(%(times)s::integer[], %(parts)s::integer[]) AS made (ms, part) GROUP BY part) AS counted",
@@ -62,7 +62,7 @@ def test_sums_of_parts_are_what_is_counted_at_once(row: Any, parts: list[list[in
 
 
 def test_buckets_end_where_they_say(row: Any) -> None:
-    """Every end of a bucket belongs to it, and the next millisecond to the next; what nobody measured is in none."""
+    """A bucket includes its end, and the next millisecond is in the next bucket; missing times are in none."""
     ends = {int(2 ** (number / 4)) for number in range(89)}
     times = sorted({ms for end in ends for ms in (end, end + 1)})
     told, unmeasured, median = row(
@@ -77,7 +77,7 @@ def test_buckets_end_where_they_say(row: Any) -> None:
 
 
 def test_what_was_counted_before_takes_the_same_form(postgres: str) -> None:
-    """Histograms of 90 places end where what was measured ends: nobody can count hours again whose rows are gone."""
+    """Old histograms of 90 buckets are cut after the last used one, because their rows may be gone."""
     times = [3, 90, 90, 5_000_000]
     counted = Counter(bucket(ms) for ms in times)
     with servers.database(postgres, "counted") as url:
@@ -110,6 +110,6 @@ INSERT INTO usage_rollup (
 
 @pytest.fixture
 def row(database: str) -> Iterator[Any]:
-    """Ask one row of Postgres, without an event loop."""
+    """Query one row of Postgres, without an event loop."""
     with psycopg.connect(database, autocommit=True) as conn:
         yield lambda query, **parameters: conn.execute(query.encode(), parameters).fetchone()

@@ -1,4 +1,4 @@
-"""The usage log's months: made, missed, and dropped."""
+"""The monthly partitions of the usage log: created, missed, and dropped."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ async def sold(pool: db.Pool) -> versions.Version:
 
 
 async def partitions(pool: db.Pool) -> dict[str, int]:
-    """The months that have a partition, or rows without one, and their rows."""
+    """The months that have a partition, or rows without one, with their rows."""
     rows = await shops.rows(pool, "SELECT tableoid::regclass::text AS name, count(*) AS rows FROM usage_log GROUP BY 1")
     names = await shops.rows(
         pool,
@@ -51,7 +51,7 @@ async def sell(pool: db.Pool, sold: versions.Version, at: datetime, ending: hist
 
 
 async def test_one_row_per_round_whatever_its_month(pool: db.Pool, sold: versions.Version) -> None:
-    """Neither the same round again nor the same with another time can be inserted, with or without a partition."""
+    """Neither the same round nor the same round with another time is inserted twice, with or without a partition."""
     copy = (
         "INSERT INTO usage_log (execution_id, round, created_at, kind, account_id, version_id, model_id,"
         " amount_atomic, outcome, sends, spent_usd, total_ms) SELECT execution_id, round, created_at + %(later)s,"
@@ -66,7 +66,7 @@ async def test_one_row_per_round_whatever_its_month(pool: db.Pool, sold: version
 
 
 async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: versions.Version) -> None:
-    """Rows of months without a partition are logged, counted, and moved when it is made; their counts stay exact."""
+    """Rows of months without a partition are logged, counted, and moved to it once it exists; counts stay exact."""
     months = [datetime(2024 + number // 12, number % 12 + 1, 15, tzinfo=UTC) for number in range(12)]
     for at in months:
         await sell(pool, sold, at, histories.Ending())
@@ -87,7 +87,7 @@ async def test_a_year_without_the_schedule_loses_nothing(pool: db.Pool, sold: ve
 
 
 async def test_months_are_made_ahead(pool: db.Pool) -> None:
-    """This month and the next two are there from the start, and again when they are missing."""
+    """Partitions of this month and the next two exist from the start, and are created again when they are missing."""
     now = datetime.now(UTC)
     ahead = [datetime(now.year + (now.month - 1 + more) // 12, (now.month - 1 + more) % 12 + 1, 1) for more in range(3)]
     names = {f"usage_log_{month:%Y_%m}" for month in ahead}
@@ -99,7 +99,7 @@ async def test_months_are_made_ahead(pool: db.Pool) -> None:
 
 
 async def test_what_is_old_is_dropped_and_stays_counted(pool: db.Pool, sold: versions.Version) -> None:
-    """Its sums, its histograms and the books are the same afterwards, also when all is counted again."""
+    """Sums, histograms and books are the same after the drop, also after a complete recount."""
     for ending in (histories.Ending(), histories.FAILED, histories.CHARGED):
         await sell(pool, sold, OLD, ending)
     await sell(pool, sold, OLD + timedelta(days=40), histories.Ending())
@@ -126,7 +126,7 @@ async def test_what_is_old_is_dropped_and_stays_counted(pool: db.Pool, sold: ver
 
 
 async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool, sold: versions.Version) -> None:
-    """Nobody expects it, and all the same it is neither refused nor counted in place of what was there."""
+    """Such a row is unexpected, but it is accepted, and its counts are added to the existing ones."""
     await sell(pool, sold, OLD, histories.Ending())
     await usage_partitions.create_months(pool)
     for log_rows in (1, 1):
@@ -151,7 +151,7 @@ async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool
     ],
 )
 async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: versions.Version, unfinished: str) -> None:
-    """However old it is: what runs, is not logged, may be run again, may yet land, or whose cost may come to light."""
+    """A month stays, however old, for a call that runs, is not logged, may be re-run or land, or lacks its cost."""
     await sell(pool, sold, OLD, histories.CHARGED)
     await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
@@ -167,7 +167,7 @@ async def test_what_can_still_be_logged_keeps_its_month(pool: db.Pool, sold: ver
 
 
 async def test_what_nobody_will_ask_for_keeps_no_month(pool: db.Pool, sold: versions.Version) -> None:
-    """A cost that stayed unknown for a week stays at its worst, in the log and in what was counted of it."""
+    """A cost that stayed unknown for a week stays at its worst case, in the log and in the counts."""
     await sell(pool, sold, OLD, histories.CHARGED)
     await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
@@ -177,7 +177,7 @@ async def test_what_nobody_will_ask_for_keeps_no_month(pool: db.Pool, sold: vers
 
 
 async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: versions.Version) -> None:
-    """The month that is just over its time goes, the one after it stays."""
+    """The month that has just passed the limit is dropped, and the one after it stays."""
     now = datetime.now(UTC)
     edge = now.year * 12 + now.month - 1 - settings().usage_kept_months
     months = [datetime(number // 12, number % 12 + 1, 28, tzinfo=UTC) for number in (edge - 1, edge)]
@@ -200,7 +200,7 @@ async def test_months_are_kept_as_long_as_the_settings_say(pool: db.Pool, sold: 
     ],
 )
 async def test_the_books_still_compare_what_was_dropped(pool: db.Pool, sold: versions.Version, corruption: str) -> None:
-    """By month, creator and network: what was counted is what had ended."""
+    """By month, creator and network: the counts equal the ended executions."""
     await sell(pool, sold, OLD, histories.FAILED)
     await usage_partitions.create_months(pool)
     await usage_rollup.roll_up(pool)
@@ -219,7 +219,7 @@ async def test_the_books_still_compare_what_was_dropped(pool: db.Pool, sold: ver
 
 
 def test_a_running_shop_is_migrated_with_its_log(postgres: str) -> None:
-    """Rows of the log that was one table are all there, with the time of their execution, marked to be counted."""
+    """Rows of the former single table are all there, with the time of their execution, and marked to be counted."""
     with servers.database(postgres, "grown") as url:
         backend = get_backend(urlsplit(url)._replace(scheme="postgresql+psycopg").geturl())
         before = read_migrations(str(MIGRATIONS)).filter(lambda one: one.id < "0003")
@@ -277,7 +277,7 @@ INSERT INTO usage_log (
 
 
 async def sums(pool: db.Pool) -> list[object]:
-    """Everything that was counted, by span and start."""
+    """All counts, by span and start."""
     return await shops.rows(
         pool,
         "SELECT span, starts_at, model_served, sum(calls) AS calls, sum(revenue_atomic) AS revenue,"

@@ -1,4 +1,4 @@
-"""Figures, pages and pictures of what was sold."""
+"""Reports: figures, pages and charts."""
 
 import base64
 import re
@@ -36,7 +36,7 @@ async def sold(pool: db.Pool) -> versions.Version:
 
 
 async def test_every_figure(pool: db.Pool, sold: versions.Version) -> None:
-    """Each is what happened, whatever it is seen by."""
+    """Each figure is exact in every grouping."""
     await happened(
         pool,
         sold,
@@ -80,7 +80,7 @@ async def test_every_figure(pool: db.Pool, sold: versions.Version) -> None:
 
 
 async def test_whose_and_when(pool: db.Pool, sold: versions.Version) -> None:
-    """A creator's own, and whole days from the first up to the last."""
+    """A report covers the creator's own calls, on whole days from the first up to the last."""
     other = await orders.version(pool)
     times = [datetime(2026, 3, 14, tzinfo=UTC), NOON, datetime(2026, 3, 15, tzinfo=UTC) - timedelta(seconds=1)]
     around = [times[0] - timedelta(seconds=1), times[2] + timedelta(seconds=1)]
@@ -104,7 +104,7 @@ async def test_whose_and_when(pool: db.Pool, sold: versions.Version) -> None:
     until=st.none() | st.dates(),
 )
 def test_any_days_are_taken_or_refused(by: str, since: date | None, until: date | None) -> None:
-    """Whatever is asked for: a period that begins before it ends, or a refusal that names what is wrong."""
+    """Any pair of days gives a period that begins before it ends, or an error that names the mistake."""
     try:
         first, end = usage_report.days_of(since, until)
     except InvalidInput as refusal:
@@ -132,7 +132,7 @@ async def test_what_cannot_be_asked(pool: db.Pool, wrong: dict[str, object], nam
 
 
 async def test_the_day_on_one_page(pool: db.Pool, sold: versions.Version) -> None:
-    """Three columns of figures, what was slow, what went wrong, and a picture that is one."""
+    """Three columns of figures, slow calls, failures, and a valid image."""
     slow = await orders.version(pool)
     await happened(pool, sold, [Calls(NOON, 8), Calls(NOON - timedelta(days=1), 100)])
     await happened(
@@ -156,7 +156,7 @@ async def test_the_day_on_one_page(pool: db.Pool, sold: versions.Version) -> Non
 
 
 async def test_a_day_without_calls_has_its_page(pool: db.Pool) -> None:
-    """Dashes, no empty tables, and an empty picture."""
+    """Dashes, no empty tables, and an empty chart."""
     async with db.snapshot(pool) as conn:
         page = await day_page.compose(conn, datetime(2026, 1, 1, 0, 0, tzinfo=UTC))
 
@@ -171,7 +171,7 @@ async def test_a_day_without_calls_has_its_page(pool: db.Pool) -> None:
     milliseconds=st.none() | st.integers(0, 2**22),
 )
 def test_numbers_for_people(amount: Decimal, part: Decimal | None, milliseconds: int | None) -> None:
-    """Short, one per cell, near the truth; 100 % is only said of all."""
+    """Short, one per cell, and close to the exact value; 100 % appears only if it is exact."""
     for said in (day_page.usd(amount), day_page.share(part), day_page.seconds(milliseconds)):
         assert 0 < len(said) < 16
         assert "|" not in said
@@ -181,7 +181,7 @@ def test_numbers_for_people(amount: Decimal, part: Decimal | None, milliseconds:
 
 
 def test_columns_are_what_is_written() -> None:
-    """CSV has exactly what JSON has, in the order of the figures."""
+    """The CSV has exactly the values of the JSON, in the order of the figures."""
     values = {field.name: 1 for field in fields(Figures)} | {"cost_usd": Decimal(1), "margin_usd": Decimal(1)}
 
     assert list(usage_report.document(Figures(**values))) == usage_report.columns()

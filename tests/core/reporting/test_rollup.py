@@ -1,4 +1,4 @@
-"""What is counted from the usage log, against a recount in Python."""
+"""The rollup of the usage log, compared with a recount in Python."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -46,13 +46,13 @@ async def sold(pool: db.Pool) -> versions.Version:
 
 
 def start(at: datetime, span: str) -> datetime:
-    """When the hour, day or month of a time begins."""
+    """The begin of the hour, day or month of a time."""
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return {"hour": hour, "day": hour.replace(hour=0), "month": hour.replace(day=1, hour=0)}[span]
 
 
 def counted_anew(rows: list[Any]) -> dict[Key, Any]:
-    """The rows of a log by span, its start, and what else they are counted by."""
+    """Recount a log: rows by span, start, and grouping."""
     found: dict[Key, Counter[Any]] = defaultdict(Counter)
     for row in rows:
         facts: Counter[Any] = Counter(
@@ -76,13 +76,13 @@ def counted_anew(rows: list[Any]) -> dict[Key, Any]:
         facts.update({(phase, bucket(ms)): 1 for phase, ms in times.items() if ms is not None})
         for span in ("hour", "day", "month"):
             key = (span, start(row.created_at, span), row.account_id, row.version_id, row.model_served, row.network)
-            # `update` adds, and keeps what is negative.
+            # `update` adds, and keeps negative values.
             found[(*key, row.kind)].update(facts)
     return {key: {name: value for name, value in facts.items() if value} for key, facts in found.items()}
 
 
 def as_counted(rows: list[Any]) -> dict[Key, Any]:
-    """The rollup in the same form."""
+    """The rollup's rows in the same form."""
     found: dict[Key, Counter[Any]] = defaultdict(Counter)
     for row in rows:
         facts: Counter[Any] = Counter({name: getattr(row, name) for name in SUMS})
@@ -94,7 +94,7 @@ def as_counted(rows: list[Any]) -> dict[Key, Any]:
 
 
 async def is_exact(conn: db.Connection, dropped: list[Any] | None = None) -> set[Key]:
-    """In this snapshot everything below the watermark, and everything that is not marked, equals a recount.
+    """Check one snapshot: below the watermark every period equals a recount, unless it is marked.
 
     Returns:
         Periods that are marked.
@@ -118,7 +118,7 @@ async def is_exact(conn: db.Connection, dropped: list[Any] | None = None) -> set
 
 
 async def is_exact_now(pool: db.Pool) -> set[Key]:
-    """The same, as of now."""
+    """Check a new snapshot."""
     async with db.snapshot(pool) as conn:
         return await is_exact(conn)
 
@@ -134,7 +134,7 @@ endings = st.builds(
     cost_usd=st.none() | st.decimals(0, 1, places=6),
     spent_usd=st.decimals(0, 1, places=6),
 ) | st.sampled_from([histories.FAILED, histories.CHARGED, histories.DECLINED])
-# The last hours of a month, the first of the next, and a month long before; also the first and the last of an hour.
+# The last hours of a month, the first of the next, and a month long before, each with its first and last moment.
 times = st.builds(
     lambda month, hours, within: month + timedelta(hours=hours) + within,
     st.sampled_from([NOON, NOON, NOON - timedelta(days=186)]),
@@ -144,7 +144,7 @@ times = st.builds(
 
 
 class History(RuleBasedStateMachine):
-    """Rows arrive, arrive late, change and are counted, in whatever order: at every moment invariant 9 holds."""
+    """Rows arrive, arrive late, change and are counted, in any order: at every moment invariant 9 holds."""
 
     executions = Bundle("executions")
 
@@ -181,7 +181,7 @@ class History(RuleBasedStateMachine):
 
     @rule(at=times, ending=endings)
     def sell_and_hold(self, at: datetime, ending: histories.Ending) -> None:
-        """A transaction that stays open while others write and count."""
+        """Keep a transaction open while others write and count."""
 
         async def held() -> None:
             conn = await db.connect()
@@ -238,7 +238,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def roll_up(self) -> None:
-        """Nothing committed is marked afterwards, whatever is held open meanwhile."""
+        """After a rollup no committed row is marked, whatever transactions are open meanwhile."""
 
         async def rolled_up() -> None:
             await usage_rollup.roll_up(self.pool)
@@ -254,7 +254,7 @@ class History(RuleBasedStateMachine):
 
     @rule(at=times)
     def drop_month(self, at: datetime) -> None:
-        """What was counted of it stays, and what arrives later is added."""
+        """The month's counts stay, and later rows are added to them."""
 
         async def dropped() -> None:
             month = start(at, "month")
@@ -292,7 +292,7 @@ History.TestCase.settings = settings(
 
 @pytest.mark.usefixtures("own_database")
 class TestHistory(History.TestCase):
-    """The machine above."""
+    """The state machine above."""
 
 
 async def change(pool: db.Pool, statement: str, *parameters: object) -> None:
@@ -301,7 +301,7 @@ async def change(pool: db.Pool, statement: str, *parameters: object) -> None:
 
 
 async def test_a_commit_that_is_late_is_counted(pool: db.Pool, sold: versions.Version) -> None:
-    """A transaction stays open across a rollup: neither waits for the other, nor do others who log the same hour.
+    """A transaction stays open across a rollup: neither waits for the other, nor do others that log the same hour.
 
     When it commits, the watermark falls back to its hour at once, and the next rollup counts it.
     """
@@ -328,13 +328,13 @@ async def test_a_commit_that_is_late_is_counted(pool: db.Pool, sold: versions.Ve
 
 
 async def test_the_present_is_not_below_the_watermark(pool: db.Pool) -> None:
-    """Where nothing is marked all is exact; what is not over yet cannot be counted for good."""
+    """Unmarked periods are exact; a period that has not ended cannot be final."""
     async with pool.connection() as conn:
         assert await usage_rollup.watermark(conn, "hour") == start(datetime.now(UTC), "hour")
 
 
 async def test_many_count_and_log_at_once(pool: db.Pool, sold: versions.Version) -> None:
-    """Loggers and three rollups at the same time, over the same hours: in the end all is counted once."""
+    """Loggers and three concurrent rollups over the same hours: in the end every row is counted once."""
 
     async def log(number: int) -> None:
         async with pool.connection() as conn:
@@ -353,7 +353,7 @@ async def test_many_count_and_log_at_once(pool: db.Pool, sold: versions.Version)
 
 
 async def test_it_is_not_over_before_days_and_months_are(pool: db.Pool, sold: versions.Version) -> None:
-    """With all hours counted it is nearly there; 100 percent is told once, last, when a month says the same."""
+    """With all hours counted it is at 99 percent; 100 percent is reported once, last, when the months agree."""
     async with pool.connection() as conn:
         for day in range(3):
             await histories.sell(conn, sold, NOON - timedelta(days=day), histories.Ending())
@@ -371,7 +371,7 @@ async def test_it_is_not_over_before_days_and_months_are(pool: db.Pool, sold: ve
 
 
 async def test_a_repeated_or_stopped_rollup_changes_nothing(pool: db.Pool, sold: versions.Version) -> None:
-    """Counting everything again, twice, and being stopped in between, comes to the same."""
+    """A complete recount, a second one, and a rollup that is stopped in between give the same counts."""
     async with pool.connection() as conn:
         for day in range(3):
             await histories.sell(conn, sold, NOON - timedelta(days=day), histories.Ending())
@@ -396,6 +396,6 @@ async def test_a_repeated_or_stopped_rollup_changes_nothing(pool: db.Pool, sold:
 
 
 async def calls(pool: db.Pool) -> int:
-    """What all months hold together."""
+    """The number of calls in all months."""
     ((found,),) = await shops.rows(pool, "SELECT sum(calls)::integer FROM usage_rollup WHERE span = 'month'")
     return int(found)

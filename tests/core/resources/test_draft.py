@@ -1,4 +1,4 @@
-"""Drafts: prices without floats, refusals without quotations, and worst cases that are."""
+"""Drafts: prices without floats, refusals without quotations, and true worst cases."""
 
 from decimal import Decimal
 from typing import Any
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core import amounts
 from core.failures import InvalidInput
+from core.resources import call_cost, template
 from core.resources import draft as drafts
-from core.resources import pricing, template
 from core.resources.template import Parameter
 from core.settings import settings
 from tests.selling import content, model
@@ -21,13 +21,13 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @given(st.integers(min_value=1000, max_value=9_999_999_999_999))
 def test_a_price_survives_being_written_and_read(atomic: int) -> None:
-    """Every price is read back to the atomic unit."""
+    """Every price is read back exactly."""
     assert atomic == amounts.atomic_usdc(amounts.usdc(atomic))
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9]{1,9}(\.[0-9]{0,8})?", fullmatch=True)))
 def test_a_price_is_exact_or_refused(text: str) -> None:
-    """Whatever is accepted as a price means exactly what its digits say."""
+    """An accepted price means exactly its digits."""
     try:
         atomic = amounts.atomic_usdc(text)
     except ValueError:
@@ -72,7 +72,7 @@ def test_what_is_no_price(price: object) -> None:
 
 
 def test_what_is_wrong_is_named_without_being_quoted() -> None:
-    """Each wrong field has its sentence, and none of them repeats the template."""
+    """Each wrong field has its sentence, and no sentence repeats the template."""
     with pytest.raises(InvalidInput) as caught:
         drafts.read(
             content(slug="No", template="canary" * 20_000, timeout_seconds=1, temperature=3, title="\0", extra="canary")
@@ -93,7 +93,7 @@ def test_the_worst_case_never_falls_when_anything_grows(first: Any, more: Any) -
     def worst(prompt: Decimal, completion: Decimal, request: Decimal, size: int, output: int, message: bool) -> Decimal:
         wanted = content(template="x" * (size + 1), max_output_tokens=output, allows_user_message=message)
         prices = {"prompt_usd": prompt, "completion_usd": completion, "request_usd": request}
-        return pricing.worst_cost_usd(drafts.read(wanted | {"parameters": []}), model(**prices))
+        return call_cost.worst_cost_usd(drafts.read(wanted | {"parameters": []}), model(**prices))
 
     grown = tuple(a or b if isinstance(a, bool) else a + b for a, b in zip(first, more, strict=True))
 
@@ -110,7 +110,7 @@ def test_the_worst_case_never_falls_when_anything_grows(first: Any, more: Any) -
 def test_the_worst_case_bounds_every_prompt(
     pieces: list[str], values: tuple[str, str, str], default: str, message: bool
 ) -> None:
-    """No inputs that would be accepted make a prompt of more bytes than the worst case counts as tokens."""
+    """No valid inputs make a prompt of more bytes than the worst case counts as tokens."""
     parameters = (Parameter(name="a", required=False, default=default), Parameter(name="b"))
     wanted = drafts.read(
         content(template="".join(pieces) or "x", allows_user_message=message) | {"parameters": parameters}
@@ -119,14 +119,14 @@ def test_the_worst_case_bounds_every_prompt(
     sent = template.messages(wanted.template, parameters, inputs)
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
 
-    assert sum(len(turn["content"].encode()) for turn in sent) <= pricing.worst_cost_usd(wanted, a_dollar_a_token)
+    assert sum(len(turn["content"].encode()) for turn in sent) <= call_cost.worst_cost_usd(wanted, a_dollar_a_token)
 
 
 def test_a_template_that_repeats_an_input_pays_for_each_time() -> None:
-    """One value put in three places is sent three times."""
+    """One value in three places is sent three times."""
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
     once, thrice = (
-        pricing.worst_cost_usd(drafts.read(content(template="{topic}{/topic}" * times)), a_dollar_a_token)
+        call_cost.worst_cost_usd(drafts.read(content(template="{topic}{/topic}" * times)), a_dollar_a_token)
         for times in (1, 3)
     )
 
@@ -143,6 +143,6 @@ def test_the_worst_case_stops_at_the_models_window_and_takes_the_dearest_output(
         context_length=100,
     )
 
-    assert Decimal("0.001") * 100 + Decimal("0.003") * 4096 + Decimal("0.5") == pricing.worst_cost_usd(
+    assert Decimal("0.001") * 100 + Decimal("0.003") * 4096 + Decimal("0.5") == call_cost.worst_cost_usd(
         drafts.read(content()), narrow
     )

@@ -1,4 +1,4 @@
-"""Repricing: what becomes of resources whose model got dearer, cheaper, lost or unsellable."""
+"""Repricing of resources whose model became dearer, cheaper, lost or unsellable."""
 
 from decimal import Decimal
 
@@ -13,9 +13,8 @@ from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.failures import InvalidInput, Unavailable
+from core.resources import call_cost, publishing, readiness, repricing, versions
 from core.resources import draft as drafts
-from core.resources import pricing as resource_pricing
-from core.resources import publishing, readiness, repricing, versions
 from core.resources.repricing import reprice
 from tests.core.catalog.test_sync import listed, listing
 from tests.core.resources.test_versions import for_sale
@@ -27,21 +26,21 @@ RUINOUS = {"prompt": "0.00000001", "completion": "0.003"}
 
 
 async def sync(conn: db.Connection, **pricing: str) -> catalog_sync.Synced:
-    """The provider lists the model of these tests at this price, and something else."""
-    # Each sync has a time of its own, as it has a transaction of its own.
+    """Sync a list with this price for the model of these tests, and another model."""
+    # Each sync runs in a separate transaction and needs a separate time.
     await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
     row = listed("test/small", pricing=CHEAP | pricing, top_provider={"max_completion_tokens": 16_000})
     return await catalog_sync.apply(conn, reprice, *model_list.parse(listing(row, listed("a/b"))), accept_loss=True)
 
 
 def means(synced: catalog_sync.Synced, handle: str) -> str:
-    """What a sync said about the one resource of this creator."""
+    """The sync's report about the creator's only resource."""
     (touched,) = [one for one in synced.news.touched if one.handle == handle]
     return touched.means
 
 
 async def test_a_dearer_model_reserves_more(conn: db.Connection) -> None:
-    """From the sync on a call reserves what it can cost now; a creator whose cap that exceeds sells nothing more."""
+    """After the sync a call reserves today's worst case; a creator whose cap is below it sells nothing."""
     owner, before = await for_sale(conn)
     synced = await sync(conn, completion="0.0001")
 
@@ -57,7 +56,7 @@ async def test_a_dearer_model_reserves_more(conn: db.Connection) -> None:
 
 
 async def test_a_certain_loss_is_not_sold_until_somebody_says_so(conn: db.Connection) -> None:
-    """What would not be published at today's price is not sold at it: until it falls, or the creator agrees."""
+    """A version not publishable at today's price is not sold until the price falls or its creator agrees."""
     owner, version = await for_sale(conn)
     assert means(await sync(conn, **RUINOUS), owner.handle).startswith("not sold until its price is raised")
     with pytest.raises(Unavailable, match="certain_loss"):
@@ -79,7 +78,7 @@ async def test_a_certain_loss_is_not_sold_until_somebody_says_so(conn: db.Connec
 
 
 async def test_versions_from_before_agreement_was_recorded_are_sold_on(conn: db.Connection) -> None:
-    """Nobody knows whether their creators agreed, so they are named, and left alone."""
+    """It is unknown whether their creators agreed, so they are reported and stay on sale."""
     owner, version = await for_sale(conn)
     await conn.execute("UPDATE resource_versions SET allows_loss = NULL WHERE id = %s", [version.version_id])
 
@@ -88,7 +87,7 @@ async def test_versions_from_before_agreement_was_recorded_are_sold_on(conn: db.
 
 
 async def test_what_is_sold_on_a_model_that_is_lost_or_unsellable_is_named(conn: db.Connection) -> None:
-    """Lost: sold for two more days. Unknown price: not sold at all, and again when the price is known."""
+    """Lost: sold for two more days. Unknown price: not sold until the price is known again."""
     owner, version = await for_sale(conn)
     await sync(conn)
     await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
@@ -104,7 +103,7 @@ async def test_what_is_sold_on_a_model_that_is_lost_or_unsellable_is_named(conn:
 
 
 async def test_archived_resources_are_repriced_and_not_named(conn: db.Connection) -> None:
-    """They may be restored, and then must not be sold at a loss either."""
+    """They may be restored, and must not be sold at a loss then."""
     owner, version = await for_sale(conn)
     await versions.archive(conn, owner.id, "haiku")
     assert [one for one in (await sync(conn, **RUINOUS)).news.touched if one.handle == owner.handle] == []
@@ -115,7 +114,7 @@ async def test_archived_resources_are_repriced_and_not_named(conn: db.Connection
 
 
 async def test_a_template_that_nobody_can_open_does_not_stop_a_sync(conn: db.Connection) -> None:
-    """It is not sold either, and the others are repriced."""
+    """Its resource is not sold, and the others are repriced."""
     _, broken = await for_sale(conn)
     _, sound = await for_sale(conn)
     await conn.execute("UPDATE resource_versions SET sealed_template = 'x' WHERE id = %s", [broken.version_id])
@@ -127,7 +126,7 @@ async def test_a_template_that_nobody_can_open_does_not_stop_a_sync(conn: db.Con
 
 
 async def test_the_news_begin_with_what_is_on_sale(conn: db.Connection) -> None:
-    """Who looks sees at once which sales are in trouble, and what a call costs now."""
+    """A reader sees first which sales have a problem, and what a call costs now."""
     owner, _ = await for_sale(conn)
     news = (await sync(conn, **RUINOUS)).news
 
@@ -141,7 +140,7 @@ async def test_the_news_begin_with_what_is_on_sale(conn: db.Connection) -> None:
 
 
 def test_a_long_story_is_cut() -> None:
-    """A page shows so much, and the number of what it does not show."""
+    """A page shows a limited number of changes, and how many it omits."""
     sold = [catalog_changes.Touched("ada", f"p{n}", "m", "0.01", "1", "trouble") for n in range(300)]
 
     assert catalog_changes.table(catalog_changes.News((), tuple(sold)))[200]["model"] == "100 more"
@@ -150,7 +149,7 @@ def test_a_long_story_is_cut() -> None:
 
 @pytest.mark.usefixtures("own_database")
 async def test_a_publisher_and_a_sync_take_turns() -> None:
-    """A version is published at the price before a sync, and repriced by it, or at the price after it."""
+    """A version is published at the old price and repriced by the sync, or is published at the new price."""
     async with db.pool() as pool, pool.connection() as conn, pool.connection() as other:
         owner = await creator(conn)
         await conn.commit()
@@ -169,7 +168,7 @@ amounts = st.decimals(min_value=0, max_value="0.01", places=9).map(lambda price:
 async def test_repricing_says_what_publishing_would(
     conn: db.Connection, prompt: str, completion: str, template: str, tokens: int
 ) -> None:
-    """A repriced version costs, and is refused, exactly as if it were published now."""
+    """A repriced version costs the same, or is refused the same, as if it were published now."""
     owner, _ = await for_sale(conn)
     await sync(conn)
     changes = {"template": f"{template}{{topic}}{{/topic}}", "max_output_tokens": tokens, "slug": "other"}
@@ -181,9 +180,9 @@ async def test_repricing_says_what_publishing_would(
     model = await catalog.find(conn, "test/small")
     assert model is not None
     wanted = drafts.read(content(**changes))
-    assert (await versions.version(conn, published.version_id)).worst_cost_usd == resource_pricing.worst_cost_usd(
+    assert (await versions.version(conn, published.version_id)).worst_cost_usd == call_cost.worst_cost_usd(
         wanted, model
     )
     (row,) = [row for row in await catalog.versions_on(conn, ["test/small"]) if row.slug == "other"]
-    assert row.is_certain_loss == resource_pricing.is_certain_loss(wanted, model)
+    assert row.is_certain_loss == call_cost.is_certain_loss(wanted, model)
     await conn.rollback()

@@ -1,4 +1,4 @@
-"""Templates: what may be published, what a buyer may send, and that nothing of a value is ever interpreted."""
+"""Templates: which may be published, which inputs a buyer may send, and that values are never interpreted."""
 
 import json
 from typing import Any
@@ -79,7 +79,7 @@ def test_tags_side_by_side_and_prefixes() -> None:
 
 
 def test_an_unset_optional_parameter_is_its_default_or_nothing() -> None:
-    """An absent value and an empty one both become the default; without a default, the empty string."""
+    """A missing value and an empty one both become the default; without a default, the empty string."""
     parameters = [Parameter(name="a", required=False, default="x"), Parameter(name="b", required=False)]
 
     assert template.substitute("[{a}{/a}{b}{/b}]", parameters, {}) == "[x]"
@@ -120,7 +120,7 @@ def test_inputs_are_an_object(inputs: object) -> None:
 
 
 def test_empty_is_absent() -> None:
-    """An empty string is missing when required, and otherwise the same as not sent at all."""
+    """An empty string is missing when required, and otherwise equal to an absent value."""
     optional = [Parameter(name="tone", required=False), Parameter(name="topic", default="cats")]
 
     assert problems({"topic": ""}, [Parameter(name="topic")]) == {"topic": "Missing required parameter: topic"}
@@ -131,7 +131,7 @@ def test_empty_is_absent() -> None:
 
 
 def test_null_is_no_string() -> None:
-    """Null is not absent: the sender meant something that we cannot put into text."""
+    """Null is not absent: the sender meant a value that has no text form."""
     assert problems({"a": None}, [Parameter(name="a", default="x")]) == {"a": "Parameter 'a' must be a string"}
     assert problems({"user_message": None}, [], allows_user_message=True) == {
         "user_message": "user_message must be a string"
@@ -162,7 +162,7 @@ def test_characters_that_cannot_be_stored(value: str) -> None:
 
 
 def test_unknown_names_stay_small_and_sendable() -> None:
-    """However many, long or broken the unknown names are, the answer is short and can be encoded."""
+    """However many, long or broken the unknown names are, the response is short and can be encoded."""
     fields = problems({"\ud800": 1, "n" * 5000: 1} | {f"x{i}": 1 for i in range(1000)}, [])
 
     assert len(fields) <= 16
@@ -223,7 +223,7 @@ def test_publishing_refuses_what_cannot_be_stored() -> None:
 
 
 def test_an_unused_parameter_is_a_warning() -> None:
-    """A parameter whose tag is nowhere may be published; its name is returned."""
+    """A parameter without a tag may be published; its name is returned."""
     assert template.check_template("{a}{/a}", [Parameter(name="a"), Parameter(name="b", default="x")]) == ("b",)
 
 

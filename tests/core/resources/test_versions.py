@@ -1,4 +1,4 @@
-"""Resources: immutable versions, publishers that take turns, and what stops a sale."""
+"""Resources: immutable versions, concurrent publishers, and obstacles to a sale."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from tests.selling import ADDRESS, SECRET_TEMPLATE, add_model, content, creator,
 
 @pytest.fixture
 async def market(database: str) -> AsyncIterator[tuple[db.Pool, accounts.Account]]:
-    """A pool and a creator that concurrent transactions see; nothing of it is left for other tests."""
+    """A pool and a creator that concurrent transactions see; both are removed after the test."""
     async with db.pool() as pool:
         async with pool.connection() as conn:
             owner = await creator(conn)
@@ -33,7 +33,7 @@ async def market(database: str) -> AsyncIterator[tuple[db.Pool, accounts.Account
 
 
 async def for_sale(conn: db.Connection) -> tuple[accounts.Account, versions.Version]:
-    """A creator with everything that a sale needs."""
+    """A creator who can sell."""
     owner = await creator(conn)
     key_id: UUID = uuid4()
     plain = f"sk-or-v1-{owner.id}".encode()
@@ -50,7 +50,7 @@ async def for_sale(conn: db.Connection) -> tuple[accounts.Account, versions.Vers
 
 
 async def test_what_is_published_is_what_is_resolved(conn: db.Connection) -> None:
-    """A published draft is found at its URL with everything that was said, and its template opens."""
+    """A published draft is found at its URL with all its fields, and its template can be opened."""
     owner = await creator(conn)
     published = await publish(conn, owner, temperature="0.7", modality="json", description="Five seven five")
     found = await readiness.resolve(conn, owner.handle, "haiku")
@@ -76,7 +76,7 @@ async def test_a_change_is_a_new_version_and_the_old_one_stays(conn: db.Connecti
 
 
 async def test_publishing_the_same_again_changes_nothing(conn: db.Connection) -> None:
-    """The present version is returned, however the same price and temperature are written."""
+    """The present version is returned, in any spelling of the same price and temperature."""
     owner = await creator(conn)
     first = await publish(conn, owner, temperature="0.7", price_usdc="0.01")
     again = await publish(conn, owner, temperature="0.70", price_usdc="0.010")
@@ -85,7 +85,7 @@ async def test_publishing_the_same_again_changes_nothing(conn: db.Connection) ->
 
 
 async def test_a_dearer_model_makes_publishing_the_same_a_new_version(conn: db.Connection) -> None:
-    """The new version reserves what a call may cost now."""
+    """The new version reserves today's worst case."""
     owner = await creator(conn)
     first = await publish(conn, owner)
     await conn.execute("UPDATE models SET completion_usd = completion_usd * 2 WHERE id = 'test/small'")
@@ -96,7 +96,7 @@ async def test_a_dearer_model_makes_publishing_the_same_a_new_version(conn: db.C
 
 
 async def test_the_template_is_nowhere_in_the_rows(conn: db.Connection) -> None:
-    """What the database holds of a template cannot be read."""
+    """The database holds no template in clear."""
     owner = await creator(conn)
     published = await publish(conn, owner)
     rows = await (
@@ -108,7 +108,7 @@ async def test_the_template_is_nowhere_in_the_rows(conn: db.Connection) -> None:
 
 
 async def test_concurrent_publishers_of_one_slug_take_turns(market: tuple[db.Pool, accounts.Account]) -> None:
-    """Every one of them gets a version of its own, numbered without gaps, whoever came first."""
+    """Each publisher gets a separate version, numbered without gaps, in any order."""
     pool, owner = market
 
     async def one(number: int) -> publishing.Published:
@@ -156,7 +156,7 @@ async def test_concurrent_publishers_of_the_same_make_one_version(market: tuple[
 async def test_what_cannot_be_published(
     conn: db.Connection, columns: dict[str, Any], wanted: dict[str, Any], field: str
 ) -> None:
-    """What a call would need and the model does not give is refused before anybody can buy it."""
+    """A draft that its model cannot serve, or with a bad template or a certain loss, is refused, naming the field."""
     owner = await creator(conn)
     await add_model(conn, **columns)
 
@@ -188,7 +188,7 @@ async def test_a_possible_loss_is_a_warning_and_a_certain_one_needs_consent(conn
 
 
 async def test_what_the_model_ignores_is_a_warning(conn: db.Connection) -> None:
-    """A parameter without a tag and settings that the model does not list are pointed out."""
+    """A parameter without a tag, and settings that the model does not list, are reported."""
     owner = await creator(conn)
     await add_model(conn, supported_parameters=[])
     published = await publish(conn, owner, temperature="1", modality="json", template="plain", price_usdc="9")
@@ -203,7 +203,7 @@ async def test_what_the_model_ignores_is_a_warning(conn: db.Connection) -> None:
 
 
 async def test_archived_says_so_and_its_slug_stays_taken(conn: db.Connection) -> None:
-    """An archived URL is known as archived, takes no new version, and comes back as it was."""
+    """An archived URL is known as archived, takes no new version, and is restored unchanged."""
     owner = await creator(conn)
     published = await publish(conn, owner)
     await versions.archive(conn, owner.id, "haiku")
@@ -221,7 +221,7 @@ async def test_archived_says_so_and_its_slug_stays_taken(conn: db.Connection) ->
 
 
 async def test_a_stranger_can_neither_archive_nor_see(conn: db.Connection) -> None:
-    """Another account's slugs do not exist for this one, and equal slugs do not meet."""
+    """Another account's slugs do not exist for this one, and equal slugs do not collide."""
     owner, stranger = await creator(conn), await creator(conn)
     await publish(conn, owner)
 
@@ -237,7 +237,7 @@ async def test_a_stranger_can_neither_archive_nor_see(conn: db.Connection) -> No
 
 
 async def test_unknown_is_not_found(conn: db.Connection) -> None:
-    """Unknown handles, slugs and versions are one failure."""
+    """Unknown handles, slugs and versions raise the same failure."""
     owner = await creator(conn)
     for handle, slug in ((owner.handle, "nothing"), ("nobody", "haiku"), ("' OR true --", "%")):
         with pytest.raises(NotFound):
@@ -250,7 +250,7 @@ async def test_unknown_is_not_found(conn: db.Connection) -> None:
 
 
 async def test_a_complete_resource_is_ready(conn: db.Connection) -> None:
-    """With a key, a model, a budget and an address it can be sold, and the address is kept as it was given."""
+    """With a key, a model, a budget and an address it can be sold, and the address keeps its spelling."""
     owner, version = await for_sale(conn)
 
     assert (await readiness.readiness(conn, version)).payouts == {SANDBOX_NETWORK: ADDRESS}
@@ -290,7 +290,7 @@ async def test_a_complete_resource_is_ready(conn: db.Connection) -> None:
     ],
 )
 async def test_each_obstacle_stops_the_sale(conn: db.Connection, obstacle: str, code: str) -> None:
-    """Nothing is offered that could not be run; the code says why, for our logs."""
+    """A call that could not run is not offered; the code for our logs says why."""
     owner, before = await for_sale(conn)
     names = {"account": owner.id, "version": before.version_id, "resource": before.resource_id}
     await conn.execute(obstacle.encode(), names)
@@ -302,7 +302,7 @@ async def test_each_obstacle_stops_the_sale(conn: db.Connection, obstacle: str, 
 
 
 async def test_a_cap_of_its_own_is_no_new_version(conn: db.Connection) -> None:
-    """Publishing the same with another cap changes the cap at once, and without one takes it away."""
+    """Publishing the same with another cap changes the cap at once, and without one removes it."""
     owner = await creator(conn)
     for cap in ("2.50", "0", None):
         published = await publish(conn, owner, daily_spend_cap_usd=cap)
@@ -343,7 +343,7 @@ async def test_a_full_queue_stops_the_sale(conn: db.Connection) -> None:
 
 
 async def test_a_call_that_cannot_have_its_key_fails_as_data(conn: db.Connection) -> None:
-    """What was paid for and has no key is the creator's trouble; what nobody can open is ours."""
+    """A paid call without a key is the creator's fault; a value that cannot be opened is ours."""
     owner, _ = await for_sale(conn)
     troubles = []
     for change in (
@@ -360,7 +360,7 @@ async def test_a_call_that_cannot_have_its_key_fails_as_data(conn: db.Connection
 
 
 async def test_a_template_that_nobody_can_open_is_mended_by_publishing_it_again(conn: db.Connection) -> None:
-    """Sealed under a master key that is gone, it fails as data; the same draft becomes a readable version."""
+    """A template under a lost master key makes calls fail as data; publishing it again makes a readable version."""
     owner, version = await for_sale(conn)
     gone = Vault(new_master_key("gone")).seal(
         SECRET_TEMPLATE.encode(), account=owner.id, column="resource_versions.sealed_template", row=version.version_id

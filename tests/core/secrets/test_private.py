@@ -1,4 +1,4 @@
-"""Private values do not leak by being printed, logged, formatted, copied or stored."""
+"""Private values are not exposed when they are printed, logged, formatted, copied or stored."""
 
 import copy
 import json
@@ -14,12 +14,12 @@ SECRET = "canary-7f3a"
 
 
 def test_revealed_only_on_purpose() -> None:
-    """`reveal` gives the value, and nothing else does."""
+    """Only `reveal` gives the value."""
     assert Private(SECRET).reveal() == SECRET
 
 
 def test_printing_hides_it(caplog: pytest.LogCaptureFixture) -> None:
-    """No way of turning a box into text shows its content."""
+    """No conversion to text shows the content."""
     box = Private(SECRET)
     logging.getLogger(__name__).warning("%s %r %s", box, box, [box])
 
@@ -30,7 +30,7 @@ def test_printing_hides_it(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_traceback_with_locals_hides_it() -> None:
-    """Error reports that print local variables show the box only."""
+    """Error reports that print local variables show only the box."""
 
     def fail(box: Private[str]) -> None:
         raise ValueError(box)
@@ -44,7 +44,7 @@ def test_a_traceback_with_locals_hides_it() -> None:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_it_cannot_be_pickled(protocol: int) -> None:
-    """Every pickle protocol refuses, also inside something else."""
+    """Every pickle protocol refuses it, also inside another object."""
     for value in (Private(SECRET), {"key": [Private(SECRET)]}, ValueError(Private(SECRET))):
         with pytest.raises(TypeError, match="cannot be stored"):
             pickle.dumps(value, protocol)

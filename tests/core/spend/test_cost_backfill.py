@@ -1,4 +1,4 @@
-"""Costs that come to light later: calls that were charged and lost, against the practice provider's `/generation`."""
+"""Costs that are learned later: calls that were charged and lost, against the practice provider's `/generation`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,12 +36,12 @@ class Lost:
     worst: Decimal
 
     async def charged(self) -> Decimal:
-        """By the provider's own book."""
+        """The charge in the provider's own book."""
         cost: Decimal = (await self.creator.seen())["generations"][0]["cost"]
         return cost
 
     async def books(self) -> tuple[Decimal, Decimal | None]:
-        """What its creator's day has spent, and the cost that is logged."""
+        """The creator's spending of the day, and the logged cost."""
         query = "SELECT spent_usd, (SELECT cost_usd FROM usage_log) FROM spend_days"
         ((spent, logged),) = await shops.rows(self.pool, query)
         return spent, logged
@@ -59,7 +59,7 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
         sent = await sends.begin(
             pool, asked, account_id=order.account_id, attempt_id=order.attempt_id, worst_cost_usd=Decimal(0)
         )
-        used = (await creator.send(asked)).used
+        used = (await creator.send(asked)).usage
         async with pool.connection() as conn:
             await sends.finish(conn, [sends.Ended(sent, "provider_cut", used)])
         await orders.finish(pool, order, LOST)
@@ -67,7 +67,7 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
 
 
 async def test_what_a_lost_call_cost_is_learned(lost: Lost) -> None:
-    """At its worst until it is known; then spending and usage say what the provider's own book says, once."""
+    """It counts at its worst case until it is known; then spending and usage equal the provider's record, once."""
     assert await lost.books() == (lost.worst, None)
     assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=1, keyless=0)
 
@@ -86,7 +86,7 @@ async def test_what_is_not_known_yet_is_asked_for_again(lost: Lost) -> None:
 
 
 async def test_what_may_still_run_is_left_alone(lost: Lost) -> None:
-    """Only what left longer ago than any call may take, and less than a week ago."""
+    """Only sends are looked up that are older than the longest call, and younger than a week."""
     assert (await cost_backfill.reconcile(lost.pool)).asked == 0
     for age, asked in (("16 minutes", 1), ("8 days", 0)):
         await shops.rows(lost.pool, f"UPDATE sends SET sent_at = now() - interval '{age}' RETURNING number")  # noqa: S608
@@ -95,14 +95,14 @@ async def test_what_may_still_run_is_left_alone(lost: Lost) -> None:
 
 
 async def test_passes_at_the_same_time_count_once(lost: Lost) -> None:
-    """However many ask, the cost is booked once."""
+    """However many passes run at once, the cost is recorded once."""
     await asyncio.gather(*(cost_backfill.reconcile(lost.pool, youngest=NOW) for _ in range(5)))
     charged = await lost.charged()
     assert await lost.books() == (charged, charged)
 
 
 async def test_without_a_key_nobody_can_ask(lost: Lost) -> None:
-    """A creator who took the key away keeps the worst case; the others are asked for all the same."""
+    """Without the creator's key the worst case stays; other creators' costs are still requested."""
     async with lost.pool.connection() as conn:
         await provider_keys.delete_key(conn, lost.order.account_id)
     assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=0, keyless=1)
@@ -122,11 +122,11 @@ async def test_without_a_key_nobody_can_ask(lost: Lost) -> None:
     ],
 )
 def test_what_a_generation_says_of_its_cost(body: str, cost: Decimal | None) -> None:
-    """An exact decimal, the provider's own share included where the creator pays it; anything else is unknown."""
+    """An exact decimal, including the upstream's own share if the creator pays it; anything else is unknown."""
     assert provider_usage.read_generation(body.encode()) == cost
 
 
 async def test_a_stranger_is_told_nothing(lost: Lost) -> None:
-    """Neither another key, nor one that is no key, nor an unknown generation brings a cost or an error."""
+    """Another key, an invalid key, or an unknown generation gives neither a cost nor an exception."""
     for key in (f"sk-or-v1-practice-{uuid4().hex}", "nonsense", "no key at all"):
         assert await provider_client.cost_of(OPENROUTER, Private(key), "gen-1") is None

@@ -1,4 +1,4 @@
-"""What executions cost and earned, against Postgres alone."""
+"""Costs and revenue of executions, against Postgres without Prefect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -35,7 +35,7 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 
 async def test_one_row_for_each_round(pool: db.Pool) -> None:
-    """Ten loggers at once, on the same finished executions: each is logged by one of them, once."""
+    """Of ten concurrent loggers exactly one logs each finished execution."""
     launcher = await orders.hire(pool)
     ids = await orders.queue(pool, await orders.version(pool, slots=40), 40)
     for order in await orders.begin(pool, launcher, ids):
@@ -54,7 +54,7 @@ async def test_one_row_for_each_round(pool: db.Pool) -> None:
 
 
 async def test_revenue_counts_once(pool: db.Pool) -> None:
-    """A re-run is logged as a round of its own, with amount 0: the buyer paid once."""
+    """A re-run is logged as a separate round with amount 0, because the buyer paid once."""
     launcher = await orders.hire(pool)
     sold = await orders.version(pool)
     paid = await orders.pay(pool, sold, launcher)
@@ -70,7 +70,7 @@ async def test_revenue_counts_once(pool: db.Pool) -> None:
 
 
 async def test_what_runs_is_not_logged(pool: db.Pool) -> None:
-    """Only what is at rest has a usage row; a re-run that is queued has one for its first round only."""
+    """Only ended rounds have a usage row; a queued re-run has one for its first round only."""
     launcher = await orders.hire(pool)
     paid = await orders.pay(pool, await orders.version(pool), launcher)
     (order,) = await orders.begin(pool, launcher, [paid])
@@ -83,7 +83,7 @@ async def test_what_runs_is_not_logged(pool: db.Pool) -> None:
 
 
 async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -> None:
-    """A payment that was decided after weeks: its times are cut off where they are stored, and all are logged."""
+    """A payment that was decided after weeks: its times are capped when stored, and all executions are logged."""
     launcher = await orders.hire(pool)
     sold = await orders.version(pool)
     ids = [await orders.pay(pool, sold, launcher) for _ in range(2)]
@@ -101,7 +101,7 @@ async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -
 
 
 async def test_the_cap_is_never_overshot(pool: db.Pool) -> None:
-    """Twenty reservations at once and room for seven: seven fit."""
+    """Of twenty reservations at once with room for seven, seven succeed."""
     sold = await orders.version(pool, calls_a_day=7)
 
     async def fits() -> bool:
@@ -121,7 +121,7 @@ async def test_the_cap_is_never_overshot(pool: db.Pool) -> None:
 
 @dataclass(frozen=True)
 class Sold:
-    """An execution, and the payment that it waits for."""
+    """An execution and its payment."""
 
     id: UUID
     payment_id: UUID | None
@@ -129,7 +129,7 @@ class Sold:
 
 
 class Spending(RuleBasedStateMachine):
-    """Whatever happens to executions, in whatever order and however often, a creator's day is the sum of its parts.
+    """After any events of executions, in any order and repeated, a creator's day is the sum of its executions.
 
     Everything happens in one transaction, which is rolled back: `now()` stands still.
     """
@@ -151,7 +151,7 @@ class Spending(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def fits(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Do it in a transaction that is rolled back where there is no room."""
+        """Run an action in a savepoint that is rolled back if there is no room."""
 
         async def attempt() -> bool:
             try:
@@ -222,7 +222,7 @@ class Spending(RuleBasedStateMachine):
 
     @rule(target=failed, row=running, detail=st.sampled_from(["provider_400", "provider_timeout"]))
     def fail(self, row: Any, detail: str) -> Any:
-        """Also late, twice, or after an answer."""
+        """Fail an execution, also late, twice, or after an answer."""
         order = steps.Order(
             row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, b""
         )
@@ -233,7 +233,7 @@ class Spending(RuleBasedStateMachine):
 
     @rule(row=running, share=st.decimals(0, 1, places=2))
     def answer(self, row: Any, share: Decimal) -> None:
-        """What the call's end does; also late or twice."""
+        """End a call with an answer, also late or twice."""
 
         async def succeed() -> None:
             used = provider_usage.Usage(cost_usd=share * self.sold.worst_cost_usd)
@@ -246,7 +246,7 @@ class Spending(RuleBasedStateMachine):
 
     @rule(row=running)
     def send_it(self, row: Any) -> None:
-        """Also for an attempt that is over; a second send sets its cost aside as well, or is refused."""
+        """Send, also for an ended attempt; a second send reserves its cost too, or is refused."""
         asked = replace(callers.PROMPT, execution_id=row.id, round=row.round)
 
         async def begin() -> None:
@@ -264,7 +264,7 @@ class Spending(RuleBasedStateMachine):
 
     @rule(row=running, outcome=st.sampled_from(["provider_503", "provider_504", "provider_empty"]))
     def end_send(self, row: Any, outcome: str) -> None:
-        """Also late, when its round is over and settled: the cost is true whoever tells it."""
+        """End a send, also after its round was settled: its cost counts, whichever attempt reports it."""
 
         async def finish() -> None:
             await sends.finish(self.conn, [sends.Ended(self.last_send(row), outcome, provider_usage.Usage())])
@@ -323,4 +323,4 @@ Spending.TestCase.settings = settings(
 
 @pytest.mark.usefixtures("own_database")
 class TestSpending(Spending.TestCase):
-    """The machine above."""
+    """The state machine above."""

@@ -1,4 +1,4 @@
-"""Reconciliation as a task, for the schedule and for the operator's eyes."""
+"""Tasks of the flow `cost_backfill`."""
 
 from core import db
 from core.providers import client as provider_client
@@ -9,6 +9,6 @@ from tasks.policy import step
 
 @step()
 async def reconcile() -> Reconciled:
-    """Ask what calls of unknown cost were charged."""
+    """Ask the providers for unknown costs of calls."""
     async with db.pool() as pool, provider_client.connections():
         return await cost_backfill.reconcile(pool)

@@ -1,7 +1,7 @@
 -- name: reserve(execution_ids, rounds, usd)$
--- Set the worst-case costs aside if today's caps have room, and remember them for these rounds; one that was refused and
--- came back holds again; how many were. The lock of the day's row makes a creator's claims take turns, in one order of
--- creators.
+-- Reserve the worst-case costs of these rounds if today's caps have room, and return how many were reserved. A released
+-- reservation of a refused payment that came back is taken again. The lock on the day's row makes a creator's claims
+-- wait for each other, in one order of creators.
 WITH asked AS (
     SELECT asked.execution_id, asked.round, asked.usd, executions.account_id
     FROM unnest(:execution_ids::uuid[], :rounds::integer[], :usd::numeric[]) AS asked (execution_id, round, usd)
@@ -29,7 +29,7 @@ WITH asked AS (
 SELECT count(*) FROM held;
 
 -- name: resources_have_room(execution_ids, rounds)$
--- Whether the resources' own caps cover what was just set aside; asked under the locks of their resource_spend_days rows.
+-- Whether the resources' own caps cover the new reservations; runs under the locks of their resource_spend_days rows.
 SELECT bool_and(
     resources.daily_spend_cap_usd IS NULL OR spend.reserved_usd + spend.spent_usd <= resources.daily_spend_cap_usd
 )
@@ -41,7 +41,7 @@ JOIN resources ON resources.id = resource_versions.resource_id
 JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day;
 
 -- name: queues_have_room(execution_ids)$
--- Whether their creators' unfinished executions fit the queues; asked under the locks of their spend_days rows.
+-- Whether the creators' unfinished executions fit their queues; runs under the locks of their spend_days rows.
 SELECT bool_and(
     (
         SELECT count(*) FROM executions
@@ -52,7 +52,7 @@ FROM accounts
 WHERE id IN (SELECT account_id FROM executions WHERE id = ANY(:execution_ids));
 
 -- name: extend(execution_id, round, usd)^
--- One more send may cost as much again: set that aside as well, if the day's cap has room.
+-- One more send may cost as much again: reserve that too, if the day's cap has room.
 WITH held AS (
     SELECT account_id, day FROM reservations
     WHERE execution_id = :execution_id AND round = :round AND released_at IS NULL
@@ -70,7 +70,7 @@ WHERE execution_id = :execution_id AND round = :round AND EXISTS (SELECT 1 FROM 
 RETURNING reserved_usd;
 
 -- name: lock(execution_ids, rounds)!
--- Whoever settles a round waits for whoever does so now, and then sees what that one wrote.
+-- Concurrent settlements of a round wait for each other, so that each sees what the previous one wrote.
 SELECT 1
 FROM reservations
 JOIN unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round) USING (execution_id, round)
@@ -78,7 +78,7 @@ ORDER BY execution_id, round
 FOR UPDATE OF reservations;
 
 -- name: lock_days(execution_ids, rounds)!
--- Creators' days are locked in one order, so that two who settle several never wait for each other.
+-- Creators' days are locked in one order, so that concurrent settlements never deadlock.
 SELECT 1
 FROM spend_days
 WHERE (account_id, day) IN (
@@ -90,7 +90,7 @@ ORDER BY account_id, day
 FOR UPDATE;
 
 -- name: settle(execution_ids, rounds)!
--- Rounds that are over: a reservation gives way to what its sends cost, each at the worst where nobody knows.
+-- Replace the reservation of finished rounds by the costs of their sends; a send of unknown cost counts at its worst.
 WITH held AS (
     SELECT execution_id, reservations.round, reservations.account_id, reservations.day,
         coalesce(reservations.spent_usd, 0) AS spent_usd,
@@ -121,7 +121,7 @@ FROM days
 WHERE spend_days.account_id = days.account_id AND spend_days.day = days.day;
 
 -- name: correct(execution_ids, rounds)!
--- What became known after a round was logged; rows that say so already are not touched.
+-- Correct the usage rows of logged rounds by what became known since; rows that already agree are not touched.
 WITH used AS (
     SELECT execution_id, sends.round, executions.created_at, reservations.spent_usd,
         CASE WHEN bool_and(sends.cost_usd IS NOT NULL) THEN sum(sends.cost_usd) END AS cost_usd,
@@ -141,7 +141,7 @@ WHERE usage_log.execution_id = used.execution_id AND usage_log.round = used.roun
         IS DISTINCT FROM (used.cost_usd, used.spent_usd, used.generation_id);
 
 -- name: log(ids)
--- One row per finished round, whoever finds it first; what is logged already is not found again.
+-- Write one usage row per finished round. A round that is logged already is not found again.
 WITH finished AS (
     SELECT * FROM executions
     WHERE logged_round < round AND state IN ('succeeded', 'failed', 'declined')

@@ -1,5 +1,5 @@
 -- name: mark(since)!
--- Everything since then shall be counted again: what the log has, and what was counted and it has no more.
+-- Mark everything since then to be counted again: hours of the log, and counted hours whose rows are gone.
 INSERT INTO usage_dirty (span, starts_at)
 SELECT 'hour', hour
 FROM (
@@ -16,7 +16,7 @@ CROSS JOIN generate_series(
 ) AS hour;
 
 -- name: stretches(within, span)
--- What is marked, by the stretches that are counted in one transaction each.
+-- The marked periods, grouped by what is counted in one transaction.
 SELECT date_trunc(:within::text, starts_at, 'UTC') AS first, count(DISTINCT starts_at) AS periods
 FROM usage_dirty
 WHERE span = :span
@@ -24,23 +24,23 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: tune()!
--- For this transaction: each stretch gets a plan of its own, because one that fits any of them would read them all. And
--- nobody waits for the disk: what a crash takes back is marked again.
+-- For this transaction: plan each query for its own period, because a generic plan would read all of them. And do not
+-- wait for the disk: a crash that loses the counts restores the marks.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS plan,
     set_config('synchronous_commit', 'off', true) AS commit;
 
 -- name: tune_hours()!
--- Groups of an hour are hashed: Postgres takes an hour for ten, and would sort it.
+-- Hash the groups of an hour: Postgres overestimates their number tenfold, and would sort them.
 SELECT set_config('enable_sort', 'off', true);
 
 -- name: lock(span, first)!
--- Who counts the same takes turns, so that who counts last has seen the most.
+-- Transactions that count the same period wait for each other, so that the last one has seen the most rows.
 SELECT pg_advisory_xact_lock(hashtextextended(
     concat_ws('/', 'x402-instant/usage_rollup', :span::text, :first::timestamptz), 0
 ));
 
 -- name: take(span, first, within)
--- Take a stretch's marks away. Whoever marks again from now on is counted again by the next.
+-- Take the marks of a period. Rows that are marked from now on are counted by the next run.
 WITH taken AS (
     DELETE FROM usage_dirty
     WHERE span = :span AND starts_at >= :first
@@ -50,12 +50,12 @@ WITH taken AS (
 SELECT DISTINCT starts_at FROM taken ORDER BY starts_at;
 
 -- name: forget(span, starts)!
--- What was counted before; what cannot be counted again stays.
+-- Delete earlier counts, except of hours whose log rows were dropped.
 DELETE FROM usage_rollup WHERE span = :span AND starts_at = ANY(:starts::timestamptz[]) AND log_dropped_at IS NULL;
 
 -- name: count_hours(starts)!
--- The log by hours: one at a time, so that each is grouped in memory. Times are collected first and then counted into
--- histograms, because that is five times as fast as an aggregate of our own.
+-- Count the log by hours, one at a time, so that each is grouped in memory. Times are collected into arrays first,
+-- because a custom aggregate for histograms is several times slower.
 INSERT INTO usage_rollup (
     span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
     fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
@@ -80,7 +80,7 @@ CROSS JOIN LATERAL (
 ) AS counted;
 
 -- name: add_up(span, finer, starts)!
--- Days from hours, months from days. Hours whose rows were dropped from the log count like any other.
+-- Sum hours to days and days to months. Hours whose log rows were dropped count like any other.
 INSERT INTO usage_rollup (
     span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
     fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
@@ -96,10 +96,10 @@ JOIN usage_rollup ON usage_rollup.span = :finer AND starts_at >= start
 GROUP BY start, account_id, version_id, model_served, network, kind;
 
 -- name: mark_coarser(span, starts)!
--- What contains these must be added up again.
+-- Mark the coarser periods that contain these.
 INSERT INTO usage_dirty (span, starts_at)
 SELECT DISTINCT :span, date_trunc(:span::text, start, 'UTC') FROM unnest(:starts::timestamptz[]) AS start;
 
 -- name: watermark(span)$
--- Before it, every period of this span equals a recount.
+-- The watermark: every earlier period of this span equals a recount.
 SELECT usage_watermark(:span);

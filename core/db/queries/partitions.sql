@@ -1,5 +1,5 @@
 -- name: to_make(ahead)
--- Months that have no partition and have rows, or will.
+-- Months without a partition that have rows already, or need one soon.
 SELECT month
 FROM (
     SELECT DISTINCT date_trunc('month', created_at, 'UTC') FROM usage_log_default
@@ -11,12 +11,12 @@ WHERE to_regclass(to_char(month AT TIME ZONE 'UTC', '"usage_log_"YYYY_MM')) IS N
 ORDER BY month;
 
 -- name: make(month)$
--- One transaction each: the rows that were waiting for it move.
+-- Create one partition per transaction; its rows in the default partition move.
 SELECT make_usage_month(:month);
 
 -- name: over(kept, asked_seconds)
--- Months that are not kept any longer, each with how many of its executions could still change the log. A refused payment
--- could land, a failed call could be re-run, and what a lost one cost could come to light, for a while.
+-- Months that are older than the retention, each with the number of its executions that could still change the log: a
+-- refused payment could land, a failed call could be re-run, or an unknown cost could become known.
 SELECT month, (
     SELECT count(*)
     FROM executions
@@ -43,5 +43,5 @@ WHERE month < (date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(mon
 ORDER BY month;
 
 -- name: drop(month)$
--- How many rows went; NULL where something is not counted yet.
+-- Drop a month and return its number of rows; NULL if a row is not counted yet.
 SELECT drop_usage_month(:month);

@@ -1,16 +1,16 @@
-"""The flow that learns what lost calls cost."""
+"""Look up unknown costs of calls."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from tasks import reconciliation as step
+from tasks import cost_backfill as step
 from tasks.schedule import scheduled
 
 
-@flow(name="reconciliation", persist_result=False, log_prints=False)
+@flow(name="cost_backfill", persist_result=False, log_prints=False)
 @scheduled
-async def reconciliation() -> State[None]:
-    """Ask the provider for every cost that nobody knows yet."""
+async def cost_backfill() -> State[None]:
+    """Ask the providers for every unknown cost."""
     done = await step.reconcile()
     return Completed(message=f"priced {done.priced} of {done.asked}, {done.keyless} without a key")

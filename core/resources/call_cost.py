@@ -1,4 +1,4 @@
-"""What a call of a draft costs at least and at most on a model, and what stands in the way of publishing it."""
+"""Compute the least and the most that a call of a draft can cost, and refuse drafts that a model cannot serve."""
 
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
@@ -11,24 +11,24 @@ from core.providers.answer_schema import is_strict
 from core.resources.draft import Draft
 from core.settings import settings
 
-# UTF-8 needs at most four bytes for a character, and no tokenizer makes more than one token of a byte.
+# UTF-8 has at most four bytes per character, and no tokenizer makes more than one token of a byte.
 _BYTES_PER_CHARACTER = 4
-# Role markers and the user turn that we add when the buyer writes none.
+# Role markers, and the user turn that we add if the buyer sends none.
 _FRAME_BYTES = 1024
-# What ordinary text never exceeds: a template has at least this fraction of its characters as tokens.
+# Ordinary text never has more characters per token, so this gives the fewest tokens of a template.
 _MOST_CHARACTERS_PER_TOKEN = 8
-# Some providers refuse to generate less.
+# Some providers refuse a lower limit.
 _LEAST_OUTPUT_TOKENS = 16
 
 
 def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
-    """What one call can cost its creator at most, in US dollars, exactly.
+    """Compute the most that one call can cost its creator, in US dollars, exactly.
 
-    Every byte of the prompt counts as a token, inputs as long as they may be and as often as the template repeats
-    them, but never more tokens than fit into the model; and the answer takes all the tokens that it may.
+    Every byte of the prompt counts as a token, with inputs at their longest and as often as the template repeats
+    them, within the model's context; and the answer takes all its tokens.
 
     Raises:
-        ValueError: if the model's prices are unknown, which a sellable model's never are.
+        ValueError: a price of the model is unknown, which is never so for a sellable model.
     """
     tokens = _most_prompt_bytes(draft)
     if model.context_length is not None:
@@ -37,16 +37,16 @@ def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
 
 
 def least_cost_usd(draft: Draft, model: Model) -> Decimal:
-    """What hardly any call falls below: the template alone, packed as tightly as text gets, and the least answer."""
+    """Compute what nearly every call costs at least: the fewest tokens of the template, and the shortest answer."""
     tokens = len(draft.template) // _MOST_CHARACTERS_PER_TOKEN
     return _cost(model, tokens, _LEAST_OUTPUT_TOKENS, with_images=False)
 
 
 def refuse_unsupported(draft: Draft, model: Model) -> None:
-    """Raise what the model cannot do.
+    """Refuse a draft that asks for more than the model offers.
 
     Raises:
-        InvalidInput: naming `model`, or each field that asks too much of it.
+        InvalidInput: names `model`, or each field that the model cannot serve.
     """
     if obstacle := _obstacle(model):
         raise InvalidInput({"model": f"{model.id} {obstacle}"})
@@ -67,15 +67,15 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
 
 
 def is_certain_loss(draft: Draft, model: Model) -> bool:
-    """Whether hardly any call could earn its cost."""
+    """Whether nearly every call costs more than the price."""
     return least_cost_usd(draft, model) > _usd(draft)
 
 
 def refuse_certain_loss(draft: Draft, model: Model) -> None:
-    """Raise if hardly any call could earn its cost.
+    """Refuse a draft if nearly every call would cost more than the price.
 
     Raises:
-        InvalidInput: naming `price_usdc`, with both numbers.
+        InvalidInput: names `price_usdc`, with both numbers.
     """
     if is_certain_loss(draft, model):
         least = dollars(least_cost_usd(draft, model))
@@ -88,7 +88,7 @@ def refuse_certain_loss(draft: Draft, model: Model) -> None:
 
 
 def warnings(draft: Draft, model: Model) -> list[str]:
-    """What may not be intended, as sentences for the creator."""
+    """Warn the creator, in sentences, of what may be unintended."""
     wanted = {"temperature": draft.temperature is not None, "response_format": draft.modality == "json"}
     sentences = [
         f"{model.id} does not list {name}, so the provider may ignore it"
@@ -109,7 +109,7 @@ def warnings(draft: Draft, model: Model) -> list[str]:
 
 
 def _obstacle(model: Model) -> str | None:
-    """Why nothing can be published on this model, as the end of a sentence. The SQL function of that name agrees."""
+    """Say why nothing can be published on this model, as the end of a sentence. Agrees with SQL's `model_obstacle`."""
     now = datetime.now(UTC)
     if model.disabled:
         return "cannot be sold (disabled by the operator)"
@@ -140,13 +140,13 @@ def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: 
         raise ValueError("a price is unknown, so the cost is")
     image = model.image_output_usd if with_images else None
     per_output = max(model.completion_usd, image or Decimal(0))
-    # Catalog prices may have more digits than the default context keeps, and nothing may be rounded here.
+    # Catalog prices may have more digits than the default context keeps, and nothing may be rounded.
     with localcontext(prec=400):
         return prompt_tokens * model.prompt_usd + output_tokens * per_output + (model.request_usd or Decimal(0))
 
 
 def _most_prompt_bytes(draft: Draft) -> int:
-    """The template and all that buyers may add: value by value, or bounded by the limit for all values together."""
+    """Sum the template and all that buyers may add: value by value, or bounded by the limit for all values together."""
     config = settings()
     value_bytes = config.value_limit * _BYTES_PER_CHARACTER
     inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
@@ -159,11 +159,11 @@ def _most_prompt_bytes(draft: Draft) -> int:
     if draft.allows_user_message:
         by_value += value_bytes
         together += inputs_bytes
-    # In words and as a parameter: nobody says which of them a provider charges for.
+    # Counted twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     schema_bytes = 2 * len((draft.answer_schema or "").encode())
     return len(draft.template.encode()) + schema_bytes + _FRAME_BYTES + min(by_value, together)
 
 
 def _usd(draft: Draft) -> Decimal:
-    """The price in dollars: one USDC counts as one."""
+    """The price in dollars; one USDC counts as one dollar."""
     return Decimal(draft.price_atomic).scaleb(-6)

@@ -1,5 +1,6 @@
--- name: standing(lease_seconds)^
--- How things stand, for whoever watches: each part is a partial index of what is unfinished, or the end of a key.
+-- name: snapshot(lease_seconds)^
+-- The gauges. Each part reads a partial index of unfinished rows, or the end of a key.
+-- types: row! workers=dict[str,int]
 SELECT unfinished.held, unfinished.queued, unfinished.running, unfinished.oldest_queued_seconds,
     undecided.settling, undecided.unknown,
     (

@@ -1,0 +1,31 @@
+"""The queries of `gauges.sql` as mypy sees them. Written by `make queries`; do not edit.
+
+At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
+"""
+
+from typing import NamedTuple, Protocol
+
+from core.db.pool import Connection
+from core.db.sql import load
+
+
+class SnapshotRow(NamedTuple):
+    held: int
+    queued: int
+    running: int
+    oldest_queued_seconds: float
+    settling: int
+    unknown: int
+    workers: dict[str, int]
+    refunds_due: int
+    catalog_age_seconds: float | None
+
+
+class Queries(Protocol):
+    """What `gauges.sql` offers."""
+
+    async def snapshot(self, conn: Connection, *, lease_seconds: float) -> SnapshotRow:
+        """The gauges. Each part reads a partial index of unfinished rows, or the end of a key."""
+
+
+sql: Queries = load("gauges")

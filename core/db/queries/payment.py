@@ -1,0 +1,133 @@
+"""The queries of `payment.sql` as mypy sees them. Written by `make queries`; do not edit.
+
+At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from core.db.pool import Connection
+from core.db.sql import load
+from core.db.states import PaymentState
+
+
+class ClaimRow(NamedTuple):
+    id: UUID
+
+
+class ReclaimRow(NamedTuple):
+    id: UUID
+
+
+class Payment(NamedTuple):
+    id: UUID
+    state: PaymentState
+    reason: str | None
+    transaction: str | None
+    network: str
+    amount_atomic: int
+    payload_sha256: bytes
+    request_sha256: bytes
+    quoted: bool
+    execution_id: UUID
+
+
+class Recorded(NamedTuple):
+    id: UUID
+    network: str
+    asset: str
+    payer: str
+    nonce: bytes
+    pay_to: str
+    amount_atomic: int
+    valid_before: datetime
+    state: PaymentState
+    sealed_payload: bytes
+    version_id: UUID
+    created_at: datetime
+    account_id: UUID
+    execution_id: UUID
+
+
+class PayRow(NamedTuple):
+    id: UUID
+
+
+class FailRow(NamedTuple):
+    id: UUID
+
+
+class MarkUnknownRow(NamedTuple):
+    id: UUID
+
+
+class RecordLateSettlementRow(NamedTuple):
+    id: UUID
+
+
+class Queries(Protocol):
+    """What `payment.sql` offers."""
+
+    def claim(
+        self,
+        conn: Connection,
+        *,
+        ids: list[UUID],
+        networks: list[str],
+        assets: list[str],
+        payers: list[str],
+        nonces: list[bytes],
+        pay_tos: list[str],
+        amounts_atomic: list[int],
+        valid_befores: list[datetime],
+        version_ids: list[UUID],
+        owners: list[UUID | None],
+        payloads_sha256: list[bytes],
+        requests_sha256: list[bytes],
+        quoteds: list[bool],
+        identifiers_sha256: list[bytes | None],
+        sealed_payloads: list[bytes],
+    ) -> AsyncIterator[ClaimRow]:
+        """One insert claims an authorization, and an identifier; a second presentation returns no row. Rows are
+        inserted in a fixed order, so that concurrent claims of several hardly ever wait for each other.
+        """
+
+    async def reclaim(
+        self, conn: Connection, *, owner: UUID | None, id: UUID, payload_sha256: bytes, request_sha256: bytes
+    ) -> ReclaimRow | None:
+        """A cleanly refused authorization that is still valid may come back with the identical payload and request;
+        one that the chain shows as spent may not.
+        """
+
+    async def find(self, conn: Connection, *, network: str, asset: str, payer: str, nonce: bytes) -> Payment | None:
+        """The payment that this authorization was claimed as, and its execution."""
+
+    async def read(self, conn: Connection, *, id: UUID) -> Recorded:
+        """A payment with what is needed to settle it again or to look for it on the chain."""
+
+    def pay(
+        self, conn: Connection, *, ids: list[UUID], transactions: list[str | None], reasons: list[str | None]
+    ) -> AsyncIterator[PayRow]:
+        """The money moved, in the transactions that prove it."""
+
+    async def fail(self, conn: Connection, *, reason: str | None, proved: bool, id: UUID) -> FailRow | None:
+        """No money moved: refused before the broadcast, or proved by the chain."""
+
+    async def mark_unknown(self, conn: Connection, *, reason: str | None, id: UUID) -> MarkUnknownRow | None:
+        """It is unknown whether money moved; recovery will ask the chain."""
+
+    async def record_late_settlement(
+        self, conn: Connection, *, transaction: str | None, id: UUID
+    ) -> RecordLateSettlementRow | None:
+        """The payment was refused, but landed later."""
+
+    async def mark_final(self, conn: Connection, *, id: UUID) -> int:
+        """The payment was refused, and can no longer land."""
+
+    async def owner_of_identifier(self, conn: Connection, *, identifier_sha256: bytes) -> bytes | None:
+        """The payload that an identifier was first used with."""
+
+
+sql: Queries = load("payment")

@@ -1,0 +1,173 @@
+"""The queries of `resource.sql` as mypy sees them. Written by `make queries`; do not edit.
+
+At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal, NamedTuple, Protocol
+from uuid import UUID
+
+from core.db.pool import Connection
+from core.db.sql import load
+from core.db.states import Modality
+
+
+class ResolveRow(NamedTuple):
+    version_id: UUID
+    resource_id: UUID
+    account_id: UUID
+    handle: str
+    slug: str
+    number: int
+    title: str
+    description: str
+    modality: Modality
+    model_id: str
+    parameters: list[dict[str, object]]
+    allows_user_message: bool
+    max_output_tokens: int
+    temperature: Decimal | None
+    timeout_seconds: int
+    price_atomic: int
+    worst_cost_usd: Decimal
+    zdr: bool
+    sealed_template: bytes
+    answer_schema: str | None
+    supported_parameters: list[str]
+    prompt_usd: Decimal | None
+    completion_usd: Decimal | None
+    request_usd: Decimal | None
+    archived: bool
+    allows_loss: bool | None
+    is_on_offer: bool
+    key_id: UUID | None
+    sealed_key: bytes | None
+    key_obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
+    model_withdrawn: bool
+    is_certain_loss: bool
+    has_budget: bool
+    resource_has_budget: bool
+    has_room: bool
+    payouts: dict[str, str]
+
+
+class VersionRow(NamedTuple):
+    version_id: UUID
+    resource_id: UUID
+    account_id: UUID
+    handle: str
+    slug: str
+    number: int
+    title: str
+    description: str
+    modality: Modality
+    model_id: str
+    parameters: list[dict[str, object]]
+    allows_user_message: bool
+    max_output_tokens: int
+    temperature: Decimal | None
+    timeout_seconds: int
+    price_atomic: int
+    worst_cost_usd: Decimal
+    zdr: bool
+    sealed_template: bytes
+    answer_schema: str | None
+    supported_parameters: list[str]
+    prompt_usd: Decimal | None
+    completion_usd: Decimal | None
+    request_usd: Decimal | None
+    archived: bool
+    allows_loss: bool | None
+
+
+class TakeRow(NamedTuple):
+    id: UUID
+    version_id: UUID | None
+    archived: bool
+
+
+class ReadinessRow(NamedTuple):
+    archived: bool
+    key_id: UUID | None
+    sealed_key: bytes | None
+    key_obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
+    model_withdrawn: bool
+    is_certain_loss: bool
+    has_budget: bool
+    resource_has_budget: bool
+    has_room: bool
+    payouts: dict[str, str]
+
+
+class KeyRow(NamedTuple):
+    id: UUID
+    sealed_key: bytes
+    enabled: bool
+
+
+class Queries(Protocol):
+    """What `resource.sql` offers."""
+
+    async def resolve(
+        self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str
+    ) -> ResolveRow | None:
+        """The hot path of every request, in one query: the current version, and its readiness."""
+
+    async def version(self, conn: Connection, *, version_id: UUID) -> VersionRow | None:
+        """Any version, also a replaced or archived one: a sold version stays readable for ever."""
+
+    def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[VersionRow]:
+        """A creator's resources, archived ones last."""
+
+    async def take(
+        self, conn: Connection, *, id: UUID, account_id: UUID, slug: str, daily_spend_cap_usd: Decimal | int | None
+    ) -> TakeRow:
+        """Find or create the resource and lock it, so that concurrent publishers of one slug wait for each other.
+        Its cap is not part of a version, so a new cap needs no new version.
+        """
+
+    async def add_version(
+        self,
+        conn: Connection,
+        *,
+        id: UUID,
+        resource_id: UUID,
+        title: str,
+        description: str,
+        modality: Modality,
+        model_id: str,
+        sealed_template: bytes,
+        parameters: str,
+        allows_user_message: bool,
+        max_output_tokens: int,
+        temperature: Decimal | int | None,
+        timeout_seconds: int,
+        price_atomic: int,
+        worst_cost_usd: Decimal | int,
+        zdr: bool,
+        answer_schema: str | None,
+        allows_loss: bool | None,
+    ) -> int:
+        """Numbers are consecutive because `take` holds the resource until this commits."""
+
+    async def offer(self, conn: Connection, *, version_id: UUID | None, id: UUID) -> int:
+        """Make this version the one that buyers get."""
+
+    async def archive(self, conn: Connection, *, account_id: UUID, slug: str) -> int:
+        """Take the resource off sale; its slug stays taken. A repetition keeps the first date."""
+
+    async def restore(self, conn: Connection, *, account_id: UUID, slug: str) -> int:
+        """Put the resource on sale again with its last version."""
+
+    async def readiness(
+        self, conn: Connection, *, absence_tolerated: timedelta, version_id: UUID
+    ) -> ReadinessRow | None:
+        """Everything that could stop a sale, in one query. It locks nothing: the claim decides again."""
+
+    async def key(self, conn: Connection, *, account_id: UUID, provider: str) -> KeyRow | None:
+        """The sealed key for a paid call. A rejected key is tried all the same: the provider decides."""
+
+
+sql: Queries = load("resource")

@@ -1,0 +1,69 @@
+"""The queries of `spend.sql` as mypy sees them. Written by `make queries`; do not edit.
+
+At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
+"""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from core.db.pool import Connection
+from core.db.sql import load
+
+
+class ExtendRow(NamedTuple):
+    reserved_usd: Decimal
+
+
+class LogRow(NamedTuple):
+    id: UUID
+
+
+class Queries(Protocol):
+    """What `spend.sql` offers."""
+
+    async def reserve(
+        self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int], usd: list[Decimal]
+    ) -> int:
+        """Reserve the worst-case costs of these rounds if today's caps have room, and return how many were reserved.
+        A released reservation of a refused payment that came back is taken again. The lock on the day's
+        row makes a creator's claims wait for each other, in one order of creators.
+        """
+
+    async def resources_have_room(
+        self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]
+    ) -> bool | None:
+        """Whether the resources' own caps cover the new reservations; runs under the locks of their
+        resource_spend_days rows.
+        """
+
+    async def queues_have_room(self, conn: Connection, *, execution_ids: list[UUID]) -> bool | None:
+        """Whether the creators' unfinished executions fit their queues; runs under the locks of their spend_days
+        rows.
+        """
+
+    async def extend(self, conn: Connection, *, execution_id: UUID, round: int, usd: Decimal | int) -> ExtendRow | None:
+        """One more send may cost as much again: reserve that too, if the day's cap has room."""
+
+    async def lock(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
+        """Concurrent settlements of a round wait for each other, so that each sees what the previous one wrote."""
+
+    async def lock_days(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
+        """Creators' days are locked in one order, so that concurrent settlements never deadlock."""
+
+    async def settle(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
+        """Replace the reservation of finished rounds by the costs of their sends; a send of unknown cost counts at
+        its worst.
+        """
+
+    async def correct(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
+        """Correct the usage rows of logged rounds by what became known since; rows that already agree are not
+        touched.
+        """
+
+    def log(self, conn: Connection, *, ids: list[UUID] | None) -> AsyncIterator[LogRow]:
+        """Write one usage row per finished round. A round that is logged already is not found again."""
+
+
+sql: Queries = load("spend")

@@ -1,0 +1,40 @@
+"""The words that the schema allows in a column. Written by `make queries`; do not edit."""
+
+from typing import Literal
+
+from core.failures import Fault
+from core.settings import Mode
+
+__all__ = [
+    "AttemptReason",
+    "DeliveryState",
+    "ExecutionKind",
+    "ExecutionState",
+    "Fault",
+    "Modality",
+    "Mode",
+    "ModelModality",
+    "NoticeRule",
+    "Outcome",
+    "PaymentState",
+    "RefundState",
+    "Span",
+    "SyncOutcome",
+    "Tier",
+    "WorkerKind",
+]
+
+PaymentState = Literal["settling", "paid", "failed", "unknown"]
+ExecutionState = Literal["held", "queued", "running", "succeeded", "failed", "declined", "void"]
+ExecutionKind = Literal["paid", "test"]
+AttemptReason = Literal["first", "resend", "rerun", "takeover"]
+RefundState = Literal["due", "recorded", "waived"]
+Outcome = Literal["succeeded", "failed", "declined"]
+Span = Literal["hour", "day", "month"]
+Modality = Literal["text", "json", "image"]
+ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimodal"]
+Tier = Literal["budget", "free", "premium", "standard", "unknown"]
+SyncOutcome = Literal["applied", "not_modified", "refused"]
+WorkerKind = Literal["door", "executor", "run", "recovery", "schedule"]
+NoticeRule = Literal["success_low", "failures_charged", "cost_unusual", "calls_unusual", "key_failing", "key_low"]
+DeliveryState = Literal["waiting", "sending", "sent", "failed"]

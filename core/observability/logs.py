@@ -1,0 +1,24 @@
+"""What logs say about other people's exceptions: the type and our own frames, never the text."""
+
+import logging
+
+from core.failures import place_of
+
+# These libraries print what we do not catch: a route's exception, and that of a task which nobody awaits.
+_LOGGERS = ("asyncio", "uvicorn.error")
+
+
+def hide_exception_texts() -> None:
+    """From now on, libraries that log an exception of this process log its type and place instead of its text."""
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_replace_exception)
+
+
+def _replace_exception(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if error:
+        # Below the first line asyncio quotes the task, and with it the exception.
+        first_line = record.getMessage().partition("\n")[0]
+        record.msg, record.args = "%s: %s", (first_line, place_of(error))
+        record.exc_info = record.exc_text = None
+    return True
