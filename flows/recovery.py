@@ -16,6 +16,6 @@ async def recovery() -> State[None]:
     closed = await step.close_runs()
     await step.remove_old_deployments()
     return Completed(
-        message=f"freed {done.freed}, gave up {done.given_up}, doubted {done.doubted}, "
+        message=f"freed {done.freed}, gave up {done.given_up}, marked unknown {done.marked_unknown}, "
         f"decided {done.decided}, logged {done.logged}, owed {done.owed}, closed {closed}"
     )
