@@ -121,9 +121,9 @@ _PROGRESS = {
 def _failed(row: Execution, headers: dict[str, str], **more: object) -> JSONResponse:
     code = db.required(row.code)
     fault: Fault = db.required(row.fault)
-    plain = of_failure(ExecutionFailed(code, fault, db.required(row.detail)))
+    response = of_failure(ExecutionFailed(code, fault, db.required(row.detail)))
     sentence = UNAVAILABLE if fault != "buyer" else "The model's provider declined this input."
-    return problem(plain.status_code, sentence, code, headers, jobId=str(row.id), **more)
+    return problem(response.status_code, sentence, code, headers, jobId=str(row.id), **more)
 
 
 def _timing(row: Execution) -> str:

@@ -101,12 +101,12 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         worker.registered(pool, "door") as worker_id,
         launcher(),
         operators.comparing_books(pool) as books,
-        upkeep.asking_prefect() as kept,
+        upkeep.polling_prefect() as prefect_upkeep,
     ):
         door = Door(pool, hub, clients, worker_id, rate(config.address_rate), rate(config.payer_rate))
         app.state.door = door
         app.state.books = books
-        app.state.upkeep = kept
+        app.state.upkeep = prefect_upkeep
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
         gc_tuning.freeze_loaded_objects()
@@ -134,7 +134,9 @@ async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:
     """Answer parameters that FastAPI cannot parse: 404, or 400 for a query of a route that documents 400."""
     if not isinstance(error, RequestValidationError):
         raise error
-    faults = {problem["loc"]: problem["msg"] for problem in error.errors()}
-    if 400 not in request.scope["route"].responses or any(loc[0] != "query" for loc in faults):
+    sentences = {problem["loc"]: problem["msg"] for problem in error.errors()}
+    if 400 not in request.scope["route"].responses or any(loc[0] != "query" for loc in sentences):
         return problems.of_failure(NotFound())
-    return problems.of_failure(InvalidInput({".".join(map(str, loc[1:])): said for loc, said in faults.items()}))
+    return problems.of_failure(
+        InvalidInput({".".join(map(str, loc[1:])): message for loc, message in sentences.items()})
+    )

@@ -66,7 +66,7 @@ def patience(prefer: str | None) -> Patience:
     text = (prefer or "").lower()
     if re.search(r"\brespond-async\b", text):
         return Patience(0, "respond-async")
-    if wanted := re.search(r"\bwait\s*=\s*\"?([0-9]{1,6})", text):
-        seconds = min(float(wanted[1]), config.max_wait_seconds)
+    if match := re.search(r"\bwait\s*=\s*\"?([0-9]{1,6})", text):
+        seconds = min(float(match[1]), config.max_wait_seconds)
         return Patience(seconds, f"wait={seconds:.0f}")
     return Patience(config.answer_seconds, None)

@@ -22,7 +22,7 @@ from core.payments import admission
 from core.resources import versions
 
 
-class _AsItComes(APIRoute):
+class _RawRoute(APIRoute):
     """Skip FastAPI's request parsing, which costs more than the handler: the function reads the request itself."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -31,7 +31,7 @@ class _AsItComes(APIRoute):
         return handler
 
 
-shop = APIRouter(tags=["buyers"], route_class=_AsItComes)
+shop = APIRouter(tags=["buyers"], route_class=_RawRoute)
 router = APIRouter(tags=["buyers"])
 
 
@@ -99,7 +99,7 @@ async def show(
     status_token: Annotated[str, Header(description="the same, as a header")] = "",
 ) -> Response:
     """Poll this after a 202. The bearer of the token may read the answer."""
-    row = await _mine(door, execution_id, token or status_token)
+    row = await _authorized_execution(door, execution_id, token or status_token)
     return answers.status(row, ahead=await _ahead(door, row))
 
 
@@ -117,7 +117,7 @@ async def rerun(
 ) -> Response:
     """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()
-    row = await _mine(door, execution_id, token or status_token)
+    row = await _authorized_execution(door, execution_id, token or status_token)
     async with door.pool.connection() as conn:
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
@@ -126,7 +126,7 @@ async def rerun(
     return answers.answer(row, ahead=await _ahead(door, row))
 
 
-async def _mine(door: Door, execution_id: UUID, token: str) -> execution_views.Execution:
+async def _authorized_execution(door: Door, execution_id: UUID, token: str) -> execution_views.Execution:
     if not status_tokens.is_token_of(execution_id, token):
         raise NotFound
     async with db.autocommit(door.pool) as conn:

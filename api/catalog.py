@@ -55,7 +55,7 @@ class Filter(BaseModel):
     cursor: str | None = Field(default=None, max_length=2000, description="from `next` of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 
-    def wanted(self) -> catalog.Filters:
+    def filters(self) -> catalog.Filters:
         """Convert to the catalog's filters."""
         return catalog.Filters(
             words=self.search.split(),
@@ -79,13 +79,13 @@ async def models(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Page by page: `next` leads to the following models, also while models come and go."""
-    after = None if query.cursor is None else _place(query.cursor, query.sort)
+    after = None if query.cursor is None else _read_cursor(query.cursor, query.sort)
     async with db.autocommit(door.pool) as conn:
-        rows, following = await catalog.page(conn, query.wanted(), after=after, most=query.limit)
-    where = request.url.include_query_params(cursor=_cursor(following, query.sort)) if following else None
+        rows, next_cursor = await catalog.page(conn, query.filters(), after=after, most=query.limit)
+    next_url = request.url.include_query_params(cursor=_write_cursor(next_cursor, query.sort)) if next_cursor else None
     page: dict[str, object] = {
         "models": [_listed(row) for row in rows],
-        "next": where and f"{where.path}?{where.query}",
+        "next": next_url and f"{next_url.path}?{next_url.query}",
     }
     return _unless_known(page, if_none_match)
 
@@ -102,9 +102,9 @@ async def model(
         past = await catalog.history(conn, model_id)
     if row is None:
         raise NotFound
-    seen = {"firstSeenAt": _time(row.first_seen_at), "changedAt": _time(row.changed_at)}
-    history = [{"at": _time(then.at), "listed": then.listed, **_state(then, then.not_sellable)} for then in past]
-    return _unless_known({**_listed(row), **seen, "history": history}, if_none_match)
+    times = {"firstSeenAt": _time(row.first_seen_at), "changedAt": _time(row.changed_at)}
+    history = [{"at": _time(state.at), "listed": state.listed, **_state(state, state.not_sellable)} for state in past]
+    return _unless_known({**_listed(row), **times, "history": history}, if_none_match)
 
 
 def _listed(row: catalog.ListedModel) -> dict[str, object]:
@@ -158,22 +158,22 @@ def _time(moment: datetime | date | None) -> str | None:
 
 def _unless_known(document: dict[str, object], known: str) -> Response:
     """Return the document, or 304 if the client already has it (RFC 9110, 13.1.2)."""
-    answer = JSONResponse(document)
-    etag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    response = JSONResponse(document)
+    etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": _CACHED}
-    if etag in (one.strip().removeprefix("W/") for one in known.split(",")) or known.strip() == "*":
+    if etag in (tag.strip().removeprefix("W/") for tag in known.split(",")) or known.strip() == "*":
         return Response(status_code=304, headers=headers)
-    answer.headers.update(headers)
-    return answer
+    response.headers.update(headers)
+    return response
 
 
-def _cursor(place: Cursor, sort: catalog.Sort) -> str:
+def _write_cursor(cursor: Cursor, sort: catalog.Sort) -> str:
     """A place in one order, so a cursor is a token of that order."""
-    parts = json.dumps([place.text, f"{place.number:f}", place.id], ensure_ascii=False)
+    parts = json.dumps([cursor.text, f"{cursor.number:f}", cursor.id], ensure_ascii=False)
     return vault().token(f"cursor by {sort}", parts.encode())
 
 
-def _place(cursor: str, sort: catalog.Sort) -> Cursor:
+def _read_cursor(cursor: str, sort: catalog.Sort) -> Cursor:
     """Decode a cursor.
 
     Raises:

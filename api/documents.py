@@ -138,12 +138,12 @@ def _body(model: type[BaseModel], media_type: str = "application/json") -> dict[
 
 def problems(*statuses: int) -> Answers:
     """Describe answers that are problem documents."""
-    later = {"Retry-After": header("seconds")}
+    retry_after = {"Retry-After": header("seconds")}
     return {
         status: {
             "description": _PROBLEMS[status],
             "content": _body(Problem, "application/problem+json"),
-            "headers": later if status in (429, 503) else {},
+            "headers": retry_after if status in (429, 503) else {},
         }
         for status in statuses
     }
@@ -185,9 +185,9 @@ INPUTS: dict[str, object] = {
 }
 
 
-def _parameter(name: str, where: str, description: str, **schema: object) -> dict[str, object]:
+def _parameter(name: str, location: str, description: str, **schema: object) -> dict[str, object]:
     schema = {"type": "string", **schema}
-    return {"name": name, "in": where, "required": where == "path", "description": description, "schema": schema}
+    return {"name": name, "in": location, "required": location == "path", "description": description, "schema": schema}
 
 
 PURCHASE: dict[str, Any] = INPUTS | {

@@ -24,7 +24,7 @@ from core.resources import readiness, versions
 T = TypeVar("T")
 
 # Prometheus gives up a scrape after ten seconds, and most metrics need no database.
-_LOOK_SECONDS = 2.0
+_SNAPSHOT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Door:
     _limiter: SlidingWindowCounterRateLimiter = field(
         default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
     )
-    _looks: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
-    _readies: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
-    _standings: SingleFlight[None, gauges.Snapshot | None] = field(default_factory=SingleFlight)
+    _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
+    _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
+    _snapshots: SingleFlight[None, gauges.Snapshot | None] = field(default_factory=SingleFlight)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
         """Return the offer at `/@handle/slug`, read after this call; concurrent callers share one query.
@@ -59,8 +59,8 @@ class Door:
         """
         if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
             raise NotFound
-        return await self._looks.do(
-            (handle, slug), lambda: offers.look(self.pool, self.clients.facilitators, handle, slug)
+        return await self._offers.do(
+            (handle, slug), lambda: offers.read_offer(self.pool, self.clients.facilitators, handle, slug)
         )
 
     async def ready(self, version: versions.Version) -> readiness.Ready:
@@ -69,19 +69,19 @@ class Door:
         Raises:
             Unavailable: it is not ready, as in `readiness.readiness`.
         """
-        return await self._readies.do(version.version_id, lambda: self._ready(version))
+        return await self._readiness.do(version.version_id, lambda: self._ready(version))
 
     async def _ready(self, version: versions.Version) -> readiness.Ready:
         async with db.autocommit(self.pool) as conn:
             return await readiness.readiness(conn, version)
 
-    async def look(self) -> gauges.Snapshot | None:
+    async def snapshot(self) -> gauges.Snapshot | None:
         """Read the gauges; None if the database does not answer in time. Concurrent callers share one query."""
-        return await self._standings.do(None, self._look)
+        return await self._snapshots.do(None, self._read_snapshot)
 
-    async def _look(self) -> gauges.Snapshot | None:
+    async def _read_snapshot(self) -> gauges.Snapshot | None:
         try:
-            async with asyncio.timeout(_LOOK_SECONDS), db.autocommit(self.pool) as conn:
+            async with asyncio.timeout(_SNAPSHOT_SECONDS), db.autocommit(self.pool) as conn:
                 return await gauges.read(conn)
         except (TimeoutError, *db.UNREACHABLE):
             return None
@@ -99,17 +99,17 @@ class Door:
         Raises:
             TooManyRequests: the wallet pays too often.
         """
-        await self.slow_down(self.payer_rate, f"payer:{payer}")
+        await self.count_request(self.payer_rate, f"payer:{payer}")
 
-    async def slow_down(self, rate: RateLimitItem, who: str) -> None:
+    async def count_request(self, rate: RateLimitItem, client: str) -> None:
         """Count one request against a rate limit.
 
         Raises:
             TooManyRequests: the limit is reached; it holds the time from which the next request is accepted.
         """
-        if not await self._limiter.hit(rate, who):
-            metrics.limited(who.partition(":")[0])
-            stats = await self._limiter.get_window_stats(rate, who)
+        if not await self._limiter.hit(rate, client):
+            metrics.limited(client.partition(":")[0])
+            stats = await self._limiter.get_window_stats(rate, client)
             raise TooManyRequests(stats.reset_time)
 
 
@@ -125,7 +125,7 @@ async def door_of(request: Request) -> Door:
         TooManyRequests: the address asks too often.
     """
     door: Door = request.app.state.door
-    await door.slow_down(door.address_rate, f"address:{request.client.host if request.client else 'unknown'}")
+    await door.count_request(door.address_rate, f"address:{request.client.host if request.client else 'unknown'}")
     return door
 
 

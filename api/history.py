@@ -69,14 +69,14 @@ async def usage(
     """Calls, revenue, cost and times, counted every hour, and why calls failed."""
     first, end = _day("since", since), _day("until", until)
     async with db.snapshot(door.pool) as conn:
-        found = await usage_report.report(conn, creator.id, by=by, since=first, until=end)
+        report = await usage_report.report(conn, creator.id, by=by, since=first, until=end)
     document = {
-        "since": found.since,
-        "until": found.until,
-        "completeUntil": found.complete_until,
-        "rows": [_figures(row) for row in found.rows],
-        "total": found.total and _figures(found.total),
-        "causes": found.causes,
+        "since": report.since,
+        "until": report.until,
+        "completeUntil": report.complete_until,
+        "rows": [_figures(row) for row in report.rows],
+        "total": report.total and _figures(report.total),
+        "causes": report.causes,
     }
     return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
 

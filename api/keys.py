@@ -20,7 +20,7 @@ router = APIRouter(prefix="/me", tags=["creators"])
 _SET_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
-At = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom calls on it go to")]
+ProviderName = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom calls on it go to")]
 
 
 @router.get(
@@ -29,7 +29,7 @@ At = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom
     response_model=records.Key,
     responses=documents.problems(401, 404, 429, 503),
 )
-async def show_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
+async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """The key's masked form and its state; 404 if there is none."""
     async with door.pool.connection() as conn:
         state = await provider_keys.key_state(conn, creator.id, PROVIDERS[provider])
@@ -45,21 +45,23 @@ async def show_key(door: LimitedDoor, creator: Creator, provider: At) -> Respons
     responses=documents.problems(400, 401, 404, 413, 429, 503),
     openapi_extra=records.NEW_KEY,
 )
-async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: At) -> Response:
+async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """`key` is checked at the provider and stored sealed; `enabled` enables or disables the stored key."""
-    body, at = await read_json(request), PROVIDERS[provider]
+    body, provider_row = await read_json(request), PROVIDERS[provider]
     fields = body if isinstance(body, dict) else {}
     key, enabled = fields.get("key"), fields.get("enabled")
-    is_sound = isinstance(key, str | None) and isinstance(enabled, bool | None) and {*fields} <= {"key", "enabled"}
-    if not is_sound or (key is None and enabled is None):
+    is_well_formed = (
+        isinstance(key, str | None) and isinstance(enabled, bool | None) and {*fields} <= {"key", "enabled"}
+    )
+    if not is_well_formed or (key is None and enabled is None):
         raise InvalidInput({"body": "must be an object with key, or enabled, or both"})
     if key is not None:
-        await door.slow_down(_SET_RATE, f"key:{creator.id}")
-        await provider_keys.set_key(door.pool, creator.id, Private(key), at)
+        await door.count_request(_SET_RATE, f"key:{creator.id}")
+        await provider_keys.set_key(door.pool, creator.id, Private(key), provider_row)
     async with door.pool.connection() as conn:
         if enabled is not None:
-            await provider_keys.enable_key(conn, creator.id, enabled, at)
-        state = await provider_keys.key_state(conn, creator.id, at)
+            await provider_keys.enable_key(conn, creator.id, enabled, provider_row)
+        state = await provider_keys.key_state(conn, creator.id, provider_row)
     if state is None:
         raise NotFound
     return _answer(state)
@@ -71,7 +73,7 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     response_model=records.Forgotten,
     responses=documents.problems(401, 404, 429, 503),
 )
-async def delete_key(door: LimitedDoor, creator: Creator, provider: At) -> Response:
+async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """Prompts that need this key cannot be bought until you set another. Succeeds also if there was none."""
     async with door.pool.connection() as conn:
         affected = await provider_keys.delete_key(conn, creator.id, PROVIDERS[provider])
@@ -79,7 +81,7 @@ async def delete_key(door: LimitedDoor, creator: Creator, provider: At) -> Respo
 
 
 def _answer(state: provider_keys.KeyState) -> Response:
-    said: dict[str, object] = {
+    document: dict[str, object] = {
         "label": state.label,
         "enabled": state.enabled,
         "rejectedAt": state.rejected_at and state.rejected_at.isoformat(),
@@ -89,4 +91,4 @@ def _answer(state: provider_keys.KeyState) -> Response:
         "obstacle": state.obstacle,
         "advice": state.sentence,
     }
-    return JSONResponse(said, headers=_NO_STORE)
+    return JSONResponse(document, headers=_NO_STORE)

@@ -29,7 +29,7 @@ async def show(
     signature: Annotated[str, Query(description="as in the URL")],
 ) -> Response:
     """The URL in the answer allows reading the file until it expires; read the answer again to get a fresh URL."""
-    found = await media.get(f"{execution_id}/{file}", expires, signature)
-    if isinstance(found, str):
-        return RedirectResponse(found, status_code=307, headers={"Cache-Control": "no-store"})
-    return Response(found.data, media_type=found.kind, headers=_HEADERS)
+    file_or_url = await media.get(f"{execution_id}/{file}", expires, signature)
+    if isinstance(file_or_url, str):
+        return RedirectResponse(file_or_url, status_code=307, headers={"Cache-Control": "no-store"})
+    return Response(file_or_url.data, media_type=file_or_url.kind, headers=_HEADERS)

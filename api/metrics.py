@@ -25,10 +25,10 @@ async def show(request: Request) -> Response:
     door: Door = request.app.state.door
     books: Books = request.app.state.books
     upkeep: Upkeep = request.app.state.upkeep
-    standing = await door.look()
-    kept = schedules.Verdict(standing.schedules if standing else {}, upkeep.deployed)
-    verdicts = Verdicts(str(books.verdict()["state"]), kept.late, kept.active)
-    text, kind = metrics.exposition(request.headers.get("accept", ""), standing, verdicts)
+    snapshot = await door.snapshot()
+    verdict = schedules.Verdict(snapshot.schedules if snapshot else {}, upkeep.deployed)
+    verdicts = Verdicts(str(books.verdict()["state"]), verdict.late, verdict.active)
+    text, kind = metrics.exposition(request.headers.get("accept", ""), snapshot, verdicts)
     return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
 

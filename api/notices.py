@@ -46,8 +46,8 @@ async def notices(door: LimitedDoor, creator: Creator) -> Response:
 async def addresses(door: LimitedDoor, creator: Creator) -> Response:
     """Your addresses by name; the URLs are not shown again."""
     async with door.pool.connection() as conn:
-        found = await notice_addresses.listing(conn, creator.id)
-    return JSONResponse([_address(one) for one in found], headers=_NO_STORE)
+        rows = await notice_addresses.listing(conn, creator.id)
+    return JSONResponse([_address(address) for address in rows], headers=_NO_STORE)
 
 
 @router.post(
@@ -60,7 +60,7 @@ async def addresses(door: LimitedDoor, creator: Creator) -> Response:
 )
 async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> Response:
     """Notices go to apprise URLs of chat services, ntfy, gotify, mail or any HTTPS receiver of JSON; kept sealed."""
-    await door.slow_down(_ADD_RATE, f"notice-address:{creator.id}")
+    await door.count_request(_ADD_RATE, f"notice-address:{creator.id}")
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}
     url, name = fields.get("url"), fields.get("name", "")
@@ -84,12 +84,12 @@ async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) 
     return Response(status_code=204)
 
 
-def _address(one: notice_addresses.Address) -> dict[str, object]:
+def _address(address: notice_addresses.Address) -> dict[str, object]:
     return {
-        "id": str(one.id),
-        "name": one.name,
-        "scheme": one.scheme,
-        "createdAt": one.created_at.isoformat(),
+        "id": str(address.id),
+        "name": address.name,
+        "scheme": address.scheme,
+        "createdAt": address.created_at.isoformat(),
     }
 
 
@@ -103,7 +103,12 @@ def _notice(row: notice_rules.Notice) -> dict[str, object]:
         "title": message.title,
         "body": message.body,
         "sent": [
-            {"name": one["name"], "state": one["state"], "reason": one["reason"], "triedAt": one["tried_at"]}
-            for one in row.deliveries
+            {
+                "name": delivery["name"],
+                "state": delivery["state"],
+                "reason": delivery["reason"],
+                "triedAt": delivery["tried_at"],
+            }
+            for delivery in row.deliveries
         ],
     }

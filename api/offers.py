@@ -49,14 +49,14 @@ class Offered:
         if self.obstacle:
             raise Unavailable(self.obstacle)
         status, sentence = problems.sentence_of(refusal)
-        form = _form(self.version, self.payouts, status, sentence, refusal.code)
+        encoded = _encode(self.version, self.payouts, status, sentence, refusal.code)
         quote = quotes.make_quote(self.version).encode()
-        header = base64.b64encode(form.header.replace(form.quote, quote)).decode()
+        header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
-        return Response(form.body.replace(form.quote, quote), status, headers, "application/problem+json")
+        return Response(encoded.body.replace(encoded.quote, quote), status, headers, "application/problem+json")
 
 
-async def look(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: str, slug: str) -> Offered:
+async def read_offer(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: str, slug: str) -> Offered:
     """Look up the offer at `/@handle/slug`.
 
     Raises:
@@ -72,7 +72,7 @@ async def look(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: s
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _EncodedOffer:
     """An encoded offer, with the quote that is replaced by a fresh one for each buyer."""
 
     header: bytes
@@ -81,9 +81,9 @@ class _Form:
 
 
 @lru_cache(maxsize=1024)
-def _form(
+def _encode(
     version: versions.Version, payouts: tuple[tuple[str, str], ...], status: int, sentence: str, code: str
-) -> _Form:
+) -> _EncodedOffer:
     """Encode the offer of a version. It is cached, because only the quote differs between buyers."""
     quote = quotes.make_quote(version)
     required = offers.payment_required(version, dict(payouts), sentence, quote)
@@ -98,7 +98,7 @@ def _form(
         rules=RULES,
     ).body
     header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
-    return _Form(header, bytes(body), quote.encode())
+    return _EncodedOffer(header, bytes(body), quote.encode())
 
 
 def _product(version: versions.Version) -> dict[str, object]:

@@ -64,14 +64,14 @@ async def comparing_books(pool: db.Pool) -> AsyncIterator[Books]:
 async def _compare(pool: db.Pool, books: Books) -> None:
     while True:
         try:
-            found = await reconciliation.compare_ledger(pool)
+            comparison = await reconciliation.compare_ledger(pool)
         except db.UNREACHABLE as error:
             log.warning("books: not compared (%s)", type(error).__name__)
         else:
-            books.differences = Counter(one.code for one in found.differences)
+            books.differences = Counter(difference.code for difference in comparison.differences)
             books.compared_at = time.monotonic()
-            if found.differences:
-                log.error("books: %s differences; look at `instant money check`", len(found.differences))
+            if comparison.differences:
+                log.error("books: %s differences; look at `instant money check`", len(comparison.differences))
         await asyncio.sleep(settings().books_seconds)
 
 
@@ -111,8 +111,8 @@ async def sums(request: Request, bearer: Annotated[HTTPAuthorizationCredentials 
     """Compares ledger, executions and usage rows now. `instant money check` also asks the chain."""
     _require_operator(bearer)
     door: Door = request.app.state.door
-    found = await reconciliation.compare_ledger(door.pool)
-    document = jsonable_encoder(found.document())
+    comparison = await reconciliation.compare_ledger(door.pool)
+    document = jsonable_encoder(comparison.document())
     return JSONResponse(_camel(document), headers={"Cache-Control": "no-store"})
 
 

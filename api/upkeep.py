@@ -11,7 +11,7 @@ from deployments import prefect_server
 from deployments.schedules import SCHEDULES
 
 # More often than the books are compared, so that a paused schedule is noticed soon.
-_AGAIN_SECONDS = 30.0
+_POLL_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -37,16 +37,16 @@ class Upkeep:
 
 
 @asynccontextmanager
-async def asking_prefect() -> AsyncIterator[Upkeep]:
+async def polling_prefect() -> AsyncIterator[Upkeep]:
     """Ask Prefect's server at once and repeatedly, for the duration of the block."""
     upkeep = Upkeep()
-    async with background_task(_ask(upkeep), name="upkeep"):
+    async with background_task(_poll_prefect(upkeep), name="upkeep"):
         yield upkeep
 
 
-async def _ask(upkeep: Upkeep) -> None:
+async def _poll_prefect(upkeep: Upkeep) -> None:
     while True:
         upkeep.prefect, upkeep.deployed = await asyncio.gather(
             prefect_server.vacuum(settings()), prefect_server.deployed(settings(), SCHEDULES)
         )
-        await asyncio.sleep(min(_AGAIN_SECONDS, settings().books_seconds))
+        await asyncio.sleep(min(_POLL_SECONDS, settings().books_seconds))

@@ -21,7 +21,7 @@ class Recovered:
 
     freed: int
     given_up: int
-    doubted: int
+    marked_unknown: int
     decided: int
     logged: int
     owed: int
@@ -56,7 +56,7 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
             for _ in given_up:
                 metrics.finished("failed", "ours")
         await sql.end_orphaned_batches(conn, lease_seconds=config.lease_seconds)
-        doubted = [row.id async for row in sql.mark_unknown(conn, lease_seconds=config.lease_seconds)]
+        marked_unknown = [row.id async for row in sql.mark_unknown(conn, lease_seconds=config.lease_seconds)]
         owed = await refunds.mark_due(conn)
         if await sql.is_work_left(conn):
             await lifecycle.notify_queued(conn)
@@ -64,7 +64,7 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
     await _watch_refused(pool, clients)
     async with pool.connection() as conn:
         logged = await usage_log.append(conn)
-    return Recovered(len(freed), len(given_up), len(doubted), decided, len(logged), len(owed))
+    return Recovered(len(freed), len(given_up), len(marked_unknown), decided, len(logged), len(owed))
 
 
 async def _decide_unknown(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> int:

@@ -26,7 +26,7 @@ BEGIN_SECONDS = 15.0
 """How long a run in this process may take to begin, before Prefect counts as down."""
 
 _POLL_SECONDS = 2.0
-_ASK_SECONDS = 2.0
+_HEALTH_SECONDS = 2.0
 
 
 def load() -> None:
@@ -52,14 +52,17 @@ def _in_this_process() -> "Flow[[list[UUID], UUID], Coroutine[Any, Any, State[No
     return flow.instant_execution.with_options(result_storage=get_current_settings().results.local_storage_path)
 
 
-async def on_a_pool(batch: Batch, begun: asyncio.Event) -> None:
+async def on_work_pool(batch: Batch, begun: asyncio.Event) -> None:
     """Run the batch on a work pool. Returns when the run has begun, because from then on its process owns the batch."""
     from prefect.client.orchestration import get_client
     from prefect.deployments import arun_deployment
 
     from flows import instant_execution as flow
 
-    parameters = {"execution_ids": [str(one) for one in batch.execution_ids], "batch_id": str(batch.id)}
+    parameters = {
+        "execution_ids": [str(execution_id) for execution_id in batch.execution_ids],
+        "batch_id": str(batch.id),
+    }
     run = await arun_deployment(
         DEPLOYMENT,
         flow_run_name=flow.name_of(batch.execution_ids),
@@ -88,7 +91,7 @@ async def is_prefect_there() -> bool:
     from prefect.client.orchestration import get_client
 
     try:
-        async with asyncio.timeout(_ASK_SECONDS), get_client() as prefect:
+        async with asyncio.timeout(_HEALTH_SECONDS), get_client() as prefect:
             return await prefect.api_healthcheck() is None
     except TimeoutError:
         return False

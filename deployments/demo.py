@@ -36,7 +36,7 @@ INPUTS = {"topic": "a small payment", "mood": "hopeful"}
 # A practice key has this form; it works only on this machine.
 _KEY = "sk-or-v1-practice-demo"
 _RESOURCES = Path(__file__).parent / "demo_resources"
-_PURSE_ATOMIC = 1_000_000
+_WALLET_ATOMIC = 1_000_000
 _POLL_SECONDS = 60
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -95,16 +95,18 @@ async def _buy() -> tuple[dict[str, Any], UUID]:
     client = register_exact_evm_client(x402Client(), wallet, networks=SANDBOX_NETWORK)
     # The client spends only known assets, and the practice asset is not among them.
     client.set_spend_controls({"allowed_assets": [{"network": SANDBOX_NETWORK, "asset": SANDBOX_ASSET}]})
-    purse = {"address": wallet.address, "amount": _PURSE_ATOMIC}
+    faucet_request = {"address": wallet.address, "amount": _WALLET_ATOMIC}
     async with x402HttpxClient(client) as http:
         try:
-            (await http.post(f"{config.networks[0].facilitator_url}/practice/faucet", json=purse)).raise_for_status()
+            (
+                await http.post(f"{config.networks[0].facilitator_url}/practice/faucet", json=faucet_request)
+            ).raise_for_status()
             response = await http.post(f"{config.public_url}/@{HANDLE}/{SLUG}", json=INPUTS)
             location = response.headers.get("Content-Location", "")
             return await _answer(http, response), UUID(urlsplit(location).path.rpartition("/")[2])
         except (httpx.HTTPError, PaymentError) as error:
-            trouble = f"{type(error).__name__}: {error}"
-    raise NotSold(trouble)
+            message = f"{type(error).__name__}: {error}"
+    raise NotSold(message)
 
 
 async def _answer(http: httpx.AsyncClient, response: httpx.Response) -> dict[str, Any]:
@@ -165,12 +167,12 @@ def main() -> int:
     try:
         asyncio.run(demo())
     except InvalidInput as failure:
-        trouble = "; ".join(f"{name}: {sentence}" for name, sentence in failure.fields.items())
+        message = "; ".join(f"{name}: {sentence}" for name, sentence in failure.fields.items())
     except Failure as failure:
-        trouble = str(failure)
+        message = str(failure)
     else:
         return 0
-    Console(stderr=True, highlight=False).print(f"demo: {trouble}", markup=False)
+    Console(stderr=True, highlight=False).print(f"demo: {message}", markup=False)
     return 1
 
 

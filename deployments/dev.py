@@ -56,7 +56,7 @@ def dev(state_dir: Path, *, demo: bool = False, once: bool = False) -> None:
                 "INSTANT_FACILITATOR_PORT": ("127.0.0.1", config.facilitator_port),
                 "INSTANT_PREFECT_PORT": ("127.0.0.1", config.prefect_port),
             },
-            patience=_PATIENCE_SECONDS if was_killed else 0,
+            wait_seconds=_PATIENCE_SECONDS if was_killed else 0,
         )
         with postgres.provided(config):
             asyncio.run(_dev(load(), demo=demo, once=once))
@@ -67,13 +67,13 @@ async def _dev(config: Settings, *, demo: bool, once: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with Children(config.state_dir / "logs", _ROOT) as children:
-        work = asyncio.create_task(_bring_up(config, children, demo=demo))
+        work = asyncio.create_task(_start_processes(config, children, demo=demo))
         stopping = asyncio.create_task(stopped.wait())
-        ends: set[asyncio.Future[Any]] = {stopping, children.died}
-        await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        end_events: set[asyncio.Future[Any]] = {stopping, children.died}
+        await asyncio.wait({work, *end_events}, return_when=asyncio.FIRST_COMPLETED)
         if work.done() and not work.exception() and not once:
             _out.print("[dim]Ctrl-C stops everything.[/dim]")
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(end_events, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         work.cancel()
         await asyncio.wait({work})
@@ -84,7 +84,7 @@ async def _dev(config: Settings, *, demo: bool, once: bool) -> None:
         work.result()
 
 
-async def _bring_up(config: Settings, children: Children, *, demo: bool) -> None:
+async def _start_processes(config: Settings, children: Children, *, demo: bool) -> None:
     """Start the processes that others depend on first, and everything else at once."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     client = environment | client_environment(config)

@@ -37,7 +37,7 @@ from tasks import prefect_adapter
 log = logging.getLogger(__name__)
 
 # How often the queue is checked without a notification.
-_LOOK_AGAIN_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 # The pause after a failure, before the same server is asked again.
 _BACK_OFF_SECONDS = 1.0
 # How often finished runs are closed although recovery freed nothing: scheduled runs have nothing to free.
@@ -53,7 +53,7 @@ class _Launcher:
     Attributes:
         batches: tasks that each run one batch and then release its unfinished executions.
         runs: the runs inside them, which are cancelled when the drain time is over.
-        lost_at: `time.monotonic()` since when Prefect is down; None while it is up.
+        prefect_lost_at: `time.monotonic()` since when Prefect is down; None while it is up.
         freed: set when recovery freed executions whose runs Prefect still shows as running.
     """
 
@@ -62,7 +62,7 @@ class _Launcher:
     worker_id: UUID
     batches: set[asyncio.Task[None]] = field(default_factory=set)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
-    lost_at: float | None = None
+    prefect_lost_at: float | None = None
     freed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -112,10 +112,10 @@ async def _main(stop: asyncio.Event) -> None:
             asyncio.create_task(_probe_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
-        ended, going = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
-        for loop in going:
+        ended, pending = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        for loop in pending:
             loop.cancel()
-        await asyncio.wait(going)
+        await asyncio.wait(pending)
         with worker.draining():
             await _drain(launcher)
         for loop in ended:
@@ -143,14 +143,14 @@ async def _launch(launcher: _Launcher) -> None:
                 await _start(launcher, batch, runner)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(queued.wait(), _LOOK_AGAIN_SECONDS if runner else _BACK_OFF_SECONDS)
+                    await asyncio.wait_for(queued.wait(), _POLL_SECONDS if runner else _BACK_OFF_SECONDS)
 
 
 def _choose_runner(launcher: _Launcher) -> Runner | None:
     """Choose the runner of the next batch; None while Prefect is down and may still come back in time."""
-    if launcher.lost_at is None:
-        return batch_runner.on_a_pool if settings().launch == "pool" else batch_runner.here
-    if time.monotonic() - launcher.lost_at >= settings().prefect_patience_seconds:
+    if launcher.prefect_lost_at is None:
+        return batch_runner.on_work_pool if settings().launch == "pool" else batch_runner.here
+    if time.monotonic() - launcher.prefect_lost_at >= settings().prefect_patience_seconds:
         return batch_runner.without_prefect
     return None
 
@@ -179,13 +179,13 @@ async def _start(launcher: _Launcher, batch: Batch, runner: Runner) -> None:
         batch_task.add_done_callback(log_unexpected_end)
         waiting = asyncio.create_task(begun.wait())
         # A run that does not begin must not block the queue, which may be run without Prefect.
-        patience = (
+        begin_timeout = (
             None
-            if runner is batch_runner.on_a_pool
+            if runner is batch_runner.on_work_pool
             else min(batch_runner.BEGIN_SECONDS, settings().prefect_patience_seconds)
         )
         try:
-            await asyncio.wait({batch_task, waiting}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({batch_task, waiting}, timeout=begin_timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if not (begun.is_set() or run.done()):
@@ -197,45 +197,45 @@ async def _start(launcher: _Launcher, batch: Batch, runner: Runner) -> None:
 async def _run_batch(launcher: _Launcher, batch: Batch, run: asyncio.Task[None], begun: asyncio.Event) -> None:
     """Wait for the end of a run, then release its unfinished executions, which are claimed again, alone if need be."""
     await asyncio.wait({run})
-    trouble = None if run.cancelled() else run.exception()
-    if trouble:
+    error = None if run.cancelled() else run.exception()
+    if error:
         # Prefect could not be reached, or gave up. The error's text may quote anything, so only its type and place are
         # logged.
-        log.error("launch: batch %s ended with %s", batch.id, place_of(trouble))
+        log.error("launch: batch %s ended with %s", batch.id, place_of(error))
         if not begun.is_set():
-            _mark_prefect_lost(launcher, type(trouble).__name__)
-    if trouble or not begun.is_set():
+            _mark_prefect_lost(launcher, type(error).__name__)
+    if error or not begun.is_set():
         await asyncio.sleep(_BACK_OFF_SECONDS)
-    freed = await db.retry_until_committed(
+    released = await db.retry_until_committed(
         launcher.pool, lambda conn: execution_queue.release(conn, batch, launcher.worker_id)
     )
-    if freed:
-        log.warning("launch: batch %s handed back %d executions", batch.id, len(freed))
+    if released:
+        log.warning("launch: batch %s handed back %d executions", batch.id, len(released))
 
 
-def _mark_prefect_lost(launcher: _Launcher, why: str) -> None:
-    if launcher.lost_at is None:
-        log.warning("launch: Prefect is away (%s)", why)
-        launcher.lost_at = time.monotonic()
+def _mark_prefect_lost(launcher: _Launcher, reason: str) -> None:
+    if launcher.prefect_lost_at is None:
+        log.warning("launch: Prefect is away (%s)", reason)
+        launcher.prefect_lost_at = time.monotonic()
 
 
 async def _probe_prefect(launcher: _Launcher) -> None:
     """While Prefect is down, ask whether it is back."""
     while True:
         await asyncio.sleep(_BACK_OFF_SECONDS)
-        if launcher.lost_at is not None and await batch_runner.is_prefect_there():
-            log.warning("launch: Prefect is back after %.0f s", time.monotonic() - launcher.lost_at)
-            launcher.lost_at = None
+        if launcher.prefect_lost_at is not None and await batch_runner.is_prefect_there():
+            log.warning("launch: Prefect is back after %.0f s", time.monotonic() - launcher.prefect_lost_at)
+            launcher.prefect_lost_at = None
             launcher.hub.publish(notifications.QUEUED)
 
 
 async def _recover(launcher: _Launcher, clients: PaymentClients) -> None:
     while True:
         try:
-            done = await recovery.recover(launcher.pool, clients, launcher.worker_id)
-            if any(astuple(done)):
-                log.info("recovery: %s", done)
-            if done.freed:
+            counts = await recovery.recover(launcher.pool, clients, launcher.worker_id)
+            if any(astuple(counts)):
+                log.info("recovery: %s", counts)
+            if counts.freed:
                 launcher.freed.set()
         except db.UNREACHABLE as error:
             log.warning("recovery: the database is out of reach (%s)", type(error).__name__)
@@ -256,7 +256,7 @@ async def _close_runs(launcher: _Launcher) -> None:
             await asyncio.wait({closing})
         finally:
             closing.cancel()
-        if trouble := closing.exception():
-            log.error("launch: Prefect was not told which runs are over (%s)", place_of(trouble))
+        if error := closing.exception():
+            log.error("launch: Prefect was not told which runs are over (%s)", place_of(error))
         with suppress(TimeoutError):
             await asyncio.wait_for(launcher.freed.wait(), _CLOSE_RUNS_SECONDS)

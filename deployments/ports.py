@@ -10,20 +10,20 @@ import psutil
 from core.failures import Misconfigured
 
 
-def check_free(wanted: dict[str, tuple[str, int]], patience: float = 0) -> None:
+def check_free(ports: dict[str, tuple[str, int]], wait_seconds: float = 0) -> None:
     """Refuse to start on ports that are taken.
 
     Args:
-        wanted: host and port by the name of the setting that changes it.
-        patience: seconds to wait for processes that are already ending.
+        ports: host and port by the name of the setting that changes it.
+        wait_seconds: seconds to wait for processes that are already ending.
 
     Raises:
         Misconfigured: names the setting and, if the system reveals it, the holder.
     """
-    if len({port for _, port in wanted.values()}) < len(wanted):
-        raise Misconfigured(f"{', '.join(wanted)} must be different ports")
-    deadline = time.monotonic() + patience
-    for setting, (host, port) in wanted.items():
+    if len({port for _, port in ports.values()}) < len(ports):
+        raise Misconfigured(f"{', '.join(ports)} must be different ports")
+    deadline = time.monotonic() + wait_seconds
+    for setting, (host, port) in ports.items():
         while not is_free(host, port):
             if time.monotonic() >= deadline:
                 raise Misconfigured(taken(setting, host, port))
@@ -50,12 +50,12 @@ def taken(setting: str, host: str, port: int) -> str:
 
 async def answers(url: str) -> bool:
     """Whether a server at `url` answers a GET over HTTP with any status below 500."""
-    where = urlsplit(url)
+    address = urlsplit(url)
     writer = None
     try:
         async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection(where.hostname, where.port)
-            request = f"GET {where.path or '/'} HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n\r\n"
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            request = f"GET {address.path or '/'} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n\r\n"
             writer.write(request.encode())
             await writer.drain()
             status = (await reader.readline()).split()

@@ -73,13 +73,13 @@ def running(state_dir: Path) -> Iterator[Urls]:
     data = state_dir / "postgres"
     use = os.open(state_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with _turn(state_dir):
+        with _locked(state_dir):
             urls = _attach(data) or _start(data)
             fcntl.flock(use, fcntl.LOCK_SH)
         try:
             yield urls
         finally:
-            with _turn(state_dir):
+            with _locked(state_dir):
                 if _is_last(use):
                     _stop(data)
     finally:
@@ -139,17 +139,17 @@ def _start(data: Path) -> Urls:
         connection = ["-h", sockets, "-U", "postgres", "-d", "postgres"]
         _run("psql", *connection, "-X", "-q", "-v", "ON_ERROR_STOP=1", account=None, statements=_DATABASES)
     except subprocess.CalledProcessError as error:
-        trouble = error.stderr.strip().splitlines()[:1]
+        first_line = error.stderr.strip().splitlines()[:1]
     else:
         return _urls(data)
-    raise Misconfigured(f"the embedded Postgres does not start ({' '.join(trouble)}); see {log}")
+    raise Misconfigured(f"the embedded Postgres does not start ({' '.join(first_line)}); see {log}")
 
 
 def _run(program: str, *arguments: object, account: str | None, statements: str = "") -> None:
     # Files, not pipes: the server inherits them from pg_ctl and would keep a pipe open for ever.
     with tempfile.TemporaryFile("w+") as stderr:
         command = [str(_binaries() / program), *map(str, arguments)]
-        done = subprocess.run(  # noqa: S603 - our own binaries, no shell
+        process = subprocess.run(  # noqa: S603 - our own binaries, no shell
             command,
             input=statements,
             stdout=subprocess.DEVNULL,
@@ -162,8 +162,8 @@ def _run(program: str, *arguments: object, account: str | None, statements: str 
             check=False,
         )
         stderr.seek(0)
-        if done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, program, stderr=stderr.read())
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, program, stderr=stderr.read())
 
 
 def _binaries() -> Path:
@@ -256,11 +256,11 @@ def _stop(data: Path) -> None:
 
 
 @contextmanager
-def _turn(state_dir: Path) -> Iterator[None]:
+def _locked(state_dir: Path) -> Iterator[None]:
     """Hold the lock for starting and stopping, so that no user attaches to a server that another one is stopping."""
-    turn = os.open(state_dir / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(state_dir / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(turn)
+        os.close(lock)

@@ -13,7 +13,7 @@ from deployments.schedules import Schedule
 
 Deployed = Literal["active", "paused", "missing"]
 
-_ASK_SECONDS = 5.0
+_REQUEST_SECONDS = 5.0
 _DURATION = TypeAdapter(timedelta)
 
 
@@ -37,7 +37,7 @@ async def vacuum(config: Settings) -> Vacuum | None:
     Its answer (`GET /admin/settings`) is its whole configuration with the secrets masked; only this part is read.
     """
     try:
-        server = (await _ask(config, "GET", "/admin/settings"))["server"]
+        server = (await _request(config, "GET", "/admin/settings"))["server"]
         settings = server["services"]["db_vacuum"]
         return Vacuum(
             frozenset(_kinds(settings["enabled"])),
@@ -54,16 +54,18 @@ async def deployed(config: Settings, schedules: Sequence[Schedule]) -> dict[str,
     Returns:
         By the schedule's name: active, paused (the deployment or its schedules), or missing.
     """
-    names = {"any_": [one.name for one in schedules]}
+    names = {"any_": [schedule.name for schedule in schedules]}
     try:
-        found = await _ask(config, "POST", "/deployments/filter", {"deployments": {"name": names}})
+        deployments = await _request(config, "POST", "/deployments/filter", {"deployments": {"name": names}})
         active = {
-            one["entrypoint"]: not one["paused"] and any(each["active"] for each in one["schedules"]) for one in found
+            deployment["entrypoint"]: not deployment["paused"]
+            and any(schedule["active"] for schedule in deployment["schedules"])
+            for deployment in deployments
         }
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
-    words: dict[bool | None, Deployed] = {True: "active", False: "paused", None: "missing"}
-    return {one.name: words[active.get(one.entrypoint)] for one in schedules}
+    states: dict[bool | None, Deployed] = {True: "active", False: "paused", None: "missing"}
+    return {schedule.name: states[active.get(schedule.entrypoint)] for schedule in schedules}
 
 
 def how_to_log_in(config: Settings) -> str:
@@ -73,12 +75,12 @@ def how_to_log_in(config: Settings) -> str:
     return f"log in with what INSTANT_PREFECT_AUTH_STRING says in {config.state_dir / 'instant.env'}"
 
 
-async def _ask(config: Settings, method: str, path: str, body: object = None) -> Any:
+async def _request(config: Settings, method: str, path: str, body: object = None) -> Any:
     auth = config.prefect_auth_string.get_secret_value() if config.prefect_auth_string else ""
     user, _, password = auth.partition(":")
-    async with httpx.AsyncClient(timeout=_ASK_SECONDS, trust_env=False) as http:
-        answer = await http.request(method, f"{config.prefect_api_url}{path}", json=body, auth=(user, password))
-        return answer.json()
+    async with httpx.AsyncClient(timeout=_REQUEST_SECONDS, trust_env=False) as http:
+        response = await http.request(method, f"{config.prefect_api_url}{path}", json=body, auth=(user, password))
+        return response.json()
 
 
 def _kinds(enabled: object) -> list[str]:

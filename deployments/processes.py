@@ -118,7 +118,7 @@ class Children:
         output = None
         if log is not None:
             output = _open_log(log)
-        ours = os.getpid()
+        parent = os.getpid()
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -128,7 +128,7 @@ class Children:
                 env=environment,
                 cwd=self._cwd,
                 start_new_session=True,
-                preexec_fn=lambda: _end_with(ours),
+                preexec_fn=lambda: _end_with(parent),
             )
         finally:
             if output is not None:
@@ -179,8 +179,10 @@ def _open_log(log: Path) -> int:
 
 def _sentence(child: Child) -> str:
     code = child.process.returncode
-    how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with code {code}"
-    return f"{child.name} {how}{_tail(child.log)}"
+    ending = (
+        f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with code {code}"
+    )
+    return f"{child.name} {ending}{_tail(child.log)}"
 
 
 def _tail(log: Path | None) -> str:

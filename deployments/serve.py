@@ -31,8 +31,8 @@ async def serve() -> None:
         try:
             return await _serve()
         # A runner raises RuntimeError when it could not reach Prefect three times.
-        except* (RuntimeError, httpx.TransportError, PrefectHTTPStatusError, *db.UNREACHABLE) as trouble:
-            log.warning("serve: ended with %s, serving anew", ", ".join(_names(trouble)))
+        except* (RuntimeError, httpx.TransportError, PrefectHTTPStatusError, *db.UNREACHABLE) as errors:
+            log.warning("serve: ended with %s, serving anew", ", ".join(_names(errors)))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler belongs to the runner that ended
         await asyncio.sleep(_BACK_OFF_SECONDS)
 
@@ -41,26 +41,26 @@ async def _serve() -> None:
     # If the runner paused its deployments at its end, no run would be due until the next start, nor for a successor
     # that has already started.
     runner = Runner(pause_on_shutdown=False)
-    made = {}
-    for one in SCHEDULES:
-        flow: Flow[..., Any] = load_flow_from_entrypoint(one.entrypoint)
+    deployment_ids = {}
+    for schedule in SCHEDULES:
+        flow: Flow[..., Any] = load_flow_from_entrypoint(schedule.entrypoint)
         deployment = await flow.ato_deployment(
-            one.name,
-            schedule=Cron(one.cron, timezone="UTC"),
-            description=one.description,
+            schedule.name,
+            schedule=Cron(schedule.cron, timezone="UTC"),
+            description=schedule.description,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
-        made[one.name] = await runner.aadd_deployment(deployment)
+        deployment_ids[schedule.name] = await runner.aadd_deployment(deployment)
     async with db.transaction() as conn:
-        await scheduled_runs.deployed(conn, made)
+        await scheduled_runs.deployed(conn, deployment_ids)
     await runner.start()
 
 
-def _names(trouble: BaseException) -> set[str]:
+def _names(error: BaseException) -> set[str]:
     """Name the errors inside the groups of Prefect's tasks, without their texts, which may quote anything."""
-    if isinstance(trouble, BaseExceptionGroup):
-        return {name for one in trouble.exceptions for name in _names(one)}
-    return {type(trouble).__name__}
+    if isinstance(error, BaseExceptionGroup):
+        return {name for inner in error.exceptions for name in _names(inner)}
+    return {type(error).__name__}
 
 
 if __name__ == "__main__":

@@ -12,5 +12,5 @@ from tasks.schedule import scheduled
 @scheduled
 async def cost_backfill() -> State[None]:
     """Ask the providers for every unknown cost."""
-    done = await step.reconcile()
-    return Completed(message=f"priced {done.priced} of {done.asked}, {done.keyless} without a key")
+    reconciled = await step.reconcile()
+    return Completed(message=f"priced {reconciled.priced} of {reconciled.asked}, {reconciled.keyless} without a key")

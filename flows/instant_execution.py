@@ -42,7 +42,7 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
         updating = asyncio.create_task(_update_run(ids, batch_id))
-        calls = await asyncio.gather(*(_call(one) for one in prepared))
+        calls = await asyncio.gather(*(_call(call) for call in prepared))
         updating.cancel()
         await asyncio.gather(updating, return_exceptions=True)
         await step.log(ids)
@@ -55,7 +55,7 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         orders = await step.validate.fn(execution_ids, batch_id)
         opened = await step.decrypt.fn(orders)
         prepared = await step.substitute.fn(opened)
-        await asyncio.gather(*(_call_without_prefect(one) for one in prepared))
+        await asyncio.gather(*(_call_without_prefect(call) for call in prepared))
         await step.log.fn(_all_ids(execution_ids, orders))
 
 
@@ -70,8 +70,8 @@ async def _final_state(began: int, calls: Sequence[State[None]]) -> State[None]:
     causes.update([await _cause(call) for call in calls if not call.is_completed()])
     if not causes:
         return Completed(message=f"{began} answered")
-    each = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
-    return Completed(name="CompletedWithFailures", message=f"{causes.total()} of {began} failed: {each}")
+    counts = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+    return Completed(name="CompletedWithFailures", message=f"{causes.total()} of {began} failed: {counts}")
 
 
 async def _cause(call: State[None]) -> str:
@@ -86,7 +86,7 @@ async def _update_run(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
 
     The run does not wait for this: with Prefect down, it keeps its first name.
     """
-    parameters = {"execution_ids": [str(one) for one in execution_ids], "batch_id": str(batch_id)}
+    parameters = {"execution_ids": [str(execution_id) for execution_id in execution_ids], "batch_id": str(batch_id)}
     async with get_client() as prefect:
         await prefect.update_flow_run(UUID(flow_run.id), name=name_of(execution_ids), parameters=parameters)
 

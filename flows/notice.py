@@ -13,9 +13,9 @@ from tasks.schedule import scheduled
 async def notice() -> State[None]:
     """Check the provider keys, find matters for notices, and send them."""
     keys = await step.check_keys()
-    found = await step.find()
+    found_count = await step.find()
     sent = await step.deliver()
     return Completed(
         message=f"keys: {keys.sound} sound, {keys.rejected} rejected, {keys.unknown} unknown; "
-        f"{found} new notices; {sent.sent} sent, {sent.waiting} tried again later, {sent.failed} failed"
+        f"{found_count} new notices; {sent.sent} sent, {sent.waiting} tried again later, {sent.failed} failed"
     )

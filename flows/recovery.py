@@ -12,10 +12,10 @@ from tasks.schedule import scheduled
 @scheduled
 async def recovery() -> State[None]:
     """Recover the work of dead processes, and end their runs in Prefect."""
-    done = await step.recover()
+    recovered = await step.recover()
     closed = await step.close_runs()
     await step.remove_old_deployments()
     return Completed(
-        message=f"freed {done.freed}, gave up {done.given_up}, doubted {done.doubted}, "
-        f"decided {done.decided}, logged {done.logged}, owed {done.owed}, closed {closed}"
+        message=f"freed {recovered.freed}, gave up {recovered.given_up}, marked unknown {recovered.marked_unknown}, "
+        f"decided {recovered.decided}, logged {recovered.logged}, owed {recovered.owed}, closed {closed}"
     )

@@ -19,10 +19,10 @@ async def usage_rollup(since: date | None = None) -> State[None]:
         since: count everything again from this day (UTC) on, instead of only what changed.
     """
     hours = await step.roll_up(since)
-    made = await step.make_months()
+    created_months = await step.make_months()
     dropped = await step.drop_months()
     await step.report()
     return Completed(
-        message=f"counted {hours} hours, made {len(made)} months, dropped {len(dropped.log_rows)}, "
+        message=f"counted {hours} hours, made {len(created_months)} months, dropped {len(dropped.log_rows)}, "
         f"kept {len(dropped.kept)} that are over"
     )

@@ -41,7 +41,7 @@ async def decrypt(orders: Private[list[Order]]) -> Private[list[tuple[Order, Ope
 async def substitute(opened: Private[list[tuple[Order, Opened]]]) -> list[Private[PreparedCall]]:
     """Put the inputs of each order into its template."""
     async with db.transaction() as conn:
-        return [Private(one) for one in await steps.substitute(conn, opened.reveal())]
+        return [Private(call) for call in await steps.substitute(conn, opened.reveal())]
 
 
 @step(task_run_name="call {execution_id}")

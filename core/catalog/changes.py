@@ -21,7 +21,7 @@ Event = Literal["added", "lost", "returned", "repriced", "changed"]
 
 # The order of events in a report, and how many lines of it a page shows.
 _LINES = 20
-_PRESSING: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
+_REPORT_ORDER: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
 _ROWS = 200
 _NAMED = 2
 
@@ -72,7 +72,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class AffectedResource:
     """A published resource whose model changed.
 
     Attributes:
@@ -90,7 +90,7 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
-class Bad:
+class QuarantinedModel:
     """A listed row in quarantine: the id it claims, or its position in the list, and the reason."""
 
     id: str
@@ -102,8 +102,8 @@ class News:
     """Everything that changed since the previous list."""
 
     changes: tuple[Change, ...] = ()
-    touched: tuple[Touched, ...] = ()
-    quarantined: tuple[Bad, ...] = ()
+    touched: tuple[AffectedResource, ...] = ()
+    quarantined: tuple[QuarantinedModel, ...] = ()
 
     def of(self, event: Event) -> list[Change]:
         """Return the changes with this event."""
@@ -112,33 +112,35 @@ class News:
 
 async def read(conn: db.Connection, at: datetime) -> News:
     """Read the news of the sync at that time."""
-    found = await changes(conn, at)
-    quarantined = tuple(Bad(row.id, row.reason) for row in await catalog.quarantine(conn))
-    return News(found, await touched(conn, found, at), quarantined)
+    model_changes = await changes(conn, at)
+    quarantined = tuple(QuarantinedModel(row.id, row.reason) for row in await catalog.quarantine(conn))
+    return News(model_changes, await touched(conn, model_changes, at), quarantined)
 
 
 async def changes(conn: db.Connection, at: datetime) -> tuple[Change, ...]:
     """Read the models that the sync at that time changed, by id."""
     rows = [row async for row in sql.news(conn, at=at)]
-    stories = ((model_id, list(story)) for model_id, story in groupby(rows, key=lambda row: row.model_id))
-    return tuple(_change(model_id, story[0] if len(story) > 1 else None, story[-1]) for model_id, story in stories)
+    histories = ((model_id, list(states)) for model_id, states in groupby(rows, key=lambda row: row.model_id))
+    return tuple(
+        _change(model_id, states[0] if len(states) > 1 else None, states[-1]) for model_id, states in histories
+    )
 
 
-async def touched(conn: db.Connection, found: Sequence[Change], at: datetime) -> tuple[Touched, ...]:
+async def touched(conn: db.Connection, changed_models: Sequence[Change], at: datetime) -> tuple[AffectedResource, ...]:
     """Read the resources on models that changed at that time; first those whose creators should know something."""
-    events = {change.model_id: change.events for change in found if change.events != ("added",)}
+    events = {change.model_id: change.events for change in changed_models if change.events != ("added",)}
     resources = [
-        Touched(
+        AffectedResource(
             row.handle,
             row.slug,
             row.model_id,
             usdc(row.price_atomic),
             dollars(row.worst_cost_usd),
-            _meaning(row, events[row.model_id], at),
+            _consequence(row, events[row.model_id], at),
         )
         for row in await catalog.versions_on(conn, list(events))
     ]
-    return tuple(sorted(resources, key=lambda one: (not one.means, one.handle, one.slug)))
+    return tuple(sorted(resources, key=lambda resource: (not resource.means, resource.handle, resource.slug)))
 
 
 def headline(news: News) -> str:
@@ -165,44 +167,46 @@ def _rows(news: News) -> Iterator[dict[str, str]]:
     for sold in news.touched:
         resource = f"/@{sold.handle}/{sold.slug} at {sold.price_usdc} USDC"
         yield {"what": "on sale", "model": sold.model_id, "was": resource, "is": f"costs up to ${sold.worst_cost_usd}"}
-    for change in sorted(news.changes, key=lambda one: _PRESSING.index(one.events[0])):
-        what = ", ".join(change.events)
-        yield {"what": what, "model": change.model_id, "was": change.before, "is": change.now}
+    for change in sorted(news.changes, key=lambda change: _REPORT_ORDER.index(change.events[0])):
+        events = ", ".join(change.events)
+        yield {"what": events, "model": change.model_id, "was": change.before, "is": change.now}
     for bad in news.quarantined:
         yield {"what": "in quarantine", "model": bad.id, "was": "", "is": bad.reason}
 
 
-def _change(model_id: str, before: ModelState | None, now: ModelState) -> Change:
-    if before is None:
-        return Change(model_id, ("added",), "", price(now))
-    prices = any(getattr(before, name) != getattr(now, name) for name in _PRICES)
-    others = [name for name in (*_VALUES, *_LISTS) if getattr(before, name) != getattr(now, name)]
-    happened: dict[Event, bool] = {
-        "lost": before.listed and not now.listed,
-        "returned": now.listed and not before.listed,
+def _change(model_id: str, old: ModelState | None, new: ModelState) -> Change:
+    if old is None:
+        return Change(model_id, ("added",), "", price(new))
+    prices = any(getattr(old, name) != getattr(new, name) for name in _PRICES)
+    others = [name for name in (*_VALUES, *_LISTS) if getattr(old, name) != getattr(new, name)]
+    is_event: dict[Event, bool] = {
+        "lost": old.listed and not new.listed,
+        "returned": new.listed and not old.listed,
         "repriced": prices,
         "changed": bool(others),
     }
     return Change(
         model_id,
-        tuple(event for event, is_true in happened.items() if is_true),
-        "; ".join(_state(before, now, prices, others, "-")),
-        "; ".join(_state(now, before, prices, others, "+")),
+        tuple(event for event, is_true in is_event.items() if is_true),
+        "; ".join(_state(old, new, prices, others, "-")),
+        "; ".join(_state(new, old, prices, others, "+")),
     )
 
 
-def _state(of: ModelState, beside: ModelState, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
+def _state(state: ModelState, other_state: ModelState, prices: bool, others: Sequence[str], sign: str) -> Iterator[str]:
     """Describe one side of a change: only what differs from the other side."""
-    if of.listed != beside.listed:
-        yield "listed" if of.listed else "not listed"
+    if state.listed != other_state.listed:
+        yield "listed" if state.listed else "not listed"
     if prices:
-        yield price(of)
+        yield price(state)
     for name in others:
-        value, other = getattr(of, name), getattr(beside, name)
+        value, other = getattr(state, name), getattr(other_state, name)
         if name in _VALUES:
             yield f"{_VALUES[name]} {'-' if value is None else value}"
-        elif own := [item for item in value.split() if item not in other.split()]:
-            named = " ".join(sign + item for item in own) if len(own) <= _NAMED else f"{sign}{len(own)}"
+        elif only_here := [item for item in value.split() if item not in other.split()]:
+            named = (
+                " ".join(sign + item for item in only_here) if len(only_here) <= _NAMED else f"{sign}{len(only_here)}"
+            )
             yield f"{_LISTS[name]} {named}"
 
 
@@ -223,7 +227,7 @@ def _per_million(usd: Decimal) -> str:
         return f"{usd.scaleb(6).normalize():f}"
 
 
-def _meaning(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:
+def _consequence(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:
     if row.not_sellable:
         return f"not sold: its model is {row.not_sellable}"
     if "lost" in events:

@@ -55,10 +55,10 @@ def _listed(
     model_id: str, prompt_usd: Decimal, completion_usd: Decimal, context: int | None, most: int | None
 ) -> Model:
     """Build the row in the format of a provider's list, and read it like any other."""
-    provider, name = model_ids.provider_of(model_id)
-    at = providers.provider_named(provider)
-    if at.parameters is None:
-        raise InvalidInput({"model": f"what is called at {at.title} is listed there: instant catalog sync"})
+    provider_name, name = model_ids.provider_of(model_id)
+    provider = providers.provider_named(provider_name)
+    if provider.parameters is None:
+        raise InvalidInput({"model": f"what is called at {provider.title} is listed there: instant catalog sync"})
     row: dict[str, object] = {
         "name": name,
         "context_length": context,
@@ -68,12 +68,12 @@ def _listed(
             "prompt": _per_token("prompt_usd", prompt_usd),
             "completion": _per_token("completion_usd", completion_usd),
         },
-        "supported_parameters": list(at.parameters),
+        "supported_parameters": list(provider.parameters),
     }
-    read = openrouter_listing.read(name, row)
-    if not name or not catalog_model.ID.fullmatch(model_id) or read.not_sellable is not None:
-        raise InvalidInput({"model": f"{model_id} is no model that can be sold ({read.not_sellable or 'no id'})"})
-    return read.model_copy(update={"id": model_id})
+    model = openrouter_listing.read(name, row)
+    if not name or not catalog_model.ID.fullmatch(model_id) or model.not_sellable is not None:
+        raise InvalidInput({"model": f"{model_id} is no model that can be sold ({model.not_sellable or 'no id'})"})
+    return model.model_copy(update={"id": model_id})
 
 
 def _per_token(field: str, per_million: Decimal) -> str:

@@ -27,7 +27,7 @@ _NO_SHAPE = bytes(set(range(256)) - set(b'[]{}"'))
 _VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
 
 # The operator needs the beginning of an unreadable row, not megabytes.
-_SHOWN = 2000
+_SHOWN_CHARACTERS = 2000
 
 Why = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
 
@@ -68,8 +68,8 @@ class Validators:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a conditional request."""
-        given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in given.items() if value}
+        conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in conditions.items() if value}
 
 
 UNKNOWN = Validators()
@@ -100,20 +100,20 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
             asyncio.timeout(_DEADLINE),
             http.stream(
                 "GET", url, params={"output_modalities": "all"}, headers=known.headers(), follow_redirects=False
-            ) as answer,
+            ) as response,
         ):
-            if answer.status_code == httpx.codes.NOT_MODIFIED and known.headers():
+            if response.status_code == httpx.codes.NOT_MODIFIED and known.headers():
                 return None, known
-            if answer.status_code != httpx.codes.OK:
+            if response.status_code != httpx.codes.OK:
                 raise ListRefused("unreachable")
-            async for chunk in answer.aiter_bytes():
+            async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _SIZE_LIMIT:
                     raise ListRefused("malformed")
         if _is_too_deep(body):
             raise ListRefused("malformed")
         document = json.loads(body, parse_constant=_no_constant)
-        return document, Validators(_validator(answer, "ETag"), _validator(answer, "Last-Modified"))
+        return document, Validators(_validator(response, "ETag"), _validator(response, "Last-Modified"))
     except (httpx.HTTPError, TimeoutError):
         why = "unreachable"
     except ValueError:
@@ -144,24 +144,24 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
         model_id = row.get("id") if isinstance(row, dict) else None
         if not isinstance(model_id, str) or not ID.fullmatch(model_id):
             # No id contains a space, so this key cannot collide with another row's.
-            _put_aside(quarantined, f"row {position}", "no_id", row)
+            _quarantine(quarantined, f"row {position}", "no_id", row)
         elif model_ids.provider_of(model_id)[0] != OPENROUTER.name:
-            _put_aside(quarantined, model_id, "not_theirs", row)
+            _quarantine(quarantined, model_id, "not_theirs", row)
         elif model_id in quarantined or (model_id in models and models[model_id].raw != row):
-            _put_aside(quarantined, model_id, "contradiction", row)
+            _quarantine(quarantined, model_id, "contradiction", row)
         elif not _is_storable(row):
-            _put_aside(quarantined, model_id, "unstorable_text", row)
+            _quarantine(quarantined, model_id, "unstorable_text", row)
         else:
             models[model_id] = openrouter_listing.read(model_id, row)
-    models = {model_id: one for model_id, one in models.items() if model_id not in quarantined}
+    models = {model_id: model for model_id, model in models.items() if model_id not in quarantined}
     if not models:
         raise ListRefused("empty")
     return list(models.values()), list(quarantined.values())
 
 
-def _put_aside(quarantined: dict[str, Quarantined], row_id: str, reason: str, row: object) -> None:
+def _quarantine(quarantined: dict[str, Quarantined], row_id: str, reason: str, row: object) -> None:
     """Quarantine a row; the first one of an id is kept. ASCII with escapes can always be stored."""
-    quarantined.setdefault(row_id, Quarantined(row_id, reason, json.dumps(row)[:_SHOWN]))
+    quarantined.setdefault(row_id, Quarantined(row_id, reason, json.dumps(row)[:_SHOWN_CHARACTERS]))
 
 
 def _is_storable(row: object) -> bool:
@@ -191,6 +191,6 @@ def _no_constant(_name: str) -> None:
     raise ValueError("not JSON")
 
 
-def _validator(answer: httpx.Response, header: str) -> str | None:
-    value = answer.headers.get(header, "")
+def _validator(response: httpx.Response, header: str) -> str | None:
+    value = response.headers.get(header, "")
     return value if _VALIDATOR.fullmatch(value) else None

@@ -23,7 +23,7 @@ _NO_EXPIRY = date(2098, 12, 31)
 _LATEST_RELEASE = datetime(2100, 1, 1, tzinfo=UTC)
 
 # The first match with the model's outputs decides its kind; without one, its inputs decide.
-_MAKES: tuple[tuple[ModelModality, frozenset[str]], ...] = (
+_KIND_BY_OUTPUT: tuple[tuple[ModelModality, frozenset[str]], ...] = (
     ("image", frozenset({"image"})),
     ("video", frozenset({"video"})),
     ("audio", frozenset({"audio", "speech"})),
@@ -54,12 +54,12 @@ def read(model_id: str, row: dict[str, object]) -> Model:
         completion_usd=max(prices["completion"], prices["internal_reasoning"]) if prices else None,
         request_usd=prices.get("request"),
         image_output_usd=prices.get("image_output"),
-        not_sellable=_form(model_id) or _modality(outputs) or (None if prices else "unknown_price"),
+        not_sellable=_id_obstacle(model_id) or _output_obstacle(outputs) or (None if prices else "unknown_price"),
         raw=row,
     )
 
 
-def _form(model_id: str) -> str | None:
+def _id_obstacle(model_id: str) -> str | None:
     """Why a model with an id of this form cannot be sold: such forms can change cost or behaviour at any time."""
     slug, _, variant = model_id.partition(":")
     if slug.startswith("openrouter/") or "@preset/" in model_id:
@@ -71,14 +71,14 @@ def _form(model_id: str) -> str | None:
     return None if variant in _PLAIN_VARIANTS else "variant"
 
 
-def _modality(outputs: tuple[str, ...]) -> str | None:
+def _output_obstacle(outputs: tuple[str, ...]) -> str | None:
     """Refuse outputs besides text and images: we do not deliver them, and the worst case does not price them."""
     return None if outputs and _DELIVERABLE.issuperset(outputs) else "unsupported_modality"
 
 
 def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:
-    for kind, made in _MAKES:
-        if not made.isdisjoint(outputs):
+    for kind, outputs_of_kind in _KIND_BY_OUTPUT:
+        if not outputs_of_kind.isdisjoint(outputs):
             return kind
     return "text" if {"image", "audio", "video"}.isdisjoint(inputs) else "multimodal"
 

@@ -78,13 +78,13 @@ async def is_empty(conn: db.Connection) -> bool:
 
 
 async def page(
-    conn: db.Connection, wanted: Filters, *, after: Cursor | None = None, most: int
+    conn: db.Connection, filters: Filters, *, after: Cursor | None = None, most: int
 ) -> tuple[list[ListedModel], Cursor | None]:
     """Read a page of models, and the cursor of the next page; None at the end.
 
     Each row has the model's columns except `raw`, and `obstacle`: why it cannot be sold now, None if it can.
     """
-    rows = [row async for row in _shelf(conn, wanted, after, most + 1)]
+    rows = [row async for row in _page(conn, filters, after, most + 1)]
     if len(rows) <= most:
         return rows, None
     last = rows[most - 1]
@@ -93,7 +93,7 @@ async def page(
 
 async def show(conn: db.Connection, model_id: str) -> ListedModel | None:
     """Read one model with the columns of `page`, whatever its state; None if there is none."""
-    return await anext(_shelf(conn, Filters(everything=True), None, 1, model_id), None)
+    return await anext(_page(conn, Filters(everything=True), None, 1, model_id), None)
 
 
 async def history(conn: db.Connection, model_id: str) -> list[PastModel]:
@@ -121,7 +121,7 @@ async def set_flags(
         InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.mark(conn, ids=list(model_ids), curated=curated, disabled=disabled)
-    _require(model_ids, {row.id async for row in rows})
+    _require_known(model_ids, {row.id async for row in rows})
 
 
 async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: ModelModality | None) -> None:
@@ -131,7 +131,7 @@ async def override_modality(conn: db.Connection, model_ids: Sequence[str], modal
         InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.override_modality(conn, ids=list(model_ids), modality=modality)
-    _require(model_ids, {row.id async for row in rows})
+    _require_known(model_ids, {row.id async for row in rows})
 
 
 async def syncs(conn: db.Connection, most: int) -> list[SyncAttempt]:
@@ -144,28 +144,28 @@ async def quarantine(conn: db.Connection) -> list[QuarantinedRow]:
     return [row async for row in sql.quarantine(conn)]
 
 
-def _require(wanted: Sequence[str], found: set[str]) -> None:
-    if unknown := [model_id for model_id in wanted if model_id not in found]:
+def _require_known(model_ids: Sequence[str], known_ids: set[str]) -> None:
+    if unknown := [model_id for model_id in model_ids if model_id not in known_ids]:
         raise InvalidInput(dict.fromkeys(unknown, "is not in the catalog"))
 
 
-def _shelf(
-    conn: db.Connection, wanted: Filters, after: Cursor | None, most: int, model_id: str | None = None
+def _page(
+    conn: db.Connection, filters: Filters, after: Cursor | None, most: int, model_id: str | None = None
 ) -> AsyncIterator[ListedModel]:
     return sql.page(
         conn,
         absence_tolerated=ABSENCE_TOLERATED,
         id=model_id,
-        words=list(wanted.words),
-        modality=wanted.modality,
-        provider=wanted.provider,
-        tiers=list(wanted.tiers) or None,
-        min_context=wanted.min_context,
-        capabilities=list(wanted.capabilities) or None,
-        parameters=list(wanted.parameters) or None,
-        curated=wanted.curated,
-        everything=wanted.everything,
-        sort=wanted.sort,
+        words=list(filters.words),
+        modality=filters.modality,
+        provider=filters.provider,
+        tiers=list(filters.tiers) or None,
+        min_context=filters.min_context,
+        capabilities=list(filters.capabilities) or None,
+        parameters=list(filters.parameters) or None,
+        curated=filters.curated,
+        everything=filters.everything,
+        sort=filters.sort,
         after_text=after.text if after else None,
         after_number=after.number if after else None,
         after_id=after.id if after else None,

@@ -14,7 +14,7 @@ from core import db
 from core.catalog import changes as catalog_changes
 from core.catalog import model as catalog_model
 from core.catalog import openrouter_listing
-from core.catalog.changes import Bad, News
+from core.catalog.changes import News, QuarantinedModel
 from core.catalog.model import Model
 from core.catalog.model_list import TIMEOUT, UNKNOWN, ListRefused, Quarantined, Validators, fetch, parse
 from core.db.queries.catalog_sync import sql
@@ -109,7 +109,7 @@ async def apply(
         ListRefused: more than a fifth of the present models would go missing; then nothing changes.
     """
     await sql.take_turns(conn)
-    loss = await sql.loss(conn, ids=[one.id for one in models])
+    loss = await sql.loss(conn, ids=[model.id for model in models])
     if loss.absent * _LARGEST_LOSS > loss.present and not accept_loss:
         raise ListRefused("shrunk", loss.absent, loss.present)
     counts = (await sql.apply(conn, rows=catalog_model.as_json(models), whole=True))._asdict()
@@ -130,13 +130,13 @@ async def apply(
 
 async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined: Sequence[Quarantined] = ()) -> News:
     """Reprice the versions on sale, and read the changes that this transaction wrote."""
-    found = await catalog_changes.changes(conn, at)
-    await reprice(conn, [change.model_id for change in found if "repriced" in change.events])
-    bad = tuple(Bad(row.id, row.reason) for row in quarantined)
-    return News(found, await catalog_changes.touched(conn, found, at), bad)
+    changes = await catalog_changes.changes(conn, at)
+    await reprice(conn, [change.model_id for change in changes if "repriced" in change.events])
+    bad = tuple(QuarantinedModel(row.id, row.reason) for row in quarantined)
+    return News(changes, await catalog_changes.touched(conn, changes, at), bad)
 
 
 def _source() -> str:
     """Identify the server and our parser. When either changes, the list is fetched again even if it has not changed."""
-    read = f"{settings().openrouter_url}\n{openrouter_listing.READER_VERSION}"
-    return hashlib.sha256(read.encode()).hexdigest()
+    identity = f"{settings().openrouter_url}\n{openrouter_listing.READER_VERSION}"
+    return hashlib.sha256(identity.encode()).hexdigest()

@@ -17,7 +17,7 @@ from core import db
 from core.db.queries.send import sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import registry as providers
-from core.providers.errors import work_of
+from core.providers.errors import charge_of
 from core.providers.request import Prompt, encode
 from core.providers.usage import Usage
 from core.secrets.private import Private
@@ -92,15 +92,15 @@ async def begin_next(
     """Mark a send that need not be the first of its round, within the caller's transaction; otherwise like `begin`."""
     provider, cache_seconds = providers.provider_for(prompt.model), _cache_seconds(prompt)
     last = await sql.last(conn, id=prompt.execution_id)
-    work = "free" if last.number is None else "unknown" if last.outcome is None else work_of(last.outcome)
-    if work == "unknown" and not cache_seconds:
+    charged = "no" if last.number is None else "perhaps" if last.outcome is None else charge_of(last.outcome)
+    if charged == "perhaps" and not cache_seconds:
         raise ExecutionFailed("internal_error", "ours", "interrupted")
     request = None
-    if work == "unknown":
+    if charged == "perhaps":
         request = _open_request(last.sealed_request, account_id, prompt.execution_id)
     if request is None:
         request = Private(encode(provider.fields(prompt, last.sends + 1)))
-    if work != "free":
+    if charged != "no":
         await reservations.extend(conn, prompt.execution_id, prompt.round, usd=worst_cost_usd)
     (number,) = await _commit_marks(conn, [_build_mark(prompt, account_id, attempt_id, request)], settings().send_limit)
     if number is None:
@@ -136,7 +136,7 @@ class Ended:
     @property
     def cost_usd(self) -> Decimal | None:
         """Its cost; 0 if the provider reported none and certainly charged nothing; None if unknown."""
-        is_free = work_of(self.outcome) == "free" and self.outcome != "succeeded"
+        is_free = charge_of(self.outcome) == "no" and self.outcome != "succeeded"
         return Decimal(0) if self.usage.cost_usd is None and is_free else self.usage.cost_usd
 
 
@@ -170,7 +170,7 @@ def pause_before_next(send: Send, failure: ExecutionFailed) -> float | None:
 
     A send that the provider may have charged is repeated only where its cache can return the answer.
     """
-    is_unknown = work_of(failure.detail) == "unknown"
+    is_unknown = charge_of(failure.detail) == "perhaps"
     if not failure.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
         return None
     if failure.retry_after is not None:

@@ -22,7 +22,7 @@ from core.observability import metrics
 from core.providers import sse
 from core.providers import usage as provider_usage
 from core.providers.connections import client_of, close, connections
-from core.providers.errors import provider_failure, work_of
+from core.providers.errors import charge_of, provider_failure
 from core.providers.registry import Provider
 from core.providers.response import ModelAnswer, judge
 from core.providers.usage import KeyFacts, Prices, Usage
@@ -261,7 +261,7 @@ def _with_cost(provider: Provider, answer: ModelAnswer, prices: Prices | None) -
     usage, reply = answer.usage, answer.reply
     if provider.cost_path is None:
         usage = provider_usage.priced(replace(usage, cost_usd=None), prices)
-    if isinstance(reply, ExecutionFailed) and work_of(reply.detail) == "free" and not provider.insures:
+    if isinstance(reply, ExecutionFailed) and charge_of(reply.detail) == "no" and not provider.insures:
         # The answer broke off, and this provider does not promise that such a failure is free.
         reply = provider_failure("provider_failed")
     return ModelAnswer(usage, reply)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from core.failures import ExecutionFailed, Fault
 
-# Whether the provider charged: never begun or never charged; perhaps done, and then charged; done and charged.
-Work = Literal["free", "unknown", "done"]
+# Whether the provider charged for a call.
+Charge = Literal["no", "perhaps", "yes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +18,15 @@ class ProviderError:
 
     Attributes:
         fault: who caused it.
-        work: whether the provider may have charged for it. `unknown` is sent again only if the provider's cache can
-            answer the identical bytes; `done` only as a new request.
+        charged: whether the provider charged for it. After `perhaps` a call is sent again only if the provider's cache
+            can answer the identical bytes; after `yes` only as a new request.
         resend: whether a second send can help.
         advice: what the creator can do, as a sentence.
         code: the code for the buyer.
     """
 
     fault: Fault
-    work: Work
+    charged: Charge
     resend: bool
     advice: str
     code: str = "resource_unavailable"
@@ -48,110 +48,102 @@ _BUDGET = "A budget of your workspace is used up; raise it."
 _SETTINGS = "No provider is left after the privacy, region and price limits of your account and of this prompt."
 
 PROVIDER_ERRORS = {
-    "provider_400": ProviderError("creator", "free", False, _REJECTED),
-    "provider_400_policy": ProviderError("buyer", "free", False, _MODERATED, _FILTERED),
+    "provider_400": ProviderError("creator", "no", False, _REJECTED),
+    "provider_400_policy": ProviderError("buyer", "no", False, _MODERATED, _FILTERED),
     "provider_400_too_long": ProviderError(
-        "creator", "free", False, "The prompt with its inputs is too long for the model; choose one with more context."
+        "creator", "no", False, "The prompt with its inputs is too long for the model; choose one with more context."
     ),
     "provider_400_gone": ProviderError(
-        "creator", "free", False, "The model cannot be called any more; choose another one."
+        "creator", "no", False, "The model cannot be called any more; choose another one."
     ),
-    "provider_401": ProviderError(
-        "creator", "free", False, "Your key was rejected, so nothing is sold; set a new one."
-    ),
-    "provider_402": ProviderError(
-        "creator", "free", False, "Your account at the provider is out of credit; top it up."
-    ),
+    "provider_401": ProviderError("creator", "no", False, "Your key was rejected, so nothing is sold; set a new one."),
+    "provider_402": ProviderError("creator", "no", False, "Your account at the provider is out of credit; top it up."),
     "provider_402_in_flight": ProviderError(
-        "creator", "free", True, "Calls at the same time reserve your whole balance; top it up, or use fewer slots."
+        "creator", "no", True, "Calls at the same time reserve your whole balance; top it up, or use fewer slots."
     ),
     "provider_402_too_dear": ProviderError(
-        "creator", "free", False, "Your balance does not cover one such call; top it up, or lower max_output_tokens."
+        "creator", "no", False, "Your balance does not cover one such call; top it up, or lower max_output_tokens."
     ),
-    "provider_402_key_limit": ProviderError("creator", "free", False, _KEY_LIMIT),
-    "provider_402_budget": ProviderError("creator", "free", False, _BUDGET),
-    "provider_403": ProviderError("buyer", "free", False, _MODERATED, _FILTERED),
+    "provider_402_key_limit": ProviderError("creator", "no", False, _KEY_LIMIT),
+    "provider_402_budget": ProviderError("creator", "no", False, _BUDGET),
+    "provider_403": ProviderError("buyer", "no", False, _MODERATED, _FILTERED),
     "provider_403_denied": ProviderError(
-        "creator", "free", False, "Your key may not make this call; check its permissions."
+        "creator", "no", False, "Your key may not make this call; check its permissions."
     ),
-    "provider_403_guardrail": ProviderError(
-        "creator", "free", False, "A guardrail of your account blocked the prompt."
-    ),
-    "provider_403_key_limit": ProviderError("creator", "free", False, _KEY_LIMIT),
-    "provider_403_budget": ProviderError("creator", "free", False, _BUDGET),
-    "provider_403_filtered": ProviderError("creator", "free", False, _SETTINGS),
-    "provider_404": ProviderError("creator", "free", False, "No provider serves this request; choose another model."),
+    "provider_403_guardrail": ProviderError("creator", "no", False, "A guardrail of your account blocked the prompt."),
+    "provider_403_key_limit": ProviderError("creator", "no", False, _KEY_LIMIT),
+    "provider_403_budget": ProviderError("creator", "no", False, _BUDGET),
+    "provider_403_filtered": ProviderError("creator", "no", False, _SETTINGS),
+    "provider_404": ProviderError("creator", "no", False, "No provider serves this request; choose another model."),
     "provider_404_gone": ProviderError(
-        "creator", "free", False, "The model cannot be called any more; choose another one."
+        "creator", "no", False, "The model cannot be called any more; choose another one."
     ),
-    "provider_404_filtered": ProviderError("creator", "free", False, _SETTINGS),
-    "provider_408": ProviderError("provider", "unknown", True, _SLOW, _LATE),
-    "provider_409": ProviderError("creator", "free", False, _REJECTED),
-    "provider_412": ProviderError("creator", "free", False, _REJECTED),
-    "provider_413": ProviderError(
-        "creator", "free", False, "The prompt with its inputs is too large for the provider."
-    ),
-    "provider_422": ProviderError("creator", "free", False, _REJECTED),
-    "provider_429": ProviderError("provider", "free", True, _BUSY),
-    "provider_499": ProviderError("ours", "unknown", True, _LOST),
-    "provider_500": ProviderError("provider", "free", True, _FAILED),
-    "provider_502": ProviderError("provider", "free", True, _FAILED),
-    "provider_503": ProviderError("provider", "free", True, _BUSY),
-    "provider_504": ProviderError("provider", "unknown", True, _SLOW, _LATE),
-    "provider_520": ProviderError("provider", "unknown", True, _EDGE_UNKNOWN),
-    "provider_521": ProviderError("provider", "free", True, _EDGE),
-    "provider_522": ProviderError("provider", "unknown", True, _EDGE_UNKNOWN),
-    "provider_523": ProviderError("provider", "free", True, _EDGE),
-    "provider_524": ProviderError("provider", "unknown", True, _SLOW, _LATE),
-    "provider_525": ProviderError("provider", "free", True, _EDGE),
-    "provider_526": ProviderError("provider", "free", True, _EDGE),
-    "provider_527": ProviderError("provider", "unknown", True, _EDGE_UNKNOWN),
-    "provider_529": ProviderError("provider", "free", True, _BUSY),
-    "provider_530": ProviderError("provider", "free", True, _EDGE),
+    "provider_404_filtered": ProviderError("creator", "no", False, _SETTINGS),
+    "provider_408": ProviderError("provider", "perhaps", True, _SLOW, _LATE),
+    "provider_409": ProviderError("creator", "no", False, _REJECTED),
+    "provider_412": ProviderError("creator", "no", False, _REJECTED),
+    "provider_413": ProviderError("creator", "no", False, "The prompt with its inputs is too large for the provider."),
+    "provider_422": ProviderError("creator", "no", False, _REJECTED),
+    "provider_429": ProviderError("provider", "no", True, _BUSY),
+    "provider_499": ProviderError("ours", "perhaps", True, _LOST),
+    "provider_500": ProviderError("provider", "no", True, _FAILED),
+    "provider_502": ProviderError("provider", "no", True, _FAILED),
+    "provider_503": ProviderError("provider", "no", True, _BUSY),
+    "provider_504": ProviderError("provider", "perhaps", True, _SLOW, _LATE),
+    "provider_520": ProviderError("provider", "perhaps", True, _EDGE_UNKNOWN),
+    "provider_521": ProviderError("provider", "no", True, _EDGE),
+    "provider_522": ProviderError("provider", "perhaps", True, _EDGE_UNKNOWN),
+    "provider_523": ProviderError("provider", "no", True, _EDGE),
+    "provider_524": ProviderError("provider", "perhaps", True, _SLOW, _LATE),
+    "provider_525": ProviderError("provider", "no", True, _EDGE),
+    "provider_526": ProviderError("provider", "no", True, _EDGE),
+    "provider_527": ProviderError("provider", "perhaps", True, _EDGE_UNKNOWN),
+    "provider_529": ProviderError("provider", "no", True, _BUSY),
+    "provider_530": ProviderError("provider", "no", True, _EDGE),
     "provider_failed": ProviderError(
-        "provider", "unknown", False, "The provider failed, and may have charged the call."
+        "provider", "perhaps", False, "The provider failed, and may have charged the call."
     ),
     "provider_unreachable": ProviderError(
-        "provider", "free", True, "The provider could not be reached, so nothing was sent."
+        "provider", "no", True, "The provider could not be reached, so nothing was sent."
     ),
-    "provider_timeout": ProviderError("provider", "unknown", False, _SLOW, _LATE),
-    "provider_silent": ProviderError("provider", "unknown", True, _SLOW, _LATE),
-    "provider_cut": ProviderError("provider", "unknown", True, _LOST),
+    "provider_timeout": ProviderError("provider", "perhaps", False, _SLOW, _LATE),
+    "provider_silent": ProviderError("provider", "perhaps", True, _SLOW, _LATE),
+    "provider_cut": ProviderError("provider", "perhaps", True, _LOST),
     "provider_unfinished": ProviderError(
-        "provider", "unknown", True, "The provider ended the answer without saying that it is whole."
+        "provider", "perhaps", True, "The provider ended the answer without saying that it is whole."
     ),
-    "provider_malformed": ProviderError("provider", "unknown", True, "The provider sent no readable answer."),
-    "provider_too_large": ProviderError("provider", "done", False, "The answer was larger than the size limit."),
+    "provider_malformed": ProviderError("provider", "perhaps", True, "The provider sent no readable answer."),
+    "provider_too_large": ProviderError("provider", "yes", False, "The answer was larger than the size limit."),
     "provider_empty": ProviderError(
-        "provider", "done", False, "The model returned an empty answer; test the prompt as its owner."
+        "provider", "yes", False, "The model returned an empty answer; test the prompt as its owner."
     ),
     "provider_reasoning_only": ProviderError(
-        "creator", "done", False, "The model only reasoned and gave no answer; raise max_output_tokens."
+        "creator", "yes", False, "The model only reasoned and gave no answer; raise max_output_tokens."
     ),
     "provider_truncated": ProviderError(
-        "creator", "done", False, "The answer did not fit into max_output_tokens; raise it, or ask for less."
+        "creator", "yes", False, "The answer did not fit into max_output_tokens; raise it, or ask for less."
     ),
     "provider_tool_call": ProviderError(
         "creator",
-        "done",
+        "yes",
         False,
         "The model called a tool instead of answering; tell it in the prompt that there are no tools.",
     ),
     "provider_bad_image": ProviderError(
-        "provider", "done", False, "The model's image is not in a format that can be shown."
+        "provider", "yes", False, "The model's image is not in a format that can be shown."
     ),
     "provider_malformed_json": ProviderError(
         "provider",
-        "done",
+        "yes",
         True,
         "The answer was not JSON, or did not fit the schema; simplify schema or prompt.",
     ),
-    "provider_content_filter": ProviderError("buyer", "done", False, _MODERATED, _FILTERED),
-    "provider_refused": ProviderError("buyer", "done", False, "The model refused this buyer's input.", _FILTERED),
+    "provider_content_filter": ProviderError("buyer", "yes", False, _MODERATED, _FILTERED),
+    "provider_refused": ProviderError("buyer", "yes", False, "The model refused this buyer's input.", _FILTERED),
 }
 
 # Any other status: `provider_418` and its like.
-UNEXPECTED_STATUS = ProviderError("provider", "unknown", False, "The provider answered with an unexpected status.")
+UNEXPECTED_STATUS = ProviderError("provider", "perhaps", False, "The provider answered with an unexpected status.")
 
 
 def provider_failure(name: str, *, resend: bool | None = None, retry_after: float | None = None) -> ExecutionFailed:
@@ -177,10 +169,10 @@ def metric_label(name: str) -> str:
     return name if name in PROVIDER_ERRORS else "provider_other"
 
 
-def work_of(detail: str) -> Work:
+def charge_of(detail: str) -> Charge:
     """Return whether a call that ended like this was charged. Failures that are not the provider's were never sent."""
     error = lookup(detail)
-    return error.work if error else "free"
+    return error.charged if error else "no"
 
 
 def advice(detail: str) -> str | None:

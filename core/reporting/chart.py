@@ -41,33 +41,33 @@ def draw(hours: Sequence[tuple[datetime, Figures | None]], days: Sequence[tuple[
 
 
 def _draw_calls(axes: "Axes", hours: Sequence[tuple[datetime, Figures | None]]) -> None:
-    at = [_place(hour) + 0.5 / 24 for hour, _ in hours]
+    positions = [_position(hour) + 0.5 / 24 for hour, _ in hours]
     below = [0] * len(hours)
     for name, colour in (("succeeded", _ANSWERED), ("declined", _DECLINED), ("failed", _FAILED)):
         counts = [getattr(figures, name) if figures else 0 for _, figures in hours]
         label = "answered" if name == "succeeded" else name
-        axes.bar(at, counts, bottom=below, width=1 / 24 * 0.8, color=colour, label=f"{label} {sum(counts):,}")
-        below = [low + count for low, count in zip(below, counts, strict=True)]
+        axes.bar(positions, counts, bottom=below, width=1 / 24 * 0.8, color=colour, label=f"{label} {sum(counts):,}")
+        below = [bottom + count for bottom, count in zip(below, counts, strict=True)]
     axes.set_title("Calls by the hour (UTC)", loc="left", fontsize=10, color=_INK)
-    axes.set_xlim(at[0] - 0.5 / 24, at[-1] + 0.5 / 24)
+    axes.set_xlim(positions[0] - 0.5 / 24, positions[-1] + 0.5 / 24)
     axes.set_ylim(0, max(*below, 1) * 1.08)
     axes.locator_params("y", nbins=5, integer=True)
 
 
 def _draw_money(axes: "Axes", days: Sequence[tuple[date, Figures | None]]) -> None:
-    at = [_place(midnight(day)) + 0.5 for day, _ in days]
+    positions = [_position(midnight(day)) + 0.5 for day, _ in days]
     revenue = [figures.revenue_atomic / 1_000_000 if figures else 0.0 for _, figures in days]
     cost = [float(figures.cost_usd) if figures else 0.0 for _, figures in days]
-    axes.bar([day - 0.2 for day in at], revenue, width=0.4, color=_REVENUE, label="revenue")
-    axes.bar([day + 0.2 for day in at], cost, width=0.4, color=_COST, label="cost of models")
+    axes.bar([day - 0.2 for day in positions], revenue, width=0.4, color=_REVENUE, label="revenue")
+    axes.bar([day + 0.2 for day in positions], cost, width=0.4, color=_COST, label="cost of models")
     axes.set_title("Money by the day (UTC)", loc="left", fontsize=10, color=_INK)
-    axes.set_xlim(at[0] - 0.5, at[-1] + 0.5)
+    axes.set_xlim(positions[0] - 0.5, positions[-1] + 0.5)
     axes.set_ylim(0, (max([*revenue, *cost]) or 1) * 1.08)
     axes.locator_params("y", nbins=5)
     axes.yaxis.set_major_formatter(lambda amount, _: f"${amount:,.6f}".rstrip("0").rstrip("."))
 
 
-def _place(moment: datetime) -> float:
+def _position(moment: datetime) -> float:
     """Convert a time to matplotlib's dates: days since 1970."""
     return moment.timestamp() / 86_400
 

@@ -45,7 +45,7 @@ async def compose(conn: db.Connection, now: datetime | None = None) -> str:
             *_section(
                 "Worst", ["resource", "calls", "answered", "failed", "by creator", "provider", "us"], _worst(day.rows)
             ),
-            *_why(day.causes),
+            *_cause_list(day.causes),
             "`instant usage report --by resource` says more, and `/me/usage` says each creator their own.",
         ]
     )
@@ -53,37 +53,37 @@ async def compose(conn: db.Connection, now: datetime | None = None) -> str:
 
 def _hours(rows: Iterable[Figures], now: datetime) -> list[tuple[datetime, Figures | None]]:
     """List the last 48 hours up to the current one, within yesterday and today."""
-    found = {row.subject: row for row in rows}
+    by_hour = {row.subject: row for row in rows}
     last = now.replace(minute=0, second=0, microsecond=0)
     first = max(last - timedelta(hours=_HOURS - 1), midnight(now.date() - timedelta(days=1)))
-    every = [first + timedelta(hours=number) for number in range(int((last - first).total_seconds()) // 3600 + 1)]
-    return [(hour, found.get(f"{hour:%Y-%m-%dT%H}:00Z")) for hour in every]
+    hours = [first + timedelta(hours=number) for number in range(int((last - first).total_seconds()) // 3600 + 1)]
+    return [(hour, by_hour.get(f"{hour:%Y-%m-%dT%H}:00Z")) for hour in hours]
 
 
 def _days(rows: Iterable[Figures], first: date, end: date) -> list[tuple[date, Figures | None]]:
-    found = {row.subject: row for row in rows}
-    every = [first + timedelta(days=number) for number in range((end - first).days)]
-    return [(day, found.get(day.isoformat())) for day in every]
+    by_day = {row.subject: row for row in rows}
+    days = [first + timedelta(days=number) for number in range((end - first).days)]
+    return [(day, by_day.get(day.isoformat())) for day in days]
 
 
 def _summary(*columns: Figures | None) -> list[list[str]]:
-    def row(name: str, tell: Callable[[Figures], str]) -> list[str]:
-        return [name, *("–" if figures is None else tell(figures) for figures in columns)]
+    def row(name: str, format_value: Callable[[Figures], str]) -> list[str]:
+        return [name, *("–" if figures is None else format_value(figures) for figures in columns)]
 
     return [
-        row("calls", lambda one: f"{one.calls:,}"),
-        row("answered", lambda one: share(one.success)),
-        row("declined", lambda one: f"{one.declined:,}"),
-        row("failed", lambda one: f"{one.failed:,}"),
-        row("of these our fault", lambda one: f"{one.fault_ours:,}"),
-        row("charged without an answer", lambda one: f"{one.charged:,}"),
-        row("revenue", lambda one: usd(Decimal(one.revenue_atomic).scaleb(-6))),
-        row("cost of models", lambda one: usd(one.cost_usd)),
-        row("calls of unknown cost", lambda one: f"{one.cost_unknown:,}"),
-        row("margin at least", lambda one: usd(one.margin_usd)),
-        row("p50", lambda one: seconds(one.p50_ms)),
-        row("p95", lambda one: seconds(one.p95_ms)),
-        row("p99", lambda one: seconds(one.p99_ms)),
+        row("calls", lambda figures: f"{figures.calls:,}"),
+        row("answered", lambda figures: share(figures.success)),
+        row("declined", lambda figures: f"{figures.declined:,}"),
+        row("failed", lambda figures: f"{figures.failed:,}"),
+        row("of these our fault", lambda figures: f"{figures.fault_ours:,}"),
+        row("charged without an answer", lambda figures: f"{figures.charged:,}"),
+        row("revenue", lambda figures: usd(Decimal(figures.revenue_atomic).scaleb(-6))),
+        row("cost of models", lambda figures: usd(figures.cost_usd)),
+        row("calls of unknown cost", lambda figures: f"{figures.cost_unknown:,}"),
+        row("margin at least", lambda figures: usd(figures.margin_usd)),
+        row("p50", lambda figures: seconds(figures.p50_ms)),
+        row("p95", lambda figures: seconds(figures.p95_ms)),
+        row("p99", lambda figures: seconds(figures.p99_ms)),
     ]
 
 
@@ -108,12 +108,12 @@ def _worst(rows: Sequence[Figures]) -> list[list[str]]:
     ]
 
 
-def _why(causes: Sequence[Cause]) -> list[str]:
+def _cause_list(causes: Sequence[Cause]) -> list[str]:
     """List the causes; a table with whole sentences would be wider than the page."""
     lines = [
-        f"- **`{one.detail}`**: {one.calls:,} {'call' if one.calls == 1 else 'calls'}, {one.charged:,} charged, "
-        f"fault: {one.fault}. {one.advice}"
-        for one in causes[:_MOST]
+        f"- **`{cause.detail}`**: {cause.calls:,} {'call' if cause.calls == 1 else 'calls'}, "
+        f"{cause.charged:,} charged, fault: {cause.fault}. {cause.advice}"
+        for cause in causes[:_MOST]
     ]
     return ["## Why, most often", "\n".join(lines)] if lines else []
 

@@ -56,12 +56,12 @@ async def create_months(pool: db.Pool) -> list[datetime]:
     """
     async with pool.connection() as conn:
         months = [row.month async for row in sql.to_make(conn, ahead=_AHEAD)]
-    made = []
+    created = []
     for month in months:
         async with pool.connection() as conn:
             if await sql.make(conn, month=month):
-                made.append(month)
-    return made
+                created.append(month)
+    return created
 
 
 async def drop_months(pool: db.Pool) -> Dropped:

@@ -47,7 +47,7 @@ _DAYS = _Step("day", "hour", "month", coarser="month")
 _MONTHS = _Step("month", "day", "year", coarser=None)
 
 
-async def _to_nobody(_progress: Progress) -> None:
+async def _ignore_progress(_progress: Progress) -> None:
     """Ignore the progress."""
 
 
@@ -68,34 +68,34 @@ async def mark(conn: db.Connection, since: datetime) -> None:
     await sql.mark(conn, since=since)
 
 
-async def roll_up(pool: db.Pool, tell: Callable[[Progress], Awaitable[None]] = _to_nobody) -> int:
+async def roll_up(pool: db.Pool, report: Callable[[Progress], Awaitable[None]] = _ignore_progress) -> int:
     """Count the marked hours again, a day of hours per transaction; then sum the days, then the months.
 
     Takes the pool: an interrupted run keeps what it has counted. Any number of runs may work at once.
 
     Args:
         pool: our database.
-        tell: called with the progress: first, after each day of hours, and at the end.
+        report: called with the progress: first, after each day of hours, and at the end.
 
     Returns:
         The number of hours that were counted.
     """
     days = await _marked(pool, _HOURS)
     counted, of = 0, sum(day.periods for day in days)
-    in_order = asyncio.Lock()
+    report_lock = asyncio.Lock()
 
     async def count_on(day: StretchesRow) -> None:
         nonlocal counted
         # Days are counted concurrently, and the reported progress must not go back.
-        async with in_order:
+        async with report_lock:
             counted += day.periods
-            await tell(Progress(counted, of))
+            await report(Progress(counted, of))
 
-    await tell(Progress(0, of))
+    await report(Progress(0, of))
     await _count(pool, _HOURS, days, count_on)
     for step in (_DAYS, _MONTHS):
         await _count(pool, step, await _marked(pool, step))
-    await tell(Progress(of, of, is_over=True))
+    await report(Progress(of, of, is_over=True))
     return of
 
 
@@ -114,17 +114,17 @@ async def _count(
     pool: db.Pool,
     step: _Step,
     stretches: list[StretchesRow],
-    done: Callable[[StretchesRow], Awaitable[None]] | None = None,
+    on_done: Callable[[StretchesRow], Awaitable[None]] | None = None,
 ) -> None:
     """Count all of them, some concurrently."""
-    left = iter(stretches)
+    remaining = iter(stretches)
 
     async def work() -> None:
-        for stretch in left:
+        for stretch in remaining:
             async with pool.connection() as conn:
                 await _count_stretch(conn, step, stretch.first)
-            if done:
-                await done(stretch)
+            if on_done:
+                await on_done(stretch)
 
     await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 

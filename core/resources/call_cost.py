@@ -54,14 +54,16 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
     output = "image" if draft.modality == "image" else "text"
     if output not in model.output_modalities:
         problems["modality"] = f"{model.id} makes no {output}, only {', '.join(model.output_modalities)}"
-    most = min(filter(None, (model.max_completion_tokens, model.context_length)), default=draft.max_output_tokens)
-    if draft.max_output_tokens > most:
-        problems["max_output_tokens"] = f"{model.id} answers at most {most} tokens"
-    at = providers.provider_for(model.id)
-    if draft.temperature is not None and draft.temperature > at.most_temperature:
-        problems["temperature"] = f"{at.title} takes at most {at.most_temperature}"
-    if draft.zdr and not at.routes:
-        problems["zdr"] = f"{at.title} cannot be asked for it call by call; it is a matter of your contract with them"
+    longest = min(filter(None, (model.max_completion_tokens, model.context_length)), default=draft.max_output_tokens)
+    if draft.max_output_tokens > longest:
+        problems["max_output_tokens"] = f"{model.id} answers at most {longest} tokens"
+    provider = providers.provider_for(model.id)
+    if draft.temperature is not None and draft.temperature > provider.most_temperature:
+        problems["temperature"] = f"{provider.title} takes at most {provider.most_temperature}"
+    if draft.zdr and not provider.routes:
+        problems["zdr"] = (
+            f"{provider.title} cannot be asked for it call by call; it is a matter of your contract with them"
+        )
     if problems:
         raise InvalidInput(problems)
 
@@ -89,11 +91,11 @@ def refuse_certain_loss(draft: Draft, model: Model) -> None:
 
 def warnings(draft: Draft, model: Model) -> list[str]:
     """Warn the creator, in sentences, of what may be unintended."""
-    wanted = {"temperature": draft.temperature is not None, "response_format": draft.modality == "json"}
+    parameters = {"temperature": draft.temperature is not None, "response_format": draft.modality == "json"}
     sentences = [
         f"{model.id} does not list {name}, so the provider may ignore it"
-        for name, is_wanted in wanted.items()
-        if is_wanted and name not in model.supported_parameters
+        for name, is_used in parameters.items()
+        if is_used and name not in model.supported_parameters
     ]
     if model.expires_on is not None:
         sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
@@ -155,13 +157,15 @@ def _most_prompt_bytes(draft: Draft) -> int:
         for parameter in draft.parameters
     ]
     by_value = sum(count * max(value_bytes, default) for count, default in uses)
-    together = sum(count * default for count, default in uses) + inputs_bytes * max((n for n, _ in uses), default=0)
+    by_total = sum(count * default for count, default in uses) + inputs_bytes * max(
+        (count for count, _ in uses), default=0
+    )
     if draft.allows_user_message:
         by_value += value_bytes
-        together += inputs_bytes
+        by_total += inputs_bytes
     # Counted twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     schema_bytes = 2 * len((draft.answer_schema or "").encode())
-    return len(draft.template.encode()) + schema_bytes + _FRAME_BYTES + min(by_value, together)
+    return len(draft.template.encode()) + schema_bytes + _FRAME_BYTES + min(by_value, by_total)
 
 
 def _usd(draft: Draft) -> Decimal:

@@ -61,7 +61,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     if not allow_loss:
         refuse_certain_loss(draft, model)
     worst = worst_cost_usd(draft, model)
-    warned = (*(f"The template has no tag for the parameter {name}" for name in unused), *warnings(draft, model))
+    all_warnings = (*(f"The template has no tag for the parameter {name}" for name in unused), *warnings(draft, model))
 
     resource = await sql.take(
         conn, id=uuid4(), account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
@@ -69,9 +69,9 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     if resource.archived:
         raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
     if resource.version_id is not None:
-        present = await version(conn, resource.version_id)
-        if _is_same(present, draft, worst) and (present.allows_loss or not allow_loss):
-            return Published(resource.id, present.version_id, present.number, worst, warned, is_new=False)
+        current = await version(conn, resource.version_id)
+        if _is_same(current, draft, worst) and (current.allows_loss or not allow_loss):
+            return Published(resource.id, current.version_id, current.number, worst, all_warnings, is_new=False)
     version_id = uuid4()
     plain = draft.template.encode()
     number = await sql.add_version(
@@ -95,16 +95,16 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         allows_loss=allow_loss,
     )
     await sql.offer(conn, id=resource.id, version_id=version_id)
-    return Published(resource.id, version_id, number, worst, warned, is_new=True)
+    return Published(resource.id, version_id, number, worst, all_warnings, is_new=True)
 
 
-def _is_same(present: Version, draft: Draft, worst: Decimal) -> bool:
-    if present.worst_cost_usd != worst or present.model_id != draft.model:
+def _is_same(current: Version, draft: Draft, worst: Decimal) -> bool:
+    if current.worst_cost_usd != worst or current.model_id != draft.model:
         return False
-    if any(getattr(present, name) != getattr(draft, name) for name in _AS_WRITTEN):
+    if any(getattr(current, name) != getattr(draft, name) for name in _AS_WRITTEN):
         return False
     try:
-        return open_template(present).reveal() == draft.template
+        return open_template(current).reveal() == draft.template
     except ExecutionFailed:
         # A creator repairs a template that can no longer be opened by publishing it again.
         return False

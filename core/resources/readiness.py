@@ -65,8 +65,8 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
 
 
 def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
-    served = {network.id for network in settings().networks}
-    payouts = {network: address for network, address in row.payouts.items() if network in served}
+    network_ids = {network.id for network in settings().networks}
+    payouts = {network: address for network, address in row.payouts.items() if network in network_ids}
     obstacles = {
         "archived": row.archived,
         row.key_obstacle or "key": row.key_obstacle is not None,
@@ -77,8 +77,8 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
         "queue_full": not row.has_room,
         "no_payout_address": not payouts,
     }
-    for code, stands_in_the_way in obstacles.items():
-        if stands_in_the_way:
+    for code, is_present in obstacles.items():
+        if is_present:
             raise Unavailable(code)
     try:
         _unseal_key(db.required(row.sealed_key), version.account_id, db.required(row.key_id))

@@ -26,26 +26,26 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
         if model is None or model.prompt_usd is None:
             continue
         try:
-            content = _content(await versions.version(conn, version_id))
+            draft = _draft_of(await versions.version(conn, version_id))
         except ExecutionFailed:
             # A version whose template cannot be opened is not sold either.
             continue
         await sql.reprice(
             conn,
             version_id=version_id,
-            worst_cost_usd=call_cost.worst_cost_usd(content, model),
-            is_certain_loss=call_cost.is_certain_loss(content, model),
+            worst_cost_usd=call_cost.worst_cost_usd(draft, model),
+            is_certain_loss=call_cost.is_certain_loss(draft, model),
         )
 
 
-def _content(version: versions.Version) -> drafts.Draft:
+def _draft_of(version: versions.Version) -> drafts.Draft:
     """Rebuild the draft of a version. It is not validated again, because limits may have been lowered since.
 
     Raises:
         ExecutionFailed: template_unreadable (our fault).
     """
-    kept = {name: getattr(version, name) for name in drafts.Draft.model_fields if hasattr(version, name)}
+    fields = {name: getattr(version, name) for name in drafts.Draft.model_fields if hasattr(version, name)}
     template = versions.open_template(version).reveal()
     return drafts.Draft.model_construct(
-        **kept, model=version.model_id, price_usdc=amounts.usdc(version.price_atomic), template=template
+        **fields, model=version.model_id, price_usdc=amounts.usdc(version.price_atomic), template=template
     )

@@ -117,12 +117,12 @@ def validate_inputs(
     known = declared.keys() | {USER_MESSAGE}
     for name in [name for name in inputs if name not in known][:UNKNOWN_LIMIT]:
         fields.setdefault(_shown(name), f"Unknown parameter: {_shown(name)}")
-    given = {name: value for name, value in inputs.items() if name in known and value != ""}
-    if sum(len(value) for value in given.values() if isinstance(value, str)) > inputs_limit:
+    values = {name: value for name, value in inputs.items() if name in known and value != ""}
+    if sum(len(value) for value in values.values() if isinstance(value, str)) > inputs_limit:
         fields.setdefault("body", f"The inputs together are longer than {inputs_limit} characters")
     if fields:
         raise InvalidInput(fields)
-    return given
+    return values
 
 
 def substitute(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> str:

@@ -60,23 +60,23 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
         youngest: the least age of a send, so that it cannot still run.
     """
     async with pool.connection() as conn:
-        found = sql.unpriced(
+        unpriced = sql.unpriced(
             conn,
             tellers=[row.name for row in PROVIDERS.values() if row.cost_path],
             youngest_seconds=youngest.total_seconds(),
             oldest_seconds=ASKED_FOR.total_seconds(),
             most=_MOST,
         )
-        rows = [row async for row in found]
+        rows = [row async for row in unpriced]
         keys = await _keys(conn, {_owner(row) for row in rows})
     askable = [row for row in rows if _owner(row) in keys]
-    turn = asyncio.Semaphore(_AT_A_TIME)
+    semaphore = asyncio.Semaphore(_AT_A_TIME)
 
-    async def ask(row: UnpricedRow) -> bool:
-        async with turn:
+    async def price(row: UnpricedRow) -> bool:
+        async with semaphore:
             return await _price(pool, row, keys[_owner(row)])
 
-    priced = await asyncio.gather(*map(ask, askable))
+    priced = await asyncio.gather(*map(price, askable))
     return Reconciled(asked=len(rows), priced=sum(priced), keyless=len(rows) - len(askable))
 
 

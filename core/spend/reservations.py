@@ -32,9 +32,9 @@ async def reserve(conn: db.Connection, rounds: Sequence[Round]) -> None:
         Unavailable: `spend_cap` or `resource_spend_cap`, if today's cap (UTC) of a creator or of a resource
             has no room for them; `queue_full`.
     """
-    ids, numbers = [one.execution_id for one in rounds], [one.number for one in rounds]
+    ids, numbers = [round_.execution_id for round_ in rounds], [round_.number for round_ in rounds]
     reserved, resources_have_room, queues_have_room = await asyncio.gather(
-        sql.reserve(conn, execution_ids=ids, rounds=numbers, usd=[one.worst_usd for one in rounds]),
+        sql.reserve(conn, execution_ids=ids, rounds=numbers, usd=[round_.worst_usd for round_ in rounds]),
         sql.resources_have_room(conn, execution_ids=ids, rounds=numbers),
         sql.queues_have_room(conn, execution_ids=ids),
     )

@@ -30,37 +30,37 @@ PROMPT = replace(callers.PROMPT, model=CLAUDE, supported=anthropic.PARAMETERS)
 
 # fault -> name of the failure, whether the provider has charged, whether it may be sent again
 TABLE = {
-    "status:400": ("provider_400", "free", False),
-    "status:400;reason=credit": ("provider_402", "free", False),
-    "status:400;reason=limit": ("provider_403_budget", "free", False),
-    "status:400;reason=too_long": ("provider_400_too_long", "free", False),
-    "status:400;reason=max_tokens": ("provider_400_too_long", "free", False),
-    "status:401": ("provider_401", "free", False),
-    "status:402": ("provider_402", "free", False),
-    "status:403": ("provider_403_denied", "free", False),
-    "status:404": ("provider_404_gone", "free", False),
-    "status:409": ("provider_409", "free", False),
-    "status:413": ("provider_413", "free", False),
-    "status:413;body=html": ("provider_413", "free", False),
-    "status:418": ("provider_400", "free", False),
-    "status:418;body=none": ("provider_418", "unknown", False),
-    "status:429": ("provider_429", "free", True),
-    "status:429;retry_after=7": ("provider_429", "free", True),
-    "status:500": ("provider_failed", "unknown", False),
-    "status:502;body=html": ("provider_failed", "unknown", False),
-    "status:503;body=none": ("provider_failed", "unknown", False),
-    "status:504": ("provider_504", "unknown", True),
-    "status:520;body=html": ("provider_failed", "unknown", False),
-    "status:529": ("provider_529", "free", True),
-    "status:307": ("provider_307", "unknown", False),
-    "error_chunk": ("provider_failed", "unknown", False),
-    "no_choices": ("provider_malformed", "unknown", True),
-    "null_content": ("provider_empty", "done", False),
-    "empty": ("provider_empty", "done", False),
-    "truncated": ("provider_truncated", "done", False),
-    "filtered": ("provider_content_filter", "done", False),
-    "html": ("provider_malformed", "unknown", True),
-    "cut": ("provider_cut", "unknown", True),
+    "status:400": ("provider_400", "no", False),
+    "status:400;reason=credit": ("provider_402", "no", False),
+    "status:400;reason=limit": ("provider_403_budget", "no", False),
+    "status:400;reason=too_long": ("provider_400_too_long", "no", False),
+    "status:400;reason=max_tokens": ("provider_400_too_long", "no", False),
+    "status:401": ("provider_401", "no", False),
+    "status:402": ("provider_402", "no", False),
+    "status:403": ("provider_403_denied", "no", False),
+    "status:404": ("provider_404_gone", "no", False),
+    "status:409": ("provider_409", "no", False),
+    "status:413": ("provider_413", "no", False),
+    "status:413;body=html": ("provider_413", "no", False),
+    "status:418": ("provider_400", "no", False),
+    "status:418;body=none": ("provider_418", "perhaps", False),
+    "status:429": ("provider_429", "no", True),
+    "status:429;retry_after=7": ("provider_429", "no", True),
+    "status:500": ("provider_failed", "perhaps", False),
+    "status:502;body=html": ("provider_failed", "perhaps", False),
+    "status:503;body=none": ("provider_failed", "perhaps", False),
+    "status:504": ("provider_504", "perhaps", True),
+    "status:520;body=html": ("provider_failed", "perhaps", False),
+    "status:529": ("provider_529", "no", True),
+    "status:307": ("provider_307", "perhaps", False),
+    "error_chunk": ("provider_failed", "perhaps", False),
+    "no_choices": ("provider_malformed", "perhaps", True),
+    "null_content": ("provider_empty", "yes", False),
+    "empty": ("provider_empty", "yes", False),
+    "truncated": ("provider_truncated", "yes", False),
+    "filtered": ("provider_content_filter", "yes", False),
+    "html": ("provider_malformed", "perhaps", True),
+    "cut": ("provider_cut", "perhaps", True),
 }
 
 
@@ -148,11 +148,11 @@ async def test_a_failed_answer_costs_what_it_took(creator: Creator) -> None:
 @pytest.mark.parametrize("fault", TABLE)
 async def test_each_row_has_one_name_and_one_send(creator: Creator, fault: str) -> None:
     """Each has its name, possible cost and whether to send again; nothing is sent twice and no secret leaks."""
-    name, work, resend = TABLE[fault]
+    name, charged, resend = TABLE[fault]
     await creator.order(f"{fault}*always")
     failure = await creator.fail(PROMPT)
 
-    assert (failure.detail, provider_errors.work_of(failure.detail), failure.resend) == (name, work, resend)
+    assert (failure.detail, provider_errors.charge_of(failure.detail), failure.resend) == (name, charged, resend)
     assert failure.retry_after == (7 if "retry_after" in fault else None)
     assert len((await creator.seen())["requests"]) == 1
 

@@ -141,7 +141,7 @@ async def test_the_news_begin_with_what_is_on_sale(conn: db.Connection) -> None:
 
 def test_a_long_story_is_cut() -> None:
     """A page shows a limited number of changes, and how many it omits."""
-    sold = [catalog_changes.Touched("ada", f"p{n}", "m", "0.01", "1", "trouble") for n in range(300)]
+    sold = [catalog_changes.AffectedResource("ada", f"p{n}", "m", "0.01", "1", "trouble") for n in range(300)]
 
     assert catalog_changes.table(catalog_changes.News((), tuple(sold)))[200]["model"] == "100 more"
     assert catalog_changes.headline(catalog_changes.News((), tuple(sold))).splitlines()[-1] == "- and 280 more"
