@@ -18,7 +18,7 @@ import psycopg
 from core import db
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
-from core.catalog.model_list import ListRefused, Why
+from core.catalog.model_list import ListDefect, ListRefused
 from core.db.states import ModelModality
 from core.resources.repricing import reprice
 from core.settings import settings
@@ -88,7 +88,7 @@ class _Drill:
         try:
             synced = await catalog_sync.sync(self.opened, reprice, accept_loss=accept_loss)
         except ListRefused as refused:
-            return refused.why
+            return refused.reason
         except psycopg.Error as broken:
             return type(broken).__name__
         for change in synced.news.changes:
@@ -146,7 +146,7 @@ class _Drill:
         self.world.churn()
         rows = self.world.listing()
         whole = json.dumps({"data": rows}).encode()
-        bodies: list[tuple[Why, bytes]] = [
+        bodies: list[tuple[ListDefect, bytes]] = [
             ("empty", b'{"data": []}'),
             ("empty", b'{"data": [7, {}]}'),
             ("malformed", whole[: len(whole) // 2]),

@@ -13,4 +13,4 @@ from tasks.schedule import scheduled
 async def cost_backfill() -> State[None]:
     """Ask the providers for every unknown cost."""
     reconciled = await step.reconcile()
-    return Completed(message=f"priced {reconciled.priced} of {reconciled.asked}, {reconciled.keyless} without a key")
+    return Completed(message=f"priced {reconciled.priced} of {reconciled.unpriced}, {reconciled.keyless} without a key")

@@ -21,7 +21,7 @@ async def check_keys() -> Checked:
 async def find() -> int:
     """Find matters for notices in the usage."""
     async with db.transaction() as conn:
-        return await notice_rules.find(conn)
+        return await notice_rules.record_findings(conn)
 
 
 @step()

@@ -32,13 +32,14 @@ async def remove(pool: db.Pool) -> None:
     async with pool.connection() as conn:
         records = await scheduled_runs.records(conn)
     deployed = {name for name, record in records.items() if record.deployment_id}
-    ours = {f"flows.{name}.{name}" for name in deployed | {_FORMER[name] for name in deployed & _FORMER.keys()}}
+    former = {_FORMER[name] for name in deployed & _FORMER.keys()}
+    our_entrypoints = {f"flows.{name}.{name}" for name in deployed | former}
     async with get_client() as prefect:
         deployments = await prefect.read_deployments(
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=_NAMES))
         )
         for old in deployments:
-            if old.entrypoint in ours and not _is_served(old):
+            if old.entrypoint in our_entrypoints and not _is_served(old):
                 await _remove(prefect, old)
 
 
@@ -53,7 +54,7 @@ async def _remove(prefect: PrefectClient, old: DeploymentResponse) -> None:
     runs = await prefect.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=[old.id]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished_runs.IN_HANDS)),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished_runs.TAKEN_STATES)),
         )
     )
     bound = datetime.now(UTC) - timedelta(seconds=settings().run_silence_seconds)

@@ -32,13 +32,13 @@ from core.process.worker import Heartbeat
 from core.settings import settings
 
 _MOST = 200
-_NOBODY = "Its process is gone; another run takes over what it did not finish."
+_PROCESS_GONE = "Its process is gone; another run takes over what it did not finish."
 _UNFINISHED_TASK = TaskRunFilter(
     state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
 )
 # The states between a process taking a run and the run's end. A scheduled flow's run that is still Scheduled belongs to
 # no process: the one that serves its deployment takes it.
-IN_HANDS = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+TAKEN_STATES = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 class _Parameters(BaseModel):
@@ -57,11 +57,11 @@ async def close(pool: db.Pool) -> int:
     async with get_client() as prefect:
         async with pool.connection() as conn:
             records = await scheduled_runs.records(conn)
-        dead_runs = [*await _left_of_executions(prefect, pool), *await _left_of_schedules(prefect, pool, records)]
+        dead_runs = [*await _dead_execution_runs(prefect, pool), *await _dead_schedule_runs(prefect, pool, records)]
         if dead_runs:
             dead_filter = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in dead_runs]))
             for task in await prefect.read_task_runs(flow_run_filter=dead_filter, task_run_filter=_UNFINISHED_TASK):
-                await prefect.set_task_run_state(task.id, Crashed(message=_NOBODY))
+                await prefect.set_task_run_state(task.id, Crashed(message=_PROCESS_GONE))
         for run in dead_runs:
             await end(prefect, run)
         await _skip_missed(prefect, records)
@@ -71,19 +71,19 @@ async def close(pool: db.Pool) -> int:
 async def end(prefect: PrefectClient, run: FlowRun) -> None:
     """Mark a run as Crashed, or as Cancelled if that was requested: then Prefect accepts nothing else."""
     state = Cancelled if run.state and run.state.is_cancelling() else Crashed
-    await prefect.set_flow_run_state(run.id, state(message=_NOBODY))
+    await prefect.set_flow_run_state(run.id, state(message=_PROCESS_GONE))
 
 
-async def _left_of_executions(prefect: PrefectClient, pool: db.Pool) -> list[FlowRun]:
+async def _dead_execution_runs(prefect: PrefectClient, pool: db.Pool) -> list[FlowRun]:
     """Find runs of `instant_execution` whose batch is over or has lost its owner."""
-    runs = await _unfinished(prefect, ["instant_execution"], [StateType.SCHEDULED, *IN_HANDS])
+    runs = await _unfinished(prefect, ["instant_execution"], [StateType.SCHEDULED, *TAKEN_STATES])
     batches = [(run, batch) for run in runs if (batch := _batch(run))]
     async with pool.connection() as conn:
         orphaned_ids = await execution_queue.orphaned(conn, [batch for _, batch in batches])
     return [run for run, batch in batches if batch.id in orphaned_ids]
 
 
-async def _left_of_schedules(
+async def _dead_schedule_runs(
     prefect: PrefectClient, pool: db.Pool, records: Mapping[str, ScheduleRecord]
 ) -> list[FlowRun]:
     """Find runs of scheduled flows without a living process, after a silence of INSTANT_RUN_SILENCE_SECONDS.
@@ -92,15 +92,16 @@ async def _left_of_schedules(
     between Pending and the process's first heartbeat, and between its last heartbeat and the final state. Meanwhile the
     run blocks no other run.
     """
-    runs = await _unfinished(prefect, list(records), IN_HANDS)
+    runs = await _unfinished(prefect, list(records), TAKEN_STATES)
     async with pool.connection() as conn:
         heartbeats = await worker.heartbeats(conn, [run.id for run in runs])
-    ours = _deployments(records)
+    our_deployments = _deployments(records)
     bound = datetime.now(UTC) - timedelta(seconds=settings().run_silence_seconds)
     return [
         run
         for run in runs
-        if (run.deployment_id in ours or run.id in heartbeats) and _is_silent(run, heartbeats.get(run.id), bound)
+        if (run.deployment_id in our_deployments or run.id in heartbeats)
+        and _is_silent(run, heartbeats.get(run.id), bound)
     ]
 
 

@@ -29,34 +29,34 @@ _VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
 # The operator needs the beginning of an unreadable row, not megabytes.
 _SHOWN_CHARACTERS = 2000
 
-Why = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
+ListDefect = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
 
 
 class ListRefused(Failure):
     """The provider's list was not applied, and nothing changed. The code is `catalog_refused`.
 
     Args:
-        why: the defect of the list.
+        reason: the defect of the list.
         absent: for a list that shrank: how many models it lacks.
         present: the number of models before.
     """
 
-    def __init__(self, why: Why, absent: int = 0, present: int = 0) -> None:
+    def __init__(self, reason: ListDefect, absent: int = 0, present: int = 0) -> None:
         super().__init__("catalog_refused")
-        self.why: Why = why
+        self.reason: ListDefect = reason
         self.absent = absent
         self.present = present
 
     def __str__(self) -> str:
-        if self.why != "shrunk":
-            return f"{self.code} ({self.why})"
+        if self.reason != "shrunk":
+            return f"{self.code} ({self.reason})"
         return (
             f"{self.code} (shrunk): {self.absent} of {self.present} models are not listed any more; "
             "if that is true, say so with: instant catalog sync --accept-loss"
         )
 
-    def __reduce__(self) -> tuple[type["ListRefused"], tuple[Why, int, int]]:
-        return type(self), (self.why, self.absent, self.present)
+    def __reduce__(self) -> tuple[type["ListRefused"], tuple[ListDefect, int, int]]:
+        return type(self), (self.reason, self.absent, self.present)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
     """
     url = f"{settings().openrouter_url}/models"
     body = bytearray()
-    why: Why = "malformed"
+    reason: ListDefect = "malformed"
     try:
         async with (
             asyncio.timeout(_DEADLINE),
@@ -115,10 +115,10 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
         document = json.loads(body, parse_constant=_no_constant)
         return document, Validators(_validator(response, "ETag"), _validator(response, "Last-Modified"))
     except (httpx.HTTPError, TimeoutError):
-        why = "unreachable"
+        reason = "unreachable"
     except ValueError:
         pass
-    raise ListRefused(why)
+    raise ListRefused(reason)
 
 
 def parse(document: object) -> tuple[list[Model], list[Quarantined]]:

@@ -89,7 +89,7 @@ async def sync(pool: db.Pool, reprice: Reprice, *, accept_loss: bool = False) ->
     except ListRefused as refusal:
         refused = refusal
     async with pool.connection() as conn:
-        await sql.record_refusal(conn, why=refused.why)
+        await sql.record_refusal(conn, why=refused.reason)
     raise refused
 
 

@@ -55,11 +55,11 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
         while True:
             changed.clear()
             row = db.required(await _executions.add(pool, execution_id))
-            left = until - time.monotonic()
-            if row.state in FINAL_STATES or left <= 0:
+            seconds_left = until - time.monotonic()
+            if row.state in FINAL_STATES or seconds_left <= 0:
                 return row
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+                await asyncio.wait_for(changed.wait(), seconds_left)
 
 
 async def listing(conn: db.Connection, handle: str | None, most: int) -> list[ListingRow]:

@@ -29,7 +29,7 @@ CALLS_LEFT = 20
 PAUSE_DAYS = 7
 
 
-async def find(conn: db.Connection) -> int:
+async def record_findings(conn: db.Connection) -> int:
     """Record each matter that the rules find and that had no notice for a week, with its deliveries.
 
     Args:

@@ -9,7 +9,7 @@ from datetime import datetime
 from core import db
 from core.db.queries.partitions import sql
 from core.settings import settings
-from core.spend.cost_backfill import ASKED_FOR
+from core.spend.cost_backfill import LOOKUP_PERIOD
 
 # Months of partitions that are created in advance.
 _AHEAD = 2
@@ -76,7 +76,9 @@ async def drop_months(pool: db.Pool) -> Dropped:
     async with pool.connection() as conn:
         months = [
             row
-            async for row in sql.over(conn, kept=settings().usage_kept_months, asked_seconds=ASKED_FOR.total_seconds())
+            async for row in sql.over(
+                conn, kept=settings().usage_kept_months, asked_seconds=LOOKUP_PERIOD.total_seconds()
+            )
         ]
     dropped, kept = {}, []
     for row in months:

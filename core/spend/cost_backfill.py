@@ -22,7 +22,7 @@ from core.spend import reservations
 Owner = tuple[UUID, str]
 
 
-ASKED_FOR = timedelta(days=7)
+LOOKUP_PERIOD = timedelta(days=7)
 """How long unknown costs are looked up; after that they stay at their worst case.
 
 OpenRouter knows a generation within moments, and after an abort within hours.
@@ -39,12 +39,12 @@ class Reconciled:
     """The result of one pass, in sends.
 
     Attributes:
-        asked: sends of unknown cost.
+        unpriced: sends of unknown cost.
         priced: sends whose cost became known.
         keyless: sends that could not be looked up, because their creator has no working key any more.
     """
 
-    asked: int
+    unpriced: int
     priced: int
     keyless: int
 
@@ -64,20 +64,20 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
             conn,
             tellers=[row.name for row in PROVIDERS.values() if row.cost_path],
             youngest_seconds=youngest.total_seconds(),
-            oldest_seconds=ASKED_FOR.total_seconds(),
+            oldest_seconds=LOOKUP_PERIOD.total_seconds(),
             most=_MOST,
         )
         rows = [row async for row in unpriced]
         keys = await _keys(conn, {_owner(row) for row in rows})
-    askable = [row for row in rows if _owner(row) in keys]
+    with_key = [row for row in rows if _owner(row) in keys]
     semaphore = asyncio.Semaphore(_AT_A_TIME)
 
     async def price(row: UnpricedRow) -> bool:
         async with semaphore:
             return await _price(pool, row, keys[_owner(row)])
 
-    priced = await asyncio.gather(*map(price, askable))
-    return Reconciled(asked=len(rows), priced=sum(priced), keyless=len(rows) - len(askable))
+    priced = await asyncio.gather(*map(price, with_key))
+    return Reconciled(unpriced=len(rows), priced=sum(priced), keyless=len(rows) - len(with_key))
 
 
 def _owner(row: UnpricedRow) -> Owner:

@@ -125,7 +125,7 @@ async def test_notices(shop: Shop, me: httpx.AsyncClient, pool: db.Pool) -> None
         answers = [await me.post("/notice-addresses", json={"url": f"{here.url()}/{word}", "name": "my phone"})]
         answers.append(await me.get("/notice-addresses"))
         async with pool.connection() as conn:
-            await notice_rules.find(conn)
+            await notice_rules.record_findings(conn)
         await outbox.deliver(pool)
         added = answers[0].json()
         answers.append(await me.get("/notices"))

@@ -94,7 +94,7 @@ async def test_notices_are_listed(pool: db.Pool, sold: versions.Version, capsys:
     assert "There are no notices." in capsys.readouterr().out
     await past.happened(pool, sold, [Calls(datetime.now(UTC), 9, **FAILED)])
     async with pool.connection() as conn:
-        await notice_rules.find(conn)
+        await notice_rules.record_findings(conn)
 
     assert await instant("notices", "list") == 0
     assert f"/@{sold.handle}/haiku: 0 % of its calls succeed" in capsys.readouterr().out

@@ -71,7 +71,7 @@ async def table(conn: AsyncConnection) -> list[Any]:
 def why(document: object) -> str:
     with pytest.raises(ListRefused, match="catalog_refused") as caught:
         model_list.parse(document)
-    return caught.value.why
+    return caught.value.reason
 
 
 @pytest.fixture(scope="module")

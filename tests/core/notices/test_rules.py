@@ -47,7 +47,7 @@ async def sold(pool: db.Pool) -> versions.Version:
 async def found(pool: db.Pool) -> list[Any]:
     """Run the rules once; return the rule and facts of each notice."""
     async with pool.connection() as conn:
-        await notice_rules.find(conn)
+        await notice_rules.record_findings(conn)
     return await shops.rows(pool, "SELECT rule, facts, account_id, resource_id FROM notices ORDER BY found_at, rule")
 
 

@@ -110,7 +110,7 @@ async def test_what_may_have_been_charged_is_sent_once_and_counts_at_its_worst(p
     assert (ran.execution.state, ran.execution.sends, ran.usage.cost_usd) == ("failed", 1, None)
     assert await spent(pool, shop) == worst
     asked = await cost_backfill.reconcile(pool, youngest=timedelta(0))
-    assert asked == Reconciled(asked=0, priced=0, keyless=0)
+    assert asked == Reconciled(unpriced=0, priced=0, keyless=0)
     assert (len(await shop.sends()), await spent(pool, shop)) == (1, worst)
 
 

@@ -69,12 +69,12 @@ async def lost(own_database: str, creator: Creator) -> AsyncIterator[Lost]:
 async def test_what_a_lost_call_cost_is_learned(lost: Lost) -> None:
     """It counts at its worst case until it is known; then spending and usage equal the provider's record, once."""
     assert await lost.books() == (lost.worst, None)
-    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=1, keyless=0)
+    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(unpriced=1, priced=1, keyless=0)
 
     charged = await lost.charged()
     assert 0 < charged < lost.worst
     assert await lost.books() == (charged, charged)
-    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=0, priced=0, keyless=0)
+    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(unpriced=0, priced=0, keyless=0)
 
 
 async def test_what_is_not_known_yet_is_asked_for_again(lost: Lost) -> None:
@@ -87,11 +87,11 @@ async def test_what_is_not_known_yet_is_asked_for_again(lost: Lost) -> None:
 
 async def test_what_may_still_run_is_left_alone(lost: Lost) -> None:
     """Only sends are looked up that are older than the longest call, and younger than a week."""
-    assert (await cost_backfill.reconcile(lost.pool)).asked == 0
+    assert (await cost_backfill.reconcile(lost.pool)).unpriced == 0
     for age, asked in (("16 minutes", 1), ("8 days", 0)):
         await shops.rows(lost.pool, f"UPDATE sends SET sent_at = now() - interval '{age}' RETURNING number")  # noqa: S608
         await lost.creator.order(silence=100)
-        assert (await cost_backfill.reconcile(lost.pool)).asked == asked
+        assert (await cost_backfill.reconcile(lost.pool)).unpriced == asked
 
 
 async def test_passes_at_the_same_time_count_once(lost: Lost) -> None:
@@ -105,7 +105,7 @@ async def test_without_a_key_nobody_can_ask(lost: Lost) -> None:
     """Without the creator's key the worst case stays; other creators' costs are still requested."""
     async with lost.pool.connection() as conn:
         await provider_keys.delete_key(conn, lost.order.account_id)
-    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(asked=1, priced=0, keyless=1)
+    assert await cost_backfill.reconcile(lost.pool, youngest=NOW) == Reconciled(unpriced=1, priced=0, keyless=1)
 
 
 @pytest.mark.parametrize(
