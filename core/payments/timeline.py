@@ -1,14 +1,18 @@
 """One payment's whole story: what was claimed, what it bought, what became of both, and what the chain says now."""
 
+from __future__ import annotations
+
 import re
+import typing
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from core import db
 from core.failures import InvalidInput, NotFound, Unavailable
-from core.payments import chain
-from core.payments.settlement import PaymentClients
+
+if typing.TYPE_CHECKING:
+    from core.payments.settlement import PaymentClients
 
 sql = db.load("money")
 
@@ -50,6 +54,9 @@ async def describe_on_chain(clients: PaymentClients, payment: Any) -> str:
     network = clients.networks.get(payment.network)
     if network is None or network.asset.lower() != payment.asset:
         return "This asset on this network is not configured any more."
+
+    from core.payments import chain  # loads much that `instant payments list` does without
+
     try:
         seen = await chain.landed(
             clients.http,
