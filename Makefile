@@ -16,6 +16,9 @@ help: ## list the targets
 demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
 	@$(BIN)/instant dev --demo
 
+# Tests start Python many times. Without its bytecode files, each start would compile our modules again.
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
+
 # In `make check test` the tests of the architecture have passed already.
 test: .venv/installed .chain ## run the tests
 	@$(BIN)/pytest -n 2 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)

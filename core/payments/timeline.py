@@ -1,6 +1,9 @@
 """Show one payment in full: the claim, its execution, the events of both, and what the chain says now."""
 
+from __future__ import annotations
+
 import re
+import typing
 from contextlib import suppress
 from uuid import UUID
 
@@ -11,8 +14,9 @@ from core.db.queries.timeline import PaymentRow as PaymentRow
 from core.db.queries.timeline import sql
 from core.db.states import PaymentState
 from core.failures import InvalidInput, NotFound, Unavailable
-from core.payments import chain
-from core.payments.settlement import PaymentClients
+
+if typing.TYPE_CHECKING:
+    from core.payments.settlement import PaymentClients
 
 
 async def find(conn: db.Connection, reference: str) -> PaymentRow:
@@ -52,6 +56,9 @@ async def describe_on_chain(clients: PaymentClients, payment: PaymentRow) -> str
     network = clients.networks.get(payment.network)
     if network is None or network.asset.lower() != payment.asset:
         return "This asset on this network is not configured any more."
+
+    from core.payments import chain  # loads much that `instant payments list` does without
+
     try:
         chain_state = await chain.landed(
             clients.http,

@@ -8,6 +8,7 @@ _LOOK = """
 import json, sys
 import cli.app, deployments.postgres
 cli.app.app.resolved_commands()
+import core.payments.timeline
 print(json.dumps(list(sys.modules)))
 """
 
@@ -29,7 +30,7 @@ SLOW = {
 
 
 def test_no_command_loads_a_slow_library_before_it_uses_it() -> None:
-    """The modules of all commands are imported at once, and the one that finds their database."""
+    """The modules of all commands are imported at once, the one that finds their database, and what lists payments."""
     looked = subprocess.run([sys.executable, "-c", _LOOK], capture_output=True, check=True)
     loaded = set(json.loads(looked.stdout))
 
