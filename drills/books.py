@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import db
-from core.payments import reconciliation, settlement
+from core.payments import reconciliation, refunds, settlement
 from core.reporting import rollup as usage_rollup
 from core.settings import settings
 from tests import shops
@@ -15,7 +15,7 @@ from tests.shops import Shop
 _EVERYTHING = """
 SELECT payments.id, payments.state AS payment, payments.transaction, payments.amount_atomic, payments.payer,
     payments.pay_to, payments.nonce, executions.id AS execution_id, executions.state, executions.round,
-    executions.detail, executions.rerun_until > now() AS may_rerun, refunds.state AS refund,
+    executions.detail, executions.rerun_until IS NOT NULL AS has_rerun, refunds.state AS refund,
     (SELECT count(*) FROM executions AS bought WHERE bought.payment_id = payments.id) AS executions,
     ARRAY(SELECT usage_log.round FROM usage_log WHERE execution_id = executions.id ORDER BY 1) AS logged,
     (SELECT coalesce(sum(usage_log.amount_atomic), 0) FROM usage_log WHERE execution_id = executions.id) AS revenue,
@@ -84,7 +84,12 @@ class Books:
 
 
 async def read(pool: db.Pool, sellers: Sequence[Shop]) -> Books:
-    """Read everything about these shops, from all three sources and the provider."""
+    """Read everything about these shops, from all three sources and the provider.
+
+    Re-runs that lapsed since the last recovery fall due first: the door may have stopped.
+    """
+    async with pool.connection() as conn:
+        await refunds.mark_due(conn)
     sales = await shops.rows(pool, _EVERYTHING, accounts=[shop.account.id for shop in sellers])
     transfers = [transfer for shop in sellers for transfer in await shop.received()]
     requests = [request for shop in sellers for request in await shop.sends()]
@@ -152,4 +157,4 @@ def _is_answered(sale: Any) -> bool:
 
 
 def _is_owed(sale: Any) -> bool:
-    return sale.state == "failed" and (sale.refund is not None or bool(sale.may_rerun))
+    return sale.state == "failed" and (sale.refund is not None or sale.has_rerun)

@@ -248,7 +248,7 @@ def _row(outcome: Outcome) -> str:
 def _sale(now: books.Books) -> str:
     (sale,) = now.sales
     history = " → ".join(sale.history)
-    rest = f"{sale.state}, free re-run" if sale.state == "failed" and sale.may_rerun else sale.state
+    rest = f"{sale.state}, free re-run" if sale.state == "failed" and sale.has_rerun else sale.state
     return f"{history} | {len(now.transfers)} | {sale.attempts} | {now.sends.total()} | {rest}"
 
 

@@ -24,7 +24,7 @@ def sale(**changes: Any) -> Any:
         "execution_id": "execution",
         "state": "succeeded",
         "round": 1,
-        "may_rerun": None,
+        "has_rerun": False,
         "refund": None,
         "executions": 1,
         "logged": [1],
@@ -51,7 +51,7 @@ def books(*, sends: int = 1, transfers: list[dict[str, Any]] | None = None, **ch
     [
         books(),
         books(state="declined"),
-        books(state="failed", may_rerun=True),
+        books(state="failed", has_rerun=True),
         books(state="failed", refund="due", round=2, logged=[1, 2]),
         books(marks=2, most_sends=2),
         books(sends=0, transfers=[], payment="failed", state="void", transaction=None, logged=[], revenue=0, marks=0),
