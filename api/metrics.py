@@ -10,7 +10,7 @@ from api import schedules
 from api.door import Door
 from api.operators import Books
 from api.upkeep import Upkeep
-from core.observability import metrics
+from core.observability import exposition, metrics
 from core.observability.gauges import Verdicts
 
 router = APIRouter(tags=["operators"])
@@ -28,7 +28,7 @@ async def show(request: Request) -> Response:
     snapshot = await door.snapshot()
     verdict = schedules.Verdict(snapshot.schedules if snapshot else {}, upkeep.deployed)
     verdicts = Verdicts(str(books.verdict()["state"]), verdict.late, verdict.active)
-    text, kind = metrics.exposition(request.headers.get("accept", ""), snapshot, verdicts)
+    text, kind = exposition.exposition(request.headers.get("accept", ""), snapshot, verdicts)
     return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
 

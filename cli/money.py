@@ -17,7 +17,7 @@ from core import db
 from core.amounts import usdc
 
 if TYPE_CHECKING:
-    from core.payments import reconciliation
+    from core.payments import balances
 
 books = App(name="money")
 payments = App(name="payments")
@@ -100,7 +100,7 @@ def show_payment(reference: str, /, *, json: Json = False) -> None:
         print(f"\nThe chain: {chain}")
 
 
-async def _check(network: str | None, since: datetime | None) -> reconciliation.Comparison:
+async def _check(network: str | None, since: datetime | None) -> balances.Comparison:
     from core.payments import reconciliation, settlement
 
     async with db.pool() as pool, settlement.payment_clients() as clients:
@@ -117,8 +117,8 @@ async def _read(reference: str) -> tuple[Any, list[Any], str]:
         return payment, happened, await timeline.describe_on_chain(clients, payment)
 
 
-def _show(found: reconciliation.Comparison) -> None:
-    from core.payments.reconciliation import RECEIVED
+def _show(found: balances.Comparison) -> None:
+    from core.payments.balances import RECEIVED
 
     for book in found.books:
         print(f"{book.network}, {book.asset}")
@@ -139,7 +139,7 @@ def _show(found: reconciliation.Comparison) -> None:
     print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
 
 
-def _chain_line(seen: reconciliation.ChainComparison) -> str:
+def _chain_line(seen: balances.ChainComparison) -> str:
     counts = f"{seen.transfers} transfers, {seen.undecided} undecided, {seen.foreign} foreign"
     match seen.state:
         case "compared" if seen.since is None:

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 
-from core.observability import logs, metrics, tracing
+from core.observability import exposition, logs, tracing
 from core.process import gc_tuning
 from core.settings import settings
 from deployments.launch import launching
@@ -31,6 +31,6 @@ async def _execute() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    async with metrics.serving(settings().metrics_port), tracing.sending(), launching():
+    async with exposition.serving(settings().metrics_port), tracing.sending(), launching():
         gc_tuning.freeze_loaded_objects()
         await stopped.wait()

@@ -4,18 +4,21 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from core import db
 from core.db.queries.execution import SucceedRow, sql
 from core.db.states import Modality
 from core.executions import lifecycle, sends
+from core.failures import ExecutionFailed
 from core.media import store as media
 from core.media.files import Medium
 from core.observability import metrics
 from core.providers.response import Reply
 from core.providers.usage import Usage
 from core.secrets.private import Private
+from core.settings import settings
 from core.spend import reservations
 
 
@@ -65,6 +68,31 @@ async def succeed(pool: db.Pool, success: Success) -> None:
     """
     if stored := await _successes.add(pool, success):
         metrics.finished("succeeded", "none", queue=stored.queue, upstream=stored.upstream, total=stored.total)
+
+
+async def fail(
+    conn: db.Connection, execution_id: UUID, *, attempt_id: UUID, round_number: int, failure: ExecutionFailed
+) -> None:
+    """Record a failure of an execution: `declined` if the fault is the buyer's, otherwise `failed`.
+
+    A late write, from an attempt that is not the current one, changes nothing.
+    """
+    state: Literal["failed", "declined"] = "declined" if failure.fault == "buyer" else "failed"
+    changed = await sql.fail(
+        conn,
+        id=execution_id,
+        attempt_id=attempt_id,
+        state=state,
+        code=failure.code,
+        fault=failure.fault,
+        detail=failure.detail,
+        rerun_seconds=settings().rerun_hours * 3600,
+    )
+    await sql.end_attempts(conn, attempt_ids=[attempt_id], outcome=failure.detail)
+    await reservations.replace_by_cost(conn, [(execution_id, round_number)])
+    if changed:
+        metrics.finished(state, failure.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
+        await lifecycle.notify_finished(conn, [execution_id])
 
 
 async def _commit(conn: db.Connection, successes: Sequence[Success]) -> list[SucceedRow | None]:

@@ -10,13 +10,13 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 from uuid import UUID
 
 from core import db
 from core.accounts import provider_keys
 from core.db.queries.execution import sql
-from core.executions import lifecycle, outcomes, sends
+from core.executions import outcomes, sends
 from core.executions import queue as execution_queue
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.observability import metrics, tracing
@@ -33,7 +33,6 @@ from core.resources import versions as resource_versions
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings
-from core.spend import reservations
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -232,26 +231,8 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
 
 
 async def fail(conn: db.Connection, order: Order, failure: ExecutionFailed) -> None:
-    """Record a failure of an execution: `declined` if the fault is the buyer's, otherwise `failed`.
-
-    A late write, from an attempt that is not the current one, changes nothing.
-    """
-    state: Literal["failed", "declined"] = "declined" if failure.fault == "buyer" else "failed"
-    changed = await sql.fail(
-        conn,
-        id=order.id,
-        attempt_id=order.attempt_id,
-        state=state,
-        code=failure.code,
-        fault=failure.fault,
-        detail=failure.detail,
-        rerun_seconds=settings().rerun_hours * 3600,
-    )
-    await sql.end_attempts(conn, attempt_ids=[order.attempt_id], outcome=failure.detail)
-    await reservations.replace_by_cost(conn, [(order.id, order.round)])
-    if changed:
-        metrics.finished(state, failure.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
-        await lifecycle.notify_finished(conn, [order.id])
+    """Record the failure of an order's execution, unless another attempt is the current one."""
+    await outcomes.fail(conn, order.id, attempt_id=order.attempt_id, round_number=order.round, failure=failure)
 
 
 async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:

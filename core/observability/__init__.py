@@ -1,3 +1,3 @@
 """Metrics, traces, gauges and logs."""
 
-__all__ = ("gauges", "logs", "metrics", "tracing")
+__all__ = ("exposition", "gauges", "logs", "metrics", "tracing")

@@ -2,6 +2,7 @@
 
 __all__ = (
     "admission",
+    "balances",
     "chain",
     "codec",
     "facilitator",

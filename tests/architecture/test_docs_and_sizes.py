@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("api", "core", "deployments", "flows", "tasks")
 FILES = sorted(path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
-LONGEST = 320
+LONGEST = 300
 PAGES = sorted(
     page
     for page in (path.relative_to(ROOT).as_posix() for path in ROOT.glob("**/*.md"))

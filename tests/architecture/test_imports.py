@@ -27,7 +27,7 @@ HOMES = {
     "apprise": ("core/notices/sender_process.py",),
     "openai": ("core/providers/client.py", "core/providers/connections.py"),
     "opentelemetry": ("core/observability/tracing.py",),
-    "prometheus_client": ("core/observability/metrics.py",),
+    "prometheus_client": ("core/observability/",),
     "obstore": ("core/media/store.py",),
     "json_repair": ("core/providers/json_answer.py",),
     "matplotlib": ("core/reporting/chart.py",),

@@ -12,7 +12,7 @@ from core import db
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
 from core.failures import Misconfigured
-from core.observability import metrics
+from core.observability import exposition
 from core.observability.gauges import Snapshot, Verdicts
 from tests import orders, servers, shops
 from tests.scrapes import moved, scrape
@@ -29,7 +29,7 @@ async def test_takeovers_and_returns_are_counted(pool: db.Pool) -> None:
     dead, alive = await orders.hire(pool), await orders.hire(pool)
     ids = await orders.queue(pool, await orders.version(pool), 3)
     port = servers.free_port()
-    async with metrics.serving(port):
+    async with exposition.serving(port):
         url = f"http://127.0.0.1:{port}"
         before = await scrape(url)
         await orders.begin(pool, dead, ids)
@@ -54,7 +54,7 @@ async def test_who_gives_up_is_counted(pool: db.Pool) -> None:
     """At the takeover limit an execution fails, and the fault is ours."""
     port, (one,) = servers.free_port(), await orders.queue(pool, await orders.version(pool))
     await shops.rows(pool, "UPDATE executions SET takeovers = 99 WHERE id = %(id)s RETURNING id", id=one)
-    async with metrics.serving(port):
+    async with exposition.serving(port):
         before = await scrape(f"http://127.0.0.1:{port}")
         await orders.recover(pool, await orders.hire(pool))
         after = await scrape(f"http://127.0.0.1:{port}")
@@ -66,12 +66,12 @@ async def test_the_port_is_free_afterwards() -> None:
     """The port is open only while the block runs, on loopback only, and not at all without a setting."""
     port = servers.free_port()
     for _ in range(2):
-        async with metrics.serving(port):
+        async with exposition.serving(port):
             assert "process_cpu_seconds_total" in await scrape(f"http://127.0.0.1:{port}")
             with socket.socket() as elsewhere:
                 # This would be in use if it listened on every address.
                 elsewhere.bind(("127.0.0.2", port))
-    async with metrics.serving(None), httpx.AsyncClient() as http:
+    async with exposition.serving(None), httpx.AsyncClient() as http:
         with pytest.raises(httpx.ConnectError):
             await http.get(f"http://127.0.0.1:{port}/metrics")
 
@@ -81,7 +81,7 @@ async def test_a_taken_port_is_a_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Misconfigured, match=f"{port} is taken; set INSTANT_METRICS_PORT"):
-            async with metrics.serving(port):
+            async with exposition.serving(port):
                 pass
 
 
@@ -91,6 +91,6 @@ def test_the_operators_page_names_every_series() -> None:
     section = page.partition("## Metrics")[2].partition("\n## ")[0]
     told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}
 
-    text, _ = metrics.exposition("", Snapshot({}, 0, {}, {}, 0, 0, {}), Verdicts("agree", {}, {}))
+    text, _ = exposition.exposition("", Snapshot({}, 0, {}, {}, 0, 0, {}), Verdicts("agree", {}, {}))
 
     assert told == set(re.findall(r"(?m)^# TYPE (instant_[a-z_]+) ", text.decode()))

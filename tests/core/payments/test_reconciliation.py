@@ -16,7 +16,7 @@ from x402.http.utils import decode_payment_signature_header
 
 from core import db
 from core.failures import InvalidInput, NotFound
-from core.payments import reconciliation, settlement, timeline
+from core.payments import balances, reconciliation, settlement, timeline
 from core.settings import settings
 from tests import doors, practice, servers, shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
@@ -109,7 +109,7 @@ async def sales(market: Market) -> Sales:
         return Sales(shop, buyer, answered, failed)
 
 
-async def check(pool: db.Pool, *, since: datetime | None = None, **changes: str) -> reconciliation.Comparison:
+async def check(pool: db.Pool, *, since: datetime | None = None, **changes: str) -> balances.Comparison:
     """All three sources compared; `changes` are to the network's settings."""
     async with settlement.payment_clients() as clients:
         (network,) = clients.networks.values()
@@ -130,7 +130,7 @@ def rewrite(market: Market, statement: str, *parameters: object) -> list[Any]:
         return book.execute(statement, parameters).fetchall()
 
 
-def told(found: reconciliation.Comparison) -> set[tuple[str, UUID | None]]:
+def told(found: balances.Comparison) -> set[tuple[str, UUID | None]]:
     """Code and payment of each difference."""
     return {(one.code, one.payment_id) for one in found.differences}
 
@@ -143,12 +143,12 @@ async def test_the_books_agree(pool: db.Pool, sales: Sales) -> None:
     assert found.differences == []
     assert found.is_whole
     assert book.places == {
-        "answered": reconciliation.Total(1, PRICE_ATOMIC),
-        "rerunnable": reconciliation.Total(1, PRICE_ATOMIC),
+        "answered": balances.Total(1, PRICE_ATOMIC),
+        "rerunnable": balances.Total(1, PRICE_ATOMIC),
     }
     assert (book.received, book.owed) == (
-        reconciliation.Total(2, 2 * PRICE_ATOMIC),
-        reconciliation.Total(1, PRICE_ATOMIC),
+        balances.Total(2, 2 * PRICE_ATOMIC),
+        balances.Total(1, PRICE_ATOMIC),
     )
     assert (book.chain.transfers, book.chain.foreign, book.chain.unconfirmed) == (2, 0, 0)
     assert sum(transfer["amount"] for transfer in await sales.shop.received()) == book.received.amount_atomic
@@ -380,7 +380,7 @@ async def test_money_that_is_not_decided_yet_is_no_difference_of_the_chain(pool:
     found = await check(pool)
     await change(pool, *PAID, **row)
 
-    assert found.books[0].places["undecided"] == reconciliation.Total(1, PRICE_ATOMIC)
+    assert found.books[0].places["undecided"] == balances.Total(1, PRICE_ATOMIC)
     assert found.books[0].chain.undecided == 1
     assert {one.code for one in found.differences} == {"history_differs", "run_not_paid"}
 
@@ -397,7 +397,7 @@ async def test_an_outside_that_cannot_be_asked_is_said(pool: db.Pool, sales: Sal
     assert states == [["chain_wrong"], ["chain_unreachable"], ["not_configured"]]
     for one in (wrong, unreachable, retired):
         assert not one.is_whole
-        assert one.books[0].received == reconciliation.Total(2, 2 * PRICE_ATOMIC)
+        assert one.books[0].received == balances.Total(2, 2 * PRICE_ATOMIC)
         assert one.differences == []
 
 
@@ -406,7 +406,7 @@ async def test_since_leaves_out_what_was_before(pool: db.Pool, sales: Sales) -> 
     (book,) = (found := await check(pool, since=sales.failed.created_at)).books
 
     assert found.differences == []
-    assert book.received == reconciliation.Total(1, PRICE_ATOMIC)
+    assert book.received == balances.Total(1, PRICE_ATOMIC)
     assert book.chain.transfers == 2
     assert (await check(pool, since=datetime.now(UTC) + timedelta(days=1))).books[0].places == {}
 
