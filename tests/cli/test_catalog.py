@@ -18,7 +18,7 @@ from core.process import scheduled_runs
 from core.resources.repricing import reprice
 from core.settings import settings
 from tests import forks, practice_catalog
-from tests.core.catalog.test_sync import listed, listing
+from tests.model_lists import listed, listing
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from core.failures import InvalidInput, Unavailable
 from core.resources import call_cost, publishing, readiness, repricing, versions
 from core.resources import draft as drafts
 from core.resources.repricing import reprice
-from tests.core.catalog.test_sync import listed, listing
 from tests.core.resources.test_versions import for_sale
+from tests.model_lists import listed, listing
 from tests.selling import content, creator, publish
 
 CHEAP = {"prompt": "0.00000001", "completion": "0.0000001"}
