@@ -9,10 +9,11 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 
 from api import (
     buyers,
@@ -40,6 +41,8 @@ from core.settings import settings
 from deployments import launch
 
 _PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE"]
+# nginx's status for a request whose client closed the connection.
+_CLIENT_CLOSED_REQUEST = 499
 _ANSWER_HEADERS = ["Content-Location", "ETag", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
 
 
@@ -70,6 +73,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     for unreachable in db.UNREACHABLE:
         app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
     for router in (
         buyers.shop,
         buyers.router,
@@ -128,6 +132,11 @@ async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
         return problems.of_failure(NotFound())
     phrase = HTTPStatus(error.status_code).phrase
     return problems.problem(error.status_code, phrase, phrase.lower().replace(" ", "_"), dict(error.headers or {}))
+
+
+async def _hung_up(_request: Request, _error: Exception) -> Response:
+    """End a request whose client closed the connection within the body: nobody reads this, and metrics count it."""
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:

@@ -1,8 +1,10 @@
 """Read a request: names in its path, its JSON body and its `Prefer` header."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.request import parse_http_list
 
 from fastapi import Path, Request
 from pydantic_core import from_json
@@ -14,6 +16,7 @@ from core.settings import settings
 _DRAIN_BYTES = 32 * 1024 * 1024
 
 _NOT_JSON = object()
+_SECONDS = re.compile("[0-9]{1,6}")
 
 # A handle or slug in a path. No name has other characters, and Postgres cannot store NUL.
 NAME = re.compile("[a-z0-9-]{1,60}")
@@ -60,13 +63,20 @@ async def read_json(request: Request) -> object | None:
     return parsed
 
 
-def patience(prefer: str | None) -> Patience:
-    """Read `Prefer` (RFC 7240, 4.1 and 4.3): `respond-async` waits 0 seconds, `wait=N` N seconds up to the maximum."""
+def patience(prefer: Sequence[str] | None) -> Patience:
+    """Read `Prefer` (RFC 7240, 2 and 4.1 to 4.3), from all its lines; the first of a name counts, unknown ones do not.
+
+    `wait=N` waits N seconds, up to the maximum, also with `respond-async`, which alone waits 0 seconds.
+    """
     config = settings()
-    text = (prefer or "").lower()
-    if re.search(r"\brespond-async\b", text):
-        return Patience(0, "respond-async")
-    if match := re.search(r"\bwait\s*=\s*\"?([0-9]{1,6})", text):
-        seconds = min(float(match[1]), config.max_wait_seconds)
+    preferences: dict[str, str] = {}
+    for item in (item for line in prefer or () for item in parse_http_list(line)):
+        name, _, value = item.partition(";")[0].partition("=")
+        preferences.setdefault(name.strip().lower(), value.strip().strip('"'))
+    wait = preferences.get("wait", "")
+    if _SECONDS.fullmatch(wait):
+        seconds = min(float(wait), config.max_wait_seconds)
         return Patience(seconds, f"wait={seconds:.0f}")
+    if "respond-async" in preferences:
+        return Patience(0, "respond-async")
     return Patience(config.answer_seconds, None)

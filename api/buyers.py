@@ -74,7 +74,7 @@ async def buy(request: Request) -> Response:
         metrics.presented("conflict")
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
-    wait = patience(headers.get("prefer"))
+    wait = patience(headers.getlist("prefer"))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
         response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(db.required(row.reason)))
@@ -113,7 +113,7 @@ async def rerun(
     execution_id: UUID,
     token: Annotated[str, Query()] = "",
     status_token: Annotated[str, Header()] = "",
-    prefer: Annotated[str | None, Header()] = None,
+    prefer: Annotated[list[str] | None, Header()] = None,
 ) -> Response:
     """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()

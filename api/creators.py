@@ -75,7 +75,7 @@ async def try_out(
     door: LimitedDoor,
     creator: Creator,
     slug: Name,
-    prefer: Annotated[str | None, Header()] = None,
+    prefer: Annotated[list[str] | None, Header()] = None,
 ) -> Response:
     """Runs like a paid call and is logged as a test with amount 0. You pay for the model as always."""
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
