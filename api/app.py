@@ -107,7 +107,9 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         operators.comparing_books(pool) as books,
         upkeep.polling_prefect() as prefect_upkeep,
     ):
-        door = Door(pool, hub, clients, worker_id, rate(config.address_rate), rate(config.payer_rate))
+        door = Door(
+            pool, hub, clients, worker_id, rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
+        )
         app.state.door = door
         app.state.books = books
         app.state.upkeep = prefect_upkeep

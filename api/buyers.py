@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from api import answers, documents, problems
 from api.bodies import patience, read_json
-from api.door import Door, LimitedDoor, door_of
+from api.door import Door, LimitedDoor, client_of, door_of
 from core import db
 from core.amounts import usdc
 from core.executions import lifecycle, status_tokens
@@ -61,7 +61,7 @@ async def buy(request: Request) -> Response:
             raise PaymentRequired("payment_required")
         version = await admission.quoted_version(door, payload, current)
         inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = admission.Purchase(payload, version, inputs, headers.get("status-token", ""))
+        purchase = admission.Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -33,7 +33,8 @@ class Door:
 
     Attributes:
         worker_id: owns the payments that this process settles.
-        address_rate, payer_rate: limits on the requests of a client address and on the payments of a wallet.
+        address_rate, payer_rate, refused_rate: limits on the requests of a client address, on the payments of a wallet,
+            and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
     """
 
@@ -43,6 +44,7 @@ class Door:
     worker_id: UUID
     address_rate: RateLimitItem
     payer_rate: RateLimitItem
+    refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
     _limiter: SlidingWindowCounterRateLimiter = field(
         default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -101,6 +103,19 @@ class Door:
         """
         await self.count_request(self.payer_rate, f"payer:{payer}")
 
+    async def limit_refused(self, client: str) -> None:
+        """Let a client address present an unproved payment, unless too many of its own were refused.
+
+        Raises:
+            TooManyRequests: too many were refused.
+        """
+        if not await self._limiter.test(self.refused_rate, f"refused:{client}"):
+            await self._refuse(self.refused_rate, f"refused:{client}")
+
+    async def count_refused(self, client: str) -> None:
+        """Count a refused, unproved payment of a client address."""
+        await self._limiter.hit(self.refused_rate, f"refused:{client}")
+
     async def count_request(self, rate: RateLimitItem, client: str) -> None:
         """Count one request against a rate limit.
 
@@ -108,9 +123,12 @@ class Door:
             TooManyRequests: the limit is reached; it holds the time from which the next request is accepted.
         """
         if not await self._limiter.hit(rate, client):
-            metrics.limited(client.partition(":")[0])
-            stats = await self._limiter.get_window_stats(rate, client)
-            raise TooManyRequests(stats.reset_time)
+            await self._refuse(rate, client)
+
+    async def _refuse(self, rate: RateLimitItem, client: str) -> NoReturn:
+        metrics.limited(client.partition(":")[0])
+        stats = await self._limiter.get_window_stats(rate, client)
+        raise TooManyRequests(stats.reset_time)
 
 
 def rate(text: str) -> RateLimitItem:
@@ -125,8 +143,13 @@ async def door_of(request: Request) -> Door:
         TooManyRequests: the address asks too often.
     """
     door: Door = request.app.state.door
-    await door.count_request(door.address_rate, f"address:{request.client.host if request.client else 'unknown'}")
+    await door.count_request(door.address_rate, f"address:{client_of(request)}")
     return door
+
+
+def client_of(request: Request) -> str:
+    """Return the address that a request comes from."""
+    return request.client.host if request.client else "unknown"
 
 
 LimitedDoor = Annotated[Door, Depends(door_of)]

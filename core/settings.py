@@ -189,6 +189,10 @@ class Settings(BaseSettings):
     inputs_limit: int = Field(default=60_000, gt=0, description="most characters in all input values together")
     address_rate: str = Field(default="1200/minute", description="most requests of one client address")
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
+    refused_rate: str = Field(
+        default="20/minute",
+        description="most refused payments of one client address whose signature is no ordinary wallet's",
+    )
 
     @model_validator(mode="before")
     @classmethod

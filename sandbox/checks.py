@@ -1,5 +1,6 @@
 """Check a payment for the practice facilitator: its format, terms, signature and time window."""
 
+import json
 from typing import Annotated, TypeVar
 
 from eth_keys.constants import SECPK1_N
@@ -32,6 +33,8 @@ from sandbox.book import Book
 ASSET_VERSION = "2"
 EXPIRY_BUFFER = 6
 """Seconds that an authorization must still be valid at verify, as in the SDK's facilitator."""
+
+_DESCRIPTION_LIMIT = 500
 
 ERR_INVALID_NETWORK = "invalid_network"
 ERR_INVALID_PAYLOAD = "invalid_payload"
@@ -69,6 +72,18 @@ class Payment(BaseModel):
 
 
 Presented = TypeVar("Presented", VerifyRequest, SettleRequest)
+
+
+def is_outside_schema(body: bytes) -> bool:
+    """Whether the schema of CDP's facilitator rejects a body, before it looks at the payment.
+
+    It wants descriptions of at most 500 characters (x402-foundation/x402#2284, #2832).
+    """
+    try:
+        resource = json.loads(body)["paymentPayload"].get("resource") or {}
+        return len(resource.get("description") or "") > _DESCRIPTION_LIMIT
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return False  # `read` judges the rest
 
 
 def read(shape: type[Presented], body: bytes) -> Payment | None:

@@ -30,7 +30,16 @@ from x402.schemas import SettleRequest, SettleResponse, SupportedKind, Supported
 from core.settings import SANDBOX_NETWORK
 from sandbox import node
 from sandbox.book import Book, Reverted
-from sandbox.checks import ERR_INVALID_PAYLOAD, Address, Payment, objection, read, too_early_or_late, unpayable
+from sandbox.checks import (
+    ERR_INVALID_PAYLOAD,
+    Address,
+    Payment,
+    is_outside_schema,
+    objection,
+    read,
+    too_early_or_late,
+    unpayable,
+)
 
 Fault = Annotated[
     str,
@@ -89,8 +98,11 @@ class Practice:
         return _json(SupportedResponse(kinds=[kind], signers={"eip155:*": []}))
 
     async def verify(self, request: Request) -> Response:
-        """POST /verify: would this payment settle now? 400 if it is malformed."""
-        payment = read(VerifyRequest, await request.body())
+        """POST /verify: would this payment settle now? 400 if it is malformed, without a verdict as CDP's is."""
+        body = await request.body()
+        if is_outside_schema(body):
+            return _outside_schema()
+        payment = read(VerifyRequest, body)
         if payment is None:
             return _json(VerifyResponse(is_valid=False, invalid_reason=ERR_INVALID_PAYLOAD), status=400)
         signed = payment.authorization
@@ -103,7 +115,10 @@ class Practice:
 
     async def settle(self, request: Request) -> Response:
         """POST /settle: move the money, at most once per payer and nonce. 400 if it is malformed."""
-        payment = read(SettleRequest, await request.body())
+        body = await request.body()
+        if is_outside_schema(body):
+            return _outside_schema()
+        payment = read(SettleRequest, body)
         if payment is None:
             return _json(_refused(ERR_INVALID_PAYLOAD, None), status=400)
         payer = self._payers[payment.authorization.payer]
@@ -228,6 +243,16 @@ def _refused(reason: str, payment: Payment | None, transaction: str = "") -> Set
 
 def _json(answer: SettleResponse | VerifyResponse | SupportedResponse, status: int = 200) -> Response:
     return JSONResponse(answer.model_dump(by_alias=True, exclude_none=True), status_code=status)
+
+
+def _outside_schema() -> Response:
+    """Answer as CDP does to a body that its schema rejects: an error, and no verdict."""
+    error = {
+        "errorType": "invalid_request",
+        "errorMessage": "the request does not fit the schema",
+        "correlationId": "0",
+    }
+    return JSONResponse(error, status_code=400)
 
 
 def _made_up_hash() -> str:

@@ -44,6 +44,7 @@ os.environ |= {
     # One address of this machine, where tests receive notices; its others stay inner ones.
     "INSTANT_NOTICE_NETWORKS": '["127.0.0.1/32"]',
     "INSTANT_ADDRESS_RATE": "1000000/minute",
+    "INSTANT_REFUSED_RATE": "1000000/minute",
     "INSTANT_PREFECT_PORT": str(servers.free_port()),
 }
 os.environ |= client_environment(settings())

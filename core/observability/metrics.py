@@ -101,7 +101,7 @@ _presented = Counter(
 )
 _limited = Counter(
     "instant_rate_limited",
-    "Requests refused because a client address or a wallet exceeds its rate limit.",
+    "Requests refused over a rate limit: of an address, of a wallet, or of an address whose payments were refused.",
     ["by"],
     registry=registry,
 )
@@ -125,7 +125,7 @@ for _result in ("claimed", "replayed", "refused", "conflict"):
     _presented.labels(_result)
 for _by in ("launcher", "recovery"):
     _returned.labels(_by)
-for _by in ("address", "payer"):
+for _by in ("address", "payer", "refused"):
     _limited.labels(_by)
 
 
@@ -203,7 +203,7 @@ def presented(result: Literal["claimed", "replayed", "refused", "conflict"]) -> 
 
 
 def limited(by: str) -> None:
-    """Count a request over a rate limit of an `address` or a `payer`."""
+    """Count a request over a rate limit: `address`, `payer` or `refused`."""
     _limited.labels(by).inc()
 
 

@@ -24,7 +24,7 @@ from core.failures import (
 )
 from core.observability import metrics, tracing
 from core.payments import codec, ledger, matching, quotes, settlement
-from core.payments.facilitator import Refused, Verdict
+from core.payments.verdicts import Refused, Verdict
 from core.resources import readiness, versions
 from core.settings import settings
 
@@ -61,6 +61,16 @@ class Door(Protocol):
             TooManyRequests: the wallet pays too often.
         """
 
+    async def limit_refused(self, client: str) -> None:
+        """Let a client address present a payment that nobody has proved, unless too many of its own were refused.
+
+        Raises:
+            TooManyRequests: too many were refused.
+        """
+
+    async def count_refused(self, client: str) -> None:
+        """Count a refused payment, that nobody had proved, against the client address that presented it."""
+
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run work that moves money in a task that outlives the buyer's connection; shutdown waits for it."""
 
@@ -75,12 +85,17 @@ class Conflict(PaymentConflict):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """A payment, and the request that it should pay for."""
+    """A payment, and the request that it should pay for.
+
+    Attributes:
+        client: the address that presents it.
+    """
 
     payload: codec.PaymentPayload
     version: versions.Version
     inputs: dict[str, str]
     status_token: str = ""
+    client: str = ""
 
     @property
     def request_sha256(self) -> bytes:
@@ -142,13 +157,21 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     if purchase.version.archived:
         raise NotFound
     matched = await _match(door, purchase)
-    await door.limit_payer(matched.payer)
+    # A wallet answers only for what is proved to be its own: its name alone may be anybody's word.
+    if matched.is_proved:
+        await door.limit_payer(matched.payer)
+    else:
+        await door.limit_refused(purchase.client)
     verdict = await _verify(door, matched)
     if isinstance(verdict, Refused):
         # The refusal may come from a concurrent request that has just settled the same authorization.
         if execution_id := await _replay(door, purchase):
             return execution_id, False
+        if not matched.is_proved:
+            await door.count_refused(purchase.client)
         raise PaymentRequired(verdict.reason)
+    if not matched.is_proved:
+        await door.limit_payer(matched.payer)
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True

@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+import json
+import math
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from core import failures
 from core.payments.x402_sdk import (
@@ -62,17 +63,48 @@ def decode(header: str) -> PaymentPayload:
     """
     try:
         raw = base64.b64decode(header, validate=True)
-        document = from_json(raw)
+        document = _read_json(raw)
         version = document.get("x402Version") if isinstance(document, dict) else None
         payload = _from_v1(PaymentPayloadV1.model_validate(document)) if version == 1 else None
         if version == 2:
             payload = PaymentPayload.model_validate(document)
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         # pydantic's error prints its input; ours must not.
         payload = None
     if payload is None:
         raise failures.PaymentMalformed("payment_malformed")
     return payload
+
+
+def _read_json(raw: bytes) -> object:
+    """Read JSON as RFC 8259 has it, in UTF-8: no NaN, no Infinity, and no name twice in an object.
+
+    Readers differ about all three, and a facilitator may refuse what ours let through.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    return json.loads(
+        raw.decode(), parse_constant=_refuse_number, parse_float=_finite, object_pairs_hook=_without_duplicates
+    )
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has a name twice")
+    return members
 
 
 def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:

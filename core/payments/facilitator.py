@@ -6,9 +6,7 @@ formats and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 
 
 import asyncio
 import logging
-import re
 import time
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import ValidationError
@@ -18,9 +16,20 @@ from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client, JsonResponse, NoResponse, get, post
 from core.observability import metrics
 from core.payments.facilitator_auth import credentials_of
+from core.payments.verdicts import (
+    REFUSAL_STATUSES,
+    Accepted,
+    Refused,
+    Settlement,
+    Unknown,
+    Verdict,
+    known_reason,
+    settlement,
+)
 from core.payments.x402_sdk import (
     PaymentPayload,
     PaymentRequirements,
+    ResourceInfo,
     SettleRequest,
     SupportedResponse,
     VerifyRequest,
@@ -33,105 +42,19 @@ log = logging.getLogger(__name__)
 SUPPORTED_SECONDS = 600
 """How long a facilitator's answer to /supported counts."""
 
-REFUSAL_REASONS = frozenset(
-    {
-        evm.ERR_ASSET_NOT_DEPLOYED_CONTRACT,
-        evm.ERR_AUTHORIZATION_VALUE_MISMATCH,
-        evm.ERR_EIP3009_NOT_SUPPORTED,
-        evm.ERR_FAILED_TO_GET_ASSET_INFO,
-        evm.ERR_FAILED_TO_GET_NETWORK_CONFIG,
-        evm.ERR_FAILED_TO_VERIFY_SIGNATURE,
-        evm.ERR_INSUFFICIENT_BALANCE,
-        evm.ERR_INVALID_SIGNATURE,
-        evm.ERR_MISSING_EIP712_DOMAIN,
-        evm.ERR_NETWORK_MISMATCH,
-        evm.ERR_RECIPIENT_MISMATCH,
-        evm.ERR_TOKEN_NAME_MISMATCH,
-        evm.ERR_TOKEN_VERSION_MISMATCH,
-        evm.ERR_UNDEPLOYED_SMART_WALLET,
-        evm.ERR_UNSUPPORTED_SCHEME,
-        evm.ERR_VALID_AFTER_FUTURE,
-        evm.ERR_VALID_BEFORE_EXPIRED,
-        "insufficient_funds",
-        "invalid_exact_evm_payload_authorization_from_address_kyt",
-        "invalid_exact_evm_payload_authorization_to_address_kyt",
-        "invalid_exact_evm_payload_authorization_typed_data_message",
-        "invalid_exact_evm_payload_authorization_value",
-        "invalid_exact_evm_payload_authorization_value_too_low",
-        "invalid_exact_evm_payload_signature_address",
-        "invalid_network",
-        "invalid_payload",
-        "invalid_payment_requirements",
-        "invalid_scheme",
-        "invalid_x402_version",
-    }
-)
-"""Reasons that a facilitator gives before it broadcasts: names of the SDK, of the specification and of CDP.
-
-Excluded is every reason that can also follow a completed transfer: a used nonce, a failed transaction, or a failed
-simulation, under which the SDK also reports used nonces and failures of its own node.
-"""
-
-UNCERTAIN_REASONS = frozenset(
-    {
-        evm.ERR_NONCE_ALREADY_USED,
-        evm.ERR_SETTLEMENT_PENDING,
-        evm.ERR_TRANSACTION_FAILED,
-        evm.ERR_TRANSACTION_SIMULATION_FAILED,
-        evm.ERR_TRANSFER_EVENT_MISMATCH,
-        "invalid_transaction_state",
-        "unexpected_settle_error",
-    }
-)
-"""Reasons with known names that leave the outcome of a settlement open."""
-
-_REFUSAL_STATUSES = frozenset({200, 400, 402, 412, 422})
-_TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The facilitator says that the payment would settle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """It will not settle, and nothing was broadcast.
-
-    `reason` is one of REFUSAL_REASONS, UNCERTAIN_REASONS or "unrecognised".
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The facilitator says the money moved, in `transaction` (0x and 64 lower-case hex digits)."""
-
-    transaction: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The money may or may not have moved: only the chain can tell.
-
-    `reason` is one of REFUSAL_REASONS or UNCERTAIN_REASONS, or names the defect of the answer: `not_sent` (no
-    connection was made), `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory`
-    (success without a transaction on our network), `unrecognised`.
-    """
-
-    reason: str
-
-
-Verdict = Accepted | Refused
-Settlement = Settled | Refused | Unknown
+# Without a verdict, these are about the one payload that the request carried.
+_PAYLOAD_STATUSES = frozenset({400, 413, 422})
+# These, and redirects, are about our URL or our credentials, whatever the payload.
+_SETUP_STATUSES = frozenset({401, 403, 404, 405, 410})
+_AUTHORIZATION_MEMBERS = ("from", "to", "value", "validAfter", "validBefore", "nonce")
 
 
 class Facilitator:
     """The facilitator of one network. It never retries by itself.
 
     While it is down, `verify` fails at once, so that nothing is claimed. `settle` ignores the breaker, because a
-    claimed payment must end as paid, failed or unknown. Both report their results to the breaker.
+    claimed payment must end as paid, failed or unknown. Both report to the breaker whether it is down; a rejection of
+    one payload, or of our credentials, does not count as down.
 
     Args:
         network: its URL, credentials and asset.
@@ -150,6 +73,7 @@ class Facilitator:
         self._serves = True
         self._refresh_at = 0.0
         self._refresh_task: asyncio.Task[None] | None = None
+        self._setup_status: int | None = None
 
     def is_serving(self) -> bool:
         """Whether it settles exact payments on our network, by its last answer; True until it says otherwise.
@@ -181,21 +105,27 @@ class Facilitator:
         """Ask whether this payment would settle now. No money moves.
 
         Raises:
-            Unavailable: `facilitator_down`, it gave no verdict, or the breaker is open; `not_supported`, it does not
-                serve our network any more.
+            Unavailable: `facilitator_down`, it gave no verdict, or the breaker is open; `facilitator_setup`, it
+                rejects our URL or our credentials; `not_supported`, it does not serve our network any more.
         """
         if not self.is_serving():
             raise Unavailable("not_supported")
         if not self._breaker.may_send():
             raise Unavailable("facilitator_down")
-        request = VerifyRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
+        request = VerifyRequest(
+            x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
+        )
         response = await self._request("verify", request, "isValid")
-        if isinstance(response, JsonResponse) and response.body is not None:
-            valid, reason = response.body.get("isValid"), _known_reason(response.body.get("invalidReason"))
-            if valid is True and response.status == 200:
+        if isinstance(response, JsonResponse):
+            body = response.body or {}
+            if body.get("isValid") is True and response.status == 200:
                 return Accepted()
-            if valid is False and response.status in _REFUSAL_STATUSES:
-                return Refused(reason)
+            if body.get("isValid") is False and response.status in REFUSAL_STATUSES:
+                return Refused(known_reason(body.get("invalidReason")))
+            if response.status in _PAYLOAD_STATUSES:
+                return Refused("payload_rejected")
+            if _is_about_setup(response.status):
+                raise Unavailable("facilitator_setup")
         raise Unavailable("facilitator_down")
 
     async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Settlement:
@@ -205,7 +135,9 @@ class Facilitator:
             Settled or Refused if the answer proves it, otherwise Unknown. A refusal is about this attempt only:
             whoever holds the authorization can submit it until its validBefore.
         """
-        request = SettleRequest(x402_version=2, payment_payload=payload, payment_requirements=requirements)
+        request = SettleRequest(
+            x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
+        )
         response = await self._request("settle", request, "success")
         if isinstance(response, NoResponse):
             return Unknown(response.reason)
@@ -214,24 +146,42 @@ class Facilitator:
     async def _request(
         self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, verdict_field: str
     ) -> JsonResponse | NoResponse:
-        """Ask, and tell the breaker whether the answer holds its one required member."""
-        url, was_open, is_answered = self._url(verb), self._breaker.is_open, False
+        """Ask, and tell the breaker whether the facilitator is down.
+
+        Buyers choose parts of a payload, so a rejection of one payload is an answer. Our own URL and credentials are
+        not the buyers' either: a rejection of those leaves the breaker as it is, and the log names it.
+        """
+        url, was_open = self._url(verb), self._breaker.is_open
         began, outcome = time.monotonic(), "given_up"
         body = request.model_dump(by_alias=True, exclude_none=True)
         try:
             response = await post(self._http, url, body, self._credentials.headers("POST", url))
-            verdict = (response.body or {}).get(verdict_field) if isinstance(response, JsonResponse) else None
-            is_answered = isinstance(verdict, bool)
-            outcome = response.reason if isinstance(response, NoResponse) else "unreadable"
-            if is_answered:
-                outcome = "yes" if verdict else "no"
+            outcome = _outcome_of(response, verdict_field)
+            self._note_setup(response)
             return response
         finally:
             # Also if the caller gave up waiting: that counts as no answer.
-            self._breaker.record(answered=is_answered)
+            if outcome != "setup":
+                self._breaker.record(answered=outcome in ("yes", "no", "rejected"))
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
+
+    def _note_setup(self, response: JsonResponse | NoResponse) -> None:
+        """Log once that the facilitator rejects our URL or our credentials, and once that it no longer does."""
+        if isinstance(response, NoResponse):
+            return
+        status = response.status if _is_about_setup(response.status) else None
+        if status != self._setup_status:
+            self._setup_status = status
+            if status is None:
+                log.warning("the facilitator of %s accepts our requests again", self._network.id)
+            else:
+                log.error(
+                    "the facilitator of %s answers %d: check facilitator_url and its credentials",
+                    self._network.id,
+                    status,
+                )
 
     async def _refresh_supported(self) -> None:
         """Ask what it supports and remember it. Without an answer, the last one still counts."""
@@ -251,29 +201,39 @@ class Facilitator:
         return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
 
 
-def settlement(response: JsonResponse, network: str) -> Settlement:
-    """Decide what an answer to settle proves.
+def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> PaymentPayload:
+    """Build the payload for the facilitator: the signed authorization of the buyer, and our own words for the rest.
+
+    Facilitators validate members that nobody signed, such as `resource.description` and `extensions`. A buyer could
+    write anything there, and would choose what the facilitator answers.
 
     Args:
-        response: the response of the facilitator, or of a server in its place.
-        network: CAIP-2 name of the network on which the money should have moved.
+        payload: as the buyer sent it, matched with our offer.
+        requirements: our own.
     """
-    status, body = response.status, response.body
-    if 300 <= status < 400:
-        return Unknown("redirected")
-    if body is None:
-        return Unknown("server_error" if status >= 500 else "unreadable")
-    success, transaction, reason = body.get("success"), body.get("transaction"), _known_reason(body.get("errorReason"))
-    if success is True and status == 200:
-        is_on_network = (
-            isinstance(transaction, str) and _TRANSACTION.fullmatch(transaction) and body.get("network") == network
-        )
-        return Settled(str(transaction).lower()) if is_on_network else Unknown("contradictory")
-    if success is False and status in _REFUSAL_STATUSES and transaction in (None, "") and reason in REFUSAL_REASONS:
-        return Refused(reason)
-    return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
+    authorization = payload.payload["authorization"]
+    return PaymentPayload(
+        x402_version=2,
+        payload={
+            "signature": payload.payload.get("signature"),
+            "authorization": {name: authorization[name] for name in _AUTHORIZATION_MEMBERS if name in authorization},
+        },
+        accepted=requirements,
+        resource=ResourceInfo(url=payload.resource.url) if payload.resource else None,
+    )
 
 
-def _known_reason(reason: object) -> str:
-    """Return a reason with a known name; any other text becomes `unrecognised`."""
-    return reason if isinstance(reason, str) and reason in REFUSAL_REASONS | UNCERTAIN_REASONS else "unrecognised"
+def _outcome_of(response: JsonResponse | NoResponse, verdict_field: str) -> str:
+    """Name the outcome of a request: `yes`, `no`, `rejected` (this payload), `setup` (our side), or why none came."""
+    if isinstance(response, NoResponse):
+        return response.reason
+    verdict = (response.body or {}).get(verdict_field)
+    if isinstance(verdict, bool):
+        return "yes" if verdict else "no"
+    if response.status in _PAYLOAD_STATUSES:
+        return "rejected"
+    return "setup" if _is_about_setup(response.status) else "unreadable"
+
+
+def _is_about_setup(status: int) -> bool:
+    return 300 <= status < 400 or status in _SETUP_STATUSES

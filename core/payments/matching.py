@@ -31,7 +31,12 @@ _CLOCK_SKEW_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class MatchedPayment:
-    """A payment that fits one of our offers, normalised for the claim, the settlement and the chain."""
+    """A payment that fits one of our offers, normalised for the claim, the settlement and the chain.
+
+    Attributes:
+        is_proved: whether the signature recovers to the payer. Otherwise only code at the payer's address can tell
+            (EIP-1271), and until the facilitator has asked it, the payment may be anybody's.
+    """
 
     network: Network
     requirements: PaymentRequirements
@@ -42,6 +47,7 @@ class MatchedPayment:
     amount_atomic: int
     valid_before: datetime
     quoted: bool
+    is_proved: bool
 
 
 class _Authorization(BaseModel):
@@ -78,7 +84,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
 
     Raises:
         PaymentMalformed: the payload is not an EIP-3009 authorization.
-        PaymentRequired: its code names the mismatch: network, asset, amount, payTo, resource, time window or signature.
+        PaymentRequired: its code names the mismatch: network, asset, amount, payTo, resource or time window.
     """
     authorization, signature = _authorization(payload)
     accepted = payload.accepted
@@ -94,7 +100,6 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     quote_id = str((accepted.extra or {})["quoteId"]) if quote else make_quote(version)
     requirements = requirements_for(network, pay_to, version.price_atomic, quote_id)
     _require_valid_time(int(authorization.valid_after), int(authorization.valid_before))
-    _require_signature(authorization, signature, network)
     return MatchedPayment(
         network=network,
         requirements=requirements,
@@ -105,6 +110,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
         amount_atomic=version.price_atomic,
         valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
         quoted=quote is not None or codec.identifier(payload) is not None,
+        is_proved=_recovers(authorization, signature, network),
     )
 
 
@@ -173,11 +179,11 @@ def _require_valid_time(valid_after: int, valid_before: int) -> None:
     _require(valid_before <= now + settings().payment_window_seconds + _CLOCK_SKEW_SECONDS, "valid_too_long")
 
 
-def _require_signature(authorization: _Authorization, signature: str, network: Network) -> None:
-    """Check an ordinary wallet's signature. Signatures of contract wallets are left to the facilitator."""
+def _recovers(authorization: _Authorization, signature: str, network: Network) -> bool:
+    """Whether a signature is an ordinary wallet's, and its own. A contract wallet's may have the same length."""
     raw = bytes.fromhex(signature[2:])
     if len(raw) != signatures.LENGTH:
-        return
+        return False
     digest = hash_eip3009_authorization(
         ExactEIP3009Authorization(
             from_address=authorization.from_,
@@ -192,7 +198,7 @@ def _require_signature(authorization: _Authorization, signature: str, network: N
         network.asset_name,
         network.asset_version,
     )
-    _require(signatures.recover(digest, raw) == authorization.from_.lower(), "wrong_signature")
+    return signatures.recover(digest, raw) == authorization.from_.lower()
 
 
 def _canonical(value: object) -> bytes:

@@ -14,7 +14,8 @@ from core import db
 from core.failures import Unavailable
 from core.net import json_client
 from core.payments import chain, ledger, offers
-from core.payments.facilitator import Facilitator, Refused, Settled, Unknown
+from core.payments.facilitator import Facilitator
+from core.payments.verdicts import Refused, Settled, Unknown
 from core.payments.x402_sdk import PaymentPayload, PaymentRequirements
 from core.settings import Network, settings
 

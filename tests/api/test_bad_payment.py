@@ -9,6 +9,7 @@ from x402.http.utils import (
     decode_payment_required_header,
     encode_payment_signature_header,
 )
+from x402.mechanisms.evm.constants import ERR_INVALID_SIGNATURE
 from x402.schemas import PaymentPayload, PaymentRequired
 
 from core import db
@@ -94,10 +95,10 @@ ALTERED: dict[str, tuple[str, Callable[[Payload], Payload]]] = {
     "amount": ("wrong_amount", authorized(value="1")),
     "accepted amount": ("wrong_amount", patched(accepted__amount="1")),
     "payee": ("wrong_pay_to", authorized(to=practice.PAY_TO)),
-    "nonce": ("wrong_signature", authorized(nonce="0x" + "11" * 32)),
-    "another wallet's signature": ("wrong_signature", by_another_wallet),
-    "high twin": ("wrong_signature", high_twin),
-    "zero signature": ("wrong_signature", zeroed),
+    "nonce": (ERR_INVALID_SIGNATURE, authorized(nonce="0x" + "11" * 32)),
+    "another wallet's signature": (ERR_INVALID_SIGNATURE, by_another_wallet),
+    "high twin": (ERR_INVALID_SIGNATURE, high_twin),
+    "zero signature": (ERR_INVALID_SIGNATURE, zeroed),
     "signature of a contract wallet": (
         "invalid_exact_evm_payload_undeployed_smart_wallet",
         patched(payload__signature="0x" + "ab" * 100),

@@ -1,6 +1,9 @@
 """A prompt that cannot be sold now is neither offered nor paid for: one sentence, no reason, no charge."""
 
 import asyncio
+import base64
+import json
+import os
 import time
 from pathlib import Path
 
@@ -98,6 +101,44 @@ async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.A
         plain(refused, 429, "too_many_requests")
         assert 1 <= int(refused.headers["Retry-After"]) <= window
     assert await buyer.settles() == 3
+
+
+async def test_a_wallet_answers_only_for_itself(
+    surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient
+) -> None:
+    """Payments in a wallet's name that nobody proved count against the address that presents them."""
+    rates = {"INSTANT_PAYER_RATE": "1/hour", "INSTANT_REFUSED_RATE": "3/hour"}
+    with doors.door(surroundings, servers.free_port(), **rates) as door:
+        url = door.url + shop.path
+        own = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
+        answers = []
+        for length in (66, 65, 66, 66):
+            document = json.loads(base64.b64decode(own["PAYMENT-SIGNATURE"]))
+            document["payload"]["authorization"]["nonce"] = "0x" + os.urandom(32).hex()
+            document["payload"]["signature"] = "0x" + (b"\x01" * length).hex()
+            forged = base64.b64encode(json.dumps(document).encode()).decode()
+            answers.append(await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": forged}))
+
+        assert [answer.status_code for answer in answers] == [402, 402, 402, 429]
+        assert (await http.post(url, json=TOPIC, headers=own)).status_code == 200
+
+
+async def test_what_nobody_signed_is_nobodys_trouble(
+    door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient
+) -> None:
+    """A description that the facilitator's schema rejects goes no further than us; NaN and names twice are no JSON."""
+    url = door + shop.path
+    document = json.loads(base64.b64decode(await buyer.pay(url, TOPIC)))
+    document["resource"]["description"] = "a" * 501
+    for broken in (document | {"extensions": {"x": float("nan")}}, document | {"extensions": {"x": 1e999}}):
+        header = base64.b64encode(json.dumps(broken).encode()).decode()
+        plain(await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header}), 400, "payment_malformed")
+    twice = json.dumps(document)[:-1] + ', "x402Version": 2}'
+    header = base64.b64encode(twice.encode()).decode()
+    plain(await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header}), 400, "payment_malformed")
+    header = base64.b64encode(json.dumps(document).encode()).decode()
+
+    assert (await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header})).status_code == 200
 
 
 async def test_expired_quote(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:

@@ -372,3 +372,13 @@ def test_a_taken_port_is_one_line_and_exit_2() -> None:
 
     assert ended.returncode == 2
     assert ended.stderr == f"practice facilitator: port {port} is taken\n"
+
+
+@pytest.mark.parametrize("verb", ["verify", "settle"])
+async def test_a_long_description_is_outside_the_schema(http: httpx.AsyncClient, verb: str) -> None:
+    """As at CDP (x402-foundation/x402#2284): 400 with an error, and no verdict."""
+    body = {"paymentPayload": {"resource": {"url": "http://door/@a/b", "description": "a" * 501}}}
+    answer = await http.post(f"/{verb}", json=body)
+
+    assert answer.status_code == 400
+    assert answer.json().keys() == {"errorType", "errorMessage", "correlationId"}

@@ -14,7 +14,8 @@ from core.evm import node as rpc
 from core.failures import Misconfigured, Unavailable
 from core.net.json_client import Client
 from core.payments import chain
-from core.payments.facilitator import Facilitator, Settled
+from core.payments.facilitator import Facilitator
+from core.payments.verdicts import Settled
 from core.settings import SANDBOX_ASSET, Network
 from tests import practice
 

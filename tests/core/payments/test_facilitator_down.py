@@ -4,11 +4,13 @@ import asyncio
 import logging
 
 import pytest
+from x402.schemas import ResourceInfo
 
 from core.failures import Unavailable
 from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client
-from core.payments.facilitator import Accepted, Facilitator, Settled, Unknown
+from core.payments.facilitator import Facilitator, outgoing
+from core.payments.verdicts import Accepted, Refused, Settled, Unknown
 from core.settings import SANDBOX_NETWORK, Network
 from tests import practice, shops
 from tests.facilitators import HASH, SETTLED, VALID, somebody, supports
@@ -67,6 +69,56 @@ async def test_refusals_are_answers(http: Client) -> None:
             await facilitator.verify(PAID, PAID.accepted)
 
         assert one.count("verify") == 20
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_rejected_payload_is_one_buyers_trouble(http: Client, status: int) -> None:
+    """CDP rejects some payloads with an error and no verdict (x402-foundation/x402#2284): it is not down."""
+    async with somebody(verify=practice.reply(status, b'{"errorType": "invalid_request"}')) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        for _ in range(6):
+            assert await facilitator.verify(PAID, PAID.accepted) == Refused("payload_rejected")
+        one.says["verify"] = VALID
+
+        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+
+
+@pytest.mark.parametrize("status", [301, 308, 401, 403, 404])
+async def test_a_wrong_setup_is_the_operators_trouble(
+    http: Client, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the status once; the breaker does not open, and the next good answer sells."""
+    async with somebody(verify=practice.reply(status, b"{}")) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
+            for _ in range(6):
+                with pytest.raises(Unavailable, match="facilitator_setup"):
+                    await facilitator.verify(PAID, PAID.accepted)
+            one.says["verify"] = VALID
+            assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+
+    first, last = [record.getMessage() for record in caplog.records]
+    assert f"answers {status}" in first
+    assert "again" in last
+
+
+def test_only_what_was_signed_goes_out() -> None:
+    """Whatever else a buyer writes, the facilitator reads the authorization, its signature and our own terms."""
+    ours = practice.requirements()
+    written = PAID.model_copy(
+        update={
+            "payload": PAID.payload | {"memo": "x"},
+            "accepted": PAID.accepted.model_copy(update={"extra": {"evil": 1}}),
+            "resource": ResourceInfo(url="http://door/@a/b", description="a" * 501),
+            "extensions": {"unknown": {}},
+        }
+    )
+    sent = outgoing(written, ours)
+
+    assert sent.payload == PAID.payload
+    assert sent.accepted == ours
+    assert sent.resource == ResourceInfo(url="http://door/@a/b")
+    assert sent.extensions is None
 
 
 async def test_giving_up_counts_as_silence(http: Client) -> None:

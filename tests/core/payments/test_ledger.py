@@ -112,6 +112,7 @@ def terms(nonce: int, more: str = "") -> matching.MatchedPayment:
         amount_atomic=2000,
         valid_before=datetime.now(UTC) + timedelta(minutes=5),
         quoted=True,
+        is_proved=True,
     )
 
 

@@ -245,17 +245,14 @@ def test_only_the_price_pays(asked: int, offered: int) -> None:
 @quick
 @given(st.integers(0, 64), st.integers(1, 255))
 def test_no_other_signature_passes(place: int, change: int) -> None:
-    """A signature with any byte changed is refused before any request, except for the other form of v."""
+    """A signature with any byte changed proves nothing, except for the other form of v."""
     sold = version()
     payload = paid(sold)
     raw = bytearray.fromhex(payload.payload["signature"][2:])
     raw[place] ^= change
     payload.payload["signature"] = "0x" + raw.hex()
-    if place == 64 and raw[64] in (0, 1) and raw[64] == (raw[64] ^ change) - 27:
-        assert matching.match(payload, sold, PAYOUTS)
-    else:
-        with pytest.raises(failures.PaymentRequired, match="wrong_signature"):
-            matching.match(payload, sold, PAYOUTS)
+    is_other_form = place == 64 and raw[64] in (0, 1) and raw[64] == (raw[64] ^ change) - 27
+    assert matching.match(payload, sold, PAYOUTS).is_proved is is_other_form
 
 
 @pytest.mark.parametrize("quote", ["", "x", 5, ["a"]])
