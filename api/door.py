@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 # Prometheus gives up a scrape after ten seconds, and most metrics need no database.
 _SNAPSHOT_SECONDS = 2.0
+# What providers give a customer (RFC 6177): they choose the other half of an address at will.
+_CUSTOMER_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,13 @@ async def door_of(request: Request) -> Door:
 
 
 def client_of(request: Request) -> str:
-    """Return the address that a request comes from."""
-    return request.client.host if request.client else "unknown"
+    """Return the address that a request comes from; of an IPv6 address the /64 network, which is one customer's."""
+    host = request.client.host if request.client else "unknown"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(address if address.version == 4 else ip_network((address, _CUSTOMER_BITS), strict=False))
 
 
 LimitedDoor = Annotated[Door, Depends(door_of)]

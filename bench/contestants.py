@@ -98,7 +98,9 @@ def main() -> None:
     parser.add_argument("name", choices=["ours", "sdk"])
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    uvicorn.run(_with_clock({"ours": ours, "sdk": sdk}[arguments.name]()), port=arguments.port, **OPTIONS)
+    uvicorn.run(
+        _with_clock({"ours": ours, "sdk": sdk}[arguments.name]()), port=arguments.port, proxy_headers=False, **OPTIONS
+    )
 
 
 if __name__ == "__main__":

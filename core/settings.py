@@ -187,6 +187,10 @@ class Settings(BaseSettings):
     payment_header_limit: int = Field(default=16_384, gt=0, description="largest payment header")
     value_limit: int = Field(default=20_000, gt=0, description="most characters in one input value")
     inputs_limit: int = Field(default=60_000, gt=0, description="most characters in all input values together")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        description="JSON list: networks of the proxies before the door, whose X-Forwarded-For names the client",
+    )
     address_rate: str = Field(default="1200/minute", description="most requests of one client address")
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
     refused_rate: str = Field(

@@ -21,7 +21,6 @@ OPTIONS: dict[str, Any] = {
     "h11_max_incomplete_event_size": 65_536,
     # URLs hold status tokens.
     "access_log": False,
-    "proxy_headers": False,
     "server_header": False,
     "log_level": "warning",
 }
@@ -48,6 +47,9 @@ def serve(config: Settings) -> None:
             host=config.host,
             port=config.port,
             **OPTIONS,
+            # The right-most address of X-Forwarded-For that is no proxy of ours is the client; anybody writes the rest.
+            proxy_headers=bool(config.trusted_proxies),
+            forwarded_allow_ips=[str(network) for network in config.trusted_proxies],
             # Waiting requests get this long; then the lifespan ends settlements and calls.
             timeout_graceful_shutdown=5,
         )

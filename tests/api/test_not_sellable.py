@@ -103,6 +103,29 @@ async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.A
     assert await buyer.settles() == 3
 
 
+async def test_who_is_asking(surroundings: Path, shop: Shop, http: httpx.AsyncClient) -> None:
+    """Behind a trusted proxy the right-most foreign address counts, IPv6 by its /64; others may write what they like."""
+
+    async def statuses(url: str, *clients: str) -> list[int]:
+        return [(await http.get(url, headers={"X-Forwarded-For": client})).status_code for client in clients]
+
+    trusting = {"INSTANT_ADDRESS_RATE": "2/hour", "INSTANT_TRUSTED_PROXIES": '["127.0.0.0/8", "10.0.0.0/8"]'}
+    with doors.door(surroundings, servers.free_port(), **trusting) as door:
+        url = door.url + shop.path
+        noisy = ["203.0.113.5", "198.51.100.9, 203.0.113.5", "203.0.113.5, 10.1.2.3"]
+        assert await statuses(url, *noisy) == [402, 402, 429]
+        assert await statuses(url, "198.51.100.9") == [402]
+        assert await statuses(url, "2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1") == [
+            402,
+            402,
+            429,
+            402,
+        ]
+    with doors.door(surroundings, servers.free_port(), INSTANT_ADDRESS_RATE="4/hour") as door:
+        url = door.url + shop.path
+        assert 429 in await statuses(url, *(f"203.0.113.{number}" for number in range(5)))
+
+
 async def test_a_wallet_answers_only_for_itself(
     surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.AsyncClient
 ) -> None:
