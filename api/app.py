@@ -55,6 +55,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     # The page at /docs loads nothing from other servers, so it also works without a network.
     app = FastAPIOffline(
         redoc_url=None,
+        # Its redirects are built from the Host header, which anybody writes, and lose what a payment needs.
+        redirect_slashes=False,
         title="x402 Instant",
         summary="Sell a prompt by the call.",
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",

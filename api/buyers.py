@@ -52,7 +52,7 @@ async def buy(request: Request) -> Response:
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
     current, body = offered.version, await read_json(request)
     try:
-        payload = admission.read_header(headers.get("payment-signature"), headers.get("x-payment"))
+        payload = admission.read_header([*headers.getlist("payment-signature"), *headers.getlist("x-payment")])
         if payload is None:
             if current.archived:
                 raise NotFound

@@ -13,6 +13,8 @@ from core.observability import metrics
 # One sentence for every fault of the creator or the provider (docs/design.md, invariant 7).
 UNAVAILABLE = "Resource unavailable"
 
+_NO_FUNDS = "The wallet holds less of the asset than this payment needs; fund it, and sign a new payment."
+
 # Sentences for refusals that the buyer can act on. Other codes of facilitators get REFUSED_OTHERWISE.
 REFUSED = {
     "payment_required": "Payment required",
@@ -22,6 +24,8 @@ REFUSED = {
     "wrong_amount": "This payment is of another amount than the offer.",
     "wrong_resource": "This payment was made for another resource.",
     "invalid_exact_evm_payload_signature": "The signature is not the payer's.",
+    "insufficient_funds": _NO_FUNDS,
+    "invalid_exact_evm_insufficient_balance": _NO_FUNDS,
     "payload_rejected": "The facilitator rejects the form of this payment; sign a new one.",
     "not_yet_valid": "This authorization is not valid yet.",
     "expired": "This authorization has expired, or expires too soon to be settled.",

@@ -103,22 +103,23 @@ class Purchase:
         return matching.request_sha256(self.version.resource_id, self.inputs)
 
 
-def read_header(v2: str | None, v1: str | None) -> codec.PaymentPayload | None:
+def read_header(values: Sequence[str]) -> codec.PaymentPayload | None:
     """Decode the payment header; None without one. Some wallets send the same value under both names.
 
+    Args:
+        values: of all headers that may hold a payment.
+
     Raises:
-        TooLarge: it is longer than the limit. This is checked first.
-        PaymentMalformed: it is not an x402 payment, or the two headers differ.
+        TooLarge: one is longer than the limit. This is checked first.
+        PaymentMalformed: it is not an x402 payment, or two of them differ.
     """
-    header, other = v2 or v1, v1 or v2
-    if header is None:
-        return None
+    headers = {value for value in values if value}
     limit = settings().payment_header_limit
-    if len(header) > limit:
+    if any(len(header) > limit for header in headers):
         raise TooLarge("header_too_large", limit)
-    if header != other:
+    if len(headers) > 1:
         raise PaymentMalformed("payment_malformed")
-    return codec.decode(header)
+    return codec.decode(headers.pop()) if headers else None
 
 
 async def quoted_version(door: Door, payload: codec.PaymentPayload, current: versions.Version) -> versions.Version:

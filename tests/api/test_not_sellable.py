@@ -104,7 +104,7 @@ async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.A
 
 
 async def test_who_is_asking(surroundings: Path, shop: Shop, http: httpx.AsyncClient) -> None:
-    """Behind a trusted proxy the right-most foreign address counts, IPv6 by its /64; others may write what they like."""
+    """Behind a trusted proxy the right-most foreign address counts, IPv6 by its /64; elsewhere no header does."""
 
     async def statuses(url: str, *clients: str) -> list[int]:
         return [(await http.get(url, headers={"X-Forwarded-For": client})).status_code for client in clients]

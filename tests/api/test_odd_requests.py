@@ -1,0 +1,26 @@
+"""Requests that frameworks answer by themselves, or read half."""
+
+import httpx
+
+from tests.refusals import TOPIC, plain
+from tests.shops import Buyer, Shop
+
+
+async def test_no_redirect_names_a_foreign_host(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """A slash too many is 404 (fastapi/fastapi#4990): a redirect to the Host header would send secrets anywhere."""
+    for path in (f"{shop.path}/", "/executions/00000000-0000-0000-0000-000000000000/?token=secret"):
+        answer = await http.get(door + path, headers={"Host": "evil.example"})
+        plain(answer, 404, "not_found")
+        assert "Location" not in answer.headers
+
+
+async def test_two_payments_in_one_request(door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
+    """Two different payments are malformed, also under one name; the same one twice is one."""
+    url = door + shop.path
+    first, second = await buyer.pay(url, TOPIC), await buyer.pay(url, TOPIC)
+
+    for name in (b"PAYMENT-SIGNATURE", b"X-PAYMENT"):
+        headers = [(b"PAYMENT-SIGNATURE", first.encode()), (name, second.encode())]
+        plain(await http.post(url, json=TOPIC, headers=headers), 400, "payment_malformed")
+    twice = [(b"PAYMENT-SIGNATURE", first.encode())] * 2
+    assert (await http.post(url, json=TOPIC, headers=twice)).status_code == 200
