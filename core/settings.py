@@ -191,6 +191,14 @@ class Settings(BaseSettings):
         default=(),
         description="JSON list: networks of the proxies before the door, whose X-Forwarded-For names the client",
     )
+    address_connections: int = Field(
+        default=200, ge=1, description="most open connections of one client address; trusted proxies have no such bound"
+    )
+    request_seconds: float = Field(
+        default=30,
+        gt=0,
+        description="seconds until a request has arrived, head and body, or is closed",
+    )
     address_rate: str = Field(default="1200/minute", description="most requests of one client address")
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
     refused_rate: str = Field(

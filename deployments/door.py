@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from core.settings import Settings
+from deployments.http_protocol import BoundedProtocol
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +17,8 @@ _DID_NOT_START = 3  # the exit code of uvicorn's own command
 
 OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
-    # A payment header may exceed httptools' fixed limits.
-    "http": "h11",
+    # On h11, because a payment header may exceed httptools' fixed limits.
+    "http": BoundedProtocol,
     "h11_max_incomplete_event_size": 65_536,
     # URLs hold status tokens.
     "access_log": False,

@@ -45,6 +45,7 @@ os.environ |= {
     "INSTANT_NOTICE_NETWORKS": '["127.0.0.1/32"]',
     "INSTANT_ADDRESS_RATE": "1000000/minute",
     "INSTANT_REFUSED_RATE": "1000000/minute",
+    "INSTANT_ADDRESS_CONNECTIONS": "10000",
     "INSTANT_PREFECT_PORT": str(servers.free_port()),
 }
 os.environ |= client_environment(settings())
