@@ -34,6 +34,7 @@ _PRODUCT = {"api", "core", "deployments", "flows", "tasks"}
 # Functions that only pass a call on; their callers are the interesting ones.
 _GO_BETWEENS = (
     "core.db.",
+    "core.evm.",
     "core.payments.chain.",
     "core.net.json_client.",
     "core.payments.facilitator.Facilitator._request",
