@@ -35,7 +35,7 @@ async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
         settlement.payment_clients() as clients,
         worker.registered(pool, "door") as worker_id,
     ):
-        yield Door(pool, hub, clients, worker_id, rate("100/second"), rate("100/second"))
+        yield Door(pool, hub, clients, worker_id, rate("100/second"), rate("100/second"), rate("100/second"))
 
 
 async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, pool: db.Pool, shop: Shop) -> None:

@@ -156,7 +156,7 @@ async def test_a_useless_answer_tells_its_cost(creator: Creator, fault: str) -> 
 async def test_the_generation_is_told_before_its_body(creator: Creator) -> None:
     """The generation's id comes with the headers, also when the body never ends; refusals have none."""
     await creator.order("silent", "status:503")
-    failure = await creator.fail(deadline_seconds=0.3)
+    failure = await creator.fail(deadline_seconds=1)
     assert failure.detail == "provider_timeout"
     [noted] = creator.noted
     assert noted.startswith("gen-")
