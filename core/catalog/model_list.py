@@ -11,6 +11,7 @@ import httpx
 from core.catalog import openrouter_listing
 from core.catalog.model import ID, Model
 from core.failures import Failure
+from core.net.strict_json import refuse_constant
 from core.providers import model_ids
 from core.providers.registry import OPENROUTER
 from core.settings import settings
@@ -112,7 +113,7 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
                     raise ListRefused("malformed")
         if _is_too_deep(body):
             raise ListRefused("malformed")
-        document = json.loads(body, parse_constant=_no_constant)
+        document = json.loads(body, parse_constant=refuse_constant)
         return document, Validators(_validator(response, "ETag"), _validator(response, "Last-Modified"))
     except (httpx.HTTPError, TimeoutError):
         reason = "unreachable"
@@ -185,10 +186,6 @@ def _is_too_deep(body: bytes | bytearray) -> bool:
             break
         brackets = inner
     return bool(brackets)
-
-
-def _no_constant(_name: str) -> None:
-    raise ValueError("not JSON")
 
 
 def _validator(response: httpx.Response, header: str) -> str | None:

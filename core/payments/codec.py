@@ -8,6 +8,7 @@ import math
 from pydantic import ValidationError
 
 from core import failures
+from core.net.strict_json import refuse_constant, unique_members
 from core.payments.x402_sdk import (
     PAYMENT_IDENTIFIER,
     V1_NETWORK_CHAIN_IDS,
@@ -85,12 +86,8 @@ def _read_json(raw: bytes) -> object:
         ValueError: it is anything else.
     """
     return json.loads(
-        raw.decode(), parse_constant=_refuse_number, parse_float=_finite, object_pairs_hook=_without_duplicates
+        raw.decode(), parse_constant=refuse_constant, parse_float=_finite, object_pairs_hook=unique_members
     )
-
-
-def _refuse_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number")
 
 
 def _finite(text: str) -> float:
@@ -98,13 +95,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("an object has a name twice")
-    return members
 
 
 def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:

@@ -9,6 +9,7 @@ import re
 
 from json_repair import repair_json
 
+from core.net.strict_json import refuse_constant, unique_members
 from core.providers import answer_schema
 from core.providers.errors import provider_failure
 from core.providers.json_depth import is_deeper
@@ -32,10 +33,6 @@ _DEEPEST = 64
 _INT_DIGITS = 4_000
 # Replaces every longer number: beyond what a schema compares with, and short enough for jsonschema's messages.
 _BEYOND: int = 10 ** (_INT_DIGITS + 200)
-
-
-class _NotJson(ValueError):
-    """Not JSON as in RFC 8259, or an object with a duplicate name."""
 
 
 def read_document(text: str, schema: str | None) -> str:
@@ -88,8 +85,8 @@ def _parse(text: str) -> object:
         ValueError: not JSON, nested too deep, or an object with a duplicate name.
     """
     if is_deeper(text, _DEEPEST):
-        raise _NotJson
-    return json.loads(text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_object)
+        raise ValueError("nested too deep")
+    return json.loads(text, parse_int=_integer, parse_constant=refuse_constant, object_pairs_hook=unique_members)
 
 
 def _is_json(text: str) -> bool:
@@ -170,15 +167,3 @@ def _integer(digits: str) -> int:
     if len(digits) <= _INT_DIGITS:
         return int(digits)
     return -_BEYOND if digits[0] == "-" else _BEYOND
-
-
-def _no_constant(_name: str) -> None:
-    raise _NotJson
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        # Parsers differ about which of the two counts.
-        raise _NotJson
-    return members
