@@ -1,6 +1,5 @@
 """The monthly partitions of the usage log: created, missed, and dropped."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -20,18 +19,6 @@ from tests import histories, servers, shops
 from tests.core.reporting.test_rollup import calls, is_exact_now
 
 OLD = datetime(2023, 5, 17, 9, tzinfo=UTC)
-
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def sold(pool: db.Pool) -> versions.Version:
-    async with pool.connection() as conn:
-        return await histories.publish(conn)
 
 
 async def partitions(pool: db.Pool) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -22,12 +21,6 @@ from tests.past import Calls, happened
 
 NOON = datetime(2026, 3, 14, 12, 30, tzinfo=UTC)
 DAYS = {"since": date(2026, 3, 1), "until": date(2026, 4, 1)}
-
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
 
 
 @pytest.fixture

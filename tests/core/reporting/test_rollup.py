@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,18 +31,6 @@ SUMS = (  # noqa: SIM905 - it is a list of words
     " output_tokens revenue_atomic cost_usd cost_unknown spent_usd margin_usd"
 ).split()
 PHASES = ("settle", "queue", "upstream", "total")
-
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def sold(pool: db.Pool) -> versions.Version:
-    async with pool.connection() as conn:
-        return await histories.publish(conn)
 
 
 def start(at: datetime, span: str) -> datetime:
