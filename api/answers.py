@@ -10,7 +10,7 @@ from core.amounts import usdc
 from core.executions import status_tokens
 from core.executions import views as execution_views
 from core.executions.views import Execution
-from core.failures import ExecutionFailed, Fault
+from core.failures import ExecutionFailed, Fault, OutcomeCode
 from core.payments.codec import payment_response, v1_name
 from core.settings import settings
 
@@ -119,7 +119,7 @@ _PROGRESS = {
 
 
 def _failed(row: Execution, headers: dict[str, str], **more: object) -> JSONResponse:
-    code = db.required(row.code)
+    code: OutcomeCode = db.required(row.code)
     fault: Fault = db.required(row.fault)
     response = of_failure(ExecutionFailed(code, fault, db.required(row.detail)))
     sentence = UNAVAILABLE if fault != "buyer" else "The model's provider declined this input."

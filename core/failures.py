@@ -34,6 +34,9 @@ _MOST_FRAMES = 12
 _MOST_ERRORS = 6
 
 Fault = Literal["buyer", "creator", "provider", "ours"]
+# What a buyer is told about an execution without an answer; its creator gets the precise cause.
+OutcomeCode = Literal["content_filtered", "generation_timeout", "resource_unavailable", "internal_error"]
+ConflictCode = Literal["other_request", "identifier_reused", "not_yours_to_read"]
 
 
 class Failure(Exception):
@@ -74,6 +77,10 @@ class PaymentMalformed(Failure):
 class PaymentConflict(Failure):
     """The payment was used for another request, or its bearer did not prove to be the sender."""
 
+    def __init__(self, code: ConflictCode) -> None:
+        super().__init__(code)
+        self.code: ConflictCode = code
+
 
 class Unavailable(Failure):
     """Not sellable now. The code is for our logs; buyers get one sentence."""
@@ -82,7 +89,7 @@ class Unavailable(Failure):
 class TooLarge(Failure):
     """`body_too_large` or `header_too_large`; `limit` in bytes."""
 
-    def __init__(self, code: str, limit: int) -> None:
+    def __init__(self, code: Literal["body_too_large", "header_too_large"], limit: int) -> None:
         super().__init__(code)
         self.limit = limit
 
@@ -113,7 +120,7 @@ class ExecutionFailed(Failure):
     """One execution ended without an answer.
 
     Args:
-        code: the code for the buyer (content_filtered, generation_timeout, resource_unavailable, internal_error).
+        code: the code for the buyer.
         fault: the party that caused it.
         detail: the precise cause for the creator, a code of ours such as `provider_401`.
         resend: whether the same request may be sent once more.
@@ -122,7 +129,7 @@ class ExecutionFailed(Failure):
 
     def __init__(
         self,
-        code: str,
+        code: OutcomeCode,
         fault: Fault,
         detail: str,
         *,
@@ -130,6 +137,7 @@ class ExecutionFailed(Failure):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(code)
+        self.code: OutcomeCode = code
         self.fault: Fault = fault
         self.detail = detail
         self.resend = resend
@@ -138,7 +146,7 @@ class ExecutionFailed(Failure):
     def __str__(self) -> str:
         return f"{self.code} ({self.detail})"
 
-    def __reduce__(self) -> tuple[type["ExecutionFailed"], tuple[str, Fault, str]]:
+    def __reduce__(self) -> tuple[type["ExecutionFailed"], tuple[OutcomeCode, Fault, str]]:
         return type(self), (self.code, self.fault, self.detail)
 
 

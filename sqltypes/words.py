@@ -1,8 +1,10 @@
 """The words that columns may hold, as Python names."""
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import get_args
 
-from core.failures import Fault
+from core.failures import Fault, OutcomeCode
 from core.settings import Mode
 from sqltypes.schema import Schema
 
@@ -12,6 +14,7 @@ NAMES = {
     "payments.state": "PaymentState",
     "executions.state": "ExecutionState",
     "executions.kind": "ExecutionKind",
+    "executions.code": "OutcomeCode",
     "executions.fault": "Fault",
     "attempts.reason": "AttemptReason",
     "refunds.state": "RefundState",
@@ -27,7 +30,11 @@ NAMES = {
 }
 
 # What stands elsewhere, because it is no word of the database alone.
-ELSEWHERE = {"Fault": ("core.failures", Fault), "Mode": ("core.settings", Mode)}
+ELSEWHERE = {
+    "Fault": ("core.failures", Fault),
+    "OutcomeCode": ("core.failures", OutcomeCode),
+    "Mode": ("core.settings", Mode),
+}
 
 
 def python_names(schema: Schema) -> dict[frozenset[str], str]:
@@ -59,7 +66,7 @@ def module(schema: Schema, names: dict[frozenset[str], str]) -> str:
     lines = [
         '"""The words that the schema allows in a column. Written by `make queries`; do not edit."""',
         "from typing import Literal\n",
-        *(f"from {module} import {name}" for name, (module, _) in ELSEWHERE.items()),
+        *(f"from {module} import {', '.join(homed)}" for module, homed in _homes()),
         f"\n__all__ = {sorted(names.values())}\n",
     ]
     for words, name in names.items():
@@ -67,3 +74,9 @@ def module(schema: Schema, names: dict[frozenset[str], str]) -> str:
             continue
         lines.append(f"{name} = Literal[{', '.join(map(repr, schema.order(words)))}]")
     return "\n".join(lines)
+
+
+def _homes() -> Iterator[tuple[str, list[str]]]:
+    """Yield each module that has names of `ELSEWHERE`, with these."""
+    for module, items in groupby(ELSEWHERE.items(), key=lambda item: item[1][0]):
+        yield module, [name for name, _ in items]

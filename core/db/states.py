@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from core.failures import Fault
+from core.failures import Fault, OutcomeCode
 from core.settings import Mode
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ModelModality",
     "NoticeRule",
     "Outcome",
+    "OutcomeCode",
     "PaymentState",
     "RefundState",
     "Span",

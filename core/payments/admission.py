@@ -14,6 +14,7 @@ from uuid import UUID
 from core import db
 from core.executions import status_tokens
 from core.failures import (
+    ConflictCode,
     NotFound,
     PaymentConflict,
     PaymentMalformed,
@@ -78,7 +79,7 @@ class Door(Protocol):
 class Conflict(PaymentConflict):
     """A conflict that can show the receipt of the earlier purchase."""
 
-    def __init__(self, code: str, payment: ledger.Payment | None) -> None:
+    def __init__(self, code: ConflictCode, payment: ledger.Payment | None) -> None:
         super().__init__(code)
         self.payment = payment
 

@@ -4,9 +4,9 @@ A name is the `detail` of an `ExecutionFailed`. Buyers get one sentence for all 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from core.failures import ExecutionFailed, Fault
+from core.failures import ExecutionFailed, Fault, OutcomeCode
 
 # Whether the provider charged for a call.
 Charge = Literal["no", "perhaps", "yes"]
@@ -29,11 +29,11 @@ class ProviderError:
     charged: Charge
     resend: bool
     advice: str
-    code: str = "resource_unavailable"
+    code: OutcomeCode = "resource_unavailable"
 
 
-_LATE = "generation_timeout"
-_FILTERED = "content_filtered"
+_LATE: Final = "generation_timeout"
+_FILTERED: Final = "content_filtered"
 _REJECTED = "The provider rejects the request; test the prompt as its owner."
 _BUSY = "Nothing to do: the provider is overloaded. If it lasts, choose another model."
 _FAILED = "Nothing to do: the provider failed. If it lasts, choose another model."

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ExecutionKind, ExecutionState, Fault, Modality, PaymentState, RefundState
+from core.db.states import ExecutionKind, ExecutionState, Fault, Modality, OutcomeCode, PaymentState, RefundState
 
 
 class VoidRow(NamedTuple):
@@ -86,7 +86,7 @@ class Execution(NamedTuple):
     id: UUID
     kind: ExecutionKind
     state: ExecutionState
-    code: str | None
+    code: OutcomeCode | None
     fault: Fault | None
     detail: str | None
     round: int
@@ -124,7 +124,7 @@ class ListingRow(NamedTuple):
     handle: str
     slug: str
     state: ExecutionState
-    code: str | None
+    code: OutcomeCode | None
     detail: str | None
     round: int
     sends: int
@@ -138,7 +138,7 @@ class HistoryRow(NamedTuple):
     slug: str
     number: int
     state: ExecutionState
-    code: str | None
+    code: OutcomeCode | None
     fault: Fault | None
     detail: str | None
     round: int
@@ -252,7 +252,7 @@ class Queries(Protocol):
         conn: Connection,
         *,
         state: ExecutionState,
-        code: str | None,
+        code: OutcomeCode | None,
         fault: Fault | None,
         detail: str | None,
         rerun_seconds: float,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ExecutionState, Fault, PaymentState, RefundState
+from core.db.states import ExecutionState, Fault, OutcomeCode, PaymentState, RefundState
 
 
 class PaymentRow(NamedTuple):
@@ -30,7 +30,7 @@ class PaymentRow(NamedTuple):
     proved_at: datetime | None
     execution_id: UUID | None
     execution_state: ExecutionState | None
-    code: str | None
+    code: OutcomeCode | None
     fault: Fault | None
     detail: str | None
     round: int | None
