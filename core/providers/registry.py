@@ -1,8 +1,7 @@
 """List the providers. The prefix of a model's id selects its provider.
 
-All serve OpenAI's chat completions, each with its own differences. To add a provider, write an adapter like
-`anthropic`, add a row here, and set prices (`core.catalog.manual_prices`). The defaults of a row assume nothing that
-the provider does not document.
+All serve OpenAI's chat completions, each with its own differences. CONTRIBUTING.md lists what a new provider touches.
+The defaults of a row assume nothing that the provider does not document.
 """
 
 import re
