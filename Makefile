@@ -21,7 +21,7 @@ test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
 # In `make check test` the tests of the architecture have passed already.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 2 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 3 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples

@@ -31,7 +31,7 @@ CHECKED = CHECKS.get_by_names(
         "ignored_auth",
     ]
 )
-EXAMPLES = 25
+EXAMPLES = 10
 
 BUY, STATUS, RERUN = "/@{handle}/{slug}", "/executions/{execution_id}", "/executions/{execution_id}/rerun"
 TOPIC = {"topic": "rain"}
