@@ -15,7 +15,7 @@ Set these as environment variables, or under the same names in `.instant/instant
 sizes in bytes, unless a line says otherwise. `instant env` prints the variables that a deployment needs. `instant dev`
 generates the mode, the master key and the tokens.
 
-`make docs` generates this page from `core/settings.py`.
+`make docs` generates this page from `core/settings/fields.py`.
 
 | variable | default | meaning |
 |---|---|---|
@@ -27,7 +27,20 @@ _FOOT = """
 `INSTANT_NETWORKS` is a JSON list. Each member has an `id` (CAIP-2, such as `eip155:8453`), the `facilitator_url` that
 verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is built in; for other
 tokens give `asset`, `asset_name` and `asset_version`, as in the token's EIP-712 domain. If the facilitator needs
-authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`.
+authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`. A mainnet and a test network need
+two doors, because worthless money would buy the same answers.
+
+## What is refused
+
+Every command reads all settings first. If one is wrong, missing or unknown it says so in a sentence, such as
+`INSTANT_NETWORKS[0].facilitator_url must begin with https:// or http://`, and ends with exit code 2.
+
+- A URL has a scheme and a host. A URL that paths are appended to (all but `rpc_url`) has no query.
+- In live mode facilitators, nodes and providers on other hosts are reached over https, and `INSTANT_PUBLIC_URL` is
+  required unless the door listens on loopback (127.0.0.0/8, ::1, localhost).
+- In sandbox mode the door and the providers are on loopback.
+- In `instant.env` every name that begins with `INSTANT_` is a setting. In the environment, where other programs have
+  variables too, only a name that is nearly a setting is refused.
 """
 
 

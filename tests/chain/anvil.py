@@ -29,6 +29,8 @@ V1_CHAIN_ID = 84532
 """An id that v1 clients have a name for, base-sepolia: what is signed for it would be worth nothing there either."""
 
 TOKEN_NAME = "Practice USD"
+NOWHERE = "http://127.0.0.1:9"
+"""The URL of a facilitator that is not asked."""
 
 
 def installed() -> Path | None:
@@ -60,7 +62,7 @@ class Chain:
         """The CAIP-2 id."""
         return f"eip155:{self.chain_id}"
 
-    def network(self, facilitator_url: str = "", rpc_url: str = "") -> Network:
+    def network(self, facilitator_url: str = NOWHERE, rpc_url: str = "") -> Network:
         """This chain as a network setting, optionally with gates in front of its servers."""
         return Network(
             id=self.id,

@@ -23,7 +23,7 @@ async def test_each_transfer_is_listed_with_its_own_authorization(chain: Chain) 
     chain.mint(seller, 7)
     since = datetime.fromtimestamp(chain.now(), UTC) - timedelta(minutes=1)
     async with json_client.client() as http:
-        pages = reading.received(http, chain.network("", chain.url), [seller], since)
+        pages = reading.received(http, chain.network(), [seller], since)
         found = [transfer async for page in pages for transfer in page]
 
     minted = [transfer for transfer in found if transfer.nonce is None]

@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests import forks
+from tests import forks, servers
 from tests.chain.conftest import Market
 
 
@@ -11,7 +11,9 @@ def test_a_node_of_another_chain(market: Market) -> None:
     """Exit 2, with a sentence that names network and chain, and not the URL, which may hold a key."""
     network, _ = json.loads(market.environment["INSTANT_NETWORKS"])
     elsewhere = json.dumps([network | {"id": "eip155:11155111"}])
-    environment = os.environ | market.environment | {"INSTANT_PORT": "0", "INSTANT_NETWORKS": elsewhere}
+    environment = (
+        os.environ | market.environment | {"INSTANT_PORT": str(servers.free_port()), "INSTANT_NETWORKS": elsewhere}
+    )
     ended = forks.run("cli", "api", environment=environment)
 
     assert ended.returncode == 2

@@ -52,6 +52,30 @@ def test_missing_settings_are_one_sentence_and_exit_2(tmp_path: Path, command: l
     assert "INSTANT_MODE" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["migrate"],
+        ["api"],
+        ["executor"],
+        ["env"],
+        ["dev"],
+        ["usage", "report"],
+        ["money", "check"],
+        ["creators", "list"],
+    ],
+)
+def test_wrong_settings_are_the_same_sentence_everywhere(tmp_path: Path, command: list[str]) -> None:
+    """Every command says the same about settings that it may not even need, without a traceback."""
+    wrong = {"INSTANT_ADDRESS_RATE": "lots", "INSTANT_TRUSTED_PROXIES": "[canary"}
+    done = _instant(tmp_path, *command, **_sandbox() | wrong)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "instant: INSTANT_TRUSTED_PROXIES must be a JSON list; INSTANT_ADDRESS_RATE must be a rate such as 240/minute\n"
+    )
+
+
 def test_dev_refuses_live_mode(tmp_path: Path) -> None:
     done = _instant(tmp_path, "dev", INSTANT_MODE="live")
 

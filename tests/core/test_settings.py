@@ -4,13 +4,19 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import limits
 import pytest
+import yarl
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.failures import Misconfigured
-from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, Network, Settings, load
+from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, Network, Settings, load, rules, urls, warnings
 
 KEYS = "k:c2VjcmV0LWNhbmFyeQ=="
 BASE = {
@@ -80,34 +86,289 @@ def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> Non
     assert config.openrouter_url == PRACTICE["INSTANT_OPENROUTER_URL"]
 
 
+def networks(*changes: dict[str, object]) -> dict[str, str]:
+    """Live settings whose networks are Base with these changes."""
+    return LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | change for change in changes])}
+
+
+SANDBOX = {"INSTANT_MODE": "sandbox"}
+SEPOLIA = {"id": "eip155:84532"}
+PUBLIC = {"INSTANT_HOST": "0.0.0.0", "INSTANT_PUBLIC_URL": "https://shop.example"}  # noqa: S104
+NO_HOST = "names a host that is neither a name nor an IP address"
+NO_SCHEME = "must begin with https:// or http://"
+
+# One row for each wrong setting, with its whole sentence.
+MISTAKES: list[tuple[dict[str, str], str]] = [
+    ({}, "INSTANT_MODE is required"),
+    ({"INSTANT_MODE": "test"}, "INSTANT_MODE must be 'sandbox' or 'live'"),
+    ({"INSTANT_MODE": "live"}, "INSTANT_NETWORKS must name a network in INSTANT_MODE=live"),
+    # Practice and real money.
+    (
+        SANDBOX | {"INSTANT_NETWORKS": json.dumps([BASE])},
+        "INSTANT_NETWORKS[0].id must be eip155:402402 in INSTANT_MODE=sandbox;"
+        " remove INSTANT_NETWORKS, or set INSTANT_MODE=live",
+    ),
+    (
+        SANDBOX | {"INSTANT_HOST": "0.0.0.0"},  # noqa: S104
+        "INSTANT_HOST must be loopback in INSTANT_MODE=sandbox; INSTANT_MODE=live is for the world",
+    ),
+    *(
+        (
+            SANDBOX | {"INSTANT_PUBLIC_URL": url},
+            "INSTANT_PUBLIC_URL must be loopback in INSTANT_MODE=sandbox; INSTANT_MODE=live is for the world",
+        )
+        # A public host whose name begins like a loopback name is not loopback.
+        for url in (
+            "https://shop.example",
+            "http://127.0.0.1.shop.example",
+            "http://localhost.shop.example",
+            "http://127.0.0.1@shop.example",
+        )
+    ),
+    *(
+        (
+            SANDBOX | {name: "https://openrouter.ai/api/v1"},
+            f"{name} must be loopback in INSTANT_MODE=sandbox: practice money must not buy real answers",
+        )
+        for name in ("INSTANT_OPENROUTER_URL", "INSTANT_ANTHROPIC_URL")
+    ),
+    (
+        networks({"id": SANDBOX_NETWORK}),
+        "INSTANT_NETWORKS[0].id is the practice chain eip155:402402, which INSTANT_MODE=live refuses",
+    ),
+    (networks({}, {}), "INSTANT_NETWORKS[1].id names eip155:8453 twice; name each network once"),
+    *(
+        (
+            networks(*changes),
+            f"INSTANT_NETWORKS[{place}].id is a test network beside the mainnet eip155:8453:"
+            " worthless money would buy the same answers; run a door of its own for it",
+        )
+        for place, changes in enumerate([(SEPOLIA, {}), ({}, SEPOLIA)])
+    ),
+    *(
+        (
+            networks({"id": network}) | {name: url},
+            f"{name} is a practice provider, and INSTANT_NETWORKS has a mainnet; remove one of them",
+        )
+        for network in ("eip155:8453", "eip155:1")
+        for name in ("INSTANT_OPENROUTER_URL", "INSTANT_ANTHROPIC_URL")
+        for url in ("http://127.0.0.2:4021/v1", "http://localhost:4021/v1", "http://[::1]:1", "http://a.localhost")
+    ),
+    # Where buyers, facilitators, nodes and providers are.
+    (
+        LIVE | {"INSTANT_HOST": "0.0.0.0"},  # noqa: S104
+        "INSTANT_PUBLIC_URL is required, because INSTANT_HOST is not loopback: write the URL that buyers use",
+    ),
+    (
+        LIVE | PUBLIC | {"INSTANT_PUBLIC_URL": "https://[::]:4020"},
+        "INSTANT_PUBLIC_URL names an address to listen on, which no buyer can call; write the door's own name",
+    ),
+    (
+        LIVE | {"INSTANT_PUBLIC_URL": "https://user:pass@shop.example"},
+        "INSTANT_PUBLIC_URL must have no user and no password: every buyer sees it",
+    ),
+    (LIVE | {"INSTANT_HOST": "shop.example:80"}, "INSTANT_HOST must be an IP address or a name, without a port"),
+    *(
+        (LIVE | {f"INSTANT_{name}_URL": url}, f"INSTANT_{name}_URL {says}")
+        for name in ("PUBLIC", "OPENROUTER", "ANTHROPIC", "PREFECT_API")
+        for url, says in (
+            ("shop.example", NO_SCHEME),
+            ("file:///etc/passwd", NO_SCHEME),
+            ("gopher://shop.example", NO_SCHEME),
+            ("https://", "must name a host after https://"),
+            ("http://:::4020", "has a port that is no number from 1 to 65535"),
+            ("https://shop.example:port", "has a port that is no number from 1 to 65535"),
+            ("https://[::1", NO_HOST),
+            ("https://2130706433", NO_HOST),
+            ("https://127.1", NO_HOST),
+            ("https://shop.example/ \n", "must be a URL without spaces and in plain ASCII"),
+            ("https://shop.example/?a=1", "must have no query (?), because paths are appended to it"),
+            ("https://shop.example/#a", "must have no fragment (#)"),
+        )
+    ),
+    *(
+        (LIVE | {f"INSTANT_{name}_URL": "http://far.example"}, f"INSTANT_{name}_URL {says}")
+        for name in ("OPENROUTER", "ANTHROPIC")
+        for says in ("must begin with https:// because it leads to another host",)
+    ),
+    *(
+        (networks(SEPOLIA, BASE | change), f"INSTANT_NETWORKS[1].{name} {says}")
+        for name in ("facilitator_url", "rpc_url")
+        for value, says in (
+            ("x402.org/facilitator", NO_SCHEME),
+            ("not a url", "must be a URL without spaces and in plain ASCII"),
+        )
+        for change in ({name: value},)
+    ),
+    *(
+        (
+            networks({name: "http://10.0.0.7"}),
+            f"INSTANT_NETWORKS[0].{name} must begin with https:// because it leads to another host",
+        )
+        for name in ("facilitator_url", "rpc_url")
+    ),
+    (
+        networks({"facilitator_url": "https://facilitator.example/?key=1"}),
+        "INSTANT_NETWORKS[0].facilitator_url must have no query (?), because paths are appended to it",
+    ),
+    # The form of the networks.
+    (LIVE | {"INSTANT_NETWORKS": "[{"}, "INSTANT_NETWORKS must be a JSON list"),
+    (LIVE | {"INSTANT_NETWORKS": "{}"}, "INSTANT_NETWORKS must be a JSON list"),
+    (LIVE | {"INSTANT_NETWORKS": "[3]"}, "INSTANT_NETWORKS[0] must be a JSON object"),
+    (networks({"asset": "0x12"}), "INSTANT_NETWORKS[0].asset must be 0x and 40 hex digits"),
+    (networks({"id": "base"}), "INSTANT_NETWORKS[0].id must be a CAIP-2 name such as eip155:8453"),
+    (networks({"asset_name": 3}), "INSTANT_NETWORKS[0].asset_name must be text"),
+    (networks({"asset_nmae": "x"}), "INSTANT_NETWORKS[0].asset_nmae is unknown; did you mean asset_name?"),
+    (networks({"zzz": "x"}), "INSTANT_NETWORKS[0].zzz is unknown; remove it"),
+    (networks({"facilitator_token": ""}), "INSTANT_NETWORKS[0].facilitator_token must have 1 or more characters"),
+    (networks({"cdp_key_id": "a"}), "INSTANT_NETWORKS[0] must have cdp_key_id and cdp_key_secret together"),
+    # All other forms.
+    (LIVE | {"INSTANT_PORT": "many"}, "INSTANT_PORT must be a whole number"),
+    (SANDBOX | {"INSTANT_FACILITATOR_PORT": "99999"}, "INSTANT_FACILITATOR_PORT must be at most 65535"),
+    (SANDBOX | {"INSTANT_WATCH_SECONDS": "soon"}, "INSTANT_WATCH_SECONDS must be a number"),
+    (SANDBOX | {"INSTANT_WATCH_SECONDS": "0"}, "INSTANT_WATCH_SECONDS must be more than 0"),
+    (SANDBOX | {"INSTANT_POOL_SIZE": "1"}, "INSTANT_POOL_SIZE must be at least 2"),
+    (SANDBOX | {"INSTANT_OPERATOR_TOKEN": "short"}, "INSTANT_OPERATOR_TOKEN must have 16 or more characters"),
+    *(
+        (SANDBOX | {f"INSTANT_{name}_RATE": rate}, f"INSTANT_{name}_RATE must be a rate such as 240/minute")
+        for name in ("ADDRESS", "PAYER", "REFUSED")
+        for rate in ("lots", "0/minute", "5/fortnight", "5/minute;1/second")
+    ),
+    *(
+        (SANDBOX | {f"INSTANT_{name}": value}, f"INSTANT_{name}{says}")
+        for name in ("TRUSTED_PROXIES", "NOTICE_NETWORKS")
+        for value, says in (
+            ("10.0.0.0/8", " must be a JSON list"),
+            ('["10.0.0.0/33"]', "[0] must be an IP network such as 10.0.0.0/8"),
+        )
+    ),
+    (SANDBOX | {"INSTANT_PUBLIC_ULR": "x"}, "INSTANT_PUBLIC_ULR is unknown; did you mean INSTANT_PUBLIC_URL?"),
+]
+
+
+@pytest.mark.parametrize(("variables", "sentence"), MISTAKES)
+def test_a_mistake_is_one_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
+    """Each wrong or missing setting, and each mix of the modes, stops the start with a sentence that names it."""
+    assert refusal(tmp_path, **variables) == sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"INSTANT_MODE=sandbox\nINSTANT_PRT=1\nOTHER=1", "INSTANT_PRT is unknown; did you mean INSTANT_PORT?"),
+        (b"INSTANT_MODE=sandbox\nINSTANT_ZZZ=1", "INSTANT_ZZZ is unknown; remove it"),
+        (b"INSTANT_MODE=sandbox\n\xff", "instant.env in INSTANT_STATE_DIR must be text in UTF-8"),
+        (None, "INSTANT_STATE_DIR must be a folder that can be entered, and its instant.env a file to read"),
+    ],
+)
+def test_a_mistake_in_the_file(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    """Every name of ours in `instant.env` is a setting, and it is a file that can be read; None is a folder."""
+    file = tmp_path / "instant.env"
+    file.mkdir() if content is None else file.write_bytes(content)
+
+    assert refusal(tmp_path) == sentence
+
+
+def test_a_state_folder_below_a_file(tmp_path: Path) -> None:
+    """It can never be made."""
+    (tmp_path / "file").write_text("")
+
+    assert refusal(tmp_path / "file" / "state", **SANDBOX).startswith("INSTANT_STATE_DIR must be a folder")
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    """Nobody starts four times to learn of four mistakes."""
+    wrong = {"INSTANT_PORT": "x", "INSTANT_PAYER_RATE": "x", "INSTANT_PUBLIC_ULR": "x"}
+
+    assert refusal(tmp_path, **SANDBOX | wrong).count("; ") == 3  # one is in a sentence
+
+
+def test_what_is_allowed(tmp_path: Path) -> None:
+    """Other programs' variables, keys of nodes in a query, slashes at the end of URLs, and IPv6."""
+    node = "https://lb.example/ogrpc?network=base&key=1"
+    config = read(
+        tmp_path,
+        **networks({"rpc_url": node, "facilitator_url": "https://facilitator.example/x402/"}) | PUBLIC,
+        INSTANT_WALLET_KEY="0x12",
+        INSTANT_TEST_DATABASE_URL="x",
+        INSTANT_PREFECT_API_URL="http://127.0.0.1:4200/api/",
+        INSTANT_TRUSTED_PROXIES='["10.0.0.0/8", "fd00::/8"]',
+    )
+
+    assert (config.networks[0].rpc_url, config.networks[0].facilitator_url) == (
+        node,
+        "https://facilitator.example/x402",
+    )
+    assert config.prefect_api_url == "http://127.0.0.1:4200/api"
+    assert read(tmp_path, **SANDBOX, INSTANT_HOST="::1").public_url == "http://[::1]:4020"
+
+
+@given(rate=st.from_regex(rules._RATE, fullmatch=True))
+def test_a_rate_is_one_of_the_library(rate: str) -> None:
+    """Whatever we accept, `limits` reads as exactly one rate above zero."""
+    (read,) = limits.parse_many(rate)
+
+    assert read.amount >= 1
+    assert read.get_expiry() >= 1
+
+
+HOSTS = st.sampled_from(["shop.example", "localhost", "127.9.9.9", "[::1]", "10.0.0.1", "[fd00::1]", "a_b", "xn--p1ai"])
+PATHS = st.from_regex(r"(/[A-Za-z0-9._~%@:-]{0,8}){0,3}", fullmatch=True, alphabet=st.characters(codec="ascii"))
+PORTS = st.just("") | st.integers(1, 65_535).map(":{}".format)
+
+
+@given(scheme=st.sampled_from(["http", "https", "HTTPS"]), host=HOSTS, port=PORTS, path=PATHS)
+def test_urls_of_servers_are_accepted(scheme: str, host: str, port: str, path: str) -> None:
+    """A scheme, a host, perhaps a port and a path: accepted, and unchanged but for slashes at the end."""
+    url = f"{scheme}://{host}{port}{path}"
+
+    assert urls.checked_base(url) == url.rstrip("/")
+    assert urls.host_of(url) == host.strip("[]")
+    assert urls.leads_to_loopback(url) == (host in ("localhost", "127.9.9.9", "[::1]"))
+
+
+@given(url=st.text(max_size=30) | st.text(alphabet="htps:/[]@?#.01a\t ", max_size=20).map("http://{}".format))
+def test_whatever_is_accepted_can_be_called(url: str) -> None:
+    """Text is refused with a ValueError, or it is a URL that others read as we do."""
+    try:
+        checked = urls.checked_base(url)
+    except ValueError:
+        return
+    parts = urlsplit(f"{checked}/more")
+    assert parts.scheme in ("http", "https")
+    assert (parts.query, parts.fragment) == ("", "")
+    assert yarl.URL(f"{checked}/more").host == parts.hostname
+
+
+@given(address=st.ip_addresses(v=4, network="127.0.0.0/8"))
+def test_all_of_127_is_loopback(address: IPv4Address) -> None:
+    """Also as a part of IPv6."""
+    assert urls.is_loopback(str(address))
+    assert urls.is_loopback(f"::ffff:{address}")
+    assert not urls.is_loopback(f"{address}.example")
+
+
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({}, "INSTANT_MODE"),
-        ({"INSTANT_MODE": "test"}, "INSTANT_MODE"),
-        ({"INSTANT_MODE": "live"}, "INSTANT_NETWORKS"),
-        ({"INSTANT_MODE": "sandbox", "INSTANT_NETWORKS": json.dumps([BASE])}, SANDBOX_NETWORK),
-        ({"INSTANT_MODE": "sandbox", "INSTANT_HOST": "0.0.0.0"}, "loopback"),  # noqa: S104
-        ({"INSTANT_MODE": "sandbox", "INSTANT_PUBLIC_URL": "https://shop.example"}, "loopback"),
-        (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": SANDBOX_NETWORK}])}, "practice chain"),
-        (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE, BASE])}, "twice"),
-        (LIVE | PRACTICE, "mainnet"),
-        (LIVE | {"INSTANT_ANTHROPIC_URL": "http://localhost:4021/anthropic/v1"}, "INSTANT_ANTHROPIC_URL"),
-        (LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": "eip155:1"}])}, "mainnet"),
-        (LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": "eip155:84532"}, BASE])}, "mainnet"),
-        (LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | {"asset": "0x12"}])}, "INSTANT_NETWORKS"),
-        (LIVE | {"INSTANT_PORT": "many"}, "INSTANT_PORT"),
+        ({"INSTANT_PREFECT_API_URL": "https://prefect.example/api"}, "INSTANT_PREFECT_AUTH_STRING is not set"),
+        (
+            {"INSTANT_PREFECT_API_URL": "http://prefect.example/api", "INSTANT_PREFECT_AUTH_STRING": "a:canary"},
+            "INSTANT_PREFECT_API_URL is http",
+        ),
+        ({"INSTANT_PREFECT_API_URL": "https://p.example/api", "INSTANT_PREFECT_AUTH_STRING": "a:canary"}, None),
+        ({"INSTANT_PREFECT_API_URL": "http://127.0.0.9:4200/api"}, None),
+        ({"INSTANT_PUBLIC_URL": "http://shop.example"}, "INSTANT_PUBLIC_URL is http"),
+        (PUBLIC, None),
+        ({}, None),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, variables: dict[str, str], named: str) -> None:
-    """Each wrong or missing variable, and each mix of the modes, stops the start with a sentence."""
-    assert named in refusal(tmp_path, **variables)
+def test_what_is_dangerous_is_said(tmp_path: Path, variables: dict[str, str], named: str | None) -> None:
+    """Live settings that are allowed, and that an operator should know about."""
+    sentences = warnings(read(tmp_path, **LIVE | variables))
 
-
-def test_a_loopback_name_is_no_prefix(tmp_path: Path) -> None:
-    """A public host whose name begins like a loopback name is not loopback."""
-    for url in ("http://127.0.0.1.shop.example", "http://localhost.shop.example", "http://127.0.0.1@shop.example"):
-        assert "loopback" in refusal(tmp_path, INSTANT_MODE="sandbox", INSTANT_PUBLIC_URL=url)
+    assert len(sentences) == (named is not None)
+    assert all(sentence.startswith(str(named)) and "canary" not in sentence for sentence in sentences)
 
 
 def test_sentences_hold_no_values(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ async def test_an_answer_is_unpacked_and_keeps_its_headers(client: httpx2.AsyncC
 LIVE = {
     "INSTANT_MODE": "live",
     "INSTANT_NETWORKS": json.dumps(
-        [{"id": "eip155:84532", "facilitator_url": "http://f.example", "rpc_url": "http://r.example"}]
+        [{"id": "eip155:84532", "facilitator_url": "https://f.example", "rpc_url": "https://r.example"}]
     ),
 }
 

@@ -1,89 +1,35 @@
-"""Read all settings, once, from environment variables `INSTANT_*` and the state folder's `instant.env`."""
+"""Every setting, with its default and its description, from environment variables `INSTANT_*` or `instant.env`."""
 
-import os
-from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.failures import Misconfigured
+from core.settings import rules, urls
+from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
 
 Mode = Literal["sandbox", "live"]
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PREFIX = "INSTANT_"
 
-SANDBOX_NETWORK = "eip155:402402"
-SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
-SANDBOX_ASSET_NAME = "SANDBOX USD (no value)"
-
-# Sepolia, Base Sepolia, and the usual id of a local node. Every other chain may hold real money.
-TEST_NETWORKS = frozenset({"eip155:11155111", "eip155:84532", "eip155:31337"})
-
-
-# Circle's contracts with the names of their EIP-712 domains, which differ by chain (x402 SDK, default_assets).
-_USDC: dict[str, dict[str, object]] = {
-    "eip155:8453": {"asset": "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "asset_name": "USD Coin"},
-    "eip155:84532": {"asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "asset_name": "USDC"},
-}
-
-
-class Network(BaseModel):
-    """One chain that buyers may pay on.
-
-    Attributes:
-        id: CAIP-2 name, such as `eip155:8453`.
-        asset: the token's contract address; six decimals, EIP-3009.
-        asset_name: `name` of the token's EIP-712 domain ("USD Coin" on Base, "USDC" on Base Sepolia).
-        asset_version: `version` of the token's EIP-712 domain.
-        facilitator_url: base URL of the x402 facilitator that serves `/verify` and `/settle`.
-        rpc_url: JSON-RPC URL of a chain node. The chain decides the state of a payment whose settlement reply was lost.
-        facilitator_token: sent to the facilitator as a bearer token.
-        cdp_key_id, cdp_key_secret: an API key of the Coinbase Developer Platform, which signs a token for each request.
-    """
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    id: str = Field(pattern=r"^eip155:[1-9][0-9]*$")
-    asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
-    asset_name: str
-    asset_version: str = "2"
-    facilitator_url: str
-    rpc_url: str
-    facilitator_token: SecretStr | None = Field(default=None, min_length=1)
-    cdp_key_id: str | None = Field(default=None, min_length=1)
-    cdp_key_secret: SecretStr | None = Field(default=None, min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _usdc(cls, values: object) -> object:
-        """Fill in USDC on known chains, so that `id`, `facilitator_url` and `rpc_url` are enough there."""
-        if isinstance(values, dict) and "asset" not in values:
-            return _USDC.get(str(values.get("id")), {}) | values
-        return values
-
-    @model_validator(mode="after")
-    def _one_way_to_authenticate(self) -> Self:
-        if (self.cdp_key_id is None) != (self.cdp_key_secret is None):
-            raise ValueError("cdp_key_id and cdp_key_secret go together")
-        if self.facilitator_token is not None and self.cdp_key_id is not None:
-            raise ValueError("a network has either facilitator_token or cdp_key_id with cdp_key_secret, not both")
-        return self
-
-    @property
-    def chain_id(self) -> int:
-        """Return the number after `eip155:`, the chain id of an EIP-712 domain."""
-        return int(self.id.split(":")[1])
+Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class Settings(BaseSettings):
     """Every setting, with its default. Durations are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INSTANT_", frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        frozen=True,
+        # Of names in instant.env that begin with the prefix; the environment may hold those of other programs.
+        extra="forbid",
+        dotenv_filtering="match_prefix",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        # JSON is decoded below, so that what is no JSON is an error like all others.
+        enable_decoding=False,
     )
 
     mode: Mode = Field(description="sandbox: practice money on the practice chain only; live: never that chain")
@@ -96,10 +42,10 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=16, ge=2, description="most connections of one process to our Postgres")
 
     host: str = Field(default="127.0.0.1", description="the address that the door listens on")
-    port: int = Field(default=4020, description="the port that the door listens on")
-    openrouter_port: int = Field(default=4021, description="the port of the practice OpenRouter")
-    facilitator_port: int = Field(default=4022, description="the port of the practice facilitator")
-    prefect_port: int = Field(default=4200, description="the port of the Prefect server in `instant dev`")
+    port: Port = Field(default=4020, description="the port that the door listens on")
+    openrouter_port: Port = Field(default=4021, description="the port of the practice OpenRouter")
+    facilitator_port: Port = Field(default=4022, description="the port of the practice facilitator")
+    prefect_port: Port = Field(default=4200, description="the port of the Prefect server in `instant dev`")
     public_url: str = Field(default="", description="the door's URL for buyers; default http://HOST:PORT")
     prefect_api_url: str = Field(default="", description="Prefect's API; default http://127.0.0.1:PREFECT_PORT/api")
     prefect_auth_string: SecretStr | None = Field(default=None, description="user:password of Prefect's API")
@@ -164,8 +110,8 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         default=None, description="OTLP endpoint for traces, such as http://127.0.0.1:4318; unset: no traces"
     )
-    metrics_port: int | None = Field(
-        default=None, ge=1, le=65_535, description="port for /metrics of a process without a door; unset: none"
+    metrics_port: Port | None = Field(
+        default=None, description="port for /metrics of a process without a door; unset: none"
     )
     retention_days: float = Field(default=30, ge=1, description="days until inputs and answers are deleted")
     prefect_retention_days: int = Field(default=7, ge=1, description="days that Prefect keeps its runs and events")
@@ -206,17 +152,45 @@ class Settings(BaseSettings):
         description="most refused payments of one client address whose signature is no ordinary wallet's",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _decode(cls, value: object, info: ValidationInfo) -> object:
+        """Decode the JSON of settings that are lists."""
+        is_list = get_origin(cls.model_fields[str(info.field_name)].annotation) is tuple
+        return rules.decoded(value) if is_list else value
+
+    @field_validator("host")
+    @classmethod
+    def _is_host(cls, host: str) -> str:
+        if not urls.is_host(host):
+            raise ValueError("must be an IP address or a name, without a port")
+        return host
+
+    @field_validator("address_rate", "payer_rate", "refused_rate")
+    @classmethod
+    def _is_rate(cls, rate: str) -> str:
+        return rules.checked_rate(rate)
+
+    @field_validator("public_url", "prefect_api_url", "openrouter_url", "anthropic_url", "otlp_endpoint")
+    @classmethod
+    def _is_base_url(cls, url: str | None) -> str | None:
+        return url and urls.checked_base(url)
+
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, values: dict[str, object]) -> dict[str, object]:
         """Fill in the defaults that depend on other settings."""
-        host, port = values.get("host", "127.0.0.1"), values.get("port", 4020)
-        values["public_url"] = str(values.get("public_url") or f"http://{host}:{port}").rstrip("/")
+        is_sandbox = values.get("mode") == "sandbox"
+        host, port = str(values.get("host", "127.0.0.1")), rules.port_or(4020, values.get("port"))
+        # The address that a live door listens on is none for buyers, unless they are on the same machine.
+        is_own = urls.is_host(host) and (is_sandbox or urls.is_loopback(host))
+        own_url = f"http://{urls.bracketed(host)}:{port}" if is_own else ""
+        values["public_url"] = values.get("public_url") or own_url
         values["prefect_api_url"] = values.get("prefect_api_url") or (
-            f"http://127.0.0.1:{values.get('prefect_port', 4200)}/api"
+            f"http://127.0.0.1:{rules.port_or(4200, values.get('prefect_port'))}/api"
         )
-        if values.get("mode") == "sandbox":
-            facilitator = f"http://127.0.0.1:{values.get('facilitator_port', 4022)}"
+        if is_sandbox:
+            facilitator = f"http://127.0.0.1:{rules.port_or(4022, values.get('facilitator_port'))}"
             values["networks"] = values.get("networks") or [
                 Network(
                     id=SANDBOX_NETWORK,
@@ -226,7 +200,7 @@ class Settings(BaseSettings):
                     rpc_url=f"{facilitator}/rpc",
                 )
             ]
-            practice = f"http://127.0.0.1:{values.get('openrouter_port', 4021)}"
+            practice = f"http://127.0.0.1:{rules.port_or(4021, values.get('openrouter_port'))}"
             values["openrouter_url"] = values.get("openrouter_url") or f"{practice}/api/v1"
             values["anthropic_url"] = values.get("anthropic_url") or f"{practice}/anthropic/v1"
             media = Path(str(values.get("state_dir", ".instant"))).resolve() / "media"
@@ -237,49 +211,7 @@ class Settings(BaseSettings):
         return values
 
     @model_validator(mode="after")
-    def _modes_do_not_mix(self) -> Self:
-        """Keep practice money and real money apart: docs/decisions/0005."""
-        if self.mode == "sandbox":
-            if any(network.id != SANDBOX_NETWORK for network in self.networks):
-                raise ValueError(f"INSTANT_MODE=sandbox serves only {SANDBOX_NETWORK}; remove INSTANT_NETWORKS")
-            if self.host not in _LOOPBACK or not _is_loopback(self.public_url):
-                raise ValueError("INSTANT_MODE=sandbox listens on loopback only; INSTANT_MODE=live is for the world")
-        else:
-            if not self.networks:
-                raise ValueError("INSTANT_MODE=live needs INSTANT_NETWORKS")
-            if any(network.id == SANDBOX_NETWORK for network in self.networks):
-                raise ValueError(f"INSTANT_MODE=live refuses the practice chain {SANDBOX_NETWORK}")
-            if any(network.id not in TEST_NETWORKS for network in self.networks):
-                for name, url in (("OPENROUTER", self.openrouter_url), ("ANTHROPIC", self.anthropic_url)):
-                    if _is_loopback(url):
-                        raise ValueError(f"INSTANT_NETWORKS has a mainnet, which refuses a practice INSTANT_{name}_URL")
-        if len({network.id for network in self.networks}) < len(self.networks):
-            raise ValueError("INSTANT_NETWORKS names a network twice")
+    def _fits_together(self) -> Self:
+        if problem := rules.first_conflict(self):
+            raise ValueError(problem)
         return self
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in _LOOPBACK
-
-
-def load() -> Settings:
-    """Read the settings now.
-
-    Raises:
-        Misconfigured: names each wrong or missing variable, never its value.
-    """
-    state_dir = Path(os.environ.get("INSTANT_STATE_DIR", ".instant"))
-    try:
-        return Settings(_env_file=state_dir / "instant.env")
-    except ValidationError as error:
-        sentences = [
-            f"INSTANT_{str(problem['loc'][0]).upper()}: {problem['msg']}" if problem["loc"] else problem["msg"]
-            for problem in error.errors(include_input=False, include_url=False, include_context=False)
-        ]
-    raise Misconfigured("; ".join(sentences))
-
-
-@cache
-def settings() -> Settings:
-    """Return the settings of this process, read once."""
-    return load()

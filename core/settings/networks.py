@@ -1,0 +1,89 @@
+"""The networks that buyers may pay on."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from core.settings import urls
+
+SANDBOX_NETWORK = "eip155:402402"
+SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
+SANDBOX_ASSET_NAME = "SANDBOX USD (no value)"
+
+# Sepolia, Base Sepolia, and the usual id of a local node. Every other chain may hold real money.
+TEST_NETWORKS = frozenset({"eip155:11155111", "eip155:84532", "eip155:31337"})
+
+# Circle's contracts with the names of their EIP-712 domains, which differ by chain (x402 SDK, default_assets).
+_USDC: dict[str, dict[str, object]] = {
+    "eip155:8453": {"asset": "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "asset_name": "USD Coin"},
+    "eip155:84532": {"asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "asset_name": "USDC"},
+}
+
+
+class Network(BaseModel):
+    """One chain that buyers may pay on.
+
+    Attributes:
+        id: CAIP-2 name, such as `eip155:8453`.
+        asset: the token's contract address; six decimals, EIP-3009.
+        asset_name: `name` of the token's EIP-712 domain ("USD Coin" on Base, "USDC" on Base Sepolia).
+        asset_version: `version` of the token's EIP-712 domain.
+        facilitator_url: base URL of the x402 facilitator that serves `/verify` and `/settle`.
+        rpc_url: JSON-RPC URL of a chain node. The chain decides the state of a payment whose settlement reply was lost.
+        facilitator_token: sent to the facilitator as a bearer token.
+        cdp_key_id, cdp_key_secret: an API key of the Coinbase Developer Platform, which signs a token for each request.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
+
+    id: str = Field(pattern=r"^eip155:[1-9][0-9]{0,31}$")
+    asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    asset_name: str
+    asset_version: str = "2"
+    facilitator_url: str
+    rpc_url: str
+    facilitator_token: SecretStr | None = Field(default=None, min_length=1)
+    cdp_key_id: str | None = Field(default=None, min_length=1)
+    cdp_key_secret: SecretStr | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usdc(cls, values: object) -> object:
+        """Fill in USDC on known chains, so that `id`, `facilitator_url` and `rpc_url` are enough there."""
+        if isinstance(values, dict) and "asset" not in values:
+            return _USDC.get(str(values.get("id")), {}) | values
+        return values
+
+    @field_validator("facilitator_url")
+    @classmethod
+    def _is_base_url(cls, url: str) -> str:
+        return urls.checked_base(url)
+
+    @field_validator("rpc_url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        # Nothing is appended to it, and some companies take the key of their nodes in a query.
+        return urls.checked(url)
+
+    @model_validator(mode="after")
+    def _one_way_to_authenticate(self) -> Self:
+        if (self.cdp_key_id is None) != (self.cdp_key_secret is None):
+            raise ValueError("must have cdp_key_id and cdp_key_secret together")
+        if self.facilitator_token is not None and self.cdp_key_id is not None:
+            raise ValueError("must have facilitator_token, or cdp_key_id with cdp_key_secret, and not both")
+        return self
+
+    @property
+    def chain_id(self) -> int:
+        """Return the number after `eip155:`, the chain id of an EIP-712 domain."""
+        return int(self.id.split(":")[1])
+
+
+def member(position: int, name: str) -> str:
+    """Return the full name of a member of a network for errors, such as `INSTANT_NETWORKS[0].asset`.
+
+    Args:
+        position: the network's position in INSTANT_NETWORKS, from 0.
+        name: a field of `Network`.
+    """
+    return f"INSTANT_NETWORKS[{position}].{name}"
