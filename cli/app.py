@@ -124,6 +124,10 @@ def env() -> None:
 _ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
 
 
+# What a command or its children write is for its owner alone: keys, books, logs and pictures.
+_PRIVATE = 0o077
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
@@ -131,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         The command's exit code, or 0; 1 if it failed; 2 if the command line or the environment must change first; 130
         after Ctrl-C.
     """
+    os.umask(_PRIVATE)
     try:
         command, bound, _ignored = app.parse_args(arguments, exit_on_error=False, print_error=True)
         with ExitStack() as databases:
