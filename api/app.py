@@ -19,6 +19,7 @@ from api import (
     buyers,
     catalog,
     creators,
+    docs_page,
     documents,
     history,
     keys,
@@ -28,6 +29,7 @@ from api import (
     operators,
     problems,
     schedules,
+    security,
     upkeep,
 )
 from api.door import Door, rate
@@ -52,8 +54,9 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     Args:
         launcher: runs paid executions for the duration of its block.
     """
-    # The page at /docs loads nothing from other servers, so it also works without a network.
+    # It serves the files that our page at /docs loads.
     app = FastAPIOffline(
+        docs_url=None,
         redoc_url=None,
         # Its redirects are built from the Host header, which anybody writes, and lose what a payment needs.
         redirect_slashes=False,
@@ -70,12 +73,14 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
     app.add_middleware(metrics.counting)
+    app.add_middleware(security.headed)
     app.add_exception_handler(Failure, problems.handle)
     app.add_exception_handler(HTTPException, _no_such_route)
     for unreachable in db.UNREACHABLE:
         app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(ClientDisconnect, _hung_up)
+    app.add_exception_handler(Exception, _our_fault)
     for router in (
         buyers.shop,
         buyers.router,
@@ -87,6 +92,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         notices.router,
         operators.router,
         metrics.router,
+        docs_page.router,
     ):
         app.include_router(router)
     documents.describe(app)
@@ -141,6 +147,13 @@ async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
 async def _hung_up(_request: Request, _error: Exception) -> Response:
     """End a request whose client closed the connection within the body: nobody reads this, and metrics count it."""
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+async def _our_fault(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
+    answer = problems.our_fault()
+    answer.headers.update(security.HEADERS)
+    return answer
 
 
 async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:

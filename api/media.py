@@ -13,8 +13,7 @@ router = APIRouter(tags=["buyers"])
 
 # Browsers show a model's file but never run it, whatever it contains.
 _HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Cache-Control": "private, max-age=3600, immutable",
 }

@@ -98,7 +98,12 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
         case failures.ExecutionFailed():
             return problem(502, UNAVAILABLE, failure.code)
         case _:
-            return problem(500, "Something went wrong on our side.", "internal_error")
+            return our_fault()
+
+
+def our_fault() -> JSONResponse:
+    """Build the answer to a defect of ours."""
+    return problem(500, "Something went wrong on our side.", "internal_error")
 
 
 async def handle(_request: Request, failure: Exception) -> JSONResponse:

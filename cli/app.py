@@ -8,7 +8,6 @@ import asyncio
 import inspect
 import os
 import shlex
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from importlib import metadata
@@ -17,6 +16,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
+from cli import output
 from cli.buy import buy
 from cli.shared import Flag, meet_prefect
 from core.db.pool import UNREACHABLE, database_url
@@ -81,7 +81,7 @@ def executor() -> None:
     _ready_to_run()
     from deployments.executor import execute
 
-    print("Running queued executions; Ctrl-C finishes the running ones and stops.", flush=True)
+    output.line("Running queued executions; Ctrl-C finishes the running ones and stops.")
     execute()
 
 
@@ -92,7 +92,7 @@ def migrate() -> None:
 
     config = load()
     applied = apply(database_url(config), config.mode)
-    print("\n".join(f"applied {name}" for name in applied) or "up to date")
+    output.line("\n".join(f"applied {name}" for name in applied) or "up to date")
 
 
 @app.command
@@ -117,11 +117,15 @@ def env() -> None:
         if url := getattr(config, name):
             lines[f"INSTANT_{name.upper()}"] = url.get_secret_value()
     for name, value in (lines | client_environment(config)).items():
-        print(f"export {name}={shlex.quote(value)}")
+        print(f"export {name}={shlex.quote(value)}")  # noqa: T201 - a shell reads it, so nothing is escaped
 
 
 # These commands start or find the databases themselves, or need none.
 _ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
+
+
+# What a command or its children write is for its owner alone: keys, books, logs and pictures.
+_PRIVATE = 0o077
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         The command's exit code, or 0; 1 if it failed; 2 if the command line or the environment must change first; 130
         after Ctrl-C.
     """
+    os.umask(_PRIVATE)
     try:
         command, bound, _ignored = app.parse_args(arguments, exit_on_error=False, print_error=True)
         with ExitStack() as databases:
@@ -196,5 +201,5 @@ def _state_dir() -> Path:
 
 
 def _say(sentence: str, code: int) -> int:
-    print(f"instant: {sentence}", file=sys.stderr)
+    output.remark(f"instant: {sentence}")
     return code

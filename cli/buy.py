@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter, validators
 
 from cli import buy_answer, output
-from cli.buy_answer import how_to_resume, plain, say
+from cli.buy_answer import how_to_resume
 from cli.shared import Json
 from core.failures import Misconfigured
 from core.resources import template
@@ -98,7 +98,7 @@ def buy(
             if message is not None:
                 inputs[template.USER_MESSAGE] = message
             order, kept = asyncio.run(_sign(_Purchase(_checked(url), inputs, max_price, wallet_file, asset, fund)))
-            say(f"Signed. If this is interrupted, continue with: {how_to_resume(kept)}")
+            output.remark(f"Signed. If this is interrupted, continue with: {how_to_resume(kept)}")
         elif resume is not None and url is None:
             order = read(resume)
         else:
@@ -133,9 +133,9 @@ async def _sign(purchase: _Purchase) -> tuple[Order, Path]:
         required, title = await _offer(http, purchase)
         chosen = buy_wallet.choose(required, known, purchase.max_price)
         price = f"{buy_wallet.price(chosen):f}"
-        say(f"{title}: {price} USDC on {chosen.network} to {chosen.pay_to}")
+        output.remark(f"{title}: {price} USDC on {chosen.network} to {chosen.pay_to}")
         for path in buy_order.unfinished(purchase.url, purchase.inputs):
-            say(f"There is an unfinished payment for the same request: {how_to_resume(path)}")
+            output.remark(f"There is an unfinished payment for the same request: {how_to_resume(path)}")
         if purchase.fund:
             await _fund(http, chosen.network, wallet.address, chosen.amount)
     payment, valid_before = await buy_wallet.sign(wallet, required, chosen)
@@ -167,11 +167,11 @@ async def _offer(http: httpx.AsyncClient, purchase: _Purchase) -> tuple[PaymentR
     if reply.status != 402:
         fields = reply.body.get("fields")
         said = "; ".join(map(str, fields.values())) if isinstance(fields, dict) else reply.sentence
-        raise NotBought(plain(f"the seller answered {reply.status}: {said}"))
+        raise NotBought(f"the seller answered {reply.status}: {said}")
     required = read_offer(reply.headers.get("PAYMENT-REQUIRED"))
     product = reply.body.get("product")
     title = product.get("title") if isinstance(product, dict) else None
-    return required, plain(str(title or purchase.url)).replace("\n", " ")[:100]
+    return required, str(title or purchase.url).replace("\n", " ")[:100]
 
 
 async def _fund(http: httpx.AsyncClient, network: str, address: str, amount: str) -> None:

@@ -6,19 +6,19 @@ import base64
 import binascii
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cli import output
+
 if TYPE_CHECKING:
     from cli.buy_delivery import Outcome
     from cli.buy_order import Order
 
 _DATA_URL = re.compile(r"data:image/([a-z0-9]+)[^,;]*;base64,(.*)", re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST_LINE = 400
 _SHOW_SECONDS = 30
 
@@ -50,10 +50,10 @@ def document(order: Order | None, outcome: Outcome, pictures: list[str], kept: P
 def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
     """Print the result for people."""
     if outcome.state == "answered":
-        print(plain(str(outcome.body.get("response") or "")))
+        output.line(str(outcome.body.get("response") or ""))
         for image in pictures:
-            print(plain(image) if len(image) < _LONGEST_LINE else f"an image of {len(image) * 3 // 4} bytes; see --out")
-    say(outcome.sentence)
+            output.line(image if len(image) < _LONGEST_LINE else f"an image of {len(image) * 3 // 4} bytes; see --out")
+    output.remark(outcome.sentence)
     receipt = _Receipt(_receipt(outcome.body))
     lines = {
         "receipt": receipt and "{paidUsdc} USDC on {network}, transaction {transaction}".format_map(receipt),
@@ -63,7 +63,7 @@ def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
     }
     for name, line in lines.items():
         if line:
-            say(f"{name}: {line}")
+            output.remark(f"{name}: {line}")
 
 
 def images(body: Mapping[str, Any], out: Path | None, shop: str | None) -> list[str]:
@@ -117,13 +117,3 @@ def _receipt(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the seller's receipt; empty unless it is an object."""
     said = body.get("receipt")
     return said if isinstance(said, dict) else {}
-
-
-def plain(text: str) -> str:
-    """Remove control characters, which a terminal would obey, from foreign text."""
-    return _CONTROL.sub("", text)
-
-
-def say(sentence: str) -> None:
-    """Print one line to standard error."""
-    print(plain(sentence), file=sys.stderr)

@@ -55,7 +55,7 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
         output.document(done._asdict() | asdict(news))
     else:
         output.table(catalog_changes.table(news), empty="Nothing is new.")
-        print(f"\n{catalog_changes.headline(news)}" if news.touched else "")
+        output.line(f"\n{catalog_changes.headline(news)}" if news.touched else "")
 
 
 @catalog.command(name="price")
@@ -167,7 +167,7 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
         return
     facts = {name: _cell(value) for name, value in _document(row).items()}
     output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
-    print()
+    output.line()
     output.table(
         (
             {
@@ -180,7 +180,7 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
         ),
         empty="",
     )
-    print()
+    output.line()
     output.table(
         (
             {
@@ -242,7 +242,7 @@ def status(*, json: Json = False) -> None:
         output.document({"syncs": syncs, "quarantine": bad})
     else:
         output.table(syncs, empty=_NEVER)
-        print()
+        output.line()
         output.table(bad, empty="Nothing is in quarantine.")
 
 
@@ -253,7 +253,7 @@ def _say(model_ids: Sequence[str], change: Callable[[db.Connection], Awaitable[N
     if json:
         output.document({"models": model_ids, "state": state})
     else:
-        print(f"{', '.join(model_ids)}: {state}.")
+        output.line(f"{', '.join(model_ids)}: {state}.")
 
 
 def _document(row: Any) -> dict[str, Any]:

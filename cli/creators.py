@@ -78,7 +78,7 @@ def set_limits(
     if json:
         output.document({"handle": handle, **asdict(limits)})
     else:
-        print(
+        output.line(
             f"{handle}: {limits.slots} at once, {limits.queue_limit} unfinished,"
             f" ${limits.daily_spend_cap_usd} a day on models."
         )
@@ -134,9 +134,9 @@ def set_key(
     else:
         name = f"key {state.label}" if state.label else f"{at.title} key"
         if state.obstacle:
-            print(f"The {name} is stored, but {handle} sells nothing on it: {state.sentence}.")
+            output.line(f"The {name} is stored, but {handle} sells nothing on it: {state.sentence}.")
         else:
-            print(f"{handle} now sells on the {name}.")
+            output.line(f"{handle} now sells on the {name}.")
 
 
 @keys.command(name="enable")
@@ -163,7 +163,7 @@ def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
     if json:
         output.document({"affected_resources": affected})
     else:
-        print(f"The key is deleted; {affected} resources of {handle} are not for sale now.")
+        output.line(f"The key is deleted; {affected} resources of {handle} are not for sale now.")
 
 
 def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
@@ -182,14 +182,14 @@ def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
     if json:
         output.document({"handle": handle, "enabled": enabled})
     else:
-        print(f"The {at.title} key of {handle} is {'on' if enabled else 'off'}.")
+        output.line(f"The {at.title} key of {handle} is {'on' if enabled else 'off'}.")
 
 
 def _show_token(handle: str, token: str, json: bool) -> None:
     if json:
         output.document({"handle": handle, "token": token})
     else:
-        print(f"{token}\nThis is the bearer token of {handle}. It cannot be shown again.")
+        output.line(f"{token}\nThis is the bearer token of {handle}. It cannot be shown again.")
 
 
 def _key_in_words(key: Mapping[str, Any]) -> str:

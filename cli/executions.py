@@ -64,7 +64,7 @@ def rerun_execution(execution_id: UUID, /, *, json: Json = False) -> None:
     if json:
         output.document({"execution_id": execution_id, "state": "queued"})
     else:
-        print(f"{execution_id} is queued again.")
+        output.line(f"{execution_id} is queued again.")
 
 
 def try_resource(
@@ -90,9 +90,9 @@ def try_resource(
     if json:
         output.document(result)
     else:
-        print(result["response"])
+        output.line(result["response"])
         for image in result.get("images", ()):
-            print(f"{image[:60]}… ({len(image)} characters)")
+            output.line(f"{image[:60]}… ({len(image)} characters)")
 
 
 async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any]:

@@ -95,9 +95,9 @@ def show_payment(reference: str, /, *, json: Json = False) -> None:
         output.document(facts | {"story": events, "chain": chain})
     else:
         output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
-        print()
+        output.line()
         output.table(events, empty="")
-        print(f"\nThe chain: {chain}")
+        output.line(f"\nThe chain: {chain}")
 
 
 async def _check(network: str | None, since: datetime | None) -> balances.Comparison:
@@ -121,7 +121,7 @@ def _show(found: balances.Comparison) -> None:
     from core.payments.balances import RECEIVED
 
     for book in found.books:
-        print(f"{book.network}, {book.asset}")
+        output.line(f"{book.network}, {book.asset}")
         places = {"received": book.received} | {
             f"{'  ' if name in RECEIVED else ''}{name.replace('_', ' ')}": book.places[name]
             for name in (*RECEIVED, "undecided", "failed")
@@ -131,12 +131,12 @@ def _show(found: balances.Comparison) -> None:
             {"": name, "payments": some.payments, "USDC": usdc(some.amount_atomic)} for name, some in places.items()
         ]
         output.table(lines, empty="")
-        print(f"{_chain_line(book.chain)}\n")
+        output.line(f"{_chain_line(book.chain)}\n")
     for one in found.differences:
         ids = {"payment": one.payment_id, "execution": one.execution_id, "creator": one.account_id}
         named = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
-        print(f"{one.code}: {one.sentence}\n    {named or f'transaction {one.transaction}'}")
-    print(f"{len(found.differences)} differences." if found.differences else "The books agree.")
+        output.line(f"{one.code}: {one.sentence}\n    {named or f'transaction {one.transaction}'}")
+    output.line(f"{len(found.differences)} differences." if found.differences else "The books agree.")
 
 
 def _chain_line(seen: balances.ChainComparison) -> str:

@@ -76,7 +76,9 @@ def add_address(
     if json:
         output.document(asdict(added))
     else:
-        print(f"Notices are sent to {added.name} ({added.scheme}) as well. Try it: instant notices try {added.id}")
+        output.line(
+            f"Notices are sent to {added.name} ({added.scheme}) as well. Try it: instant notices try {added.id}"
+        )
 
 
 @notices.command(name="addresses")
@@ -110,7 +112,7 @@ def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json
     if json:
         output.document({"id": address_id, "state": "removed"})
     else:
-        print("The address is removed.")
+        output.line("The address is removed.")
 
 
 @notices.command(name="try")
@@ -125,7 +127,7 @@ def try_address(address_id: UUID, /, *, json: Json = False) -> int:
     if json:
         output.document({"id": address_id, "outcome": outcome})
     else:
-        print(_TRIED[outcome])
+        output.line(_TRIED[outcome])
     return 0 if outcome == "delivered" else 1
 
 

@@ -1,6 +1,10 @@
-"""Print results: one JSON document for programs, text and tables for people."""
+"""Print results: one JSON document for programs, text and tables for people.
+
+Only this module prints, so that everything is escaped that a creator, buyer, seller or provider wrote.
+"""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,12 +12,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from core.resources.short_text import escaped as escaped
+
 _ENDLESS = 10_000
 
 
 def document(value: object) -> None:
-    """Print one JSON document; money, ids and times become strings."""
+    """Print one JSON document; money, ids and times become strings. JSON escapes what a terminal would obey."""
     print(json.dumps(value, default=str, indent=2))
+
+
+def line(text: str = "") -> None:
+    """Print a sentence, or an answer, to standard output."""
+    print(escaped(text), flush=True)
+
+
+def remark(text: str) -> None:
+    """Print a sentence to standard error."""
+    print(escaped(text), file=sys.stderr)
 
 
 def table(rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
@@ -23,11 +39,11 @@ def table(rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
         console.width = _ENDLESS  # no line breaks in a file or a pipe
     lines = list(rows)
     if not lines:
-        print(empty)
+        line(empty)
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for name in lines[0]:
         grid.add_column(name, overflow="fold")
-    for line in lines:
-        grid.add_row(*(Text("" if cell is None else str(cell)) for cell in line.values()))
+    for cells in lines:
+        grid.add_row(*(Text("" if cell is None else escaped(str(cell))) for cell in cells.values()))
     console.print(grid)

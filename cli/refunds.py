@@ -68,4 +68,4 @@ def _say(execution_id: UUID, state: str, json: bool) -> None:
     if json:
         output.document({"execution_id": execution_id, "state": state})
     else:
-        print(f"The refund of {execution_id} is {state}.")
+        output.line(f"The refund of {execution_id} is {state}.")

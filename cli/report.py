@@ -63,7 +63,13 @@ async def _read(
 
 
 def _write(found: Report) -> None:
-    lines = [usage_report.document(row) for row in found.rows]
+    lines = [
+        {
+            name: output.escaped(cell) if isinstance(cell, str) else cell
+            for name, cell in usage_report.document(row).items()
+        }
+        for row in found.rows
+    ]
     writer = csv.DictWriter(sys.stdout, usage_report.columns(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
@@ -75,7 +81,7 @@ def _show(found: Report, by: By) -> None:
         rows.append(_line(by, "total", found.total))
     output.table(rows, empty=f"Nothing was sold from {found.since} to {found.until}.")
     if found.causes:
-        print()
+        output.line()
         output.table(
             (
                 {"cause": one.detail, "fault": one.fault, "calls": one.calls, "charged": one.charged, "": one.advice}
@@ -83,7 +89,7 @@ def _show(found: Report, by: By) -> None:
             ),
             empty="",
         )
-    print(f"\nCounted until {found.complete_until:%Y-%m-%d %H:%M} UTC; later calls may be missing.")
+    output.line(f"\nCounted until {found.complete_until:%Y-%m-%d %H:%M} UTC; later calls may be missing.")
 
 
 def _line(by: By, subject: str, row: Figures) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """`instant resources`: publish, list, archive and restore a creator's prompts."""
 
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -64,9 +63,9 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
     for one in published:
         state = "on sale now" if one["is_new"] else "unchanged"
         cost = amounts.dollars(one["worst_cost_usd"])
-        print(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
+        output.line(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
         for warning in one["warnings"]:
-            print(f"  warning: {warning}", file=sys.stderr)
+            output.remark(f"  warning: {warning}")
 
 
 @resources.command(name="list")
@@ -140,7 +139,7 @@ def _switch(
     if json:
         output.document({"handle": handle, "slug": slug})
     else:
-        print(sentence)
+        output.line(sentence)
 
 
 def _read_draft(path: Path) -> resource_drafts.Draft:

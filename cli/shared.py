@@ -45,9 +45,10 @@ async def owner(conn: db.Connection, handle: str) -> accounts.Account:
 
 def meet_prefect(config: Settings) -> None:
     """Set Prefect's environment. Call it before Prefect is imported."""
+    from deployments.state import make_private
     from tasks.prefect_adapter import client_environment
 
-    config.state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(config.state_dir)
     os.environ.update(client_environment(config))
 
 

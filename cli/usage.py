@@ -33,7 +33,9 @@ def roll_up(
     if json:
         output.document(facts)
     else:
-        print(f"Hours counted: {facts['hours']}. Everything before {facts['watermark']:%Y-%m-%d %H:%M} UTC is counted.")
+        output.line(
+            f"Hours counted: {facts['hours']}. Everything before {facts['watermark']:%Y-%m-%d %H:%M} UTC is counted."
+        )
 
 
 async def _roll_up(since: date | None, *, quiet: bool) -> dict[str, object]:

@@ -23,7 +23,7 @@ from core.accounts import accounts, provider_keys
 from core.executions import views as execution_views
 from core.failures import Failure, InvalidInput, NotFound
 from core.resources import draft as drafts
-from core.resources import publishing
+from core.resources import publishing, short_text
 from core.secrets.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
 from deployments.prefect_server import how_to_log_in
@@ -128,7 +128,7 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
     receipt = answer["receipt"]
     door, prefect, facilitator = config.public_url, ui_url(config), config.networks[0].facilitator_url
     _out.rule(f"the answer of /@{HANDLE}/{SLUG}", align="left")
-    _out.print(Text(str(answer["response"])), "")
+    _out.print(Text(short_text.escaped(str(answer["response"]))), "")
     _lines(
         "the receipt",
         {
@@ -172,7 +172,7 @@ def main() -> int:
         message = str(failure)
     else:
         return 0
-    Console(stderr=True, highlight=False).print(f"demo: {message}", markup=False)
+    Console(stderr=True, highlight=False).print(short_text.escaped(f"demo: {message}"), markup=False)
     return 1
 
 

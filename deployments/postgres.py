@@ -13,6 +13,7 @@ import pwd
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -27,6 +28,7 @@ import psutil
 
 from core.failures import Misconfigured
 from core.settings import Settings
+from deployments.state import make_private
 
 START_SECONDS = 60
 """How long a start may take, including crash recovery."""
@@ -69,7 +71,7 @@ def running(state_dir: Path) -> Iterator[Urls]:
         Misconfigured: it does not start; the sentence names its log.
     """
     state_dir = state_dir.resolve()
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(state_dir)
     data = state_dir / "postgres"
     use = os.open(state_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -174,7 +176,13 @@ def _binaries() -> Path:
 
 
 def _account(data: Path) -> str | None:
-    """Return the account to run as: None for ourselves; for root, one that owns `data` and can reach the binaries."""
+    """Return the account to run as: None for ourselves; for root, one that owns `data` and may pass to it.
+
+    The state folder lets the account's group pass. Nothing else is opened.
+
+    Raises:
+        Misconfigured: a folder above stops the account.
+    """
     if os.geteuid() != 0:
         return None
     try:
@@ -184,10 +192,16 @@ def _account(data: Path) -> str | None:
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603
         owner = pwd.getpwnam(_ACCOUNT)
     os.chown(data, owner.pw_uid, owner.pw_gid)
-    for folder in {*data.parents, *_binaries().parents}:
-        # Permission to pass through the folder, not to list it.
-        if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o001)
+    state_dir = data.parent
+    os.chown(state_dir, -1, owner.pw_gid)
+    state_dir.chmod(0o710)
+    folders = sorted({*state_dir.parents, *_binaries().parents})
+    if closed := [str(folder) for folder in folders if not folder.stat().st_mode & stat.S_IXOTH]:
+        raise Misconfigured(
+            f"started by root, Postgres runs as the account {_ACCOUNT}, which may not pass through {', '.join(closed)};"
+            f" allow that (chmod o+x {shlex.join(closed)}), start as another user, or set INSTANT_DATABASE_URL and"
+            " INSTANT_PREFECT_DATABASE_URL"
+        )
     return _ACCOUNT
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,30 @@ from pathlib import Path
 
 from core.failures import Misconfigured
 from core.secrets.vault import new_master_key
+
+
+def make_private(state_dir: Path) -> None:
+    """Create the state folder for its owner alone, or close one that an earlier version left open.
+
+    Its keys and pictures lie in it, and the embedded Postgres trusts whoever reaches its socket. Root's folder may keep
+    one permission more: its group may pass through, which is the account of Postgres.
+
+    Raises:
+        Misconfigured: the folder is not one that may be closed.
+    """
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(state_dir.stat().st_mode)
+    allowed = 0o710 if os.geteuid() == 0 else 0o700
+    if mode & 0o777 & ~allowed == 0:
+        return
+    if mode & stat.S_ISVTX:
+        raise Misconfigured(f"INSTANT_STATE_DIR: {state_dir} belongs to everybody; name a folder of its own")
+    try:
+        state_dir.chmod(mode & allowed)
+        return
+    except PermissionError:
+        pass
+    raise Misconfigured(f"INSTANT_STATE_DIR: others may enter {state_dir}, and only its owner can change that")
 
 
 def ensure_environment(state_dir: Path) -> None:
@@ -42,7 +67,7 @@ def owned(state_dir: Path) -> Iterator[bool]:
     Raises:
         Misconfigured: another process holds it.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(state_dir)
     lock = os.open(state_dir / "dev.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

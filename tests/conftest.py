@@ -91,6 +91,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.config.pluginmanager.unregister(name="hypothesispytest")
 
 
+@pytest.fixture(scope="module")
+def passable() -> Iterator[Path]:
+    """A folder for state folders: if root runs the tests, Postgres's account may pass to them, as not in pytest's."""
+    with tempfile.TemporaryDirectory(prefix="instant-tests-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A Postgres server's URL: INSTANT_TEST_DATABASE_URL, or an embedded one."""

@@ -13,6 +13,7 @@ from core import db
 from core.db.queries.notice import sql
 from core.failures import InvalidInput, NotFound
 from core.notices import egress_guard, sender
+from core.resources import short_text
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import Settings, settings
@@ -45,7 +46,7 @@ CREATORS_SCHEMES = frozenset(
 _OPERATOR = UUID(int=0)
 _URL = re.compile(r"([a-z][a-z0-9]{1,19})://[\x21-\x7e]{1,1000}")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+){1,3}|[0-9a-f.]*:.*")
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+_LONGEST_NAME = 60
 _MOST = 5
 
 
@@ -85,8 +86,8 @@ async def add(pool: db.Pool, account_id: UUID | None, url: Private[str], name: s
     if problem:
         raise InvalidInput({"url": problem})
     scheme = url.reveal().partition("://")[0]
-    if not _NAME.fullmatch(name or scheme):
-        raise InvalidInput({"name": "must be 1 to 60 characters on one line"})
+    if problem := _name_problem(name or scheme):
+        raise InvalidInput({"name": problem})
     row_id = uuid4()
     sealed = vault().seal(url.reveal().encode(), account=account_id or _OPERATOR, column=COLUMN, row=row_id)
     async with pool.connection() as conn:
@@ -130,6 +131,16 @@ def open_url(account_id: UUID | None, address_id: UUID, sealed_url: bytes) -> Pr
     """
     plain = vault().open(sealed_url, account=account_id or _OPERATOR, column=COLUMN, row=address_id)
     return Private(plain.reveal().decode())
+
+
+def _name_problem(name: str) -> str | None:
+    if len(name) > _LONGEST_NAME:
+        return f"must have at most {_LONGEST_NAME} characters"
+    try:
+        short_text.one_line(name)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _problem(url: Private[str], account_id: UUID | None) -> str | None:

@@ -10,6 +10,7 @@ from core.amounts import atomic_usdc
 from core.db.states import Modality
 from core.failures import InvalidInput
 from core.providers.answer_schema import read_schema
+from core.resources import short_text
 from core.resources.template import Parameter
 from core.settings import settings
 
@@ -28,24 +29,18 @@ def _is_price(text: str) -> str:
     return text
 
 
-def _storable(text: str) -> str:
-    """Refuse text that Postgres cannot store."""
-    if "\x00" in text:
-        raise ValueError("must not contain the character U+0000")
-    return text
-
-
 def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Limit descriptions, which are in every offer, and defaults, which are sent like a buyer's value."""
     for parameter in parameters:
         if len(parameter.description) > 500:
             raise ValueError("a parameter's description must have at most 500 characters")
+        short_text.lines(parameter.description)
         if len(parameter.default or "") > settings().value_limit:
             raise ValueError(f"a parameter's default must have at most {settings().value_limit} characters")
     return parameters
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Line = Annotated[str, AfterValidator(short_text.one_line)]
 
 
 class Draft(BaseModel):
@@ -66,10 +61,10 @@ class Draft(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
-    title: Text = Field(min_length=1, max_length=100)
-    description: Text = Field(default="", max_length=500)
+    title: Line = Field(min_length=1, max_length=100)
+    description: Annotated[str, AfterValidator(short_text.lines)] = Field(default="", max_length=500)
     modality: Modality = "text"
-    model: Text = Field(min_length=1, max_length=200)
+    model: Line = Field(min_length=1, max_length=200)
     template: str = Field(min_length=1, max_length=100_000, repr=False)
     parameters: Annotated[tuple[Parameter, ...], AfterValidator(_bounded)] = Field(
         default=(), max_length=PARAMETER_LIMIT

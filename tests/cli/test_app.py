@@ -83,22 +83,22 @@ def test_dev_refuses_live_mode(tmp_path: Path) -> None:
     assert "INSTANT_MODE" in done.stderr
 
 
-def test_the_door_refuses_a_database_that_was_not_migrated_and_one_of_the_other_mode(tmp_path: Path) -> None:
+def test_the_door_refuses_a_database_that_was_not_migrated_and_one_of_the_other_mode(passable: Path) -> None:
     """A command that has to start Postgres stops it again; `env` finds none then."""
     sandbox = _sandbox()
-    refused = _instant(tmp_path, "api", **sandbox)
+    refused = _instant(passable, "api", **sandbox)
     assert refused.returncode == 2
     assert "instant migrate" in refused.stderr
 
-    assert "applied 0001" in _instant(tmp_path, "migrate", **sandbox).stdout
-    assert _instant(tmp_path, "migrate", **sandbox).stdout == "up to date\n"
+    assert "applied 0001" in _instant(passable, "migrate", **sandbox).stdout
+    assert _instant(passable, "migrate", **sandbox).stdout == "up to date\n"
     network = '[{"id":"eip155:8453","asset":"0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913","asset_name":"USD Coin",'
     network += '"facilitator_url":"http://127.0.0.1:9","rpc_url":"http://127.0.0.1:9"}]'
-    live = _instant(tmp_path, "api", **sandbox | {"INSTANT_MODE": "live", "INSTANT_NETWORKS": network})
+    live = _instant(passable, "api", **sandbox | {"INSTANT_MODE": "live", "INSTANT_NETWORKS": network})
     assert live.returncode == 2
     assert "INSTANT_MODE=sandbox" in live.stderr
 
-    stopped = _instant(tmp_path, "env", **sandbox)
+    stopped = _instant(passable, "env", **sandbox)
     assert stopped.returncode == 2
     assert "instant dev" in stopped.stderr
 

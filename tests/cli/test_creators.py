@@ -150,6 +150,27 @@ def test_people_read_the_same_as_programs(capsys: pytest.CaptureFixture[str], ha
     assert handle in capsys.readouterr().out
 
 
+def test_a_terminal_obeys_no_title(
+    capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path, database: str
+) -> None:
+    """What was published before such titles were refused is shown escaped, in tables, sentences and errors."""
+    said(capsys, "resources", "create", handle, written(tmp_path, "haiku.yaml", HAIKU))
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "UPDATE resource_versions SET title = %s FROM resources JOIN accounts ON accounts.id = account_id"
+            " WHERE resources.id = resource_id AND handle = %s",
+            ["\x1b]0;owned\a\u202eyou", handle],
+        )
+    assert main(["resources", "list", handle]) == 0
+    listed = capsys.readouterr().out
+    assert main(["resources", "list", "\x1b[31mnobody"]) == 1
+    refused = capsys.readouterr().err
+
+    assert "\\x1b]0;owned\\x07\\u202eyou" in listed
+    assert "there is no creator \\x1b[31mnobody" in refused
+    assert not {"\x1b", "\a", "\u202e"} & set(listed + refused)
+
+
 @pytest.mark.parametrize(
     ("content", "said_of_it"),
     [

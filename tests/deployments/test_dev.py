@@ -18,9 +18,9 @@ _PORTS = ("INSTANT_PORT", "INSTANT_OPENROUTER_PORT", "INSTANT_FACILITATOR_PORT",
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def machine(passable: Path) -> Iterator[dict[str, str]]:
     """The environment of a separate machine: a state folder and four ports. All its processes end with the tests."""
-    state_dir = tmp_path_factory.mktemp("machine")
+    state_dir = passable / "machine"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INSTANT_", "PREFECT_"))}
     yield kept | {name: str(servers.free_port()) for name in _PORTS} | {"INSTANT_STATE_DIR": str(state_dir)}
     for process in _processes_of(state_dir):
@@ -45,6 +45,16 @@ def _processes_of(state_dir: Path | str, argument: str = "") -> list[psutil.Proc
 def _instant(machine: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cli", *arguments]
     return subprocess.run(command, env=machine, text=True, capture_output=True, timeout=120, check=False)
+
+
+def _open_to_others(state_dir: Path) -> list[str]:
+    """What other users may read, write or enter, except for Postgres's own files, whose folder nobody may enter."""
+    found = [state_dir, *state_dir.rglob("*")]
+    return [
+        f"{path} {path.stat().st_mode:o}"
+        for path in found
+        if state_dir / "postgres" not in path.parents and path.lstat().st_mode & 0o067 and not path.is_symlink()
+    ]
 
 
 def _until(is_so: Callable[[], bool], seconds: float) -> None:
@@ -96,6 +106,7 @@ def test_it_survives_being_killed_and_sells_a_first_call(machine: dict[str, str]
     assert "transaction  0x" in done.stdout
     assert f"http://127.0.0.1:{machine['INSTANT_PREFECT_PORT']}/runs/flow-run/" in done.stdout
     assert "flow-run/None" not in done.stdout
+    assert _open_to_others(state_dir) == []
     _until(lambda: not _processes_of(state_dir), 10)
 
 

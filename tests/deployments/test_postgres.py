@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from core.failures import Misconfigured
 from core.settings import Settings
 from deployments import postgres
 
@@ -24,8 +26,8 @@ with postgres.running(Path(sys.argv[1])):
 
 
 @pytest.fixture(scope="module")
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state folder with a space")
+def state_dir(passable: Path) -> Path:
+    return passable / "state folder with a space"
 
 
 def test_both_databases_exist_while_it_is_used_and_the_last_one_out_stops_it(state_dir: Path) -> None:
@@ -86,15 +88,32 @@ def test_a_killed_server_is_started_again(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a, é"], ids=["too long", "comma"])
-def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(
-    tmp_path_factory: pytest.TempPathFactory, name: str
-) -> None:
+def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(passable: Path, name: str) -> None:
     """jetify-com/devbox#1575, obsidiansystems/gargoyle#14: Postgres separates its list of folders with commas."""
-    with postgres.running(tmp_path_factory.mktemp("p") / name) as urls, psycopg.connect(urls.instant) as conn:
+    with postgres.running(passable / name) as urls, psycopg.connect(urls.instant) as conn:
         sockets = Path(conn.info.host)
         assert sockets.stat().st_mode & 0o077 == 0
 
     assert not sockets.exists()
+
+
+def test_only_the_state_folder_is_opened(passable: Path, state_dir: Path) -> None:
+    """Others may not enter it, also one of an earlier version; nor is a folder above it opened for Postgres."""
+    with postgres.running(state_dir):
+        state_dir.chmod(0o755)
+    with postgres.running(state_dir):
+        assert stat.S_IMODE(state_dir.stat().st_mode) == (0o710 if os.geteuid() == 0 else 0o700)
+        assert stat.S_IMODE((state_dir / "postgres").stat().st_mode) == 0o700
+
+    closed = passable / "closed"
+    closed.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        with pytest.raises(Misconfigured, match=f"chmod o\\+x {closed}"), postgres.running(closed / "state"):
+            pass
+    else:
+        with postgres.running(closed / "state"):
+            pass
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 def test_urls_that_the_operator_set_are_left_alone(state_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,21 @@ def test_the_first_run_makes_keys_that_later_runs_keep(tmp_path: Path) -> None:
     assert ":" in values["INSTANT_PREFECT_AUTH_STRING"]
     assert len(values["INSTANT_OPERATOR_TOKEN"]) >= 16
     assert [entry.name for entry in tmp_path.iterdir()] == ["instant.env"]
+
+
+def test_the_folder_is_private(tmp_path: Path) -> None:
+    """A new one is its owner's alone, and one that was left open is closed; the folder of all is refused unchanged."""
+    state_dir = tmp_path / "a" / "state"
+    with state.owned(state_dir):
+        assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    state_dir.chmod(0o777)
+    with state.owned(state_dir):
+        assert state_dir.stat().st_mode & 0o067 == 0
+
+    state_dir.chmod(0o1777)
+    with pytest.raises(Misconfigured, match="belongs to everybody"), state.owned(state_dir):
+        pass
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o1777
 
 
 def test_one_owner_at_a_time_and_a_killed_one_is_noticed(tmp_path: Path) -> None:

@@ -187,6 +187,15 @@ async def test_what_a_creator_may_not_name(pool: db.Pool, creator: UUID, url: st
     assert not url or url not in str(refused.value.fields)
 
 
+@pytest.mark.parametrize("name", ["x" * 61, "two\nlines", "\x1b[31mred", "a\u202eb"])
+async def test_a_name_that_is_no_name(pool: db.Pool, creator: UUID, name: str) -> None:
+    """A name is one line without control characters, because it is shown on the operator's terminal too."""
+    with pytest.raises(InvalidInput) as refused:
+        await addresses.add(pool, creator, Private("json://example.org/x"), name)
+
+    assert refused.value.fields.keys() == {"name"}
+
+
 async def test_what_only_the_operator_may(pool: db.Pool, creator: UUID) -> None:
     """The operator may name any service that apprise knows, but reach only the networks that were opened."""
     url = f"workflows://example.org/{'a' * 32}/{'b' * 32}"
