@@ -61,6 +61,7 @@ async def drill(around: Surroundings, seed: int, seconds: float, names: frozense
                 await watch.until_left(process, port, before.connections)
                 after = await watch.level(process, port)
                 wrong = [f"{count} times {what}" for what, count in told.wrong.items()]
+                wrong += _turned_away(service, readiness)
                 wrong += await watch.served_unpaid(opened)
                 wrong += _not_as_before(before, after)
                 faults = watch.log_faults(door.output)
@@ -94,11 +95,20 @@ def _not_as_before(before: watch.Level, after: watch.Level) -> list[str]:
     return [broken for broken, is_kept in rules.items() if not is_kept]
 
 
+def _turned_away(service: Service, readiness: watch.Readiness) -> list[str]:
+    """List what no busy machine does."""
+    wrong = readiness.wrong(is_late=False)
+    if service.turned_away() > 1 - honest.LEAST_SHARE:
+        wrong.append(f"{service.turned_away():.1%} of the honest were turned away")
+    return wrong
+
+
 def _slow(service: Service, readiness: watch.Readiness) -> list[str]:
     """List what is wrong, but may be so because the machine is busy."""
+    wrong = readiness.wrong(is_late=True)
     if service.share() < honest.LEAST_SHARE:
-        return [f"only {service.share():.1%} of the honest were answered in time", *readiness.wrong()]
-    return readiness.wrong()
+        wrong.insert(0, f"only {service.share():.1%} of the honest were answered in time")
+    return wrong
 
 
 def _overload(quiet: Service, others: float, late: float) -> str:

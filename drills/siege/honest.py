@@ -83,6 +83,12 @@ class Honest:
         return answer.status_code
 
 
+def is_refusal(said: Said) -> bool:
+    """Whether a busy machine is no reason to say that: a closed connection, or any of the 4xx."""
+    word = str(said).removeprefix("no offer: ")
+    return 400 <= int(word) < 500 if word.isdigit() else "Timeout" not in word
+
+
 async def wallets() -> list[Buyer]:
     """Make the buyers' wallets, with money for the whole drill."""
     return [await Buyer().fund(1000 * PRICE_ATOMIC) for _ in range(_WALLETS)]
@@ -104,6 +110,10 @@ class Service:
         """The share that was answered in time, 0 to 1."""
         in_time = [one for one in self.bought if one.said == httpx.codes.OK and one.seconds <= MOST_TIMES * self.normal]
         return len(in_time) / len(self.bought)
+
+    def turned_away(self) -> float:
+        """The share that was refused or not even listened to, 0 to 1."""
+        return sum(is_refusal(one.said) for one in self.bought) / len(self.bought)
 
     def told(self) -> dict[str, object]:
         """For the line of JSON; milliseconds of those who were answered."""

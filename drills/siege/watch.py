@@ -105,9 +105,13 @@ class Readiness:
             self.slowest = max(self.slowest, time.monotonic() - began)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def wrong(self) -> list[str]:
-        """Whatever is not ready."""
-        return [f"readiness was {said}, {count} times" for said, count in self.said.items() if said != "ready"]
+    def wrong(self, *, is_late: bool) -> list[str]:
+        """List what is not ready: late, which a busy machine may be the reason for, or anything else."""
+        return [
+            f"readiness was {said}, {count} times"
+            for said, count in self.said.items()
+            if said != "ready" and is_late is (said == "503" or "Timeout" in said)
+        ]
 
 
 def _verdict(answer: httpx.Response) -> str:
