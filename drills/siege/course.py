@@ -53,11 +53,11 @@ async def drill(around: Surroundings, seed: int, seconds: float, names: frozense
                 service = Service(honest.normal_of(calm))
                 quiet, before = Service(service.normal, calm), await watch.level(process, port)
                 late.clear()
-                others = watch.Others(psutil.Process(), *_postgres(around))
+                processors = watch.Processors(process, embedded.postmaster(around.folder / "postgres"))
                 siege = attacks.besiege(grounds, seed, names, told)
                 async with _during(siege, readiness.probe(grounds), watch.lateness(late)):
                     service.bought = await buyers.trade(seconds)
-                busy = others.cores()
+                cores = processors.cores()
                 await watch.until_left(process, port, before.connections)
                 after = await watch.level(process, port)
                 wrong = [f"{count} times {what}" for what, count in told.wrong.items()]
@@ -75,11 +75,11 @@ async def drill(around: Surroundings, seed: int, seconds: float, names: frozense
         "before": before.told(),
         "after": after.told(),
         "logBytes": door.output.stat().st_size,
-        "othersCores": round(busy, 2),
+        "cores": cores,
         "lateMs": round(_p99(late) * 1000),
     }
     if slow := _slow(service, readiness):
-        if reason := _overload(quiet, busy, _p99(late)):
+        if reason := _overload(quiet, cores["others"], _p99(late)):
             counts["overloaded"] = f"{'; '.join(slow)}, but {reason}"
         else:
             wrong = slow + wrong
@@ -124,12 +124,6 @@ def _overload(quiet: Service, others: float, late: float) -> str:
 
 def _p99(samples: list[float]) -> float:
     return quantiles(samples, n=100)[-1]
-
-
-def _postgres(around: Surroundings) -> list[psutil.Process]:
-    """Its server belongs to the drill, and is nobody's child."""
-    server = embedded.postmaster(around.folder / "postgres")
-    return [server] if server else []
 
 
 @asynccontextmanager

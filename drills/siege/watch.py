@@ -148,28 +148,40 @@ async def served_unpaid(opened: db.Pool) -> list[str]:
     ]
 
 
-class Others:
-    """The processor time that this machine spends on anything but the drill."""
+class Processors:
+    """Who uses the processors of this machine."""
 
-    def __init__(self, *roots: psutil.Process) -> None:
-        self._roots = roots
-        self._began, self._busy, self._own = time.monotonic(), _busy(), self._ours()
+    def __init__(self, door: psutil.Process, server: psutil.Process | None) -> None:
+        """Begin to count.
 
-    def cores(self) -> float:
-        """How many processors others have used on average since the beginning."""
-        busy, own = _busy() - self._busy, self._ours() - self._own
-        return max(0.0, (busy - own) / (time.monotonic() - self._began))
+        Args:
+            door: the door.
+            server: the drill's Postgres, which is nobody's child.
+        """
+        self._door, self._server = door, server
+        self._began, self._before = time.monotonic(), self._spent()
 
-    def _ours(self) -> float:
-        total = 0.0
-        for root in self._roots:
-            for one in (root, *root.children(recursive=True)):
-                try:
-                    spent = one.cpu_times()
-                except psutil.NoSuchProcess:
-                    continue
-                total += spent.user + spent.system
-        return total
+    def cores(self) -> dict[str, float]:
+        """How many processors each has used on average: the door, the drill, the rest of its stack, and others."""
+        passed, now = time.monotonic() - self._began, self._spent()
+        return {who: round(max(0.0, now[who] - self._before[who]) / passed, 2) for who in now}
+
+    def _spent(self) -> dict[str, float]:
+        drill = psutil.Process()
+        stack = drill.children(recursive=True)
+        if self._server:
+            stack += [self._server, *self._server.children(recursive=True)]
+        spent = {"door": _seconds(self._door), "drill": _seconds(drill)}
+        spent["stack"] = sum(map(_seconds, stack)) - spent["door"]
+        return spent | {"others": _busy() - sum(spent.values())}
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _busy() -> float:
