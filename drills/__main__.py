@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, kill, money, schedules, soak
+from drills import catalog, crash, kill, money, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
 from drills.surroundings import surroundings
 
@@ -30,8 +30,10 @@ def main() -> int:
     parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
     parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
     parser.add_argument("--payments", type=int, help="money: how many, default 1000; soak: 10000")
-    parser.add_argument("--logs", type=Path, help="kill, schedules, soak: where to keep what the processes print")
+    parser.add_argument("--logs", type=Path, help="kill, schedules, siege, soak: where to keep all output")
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
+    parser.add_argument("--seconds", type=float, default=120, help="siege: how long the attacks last")
+    parser.add_argument("--only", action="append", choices=siege.NAMES, help="siege: an attack; all by default")
     arguments = parser.parse_args()
     # Ending a drill also ends the processes that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -104,6 +106,15 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, object]:
     return schedules.counts(told)
 
 
+def _siege(arguments: argparse.Namespace) -> dict[str, object]:
+    with (
+        surroundings(changes=siege.SETTINGS, durable=True, pace={}) as around,
+        _logs(around.folder, arguments.logs),
+    ):
+        names = frozenset(arguments.only or siege.NAMES)
+        return asyncio.run(siege.drill(around, arguments.seed, arguments.seconds, names))
+
+
 def _soak(arguments: argparse.Namespace) -> dict[str, object]:
     with (
         surroundings(*soak.NEEDED, changes=soak.SETTINGS, durable=True) as around,
@@ -124,7 +135,15 @@ def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
                 shutil.copy(log, kept)
 
 
-_DRILLS = {"catalog": _catalog, "crash": _crash, "kill": _kill, "money": _money, "schedules": _schedules, "soak": _soak}
+_DRILLS = {
+    "catalog": _catalog,
+    "crash": _crash,
+    "kill": _kill,
+    "money": _money,
+    "schedules": _schedules,
+    "siege": _siege,
+    "soak": _soak,
+}
 
 
 if __name__ == "__main__":

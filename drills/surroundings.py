@@ -24,7 +24,7 @@ from tests import forks, servers
 _CONNECT_SECONDS = 120
 
 # Short leases and recovery intervals; and no rate limits, because all requests come from one address.
-_PACE = {
+PACE = {
     "INSTANT_HEARTBEAT_SECONDS": "0.5",
     "INSTANT_LEASE_SECONDS": "2",
     "INSTANT_RECOVERY_SECONDS": "0.5",
@@ -44,7 +44,10 @@ class Surroundings:
 
 @contextmanager
 def surroundings(
-    *needed: str, changes: Mapping[str, str] = MappingProxyType({}), durable: bool = False
+    *needed: str,
+    changes: Mapping[str, str] = MappingProxyType({}),
+    durable: bool = False,
+    pace: Mapping[str, str] = PACE,
 ) -> Iterator[Surroundings]:
     """Start everything but the door, and put its URLs into the environment and the settings of this process.
 
@@ -52,6 +55,7 @@ def surroundings(
         needed: start only these beside Postgres, by their modules.
         changes: INSTANT_* variables that differ.
         durable: use a Postgres that writes to the disk, as the product does, so that it may be killed.
+        pace: the INSTANT_* variables that most drills change.
     """
     for name in [name for name in os.environ if name.startswith(("INSTANT_", "PREFECT_", "OPENAI_"))]:
         del os.environ[name]
@@ -73,7 +77,7 @@ def surroundings(
             "INSTANT_OPENROUTER_PORT": str(servers.free_port()),
             "INSTANT_FACILITATOR_PORT": str(servers.free_port()),
             "INSTANT_PREFECT_PORT": str(servers.free_port()),
-            **_PACE,
+            **pace,
             **changes,
         }
         settings.cache_clear()
