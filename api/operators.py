@@ -99,6 +99,7 @@ async def ready(request: Request) -> Response:
         {
             "ready": True,
             "settling": len(door.settling),
+            "limits": {"state": await door.limiter.state()},
             "books": books.verdict(),
             "schedules": schedules.Verdict(records, upkeep.deployed).document(),
             "retention": upkeep.verdict(),

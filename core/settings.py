@@ -1,13 +1,14 @@
 """Read all settings, once, from environment variables `INSTANT_*` and the state folder's `instant.env`."""
 
 import os
+import re
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.failures import Misconfigured
@@ -15,6 +16,7 @@ from core.failures import Misconfigured
 Mode = Literal["sandbox", "live"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_REDIS_URL = re.compile(r"rediss?://([^@/]*@)?([^@/:?#\[\]]+|\[[0-9a-f:]+\]):[0-9]{1,5}(/[0-9]+)?")
 
 SANDBOX_NETWORK = "eip155:402402"
 SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
@@ -194,17 +196,24 @@ class Settings(BaseSettings):
     address_connections: int = Field(
         default=200, ge=1, description="most open connections of one client address; trusted proxies have no such bound"
     )
-    request_seconds: float = Field(
-        default=30,
-        gt=0,
-        description="seconds until a request has arrived, head and body, or is closed",
-    )
+    request_seconds: float = Field(default=30, gt=0, description="time for a request to arrive, head and body")
     address_rate: str = Field(default="1200/minute", description="most requests of one client address")
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
     refused_rate: str = Field(
         default="20/minute",
         description="most refused payments of one client address whose signature is no ordinary wallet's",
     )
+    limits_url: SecretStr | None = Field(
+        default=None,
+        description="the Redis where all doors count these rates together: redis://HOST:PORT; unset: each counts alone",
+    )
+
+    @field_validator("limits_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not _REDIS_URL.fullmatch(url.get_secret_value()):
+            raise ValueError("it must be redis://HOST:PORT or rediss://HOST:PORT, and may have /DATABASE after that")
+        return url
 
     @model_validator(mode="before")
     @classmethod
