@@ -15,11 +15,12 @@ from api.bodies import NAME
 from api.rate_limits import RateLimiter
 from core import db
 from core.db import notifications
-from core.db.single_flight import SingleFlight
+from core.db.single_flight import Recent, SingleFlight
 from core.failures import NotFound, TooManyRequests
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
 from core.resources import readiness, versions
+from core.settings import settings
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Door:
         address_rate, payer_rate, refused_rate: limits on the requests of a client address, on the payments of a wallet,
             and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
+        probes: what probes and scrapers were told last.
     """
 
     pool: db.Pool
@@ -50,9 +52,9 @@ class Door:
     payer_rate: RateLimitItem
     refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
+    probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
-    _snapshots: SingleFlight[None, gauges.Snapshot | None] = field(default_factory=SingleFlight)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
         """Return the offer at `/@handle/slug`, read after this call; concurrent callers share one query.
@@ -79,10 +81,7 @@ class Door:
             return await readiness.readiness(conn, version)
 
     async def snapshot(self) -> gauges.Snapshot | None:
-        """Read the gauges; None if the database does not answer in time. Concurrent callers share one query."""
-        return await self._snapshots.do(None, self._read_snapshot)
-
-    async def _read_snapshot(self) -> gauges.Snapshot | None:
+        """Read the gauges; None if the database does not answer in time."""
         try:
             async with asyncio.timeout(_SNAPSHOT_SECONDS), db.autocommit(self.pool) as conn:
                 return await gauges.read(conn)

@@ -169,6 +169,7 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, description="port for /metrics of a process without a door; unset: none"
     )
+    probe_seconds: float = Field(default=1, ge=0, description="how long an answer of /health/ready and /metrics counts")
     retention_days: float = Field(default=30, ge=1, description="days until inputs and answers are deleted")
     prefect_retention_days: int = Field(default=7, ge=1, description="days that Prefect keeps its runs and events")
 
