@@ -32,7 +32,8 @@ from api import (
     security,
     upkeep,
 )
-from api.door import Door, rate
+from api.door import Door
+from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
@@ -114,10 +115,10 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         launcher(),
         operators.comparing_books(pool) as books,
         upkeep.polling_prefect() as prefect_upkeep,
+        rate_limiter() as limiter,
     ):
-        door = Door(
-            pool, hub, clients, worker_id, rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
-        )
+        rates = rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
+        door = Door(pool, hub, clients, worker_id, limiter, *rates)
         app.state.door = door
         app.state.books = books
         app.state.upkeep = prefect_upkeep

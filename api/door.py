@@ -8,19 +8,19 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits import RateLimitItem
 
 from api import offers
 from api.bodies import NAME
+from api.rate_limits import RateLimiter
 from core import db
 from core.db import notifications
-from core.db.single_flight import SingleFlight
+from core.db.single_flight import Recent, SingleFlight
 from core.failures import NotFound, TooManyRequests
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
 from core.resources import readiness, versions
+from core.settings import settings
 
 T = TypeVar("T")
 
@@ -36,25 +36,25 @@ class Door:
 
     Attributes:
         worker_id: owns the payments that this process settles.
+        limiter: counts requests.
         address_rate, payer_rate, refused_rate: limits on the requests of a client address, on the payments of a wallet,
             and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
+        probes: what probes and scrapers were told last.
     """
 
     pool: db.Pool
     hub: notifications.NotificationHub
     clients: PaymentClients
     worker_id: UUID
+    limiter: RateLimiter
     address_rate: RateLimitItem
     payer_rate: RateLimitItem
     refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
-    _limiter: SlidingWindowCounterRateLimiter = field(
-        default_factory=lambda: SlidingWindowCounterRateLimiter(MemoryStorage())
-    )
+    probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
-    _snapshots: SingleFlight[None, gauges.Snapshot | None] = field(default_factory=SingleFlight)
 
     async def offered(self, handle: str, slug: str) -> offers.Offered:
         """Return the offer at `/@handle/slug`, read after this call; concurrent callers share one query.
@@ -81,10 +81,7 @@ class Door:
             return await readiness.readiness(conn, version)
 
     async def snapshot(self) -> gauges.Snapshot | None:
-        """Read the gauges; None if the database does not answer in time. Concurrent callers share one query."""
-        return await self._snapshots.do(None, self._read_snapshot)
-
-    async def _read_snapshot(self) -> gauges.Snapshot | None:
+        """Read the gauges; None if the database does not answer in time."""
         try:
             async with asyncio.timeout(_SNAPSHOT_SECONDS), db.autocommit(self.pool) as conn:
                 return await gauges.read(conn)
@@ -112,12 +109,12 @@ class Door:
         Raises:
             TooManyRequests: too many were refused.
         """
-        if not await self._limiter.test(self.refused_rate, f"refused:{client}"):
+        if not await self.limiter.test(self.refused_rate, f"refused:{client}"):
             await self._refuse(self.refused_rate, f"refused:{client}")
 
     async def count_refused(self, client: str) -> None:
         """Count a refused, unproved payment of a client address."""
-        await self._limiter.hit(self.refused_rate, f"refused:{client}")
+        await self.limiter.hit(self.refused_rate, f"refused:{client}")
 
     async def count_request(self, rate: RateLimitItem, client: str) -> None:
         """Count one request against a rate limit.
@@ -125,18 +122,12 @@ class Door:
         Raises:
             TooManyRequests: the limit is reached; it holds the time from which the next request is accepted.
         """
-        if not await self._limiter.hit(rate, client):
+        if not await self.limiter.hit(rate, client):
             await self._refuse(rate, client)
 
     async def _refuse(self, rate: RateLimitItem, client: str) -> NoReturn:
         metrics.limited(client.partition(":")[0])
-        stats = await self._limiter.get_window_stats(rate, client)
-        raise TooManyRequests(stats.reset_time)
-
-
-def rate(text: str) -> RateLimitItem:
-    """Parse a rate such as `240/minute`."""
-    return parse(text)
+        raise TooManyRequests(await self.limiter.reset_time(rate, client))
 
 
 async def door_of(request: Request) -> Door:

@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse, Response
 from api import documents, records
 from api.bodies import read_json
 from api.creators import Creator
-from api.door import LimitedDoor, rate
+from api.door import LimitedDoor
+from api.rate_limits import rate
 from core.accounts import provider_keys
 from core.failures import InvalidInput, NotFound
 from core.providers.registry import PROVIDERS

@@ -2,7 +2,7 @@
 
 import time
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,16 +20,24 @@ router = APIRouter(tags=["operators"])
 async def show(request: Request) -> Response:
     """This process's counts since its start, and gauges from the database. No sums of money, no names.
 
-    The text format of Prometheus, or OpenMetrics if `Accept` asks for it. 200 also while the database is down.
+    The text format of Prometheus, or OpenMetrics if `Accept` asks for it. 200 also while the database is down. It is
+    computed at most once in INSTANT_PROBE_SECONDS, whoever asks.
     """
     door: Door = request.app.state.door
-    books: Books = request.app.state.books
-    upkeep: Upkeep = request.app.state.upkeep
+    accept = request.headers.get("accept", "")
+    key = "openmetrics" if exposition.is_openmetrics(accept) else "metrics"
+    text, kind = await door.probes.get(key, lambda: _page(request.app, accept))
+    return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+
+async def _page(app: FastAPI, accept: str) -> tuple[bytes, str]:
+    door: Door = app.state.door
+    books: Books = app.state.books
+    upkeep: Upkeep = app.state.upkeep
     snapshot = await door.snapshot()
     verdict = schedules.Verdict(snapshot.schedules if snapshot else {}, upkeep.deployed)
     verdicts = Verdicts(str(books.verdict()["state"]), verdict.late, verdict.active)
-    text, kind = exposition.exposition(request.headers.get("accept", ""), snapshot, verdicts)
-    return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+    return exposition.exposition(accept, snapshot, verdicts)
 
 
 def counting(app: ASGIApp) -> ASGIApp:

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from api import documents, records
 from api.bodies import read_json
 from api.creators import Creator
-from api.door import LimitedDoor, rate
+from api.door import LimitedDoor
+from api.rate_limits import rate
 from core.failures import InvalidInput
 from core.notices import addresses as notice_addresses
 from core.notices import messages

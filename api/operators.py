@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -78,32 +78,38 @@ async def _compare(pool: db.Pool, books: Books) -> None:
 @router.get("/live", summary="Whether the process answers")
 async def live() -> Response:
     """Always 200; restart a process that does not answer."""
-    return JSONResponse({"live": True})
+    return JSONResponse({"live": True}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/ready", summary="Whether requests can be served", responses={503: {"description": "Not now"}})
 async def ready(request: Request) -> Response:
     """200 if the database answers, 503 otherwise.
 
-    Differing books and late schedules need the operator's attention, but do not stop sales.
+    Differing books, late schedules and shared rate limits that are away need the operator's attention, but do not stop
+    sales. It is computed at most once in INSTANT_PROBE_SECONDS, whoever asks.
     """
     door: Door = request.app.state.door
-    books: Books = request.app.state.books
+    document = await door.probes.get("ready", lambda: _readiness(request.app))
+    return JSONResponse(document, 200 if document["ready"] else 503, headers={"Cache-Control": "no-store"})
+
+
+async def _readiness(app: FastAPI) -> dict[str, object]:
+    door: Door = app.state.door
+    books: Books = app.state.books
+    upkeep: Upkeep = app.state.upkeep
     try:
         async with door.pool.connection(timeout=2) as conn:
             records = await scheduled_runs.records(conn)
     except db.UNREACHABLE:
-        return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
-    upkeep: Upkeep = request.app.state.upkeep
-    return JSONResponse(
-        {
-            "ready": True,
-            "settling": len(door.settling),
-            "books": books.verdict(),
-            "schedules": schedules.Verdict(records, upkeep.deployed).document(),
-            "retention": upkeep.verdict(),
-        }
-    )
+        return {"ready": False, "database": "unreachable"}
+    return {
+        "ready": True,
+        "settling": len(door.settling),
+        "limits": {"state": await door.limiter.state()},
+        "books": books.verdict(),
+        "schedules": schedules.Verdict(records, upkeep.deployed).document(),
+        "retention": upkeep.verdict(),
+    }
 
 
 @router.get("/money", summary="The sums of money, and what does not agree", responses=documents.problems(401, 503))

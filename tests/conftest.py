@@ -41,6 +41,8 @@ os.environ |= {
     "INSTANT_RECOVERY_SECONDS": "0.5",
     "INSTANT_HEARTBEAT_SECONDS": "0.5",
     "INSTANT_LEASE_SECONDS": "2",
+    # Tests look at probes and metrics before and after what they do.
+    "INSTANT_PROBE_SECONDS": "0",
     # One address of this machine, where tests receive notices; its others stay inner ones.
     "INSTANT_NOTICE_NETWORKS": '["127.0.0.1/32"]',
     "INSTANT_ADDRESS_RATE": "1000000/minute",

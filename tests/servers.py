@@ -34,6 +34,14 @@ def free_port() -> int:
         return port
 
 
+def silent() -> socket.socket:
+    """A port that accepts connections and never says anything."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """An embedded Postgres, as the URL of its maintenance database. Nothing in it outlives the block."""
@@ -94,6 +102,27 @@ def database(server_url: str, name: str, *, like: str = "/template1") -> Iterato
     finally:
         with psycopg.connect(server_url, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(unique)))
+
+
+@contextmanager
+def redis(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """An empty Redis on that port, which keeps nothing."""
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not _accepts(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("redis-server does not serve")
+            time.sleep(0.02)
+        yield process
+    finally:
+        stop(process)
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

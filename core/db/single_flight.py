@@ -1,7 +1,8 @@
-"""Share one query between concurrent callers that ask for the same data."""
+"""Share one query between callers that ask for the same data: all at once, or one soon after the other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -41,3 +42,31 @@ class SingleFlight(Generic[Key, Result]):
             return await query()
         finally:
             del self._running[key]
+
+
+class Recent(Generic[Key, Result]):
+    """Begin a query at most once per key in so many seconds; all who ask meanwhile get the same result or exception.
+
+    Args:
+        seconds: how long a result counts, from the beginning of its query. A query that takes longer is joined.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._last: dict[Key, tuple[float, asyncio.Task[Result]]] = {}
+
+    async def get(self, key: Key, query: Callable[[], Coroutine[None, None, Result]]) -> Result:
+        """Return the result of the last query, or of one that starts now.
+
+        Args:
+            key: callers with the same key share a result. Keys are kept, so they must be few.
+            query: runs the query.
+        """
+        began, task = self._last.get(key, (0.0, None))
+        if task is None or (task.done() and self._clock() >= began + self._seconds):
+            task = asyncio.create_task(query())
+            self._last[key] = self._clock(), task
+        # `shield`: a cancelled caller does not cancel the query of the others.
+        return await asyncio.shield(task)

@@ -16,11 +16,16 @@ from core.observability.metrics import registry
 _OPENMETRICS = "application/openmetrics-text"
 
 
+def is_openmetrics(accept: str) -> bool:
+    """Whether a request's Accept header asks for OpenMetrics; otherwise it gets Prometheus's own format."""
+    return _OPENMETRICS in accept
+
+
 def exposition(accept: str, snapshot: Snapshot | None, verdicts: Verdicts) -> tuple[bytes, str]:
     """Encode all metrics as text.
 
     Args:
-        accept: the request's Accept header. OpenMetrics if it names that, otherwise Prometheus's own format.
+        accept: the request's Accept header.
         snapshot: the gauges from the database; None if it does not answer.
         verdicts: the door's judgement of them.
 
@@ -28,7 +33,7 @@ def exposition(accept: str, snapshot: Snapshot | None, verdicts: Verdicts) -> tu
         The text, and its content type.
     """
     # The rest of the header is ignored: the library fails on malformed versions.
-    encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
+    encode, content_type = choose_encoder(_OPENMETRICS if is_openmetrics(accept) else "")
     return encode(_Page(snapshot, verdicts)), content_type
 
 

@@ -1,5 +1,6 @@
 """Every setting, with its default and its description, from environment variables `INSTANT_*` or `instant.env`."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
@@ -13,6 +14,7 @@ from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NE
 Mode = Literal["sandbox", "live"]
 
 PREFIX = "INSTANT_"
+_REDIS_URL = re.compile(r"rediss?://([^@/]*@)?([^@/:?#\[\]]+|\[[0-9a-f:]+\]):[0-9]{1,5}(/[0-9]+)?")
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -113,6 +115,7 @@ class Settings(BaseSettings):
     metrics_port: Port | None = Field(
         default=None, description="port for /metrics of a process without a door; unset: none"
     )
+    probe_seconds: float = Field(default=1, ge=0, description="how long an answer of /health/ready and /metrics counts")
     retention_days: float = Field(default=30, ge=1, description="days until inputs and answers are deleted")
     prefect_retention_days: int = Field(default=7, ge=1, description="days that Prefect keeps its runs and events")
 
@@ -140,17 +143,24 @@ class Settings(BaseSettings):
     address_connections: int = Field(
         default=200, ge=1, description="most open connections of one client address; trusted proxies have no such bound"
     )
-    request_seconds: float = Field(
-        default=30,
-        gt=0,
-        description="seconds until a request has arrived, head and body, or is closed",
-    )
+    request_seconds: float = Field(default=30, gt=0, description="time for a request to arrive, head and body")
     address_rate: str = Field(default="1200/minute", description="most requests of one client address")
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
     refused_rate: str = Field(
         default="20/minute",
         description="most refused payments of one client address whose signature is no ordinary wallet's",
     )
+    limits_url: SecretStr | None = Field(
+        default=None,
+        description="the Redis where all doors count these rates together: redis://HOST:PORT; unset: each counts alone",
+    )
+
+    @field_validator("limits_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not _REDIS_URL.fullmatch(url.get_secret_value()):
+            raise ValueError("must be redis://HOST:PORT or rediss://HOST:PORT, and may have /DATABASE after that")
+        return url
 
     @field_validator("*", mode="before")
     @classmethod

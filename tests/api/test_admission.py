@@ -10,7 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from api.door import Door, rate
+from api.door import Door
+from api.rate_limits import RateLimiter, rate
 from core import db
 from core.db import notifications
 from core.executions import status_tokens
@@ -35,7 +36,8 @@ async def door(surroundings: Path, pool: db.Pool) -> AsyncIterator[Door]:
         settlement.payment_clients() as clients,
         worker.registered(pool, "door") as worker_id,
     ):
-        yield Door(pool, hub, clients, worker_id, rate("100/second"), rate("100/second"), rate("100/second"))
+        rates = rate("100/second"), rate("100/second"), rate("100/second")
+        yield Door(pool, hub, clients, worker_id, RateLimiter(), *rates)
 
 
 async def test_a_claim_is_settled_whatever_becomes_of_its_request(door: Door, pool: db.Pool, shop: Shop) -> None:

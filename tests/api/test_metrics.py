@@ -197,3 +197,18 @@ async def test_who_asks_too_often_is_counted(surroundings: Path, own_database: s
         limited = (await scrapes.scrape(door.url))['instant_rate_limited_total{by="address"}']
 
     assert (said, limited) == ([200, 200, 429, 429], 2)
+
+
+async def test_probes_and_scrapes_are_computed_at_intervals(surroundings: Path, own_database: str) -> None:
+    """However many strangers ask, in whatever words, each page is made once in INSTANT_PROBE_SECONDS."""
+    with doors.door(surroundings, servers.free_port(), INSTANT_PROBE_SECONDS="600") as door:
+        async with httpx.AsyncClient(base_url=door.url) as http:
+            pages = [
+                [await http.get(path, headers={"Accept": f"{kind};q=0.{number}"}) for number in range(1, 5)]
+                for path in ("/health/ready", "/metrics")
+                for kind in ("text/plain", OPENMETRICS)
+            ]
+
+    assert [{page.status_code for page in same} for same in pages] == [{200}] * 4
+    assert [len({page.content for page in same}) for same in pages] == [1] * 4
+    assert {page.headers["Cache-Control"] for same in pages for page in same} == {"no-store"}

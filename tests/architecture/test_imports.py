@@ -24,6 +24,8 @@ HOMES = {
     "fastapi": ("api/", "sandbox/"),
     "fastapi_offline": ("api/app.py",),
     "starlette": ("api/", "sandbox/"),
+    "limits": ("api/rate_limits.py", "api/door.py"),
+    "redis": ("api/rate_limits.py",),
     "apprise": ("core/notices/sender_process.py",),
     "openai": ("core/providers/client.py", "core/providers/connections.py"),
     "opentelemetry": ("core/observability/tracing.py",),

@@ -422,3 +422,16 @@ def test_usdc_is_known(network: str, name: str) -> None:
     assert (known.asset_name, known.asset_version) == (name, "2")
     with pytest.raises(ValidationError):
         Network(id="eip155:1", facilitator_url="https://f.example", rpc_url="https://r.example")
+
+
+def test_where_doors_count_together(tmp_path: Path) -> None:
+    """Rates are counted in a Redis, whose URL is no secret's place to show up in an error."""
+    shared = read(tmp_path, INSTANT_MODE="sandbox", INSTANT_LIMITS_URL="rediss://:canary@redis.example:6379/1")
+    assert shared.limits_url is not None
+    assert "canary" not in repr(shared)
+
+    for url in ("http://x:6379/canary", "redis://canary", "redis://:canary@x:port", "redis://:canary@"):
+        said = refusal(tmp_path, INSTANT_MODE="sandbox", INSTANT_LIMITS_URL=url)
+        assert said.startswith("INSTANT_LIMITS_URL must be ")
+        assert "redis://HOST:PORT" in said
+        assert "canary" not in said

@@ -1,11 +1,11 @@
-"""One request at a time for all callers that need the same answer."""
+"""One request at a time, or in so many seconds, for all callers that need the same answer."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from core.db.single_flight import SingleFlight
+from core.db.single_flight import Recent, SingleFlight
 
 
 class Oracle:
@@ -105,3 +105,43 @@ async def test_nobody_is_told_what_was_true_before_they_asked(rounds: int) -> No
             await ask()
 
     await asyncio.gather(change(), *(keep_asking() for _ in range(5)))
+
+
+async def test_a_recent_answer_is_repeated() -> None:
+    """All who ask within the time, and during a request that takes longer, get one answer; then comes the next."""
+    now = [100.0]
+    recent, oracle = Recent[str, int](1, lambda: now[0]), Oracle()
+    first, hasty = (asyncio.create_task(recent.get("a", oracle.__call__)) for _ in range(2))
+    await until(lambda: oracle.asked == 1)
+    hasty.cancel()
+    now[0] += 5
+    during = asyncio.create_task(recent.get("a", oracle.__call__))
+    await asyncio.sleep(0)
+    oracle.may_answer.set()
+
+    assert await first == await during == 1
+    assert await recent.get("a", oracle.__call__) == 2
+    now[0] += 0.9
+    assert await recent.get("a", oracle.__call__) == 2
+    assert await recent.get("b", oracle.__call__) == 3
+    now[0] += 0.2
+    assert await recent.get("a", oracle.__call__) == 4
+
+
+async def test_recent_trouble_is_repeated_and_passes() -> None:
+    """A server that fails is not asked more often than one that answers."""
+    now, asked = [100.0], list[int]()
+    recent = Recent[str, int](1, lambda: now[0])
+
+    async def fail() -> int:
+        asked.append(1)
+        raise LookupError
+
+    for _ in range(3):
+        with pytest.raises(LookupError):
+            await recent.get("a", fail)
+    assert len(asked) == 1
+    now[0] += 1
+    oracle = Oracle()
+    oracle.may_answer.set()
+    assert await recent.get("a", oracle.__call__) == 1
