@@ -132,8 +132,9 @@ class Facilitator:
         """Ask it to move the money, once.
 
         Returns:
-            Settled or Refused if the answer proves it, otherwise Unknown. A refusal is about this attempt only:
-            whoever holds the authorization can submit it until its validBefore.
+            Settled or Refused if the answer proves it, otherwise Unknown. An answer that names another payer, payee,
+            amount, asset or network than ours proves nothing. A refusal is about this attempt only: whoever holds the
+            authorization can submit it until its validBefore.
         """
         request = SettleRequest(
             x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
@@ -141,7 +142,7 @@ class Facilitator:
         response = await self._request("settle", request, "success")
         if isinstance(response, NoResponse):
             return Unknown(response.reason)
-        return settlement(response, self._network.id)
+        return settlement(response, requirements, str(payload.payload["authorization"].get("from")))
 
     async def _request(
         self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, verdict_field: str

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from core.net.json_client import JsonResponse
-from core.payments.x402_sdk import evm
+from core.payments.x402_sdk import PaymentRequirements, evm
 
 REFUSAL_REASONS = frozenset(
     {
@@ -91,7 +92,8 @@ class Unknown:
 
     `reason` is one of REFUSAL_REASONS or UNCERTAIN_REASONS, or names the defect of the answer: `not_sent` (no
     connection was made), `connection_lost`, `timed_out`, `unreadable`, `redirected`, `server_error`, `contradictory`
-    (success without a transaction on our network), `unrecognised`.
+    (success without a transaction on our network), `answer_differs` (success of another payment than ours),
+    `unrecognised`.
     """
 
     reason: str
@@ -101,12 +103,13 @@ Verdict = Accepted | Refused
 Settlement = Settled | Refused | Unknown
 
 
-def settlement(response: JsonResponse, network: str) -> Settlement:
+def settlement(response: JsonResponse, requirements: PaymentRequirements, payer: str) -> Settlement:
     """Decide what an answer to settle proves.
 
     Args:
         response: the response of the facilitator, or of a server in its place.
-        network: CAIP-2 name of the network on which the money should have moved.
+        requirements: what should have been paid.
+        payer: the address that signed it.
     """
     status, body = response.status, response.body
     if 300 <= status < 400:
@@ -116,12 +119,23 @@ def settlement(response: JsonResponse, network: str) -> Settlement:
     success, transaction, reason = body.get("success"), body.get("transaction"), known_reason(body.get("errorReason"))
     if success is True and status == 200:
         is_on_network = (
-            isinstance(transaction, str) and _TRANSACTION.fullmatch(transaction) and body.get("network") == network
+            isinstance(transaction, str)
+            and _TRANSACTION.fullmatch(transaction)
+            and body.get("network") == requirements.network
         )
-        return Settled(str(transaction).lower()) if is_on_network else Unknown("contradictory")
+        if not is_on_network:
+            return Unknown("contradictory")
+        return Unknown("answer_differs") if _differs(body, requirements, payer) else Settled(str(transaction).lower())
     if success is False and status in REFUSAL_STATUSES and transaction in (None, "") and reason in REFUSAL_REASONS:
         return Refused(reason)
     return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
+
+
+def _differs(body: dict[str, Any], requirements: PaymentRequirements, payer: str) -> bool:
+    """Whether an answer names another payment than ours. Most of these members are optional, and may be empty."""
+    asked = {"payer": payer, "amount": requirements.amount, "asset": requirements.asset, "payTo": requirements.pay_to}
+    given = {name: str(body[name]) for name in asked if body.get(name) not in (None, "")}
+    return any(given[name].lower() != asked[name].lower() for name in given)
 
 
 def known_reason(reason: object) -> str:

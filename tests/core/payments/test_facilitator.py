@@ -30,6 +30,7 @@ from core.settings import SANDBOX_NETWORK, Network
 from tests import practice
 
 HASH = "0x" + "aB" * 32
+PAYER = "0x" + "a1" * 20
 
 
 async def told(http: Client, said: bytes | None) -> Settlement:
@@ -201,6 +202,34 @@ async def test_a_success_must_name_its_transaction_and_our_network(http: Client)
     assert await told(http, practice.reply(202, json.dumps(good).encode())) == Unknown("unrecognised")
 
 
+async def test_an_answer_about_another_payment_proves_nothing(http: Client) -> None:
+    """Success for another payer, payee, amount or asset is unknown; the same in another case, or empty, is ours."""
+    payer = practice.wallet()
+    asked = practice.requirements()
+    paid = practice.payment(payer, asked)
+    good = {"success": True, "transaction": HASH, "network": SANDBOX_NETWORK}
+    ours = {"payer": payer.address, "amount": asked.amount, "asset": asked.asset, "payTo": asked.pay_to}
+
+    async def settled(**members: object) -> Settlement:
+        said = practice.reply(200, json.dumps(good | members).encode())
+        async with practice.scripted(lambda _: said) as url:
+            return await Facilitator(practice.network(url), http).settle(paid, paid.accepted)
+
+    accepted: list[dict[str, object]] = [
+        {**ours},
+        {name: value.lower() for name, value in ours.items()},
+        {"payer": "", "amount": None},
+        {"amount": int(asked.amount)},
+    ]
+    for members in accepted:
+        assert await settled(**members) == Settled(HASH.lower()), members
+    other = "0x" + "c3" * 20
+    for name, value in {"payer": other, "payTo": other, "asset": other, "amount": "1"}.items():
+        assert await settled(**ours | {name: value}) == Unknown("answer_differs"), name
+    for amount in (1, 2000.5, True, [asked.amount], {}):
+        assert await settled(amount=amount) == Unknown("answer_differs"), amount
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -211,6 +240,8 @@ near_misses = st.fixed_dictionaries(
         "success": st.sampled_from([True, False, True, False, None, 1, 0, "true", "false"]),
         "transaction": st.sampled_from(["", HASH, None, HASH[:-1], HASH.upper(), "0x"]) | st.text(max_size=5),
         "network": st.sampled_from([SANDBOX_NETWORK, SANDBOX_NETWORK, "eip155:8453", "", None]),
+        "payer": st.sampled_from([PAYER, PAYER.upper(), "0x" + "c3" * 20, None]),
+        "amount": st.sampled_from(["2000", 2000, "2001", "", None]),
         "errorReason": st.sampled_from(sorted(REFUSAL_REASONS | UNCERTAIN_REASONS)) | json_values,
     }
 ).flatmap(
@@ -219,7 +250,7 @@ near_misses = st.fixed_dictionaries(
 statuses = st.sampled_from([200, 200, 200, 202, 400, 402, 412, 422, 500, 503]) | st.integers(200, 599)
 WORDS = REFUSAL_REASONS | UNCERTAIN_REASONS | {
     "not_sent", "connection_lost", "timed_out", "unreadable", "redirected", "server_error", "contradictory",
-    "unrecognised",
+    "answer_differs", "unrecognised",
 }  # fmt: skip
 
 
@@ -231,6 +262,8 @@ def check(status: int, body: Any, outcome: Settlement) -> None:
             assert status == 200
             assert said["success"] is True
             assert said["network"] == SANDBOX_NETWORK
+            assert str(said.get("payer") or PAYER).lower() == PAYER
+            assert str(said.get("amount") or "2000") == "2000"
             assert re.fullmatch("0x[0-9a-f]{64}", transaction)
             assert transaction == said["transaction"].lower()
         case Refused(reason):
@@ -248,7 +281,7 @@ def check(status: int, body: Any, outcome: Settlement) -> None:
 @given(status=statuses, body=near_misses)
 def test_what_an_answer_proves(status: int, body: dict[str, object]) -> None:
     """For almost valid answers of every kind: no refusal and no success without all its conditions."""
-    check(status, body, settlement(JsonResponse(status, body), SANDBOX_NETWORK))
+    check(status, body, settlement(JsonResponse(status, body), practice.requirements(), PAYER))
 
 
 @hypothesis_settings(max_examples=120, deadline=None)
