@@ -91,6 +91,13 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
         case failures.TooManyRequests(until=until):
             wait = str(max(1, math.ceil(until - time.time())))
             return problem(429, f"Too many requests; try again in {wait} s.", failure.code, {"Retry-After": wait})
+        case failures.TooManyUndecided(payments=payments, seconds=seconds):
+            wait = str(max(1, math.ceil(seconds)))
+            sentence = (
+                f"{payments} payments of this wallet are neither paid nor failed yet, so this one was not taken. "
+                f"Wait for the answers of those, and try again in {wait} s."
+            )
+            return problem(429, sentence, failure.code, {"Retry-After": wait})
         case failures.Unavailable():
             return problem(503, UNAVAILABLE, "resource_unavailable", {"Retry-After": "5"})
         case failures.ExecutionFailed(fault="buyer"):
@@ -112,4 +119,6 @@ async def handle(_request: Request, failure: Exception) -> JSONResponse:
         raise failure
     if isinstance(failure, failures.Unavailable):
         metrics.unavailable(failure.code)
+    if isinstance(failure, failures.TooManyUndecided):
+        metrics.limited("undecided")
     return of_failure(failure)

@@ -147,6 +147,7 @@ def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
         "INSTANT_MASTER_KEYS": new_master_key("bench"),
         "INSTANT_ADDRESS_RATE": "1000000/second",
         "INSTANT_ADDRESS_CONNECTIONS": "10000",
+        "INSTANT_UNDECIDED_LIMIT": "1000000",
         **{f"INSTANT_{name}PORT": str(servers.free_port()) for name in ("", "OPENROUTER_", "FACILITATOR_", "PREFECT_")},
     }
     with ExitStack() as stack:

@@ -64,7 +64,7 @@ def set_limits(
     Args:
         handle: the creator.
         slots: executions that may run at once; more wait.
-        queue_limit: unfinished executions after which nothing more is sold.
+        queue_limit: paid, unfinished executions after which nothing more is sold.
         daily_spend_cap_usd: the most that may be spent on models in one UTC day.
     """
 

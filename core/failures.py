@@ -9,6 +9,7 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
   ├─ TooLarge                     a body or a header above its limit                 -> 413, 431
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
+  ├─ TooManyUndecided             one wallet has too many undecided payments         -> 429
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
@@ -100,6 +101,15 @@ class TooManyRequests(Failure):
     def __init__(self, until: float) -> None:
         super().__init__("too_many_requests")
         self.until = until
+
+
+class TooManyUndecided(Failure):
+    """A wallet has `payments` undecided payments, which is the limit; the first may be decided in `seconds`."""
+
+    def __init__(self, payments: int, seconds: float) -> None:
+        super().__init__("too_many_undecided")
+        self.payments = payments
+        self.seconds = seconds
 
 
 class Unauthorized(Failure):

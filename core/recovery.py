@@ -14,6 +14,9 @@ from core.payments import refunds, settlement
 from core.settings import settings
 from core.spend import reservations, usage_log
 
+# Between two looks at an unknown payment. The first pause is INSTANT_RECOVERY_SECONDS, and each next one twice as long.
+_LONGEST_PAUSE_SECONDS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
@@ -68,10 +71,19 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
 
 
 async def _decide_unknown(pool: db.Pool, clients: settlement.PaymentClients, worker_id: UUID) -> int:
-    """Ask the chain about every unknown payment; return how many were decided."""
+    """Ask the chain about every unknown payment whose time has come; return how many were decided."""
+    config = settings()
     async with pool.connection() as conn:
         adopted = [
-            row.id async for row in sql.take_unknown(conn, worker_id=worker_id, lease_seconds=settings().lease_seconds)
+            row.id
+            async for row in sql.take_unknown(
+                conn,
+                worker_id=worker_id,
+                lease_seconds=config.lease_seconds,
+                pause_seconds=config.recovery_seconds,
+                longest_seconds=max(_LONGEST_PAUSE_SECONDS, config.recovery_seconds),
+                margin_seconds=config.chain_margin_seconds,
+            )
         ]
     decided = 0
     for payment_id in adopted:

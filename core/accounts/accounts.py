@@ -36,7 +36,7 @@ class Limits:
 
     Attributes:
         slots: executions that may run at once; more wait.
-        queue_limit: unfinished executions after which nothing more is sold.
+        queue_limit: paid, unfinished executions after which nothing more is sold.
         daily_spend_cap_usd: the most that may be spent on models in one UTC day.
     """
 
@@ -61,7 +61,7 @@ async def create(
         handle: lower-case letters, digits and single hyphens, at most 40.
         payouts: CAIP-2 network -> `0x` address, at least one. An address is stored exactly as given.
         slots: executions that may run at once.
-        queue_limit: unfinished executions after which nothing more is sold.
+        queue_limit: paid, unfinished executions after which nothing more is sold.
         daily_spend_cap_usd: the most that may be spent on models in one UTC day.
 
     Returns:

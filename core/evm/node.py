@@ -6,7 +6,7 @@ zeros.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -19,11 +19,18 @@ from core.settings import Network
 
 _log = logging.getLogger(__name__)
 
+FIRST_PAGE_BLOCKS = 16
+"""Blocks in the first eth_getLogs of a search. What is looked for is mostly in the newest blocks."""
+
 PAGE_BLOCKS = 2_000
-"""Blocks in one eth_getLogs: the lowest limit among public nodes that serve logs."""
+"""Most blocks in one eth_getLogs. Many nodes refuse more, and some refuse more than 500 or even 10."""
 
 TOPIC_VALUES = 500
-"""Most addresses in one filter: nodes limit them to 1,000 or more."""
+"""Most values of one topic in a filter: nodes limit them to 1,000 or more."""
+
+# Tried at the start. A payment is looked up within its last half hour or so, which is 900 blocks of two seconds.
+_TRIAL_BLOCKS = (512, 64, 8, 1)
+_NO_EVENT = "0x" + "00" * 32
 
 T = TypeVar("T")
 
@@ -86,7 +93,8 @@ async def chain_id(http: Client, network: Network) -> int:
 async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
     """Compare each node's chain with the network that it was configured for.
 
-    A node that does not answer only causes a warning: it may come back, and until then decides nothing.
+    A node that does not answer only causes a warning: it may come back, and until then decides nothing. So does one
+    that refuses eth_getLogs, or answers it for few blocks only: payments whose settlement is unknown depend on it.
 
     Raises:
         Misconfigured: its sentence names the network whose node is on another chain.
@@ -100,21 +108,65 @@ async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
             return
         if actual_id != network.chain_id:
             raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {actual_id}")
+        await _try_logs(http, network)
 
     await asyncio.gather(*(check_node(network) for network in networks))
 
 
-async def block_pages(
-    http: Client, network: Network, latest: Block, oldest: datetime
-) -> AsyncIterator[tuple[int, int]]:
-    """Yield the first and last block of each page, from `latest` back to the page that begins before `oldest`."""
-    last = int(latest.number, 16)
+async def _try_logs(http: Client, network: Network) -> None:
+    """Ask for the logs of the newest blocks once, and warn if the node serves few of them or none."""
+    for blocks in _TRIAL_BLOCKS:
+        try:
+            last = int((await block(http, network, "latest")).number, 16)
+            await logs(
+                http, network, TypeAdapter(list[Log]), [], [_NO_EVENT], first=max(last - blocks + 1, 0), last=last
+            )
+        except Unavailable:
+            continue
+        if blocks < _TRIAL_BLOCKS[0]:
+            _log.warning(
+                "INSTANT_NETWORKS: the node at the rpc_url of %s refuses eth_getLogs of more than some %d blocks:"
+                " to look up an old payment takes long",
+                network.id,
+                blocks,
+            )
+        return
+    _log.warning(
+        "INSTANT_NETWORKS: the node at the rpc_url of %s refuses eth_getLogs: payments whose settlement is unknown"
+        " stay undecided until it answers them, or rpc_url names another node",
+        network.id,
+    )
+
+
+async def log_pages(
+    http: Client, network: Network, latest: Block, oldest: datetime, read: Callable[[int, int], Awaitable[T]]
+) -> AsyncIterator[T]:
+    """Read logs page by page, from `latest` back to the page that begins before `oldest`.
+
+    Pages begin small and grow. Nodes limit the blocks of one eth_getLogs, or its results, and refuse in many ways. So
+    a page that fails is halved, and later ones stay as small, as long as the node answers at all.
+
+    Args:
+        read: reads the logs of the blocks from the first to the last.
+
+    Raises:
+        Unavailable: the node is away, or it refuses even a single block.
+    """
+    last, size, most = int(latest.number, 16), FIRST_PAGE_BLOCKS, PAGE_BLOCKS
     while last >= 0:
-        first = max(last - PAGE_BLOCKS + 1, 0)
-        yield first, last
+        first = max(last - size + 1, 0)
+        try:
+            page = await read(first, last)
+        except Unavailable:
+            if first == last:
+                raise
+            await chain_id(http, network)
+            size = most = (last - first + 1) // 2
+            continue
+        yield page
         if (await block(http, network, hex(first))).time < oldest:
             return
-        last = first - 1
+        last, size = first - 1, min(2 * size, most)
 
 
 async def logs(
@@ -122,33 +174,19 @@ async def logs(
     network: Network,
     adapter: TypeAdapter[list[T]],
     kind: list[object],
-    addresses: Sequence[str],
+    values: Sequence[str],
     *,
     first: int,
     last: int,
 ) -> list[T]:
-    """Read the asset's logs in these blocks, whose topics begin with `kind` and continue with one of `addresses`.
-
-    Nodes report an overlong result in many ways, and it may exceed what we read. So a page that fails is halved, as
-    long as the node answers at all.
-    """
-    if not addresses:
-        return []  # an empty list in a filter would match everything
-    if len(addresses) > TOPIC_VALUES:
-        half = len(addresses) // 2
-        first_half = await logs(http, network, adapter, kind, addresses[:half], first=first, last=last)
-        return [*first_half, *await logs(http, network, adapter, kind, addresses[half:], first=first, last=last)]
-    topics = [*kind, addresses]
-    log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-    try:
-        return await request(http, network, adapter, "eth_getLogs", log_filter)
-    except Unavailable:
-        if first == last:
-            raise
-    await chain_id(http, network)
-    middle = (first + last) // 2
-    older = await logs(http, network, adapter, kind, addresses, first=first, last=middle)
-    return [*older, *await logs(http, network, adapter, kind, addresses, first=middle + 1, last=last)]
+    """Read the asset's logs in these blocks, whose topics begin with `kind` and continue with one of `values`."""
+    found: list[T] = []
+    for start in range(0, len(values), TOPIC_VALUES):  # an empty list in a filter would match everything
+        topics = [*kind, values[start : start + TOPIC_VALUES]]
+        log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+        part: list[T] = await request(http, network, adapter, "eth_getLogs", log_filter)
+        found += part
+    return found
 
 
 async def block(http: Client, network: Network, tag: str) -> Block:

@@ -101,7 +101,8 @@ _presented = Counter(
 )
 _limited = Counter(
     "instant_rate_limited",
-    "Requests refused over a rate limit: of an address, of a wallet, or of an address whose payments were refused.",
+    "Requests refused over a limit: of an address, of a wallet, of an address whose payments were refused, or of a"
+    " wallet's undecided payments.",
     ["by"],
     registry=registry,
 )
@@ -125,7 +126,7 @@ for _result in ("claimed", "replayed", "refused", "conflict"):
     _presented.labels(_result)
 for _by in ("launcher", "recovery"):
     _returned.labels(_by)
-for _by in ("address", "payer", "refused"):
+for _by in ("address", "payer", "refused", "undecided"):
     _limited.labels(_by)
 
 
@@ -203,7 +204,7 @@ def presented(result: Literal["claimed", "replayed", "refused", "conflict"]) -> 
 
 
 def limited(by: str) -> None:
-    """Count a request over a rate limit: `address`, `payer` or `refused`."""
+    """Count a request over a limit: `address`, `payer`, `refused`, or `undecided` payments of a wallet."""
     _limited.labels(by).inc()
 
 

@@ -152,6 +152,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     Raises:
         PaymentRequired: the payment was certainly refused; the buyer may sign another.
         Unavailable: nothing was claimed and nothing will be charged.
+        TooManyUndecided: the same, because the wallet has too many undecided payments.
         Conflict: the payment was used for something else, or its bearer did not prove to be the sender.
     """
     if execution_id := await _replay(door, purchase):
@@ -177,9 +178,11 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
-    # A concurrent request claimed the same authorization, so the replay finds it.
+    # A concurrent request claimed the same authorization, so the replay finds it; or the wallet has no room.
     if execution_id := await _replay(door, purchase):
         return execution_id, False
+    async with db.autocommit(door.pool) as conn:
+        await ledger.require_room(conn, matched.payer)
     return await admit(door, purchase)
 
 
@@ -194,7 +197,7 @@ _claims: db.BatchWriter[ledger.ClaimRequest, bool] = db.BatchWriter(_commit_clai
 
 
 async def _claim(door: Door, request: ledger.ClaimRequest) -> bool:
-    """Claim, and settle the claim whatever the buyer's connection does; False if another request claimed it first."""
+    """Claim, and settle the claim whatever the buyer's connection does; False if this request claimed nothing."""
     try:
         claimed = await _claims.add(door.pool, request)
     except db.UNREACHABLE:

@@ -104,7 +104,7 @@ async def landed(
     if int(is_used, 16) == 0:
         return NotUsed(latest.time)
     spent = [node.topic_of(payer), "0x" + nonce.hex()]
-    log = await _newest_log(http, network, [[_USED, _CANCELED], *spent], latest, since - CLOCK_SKEW)
+    log = await _newest_log(http, network, [[_USED, _CANCELED], spent[0]], spent[1], latest, since - CLOCK_SKEW)
     if log is None or log.event not in ([network.asset.lower(), kind, *spent] for kind in (_USED, _CANCELED)):
         raise Unavailable("chain_incomplete")
     is_paid = log.event[1] == _USED and await _pays(http, network, log, payer, pay_to, amount_atomic)
@@ -140,14 +140,17 @@ async def received(
     if await node.chain_id(http, network) != network.chain_id:
         raise Unavailable("chain_wrong")
     recipients = [node.topic_of(address) for address in pay_to]
-    async for first, last in node.block_pages(
-        http, network, await node.block(http, network, "latest"), since - CLOCK_SKEW
-    ):
+
+    async def read(first: int, last: int) -> list[Transfer]:
         page = partial(node.logs, http, network, first=first, last=last)
         moved = await page(TypeAdapter(list[_Moved]), [_TRANSFER, None], recipients)
         uses = await page(TypeAdapter(list[_Spent]), [_USED], sorted({log.event[2] for log in moved}))
         used = {(log.transaction_hash.lower(), log.index): log for log in uses}
-        yield [_transfer(log, used.get((log.transaction_hash.lower(), log.index - 1))) for log in moved]
+        return [_transfer(log, used.get((log.transaction_hash.lower(), log.index - 1))) for log in moved]
+
+    latest = await node.block(http, network, "latest")
+    async for transfers in node.log_pages(http, network, latest, since - CLOCK_SKEW, read):
+        yield transfers
 
 
 def _transfer(moved: _Moved, before: _Spent | None) -> Transfer:
@@ -159,11 +162,14 @@ def _transfer(moved: _Moved, before: _Spent | None) -> Transfer:
 
 
 async def _newest_log(
-    http: Client, network: Network, topics: list[object], latest: node.Block, oldest: datetime
+    http: Client, network: Network, kind: list[object], value: str, latest: node.Block, oldest: datetime
 ) -> node.Log | None:
-    """Find the asset's newest log with these topics, page by page back to a page that begins before `oldest`."""
-    async for first, last in node.block_pages(http, network, latest, oldest):
-        log_filter = {"address": network.asset, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        if logs := await node.request(http, network, TypeAdapter(list[node.Log]), "eth_getLogs", log_filter):
+    """Find the asset's newest log whose topics are `kind` and `value`, back to a page that begins before `oldest`."""
+
+    async def read(first: int, last: int) -> list[node.Log]:
+        return await node.logs(http, network, TypeAdapter(list[node.Log]), kind, [value], first=first, last=last)
+
+    async for logs in node.log_pages(http, network, latest, oldest, read):
+        if logs:
             return logs[-1]
     return None

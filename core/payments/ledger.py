@@ -13,11 +13,13 @@ from core.db.queries.payment import Payment as Payment
 from core.db.queries.payment import Recorded as Recorded
 from core.db.queries.payment import sql
 from core.executions import lifecycle
+from core.failures import TooManyUndecided
 from core.payments import matching
 from core.payments.x402_sdk import PaymentPayload
 from core.resources import versions
 from core.secrets.private import Private
 from core.secrets.vault import vault
+from core.settings import settings
 
 _PAYLOAD = "payments.sealed_payload"
 
@@ -70,12 +72,14 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
         requests: the payments to claim.
 
     Returns:
-        For each request, whether it was claimed. If not, another request was first; `find` returns its payment.
+        For each request, whether it was claimed. If not, another request was first, and `find` returns its payment;
+        or its wallet has too many undecided payments, and `require_room` raises.
 
     Raises:
         Unavailable: a creator's cap or queue has no room for them; the transaction must roll back.
     """
     matched = [request.matched for request in requests]
+    await sql.lock_payers(conn, payers=[payment.payer for payment in matched])
     rows = sql.claim(
         conn,
         ids=[request.payment_id for request in requests],
@@ -95,6 +99,7 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
             matching.identifier_sha256(request.version.resource_id, request.matched.payload) for request in requests
         ],
         sealed_payloads=[request.sealed_payload() for request in requests],
+        undecided_limit=settings().undecided_limit,
     )
     claimed = {row.id async for row in rows}
     executions = [
@@ -107,12 +112,25 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
     return [request.payment_id in claimed for request in requests]
 
 
+async def require_room(conn: db.Connection, payer: str, *, already: int = 0) -> None:
+    """Check that a wallet may have one more undecided payment; `already` is 1 if it is counted as undecided already.
+
+    Raises:
+        TooManyUndecided: the others are as many as it may have.
+    """
+    row = await sql.undecided(conn, payer=payer)
+    if (others := row.payments - already) >= settings().undecided_limit:
+        raise TooManyUndecided(others, max(row.seconds, settings().recovery_seconds))
+
+
 async def reclaim(conn: db.Connection, payment: Payment, version: versions.Version, owner: UUID) -> bool:
     """Take a cleanly refused authorization back for settling, if it is still valid and came back unchanged.
 
     Raises:
         Unavailable: the creator's cap or queue has no room any more; the transaction must roll back.
+        TooManyUndecided: the wallet has too many undecided payments; the transaction must roll back.
     """
+    await sql.lock_payers(conn, payers=[payment.payer])
     reclaimed = await sql.reclaim(
         conn,
         id=payment.id,
@@ -121,6 +139,7 @@ async def reclaim(conn: db.Connection, payment: Payment, version: versions.Versi
         request_sha256=payment.request_sha256,
     )
     if reclaimed:
+        await require_room(conn, payment.payer, already=1)
         await lifecycle.rehold(conn, payment.id, version)
     return reclaimed is not None
 
@@ -134,15 +153,23 @@ class Paid:
     reason: str
 
 
-async def pay(conn: db.Connection, paid: Sequence[Paid]) -> None:
-    """Mark payments as paid and queue their executions, in one transaction. Repeating it changes nothing."""
+async def pay(conn: db.Connection, paid: Sequence[Paid]) -> list[bool]:
+    """Mark payments as paid and queue their executions, in one transaction. Repeating it changes nothing.
+
+    Returns:
+        For each, whether it was marked now. If not, it was decided before; or a facilitator told of a transaction that
+        another payment names too, and only the chain can tell whose transfers it holds.
+    """
+    await sql.lock_transactions(conn, transactions=[payment.transaction for payment in paid])
     rows = sql.pay(
         conn,
         ids=[payment.payment_id for payment in paid],
         transactions=[payment.transaction for payment in paid],
         reasons=[payment.reason for payment in paid],
     )
-    await lifecycle.queue_paid(conn, [row.id async for row in rows])
+    marked = [row.id async for row in rows]
+    await lifecycle.queue_paid(conn, marked)
+    return [payment.payment_id in marked for payment in paid]
 
 
 async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bool = False) -> None:
@@ -176,6 +203,11 @@ async def mark_final(conn: db.Connection, payment_id: UUID) -> None:
 async def mark_unknown(conn: db.Connection, payment_id: UUID, reason: str) -> None:
     """Mark a payment as unknown: recovery will ask the chain whether the money moved."""
     await sql.mark_unknown(conn, id=payment_id, reason=reason)
+
+
+async def begin_settling_again(conn: db.Connection, payment_id: UUID) -> bool:
+    """Count one more request to settle an unknown payment; False if there were INSTANT_SETTLE_LIMIT of them."""
+    return await sql.begin_settling_again(conn, id=payment_id, settle_limit=settings().settle_limit) is not None
 
 
 async def read(conn: db.Connection, payment_id: UUID) -> Recorded:

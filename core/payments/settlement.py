@@ -4,6 +4,7 @@ These functions take the pool: a request to another server stands between their 
 during it.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from core.payments.facilitator import Facilitator
 from core.payments.verdicts import Refused, Settled, Unknown
 from core.payments.x402_sdk import PaymentPayload, PaymentRequirements
 from core.settings import Network, settings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,12 @@ async def payment_clients() -> AsyncIterator[PaymentClients]:
         yield PaymentClients(http, networks, {name: Facilitator(network, http) for name, network in networks.items()})
 
 
-async def _commit_paid(conn: db.Connection, paid: Sequence[ledger.Paid]) -> list[None]:
+async def _commit_paid(conn: db.Connection, paid: Sequence[ledger.Paid]) -> list[bool]:
     async with conn.pipeline(), conn.transaction():
-        await ledger.pay(conn, paid)
-    return [None] * len(paid)
+        return await ledger.pay(conn, paid)
 
 
-_paid: db.BatchWriter[ledger.Paid, None] = db.BatchWriter(_commit_paid, db.retry_until_committed)
+_paid: db.BatchWriter[ledger.Paid, bool] = db.BatchWriter(_commit_paid, db.retry_until_committed)
 
 
 async def settle(
@@ -57,11 +59,16 @@ async def settle(
     outcome = await clients.facilitators[requirements.network].settle(payload, requirements)
     match outcome:
         case Settled(transaction):
-            await _paid.add(pool, ledger.Paid(payment_id, transaction, "settled"))
+            if not await _paid.add(pool, ledger.Paid(payment_id, transaction, "settled")):
+                await _mark_unknown(pool, payment_id, "transaction_shared")
         case Refused(reason):
             await _refuse(pool, clients, payment_id, reason)
         case Unknown(reason):
-            await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
+            await _mark_unknown(pool, payment_id, reason)
+
+
+async def _mark_unknown(pool: db.Pool, payment_id: UUID, reason: str) -> None:
+    await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
 
 
 async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reason: str) -> None:
@@ -77,7 +84,7 @@ async def _refuse(pool: db.Pool, clients: PaymentClients, payment_id: UUID, reas
         case chain.Landed(transaction):
             await _paid.add(pool, ledger.Paid(payment_id, transaction, "found_on_chain"))
         case None:
-            await db.retry_until_committed(pool, lambda conn: ledger.mark_unknown(conn, payment_id, reason))
+            await _mark_unknown(pool, payment_id, reason)
         case chain.NotUsed() | chain.UsedElsewhere():
             proved = isinstance(chain_state, chain.UsedElsewhere)
             await db.retry_until_committed(pool, lambda conn: ledger.fail(conn, payment_id, reason, proved=proved))
@@ -87,8 +94,8 @@ async def decide(pool: db.Pool, clients: PaymentClients, payment_id: UUID) -> bo
     """Decide an unknown payment from the chain, never by asking the buyer.
 
     Used for our transfer: paid. Used otherwise (cancelled, or spent elsewhere): failed. Unused: settled again with
-    the identical payload while it is valid, which is safe because of the nonce; failed once the chain's own clock
-    shows that it can no longer land.
+    the identical payload while it is valid, INSTANT_SETTLE_LIMIT times in all, which is safe because of the nonce;
+    failed once the chain's own clock shows that it can no longer land.
 
     Returns:
         Whether the payment is decided now.
@@ -152,7 +159,8 @@ async def _read_chain(
             amount_atomic=payment.amount_atomic,
             since=payment.created_at,
         )
-    except Unavailable:
+    except Unavailable as unavailable:
+        _log.warning("payment %s: the chain could not be asked about it (%s)", payment.id, unavailable.code)
         return None
 
 
@@ -163,11 +171,13 @@ def _can_no_longer_land(payment: ledger.Recorded, chain_time: datetime) -> bool:
 
 async def _settle_again(pool: db.Pool, clients: PaymentClients, payment: ledger.Recorded) -> bool:
     """Settle once more with the identical payload. A refusal proves nothing here: an earlier attempt may still land."""
+    async with pool.connection() as conn:
+        if not await ledger.begin_settling_again(conn, payment.id):
+            return False
     network = clients.networks[payment.network]
     payload = ledger.open_payload(payment).reveal()
     requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)
     outcome = await clients.facilitators[network.id].settle(payload, requirements)
     if not isinstance(outcome, Settled):
         return False
-    await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))
-    return True
+    return await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))

@@ -107,6 +107,13 @@ class Settings(BaseSettings):
         default=60, ge=0, description="time after validBefore until an unused authorization counts as failed"
     )
 
+    settle_limit: int = Field(
+        default=8, ge=1, description="most requests to settle one payment whose outcome stays unknown"
+    )
+    # What the default payer_rate allows within the two seconds that a settlement usually takes.
+    undecided_limit: int = Field(
+        default=8, ge=1, description="most payments of one wallet at a time that are neither paid nor failed"
+    )
     watch_seconds: float = Field(default=30, gt=0, description="how often the chain is checked for a refused payment")
 
     otlp_endpoint: str | None = Field(

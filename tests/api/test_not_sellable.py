@@ -76,6 +76,7 @@ async def test_full_queue(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, ht
     await shop.openrouter(latency_seconds=1)
     await shops.rows(pool, "UPDATE accounts SET queue_limit = 1 WHERE id = %(id)s RETURNING id", id=shop.account.id)
     await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": first, "Prefer": "respond-async"})
+    await shop.sends(arrived=1)
     await sells_nothing(http, url, second)
     assert await late.settles() == 0
     await shops.at_rest(pool, shop)

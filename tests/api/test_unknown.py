@@ -69,6 +69,32 @@ async def test_nobody_knows_yet(door: str, shop: Shop, buyer: Buyer, pool: db.Po
     await paid_once(pool, shop, buyer, settles=await buyer.settles(), doubt="server_error")
 
 
+async def test_one_wallets_undecided_payments(
+    door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
+) -> None:
+    """Beyond the limit 429, with nothing claimed; others still buy; once they are decided, the wallet does too."""
+    most = settings().undecided_limit
+    url = door + shop.path
+    await buyer.facilitator(*["down"] * 100)
+    await shops.rows(pool, "UPDATE accounts SET queue_limit = 1 WHERE id = %(id)s RETURNING id", id=shop.account.id)
+    *headers, last = [{"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)} for _ in range(most + 1)]
+    for paid in headers:
+        processing(await http.post(url, json=TOPIC, headers=paid | {"Prefer": "respond-async"}))
+
+    refused = await http.post(url, json=TOPIC, headers=last)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_undecided")
+    assert f"{most} payments of this wallet are neither paid nor failed" in refused.json()["error"]
+    assert int(refused.headers["Retry-After"]) > 0
+    assert len(await shops.executions(pool, shop)) == most
+    assert (await http.post(url, json=TOPIC, headers=headers[0] | {"Prefer": "respond-async"})).status_code == 202
+    other = {"PAYMENT-SIGNATURE": await (await Buyer().fund()).pay(url, TOPIC)}
+    assert (await http.post(url, json=TOPIC, headers=other)).status_code == 200
+
+    await buyer.facilitator()
+    await shops.at_rest(pool, shop)
+    assert (await http.post(url, json=TOPIC, headers=last | {"Prefer": "wait=20"})).status_code == 200
+
+
 async def test_a_settlement_slower_than_the_buyer(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
 ) -> None:

@@ -4,6 +4,7 @@ It runs in a separate thread, because tests block their own event loop while the
 through the gate.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,22 @@ def lose_the_reply(passage: Passage) -> bytes | None:
 def only(path: str, rule: Rule) -> Rule:
     """A rule for one path; all other requests are forwarded."""
     return lambda passage: rule(passage) if passage.path == path else passage.forward()
+
+
+def few_blocks(most: int) -> Rule:
+    """Refuse eth_getLogs of more blocks, as some public nodes do with HTTP 400."""
+
+    def rule(passage: Passage) -> bytes | None:
+        asked = json.loads(passage.body)
+        if asked["method"] == "eth_getLogs":
+            first, last = (int(asked["params"][0][name], 16) for name in ("fromBlock", "toBlock"))
+            if last - first >= most:
+                error = {"code": -32600, "message": f"up to a {most} block range"}
+                body = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode()
+                return b"HTTP/1.1 400 Gate\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
+        return passage.forward()
+
+    return rule
 
 
 def before(act: Callable[[], object]) -> Rule:

@@ -1,18 +1,23 @@
 """Our reading of a real node's blocks, states and logs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from x402.schemas import PaymentPayload
 
 from core.evm import node
+from core.failures import Unavailable
 from core.net import json_client
 from core.net.json_client import Client
 from core.payments import chain as reading
 from core.payments.chain import Landed, NotUsed, UsedElsewhere
+from core.settings import Network
 from tests import practice
+from tests.chain import anvil
 from tests.chain.anvil import CHAIN_ID, Chain
+from tests.chain.gate import few_blocks, gate
 
 
 @pytest.fixture
@@ -22,18 +27,34 @@ async def http() -> AsyncIterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def long_chain(node_binary: Path) -> Iterator[tuple[Chain, PaymentPayload, str]]:
+    """A chain of its own with a payment and its transaction, and 1,500 blocks after it."""
+    with anvil.chain(node_binary) as chain:
+        paid = chain.signed()
+        transaction = chain.bring(paid)
+        chain.ask("anvil_mine", 1500)
+        yield chain, paid, transaction
+
+
 async def look(
-    http: Client, chain: Chain, paid: PaymentPayload, amount: int = 2000, pay_to: str = ""
+    http: Client,
+    chain: Chain,
+    paid: PaymentPayload,
+    amount: int = 2000,
+    pay_to: str = "",
+    network: Network | None = None,
+    minutes: int = 1,
 ) -> Landed | NotUsed | UsedElsewhere:
-    """The chain's state of a payment."""
+    """The chain's state of a payment, which was unused so many minutes ago."""
     return await reading.landed(
         http,
-        chain.network(),
+        network or chain.network(),
         payer=paid.payload["authorization"]["from"].lower(),
         nonce=practice.nonce(paid),
         pay_to=(pay_to or paid.accepted.pay_to).lower(),
         amount_atomic=amount,
-        since=datetime.fromtimestamp(chain.now(), UTC) - timedelta(minutes=1),
+        since=datetime.fromtimestamp(chain.now(), UTC) - timedelta(minutes=minutes),
     )
 
 
@@ -82,3 +103,58 @@ async def test_several_authorizations_in_one_transaction(http: Client, chain: Ch
     assert [await look(http, chain, paid) for paid in ours] == [Landed(transaction)] * 2
     for paid in theirs:
         assert await look(http, chain, paid, pay_to=seller) == UsedElsewhere()
+
+
+@pytest.mark.parametrize(
+    ("most", "warning"), [(2000, []), (500, ["of more than some 64 blocks"]), (10, ["of more than some 8 blocks"])]
+)
+async def test_a_node_that_serves_few_blocks(
+    http: Client,
+    long_chain: tuple[Chain, PaymentPayload, str],
+    caplog: pytest.LogCaptureFixture,
+    most: int,
+    warning: list[str],
+) -> None:
+    """A payment is found, and all transfers are listed, however few blocks the node serves; the start says so."""
+    chain, paid, transaction = long_chain
+    pay_to = paid.accepted.pay_to
+    with gate(chain.url) as at:
+        network = chain.network(rpc_url=at.url)
+        with at.ruled(few_blocks(most)):
+            await node.check_nodes(http, [network])
+            assert await look(http, chain, paid, network=network, minutes=60) == Landed(transaction)
+            since = datetime.fromtimestamp(chain.now(), UTC) - timedelta(hours=1)
+            pages = [page async for page in reading.received(http, network, [pay_to], since)]
+
+    assert [transfer.transaction for page in pages for transfer in page] == [transaction]
+    assert [said.partition("eth_getLogs ")[2].partition(":")[0] for said in caplog.messages] == warning
+    assert all(said.startswith(f"INSTANT_NETWORKS: the node at the rpc_url of {chain.id}") for said in caplog.messages)
+
+
+async def test_a_node_that_serves_no_logs(
+    http: Client, long_chain: tuple[Chain, PaymentPayload, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is decided, and the start names what to change."""
+    chain, paid, _ = long_chain
+    with gate(chain.url) as at, at.ruled(few_blocks(0)):
+        network = chain.network(rpc_url=at.url)
+        await node.check_nodes(http, [network])
+        with pytest.raises(Unavailable, match=r"^chain_unreachable$"):
+            await look(http, chain, paid, network=network)
+
+    (warning,) = caplog.messages
+    assert "refuses eth_getLogs: payments whose settlement is unknown stay undecided" in warning
+    assert at.url not in warning
+
+
+async def test_a_new_payment_is_looked_for_in_few_blocks(
+    http: Client, long_chain: tuple[Chain, PaymentPayload, str]
+) -> None:
+    """The newest blocks come first, in a page so small that hardly a node refuses it."""
+    chain, *_ = long_chain
+    paid = chain.signed()
+    transaction = chain.bring(paid)
+    with gate(chain.url) as at, at.ruled(few_blocks(node.FIRST_PAGE_BLOCKS)):
+        network = chain.network(rpc_url=at.url)
+        assert await look(http, chain, paid, network=network) == Landed(transaction)
+    assert len(at.passed) == 5, "chain id, block, state, logs, receipt"

@@ -17,6 +17,11 @@ class ClaimRow(NamedTuple):
     id: UUID
 
 
+class Undecided(NamedTuple):
+    payments: int
+    seconds: float
+
+
 class ReclaimRow(NamedTuple):
     id: UUID
 
@@ -27,6 +32,7 @@ class Payment(NamedTuple):
     reason: str | None
     transaction: str | None
     network: str
+    payer: str
     amount_atomic: int
     payload_sha256: bytes
     request_sha256: bytes
@@ -51,6 +57,10 @@ class Recorded(NamedTuple):
     execution_id: UUID
 
 
+class BeginSettlingAgainRow(NamedTuple):
+    id: UUID
+
+
 class PayRow(NamedTuple):
     id: UUID
 
@@ -69,6 +79,11 @@ class RecordLateSettlementRow(NamedTuple):
 
 class Queries(Protocol):
     """What `payment.sql` offers."""
+
+    async def lock_payers(self, conn: Connection, *, payers: list[str]) -> int:
+        """Claims of one wallet wait for each other, so that its undecided payments are counted exactly. Wallets are
+        locked in one order, before anything else.
+        """
 
     def claim(
         self,
@@ -89,10 +104,16 @@ class Queries(Protocol):
         quoteds: list[bool],
         identifiers_sha256: list[bytes | None],
         sealed_payloads: list[bytes],
+        undecided_limit: int,
     ) -> AsyncIterator[ClaimRow]:
-        """One insert claims an authorization, and an identifier; a second presentation returns no row. Rows are
-        inserted in a fixed order, so that concurrent claims of several hardly ever wait for each other.
+        """One insert claims an authorization, and an identifier; a second presentation returns no row, and neither
+        does a payment of a wallet with too many undecided ones (a repetition in the same batch counts).
+        Rows are inserted in a fixed order, so that concurrent claims of several hardly ever wait for each
+        other.
         """
+
+    async def undecided(self, conn: Connection, *, payer: str) -> Undecided:
+        """How many payments of a wallet are undecided, and the seconds until recovery looks at the first of them."""
 
     async def reclaim(
         self, conn: Connection, *, owner: UUID | None, id: UUID, payload_sha256: bytes, request_sha256: bytes
@@ -107,10 +128,21 @@ class Queries(Protocol):
     async def read(self, conn: Connection, *, id: UUID) -> Recorded:
         """A payment with what is needed to settle it again or to look for it on the chain."""
 
+    async def begin_settling_again(
+        self, conn: Connection, *, id: UUID, settle_limit: int
+    ) -> BeginSettlingAgainRow | None:
+        """Count one more request to settle an unknown payment, before it is made."""
+
+    async def lock_transactions(self, conn: Connection, *, transactions: list[str]) -> int:
+        """Payments that name one transaction are written one after the other, so that each sees the ones before."""
+
     def pay(
         self, conn: Connection, *, ids: list[UUID], transactions: list[str | None], reasons: list[str | None]
     ) -> AsyncIterator[PayRow]:
-        """The money moved, in the transactions that prove it."""
+        """The money moved, in the transactions that prove it. A facilitator's word is no proof if another payment
+        names the same transaction: it may hold several transfers, but only the chain shows whose they
+        are.
+        """
 
     async def fail(self, conn: Connection, *, reason: str | None, proved: bool, id: UUID) -> FailRow | None:
         """No money moved: refused before the broadcast, or proved by the chain."""

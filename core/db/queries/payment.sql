@@ -1,29 +1,49 @@
--- name: claim(ids, networks, assets, payers, nonces, pay_tos, amounts_atomic, valid_befores, version_ids, owners, payloads_sha256, requests_sha256, quoteds, identifiers_sha256, sealed_payloads)
--- One insert claims an authorization, and an identifier; a second presentation returns no row. Rows are inserted in a
--- fixed order, so that concurrent claims of several hardly ever wait for each other.
+-- name: lock_payers(payers)!
+-- Claims of one wallet wait for each other, so that its undecided payments are counted exactly. Wallets are locked in one
+-- order, before anything else.
+SELECT pg_advisory_xact_lock(hashtextextended('x402-instant/payer/' || payer, 0))
+FROM (SELECT DISTINCT payer FROM unnest(:payers::text[]) AS payer ORDER BY payer) AS claiming;
+
+-- name: claim(ids, networks, assets, payers, nonces, pay_tos, amounts_atomic, valid_befores, version_ids, owners, payloads_sha256, requests_sha256, quoteds, identifiers_sha256, sealed_payloads, undecided_limit)
+-- One insert claims an authorization, and an identifier; a second presentation returns no row, and neither does a
+-- payment of a wallet with too many undecided ones (a repetition in the same batch counts). Rows are inserted in a fixed order, so that concurrent claims of
+-- several hardly ever wait for each other.
 INSERT INTO payments (
     id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, state, owner,
     payload_sha256, request_sha256, quoted, identifier_sha256, sealed_payload
 )
 SELECT id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, 'settling', owner,
     payload_sha256, request_sha256, quoted, identifier_sha256, sealed_payload
-FROM unnest(
-    :ids::uuid[], :networks::text[], :assets::text[], :payers::text[], :nonces::bytea[], :pay_tos::text[],
-    :amounts_atomic::bigint[], :valid_befores::timestamptz[], :version_ids::uuid[], :owners::uuid[],
-    :payloads_sha256::bytea[], :requests_sha256::bytea[], :quoteds::boolean[], :identifiers_sha256::bytea[],
-    :sealed_payloads::bytea[]
-) AS asked (
-    id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, owner, payload_sha256,
-    request_sha256, quoted, identifier_sha256, sealed_payload
-)
+FROM (
+    SELECT *, dense_rank() OVER (PARTITION BY payer ORDER BY network, asset, nonce) AS turn
+    FROM unnest(
+        :ids::uuid[], :networks::text[], :assets::text[], :payers::text[], :nonces::bytea[], :pay_tos::text[],
+        :amounts_atomic::bigint[], :valid_befores::timestamptz[], :version_ids::uuid[], :owners::uuid[],
+        :payloads_sha256::bytea[], :requests_sha256::bytea[], :quoteds::boolean[], :identifiers_sha256::bytea[],
+        :sealed_payloads::bytea[]
+    ) AS claiming (
+        id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, owner, payload_sha256,
+        request_sha256, quoted, identifier_sha256, sealed_payload
+    )
+) AS asked
+WHERE turn + count_undecided(payer) <= :undecided_limit
 ORDER BY network, asset, payer, nonce
 ON CONFLICT DO NOTHING
 RETURNING id;
 
+-- name: undecided(payer)^
+-- How many payments of a wallet are undecided, and the seconds until recovery looks at the first of them.
+-- types: row=Undecided! seconds!
+SELECT count_undecided(:payer) AS payments, (
+    SELECT coalesce(extract(epoch FROM min(look_at) - now()), 0)::float8 FROM payments
+    WHERE payer = :payer AND state IN ('settling', 'unknown')
+) AS seconds;
+
 -- name: reclaim(owner, id, payload_sha256, request_sha256)^
 -- A cleanly refused authorization that is still valid may come back with the identical payload and request; one that
 -- the chain shows as spent may not.
-UPDATE payments SET state = 'settling', reason = 'again', owner = :owner, decided_at = NULL
+UPDATE payments
+SET state = 'settling', reason = 'again', owner = :owner, decided_at = NULL, settles = 1, looks = 0, look_at = NULL
 WHERE id = :id AND state = 'failed' AND payload_sha256 = :payload_sha256 AND request_sha256 = :request_sha256
     AND valid_before > now() AND proved_at IS NULL
 RETURNING id;
@@ -31,8 +51,8 @@ RETURNING id;
 -- name: find(network, asset, payer, nonce)^
 -- The payment that this authorization was claimed as, and its execution.
 -- types: row=Payment
-SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.amount_atomic,
-    payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
+SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.payer,
+    payments.amount_atomic, payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
 FROM payments
 JOIN executions ON executions.payment_id = payments.id
 WHERE payments.network = :network AND payments.asset = :asset AND payments.payer = :payer
@@ -48,12 +68,37 @@ FROM payments
 JOIN executions ON executions.payment_id = payments.id
 WHERE payments.id = :id;
 
+-- name: begin_settling_again(id, settle_limit)^
+-- Count one more request to settle an unknown payment, before it is made.
+UPDATE payments SET settles = settles + 1
+WHERE id = :id AND state = 'unknown' AND settles < :settle_limit
+RETURNING id;
+
+-- name: lock_transactions(transactions)!
+-- Payments that name one transaction are written one after the other, so that each sees the ones before.
+SELECT pg_advisory_xact_lock(hashtextextended('x402-instant/transaction/' || transaction, 0))
+FROM (SELECT DISTINCT transaction FROM unnest(:transactions::text[]) AS transaction ORDER BY transaction) AS naming;
+
 -- name: pay(ids, transactions, reasons)
--- The money moved, in the transactions that prove it.
+-- The money moved, in the transactions that prove it. A facilitator's word is no proof if another payment names the
+-- same transaction: it may hold several transfers, but only the chain shows whose they are.
+WITH asked AS (
+    SELECT payments.id, payments.network, paid.transaction, paid.reason,
+        paid.reason IN ('settled', 'settled_again') AS is_told
+    FROM unnest(:ids::uuid[], :transactions::text[], :reasons::text[]) AS paid (id, transaction, reason)
+    JOIN payments ON payments.id = paid.id
+), ordered AS (
+    SELECT *, row_number() OVER (PARTITION BY network, transaction ORDER BY is_told, id) AS turn FROM asked
+)
 UPDATE payments
-SET state = 'paid', transaction = paid.transaction, reason = paid.reason, decided_at = now(), owner = NULL
-FROM unnest(:ids::uuid[], :transactions::text[], :reasons::text[]) AS paid (id, transaction, reason)
-WHERE payments.id = paid.id AND state IN ('settling', 'unknown')
+SET state = 'paid', transaction = ordered.transaction, reason = ordered.reason, decided_at = now(), owner = NULL
+FROM ordered
+WHERE payments.id = ordered.id AND payments.state IN ('settling', 'unknown') AND NOT (ordered.is_told AND (
+    ordered.turn > 1 OR EXISTS (
+        SELECT 1 FROM payments AS other
+        WHERE other.network = ordered.network AND other.transaction = ordered.transaction AND other.id <> ordered.id
+    )
+))
 RETURNING payments.id;
 
 -- name: fail(reason, proved, id)^

@@ -49,12 +49,22 @@ class Queries(Protocol):
         """A settlement whose owner is dead may or may not have reached the chain."""
 
     def take_unknown(
-        self, conn: Connection, *, worker_id: UUID | None, lease_seconds: float
+        self,
+        conn: Connection,
+        *,
+        worker_id: UUID | None,
+        longest_seconds: float,
+        pause_seconds: float,
+        margin_seconds: float,
+        lease_seconds: float,
     ) -> AsyncIterator[TakeUnknownRow]:
-        """Take unknown payments to decide them. No other worker takes them while this one lives."""
+        """Take unknown payments whose time has come, and set the next time: each pause is twice the one before, and
+        one look is due when the authorization can no longer land. No other worker takes them while this
+        one lives.
+        """
 
     async def release_unknown(self, conn: Connection, *, id: UUID, worker_id: UUID) -> int:
-        """The payment is still unknown; the next pass may try again."""
+        """The payment is still unknown; a later pass tries again."""
 
     async def is_work_left(self, conn: Connection) -> bool:
         """Whether queued executions are unclaimed."""

@@ -42,24 +42,30 @@ WHERE id IN (
 )
 RETURNING id;
 
--- name: take_unknown(worker_id, lease_seconds)
--- Take unknown payments to decide them. No other worker takes them while this one lives.
-UPDATE payments SET owner = :worker_id
+-- name: take_unknown(worker_id, lease_seconds, pause_seconds, longest_seconds, margin_seconds)
+-- Take unknown payments whose time has come, and set the next time: each pause is twice the one before, and one look is
+-- due when the authorization can no longer land. No other worker takes them while this one lives.
+UPDATE payments
+SET owner = :worker_id, looks = looks + 1, look_at = least(
+    now() + make_interval(secs => least(:longest_seconds::float8, :pause_seconds * power(2, least(looks, 20)))),
+    CASE WHEN now() < valid_before + make_interval(secs => :margin_seconds)
+        THEN valid_before + make_interval(secs => :margin_seconds + :pause_seconds) END
+)
 WHERE id IN (
     SELECT payments.id
     FROM payments
     LEFT JOIN workers ON workers.id = payments.owner
-    WHERE payments.state = 'unknown'
+    WHERE payments.state = 'unknown' AND (look_at IS NULL OR look_at <= now())
         AND (workers.id IS NULL OR workers.stopped_at IS NOT NULL
             OR workers.heartbeat_at < now() - make_interval(secs => :lease_seconds))
-    ORDER BY payments.created_at
+    ORDER BY look_at NULLS FIRST, payments.created_at
     LIMIT 50
     FOR UPDATE OF payments SKIP LOCKED
 )
 RETURNING id;
 
 -- name: release_unknown(id, worker_id)!
--- The payment is still unknown; the next pass may try again.
+-- The payment is still unknown; a later pass tries again.
 UPDATE payments SET owner = NULL WHERE id = :id AND state = 'unknown' AND owner = :worker_id;
 
 -- name: is_work_left()$

@@ -39,8 +39,8 @@ class Queries(Protocol):
         """
 
     async def queues_have_room(self, conn: Connection, *, execution_ids: list[UUID]) -> bool | None:
-        """Whether the creators' unfinished executions fit their queues; runs under the locks of their spend_days
-        rows.
+        """Whether these executions fit their creators' queues, also the held ones once they are paid; runs under the
+        locks of the creators' spend_days rows.
         """
 
     async def extend(self, conn: Connection, *, execution_id: UUID, round: int, usd: Decimal | int) -> ExtendRow | None:

@@ -41,15 +41,16 @@ JOIN resources ON resources.id = resource_versions.resource_id
 JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day;
 
 -- name: queues_have_room(execution_ids)$
--- Whether the creators' unfinished executions fit their queues; runs under the locks of their spend_days rows.
-SELECT bool_and(
-    (
-        SELECT count(*) FROM executions
-        WHERE account_id = accounts.id AND state IN ('held', 'queued', 'running')
-    ) <= queue_limit
-)
-FROM accounts
-WHERE id IN (SELECT account_id FROM executions WHERE id = ANY(:execution_ids));
+-- Whether these executions fit their creators' queues, also the held ones once they are paid; runs under the locks of
+-- the creators' spend_days rows.
+SELECT bool_and(count_waiting(accounts.id) + coming.held <= accounts.queue_limit)
+FROM (
+    SELECT account_id, count(*) FILTER (WHERE state = 'held') AS held
+    FROM executions
+    WHERE id = ANY(:execution_ids)
+    GROUP BY account_id
+) AS coming
+JOIN accounts ON accounts.id = coming.account_id;
 
 -- name: extend(execution_id, round, usd)^
 -- One more send may cost as much again: reserve that too, if the day's cap has room.

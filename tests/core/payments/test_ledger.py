@@ -18,7 +18,7 @@ from psycopg.errors import RaiseException
 from x402.schemas import PaymentPayload
 
 from core import db
-from core.failures import Unavailable
+from core.failures import TooManyUndecided, Unavailable
 from core.payments import ledger, matching
 from core.resources import readiness, versions
 from core.settings import settings
@@ -84,22 +84,25 @@ class Market:
         return ledger.ClaimRequest(of, self.version, {"topic": "x"}, self.owner)
 
 
-async def market(conn: db.Connection) -> Market:
-    """Make a market that nothing else uses."""
+async def market(conn: db.Connection, room: int = ROOM) -> Market:
+    """Make a market that nothing else uses, whose creator's cap has room for so many executions."""
     creator, owner = await selling.creator(conn), uuid4()
     await selling.publish(conn, creator)
     version = await readiness.resolve(conn, creator.handle, "haiku")
     await conn.execute("INSERT INTO workers (id, kind, host, pid) VALUES (%s, 'door', 'here', 1)", [owner])
     await conn.execute(
-        "UPDATE accounts SET daily_spend_cap_usd = %s WHERE id = %s", [ROOM * version.worst_cost_usd, creator.id]
+        "UPDATE accounts SET daily_spend_cap_usd = %s WHERE id = %s", [room * version.worst_cost_usd, creator.id]
     )
     return Market(version, owner)
 
 
-def terms(nonce: int, more: str = "") -> matching.MatchedPayment:
-    """A matched and verified payment; `more` replaces what another bearer of the authorization would send."""
+def terms(nonce: int, more: str = "", wallet: int | None = None) -> matching.MatchedPayment:
+    """A matched and verified payment; `more` replaces what another bearer of the authorization would send.
+
+    Each is of a wallet of its own, or of this one.
+    """
     requirements = practice.requirements()
-    payer = "0x" + "12" * 20
+    payer = f"0x{nonce if wallet is None else wallet:040x}"
     authorization = {"from": payer, "to": practice.PAY_TO, "value": "2000", "validAfter": "0", "validBefore": "9" * 10}
     payload = {"authorization": authorization | {"nonce": f"0x{nonce:064x}"}, "signature": "0x" + "34" * 65}
     return matching.MatchedPayment(
@@ -338,6 +341,90 @@ async def test_what_is_paid_stays_paid(own_database: str, state: str) -> None:
         with pytest.raises(RaiseException, match="may not go from paid"):
             await conn.execute(change, [state, state, request.payment_id])
         await conn.rollback()
+
+
+async def test_a_wallets_undecided_payments_are_bounded(own_database: str) -> None:
+    """Settling and unknown ones count, of all creators; other wallets in the same batch are claimed all the same."""
+    most = settings().undecided_limit
+    async with db.pool() as pool, pool.connection() as conn:
+        here, there = await market(conn, 100), await market(conn, 100)
+        requests = [here.wish(terms(number, wallet=1)) for number in range(most)]
+        assert await ledger.claim(conn, requests[:-1]) == [True] * (most - 1)
+        await ledger.require_room(conn, terms(0, wallet=1).payer)
+        await ledger.mark_unknown(conn, requests[0].payment_id, "lost")
+        more = [there.wish(terms(most + number, wallet=1)) for number in range(3)]
+        other = there.wish(terms(most + 3, wallet=2))
+
+        assert await ledger.claim(conn, [requests[-1], *more, other]) == [True, False, False, False, True]
+        with pytest.raises(TooManyUndecided) as refused:
+            await ledger.require_room(conn, terms(0, wallet=1).payer)
+        assert (refused.value.payments, refused.value.seconds) == (most, settings().recovery_seconds)
+        await ledger.fail(conn, requests[0].payment_id, "expired_unused")
+        await ledger.pay(conn, [ledger.Paid(requests[1].payment_id, a_hash(), "settled")])
+        assert sum(await ledger.claim(conn, more)) == 2
+
+
+async def test_a_wallets_claims_race_for_the_last_room(own_database: str) -> None:
+    """On separate connections, as separate doors have them, not one more is claimed."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            markets = [await market(conn, 100) for _ in range(4)]
+
+        async def claim(number: int) -> bool:
+            async with pool.connection() as conn:
+                return (await ledger.claim(conn, [markets[number % 4].wish(terms(number, wallet=1))]))[0]
+
+        assert sum(await asyncio.gather(*map(claim, range(14)))) == settings().undecided_limit
+
+
+async def test_a_refused_payment_needs_room_to_come_back(own_database: str) -> None:
+    """Otherwise many could be refused one after the other and come back together."""
+    most = settings().undecided_limit
+    async with db.pool() as pool, pool.connection() as conn:
+        here = await market(conn, 100)
+        first, *others = [here.wish(terms(number, wallet=1)) for number in range(most + 1)]
+        await ledger.claim(conn, [first])
+        await ledger.fail(conn, first.payment_id, "refused")
+        assert await ledger.claim(conn, others) == [True] * most
+        found = db.required(await ledger.find(conn, first.matched.payload))
+        with pytest.raises(TooManyUndecided):
+            async with conn.transaction():
+                await ledger.reclaim(conn, found, here.version, here.owner)
+        assert db.required(await ledger.find(conn, first.matched.payload)).state == "failed"
+        await ledger.fail(conn, others[0].payment_id, "refused")
+        assert await ledger.reclaim(conn, found, here.version, here.owner)
+
+
+async def test_a_facilitator_names_a_transaction_once(own_database: str) -> None:
+    """Its word for a transaction that another payment names is no proof, at once or later; the chain's is."""
+    async with db.pool() as pool, pool.connection() as conn:
+        here = await market(conn, 100)
+        requests = [here.wish(terms(number)) for number in range(6)]
+        await ledger.claim(conn, requests)
+        ids, shared = [request.payment_id for request in requests], a_hash()
+
+        told = [ledger.Paid(ids[number], shared, "settled") for number in range(2)]
+        assert sum(await ledger.pay(conn, [*told, ledger.Paid(ids[2], a_hash(), "settled")])) == 2
+        assert await ledger.pay(conn, [ledger.Paid(ids[3], shared, "settled_again")]) == [False]
+        assert await ledger.pay(conn, [ledger.Paid(ids[3], shared, "found_on_chain")]) == [True]
+        batch = [ledger.Paid(ids[4], other := a_hash(), "settled"), ledger.Paid(ids[5], other, "found_on_chain")]
+        assert await ledger.pay(conn, batch) == [False, True]
+
+
+async def test_a_shared_transaction_races(own_database: str) -> None:
+    """Told of one transaction for many payments on separate connections, one is paid."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            here = await market(conn, 100)
+            requests = [here.wish(terms(number)) for number in range(6)]
+            await ledger.claim(conn, requests)
+        shared = a_hash()
+
+        async def pay(request: ledger.ClaimRequest) -> bool:
+            async with pool.connection() as conn:
+                return (await ledger.pay(conn, [ledger.Paid(request.payment_id, shared, "settled")]))[0]
+
+        assert sum(await asyncio.gather(*map(pay, requests))) == 1
 
 
 async def fetch(conn: db.Connection, query: str, **parameters: object) -> list[Any]:
