@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from api import answers, documents, problems
 from api.bodies import patience, read_json
+from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
 from core import db
 from core.amounts import usdc
@@ -84,7 +85,7 @@ async def buy(request: Request) -> Response:
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
     tracing.record("buy", execution_id, began, facts, is_root=is_new)
-    return response
+    return delivered(response, door, row)
 
 
 @router.get(
@@ -100,7 +101,7 @@ async def show(
 ) -> Response:
     """Poll this after a 202. The bearer of the token may read the answer."""
     row = await _authorized_execution(door, execution_id, token or status_token)
-    return answers.status(row, ahead=await _ahead(door, row))
+    return delivered(answers.status(row, ahead=await _ahead(door, row)), door, row)
 
 
 @router.post(
@@ -123,7 +124,7 @@ async def rerun(
     if not accepted and row.state in ("failed", "declined", "void"):
         return problems.problem(409, "This execution cannot be run again.", "rerun_refused")
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
-    return answers.answer(row, ahead=await _ahead(door, row))
+    return delivered(answers.answer(row, ahead=await _ahead(door, row)), door, row)
 
 
 async def _authorized_execution(door: Door, execution_id: UUID, token: str) -> execution_views.Execution:

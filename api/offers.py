@@ -18,12 +18,15 @@ from core.resources import readiness, versions
 from core.resources.template import USER_MESSAGE
 from core.settings import settings
 
-RULES = [
+_RULES = (
     "One payment buys one execution; presenting the same payment again returns the same answer.",
+    "A reply may be 202 with a statusUrl, because the answer takes longer: poll it, and do not pay again.",
+    "Lost the reply? Sign again with the same payment-identifier and inputs: you get the first answer, and the new"
+    " payment is not settled.",
     "The price is fixed. The payment is settled before the model is asked.",
     "An input that the model's provider declines counts as answered.",
     "Any other failure can be re-run with the same inputs for free; what stays unanswered is owed back.",
-]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def _encode(
         product=_product(version),
         inputs=_inputs(version),
         **({} if version.answer_schema is None else {"answer": json.loads(version.answer_schema)}),
-        rules=RULES,
+        rules=_rules(),
     ).body
     header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
     return _EncodedOffer(header, bytes(body), quote.encode())
@@ -126,3 +129,14 @@ def _inputs(version: versions.Version) -> dict[str, object]:
         properties[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
     required = [p.name for p in version.parameters if p.required and p.default is None]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _rules() -> list[str]:
+    """Return the rules of every sale, as sentences."""
+    seconds = settings().retry_seconds
+    retry = (
+        f"Without an identifier, while you have not fetched the answer, another payment of your wallet for the same"
+        f" inputs gets it too and is not settled, for {seconds:g} s. To buy several answers to the same inputs at once,"
+        " give each payment an identifier of its own."
+    )
+    return [*_RULES, *([retry] if seconds else [])]

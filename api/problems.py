@@ -37,7 +37,7 @@ REFUSED_OTHERWISE = "The payment was refused; no money moved."
 
 CONFLICT: dict[failures.ConflictCode, str] = {
     "other_request": "This payment was made for another request.",
-    "identifier_reused": "This payment-identifier came with another payment before.",
+    "identifier_reused": "This payment-identifier names another purchase. To buy again, choose a new one.",
     "not_yours_to_read": "This payment was used already. Only its sender can fetch the answer, by the status URL.",
 }
 

@@ -22,6 +22,7 @@ from statistics import median
 import httpx
 import uvloop
 from x402.http.utils import decode_payment_required_header, encode_payment_signature_header
+from x402.schemas import PaymentPayload
 
 from bench.wire import burst, request
 from core import db
@@ -209,6 +210,10 @@ async def _signed(door: Middleware, count: int) -> list[bytes]:
     offered = await door.http.get(door.url(door.path))
     required, sdk = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"]), buyer.sdk()
     payloads = [await sdk.create_payment_payload(required) for _ in range(count)]
+    for payload in payloads:
+        # Without identifiers, our door takes the payments of one wallet for retries of the first.
+        if isinstance(payload, PaymentPayload) and payload.extensions:
+            shops.named(payload)
     headers = [encode_payment_signature_header(payload) for payload in payloads]
     return [request("POST", door.path, _BODY, prefer="respond-async", payment_signature=header) for header in headers]
 

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 from eth_account.signers.local import LocalAccount
 from x402 import x402Client
+from x402.extensions.payment_identifier import append_payment_identifier_to_extensions
 from x402.http.clients import x402HttpxClient
 from x402.http.utils import (
     decode_payment_required_header,
@@ -36,6 +37,9 @@ from tests.servers import TLS
 MODEL = "openai/gpt-5-mini"
 CLAUDE = "anthropic:claude-sonnet-4-5"
 PRICE_ATOMIC = 10_000
+
+Change = Callable[[PaymentPayload], None]
+"""What to do to a payment before it is encoded."""
 
 _connect = partial(httpx.AsyncClient, verify=TLS)
 
@@ -135,9 +139,7 @@ class Buyer:
         client.set_spend_controls({"allowed_assets": assets})
         return client
 
-    async def pay(
-        self, url: str, inputs: object = None, change: Callable[[PaymentPayload], None] = lambda _payload: None
-    ) -> str:
+    async def pay(self, url: str, inputs: object = None, change: Change = lambda _payload: None) -> str:
         """Ask for the offer and sign it: a PAYMENT-SIGNATURE header.
 
         Args:
@@ -151,6 +153,12 @@ class Buyer:
         payload = await self.sdk().create_payment_payload(required)
         change(payload)
         return encode_payment_signature_header(payload)
+
+
+def named(payload: PaymentPayload, identifier: str | None = None) -> None:
+    """Give a payment an identifier, by default one of its own, as the SDK's clients do where the offer declares it."""
+    assert payload.extensions is not None
+    append_payment_identifier_to_extensions(payload.extensions, identifier)
 
 
 async def open_shop(pool: db.Pool, at: Provider = OPENROUTER) -> Shop:

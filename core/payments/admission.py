@@ -160,9 +160,11 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     if purchase.version.archived:
         raise NotFound
     matched = await _match(door, purchase)
-    # A wallet answers only for what is proved to be its own: its name alone may be anybody's word.
+    # A wallet answers only for what is proved to be its own, and gets only that: its name may be anybody's word.
     if matched.is_proved:
         await door.limit_payer(matched.payer)
+        if execution_id := await _retry(door, purchase, matched):
+            return execution_id, False
     else:
         await door.limit_refused(purchase.client)
     verdict = await _verify(door, matched)
@@ -175,11 +177,13 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         raise PaymentRequired(verdict.reason)
     if not matched.is_proved:
         await door.limit_payer(matched.payer)
+        if execution_id := await _retry(door, purchase, matched):
+            return execution_id, False
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
-    # A concurrent request claimed the same authorization, so the replay finds it; or the wallet has no room.
-    if execution_id := await _replay(door, purchase):
+    # A concurrent request claimed the same authorization or identifier, and is found now; or the wallet has no room.
+    if execution_id := await _replay(door, purchase) or await _retry(door, purchase, matched):
         return execution_id, False
     async with db.autocommit(door.pool) as conn:
         await ledger.require_room(conn, matched.payer)
@@ -233,12 +237,12 @@ async def _verify(door: Door, matched: matching.MatchedPayment) -> Verdict:
 async def _replay(door: Door, purchase: Purchase) -> UUID | None:
     """Return the execution that this authorization bought before, if sender and request are the same."""
     async with db.autocommit(door.pool) as conn:
-        taken = await ledger.is_identifier_taken(conn, purchase.version.resource_id, purchase.payload)
         payment = await ledger.find(conn, purchase.payload)
-    if taken:
+        if payment is None:
+            return None
+        named = await ledger.find_named(conn, purchase.version.resource_id, purchase.payload)
+    if named and named.id != payment.id:
         raise Conflict("identifier_reused", payment)
-    if payment is None:
-        return None
     if payment.payload_sha256 != matching.payload_sha256(purchase.payload) or not _is_sender(payment, purchase):
         raise Conflict("not_yours_to_read", payment)
     if payment.request_sha256 != purchase.request_sha256:
@@ -246,6 +250,26 @@ async def _replay(door: Door, purchase: Purchase) -> UUID | None:
     if payment.state == "failed":
         await _try_again(door, purchase, payment)
     return payment.execution_id
+
+
+async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPayment) -> UUID | None:
+    """Return the execution that a fresh authorization asks for again, as stock clients do after a lost reply.
+
+    The authorization is never settled, so the same request is not paid twice (docs/decisions/0024). It must be proved
+    to be the wallet's.
+
+    Raises:
+        Conflict: its identifier names another request, whose receipt is shown to the wallet that paid for it only.
+    """
+    async with db.autocommit(door.pool) as conn:
+        first = await ledger.find_retried(conn, purchase.version.resource_id, purchase.request_sha256, matched)
+    if first is None:
+        return None
+    if (first.network, first.payer) != (matched.network.id, matched.payer):
+        raise Conflict("identifier_reused", None)
+    if first.request_sha256 != purchase.request_sha256:
+        raise Conflict("identifier_reused", first)
+    return first.execution_id
 
 
 def _is_sender(payment: ledger.Payment, purchase: Purchase) -> bool:

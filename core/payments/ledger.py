@@ -30,13 +30,49 @@ async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
     return await sql.find(conn, network=network, asset=asset, payer=payer, nonce=nonce)
 
 
-async def is_identifier_taken(conn: db.Connection, resource_id: UUID, payload: PaymentPayload) -> bool:
-    """Whether this payload's payment-identifier was used before with another payload."""
+async def find_named(conn: db.Connection, resource_id: UUID, payload: PaymentPayload) -> Payment | None:
+    """Find the payment that this payload's payment-identifier names at a resource.
+
+    Returns:
+        None without an identifier, for a new one, and if the payment that it named has failed.
+    """
     identifier = matching.identifier_sha256(resource_id, payload)
-    if identifier is None:
-        return False
-    owner_sha256 = await sql.owner_of_identifier(conn, identifier_sha256=identifier)
-    return owner_sha256 is not None and bytes(owner_sha256) != matching.payload_sha256(payload)
+    return None if identifier is None else await sql.find_named(conn, identifier_sha256=identifier)
+
+
+async def find_retried(
+    conn: db.Connection, resource_id: UUID, request_sha256: bytes, matched: matching.MatchedPayment
+) -> Payment | None:
+    """Find the payment that a fresh authorization repeats, if any: of its identifier, or else of its wallet.
+
+    Without an identifier it is the oldest payment of the wallet for the same request, of the last INSTANT_RETRY_SECONDS
+    and also without an identifier, whose outcome no client has yet.
+    """
+    if matching.identifier_sha256(resource_id, matched.payload) is not None:
+        return await find_named(conn, resource_id, matched.payload)
+    return await sql.find_unfetched(
+        conn,
+        network=matched.network.id,
+        payer=matched.payer,
+        request_sha256=request_sha256,
+        seconds=settings().retry_seconds,
+    )
+
+
+async def _mark_fetched(conn: db.Connection, payment_ids: Sequence[UUID]) -> list[None]:
+    await sql.mark_fetched(conn, ids=list(payment_ids))
+    return [None] * len(payment_ids)
+
+
+_fetched: db.BatchWriter[UUID, None] = db.BatchWriter(_mark_fetched, db.run_in_autocommit)
+
+
+async def mark_fetched(pool: db.Pool, payment_id: UUID) -> None:
+    """Note that a client has the outcome of a payment: its wallet's next one for the same request buys again.
+
+    Takes the pool: marks of one moment share a statement.
+    """
+    await _fetched.add(pool, payment_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +108,20 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
         requests: the payments to claim.
 
     Returns:
-        For each request, whether it was claimed. If not, another request was first, and `find` returns its payment;
-        or its wallet has too many undecided payments, and `require_room` raises.
+        For each request, whether it was claimed. If not, another request was first with the authorization or the
+        identifier, and `find` or `find_named` returns its payment; or its wallet has too many undecided payments, and
+        `require_room` raises.
 
     Raises:
         Unavailable: a creator's cap or queue has no room for them; the transaction must roll back.
     """
     matched = [request.matched for request in requests]
     await sql.lock_payers(conn, payers=[payment.payer for payment in matched])
+    identifiers = [
+        matching.identifier_sha256(request.version.resource_id, request.matched.payload) for request in requests
+    ]
+    if named := [identifier for identifier in identifiers if identifier is not None]:
+        await sql.release_identifiers(conn, identifiers_sha256=named)
     rows = sql.claim(
         conn,
         ids=[request.payment_id for request in requests],
@@ -95,9 +137,7 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
         payloads_sha256=[matching.payload_sha256(payment.payload) for payment in matched],
         requests_sha256=[matching.request_sha256(request.version.resource_id, request.inputs) for request in requests],
         quoteds=[payment.quoted for payment in matched],
-        identifiers_sha256=[
-            matching.identifier_sha256(request.version.resource_id, request.matched.payload) for request in requests
-        ],
+        identifiers_sha256=identifiers,
         sealed_payloads=[request.sealed_payload() for request in requests],
         undecided_limit=settings().undecided_limit,
     )

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=4, gt=0, description="longest wait for a request without Prefer")
     max_wait_seconds: float = Field(default=60, gt=0, description="longest wait that Prefer: wait=N may ask for")
     quote_seconds: int = Field(default=300, gt=0, description="how long a quote keeps its price and version")
+    retry_seconds: float = Field(
+        default=600,
+        ge=0,
+        description="how long a new payment of the same wallet, for the same inputs and without an identifier, gets an"
+        " answer that nobody has fetched; 0: never",
+    )
     payment_window_seconds: int = Field(default=300, gt=0, description="maxTimeoutSeconds of our offers")
     facilitator_timeout_seconds: float = Field(default=30, gt=0, description="timeout of verify and of settle")
     chain_margin_seconds: float = Field(

@@ -124,7 +124,7 @@ async def test_every_kind_of_answer(document: schemathesis.BaseSchema, door: str
             return await check(RERUN, "POST", sold["at"].replace("?", "/rerun?"), headers=headers)
 
         async def pay(who: Buyer = buyer) -> dict[str, str]:
-            return {"PAYMENT-SIGNATURE": await who.pay(url, TOPIC)}
+            return {"PAYMENT-SIGNATURE": await who.pay(url, TOPIC, shops.named)}
 
         for nothing in (
             {"at": f"{door}/executions/none?token=none"},

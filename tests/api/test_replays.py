@@ -46,7 +46,7 @@ async def test_copies_while_others_win(
 ) -> None:
     """A copy that is verified after the winner's settlement gets 200 or 202, never 402."""
     url = door + shop.path
-    headers = [await buyer.pay(url, TOPIC) for _ in range(8)]
+    headers = [await buyer.pay(url, TOPIC, shops.named) for _ in range(8)]
     now = {"Prefer": "respond-async"}
     answers = await asyncio.gather(
         *(http.post(url, json=TOPIC, headers=now | {"PAYMENT-SIGNATURE": header}) for header in headers * 6)

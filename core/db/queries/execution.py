@@ -111,6 +111,7 @@ class Execution(NamedTuple):
     amount_atomic: int | None
     claimed_at: datetime | None
     decided_at: datetime | None
+    fetched_at: datetime | None
     flow_run_id: UUID | None
     sent_at: datetime | None
     ended_at: datetime | None

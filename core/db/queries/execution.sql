@@ -195,7 +195,7 @@ SELECT executions.id, executions.kind, executions.state, executions.code, execut
     executions.call_started_at, executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
     resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
-    payments.decided_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,
+    payments.decided_at, payments.fetched_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,
     refunds.state AS refund, refunds.transaction AS refund_transaction
 FROM executions
 JOIN resource_versions ON resource_versions.id = executions.version_id

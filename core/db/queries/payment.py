@@ -125,6 +125,24 @@ class Queries(Protocol):
     async def find(self, conn: Connection, *, network: str, asset: str, payer: str, nonce: bytes) -> Payment | None:
         """The payment that this authorization was claimed as, and its execution."""
 
+    async def find_named(self, conn: Connection, *, identifier_sha256: bytes) -> Payment | None:
+        """The payment that an identifier names, unless no money moved."""
+
+    async def find_unfetched(
+        self, conn: Connection, *, payer: str, request_sha256: bytes, network: str, seconds: float
+    ) -> Payment | None:
+        """The oldest payment of a wallet for the same request, without an identifier, whose outcome no client has
+        yet.
+        """
+
+    async def mark_fetched(self, conn: Connection, *, ids: list[UUID]) -> int:
+        """A client has the outcome. The commit need not reach the disk before the last byte goes out: a mark that a
+        crash of Postgres loses gives a buyer the same answer once more, for nothing.
+        """
+
+    async def release_identifiers(self, conn: Connection, *, identifiers_sha256: list[bytes]) -> int:
+        """A failed payment bought nothing, so its identifier may name the next one."""
+
     async def read(self, conn: Connection, *, id: UUID) -> Recorded:
         """A payment with what is needed to settle it again or to look for it on the chain."""
 
@@ -157,9 +175,6 @@ class Queries(Protocol):
 
     async def mark_final(self, conn: Connection, *, id: UUID) -> int:
         """The payment was refused, and can no longer land."""
-
-    async def owner_of_identifier(self, conn: Connection, *, identifier_sha256: bytes) -> bytes | None:
-        """The payload that an identifier was first used with."""
 
 
 sql: Queries = load("payment")

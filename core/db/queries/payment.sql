@@ -58,6 +58,40 @@ JOIN executions ON executions.payment_id = payments.id
 WHERE payments.network = :network AND payments.asset = :asset AND payments.payer = :payer
     AND payments.nonce = :nonce;
 
+-- name: find_named(identifier_sha256)^
+-- The payment that an identifier names, unless no money moved.
+-- types: row=Payment
+SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.payer,
+    payments.amount_atomic, payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
+FROM payments
+JOIN executions ON executions.payment_id = payments.id
+WHERE payments.identifier_sha256 = :identifier_sha256 AND payments.state <> 'failed';
+
+-- name: find_unfetched(network, payer, request_sha256, seconds)^
+-- The oldest payment of a wallet for the same request, without an identifier, whose outcome no client has yet.
+-- types: row=Payment
+SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.payer,
+    payments.amount_atomic, payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
+FROM payments
+JOIN executions ON executions.payment_id = payments.id
+WHERE payments.payer = :payer AND payments.request_sha256 = :request_sha256 AND payments.fetched_at IS NULL
+    AND payments.identifier_sha256 IS NULL AND payments.state <> 'failed' AND payments.network = :network
+    AND payments.created_at > now() - make_interval(secs => :seconds)
+ORDER BY payments.created_at
+LIMIT 1;
+
+-- name: mark_fetched(ids)!
+-- A client has the outcome. The commit need not reach the disk before the last byte goes out: a mark that a crash of
+-- Postgres loses gives a buyer the same answer once more, for nothing.
+UPDATE payments SET fetched_at = now()
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS commit
+WHERE id = ANY(:ids) AND fetched_at IS NULL;
+
+-- name: release_identifiers(identifiers_sha256)!
+-- A failed payment bought nothing, so its identifier may name the next one.
+UPDATE payments SET identifier_sha256 = NULL
+WHERE identifier_sha256 = ANY(:identifiers_sha256) AND state = 'failed';
+
 -- name: read(id)^
 -- A payment with what is needed to settle it again or to look for it on the chain.
 -- types: row=Recorded!
@@ -124,7 +158,3 @@ RETURNING id;
 -- name: mark_final(id)!
 -- The payment was refused, and can no longer land.
 UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;
-
--- name: owner_of_identifier(identifier_sha256)$
--- The payload that an identifier was first used with.
-SELECT payload_sha256 FROM payments WHERE identifier_sha256 = :identifier_sha256;

@@ -309,6 +309,55 @@ async def test_claims_race(own_database: str) -> None:
     assert len(rows) == 1
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["one transaction", "many"])
+async def test_claims_race_for_an_identifier(own_database: str, together: bool) -> None:
+    """Of fresh authorizations with one identifier, claimed at once, one wins, and the identifier names it."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            here = await market(conn)
+        requests = [here.wish(named(200 + number)) for number in range(ROOM)]
+        barrier = asyncio.Barrier(1 if together else ROOM)
+
+        async def claim(requests: list[ledger.ClaimRequest]) -> list[bool]:
+            async with pool.connection() as conn:
+                await barrier.wait()
+                return await ledger.claim(conn, requests)
+
+        groups = [requests] if together else [[request] for request in requests]
+        claims = [is_mine for group in await asyncio.gather(*map(claim, groups)) for is_mine in group]
+        async with pool.connection() as conn:
+            rows = await fetch(conn, BOOK, account=here.version.account_id)
+            found = await ledger.find_named(conn, here.version.resource_id, requests[-1].matched.payload)
+
+    (winner,) = [request for request, is_mine in zip(requests, claims, strict=True) if is_mine]
+    assert found
+    assert [row.id for row in rows] == [winner.payment_id] == [found.id]
+
+
+async def test_a_failed_payment_leaves_its_identifier(own_database: str) -> None:
+    """The next authorization takes the identifier; the failed one may still come back or land, without it."""
+    async with db.pool() as pool, pool.connection() as conn:
+        here = await market(conn)
+        first, second, third = (here.wish(named(300 + number)) for number in range(3))
+        assert await ledger.claim(conn, [first]) == [True]
+        assert await ledger.claim(conn, [second]) == [False]
+        await ledger.fail(conn, first.payment_id, "refused")
+        assert await ledger.find_named(conn, here.version.resource_id, second.matched.payload) is None
+        assert await ledger.claim(conn, [second]) == [True]
+        assert await ledger.claim(conn, [third]) == [False]
+        await ledger.record_late_settlement(conn, first.payment_id, a_hash(), has_room=True)
+        found = await ledger.find_named(conn, here.version.resource_id, third.matched.payload)
+        assert found
+        assert found.id == second.payment_id
+
+
+def named(nonce: int) -> matching.MatchedPayment:
+    """A payment with an identifier that all of them share."""
+    of = terms(nonce)
+    of.payload.extensions = {"payment-identifier": {"info": {"id": "pay_7d5d747be160e280504c099d984bcfe0"}}}
+    return of
+
+
 async def test_claims_race_for_the_last_room(own_database: str) -> None:
     """Concurrent payments beyond the cap: as many as fit are claimed, and the others leave no trace."""
     async with db.pool() as pool:
