@@ -203,7 +203,7 @@ def presented(result: Literal["claimed", "replayed", "refused", "conflict"]) -> 
 
 
 def limited(by: str) -> None:
-    """Count a request over a rate limit: `address`, `payer` or `refused`."""
+    """Count a request over a rate limit: `address`, `payer`, `refused` or `failures`."""
     _limited.labels(by).inc()
 
 
