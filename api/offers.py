@@ -26,6 +26,7 @@ _RULES = (
     "The price is fixed. The payment is settled before the model is asked.",
     "An input that the model's provider declines counts as answered.",
     "Any other failure can be re-run with the same inputs for free; what stays unanswered is owed back.",
+    "A wallet whose calls fail too often within a day, after the model has answered, is refused for a day, unpaid.",
 )
 
 

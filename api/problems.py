@@ -35,6 +35,11 @@ REFUSED = {
 }
 REFUSED_OTHERWISE = "The payment was refused; no money moved."
 
+TOO_MANY_FAILURES = (
+    "Too many calls of this product that this wallet paid for have failed within a day, at its creator's cost. "
+    "Nothing was charged; this wallet can buy it again in {wait} s."
+)
+
 CONFLICT: dict[failures.ConflictCode, str] = {
     "other_request": "This payment was made for another request.",
     "identifier_reused": "This payment-identifier names another purchase. To buy again, choose a new one.",
@@ -88,6 +93,9 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(413, f"The request body is larger than {limit} bytes.", failure.code)
         case failures.TooLarge(limit=limit):
             return problem(431, f"The payment header is larger than {limit} bytes.", failure.code)
+        case failures.TooManyFailures(until=until):
+            wait = str(max(1, math.ceil(until - time.time())))
+            return problem(429, TOO_MANY_FAILURES.format(wait=wait), failure.code, {"Retry-After": wait})
         case failures.TooManyRequests(until=until):
             wait = str(max(1, math.ceil(until - time.time())))
             return problem(429, f"Too many requests; try again in {wait} s.", failure.code, {"Retry-After": wait})

@@ -9,6 +9,7 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
   ├─ TooLarge                     a body or a header above its limit                 -> 413, 431
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
+  │    └─ TooManyFailures         a wallet's calls of one product failed too often   -> 429
   ├─ TooManyUndecided             one wallet has too many undecided payments         -> 429
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Unreadable                   a sealed value that no configured master key opens
@@ -101,6 +102,14 @@ class TooManyRequests(Failure):
     def __init__(self, until: float) -> None:
         super().__init__("too_many_requests")
         self.until = until
+
+
+class TooManyFailures(TooManyRequests):
+    """Too many calls of one product that a wallet paid for failed at its creator's cost; `until` as above."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__(until)
+        self.code = "too_many_failures"
 
 
 class TooManyUndecided(Failure):

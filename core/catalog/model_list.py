@@ -11,13 +11,13 @@ import httpx
 from core.catalog import openrouter_listing
 from core.catalog.model import ID, Model
 from core.failures import Failure
-from core.net.strict_json import refuse_constant
+from core.net.strict_json import is_bulky, refuse_constant
 from core.providers import model_ids
 from core.providers.registry import OPENROUTER
 from core.settings import settings
 
 # Real catalogs are below 1 MB; the provider answers from its edge cache.
-_SIZE_LIMIT = 32 * 1024 * 1024
+_SIZE_LIMIT = 16 * 1024 * 1024
 TIMEOUT = httpx.Timeout(30)
 # httpx's timeouts apply to each read; only this one ends a response that arrives slowly for ever.
 _DEADLINE = 120
@@ -111,7 +111,7 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
                 body += chunk
                 if len(body) > _SIZE_LIMIT:
                     raise ListRefused("malformed")
-        if _is_too_deep(body):
+        if is_bulky(body) or _is_too_deep(body):
             raise ListRefused("malformed")
         document = json.loads(body, parse_constant=refuse_constant)
         return document, Validators(_validator(response, "ETag"), _validator(response, "Last-Modified"))

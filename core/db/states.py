@@ -37,5 +37,7 @@ ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimo
 Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]
 WorkerKind = Literal["door", "executor", "run", "recovery", "schedule"]
-NoticeRule = Literal["success_low", "failures_charged", "cost_unusual", "calls_unusual", "key_failing", "key_low"]
+NoticeRule = Literal[
+    "success_low", "failures_charged", "cost_unusual", "calls_unusual", "key_failing", "key_low", "refunds_repeated"
+]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from core import db
 from core.db.queries.execution import sql
+from core.executions import refundable
 from core.observability import metrics
 from core.resources import versions
 from core.secrets.vault import vault
@@ -124,13 +125,16 @@ async def rerun(conn: db.Connection, execution_id: UUID) -> bool:
     """Queue a failed, paid execution again with the same inputs, for free.
 
     Returns:
-        False if no re-run is left, its time is over, or the failure was the buyer's fault.
+        False if no re-run is left, its time is over, the failure was the buyer's fault, or the wallet has had too many
+        refundable failures of this resource.
 
     Raises:
         Unavailable: its cost does not fit the creator's cap; the transaction must roll back.
     """
     # The finished round needs its usage row before the next one begins, and the flow may not have logged it yet.
     await sql.lock(conn, id=execution_id)
+    if await refundable.is_rerun_refused(conn, execution_id):
+        return False
     await usage_log.append(conn, [execution_id])
     row = await sql.rerun(conn, id=execution_id, rerun_limit=settings().rerun_limit)
     if row is None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from core import db
 from core.db.queries.execution import SucceedRow, sql
 from core.db.states import Modality
-from core.executions import lifecycle, sends
+from core.executions import lifecycle, refundable, sends
 from core.failures import ExecutionFailed
 from core.media import store as media
 from core.media.files import Medium
@@ -91,6 +91,7 @@ async def fail(
     await sql.end_attempts(conn, attempt_ids=[attempt_id], outcome=failure.detail)
     await reservations.replace_by_cost(conn, [(execution_id, round_number)])
     if changed:
+        await refundable.note(conn, execution_id, failure)
         metrics.finished(state, failure.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
         await lifecycle.notify_finished(conn, [execution_id])
 

@@ -11,9 +11,10 @@ SIZE_LIMIT = 20 * 1024 * 1024
 """Most bytes of one file; today's models make files below 10 MiB."""
 
 # RFC 2397, with scheme, type and "base64" in any case, and also the alphabet of RFC 4648, section 5.
-_DATA_URL = re.compile(
-    r"data:[a-z0-9.+-]+/[a-z0-9.+-]+(?:;[a-z0-9=.+-]+)*;base64,([A-Za-z0-9+/_\s-]+={0,2})", re.A | re.I
-)
+_DATA_URL = re.compile(r"data:[a-z0-9.+-]+/[a-z0-9.+-]+(?:;[a-z0-9=.+-]+)*;base64", re.A | re.I)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]++={0,2}", re.A)
+# Enough for a type with parameters, up to the comma.
+_START_CHARACTERS = 300
 _URL_SAFE = str.maketrans("-_", "+/")
 _REMOTE = re.compile(r"https://[\x21-\x7e]{1,2000}")
 
@@ -72,8 +73,10 @@ def picture(url: str) -> Medium | str | None:
     """
     if _REMOTE.fullmatch(url):
         return url
-    match = _DATA_URL.fullmatch(url)
-    return _read(match[1], _IMAGES) if match else None
+    comma = url.find(",", 0, _START_CHARACTERS)
+    if comma < 0 or not _DATA_URL.fullmatch(url, 0, comma) or not _BASE64.fullmatch(url, comma + 1):
+        return None
+    return _read(url[comma + 1 :], _IMAGES)
 
 
 def sound(encoded: str) -> Medium | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from core.amounts import usdc
 from core.db.states import NoticeRule
 from core.executions import advice
 from core.notices.sender import Message
@@ -90,6 +91,20 @@ def _key_low(facts: Facts) -> tuple[str, str]:
     return f"your {provider.title} key is near its limit", body
 
 
+def _refunds_repeated(facts: Facts) -> tuple[str, str]:
+    body = (
+        f"In the last {facts['days']} days the wallet {facts['payer']} was owed its money back for {facts['refunds']} "
+        f"calls, {usdc(facts['amount_atomic'])} USDC in all."
+    )
+    if facts["wallets"] > 1:
+        body += f" {facts['wallets'] - 1} more wallets had as many refunds as deserve a notice."
+    body += _causes(facts["causes"]) + (
+        "\nIf its inputs ask for more than fits, say in the template how long and in which form the model answers, "
+        "allow no user message, or let cut-off answers count (truncated_from_characters)."
+    )
+    return f"one wallet had {facts['refunds']} refunds", body
+
+
 _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
@@ -97,6 +112,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "calls_unusual": _calls_unusual,
     "key_failing": _key_failing,
     "key_low": _key_low,
+    "refunds_repeated": _refunds_repeated,
 }
 
 

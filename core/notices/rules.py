@@ -25,6 +25,7 @@ LEAST_CALLS_A_DAY = 20
 
 LEAST_REFUSALS = 3
 CALLS_LEFT = 20
+LEAST_REFUNDS = 3
 
 PAUSE_DAYS = 7
 
@@ -50,6 +51,7 @@ async def record_findings(conn: db.Connection) -> int:
         ),
         "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
+        "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
     }
     new = []
     for rule, rows in findings.items():

@@ -204,7 +204,7 @@ def presented(result: Literal["claimed", "replayed", "refused", "conflict"]) -> 
 
 
 def limited(by: str) -> None:
-    """Count a request over a limit: `address`, `payer`, `refused`, or `undecided` payments of a wallet."""
+    """Count a request over a limit: `address`, `payer`, `refused`, `failures`, or `undecided` payments of a wallet."""
     _limited.labels(by).inc()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from core import db
-from core.executions import status_tokens
+from core.executions import refundable, status_tokens
 from core.failures import (
     ConflictCode,
     NotFound,
@@ -20,6 +20,7 @@ from core.failures import (
     PaymentMalformed,
     PaymentRequired,
     TooLarge,
+    TooManyFailures,
     Unavailable,
     log_unexpected_end,
 )
@@ -154,6 +155,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         Unavailable: nothing was claimed and nothing will be charged.
         TooManyUndecided: the same, because the wallet has too many undecided payments.
         Conflict: the payment was used for something else, or its bearer did not prove to be the sender.
+        TooManyFailures: too many calls of this product that the wallet paid for failed at its creator's cost.
     """
     if execution_id := await _replay(door, purchase):
         return execution_id, False
@@ -179,6 +181,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         await door.limit_payer(matched.payer)
         if execution_id := await _retry(door, purchase, matched):
             return execution_id, False
+    await _limit_failures(door, matched.payer, purchase.version)
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
@@ -188,6 +191,19 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     async with db.autocommit(door.pool) as conn:
         await ledger.require_room(conn, matched.payer)
     return await admit(door, purchase)
+
+
+async def _limit_failures(door: Door, payer: str, version: versions.Version) -> None:
+    """Sell nothing to a wallet that is proved, and has had too many refundable failures of this product.
+
+    Raises:
+        TooManyFailures: nothing is charged.
+    """
+    async with db.autocommit(door.pool) as conn:
+        until = await refundable.refused_until(conn, payer, version.resource_id)
+    if until is not None:
+        metrics.limited("failures")
+        raise TooManyFailures(until.timestamp())
 
 
 async def _commit_claims(conn: db.Connection, requests: Sequence[ledger.ClaimRequest]) -> list[bool]:

@@ -14,9 +14,13 @@ from referencing import Registry
 
 SIZE_LIMIT = 16_384
 _DEPTH_LIMIT = 32
-# The limit for checking one answer, in units of about a byte read. It takes a second or two, in a thread.
+# A node of a schema has 20 bytes or so.
+_MOST_NODES = 1_000
+# The limit for checking one answer, in units of about a byte read. It takes part of a second.
 _MOST_WORK = 50_000_000
 _STEP_WORK = 500
+# To look up a reference, or to collect why alternatives do not fit, takes several times as long.
+_DEAR_WORK = {"$ref": 5_000, "anyOf": 2_500, "oneOf": 2_500, "allOf": 2_500}
 
 _BOUNDS = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
@@ -30,6 +34,8 @@ _ALLOWED = _BOUNDS | _ANNOTATIONS | _SUBSCHEMAS | _LISTS | _MAPS | {"$ref"}
 # These apply to the value itself and not to a part of it, so a cycle of them never ends.
 _IN_PLACE = frozenset({"anyOf", "oneOf", "allOf"})
 _DEFINED = "#/$defs/"
+# A pattern may take exponential time on some text, and unique items are compared with each other.
+_UNBOUNDED = frozenset({"pattern", "patternProperties", "uniqueItems"})
 
 
 class _LimitExceeded(Exception):
@@ -52,13 +58,15 @@ def read_schema(source: object) -> str | None:
         if not isinstance(schema, dict):
             raise ValueError("must be a JSON Schema: an object, or its JSON text")
         schema = {name: value for name, value in schema.items() if name != "$schema"}
+        # Before anything walks through it: some walks take quadratic time.
+        if len(_compact(schema).encode()) > SIZE_LIMIT:
+            raise ValueError(f"must have at most {SIZE_LIMIT} bytes as JSON")
         _check_node(schema, schema, "$", _DEPTH_LIMIT)
-        text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        size = len(text.encode())
+        text = _compact(schema)
     except (json.JSONDecodeError, UnicodeError, RecursionError, TypeError):
         raise ValueError("must be a JSON Schema: an object, or its JSON text") from None
-    if size > SIZE_LIMIT:
-        raise ValueError(f"must have at most {SIZE_LIMIT} bytes as JSON")
+    if sum(1 for _ in _nodes(schema)) > _MOST_NODES:
+        raise ValueError(f"must have at most {_MOST_NODES} schemas in it")
     if "\\u0000" in text:
         raise ValueError("must not contain the character U+0000")
     try:
@@ -71,23 +79,31 @@ def read_schema(source: object) -> str | None:
     raise ValueError(f"is no JSON Schema at {path}")
 
 
+def _compact(schema: Mapping[str, object]) -> str:
+    return json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def fits(text: str, document: object) -> bool:
     """Whether an answer fits a schema from `read_schema`. An answer that exceeds the limit of work does not."""
     work_left = _MOST_WORK
 
-    def metered(keyword: Callable[..., Any]) -> Callable[..., Any]:
+    def metered(name: str, keyword: Callable[..., Any]) -> Callable[..., Any]:
+        step_work = _DEAR_WORK.get(name, _STEP_WORK)
+
         def apply(validator: object, value: object, instance: object, schema: object) -> object:
             nonlocal work_left
             # jsonschema formats every value that does not fit, so each check costs the size of its value.
             work = sizes.get(id(instance), 0) + (_STEP_WORK * len(value) if isinstance(value, list | dict) else 0)
-            work_left -= _STEP_WORK + work
+            work_left -= step_work + work
             if work_left < 0:
                 raise _LimitExceeded
             return keyword(validator, value, instance, schema)
 
         return apply
 
-    keywords = {name: metered(apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED}
+    keywords = {
+        name: metered(name, apply) for name, apply in Draft202012Validator.VALIDATORS.items() if name in _ALLOWED
+    }
     metered_validator = jsonschema.validators.create(
         Draft202012Validator.META_SCHEMA, keywords, type_checker=Draft202012Validator.TYPE_CHECKER
     )
@@ -117,6 +133,8 @@ def _check_node(node: object, root: Mapping[str, object], path: str, depth: int)
     if depth == 0:
         raise ValueError(f"is nested deeper than {_DEPTH_LIMIT} at {path}")
     for keyword, value in node.items():
+        if keyword in _UNBOUNDED:
+            raise ValueError(f"must not use {keyword!r} at {path}: what it costs to check has no bound")
         if keyword not in _ALLOWED or (keyword == "$defs" and node is not root):
             raise ValueError(f"must not use {str(keyword)[:40]!r} at {path}")
         if keyword in _BOUNDS and isinstance(value, str):

@@ -8,9 +8,11 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Literal, TypeVar, cast
 
 import httpx2  # the HTTP library of openai 3; its exceptions say whether a request was sent
@@ -23,6 +25,7 @@ from core.providers import sse
 from core.providers import usage as provider_usage
 from core.providers.connections import client_of, close, connections
 from core.providers.errors import charge_of, provider_failure
+from core.providers.json_answer import RepairNeeded
 from core.providers.registry import Provider
 from core.providers.response import ModelAnswer, judge
 from core.providers.usage import KeyFacts, Prices, Usage
@@ -35,6 +38,15 @@ OnGenerationId = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
 _BODY_LIMIT = 64 * 1024 * 1024
+# One chunk of a stream is two lines or three; the longest answer of a model has 128,000 chunks.
+_MOST_LINES = 600_000
+_FED_BYTES = 64 * 1024
+# Below this, judging takes about a millisecond.
+_SMALL_BYTES = 128 * 1024
+# Answers are judged in threads of their own, so that none takes one that the process needs, such as for DNS. Those that
+# must be repaired have others: they take longest, and a buyer can ask a model for as many as they pay for.
+_JUDGES = ThreadPoolExecutor(2, "judge")
+_REPAIRERS = ThreadPoolExecutor(2, "repair")
 # Usage follows the finish reason at once, if it comes at all.
 _USAGE_SECONDS = 2.0
 # The body ends together with the answer. Reading to its end lets the connection serve the next call.
@@ -85,15 +97,24 @@ async def complete(
     if broken is not None and not collector.size:
         _count_request("call", broken, began)
         return Private(ModelAnswer(header_usage, broken))
-    if modality == "json":
-        # Repairing and checking a large document takes part of a second, so it runs in a thread.
-        answer = _with_header_usage(
-            await asyncio.to_thread(judge, collector, modality, answer_schema, broken), header_usage
-        )
-    else:
-        answer = _with_header_usage(judge(collector, modality, broken=broken), header_usage)
+    answer = _with_header_usage(await _judged(collector, modality, answer_schema, broken), header_usage)
     _count_request("call", answer.reply, began)
     return Private(_with_cost(provider, answer, prices))
+
+
+async def _judged(
+    collector: sse.Collector, modality: Modality, schema: str | None, broken: ExecutionFailed | None
+) -> ModelAnswer:
+    """Judge an answer where that holds up nobody: a small one at once, others in a thread."""
+    if modality != "json" and collector.size <= _SMALL_BYTES:
+        return judge(collector, modality, broken=broken)
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.run_in_executor(
+            _JUDGES, partial(judge, collector, modality, schema, broken, may_repair=False)
+        )
+    except RepairNeeded:
+        return await loop.run_in_executor(_REPAIRERS, judge, collector, modality, schema, broken)
 
 
 async def check_key(provider: Provider, key: Private[str]) -> KeyFacts:
@@ -222,8 +243,12 @@ async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
     try:
         async with asyncio.timeout(None) as timeout:
             async for received in response.aiter_bytes():
-                collector.feed(received)
-                if collector.size > _BODY_LIMIT:
+                for start in range(0, len(received), _FED_BYTES):
+                    collector.feed(received[start : start + _FED_BYTES])
+                    if start:
+                        # A little body can hold a lot of events, compressed; nobody waits for all of them.
+                        await asyncio.sleep(0)
+                if collector.size > _BODY_LIMIT or collector.lines > _MOST_LINES:
                     raise provider_failure("provider_too_large")
                 if collector.is_over and not was_over:
                     was_over = was_decided = True

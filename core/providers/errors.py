@@ -142,6 +142,13 @@ PROVIDER_ERRORS = {
     "provider_refused": ProviderError("buyer", "yes", False, "The model refused this buyer's input.", _FILTERED),
 }
 
+CAUSED_BY_WORDS = frozenset(
+    name
+    for name, error in PROVIDER_ERRORS.items()
+    if error.fault != "buyer" and (error.charged == "yes" or name == "provider_timeout")
+)
+"""Failures that a buyer can cause by the length or the form that they ask for, at the creator's cost."""
+
 # Any other status: `provider_418` and its like.
 UNEXPECTED_STATUS = ProviderError("provider", "perhaps", False, "The provider answered with an unexpected status.")
 

@@ -7,10 +7,8 @@ a document, and only if the repaired document holds exactly the same brackets, k
 import json
 import re
 
-from json_repair import repair_json
-
 from core.net.strict_json import refuse_constant, unique_members
-from core.providers import answer_schema
+from core.providers import answer_schema, json_repairer
 from core.providers.errors import provider_failure
 from core.providers.json_depth import is_deeper
 
@@ -26,7 +24,6 @@ _LITERALS = {"True": "true", "False": "false", "None": "null"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PUNCTUATION = re.compile(r"[\s,:\"'`“”‘’\\]+")
 
-# The repair takes quadratic time on a hostile text; up to here it takes half a second at most.
 _REPAIRABLE_CHARACTERS = 24_000
 _DEEPEST = 64
 # Python reads and writes 4,300 digits as an int; the repair would make longer numbers text.
@@ -35,33 +32,46 @@ _INT_DIGITS = 4_000
 _BEYOND: int = 10 ** (_INT_DIGITS + 200)
 
 
-def read_document(text: str, schema: str | None) -> str:
+class RepairNeeded(Exception):
+    """The document does not parse, and may only be repaired where that holds up nobody."""
+
+
+def read_document(text: str, schema: str | None, *, may_repair: bool = True) -> str:
     """Read the document in an answer.
 
     Args:
         text: the model's text without its reasoning.
         schema: JSON Schema that the document has to fit, as JSON.
+        may_repair: whether a process may be started to repair it, which takes part of a second, or seconds on a busy
+            machine.
 
     Returns:
         The document as JSON text: verbatim if it parses, otherwise repaired.
 
     Raises:
         ExecutionFailed: `provider_malformed_json`.
+        RepairNeeded: it has to be repaired, and that may not be done here.
     """
-    document = _document(text.strip().removeprefix("\ufeff").strip())
+    document = _document(text.strip().removeprefix("\ufeff").strip(), may_repair=may_repair)
     if document is None or (schema is not None and not answer_schema.fits(schema, _parse(document))):
         raise provider_failure("provider_malformed_json")
     return document
 
 
-def _document(text: str) -> str | None:
+def _document(text: str, *, may_repair: bool) -> str | None:
     if _is_json(text):
         return text
     blocks = _fenced_blocks(text)
     if len(blocks) > 1:
         return None
     candidate = blocks[0].strip() if blocks else text
-    return candidate if blocks and _is_json(candidate) else _repaired(candidate)
+    if blocks and _is_json(candidate):
+        return candidate
+    if not _is_repairable(candidate):
+        return None
+    if not may_repair:
+        raise RepairNeeded
+    return _repaired(candidate)
 
 
 def _fenced_blocks(text: str) -> list[str]:
@@ -97,14 +107,19 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _repaired(text: str) -> str | None:
-    """Repair the syntax of a text; None if the repair would lose or add content."""
+def _is_repairable(text: str) -> bool:
+    """Whether a text looks like a document whose syntax alone is wrong."""
     if len(text) > _REPAIRABLE_CHARACTERS or _ENDS.get(text[:1]) != text[-1:] or is_deeper(text, _DEEPEST):
-        return None
-    if re.search(rf"[0-9]{{{_INT_DIGITS}}}", text):
+        return False
+    return re.search(rf"[0-9]{{{_INT_DIGITS}}}", text) is None
+
+
+def _repaired(text: str) -> str | None:
+    """Repair the syntax of a text; None if the repair takes too long, or would lose or add content."""
+    repaired = json_repairer.repair(text)
+    if repaired is None:
         return None
     try:
-        repaired = str(repair_json(text, ensure_ascii=False))
         values = _parse(repaired)
     except ValueError:
         return None

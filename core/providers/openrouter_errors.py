@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from core.failures import ExecutionFailed
+from core.net.strict_json import is_bulky
 from core.providers.errors import provider_failure
 from core.providers.json_depth import is_deeper
 
@@ -33,6 +34,9 @@ _REASONS = {"in_flight_budget_exhausted": "in_flight", "weight_exceeds_budget": 
 _LONGEST_WAIT = 86_400.0
 # No provider's answer is nearly as deep.
 _DEEPEST = 100
+# Costs have at most 40 digits. To handle a number of a million digits takes seconds.
+_NUMBER_CHARACTERS = 100
+_DATE_CHARACTERS = 100
 _KEEP_ALIVE = re.compile(r"\A(?:\s*+:[^\n]*+\n)*+\s*")
 
 
@@ -75,22 +79,29 @@ def read_error(error: Mapping[str, object], default_status: int, retry_after: st
 
 
 def parse(body: bytes, *, errors: Literal["strict", "replace"] = "strict") -> object:
-    """Parse JSON with exact decimals; NaN and Infinity, which JSON does not have, become None.
+    """Parse JSON with exact decimals; NaN, Infinity and numbers of more than 100 characters become None.
 
     Args:
         body: UTF-8, with or without a byte order mark.
         errors: the treatment of bytes that are not UTF-8; `replace` makes them U+FFFD.
 
     Raises:
-        ExecutionFailed: not a JSON document. Keep-alive newlines and `:` comment lines before it are skipped.
+        ExecutionFailed: not a JSON document, or one with a million values. Keep-alive newlines and `:` comment lines
+            before it are skipped.
     """
+    if is_bulky(body):
+        raise malformed()
     try:
         text = _KEEP_ALIVE.sub("", body.decode("utf-8-sig", errors), count=1)
         if not is_deeper(text, _DEEPEST):
-            return json.loads(text, parse_float=Decimal, parse_constant=lambda _: None)
+            return json.loads(text, parse_float=_decimal, parse_constant=lambda _: None)
     except (ValueError, InvalidOperation):
         pass
     raise malformed()
+
+
+def _decimal(text: str) -> Decimal | None:
+    return Decimal(text) if len(text) <= _NUMBER_CHARACTERS else None
 
 
 def malformed() -> ExecutionFailed:
@@ -143,6 +154,8 @@ def _status(value: object) -> int | None:
 def seconds(value: object) -> float | None:
     """Read seconds to wait from a number or an HTTP date (RFC 9110, section 10.2.3); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    if isinstance(value, str) and len(value) > _DATE_CHARACTERS:
         return None
     try:
         wait = Decimal(value)

@@ -21,6 +21,8 @@ from core.providers.usage import Usage, read_usage
 _LINK = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 _MOST_CITATIONS = 50
 _MOST_PICTURES = 16
+# Four times the longest answer that a version may allow, 128,000 tokens at eight characters.
+_MOST_CHARACTERS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,12 @@ def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> M
 
 
 def judge(
-    collector: sse.Collector, modality: Modality, schema: str | None = None, broken: ExecutionFailed | None = None
+    collector: sse.Collector,
+    modality: Modality,
+    schema: str | None = None,
+    broken: ExecutionFailed | None = None,
+    *,
+    may_repair: bool = True,
 ) -> ModelAnswer:
     """Judge what was received. A whole answer counts, however its connection ended.
 
@@ -71,9 +78,13 @@ def judge(
         modality: the kind of answer.
         schema: JSON Schema that a json answer has to fit.
         broken: how the connection broke, if it did; the verdict if the answer is not whole.
+        may_repair: whether a json answer may be repaired here.
 
     Returns:
         The reply or the failure, in either case with the id, usage and cost as far as they arrived.
+
+    Raises:
+        RepairNeeded: a json answer has to be repaired, and that may not be done here. Judge it again where it may.
     """
     usage = Usage()
     collector.end()
@@ -82,14 +93,21 @@ def judge(
         usage = read_usage(document)
         if broken is not None and not collector.is_decided:
             raise broken
-        return ModelAnswer(usage, _reply(collector, document, modality, schema))
+        return ModelAnswer(usage, _reply(collector, document, modality, schema, may_repair=may_repair))
     except ExecutionFailed as failure:
         # Half a document cannot be parsed, and then the broken connection is the reason.
         is_lost = broken is not None and not collector.is_decided
         return ModelAnswer(usage, (broken if broken and is_lost else failure).with_traceback(None))
 
 
-def _reply(collector: sse.Collector, document: Mapping[str, object], modality: Modality, schema: str | None) -> Reply:
+def _reply(
+    collector: sse.Collector,
+    document: Mapping[str, object],
+    modality: Modality,
+    schema: str | None,
+    *,
+    may_repair: bool,
+) -> Reply:
     if error := document.get("error"):
         raise read_error(mapping(error), 502)
     collector.refuse_unreadable()
@@ -106,12 +124,14 @@ def _reply(collector: sse.Collector, document: Mapping[str, object], modality: M
     transcript, data = audio.get("transcript"), audio.get("data")
     if not text.strip() and isinstance(transcript, str):
         text = _storable(transcript)
+    if len(text) > _MOST_CHARACTERS:
+        raise provider_failure("provider_too_large")
     if modality == "image":
         return Reply(text, images=_pictures(message, has_reasoning=has_reasoning))
     if not text.strip():
         raise provider_failure(_why_empty(message, has_reasoning=has_reasoning))
     return Reply(
-        json_answer.read_document(text, schema) if modality == "json" else text,
+        json_answer.read_document(text, schema, may_repair=may_repair) if modality == "json" else text,
         sound=media_files.sound(data) if isinstance(data, str) else None,
         citations=tuple(_citations(message.get("annotations"))),
     )

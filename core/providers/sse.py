@@ -19,6 +19,8 @@ from core.providers.openrouter_errors import malformed, mapping, parse
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\r\n"
+# OpenRouter's usage has about ten.
+_MOST_NAMES = 64
 _PINGS = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 
 
@@ -27,6 +29,7 @@ class Collector:
 
     Attributes:
         size: bytes received.
+        lines: lines received.
         is_done: whether `[DONE]` arrived.
         has_usage: whether usage arrived with the verdict or after it; earlier usage is a running count.
         finish: the worst finish reason so far.
@@ -34,6 +37,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.size = 0
+        self.lines = 0
         self.is_done = False
         self.has_usage = False
         self.finish = Finish.NONE
@@ -140,6 +144,7 @@ class Collector:
         if received.endswith(b"\r"):
             received, pending = received[:-1], b"\r"
         first, *rest = _LINE_END.split(received)
+        self.lines += len(rest)
         self._tail.append(first)
         for line in rest:
             self._line(b"".join(self._tail))
@@ -241,10 +246,15 @@ class _Message:
 
 
 def merged(current: Mapping[str, object], update: Mapping[str, object]) -> dict[str, object]:
-    """Merge usage that arrived again, key by key; a zero or a missing value replaces no number."""
+    """Merge usage that arrived again, key by key; a zero or a missing value replaces no number.
+
+    Only the first names count, because the whole is copied each time.
+    """
     usage = dict(current)
     for name, value in update.items():
         old = usage.get(name)
+        if name not in usage and len(usage) >= _MOST_NAMES:
+            continue
         if isinstance(value, dict):
             usage[name] = merged(mapping(old), value)
         elif old is None or (value and isinstance(value, int | Decimal)):

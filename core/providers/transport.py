@@ -13,6 +13,9 @@ from yarl import URL
 
 from core.net import http as net_http
 
+# Of a refusal, or a key's or a cost's document; real ones have a few kilobytes. Answers are bounded by their reader.
+_DOCUMENT_BYTES = 1024 * 1024
+
 
 class Transport(httpx2.AsyncBaseTransport):
     """Send over sessions of the running event loop, and raise httpx2's exceptions.
@@ -41,9 +44,11 @@ class Transport(httpx2.AsyncBaseTransport):
                 timeout=aiohttp.ClientTimeout(sock_connect=seconds["connect"], sock_read=seconds["read"]),
                 proxy=net_http.proxy(url),
                 allow_redirects=False,
-                auto_decompress=False,  # httpx2 does
             )
-        return httpx2.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
+        # aiohttp has decompressed it, a bounded piece at a time.
+        headers = [pair for pair in response.raw_headers if pair[0].lower() != b"content-encoding"]
+        most = None if request.method == "POST" and response.status == 200 else _DOCUMENT_BYTES
+        return httpx2.Response(response.status, headers=headers, stream=_Body(response, most), request=request)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -51,15 +56,21 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    """The body of a response; of more than `most` bytes only the beginning, where that is not None."""
+
+    def __init__(self, response: aiohttp.ClientResponse, most: int | None) -> None:
         self._response = response
+        self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+        content, received = self._response.content, 0
         with _as_httpx2():
             try:
                 async for chunk in content.iter_any():
                     yield chunk
+                    received += len(chunk)
+                    if self._most is not None and received >= self._most:
+                        return
             except aiohttp.ClientError:
                 # aiohttp raises before it yields its buffer, and those bytes did arrive (aiohttp#4397).
                 if buffered := content._read_nowait(-1):

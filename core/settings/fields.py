@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     send_limit: int = Field(default=2, ge=1, description="most sends of one execution in one round")
     rerun_limit: int = Field(default=2, ge=0, description="free re-runs after a failure that is not the buyer's")
     rerun_hours: float = Field(default=24, gt=0, description="how long a buyer may re-run a failed call, in hours")
+    refundable_failures: int = Field(
+        default=5,
+        ge=1,
+        description="failures in 24 hours, each at its creator's cost, that a wallet may cause at one product",
+    )
 
     idle_seconds: float = Field(
         default=60, gt=0, description="longest time without data from the provider within one call"

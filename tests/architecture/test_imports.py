@@ -31,7 +31,7 @@ HOMES = {
     "opentelemetry": ("core/observability/tracing.py",),
     "prometheus_client": ("core/observability/",),
     "obstore": ("core/media/store.py",),
-    "json_repair": ("core/providers/json_answer.py",),
+    "json_repair": ("core/providers/json_repair_process.py",),
     "matplotlib": ("core/reporting/chart.py",),
     "jsonschema": ("core/providers/answer_schema.py",),
     "referencing": ("core/providers/answer_schema.py",),

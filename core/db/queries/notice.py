@@ -134,6 +134,9 @@ class Queries(Protocol):
         are refused for lack of credit.
         """
 
+    def refunds_repeated(self, conn: Connection, *, days: int, least_refunds: Decimal | int) -> AsyncIterator[Finding]:
+        """Resources of which one wallet has had many refunds; the facts name the wallet with the most."""
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. Runs under
         `take_turns`.

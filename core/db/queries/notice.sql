@@ -195,6 +195,33 @@ CROSS JOIN LATERAL (
 WHERE keys.rejected_at IS NULL AND on_sale.dearest_usd IS NOT NULL
     AND (keys.limit_remaining_usd < :calls_left * on_sale.dearest_usd OR refused.calls > 0);
 
+-- name: refunds_repeated(days, least_refunds)
+-- Resources of which one wallet has had many refunds; the facts name the wallet with the most.
+-- types: row=Finding facts=dict[str,object]
+SELECT account_id, resource_id, jsonb_build_object(
+        'days', :days::integer, 'payer', payer, 'refunds', refunds, 'amount_atomic', amount_atomic, 'wallets', wallets,
+        'causes', causes
+    ) AS facts
+FROM (
+    SELECT account_id, resource_id, payer, sum(times)::bigint AS refunds, sum(amount_atomic)::bigint AS amount_atomic,
+        jsonb_agg(jsonb_build_object('detail', reason, 'fault', fault, 'calls', times) ORDER BY times DESC) AS causes,
+        count(*) OVER (PARTITION BY resource_id) AS wallets,
+        row_number() OVER (PARTITION BY resource_id ORDER BY sum(times) DESC, payer) AS place
+    FROM (
+        SELECT refunds.account_id, resource_versions.resource_id, payments.payer, refunds.reason, executions.fault,
+            count(*) AS times, sum(refunds.amount_atomic) AS amount_atomic
+        FROM refunds
+        JOIN payments ON payments.id = refunds.payment_id
+        JOIN executions ON executions.id = refunds.execution_id
+        JOIN resource_versions ON resource_versions.id = executions.version_id
+        WHERE refunds.due_at > now() - make_interval(days => :days)
+        GROUP BY refunds.account_id, resource_versions.resource_id, payments.payer, refunds.reason, executions.fault
+    ) AS by_cause
+    GROUP BY account_id, resource_id, payer
+    HAVING sum(times) >= :least_refunds
+) AS by_wallet
+WHERE place = 1;
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. Runs under `take_turns`.
 INSERT INTO notices (id, rule, account_id, resource_id, facts)

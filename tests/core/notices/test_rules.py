@@ -10,8 +10,11 @@ import pytest
 
 from core import db
 from core.accounts import provider_keys
+from core.executions import steps
 from core.notices import addresses, messages
 from core.notices import rules as notice_rules
+from core.payments import refunds as payment_refunds
+from core.providers.errors import provider_failure
 from core.providers.registry import ANTHROPIC
 from core.resources import readiness, versions
 from core.secrets.private import Private
@@ -198,6 +201,35 @@ async def test_keys(pool: db.Pool, practice_openrouter: str) -> None:
     }
     said = [messages.message_for(row.rule, "ada", None, row.facts, to_operator=False) for row in rows]
     assert all("https://openrouter.ai" in one.body or "OpenRouter" in one.title for one in said)
+
+
+@pytest.mark.parametrize(("refunds", "is_told"), [(2, False), (3, True)])
+async def test_many_refunds_of_one_wallet(pool: db.Pool, sold: versions.Version, refunds: int, is_told: bool) -> None:
+    """From three refunds to one wallet at one resource; the notice names the wallet, the sum and the causes."""
+    worker_id = await orders.hire(pool)
+    ids = [await orders.pay(pool, sold, worker_id) for _ in range(refunds + 1)]
+    for order in await orders.begin(pool, worker_id, ids):
+        async with pool.connection() as conn:
+            await steps.fail(conn, order, provider_failure("provider_truncated"))
+    wallet = "0x" + "ab" * 20
+    await shops.rows(
+        pool,
+        "UPDATE payments SET payer = %(payer)s WHERE id IN"
+        " (SELECT payment_id FROM executions WHERE id = ANY(%(ids)s)) RETURNING id",
+        payer=wallet,
+        ids=ids[1:],
+    )
+    await shops.rows(pool, "UPDATE executions SET rerun_until = now() RETURNING id")
+    async with pool.connection() as conn:
+        assert len(await payment_refunds.mark_due(conn)) == refunds + 1
+
+    told = [row for row in await found(pool) if row.rule == "refunds_repeated"]
+
+    assert [row.resource_id for row in told] == [sold.resource_id] * is_told
+    if told:
+        message = messages.message_for("refunds_repeated", "ada", "haiku", told[0].facts, to_operator=False)
+        assert f"the wallet {wallet} was owed its money back for 3 calls" in message.body
+        assert "provider_truncated, 3 times" in message.body
 
 
 async def test_each_provider_by_itself(pool: db.Pool, practice_openrouter: str) -> None:

@@ -87,7 +87,9 @@ def test_what_fits_is_what_the_standard_says(schema: dict[str, Any], documents: 
     [
         ("prose", "must be a JSON Schema"),
         ([], "must be a JSON Schema"),
-        ({"pattern": "(a+)+$"}, "must not use 'pattern' at $"),
+        ({"pattern": "(a+)+$"}, "must not use 'pattern' at $: what it costs to check has no bound"),
+        ({"anyOf": [{}] * 1_001}, "must have at most 1000 schemas"),
+        ({"$defs": {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(20_000)}}, "at most 16384 bytes"),
         ({"properties": {"x": {"items": {"uniqueItems": True}}}}, "must not use 'uniqueItems' at $.properties.x.items"),
         ({"anyOf": [{"not": {}}]}, "must not use 'not' at $.anyOf[0]"),
         ({"$id": "https://example.org/"}, "must not use '$id'"),
@@ -178,7 +180,7 @@ def test_nobody_computes_for_ever(schema: dict[str, Any], document: Any) -> None
     assert text is not None
     started = time.process_time()
     assert not answer_schema.fits(text, document)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 2
 
 
 def test_a_large_answer_is_no_trouble() -> None:

@@ -44,7 +44,8 @@ async def test_fetch_asks_for_every_modality(provider: Provider) -> None:
         (200, b"\xff\xfe\x00", "malformed"),
         (200, b"[" * 1_000_000, "malformed"),
         (200, b'{"data": [' + b"[" * 65 + b"]" * 65 + b"]}", "malformed"),
-        (200, b" " * (32 * 1024 * 1024) + b"{}", "malformed"),
+        (200, b" " * (16 * 1024 * 1024) + b"{}", "malformed"),
+        (200, b"[" + b"[]," * 500_000 + b"[]]", "malformed"),
     ],
 )
 async def test_an_answer_that_is_no_catalog(provider: Provider, status: int, body: bytes, reason: str) -> None:
