@@ -20,6 +20,7 @@ from core.executions import views as execution_views
 from core.failures import NotFound, PaymentMalformed, PaymentRequired
 from core.observability import metrics, tracing
 from core.payments import admission
+from core.payments.purchase import Conflict, Purchase
 from core.resources import versions
 
 
@@ -62,7 +63,7 @@ async def buy(request: Request) -> Response:
             raise PaymentRequired("payment_required")
         version = await admission.quoted_version(door, payload, current)
         inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = admission.Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
+        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)
@@ -71,7 +72,7 @@ async def buy(request: Request) -> Response:
         else:
             metrics.presented("refused")
         return answer
-    except admission.Conflict as conflict:
+    except Conflict as conflict:
         metrics.presented("conflict")
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
@@ -144,7 +145,7 @@ async def _ahead(door: Door, row: execution_views.Execution) -> int:
         return await execution_views.count_ahead(conn, row.id)
 
 
-def _conflict(conflict: admission.Conflict) -> JSONResponse:
+def _conflict(conflict: Conflict) -> JSONResponse:
     paid = conflict.payment
     receipt = paid and {
         "transaction": paid.transaction,

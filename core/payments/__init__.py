@@ -9,6 +9,7 @@ __all__ = (
     "ledger",
     "matching",
     "offers",
+    "purchase",
     "quotes",
     "reconciliation",
     "refunds",

@@ -1,8 +1,8 @@
 """What a facilitator's answer proves: accepted, refused, settled, or unknown."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from core.net.json_client import JsonResponse
 from core.payments.x402_sdk import PaymentRequirements, evm
@@ -131,7 +131,7 @@ def settlement(response: JsonResponse, requirements: PaymentRequirements, payer:
     return Unknown("server_error" if status >= 500 and reason == "unrecognised" else reason)
 
 
-def _differs(body: dict[str, Any], requirements: PaymentRequirements, payer: str) -> bool:
+def _differs(body: Mapping[str, object], requirements: PaymentRequirements, payer: str) -> bool:
     """Whether an answer names another payment than ours. Most of these members are optional, and may be empty."""
     asked = {"payer": payer, "amount": requirements.amount, "asset": requirements.asset, "payTo": requirements.pay_to}
     given = {name: str(body[name]) for name in asked if body.get(name) not in (None, "")}

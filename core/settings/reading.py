@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from core.failures import Misconfigured
 from core.settings.fields import PREFIX, Settings
@@ -86,7 +86,7 @@ def _check_folder(state_dir: Path) -> None:
         file.open().close()
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problem: ErrorDetails) -> str:
     """Turn an error of pydantic into a sentence."""
     location, kind = problem["loc"], problem["type"]
     if not location:
@@ -95,7 +95,7 @@ def _sentence(problem: Any) -> str:
     if kind == "extra_forbidden":
         return _unknown(name, location)
     if kind == "string_pattern_mismatch":
-        return f"{name} {_FORMS[location[-1]]}"
+        return f"{name} {_FORMS[str(location[-1])]}"
     phrase = _PHRASES.get(kind)
     if phrase is None:
         return f"{name}: {problem['msg']}"

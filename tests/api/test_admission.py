@@ -16,6 +16,7 @@ from core import db
 from core.db import notifications
 from core.executions import status_tokens
 from core.payments import admission, ledger, settlement
+from core.payments.purchase import Purchase
 from core.process import worker
 from core.settings import settings
 from tests import practice, shops
@@ -100,11 +101,11 @@ async def test_a_settlement_that_breaks_is_logged_at_once(
     assert await history(pool, purchase) == [["settling"]]
 
 
-async def signed(pool: db.Pool, shop: Shop) -> admission.Purchase:
+async def signed(pool: db.Pool, shop: Shop) -> Purchase:
     """A payment that would settle, for the shop's prompt."""
     version = await shop.version(pool)
     paid = await practice.funded(settings().networks[0], amount=version.price_atomic, pay_to=shop.payout)
-    return admission.Purchase(paid, version, {"topic": "the sea"})
+    return Purchase(paid, version, {"topic": "the sea"})
 
 
 async def settled(door: Door) -> None:
@@ -113,7 +114,7 @@ async def settled(door: Door) -> None:
         await asyncio.wait(door.settling)
 
 
-async def history(pool: db.Pool, purchase: admission.Purchase) -> list[list[str]]:
+async def history(pool: db.Pool, purchase: Purchase) -> list[list[str]]:
     """The states of each payment for this version, in order."""
     query = """
         SELECT array_agg(to_state ORDER BY payment_transitions.id) AS states
@@ -125,7 +126,7 @@ async def history(pool: db.Pool, purchase: admission.Purchase) -> list[list[str]
     return [row.states for row in rows]
 
 
-async def bought(pool: db.Pool, purchase: admission.Purchase) -> UUID:
+async def bought(pool: db.Pool, purchase: Purchase) -> UUID:
     """The execution that this payment bought."""
     async with pool.connection() as conn:
         payment = await ledger.find(conn, purchase.payload)

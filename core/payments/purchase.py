@@ -1,0 +1,86 @@
+"""A purchase, the door that it is made at, and the conflict with an earlier one."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from core import db
+from core.failures import ConflictCode, PaymentConflict
+from core.payments import codec, ledger, matching, settlement
+from core.resources import readiness, versions
+
+T = TypeVar("T")
+
+
+class Door(Protocol):
+    """What an HTTP route, or another way to buy, provides to an admission.
+
+    Attributes:
+        pool: our database.
+        clients: connections to facilitators and chain nodes.
+        worker_id: the worker that owns the payments this process settles.
+    """
+
+    @property
+    def pool(self) -> db.Pool: ...
+    @property
+    def clients(self) -> settlement.PaymentClients: ...
+    @property
+    def worker_id(self) -> UUID: ...
+
+    async def ready(self, version: versions.Version) -> readiness.Ready:
+        """Return the version's readiness to be sold and run.
+
+        Raises:
+            Unavailable: it is not ready, as in `readiness.readiness`.
+        """
+
+    async def limit_payer(self, payer: str) -> None:
+        """Count one payment of a wallet.
+
+        Raises:
+            TooManyRequests: the wallet pays too often.
+        """
+
+    async def limit_refused(self, client: str) -> None:
+        """Let a client address present a payment that nobody has proved, unless too many of its own were refused.
+
+        Raises:
+            TooManyRequests: too many were refused.
+        """
+
+    async def count_refused(self, client: str) -> None:
+        """Count a refused payment, that nobody had proved, against the client address that presented it."""
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run work that moves money in a task that outlives the buyer's connection; shutdown waits for it."""
+
+
+class Conflict(PaymentConflict):
+    """A conflict that can show the receipt of the earlier purchase."""
+
+    def __init__(self, code: ConflictCode, payment: ledger.Payment | None) -> None:
+        super().__init__(code)
+        self.payment = payment
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A payment, and the request that it should pay for.
+
+    Attributes:
+        client: the address that presents it.
+    """
+
+    payload: codec.PaymentPayload
+    version: versions.Version
+    inputs: dict[str, str]
+    status_token: str = ""
+    client: str = ""
+
+    @property
+    def request_sha256(self) -> bytes:
+        """Hash of the request that the payment is bound to."""
+        return matching.request_sha256(self.version.resource_id, self.inputs)
