@@ -59,7 +59,7 @@ async def _farm(grounds: Grounds, shop: Shop) -> Said:
 
 
 ATTACKS = (
-    Attack("undecided payments", 1, _undecided, may_succeed=True),
+    Attack("undecided payments", 2, _undecided, may_succeed=True),
     Attack("refunds of cut answers", 0.3, _cut, may_succeed=True),
     Attack("refunds of malformed answers", 0.2, _malformed, may_succeed=True),
     Attack("braces", 0.2, _bomb, may_succeed=True),
