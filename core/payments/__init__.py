@@ -10,6 +10,7 @@ __all__ = (
     "matching",
     "offers",
     "quotes",
+    "reasons",
     "reconciliation",
     "refunds",
     "settlement",
