@@ -1,5 +1,7 @@
 """Render an execution for its buyer, in each of its states."""
 
+from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from fastapi.responses import JSONResponse
@@ -10,8 +12,10 @@ from core.amounts import usdc
 from core.executions import status_tokens
 from core.executions import views as execution_views
 from core.executions.views import Execution
-from core.failures import ExecutionFailed, Fault, OutcomeCode
-from core.payments.codec import payment_response, v1_name
+from core.failures import ExecutionFailed, Fault, OutcomeCode, PaymentMalformed, PaymentRequired
+from core.payments.codec import PaymentPayload, payment_response, v1_name
+from core.payments.matching import key_of
+from core.payments.reasons import x402_reason
 from core.settings import settings
 
 _RETRY_AFTER_SECONDS = 2
@@ -94,19 +98,37 @@ def receipt_of(row: Execution) -> dict[str, str | None] | None:
 
 
 def paid_headers(row: Execution) -> dict[str, str]:
-    """Return `PAYMENT-RESPONSE` (x402 v2, transports/http) and v1's `X-PAYMENT-RESPONSE` of a decided payment."""
+    """Return the receipt of a decided payment, in the headers of both versions of x402."""
     headers = {"Cache-Control": "private"}
-    if row.payment_state in ("paid", "failed"):
-        name, payer, amount_atomic = db.required(row.network), db.required(row.payer), db.required(row.amount_atomic)
-        for header, network in (("PAYMENT-RESPONSE", name), ("X-PAYMENT-RESPONSE", v1_name(name))):
-            headers[header] = payment_response(
-                paid=row.payment_state == "paid",
-                transaction=row.transaction,
-                network=network,
-                payer=payer,
-                amount_atomic=amount_atomic,
-            )
+    network, payer = row.network, row.payer
+    if row.payment_state == "paid":
+        headers |= _response_headers(
+            db.required(network), payer=payer, transaction=row.transaction, paid_atomic=db.required(row.amount_atomic)
+        )
+    if row.payment_state == "failed":
+        reason = x402_reason(db.required(row.reason), "settle")
+        headers |= _response_headers(db.required(network), payer=payer, reason=reason)
     return headers
+
+
+def refused_headers(refusal: PaymentRequired | PaymentMalformed, payload: PaymentPayload | None) -> dict[str, str]:
+    """Return the same headers for a payment that was refused before it was claimed.
+
+    Args:
+        refusal: why.
+        payload: the payment, if it could be decoded. Its network and payer are the buyer's words.
+    """
+    network, payer = "", None
+    if payload is not None:
+        with suppress(PaymentMalformed):
+            network, _asset, payer, _nonce = key_of(payload)
+    return _response_headers(network, payer=payer, reason=x402_reason(refusal.code, "verify"))
+
+
+def _response_headers(network: str, **settled: Any) -> dict[str, str]:
+    """Return `PAYMENT-RESPONSE` (x402 v2, transports-v2/http.md), and v1's `X-PAYMENT-RESPONSE`."""
+    names = {"PAYMENT-RESPONSE": network, "X-PAYMENT-RESPONSE": v1_name(network)}
+    return {header: payment_response(network=name, **settled) for header, name in names.items()}
 
 
 _PROGRESS = {

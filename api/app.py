@@ -24,6 +24,7 @@ from api import (
     history,
     keys,
     media,
+    methods,
     metrics,
     notices,
     operators,
@@ -46,7 +47,7 @@ from deployments import launch
 _PAYMENT_HEADERS = ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE"]
 # nginx's status for a request whose client closed the connection.
 _CLIENT_CLOSED_REQUEST = 499
-_ANSWER_HEADERS = ["Content-Location", "ETag", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
+_ANSWER_HEADERS = ["Content-Location", "Date", "ETag", "Location", "Preference-Applied", "Retry-After", "Server-Timing"]
 
 
 def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launch.running) -> FastAPI:
@@ -69,11 +70,12 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=["*"],
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
     app.add_middleware(metrics.counting)
+    app.add_middleware(methods.serving_head)
     app.add_middleware(security.headed)
     app.add_exception_handler(Failure, problems.handle)
     app.add_exception_handler(HTTPException, _no_such_route)
@@ -135,14 +137,16 @@ async def _no_database(request: Request, _error: Exception) -> JSONResponse:
     return await problems.handle(request, Unavailable("database_unreachable"))
 
 
-async def _no_such_route(_request: Request, error: Exception) -> JSONResponse:
+async def _no_such_route(request: Request, error: Exception) -> JSONResponse:
     """Answer errors of the router: an unknown path, or a method that a path does not have."""
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
         return problems.of_failure(NotFound())
-    phrase = HTTPStatus(error.status_code).phrase
-    return problems.problem(error.status_code, phrase, phrase.lower().replace(" ", "_"), dict(error.headers or {}))
+    phrase, headers = HTTPStatus(error.status_code).phrase, dict(error.headers or {})
+    if "Allow" in headers:  # of the first route at this path, which is not always the only one
+        headers["Allow"] = methods.allowed(request)
+    return problems.problem(error.status_code, phrase, phrase.lower().replace(" ", "_"), headers)
 
 
 async def _hung_up(_request: Request, _error: Exception) -> Response:

@@ -1,15 +1,17 @@
 """Read a request: names in its path, its JSON body and its `Prefer` header."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import Message
 from typing import Annotated
 from urllib.request import parse_http_list
 
 from fastapi import Path, Request
 from pydantic_core import from_json
 
-from core.failures import InvalidInput, TooLarge
+from core.failures import InvalidInput, TooLarge, UnsupportedBody
 from core.settings import settings
 
 # How much of an oversized body is read and discarded, so that the client reads the 413.
@@ -40,8 +42,11 @@ async def read_json(request: Request) -> object | None:
 
     Raises:
         TooLarge: the body is above the limit.
-        InvalidInput: the body is not JSON.
+        UnsupportedBody: it is compressed, or it is not JSON and does not claim to be JSON in UTF-8.
+        InvalidInput: it claims to be JSON and is not.
     """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedBody
     limit = settings().body_limit
     body, read = bytearray(), 0
     async for chunk in request.stream():
@@ -55,12 +60,23 @@ async def read_json(request: Request) -> object | None:
     if not body:
         return None
     try:
-        parsed: object = from_json(bytes(body), allow_inf_nan=False)
+        # RFC 8259 allows to ignore a byte order mark.
+        parsed: object = from_json(bytes(body).removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError:
         parsed = _NOT_JSON
+    if parsed is _NOT_JSON and not _claims_json(request.headers.get("content-type", "")):
+        raise UnsupportedBody
     if parsed is _NOT_JSON:
         raise InvalidInput({"body": "The request body must be JSON"})
     return parsed
+
+
+def _claims_json(content_type: str) -> bool:
+    """Whether a media type is JSON in UTF-8; without one, the body has to speak for itself."""
+    message = Message()
+    message["Content-Type"] = content_type or "application/json"
+    kind, charset = message.get_content_type(), message.get_content_charset("utf-8")
+    return (kind == "application/json" or kind.endswith("+json")) and charset in ("utf-8", "utf8", "us-ascii")
 
 
 def patience(prefer: Sequence[str] | None) -> Patience:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
-from api import answers, documents, problems
+from api import answers, documents, offers, problems
 from api.bodies import patience, read_json
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
@@ -17,7 +17,7 @@ from core import db
 from core.amounts import usdc
 from core.executions import lifecycle, status_tokens
 from core.executions import views as execution_views
-from core.failures import NotFound, PaymentMalformed, PaymentRequired
+from core.failures import InvalidInput, NotFound, PaymentMalformed, PaymentRequired
 from core.observability import metrics, tracing
 from core.payments import admission
 from core.payments.purchase import Conflict, Purchase
@@ -37,7 +37,7 @@ shop = APIRouter(tags=["buyers"], route_class=_RawRoute)
 router = APIRouter(tags=["buyers"])
 
 
-_BUYING = documents.EXECUTION | documents.OFFER | documents.problems(400, 409, 413, 431)
+_BUYING = documents.EXECUTION | documents.OFFER | documents.problems(409, 413, 415, 431)
 
 
 @shop.get(
@@ -52,25 +52,21 @@ async def buy(request: Request) -> Response:
     started, began = time.monotonic(), time.time_ns()
     door, headers = await door_of(request), request.headers
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
-    current, body = offered.version, await read_json(request)
+    current, payload = offered.version, None
+    payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
+    if not any(payments):
+        return await _offer(request, offered)
+    body = await read_json(request)
     try:
-        payload = admission.read_header([*headers.getlist("payment-signature"), *headers.getlist("x-payment")])
-        if payload is None:
-            if current.archived:
-                raise NotFound
-            if body is not None:
-                versions.validate_inputs(current, body)
-            raise PaymentRequired("payment_required")
+        payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
         inputs = versions.validate_inputs(version, {} if body is None else body)
         purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)
-        if refusal.code == "payment_required":
-            metrics.offered()
-        else:
-            metrics.presented("refused")
+        answer.headers.update(answers.refused_headers(refusal, payload))
+        metrics.presented("refused")
         return answer
     except Conflict as conflict:
         metrics.presented("conflict")
@@ -79,7 +75,8 @@ async def buy(request: Request) -> Response:
     wait = patience(headers.getlist("prefer"))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     if row.state == "void":
-        response = (await door.offered(current.handle, current.slug)).answer(PaymentRequired(db.required(row.reason)))
+        reason = PaymentRequired(db.required(row.reason))
+        response = (await door.offered(current.handle, current.slug)).answer(reason, during="settle")
         response.headers.update(answers.paid_headers(row))
     else:
         response = answers.answer(row, ahead=await _ahead(door, row))
@@ -87,6 +84,23 @@ async def buy(request: Request) -> Response:
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
     tracing.record("buy", execution_id, began, facts, is_root=is_new)
     return delivered(response, door, row)
+
+
+async def _offer(request: Request, offered: offers.Offered) -> Response:
+    """Answer without a payment: 402, or 400 for inputs that do not fit, both with the offer. `{}` only asks for it."""
+    if offered.version.archived:
+        raise NotFound
+    try:
+        body = await read_json(request)
+        if body is not None and body != {}:
+            versions.validate_inputs(offered.version, body)
+    except InvalidInput as wrong:
+        if offered.obstacle:
+            raise
+        return offered.answer(wrong)
+    answer = offered.answer(PaymentRequired("payment_required"))
+    metrics.offered()
+    return answer
 
 
 @router.get(
@@ -101,7 +115,7 @@ async def show(
     status_token: Annotated[str, Header(description="the same, as a header")] = "",
 ) -> Response:
     """Poll this after a 202. The bearer of the token may read the answer."""
-    row = await _authorized_execution(door, execution_id, token or status_token)
+    row = await _authorized_execution(door, execution_id, token, status_token)
     return delivered(answers.status(row, ahead=await _ahead(door, row)), door, row)
 
 
@@ -119,7 +133,7 @@ async def rerun(
 ) -> Response:
     """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()
-    row = await _authorized_execution(door, execution_id, token or status_token)
+    row = await _authorized_execution(door, execution_id, token, status_token)
     async with door.pool.connection() as conn:
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
@@ -128,8 +142,9 @@ async def rerun(
     return delivered(answers.answer(row, ahead=await _ahead(door, row)), door, row)
 
 
-async def _authorized_execution(door: Door, execution_id: UUID, token: str) -> execution_views.Execution:
-    if not status_tokens.is_token_of(execution_id, token):
+async def _authorized_execution(door: Door, execution_id: UUID, *tokens: str) -> execution_views.Execution:
+    """Return the execution to whoever brings its token, in the URL or in the header: a wrong one spoils nothing."""
+    if not any(status_tokens.is_token_of(execution_id, token) for token in tokens):
         raise NotFound
     async with db.autocommit(door.pool) as conn:
         row = await execution_views.read(conn, execution_id)

@@ -117,6 +117,7 @@ _PROBLEMS = {
     409: "The payment was used for something else, or the execution cannot be run again",
     410: "Paid and answered; the answer was kept as long as promised, and then deleted",
     413: "The body is too large",
+    415: "The body is not JSON, or is compressed",
     422: "The model's provider declined this input",
     429: "Too many requests",
     431: "The payment header is too large",
@@ -149,7 +150,7 @@ def problems(*statuses: int) -> Answers:
     }
 
 
-_PAID = {"PAYMENT-RESPONSE": header("x402 v2 receipt, base64 of JSON", always=False)}
+_PAID = {"PAYMENT-RESPONSE": header("x402 v2 receipt or refusal, base64 of JSON", always=False)}
 
 EXECUTION: Answers = {
     200: {"description": "The answer", "content": _body(Result), "headers": _PAID},
@@ -162,11 +163,16 @@ EXECUTION: Answers = {
 }
 
 OFFER: Answers = {
+    400: {
+        "description": f"{_PROBLEMS[400]}. Without a good payment it carries the offer, as a 402 does",
+        "content": _body(Problem, "application/problem+json"),
+        "headers": {"PAYMENT-REQUIRED": header("x402 v2 offer, base64 of JSON", always=False), **_PAID},
+    },
     402: {
         "description": "What it costs, or why a payment was refused",
         "content": _body(Offer, "application/problem+json"),
-        "headers": {"PAYMENT-REQUIRED": header("x402 v2 offer, base64 of JSON")},
-    }
+        "headers": {"PAYMENT-REQUIRED": header("x402 v2 offer, base64 of JSON"), **_PAID},
+    },
 }
 
 STATUS: Answers = {200: {"description": "Where it is", "content": _body(Status)}, **problems(404, 429, 503)}

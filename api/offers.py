@@ -5,14 +5,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from fastapi.responses import Response
 
 from api import problems
 from core import db
 from core.amounts import usdc
-from core.failures import PaymentMalformed, PaymentRequired, Unavailable
-from core.payments import codec, offers, quotes
+from core.failures import InvalidInput, PaymentMalformed, PaymentRequired, Unavailable
+from core.payments import codec, offers, quotes, reasons
 from core.payments.facilitator import Facilitator
 from core.resources import readiness, versions
 from core.resources.template import USER_MESSAGE
@@ -44,20 +45,34 @@ class Offered:
     payouts: tuple[tuple[str, str], ...]
     obstacle: str | None = None
 
-    def answer(self, refusal: PaymentRequired | PaymentMalformed) -> Response:
-        """Build a 402 (400 for a malformed payment) with a fresh quote: v2 in the header, v1 in the body if possible.
+    def answer(
+        self, refusal: PaymentRequired | PaymentMalformed | InvalidInput, during: Literal["verify", "settle"] = "verify"
+    ) -> Response:
+        """Build a 402, or a 400, with a fresh quote: v2 in the header, v1 in the body if possible.
+
+        Args:
+            refusal: why there is no answer.
+            during: the step that refused a payment.
 
         Raises:
             Unavailable: it cannot be sold now.
         """
         if self.obstacle:
             raise Unavailable(self.obstacle)
-        status, sentence = problems.sentence_of(refusal)
-        encoded = _encode(self.version, self.payouts, status, sentence, refusal.code)
+        problem = problems.of_failure(refusal)
+        encoded = _encode(self.version, self.payouts, _reason(refusal, during))
         quote = quotes.make_quote(self.version).encode()
         header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()
+        body = bytes(problem.body).removesuffix(b"}") + b"," + encoded.terms.replace(encoded.quote, quote)[1:]
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
-        return Response(encoded.body.replace(encoded.quote, quote), status, headers, "application/problem+json")
+        return Response(body, problem.status_code, headers, problem.media_type)
+
+
+def _reason(refusal: PaymentRequired | PaymentMalformed | InvalidInput, during: Literal["verify", "settle"]) -> str:
+    """Return what the offer's `error` says. Programs read it, so a refusal is named in the words of x402."""
+    if isinstance(refusal, InvalidInput):
+        return "invalid_input"
+    return "Payment required" if refusal.code == "payment_required" else reasons.x402_reason(refusal.code, during)
 
 
 async def read_offer(pool: db.Pool, facilitators: Mapping[str, Facilitator], handle: str, slug: str) -> Offered:
@@ -77,32 +92,31 @@ async def read_offer(pool: db.Pool, facilitators: Mapping[str, Facilitator], han
 
 @dataclass(frozen=True, slots=True)
 class _EncodedOffer:
-    """An encoded offer, with the quote that is replaced by a fresh one for each buyer."""
+    """An encoded offer: the v2 header, and the JSON object of terms for a body, with a quote that is to be replaced."""
 
     header: bytes
-    body: bytes
+    terms: bytes
     quote: bytes
 
 
 @lru_cache(maxsize=1024)
-def _encode(
-    version: versions.Version, payouts: tuple[tuple[str, str], ...], status: int, sentence: str, code: str
-) -> _EncodedOffer:
-    """Encode the offer of a version. It is cached, because only the quote differs between buyers."""
+def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], error: str) -> _EncodedOffer:
+    """Encode the offer of a version. It is cached, because only the quote differs between buyers.
+
+    Args:
+        error: of a fixed set, so that no client fills the cache.
+    """
     quote = quotes.make_quote(version)
-    required = offers.payment_required(version, dict(payouts), sentence, quote)
-    body = problems.problem(
-        status,
-        sentence,
-        code,
-        **(codec.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"}),
-        product=_product(version),
-        inputs=_inputs(version),
+    required = offers.payment_required(version, dict(payouts), error, quote)
+    body = (codec.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"})
+    terms = body | {
+        "product": _product(version),
+        "inputs": _inputs(version),
         **({} if version.answer_schema is None else {"answer": json.loads(version.answer_schema)}),
-        rules=_rules(),
-    ).body
+        "rules": _rules(),
+    }
     header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
-    return _EncodedOffer(header, bytes(body), quote.encode())
+    return _EncodedOffer(header, json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode(), quote.encode())
 
 
 def _product(version: versions.Version) -> dict[str, object]:

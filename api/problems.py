@@ -13,27 +13,31 @@ from core.observability import metrics
 # One sentence for every fault of the creator or the provider (docs/design.md, invariant 7).
 UNAVAILABLE = "Resource unavailable"
 
+_CLOCK = "Its times are in seconds; compare your clock with the Date header, and sign a new payment."
 _NO_FUNDS = "The wallet holds less of the asset than this payment needs; fund it, and sign a new payment."
 
 # Sentences for refusals that the buyer can act on. Other codes of facilitators get REFUSED_OTHERWISE.
 REFUSED = {
     "payment_required": "Payment required",
-    "wrong_network": "This payment names a network, scheme or currency that is not on offer.",
+    "wrong_scheme": "This payment is of another scheme than the offer, which takes `exact`.",
+    "wrong_network": "This payment is on a network that is not on offer; v2 names networks as CAIP-2 does.",
     "wrong_asset": "This payment is in another asset than the offer.",
     "wrong_pay_to": "This payment goes to another address than the offer.",
-    "wrong_amount": "This payment is of another amount than the offer.",
+    "wrong_amount": "This payment is of another amount than the offer: sign exactly its `amount`, in atomic units.",
     "wrong_resource": "This payment was made for another resource.",
     "invalid_exact_evm_payload_signature": "The signature is not the payer's.",
     "insufficient_funds": _NO_FUNDS,
     "invalid_exact_evm_insufficient_balance": _NO_FUNDS,
     "payload_rejected": "The facilitator rejects the form of this payment; sign a new one.",
-    "not_yet_valid": "This authorization is not valid yet.",
-    "expired": "This authorization has expired, or expires too soon to be settled.",
-    "valid_too_long": "This authorization is valid for longer than the offer's maxTimeoutSeconds.",
+    "not_yet_valid": f"This authorization is not valid yet. {_CLOCK}",
+    "expired": f"This authorization has expired, or expires too soon to be settled. {_CLOCK}",
+    "valid_too_long": f"This authorization is valid for longer than the offer's maxTimeoutSeconds. {_CLOCK}",
     "quote_expired": "The quote has expired.",
     "quote_unknown": "The quote is not one of ours.",
 }
 REFUSED_OTHERWISE = "The payment was refused; no money moved."
+
+_JSON_ONLY = "The request body must be JSON in UTF-8, as application/json and without Content-Encoding."
 
 TOO_MANY_FAILURES = (
     "Too many calls of this product that this wallet paid for have failed within a day, at its creator's cost. "
@@ -56,7 +60,7 @@ def problem(
         status: HTTP status.
         sentence: what happened and what to do, for people.
         code: the same, for programs.
-        headers: response headers.
+        headers: response headers. Without Cache-Control among them, nobody may keep the answer.
         more: extension members, such as `fields`, `receipt` or `accepts`.
     """
     title = HTTPStatus(status).phrase
@@ -64,7 +68,7 @@ def problem(
     return JSONResponse(
         body | {"code": code} | more,
         status_code=status,
-        headers=headers,
+        headers={"Cache-Control": "no-store"} | (headers or {}),
         media_type="application/problem+json",
     )
 
@@ -72,7 +76,8 @@ def problem(
 def sentence_of(refusal: failures.PaymentRequired | failures.PaymentMalformed) -> tuple[int, str]:
     """Return the status and sentence for a payment that is missing, refused or malformed."""
     if isinstance(refusal, failures.PaymentMalformed):
-        return 400, "The payment header is not an x402 payment of the exact scheme."
+        where = f": `{refusal.member}` is missing, or has another form" if refusal.member else ""
+        return 400, f"The payment header is not an x402 payment of the exact scheme{where}."
     return 402, REFUSED.get(refusal.code, REFUSED_OTHERWISE)
 
 
@@ -89,6 +94,8 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():
             return problem(409, CONFLICT[failure.code], failure.code)
+        case failures.UnsupportedBody():
+            return problem(415, _JSON_ONLY, failure.code, {"Accept-Encoding": "identity"})
         case failures.TooLarge(code="body_too_large", limit=limit):
             return problem(413, f"The request body is larger than {limit} bytes.", failure.code)
         case failures.TooLarge(limit=limit):

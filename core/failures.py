@@ -7,6 +7,7 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ PaymentMalformed             a payment header that is not a payment             -> 400
   ├─ PaymentConflict              this payment already bought something else         -> 409
   ├─ Unavailable                  we cannot sell this now; nothing was charged       -> 503
+  ├─ UnsupportedBody              a body that is not JSON, and says so               -> 415
   ├─ TooLarge                     a body or a header above its limit                 -> 413, 431
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
   │    └─ TooManyFailures         a wallet's calls of one product failed too often   -> 429
@@ -73,7 +74,11 @@ class PaymentRequired(Failure):
 
 
 class PaymentMalformed(Failure):
-    """The payment header cannot be read as an x402 payment."""
+    """The payment header cannot be read as an x402 payment; `member` names the one that is missing or malformed."""
+
+    def __init__(self, member: str | None = None) -> None:
+        super().__init__("payment_malformed")
+        self.member = member
 
 
 class PaymentConflict(Failure):
@@ -86,6 +91,13 @@ class PaymentConflict(Failure):
 
 class Unavailable(Failure):
     """Not sellable now. The code is for our logs; buyers get one sentence."""
+
+
+class UnsupportedBody(Failure):
+    """The body is of another media type or charset than we read, or it is compressed."""
+
+    def __init__(self) -> None:
+        super().__init__("unsupported_media_type")
 
 
 class TooLarge(Failure):

@@ -51,6 +51,7 @@ def serve(config: Settings) -> None:
             # The right-most address of X-Forwarded-For that is no proxy of ours is the client; anybody writes the rest.
             proxy_headers=bool(config.trusted_proxies),
             forwarded_allow_ips=[str(network) for network in config.trusted_proxies],
+            timeout_keep_alive=config.keep_alive_seconds,
             # Waiting requests get this long; then the lifespan ends settlements and calls.
             timeout_graceful_shutdown=5,
         )

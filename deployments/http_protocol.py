@@ -1,12 +1,12 @@
-"""uvicorn's HTTP protocol, with a deadline for each request and a bound on connections.
+"""uvicorn's HTTP protocol, with a deadline for each connection that waits, and a bound on connections.
 
-uvicorn waits for ever for a request that has begun, or never begins (Kludex/uvicorn#1192). Silent connections would use
-up the file descriptors of the process, and nobody else could connect.
+uvicorn waits for ever for a request that has begun, or never begins (Kludex/uvicorn#1192), and for a client that does
+not read its answer. Silent connections would use up the file descriptors of the process, and nobody else could connect.
 """
 
 import asyncio
 import resource
-from collections import Counter
+from collections import Counter, OrderedDict
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
@@ -21,19 +21,24 @@ from core.settings import settings
 _RESERVED_FILES = 200
 
 _open: Counter[str] = Counter()
+# Connections on which no request is being answered, those that have waited longest first.
+_waiting: OrderedDict["BoundedProtocol", None] = OrderedDict()
 
 
 class BoundedProtocol(H11Protocol):
     """One connection of a client.
 
-    It is closed when its first or next request is not complete in time, and at once when its address, or the process,
-    has too many. Proxies that the settings trust hold the connections of many clients, so only the process's bound is
-    theirs.
+    It is closed when its first or next request, or the client's reading of an answer, does not end in time; and at once
+    when its address has too many. When the process has too many, it closes the one that has waited longest, so that
+    silent connections keep nobody out. Proxies that the settings trust hold the connections of many clients, so only
+    the process's bound is theirs.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._is_idle = False
         self._host: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -41,11 +46,14 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)
         self._host = self.client[0] if self.client else "unknown"
         _open[self._host] += 1
-        is_crowded = len(self.connections) > _most_connections()
-        if is_crowded or (_open[self._host] > settings().address_connections and not _is_proxy(self._host)):
+        if _open[self._host] > settings().address_connections and not _is_proxy(self._host):
             transport.abort()
             return
-        self._begin_wait()
+        self._begin_wait(settings().request_seconds)
+        if len(self.connections) > _most_connections():
+            # The newest is the last of those that wait, so it goes only if requests are answered on all others.
+            longest, _ = _waiting.popitem(last=False)
+            longest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting the connection."""
@@ -58,12 +66,10 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; a complete request ends the wait, and the first byte of the next one begins another."""
+        if self._is_idle:
+            self._begin_wait(settings().request_seconds)
         super().data_received(data)
-        is_complete = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if is_complete:
-            self._end_wait()
-        elif self._deadline is None:
-            self._begin_wait()
+        self._wait_or_answer()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP: as uvicorn does, with the security headers of every other answer."""
@@ -74,14 +80,51 @@ class BoundedProtocol(H11Protocol):
         self.transport.close()
 
     def on_response_complete(self) -> None:
-        """End the wait: until the next request begins, uvicorn's own timeout of idle connections counts."""
-        self._end_wait()
+        """Wait for the next request; uvicorn closes idle connections, but not before their client has read all."""
+        self._begin_wait(self.timeout_keep_alive + settings().request_seconds)
+        self._is_idle = True
         super().on_response_complete()
+        self._wait_or_answer()
+        if self._is_idle and self.conn.trailing_data[0]:  # the beginning of the next request came with this one
+            self._begin_wait(settings().request_seconds)
 
-    def _begin_wait(self) -> None:
-        self._deadline = self.loop.call_later(settings().request_seconds, self.transport.abort)
+    def pause_writing(self) -> None:
+        """Wait for the client to read what was sent."""
+        super().pause_writing()
+        self._begin_wait(settings().request_seconds)
+
+    def resume_writing(self) -> None:
+        """Go on with the answer."""
+        super().resume_writing()
+        self._wait_or_answer()
+
+    def _begin_wait(self, seconds: float) -> None:
+        self._end_wait()
+        self._unread = self.transport.get_write_buffer_size()
+        self._deadline = self.loop.call_later(seconds, self._give_up)
+        _waiting[self] = None
+
+    def _give_up(self) -> None:
+        """Close the connection, unless its client is still reading, however slowly."""
+        unread = self.transport.get_write_buffer_size()
+        if 0 < unread < self._unread:
+            self._unread = unread
+            self._deadline = self.loop.call_later(settings().request_seconds, self._give_up)
+        else:
+            self.transport.abort()
+
+    def _wait_or_answer(self) -> None:
+        """End the wait when a request is complete and being answered, unless its client reads nothing."""
+        if self.cycle is None or self.cycle.more_body or self.cycle.response_complete:
+            return
+        if not self.flow.write_paused:
+            self._end_wait()
+        elif self._is_idle:
+            self._begin_wait(settings().request_seconds)
 
     def _end_wait(self) -> None:
+        self._is_idle = False
+        _waiting.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 from x402.http.utils import (
     decode_payment_required_header,
+    decode_payment_response_header,
     decode_payment_signature_header,
     encode_payment_signature_header,
 )
-from x402.schemas import PaymentRequired
+from x402.schemas import PaymentRequired, SettleResponse
 
 from core import db
 from tests import practice, shops
@@ -27,6 +28,16 @@ Payload = dict[str, Any]
 Terms = Callable[[PaymentRequired], None]
 
 
+def refusal_of(answer: httpx.Response) -> SettleResponse:
+    """What the headers of both versions say of a refused payment, which is also the offer's `error`."""
+    refusal = decode_payment_response_header(answer.headers["PAYMENT-RESPONSE"])
+    offer = decode_payment_required_header(answer.headers["PAYMENT-REQUIRED"])
+    v1 = decode_payment_response_header(answer.headers["X-PAYMENT-RESPONSE"])
+    assert (refusal.success, refusal.transaction, refusal.error_reason) == (False, "", offer.error)
+    assert v1.error_reason == refusal.error_reason
+    return refusal
+
+
 def plain(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """A problem document with our code, and nothing in it that is not ours to say."""
     assert answer.status_code == status, answer.text
@@ -35,6 +46,7 @@ def plain(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert problem["code"] == code
     assert problem["error"] == problem["detail"]
     assert problem["status"] == status
+    assert answer.headers["Cache-Control"] in ("no-store", "private")
     said = problem["error"] + json.dumps({name: value for name, value in problem.items() if name != "fields"})
     assert not FOREIGN.search(said), said
     return problem

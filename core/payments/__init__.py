@@ -11,6 +11,7 @@ __all__ = (
     "offers",
     "purchase",
     "quotes",
+    "reasons",
     "reconciliation",
     "refunds",
     "settlement",

@@ -28,11 +28,11 @@ from core.resources import versions
 from core.settings import settings
 
 
-def read_header(values: Sequence[str]) -> codec.PaymentPayload | None:
-    """Decode the payment header; None without one. Some wallets send the same value under both names.
+def read_header(values: Sequence[str]) -> codec.PaymentPayload:
+    """Decode the payment header. Some wallets send the same value under both names.
 
     Args:
-        values: of all headers that may hold a payment.
+        values: of all headers that may hold a payment; at least one is not empty.
 
     Raises:
         TooLarge: one is longer than the limit. This is checked first.
@@ -42,9 +42,9 @@ def read_header(values: Sequence[str]) -> codec.PaymentPayload | None:
     limit = settings().payment_header_limit
     if any(len(header) > limit for header in headers):
         raise TooLarge("header_too_large", limit)
-    if len(headers) > 1:
-        raise PaymentMalformed("payment_malformed")
-    return codec.decode(headers.pop()) if headers else None
+    if len(headers) != 1:
+        raise PaymentMalformed()
+    return codec.decode(headers.pop())
 
 
 async def quoted_version(door: Door, payload: codec.PaymentPayload, current: versions.Version) -> versions.Version:

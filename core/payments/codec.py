@@ -29,24 +29,26 @@ from core.payments.x402_sdk import (
 from core.settings import settings
 
 
-def payment_response(*, paid: bool, transaction: str | None, network: str, payer: str, amount_atomic: int) -> str:
+def payment_response(
+    *, network: str, payer: str | None, transaction: str | None = None, paid_atomic: int | None = None, reason: str = ""
+) -> str:
     """Encode the PAYMENT-RESPONSE header (x402 v2, transports-v2/http.md): base64 of a SettleResponse.
 
     Args:
-        paid: whether money moved.
-        transaction: the transaction's hash, if money moved.
         network: CAIP-2.
-        payer: the wallet.
-        amount_atomic: atomic USDC.
+        payer: the wallet, if it is known.
+        transaction: the transaction's hash, if money moved.
+        paid_atomic: atomic USDC that moved; None if none did.
+        reason: why none did, in the words of x402.
     """
     return encode_payment_response_header(
         SettleResponse(
-            success=paid,
+            success=paid_atomic is not None,
             transaction=transaction or "",
             network=network,
             payer=payer,
-            amount=str(amount_atomic) if paid else None,
-            error_reason=None if paid else "payment_failed",
+            amount=None if paid_atomic is None else str(paid_atomic),
+            error_reason=reason if paid_atomic is None else None,
         )
     )
 
@@ -73,7 +75,7 @@ def decode(header: str) -> PaymentPayload:
         # pydantic's error prints its input; ours must not.
         payload = None
     if payload is None:
-        raise failures.PaymentMalformed("payment_malformed")
+        raise failures.PaymentMalformed()
     return payload
 
 
@@ -141,7 +143,7 @@ def identifier(payload: PaymentPayload) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not is_valid_payment_id(value):
-        raise failures.PaymentMalformed("payment_malformed")
+        raise failures.PaymentMalformed()
     return value
 
 

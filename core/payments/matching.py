@@ -57,9 +57,10 @@ class _Authorization(BaseModel):
 
     from_: str = Field(alias="from", pattern=r"^0x[0-9a-fA-F]{40}\z")
     to: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
-    value: str = Field(pattern=r"^[0-9]{1,30}\z")
-    valid_after: str = Field(alias="validAfter", pattern=r"^[0-9]{1,12}\z")
-    valid_before: str = Field(alias="validBefore", pattern=r"^[0-9]{1,12}\z")
+    # uint256, so that an absurd amount or time is refused by its name.
+    value: str = Field(pattern=r"^[0-9]{1,78}\z")
+    valid_after: str = Field(alias="validAfter", pattern=r"^[0-9]{1,78}\z")
+    valid_before: str = Field(alias="validBefore", pattern=r"^[0-9]{1,78}\z")
     nonce: str = Field(pattern=r"^0x[0-9a-fA-F]{64}\z")
 
 
@@ -70,7 +71,7 @@ class _ExactPayment(BaseModel):
 
     signature: str = Field(pattern=r"^0x([0-9a-fA-F]{2}){1,4096}\z")
     authorization: _Authorization
-    network: str = Field(pattern=r"^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}\z")  # CAIP-2
+    network: str = Field(pattern=r"^[-:_a-zA-Z0-9]{1,64}\z")  # CAIP-2, or a name of v1 that is refused as a network
     asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
 
 
@@ -84,12 +85,13 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
 
     Raises:
         PaymentMalformed: the payload is not an EIP-3009 authorization.
-        PaymentRequired: its code names the mismatch: network, asset, amount, payTo, resource or time window.
+        PaymentRequired: its code names the mismatch: scheme, network, asset, amount, payTo, resource or time window.
     """
     authorization, signature = _authorization(payload)
     accepted = payload.accepted
     network = next((n for n in settings().networks if n.id == accepted.network and n.id in payouts), None)
-    if accepted.scheme != "exact" or network is None:
+    _require(accepted.scheme == "exact", "wrong_scheme")
+    if network is None:
         raise failures.PaymentRequired("wrong_network")
     pay_to = payouts[network.id]
     _require(accepted.asset.lower() == network.asset.lower(), "wrong_asset")
@@ -160,11 +162,11 @@ def _authorization(payload: PaymentPayload) -> tuple[_Authorization, str]:
     accepted = payload.accepted
     try:
         exact = _ExactPayment.model_validate(payload.payload | {"network": accepted.network, "asset": accepted.asset})
-    except ValidationError:
-        exact = None
-    if exact is None:
-        raise failures.PaymentMalformed("payment_malformed")
-    return exact.authorization, exact.signature
+        return exact.authorization, exact.signature
+    except ValidationError as error:
+        # Places in our own models, so that none of the payment's text gets into the failure.
+        place = ".".join(map(str, error.errors(include_input=False, include_context=False)[0]["loc"]))
+    raise failures.PaymentMalformed(f"accepted.{place}" if place in ("network", "asset") else f"payload.{place}")
 
 
 def _require(fits: bool, code: str) -> None:

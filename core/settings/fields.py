@@ -162,6 +162,9 @@ class Settings(BaseSettings):
         default=200, ge=1, description="most open connections of one client address; trusted proxies have no such bound"
     )
     request_seconds: float = Field(default=30, gt=0, description="time for a request to arrive, head and body")
+    keep_alive_seconds: int = Field(
+        default=75, ge=1, description="how long an idle connection stays open: longer than a proxy keeps its own"
+    )
     address_rate: str = Field(default="1200/minute", description="most requests of one client address")
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
     refused_rate: str = Field(

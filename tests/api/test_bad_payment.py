@@ -9,10 +9,11 @@ from x402.http.utils import (
     decode_payment_required_header,
     encode_payment_signature_header,
 )
-from x402.mechanisms.evm.constants import ERR_INVALID_SIGNATURE
+from x402.mechanisms.evm.constants import ERR_INVALID_SIGNATURE, ERR_UNDEPLOYED_SMART_WALLET
 from x402.schemas import PaymentPayload, PaymentRequired
 
 from core import db
+from core.payments.reasons import SPECIFIED
 from tests import practice
 from tests.refusals import (
     TOPIC,
@@ -27,6 +28,7 @@ from tests.refusals import (
     patched,
     plain,
     present,
+    refusal_of,
     required_by,
     sign,
 )
@@ -82,10 +84,11 @@ SIGNED: dict[str, tuple[str, Terms]] = {
     "other payee": ("wrong_pay_to", offered(pay_to=practice.PAY_TO)),
     "other asset": ("wrong_asset", offered(asset=practice.PAY_TO)),
     "other network": ("wrong_network", offered(network="eip155:8453")),
-    "other scheme": ("wrong_network", offered(scheme="upto")),
+    "other scheme": ("wrong_scheme", offered(scheme="upto")),
     "other resource": ("wrong_resource", elsewhere),
     "expired": ("expired", offered(max_timeout_seconds=1)),
     "valid for too long": ("valid_too_long", offered(max_timeout_seconds=3600)),
+    "times in milliseconds": ("valid_too_long", offered(max_timeout_seconds=1_700_000_000_000)),
     "forged quote": ("quote_unknown", forged),
     "no quote of ours": ("quote_unknown", requoted("quote")),
     "quote a number": ("quote_unknown", requoted(7)),
@@ -93,7 +96,10 @@ SIGNED: dict[str, tuple[str, Terms]] = {
 
 ALTERED: dict[str, tuple[str, Callable[[Payload], Payload]]] = {
     "amount": ("wrong_amount", authorized(value="1")),
+    "the largest amount": ("wrong_amount", authorized(value=str(2**256 - 1))),
+    "the latest time": ("valid_too_long", authorized(validBefore=str(2**256 - 1))),
     "accepted amount": ("wrong_amount", patched(accepted__amount="1")),
+    "network by its name in v1": ("wrong_network", patched(accepted__network="base")),
     "payee": ("wrong_pay_to", authorized(to=practice.PAY_TO)),
     "nonce": (ERR_INVALID_SIGNATURE, authorized(nonce="0x" + "11" * 32)),
     "another wallet's signature": (ERR_INVALID_SIGNATURE, by_another_wallet),
@@ -117,8 +123,23 @@ async def test_wrong_terms(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, h
         **{f"signed: {case}": (402, code) for case, (code, _) in SIGNED.items()},
         **{f"altered: {case}": (402, code) for case, (code, _) in ALTERED.items()},
     }
+    refusals = {case: refusal_of(answer) for case, answer in answers.items()}
+    assert {refusal.error_reason for refusal in refusals.values()} <= SPECIFIED | {ERR_UNDEPLOYED_SMART_WALLET}
+    assert refusals["signed: less"].error_reason == "invalid_exact_evm_payload_authorization_value"
+    assert refusals["signed: less"].payer == buyer.wallet.address.lower()
+    assert refusals["signed: other network"].network == "eip155:8453"
     await nothing_claimed(pool, shop, buyer)
     await offer_sells(answers["signed: less"], http, url, buyer)
+
+
+async def test_a_poor_wallet_is_told_in_the_protocols_words(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """A stock client reads the reason in the headers, and a person the sentence."""
+    url, poor = door + shop.path, Buyer()
+    answer = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": await poor.pay(url, TOPIC)})
+
+    assert "fund it" in plain(answer, 402, "invalid_exact_evm_insufficient_balance")["error"]
+    refusal = refusal_of(answer)
+    assert (refusal.error_reason, refusal.payer) == ("insufficient_funds", poor.wallet.address.lower())
 
 
 async def test_not_yet_valid(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import re
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 
@@ -22,6 +24,7 @@ from tests.refusals import (
     patched,
     plain,
     present,
+    refusal_of,
 )
 from tests.shops import Buyer, Shop
 
@@ -29,7 +32,6 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "wrong type": (b'{"topic": 5}', "topic"),
     "null": (b'{"topic": null}', "topic"),
     "nested": (b'{"topic": {"a": 1}}', "topic"),
-    "missing": (b"{}", "topic"),
     "empty": (b'{"topic": ""}', "topic"),
     "too long": (json.dumps({"topic": "x" * 20_001}).encode(), "topic"),
     "a NUL inside": (b'{"topic": "a\\u0000b"}', "topic"),
@@ -55,19 +57,23 @@ async def test_wrong_inputs(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, 
     named = {}
     for case, (body, _) in BODIES.items():
         for headers in ({}, paid):
-            problem = plain(await http.post(url, content=body, headers=headers), 400, "invalid_input")
+            answer = await http.post(url, content=body, headers=headers)
+            problem = plain(answer, 400, "invalid_input")
             named[case] = "".join(problem["fields"])
             assert problem["error"] == problem["fields"][named[case]]
+            # Without a payment, the offer says what fits and what it costs.
+            assert ("PAYMENT-REQUIRED" in answer.headers, "accepts" in problem) == (not headers, not headers)
     assert named == {case: field for case, (_, field) in BODIES.items()}
     await nothing_claimed(pool, shop, buyer)
     assert (await http.post(url, json=TOPIC, headers=paid)).status_code == 200
+    await offer_sells(await http.post(url, json={"topic": 5}), http, url, buyer)
 
 
 async def test_paid_without_inputs(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
-    """Without a body, or with null, an unpaid request gets the offer, and a paid one is refused before payment."""
+    """Without a body, with null or `{}`, an unpaid request gets the offer; a paid one is refused before payment."""
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)}
-    for content in (b"", b"null"):
+    for content in (b"", b"null", b"{}"):
         assert (await http.post(url, content=content)).status_code == 402
         plain(await http.post(url, content=content, headers=paid), 400, "invalid_input")
     plain(await http.get(url, headers=paid), 400, "invalid_input")
@@ -91,7 +97,28 @@ async def test_unknown_method(door: str, shop: Shop, http: httpx.AsyncClient) ->
     """Another method is 405 and says which are allowed."""
     answer = await http.delete(door + shop.path)
     plain(answer, 405, "method_not_allowed")
-    assert answer.headers["Allow"]
+    assert answer.headers["Allow"] == "GET, HEAD, POST"
+    plain(alone := await http.get(f"{door}/executions/{UUID(int=0)}/rerun"), 405, "method_not_allowed")
+    assert alone.headers["Allow"] == "POST"
+
+
+OTHER_BODIES: dict[str, tuple[bytes, dict[str, str], int]] = {
+    "compressed": (gzip.compress(b'{"topic": "the sea"}'), {"Content-Encoding": "gzip"}, 415),
+    "UTF-16": ('{"topic": "the sea"}'.encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}, 415),
+    "form": (b"topic=the+sea", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    "broken, and called JSON": (b"topic=the+sea", {"Content-Type": "application/json"}, 400),
+    "JSON, and called a form": (b'{"topic": "the sea"}', {"Content-Type": "application/x-www-form-urlencoded"}, 402),
+    "a byte order mark": (b'\xef\xbb\xbf{"topic": "the sea"}', {"Content-Type": "application/json"}, 402),
+}
+
+
+async def test_other_bodies(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """What is not JSON and does not claim to be is 415; JSON is read under whatever name it comes."""
+    said = {
+        case: (await http.post(door + shop.path, content=body, headers=headers)).status_code
+        for case, (body, headers, _) in OTHER_BODIES.items()
+    }
+    assert said == {case: status for case, (_, _, status) in OTHER_BODIES.items()}
 
 
 async def test_huge_body(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient) -> None:
@@ -133,10 +160,10 @@ MALFORMED: dict[str, str | bytes | Callable[[Payload], Payload]] = {
     "value negative": authorized(value="-1"),
     "value with underscore": authorized(value="10_000"),
     "value in other digits": authorized(value="１００００"),
-    "value huge": authorized(value="9" * 78),
+    "value huge": authorized(value="9" * 79),
     "value a number": authorized(value=10_000),
     "value a float": authorized(value=1e4),
-    "times huge": authorized(validBefore="9" * 40),
+    "times huge": authorized(validBefore="9" * 79),
     "times negative": authorized(validAfter="-5"),
     "network with NUL": patched(accepted__network="eip155:402402\0"),
     "asset with NUL": patched(accepted__asset="0x\0"),
@@ -150,6 +177,9 @@ async def test_malformed_payment(door: str, shop: Shop, buyer: Buyer, pool: db.P
     headers = {case: encoded(bad(decoded(good))) if callable(bad) else bad for case, bad in MALFORMED.items()}
     answers = await present(http, url, headers)
     assert codes(answers) == dict.fromkeys(MALFORMED, (400, "payment_malformed"))
+    assert {refusal_of(answer).error_reason for answer in answers.values()} == {"invalid_payload"}
+    assert "`payload.authorization.value`" in answers["value a number"].json()["error"]
+    assert "`accepted.network`" in answers["network with NUL"].json()["error"]
     await nothing_claimed(pool, shop, buyer)
     await offer_sells(answers["version 1"], http, url, buyer)
 

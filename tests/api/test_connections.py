@@ -1,5 +1,6 @@
-"""Connections that say nothing, or stop in the middle."""
+"""Connections that say nothing, stop in the middle, or do not read."""
 
+import resource
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -7,9 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from tests import doors, servers
-from tests.shops import Shop, eventually
+from tests.refusals import TOPIC
+from tests.shops import Buyer, Shop, eventually
 
 HEAD = b"POST /@a/b HTTP/1.1\r\nHost: door\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
 
@@ -30,10 +33,11 @@ def read_to_the_end(connection: socket.socket) -> bytes:
 
 
 def test_what_does_not_arrive_is_not_waited_for(surroundings: Path, shop: Shop) -> None:
-    """A silent connection, half a head, half a body and half a second request end after the deadline."""
+    """A silent or idle connection, half a head, half a body and half a second request end after the deadline."""
     whole = f"GET {shop.path} HTTP/1.1\r\nHost: door\r\n\r\n".encode()
-    begun = [b"", b"GET / HT", HEAD, HEAD + b"\r\n{", whole + b"GET / HT"]
-    with doors.door(surroundings, servers.free_port(), INSTANT_REQUEST_SECONDS="1") as door, ExitStack() as stack:
+    begun = [b"", b"GET / HT", HEAD, HEAD + b"\r\n{", whole + b"GET / HT", whole]
+    limits = {"INSTANT_REQUEST_SECONDS": "1", "INSTANT_KEEP_ALIVE_SECONDS": "2"}
+    with doors.door(surroundings, servers.free_port(), **limits) as door, ExitStack() as stack:
         connections = [stack.enter_context(connect(door.url)) for _ in begun]
         began = time.monotonic()
         for connection, part in zip(connections, begun, strict=True):
@@ -41,7 +45,7 @@ def test_what_does_not_arrive_is_not_waited_for(surroundings: Path, shop: Shop) 
         received = [read_to_the_end(connection) for connection in connections]
 
     assert time.monotonic() - began >= 1
-    assert [b" 402 " in one for one in received] == [False] * 4 + [True]
+    assert [b" 402 " in one for one in received] == [False] * 4 + [True] * 2
 
 
 async def test_one_address_has_so_many_connections(surroundings: Path, shop: Shop) -> None:
@@ -60,3 +64,52 @@ async def test_one_address_has_so_many_connections(surroundings: Path, shop: Sho
             return False
 
         await eventually(is_served)
+
+
+async def test_a_client_that_does_not_read_is_not_waited_for(surroundings: Path) -> None:
+    """When the client takes nothing of its answers for the time, the door forgets the connection."""
+    many = b"GET /openapi.json HTTP/1.1\r\nHost: door\r\n\r\n" * 200
+    with doors.door(surroundings, servers.free_port(), INSTANT_REQUEST_SECONDS="1") as door, connect(door.url) as deaf:
+        ours = deaf.getsockname()[1]
+
+        async def is_open() -> bool:
+            return ours in {
+                held.raddr.port for held in psutil.Process(door.process.pid).net_connections() if held.raddr
+            }
+
+        async def is_closed() -> bool:
+            return not await is_open()
+
+        deaf.sendall(many)
+        await eventually(is_open)
+        await eventually(is_closed)
+
+
+async def test_a_crowd_of_silent_connections_keeps_nobody_out(surroundings: Path, shop: Shop) -> None:
+    """With 1,024 files and 1,100 connections that say nothing or are idle, new clients are served at once."""
+    limits = {"INSTANT_REQUEST_SECONDS": "600", "INSTANT_KEEP_ALIVE_SECONDS": "600"}
+    whole = f"GET {shop.path} HTTP/1.1\r\nHost: door\r\n\r\n".encode()
+    with doors.door(surroundings, servers.free_port(), first=_few_files, **limits) as door, ExitStack() as stack:
+        for number in range(1100):
+            stack.enter_context(connection := connect(door.url))
+            if number < 100:
+                connection.sendall(whole)
+        statuses = []
+        for _ in range(5):
+            async with httpx.AsyncClient(timeout=20, verify=servers.TLS) as http:
+                statuses.append((await http.get(door.url + shop.path)).status_code)
+        paid = await buy(door.url + shop.path)
+
+    assert statuses == [402] * 5
+    assert paid == 200
+
+
+def _few_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+
+
+async def buy(url: str) -> int:
+    """One purchase by a new client."""
+    paid = {"PAYMENT-SIGNATURE": await (await Buyer().fund()).pay(url, TOPIC), "Prefer": "wait=20"}
+    async with httpx.AsyncClient(timeout=30, verify=servers.TLS) as http:
+        return (await http.post(url, json=TOPIC, headers=paid)).status_code

@@ -7,12 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from x402.http.utils import decode_payment_required_header, decode_payment_response_header
+from x402.http.utils import decode_payment_required_header
 from x402.schemas import PaymentPayload
 
 from core import db
 from core.resources import versions
 from tests import shops
+from tests.refusals import refusal_of
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 TOPIC = {"topic": "the sea"}
@@ -174,7 +175,7 @@ async def test_refused_and_back_again(
     assert first.status_code == 402
     assert first.json()["code"] == "insufficient_funds"
     assert decode_payment_required_header(first.headers["PAYMENT-REQUIRED"]).accepts[0].amount == str(PRICE_ATOMIC)
-    assert not decode_payment_response_header(first.headers["PAYMENT-RESPONSE"]).success
+    assert refusal_of(first).error_reason == "insufficient_funds"
     (void,) = await shops.executions(pool, shop)
     assert (void.state, void.payment_state) == ("void", "failed")
     assert await set_aside(pool, shop) == (0, 0)
