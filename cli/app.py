@@ -175,11 +175,11 @@ def _ready_to_run() -> Settings:
 
 async def _check_chains() -> None:
     """Refuse a node on another chain, because the node decides whether payments count as paid."""
-    from core.evm import node
+    from core.evm import checks
     from core.payments import settlement
 
     async with settlement.payment_clients() as clients:
-        await node.check_nodes(clients.http, clients.networks.values())
+        await checks.check_networks(clients.http, clients.networks.values())
 
 
 async def _finish(result: Awaitable[object]) -> object:
