@@ -23,6 +23,7 @@ def check_all(config: Settings, *, is_selling: bool) -> None:
         Misconfigured: its sentence names what must be changed.
     """
     check_database(config)
+    asyncio.run(check_master_keys())
     check_media()
     warn_of_settings(config)
     asyncio.run(check_networks(is_selling=is_selling))
@@ -38,6 +39,19 @@ def check_database(config: Settings) -> None:
     from core.db.pool import database_url
 
     require_up_to_date(database_url(config), config.mode)
+
+
+async def check_master_keys() -> None:
+    """Refuse master keys that are malformed, or open nothing of what is stored.
+
+    Raises:
+        Misconfigured: they are, or do.
+    """
+    from core import db
+    from core.accounts import master_keys
+
+    async with await db.connect() as conn:
+        await master_keys.check(conn)
 
 
 def check_media() -> None:
