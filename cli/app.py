@@ -67,7 +67,7 @@ def api() -> None:
     """Serve the front door."""
     from deployments.ports import is_free, taken
 
-    config = _ready_to_run()
+    config = _ready_to_run(is_selling=True)
     if not is_free(config.host, config.port):
         raise Misconfigured(taken("INSTANT_PORT", config.host, config.port))
     from deployments.door import serve
@@ -78,7 +78,7 @@ def api() -> None:
 @app.command
 def executor() -> None:
     """Run queued executions, for doors with INSTANT_LAUNCH=executor. Start as many as you like, on any host."""
-    _ready_to_run()
+    _ready_to_run(is_selling=False)
     from deployments.executor import execute
 
     output.line("Running queued executions; Ctrl-C finishes the running ones and stops.")
@@ -161,30 +161,18 @@ def main(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _ready_to_run() -> Settings:
+def _ready_to_run(*, is_selling: bool) -> Settings:
     """Check what a door or an executor depends on, and set Prefect's environment.
 
     Raises:
         Misconfigured: something must be changed before this can start.
     """
-    from core.db.migrate import require_up_to_date
-    from core.media import store as media
+    from deployments import start_checks
 
     config = load()
-    require_up_to_date(database_url(config), config.mode)
-    media.check_store()
-    asyncio.run(_check_chains())
+    start_checks.check_all(config, is_selling=is_selling)
     meet_prefect(config)
     return config
-
-
-async def _check_chains() -> None:
-    """Refuse a node on another chain, because the node decides whether payments count as paid."""
-    from core.evm import node
-    from core.payments import settlement
-
-    async with settlement.payment_clients() as clients:
-        await node.check_nodes(clients.http, clients.networks.values())
 
 
 async def _finish(result: Awaitable[object]) -> object:

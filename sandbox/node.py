@@ -10,13 +10,16 @@ from eth_utils.crypto import keccak
 from pydantic import AliasChoices, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
+from core.settings import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK
 from sandbox.book import Block, Book, Transaction
 
 MOST_BLOCKS = 2_000
 """The widest range that eth_getLogs answers, as at many public nodes."""
 
 _AUTHORIZATION_STATE = function_signature_to_4byte_selector("authorizationState(address,bytes32)")
+_NAME = function_signature_to_4byte_selector("name()")
+_VERSION = function_signature_to_4byte_selector("version()")
+_DECIMALS = function_signature_to_4byte_selector("decimals()")
 _BALANCE_OF = function_signature_to_4byte_selector("balanceOf(address)")
 _TRANSFER = event_signature_to_log_topic("Transfer(address,address,uint256)")
 _USED = event_signature_to_log_topic("AuthorizationUsed(address,bytes32)")
@@ -29,6 +32,13 @@ _Tag = (
     Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{1,15}$")]
     | Literal["earliest", "latest", "pending", "safe", "finalized"]
 )
+
+
+_CONSTANTS = {
+    _NAME: encode(["string"], [SANDBOX_ASSET_NAME]),
+    _VERSION: encode(["string"], ["2"]),
+    _DECIMALS: encode(["uint8"], [6]),
+}
 
 
 class _Call(BaseModel):
@@ -122,9 +132,18 @@ def _call(book: Book, params: list[object]) -> str:
         if data[:4] == _BALANCE_OF:
             (address,) = decode(["address"], data[4:])
             return "0x" + encode(["uint256"], [book.balance_at(address, block)]).hex()
+        if data in _CONSTANTS:
+            return "0x" + _CONSTANTS[data].hex()
     except DecodingError:
         pass
     raise _Refused(3, "execution reverted")
+
+
+def _get_code(book: Book, params: list[object]) -> str:
+    """Answer INVALID (EIP-141) for the asset: it has no code, and readers ask only whether it has."""
+    address, tag = TypeAdapter(tuple[_Address, _Tag]).validate_python(params)
+    _known(book, tag)
+    return "0xfe" if address == SANDBOX_ASSET else "0x"
 
 
 def _get_logs(book: Book, params: list[object]) -> list[dict[str, object]]:
@@ -214,6 +233,7 @@ _METHODS: dict[str, Callable[[Book, list[object]], object]] = {
     "eth_blockNumber": _block_number,
     "eth_getBlockByNumber": _get_block,
     "eth_call": _call,
+    "eth_getCode": _get_code,
     "eth_getLogs": _get_logs,
     "eth_getTransactionReceipt": _get_receipt,
 }

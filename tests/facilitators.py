@@ -16,10 +16,13 @@ SETTLED = practice.reply(200, json.dumps({"success": True, "transaction": HASH, 
 
 @dataclass
 class Somebody:
-    """A facilitator whose answers are written by hand; `asked` is every request's path with its Authorization."""
+    """A facilitator whose answers are written by hand; `asked` is every request's path with its Authorization.
+
+    A list is said in its order, and its last for ever.
+    """
 
     url: str = ""
-    says: dict[str, bytes | None] = field(default_factory=lambda: {"verify": VALID, "settle": SETTLED})
+    says: dict[str, bytes | list[bytes] | None] = field(default_factory=lambda: {"verify": VALID, "settle": SETTLED})
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def count(self, verb: str) -> int:
@@ -35,6 +38,8 @@ class Somebody:
             path = head.split()[1]
             self.asked.append((path, headers.get("Authorization")))
             said = self.says.get(path[1:], b"")
+            if isinstance(said, list):
+                said = said.pop(0) if len(said) > 1 else said[0]
             if said is None:
                 await reader.read()
             else:
@@ -47,7 +52,7 @@ class Somebody:
 
 
 @asynccontextmanager
-async def somebody(**says: bytes | None) -> AsyncIterator[Somebody]:
+async def somebody(**says: bytes | list[bytes] | None) -> AsyncIterator[Somebody]:
     """Such a facilitator, listening; bytes are said and the connection closed, None says nothing."""
     one = Somebody()
     one.says |= says

@@ -1,3 +1,3 @@
 """Ethereum: requests to nodes, and recovery of signers."""
 
-__all__ = ("node", "signatures")
+__all__ = ("checks", "node", "signatures")

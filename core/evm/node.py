@@ -4,20 +4,16 @@ Requests and results follow the Ethereum execution API (ethereum.org, JSON-RPC A
 zeros.
 """
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from core.failures import Misconfigured, Unavailable
+from core.failures import Unavailable
 from core.net.json_client import Client, JsonResponse, post
 from core.settings import Network
-
-_log = logging.getLogger(__name__)
 
 FIRST_PAGE_BLOCKS = 16
 """Blocks in the first eth_getLogs of a search. What is looked for is mostly in the newest blocks."""
@@ -27,10 +23,6 @@ PAGE_BLOCKS = 2_000
 
 TOPIC_VALUES = 500
 """Most values of one topic in a filter: nodes limit them to 1,000 or more."""
-
-# Tried at the start. A payment is looked up within its last half hour or so, which is 900 blocks of two seconds.
-_TRIAL_BLOCKS = (512, 64, 8, 1)
-_NO_EVENT = "0x" + "00" * 32
 
 T = TypeVar("T")
 
@@ -42,6 +34,7 @@ class _Model(BaseModel):
 # A number of at most 60 bits, and a 32-byte word.
 Quantity = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,15}$")]
 Word = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$")]
+_Bytes = Annotated[str, Field(pattern=r"^0x([0-9a-fA-F]{2})*$")]
 
 
 class Block(_Model):
@@ -88,54 +81,6 @@ async def chain_id(http: Client, network: Network) -> int:
         Unavailable: `chain_unreachable`.
     """
     return int(await request(http, network, TypeAdapter(Quantity), "eth_chainId"), 16)
-
-
-async def check_nodes(http: Client, networks: Iterable[Network]) -> None:
-    """Compare each node's chain with the network that it was configured for.
-
-    A node that does not answer only causes a warning: it may come back, and until then decides nothing. So does one
-    that refuses eth_getLogs, or answers it for few blocks only: payments whose settlement is unknown depend on it.
-
-    Raises:
-        Misconfigured: its sentence names the network whose node is on another chain.
-    """
-
-    async def check_node(network: Network) -> None:
-        try:
-            actual_id = await chain_id(http, network)
-        except Unavailable:
-            _log.warning("payment: the node of %s cannot be asked which chain it is on", network.id)
-            return
-        if actual_id != network.chain_id:
-            raise Misconfigured(f"INSTANT_NETWORKS: the rpc_url of {network.id} leads to a node of chain {actual_id}")
-        await _try_logs(http, network)
-
-    await asyncio.gather(*(check_node(network) for network in networks))
-
-
-async def _try_logs(http: Client, network: Network) -> None:
-    """Ask for the logs of the newest blocks once, and warn if the node serves few of them or none."""
-    for blocks in _TRIAL_BLOCKS:
-        try:
-            last = int((await block(http, network, "latest")).number, 16)
-            await logs(
-                http, network, TypeAdapter(list[Log]), [], [_NO_EVENT], first=max(last - blocks + 1, 0), last=last
-            )
-        except Unavailable:
-            continue
-        if blocks < _TRIAL_BLOCKS[0]:
-            _log.warning(
-                "INSTANT_NETWORKS: the node at the rpc_url of %s refuses eth_getLogs of more than some %d blocks:"
-                " to look up an old payment takes long",
-                network.id,
-                blocks,
-            )
-        return
-    _log.warning(
-        "INSTANT_NETWORKS: the node at the rpc_url of %s refuses eth_getLogs: payments whose settlement is unknown"
-        " stay undecided until it answers them, or rpc_url names another node",
-        network.id,
-    )
 
 
 async def log_pages(
@@ -198,24 +143,58 @@ async def block(http: Client, network: Network, tag: str) -> Block:
     return await request(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
 
 
+async def call(http: Client, network: Network, call_data: bytes, tag: str = "latest") -> bytes | None:
+    """Call the asset's contract (eth_call), and return what it returns; None if it reverts or is no contract.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    transaction = {"to": network.asset, "data": "0x" + call_data.hex()}
+    body = await _post(http, network, "eth_call", transaction, tag)
+    error = body.get("error")
+    if error is None:
+        return bytes.fromhex(_result(body, TypeAdapter(_Bytes))[2:]) or None
+    # Code 3 is Geth's. Other nodes have a code of their own for it, and only the word in common.
+    if isinstance(error, dict) and (error.get("code") == 3 or "revert" in str(error.get("message")).lower()):
+        return None
+    raise Unavailable("chain_unreachable")
+
+
+async def code(http: Client, network: Network) -> bytes:
+    """Read the code at the asset's address (eth_getCode); empty if it is no contract.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    return bytes.fromhex(
+        (await request(http, network, TypeAdapter(_Bytes), "eth_getCode", network.asset, "latest"))[2:]
+    )
+
+
 async def request(http: Client, network: Network, adapter: TypeAdapter[T], method: str, *params: object) -> T:
     """Make one JSON-RPC 2.0 call, and return its result if that has the expected shape.
 
     Raises:
         Unavailable: `chain_unreachable` if the node does not answer, or answers anything else.
     """
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    response = await post(http, network.rpc_url, body)
-    if (
-        isinstance(response, JsonResponse)
-        and response.status == 200
-        and response.body
-        and response.body.get("error") is None
-    ):
-        try:
-            return adapter.validate_python(response.body.get("result"))
-        except ValidationError:
-            pass
+    body = await _post(http, network, method, *params)
+    if body.get("error") is None:
+        return _result(body, adapter)
+    raise Unavailable("chain_unreachable")
+
+
+async def _post(http: Client, network: Network, method: str, *params: object) -> dict[str, object]:
+    response = await post(http, network.rpc_url, {"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    if isinstance(response, JsonResponse) and response.status == 200 and response.body:
+        return response.body
+    raise Unavailable("chain_unreachable")
+
+
+def _result(body: dict[str, object], adapter: TypeAdapter[T]) -> T:
+    try:
+        return adapter.validate_python(body.get("result"))
+    except ValidationError:
+        pass
     raise Unavailable("chain_unreachable")
 
 

@@ -9,13 +9,14 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 from pydantic_core import from_json
 
 from core.net import http as net_http
-from core.settings import settings
+from core.settings import settings, urls
 
 CONNECT_SECONDS = 5
 MOST_BYTES = 1_048_576
@@ -31,10 +32,11 @@ Client = aiohttp.ClientSession
 
 @dataclass(frozen=True, slots=True)
 class JsonResponse:
-    """A response: its HTTP status, and the body if it was a JSON object."""
+    """A response: its HTTP status, the body if it was a JSON object, and the host that a redirect leads to."""
 
     status: int
     body: dict[str, object] | None
+    redirect_host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ async def _request(
             ) as response,
         ):
             received = await _read(response)
-            return (
-                JsonResponse(response.status, _object(received)) if received is not None else NoResponse("unreadable")
-            )
+            if received is None:
+                return NoResponse("unreadable")
+            return JsonResponse(response.status, _object(received), _redirect_host(response))
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         return NoResponse("not_sent")
     except TimeoutError:
@@ -92,6 +94,17 @@ async def _request(
         if isinstance(error.__cause__, ContentEncodingError):
             return NoResponse("unreadable")
         return NoResponse("connection_lost")
+
+
+def _redirect_host(response: aiohttp.ClientResponse) -> str:
+    """The host that a redirect leads to, if it is one. The rest of its URL may hold anything, a key too."""
+    if not 300 <= response.status < 400:
+        return ""
+    try:
+        host = urlsplit(urljoin(str(response.url), response.headers.get("Location", ""))).hostname or ""
+    except ValueError:
+        return ""
+    return host if urls.is_host(host) else ""
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -77,7 +77,7 @@ _provider = Histogram(
 )
 _facilitator = Histogram(
     "instant_facilitator_request_seconds",
-    "Duration of requests to facilitators; outcomes other than yes and no mean that there was no answer.",
+    "Duration of requests to facilitators; outcomes other than yes, no and rejected mean that there was no verdict.",
     ["network", "request", "outcome"],
     buckets=_SECONDS,
     registry=registry,

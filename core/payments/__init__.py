@@ -6,6 +6,7 @@ __all__ = (
     "chain",
     "codec",
     "facilitator",
+    "facilitator_checks",
     "ledger",
     "matching",
     "offers",

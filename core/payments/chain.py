@@ -98,10 +98,11 @@ async def landed(
         raise Unavailable("chain_wrong")
     latest = await node.block(http, network, "latest")
     call_data = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
-    call = {"to": network.asset, "data": "0x" + call_data.hex()}
     # Asked for the block whose clock we report: a state of another block could be older than that clock.
-    is_used = await node.request(http, network, TypeAdapter(node.Word), "eth_call", call, latest.number)
-    if int(is_used, 16) == 0:
+    is_used = await node.call(http, network, call_data, latest.number)
+    if is_used is None or len(is_used) != 32:
+        raise Unavailable("chain_unreachable")
+    if not any(is_used):
         return NotUsed(latest.time)
     spent = [node.topic_of(payer), "0x" + nonce.hex()]
     log = await _newest_log(http, network, [[_USED, _CANCELED], spent[0]], spent[1], latest, since - CLOCK_SKEW)

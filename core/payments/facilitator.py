@@ -6,7 +6,9 @@ formats and reasons are those of x402 v2 (the `x402` SDK's schemas, and section 
 
 import asyncio
 import logging
+import math
 import time
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import ValidationError
@@ -15,6 +17,7 @@ from core.failures import Unavailable, log_unexpected_end
 from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client, JsonResponse, NoResponse, get, post
 from core.observability import metrics
+from core.payments import facilitator_outcomes
 from core.payments.facilitator_auth import credentials_of
 from core.payments.verdicts import (
     REFUSAL_STATUSES,
@@ -42,11 +45,17 @@ log = logging.getLogger(__name__)
 SUPPORTED_SECONDS = 600
 """How long a facilitator's answer to /supported counts."""
 
-# Without a verdict, these are about the one payload that the request carried.
-_PAYLOAD_STATUSES = frozenset({400, 413, 422})
-# These, and redirects, are about our URL or our credentials, whatever the payload.
-_SETUP_STATUSES = frozenset({401, 403, 404, 405, 410})
+# How often the log repeats what is wrong with a facilitator.
+_REPEAT_SECONDS = 60
 _AUTHORIZATION_MEMBERS = ("from", "to", "value", "validAfter", "validBefore", "nonce")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a facilitator: an outcome that `facilitator_outcomes` names, and words for the operator."""
+
+    outcome: str
+    words: str
 
 
 class Facilitator:
@@ -73,7 +82,20 @@ class Facilitator:
         self._serves = True
         self._refresh_at = 0.0
         self._refresh_task: asyncio.Task[None] | None = None
-        self._setup_status: int | None = None
+        self._last_supported: str | None = None
+        self._last_request: str | None = None
+        self._logged_at: dict[str, float] = {}
+
+    @property
+    def standing(self) -> str:
+        """How it stood when it was last asked, for the operator.
+
+        `serving`, `not_supported` (it does not list our network), `unknown` before the first answer, or an outcome that
+        `facilitator_outcomes` names. What it made of a payment counts for more than what it says that it supports.
+        """
+        if not self._serves:
+            return "not_supported"
+        return self._last_request or self._last_supported or "unknown"
 
     def is_serving(self) -> bool:
         """Whether it settles exact payments on our network, by its last answer; True until it says otherwise.
@@ -86,20 +108,33 @@ class Facilitator:
             self._refresh_task.add_done_callback(log_unexpected_end)
         return self._serves
 
-    async def get_supported(self) -> SupportedResponse:
-        """Ask what it supports.
+    async def look(self) -> Trouble | None:
+        """Ask what it supports, and remember it. Without a readable list, what the last one said still counts.
 
-        Raises:
-            Unavailable: `facilitator_down`, it gave no answer.
+        Returns:
+            What is wrong; None if it settles exact payments on our network.
         """
         url = self._url("supported")
         response = await get(self._http, url, self._credentials.headers("GET", url))
+        outcome = facilitator_outcomes.trouble_of(response)
         if isinstance(response, JsonResponse) and response.status == 200:
             try:
-                return SupportedResponse.model_validate(response.body)
+                supported = SupportedResponse.model_validate(response.body)
             except ValidationError:
                 pass
-        raise Unavailable("facilitator_down")
+            else:
+                served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
+                # Some answer eip155:* for every chain of the family (the SDK matches both).
+                self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
+                outcome = "serving" if self._serves else "not_supported"
+        self._last_supported = outcome
+        if outcome == "serving":
+            return None
+        return self.trouble(outcome, response)
+
+    def trouble(self, outcome: str, response: JsonResponse | NoResponse | None = None) -> Trouble:
+        """Put what is wrong with it in words."""
+        return Trouble(outcome, facilitator_outcomes.words(outcome, self._network, response))
 
     async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Verdict:
         """Ask whether this payment would settle now. No money moves.
@@ -122,11 +157,10 @@ class Facilitator:
                 return Accepted()
             if body.get("isValid") is False and response.status in REFUSAL_STATUSES:
                 return Refused(known_reason(body.get("invalidReason")))
-            if response.status in _PAYLOAD_STATUSES:
+            if response.status in facilitator_outcomes.PAYLOAD_STATUSES:
                 return Refused("payload_rejected")
-            if _is_about_setup(response.status):
-                raise Unavailable("facilitator_setup")
-        raise Unavailable("facilitator_down")
+        is_setup = facilitator_outcomes.trouble_of(response) in facilitator_outcomes.SETUP
+        raise Unavailable("facilitator_setup" if is_setup else "facilitator_down")
 
     async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Settlement:
         """Ask it to move the money, once.
@@ -153,50 +187,41 @@ class Facilitator:
         not the buyers' either: a rejection of those leaves the breaker as it is, and the log names it.
         """
         url, was_open = self._url(verb), self._breaker.is_open
-        began, outcome = time.monotonic(), "given_up"
+        began, outcome, response = time.monotonic(), "given_up", None
         body = request.model_dump(by_alias=True, exclude_none=True)
         try:
             response = await post(self._http, url, body, self._credentials.headers("POST", url))
-            outcome = _outcome_of(response, verdict_field)
-            self._note_setup(response)
+            outcome = facilitator_outcomes.outcome_of(response, verdict_field)
             return response
         finally:
             # Also if the caller gave up waiting: that counts as no answer.
-            if outcome != "setup":
-                self._breaker.record(answered=outcome in ("yes", "no", "rejected"))
+            if outcome not in facilitator_outcomes.SETUP:
+                self._breaker.record(answered=outcome in facilitator_outcomes.HEARD)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
+            self._note(outcome, response)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
 
-    def _note_setup(self, response: JsonResponse | NoResponse) -> None:
-        """Log once that the facilitator rejects our URL or our credentials, and once that it no longer does."""
-        if isinstance(response, NoResponse):
+    def _note(self, outcome: str, response: JsonResponse | NoResponse | None) -> None:
+        """Log what is wrong in words, the same at most once a minute; and that our settings are right again."""
+        is_heard = outcome in facilitator_outcomes.HEARD
+        before, self._last_request = self._last_request, "serving" if is_heard else outcome
+        if is_heard and before in facilitator_outcomes.SETUP:
+            log.warning("the facilitator of %s accepts our requests again", self._network.id)
+        now = time.monotonic()
+        if is_heard or now - self._logged_at.get(outcome, -math.inf) < _REPEAT_SECONDS:
             return
-        status = response.status if _is_about_setup(response.status) else None
-        if status != self._setup_status:
-            self._setup_status = status
-            if status is None:
-                log.warning("the facilitator of %s accepts our requests again", self._network.id)
-            else:
-                log.error(
-                    "the facilitator of %s answers %d: check facilitator_url and its credentials",
-                    self._network.id,
-                    status,
-                )
+        self._logged_at[outcome] = now
+        level = logging.ERROR if outcome in facilitator_outcomes.SETUP else logging.WARNING
+        log.log(level, "the facilitator of %s %s", self._network.id, self.trouble(outcome, response).words)
 
     async def _refresh_supported(self) -> None:
-        """Ask what it supports and remember it. Without an answer, the last one still counts."""
+        """Ask what it supports, and log what is wrong."""
         if self._http.closed:  # the door closed before this task ran
             return
-        try:
-            supported = await self.get_supported()
-        except Unavailable:
-            return
-        served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
-        # Some answer eip155:* for every chain of the family (the SDK matches both).
-        self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
-        if not self._serves:
-            log.error("the facilitator of %s does not settle exact payments there", self._network.id)
+        if trouble := await self.look():
+            level = logging.ERROR if trouble.outcome == "not_supported" else logging.WARNING
+            log.log(level, "the facilitator of %s, asked what it supports, %s", self._network.id, trouble.words)
 
     def _url(self, verb: str) -> str:
         return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
@@ -222,19 +247,3 @@ def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> Paym
         accepted=requirements,
         resource=ResourceInfo(url=payload.resource.url) if payload.resource else None,
     )
-
-
-def _outcome_of(response: JsonResponse | NoResponse, verdict_field: str) -> str:
-    """Name the outcome of a request: `yes`, `no`, `rejected` (this payload), `setup` (our side), or why none came."""
-    if isinstance(response, NoResponse):
-        return response.reason
-    verdict = (response.body or {}).get(verdict_field)
-    if isinstance(verdict, bool):
-        return "yes" if verdict else "no"
-    if response.status in _PAYLOAD_STATUSES:
-        return "rejected"
-    return "setup" if _is_about_setup(response.status) else "unreadable"
-
-
-def _is_about_setup(status: int) -> bool:
-    return 300 <= status < 400 or status in _SETUP_STATUSES

@@ -56,6 +56,11 @@ class Vault:
             raise Misconfigured("INSTANT_MASTER_KEYS is empty; `instant dev` makes one in the state folder")
         self._newest = next(iter(self._keys))
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the configured keys, newest first. They are no secret: every envelope shows one."""
+        return tuple(self._keys)
+
     def seal(self, plain: bytes, *, account: UUID, column: str, row: UUID) -> bytes:
         """Encrypt `plain` for one column and row.
 

@@ -1,5 +1,6 @@
 """All settings, read once and checked before anything starts; and the networks that buyers pay on."""
 
+from core.settings import urls
 from core.settings.fields import Mode, Settings
 from core.settings.networks import (
     SANDBOX_ASSET,
@@ -23,5 +24,6 @@ __all__ = (
     "load",
     "member",
     "settings",
+    "urls",
     "warnings",
 )

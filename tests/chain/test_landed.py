@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from x402.schemas import PaymentPayload
 
-from core.evm import node
+from core.evm import checks, node
 from core.failures import Unavailable
 from core.net import json_client
 from core.net.json_client import Client
@@ -121,14 +121,14 @@ async def test_a_node_that_serves_few_blocks(
     with gate(chain.url) as at:
         network = chain.network(rpc_url=at.url)
         with at.ruled(few_blocks(most)):
-            await node.check_nodes(http, [network])
+            await checks.check_networks(http, [network])
             assert await look(http, chain, paid, network=network, minutes=60) == Landed(transaction)
             since = datetime.fromtimestamp(chain.now(), UTC) - timedelta(hours=1)
             pages = [page async for page in reading.received(http, network, [pay_to], since)]
 
     assert [transfer.transaction for page in pages for transfer in page] == [transaction]
     assert [said.partition("eth_getLogs ")[2].partition(":")[0] for said in caplog.messages] == warning
-    assert all(said.startswith(f"INSTANT_NETWORKS: the node at the rpc_url of {chain.id}") for said in caplog.messages)
+    assert all(said.startswith("INSTANT_NETWORKS[0].rpc_url leads to a node that refuses") for said in caplog.messages)
 
 
 async def test_a_node_that_serves_no_logs(
@@ -138,7 +138,7 @@ async def test_a_node_that_serves_no_logs(
     chain, paid, _ = long_chain
     with gate(chain.url) as at, at.ruled(few_blocks(0)):
         network = chain.network(rpc_url=at.url)
-        await node.check_nodes(http, [network])
+        await checks.check_networks(http, [network])
         with pytest.raises(Unavailable, match=r"^chain_unreachable$"):
             await look(http, chain, paid, network=network)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload
 
 from core.evm import node as rpc
-from core.failures import Misconfigured, Unavailable
+from core.failures import Unavailable
 from core.net.json_client import Client
 from core.payments import chain
 from core.payments.facilitator import Facilitator
@@ -199,22 +199,6 @@ async def test_a_node_of_another_chain_decides_nothing(http: Client) -> None:
     elsewhere = node() | {"eth_chainId": "0x1", "eth_call": "0x" + "0" * 64}
     with pytest.raises(Unavailable, match=r"^chain_wrong$"):
         await decide(http, elsewhere)
-
-
-async def test_a_network_with_the_wrong_node_is_a_mistake(http: Client, network: Network) -> None:
-    """The error names our network and the node's chain, but not the URL, which may hold a key."""
-    base = network.model_copy(update={"id": "eip155:8453"})
-    with pytest.raises(Misconfigured) as raised:
-        await rpc.check_nodes(http, [network, base])
-    assert str(raised.value) == "INSTANT_NETWORKS: the rpc_url of eip155:8453 leads to a node of chain 402402"
-
-
-async def test_a_node_that_is_away_is_no_mistake(http: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """It may come back; until then nothing is decided."""
-    async with practice.scripted(lambda _: b"") as url:
-        pass
-    await rpc.check_nodes(http, [practice.network(url)])
-    assert caplog.messages == ["payment: the node of eip155:402402 cannot be asked which chain it is on"]
 
 
 async def test_a_dead_node_decides_nothing(http: Client) -> None:

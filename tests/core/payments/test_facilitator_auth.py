@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
 
-from core.failures import Misconfigured, Unavailable
+from core.failures import Misconfigured
 from core.net.json_client import Client
 from core.payments.facilitator import Facilitator
 from core.settings import SANDBOX_NETWORK, Network
@@ -34,8 +34,7 @@ async def test_a_bearer_token_goes_with_every_request(http: Client) -> None:
         facilitator = Facilitator(network, http)
         await facilitator.verify(PAID, PAID.accepted)
         await facilitator.settle(PAID, PAID.accepted)
-        with pytest.raises(Unavailable):
-            await facilitator.get_supported()
+        await facilitator.look()
 
         assert {authorization for _, authorization in one.asked} == {"Bearer canary-practice-token"}
         assert {path for path, _ in one.asked} == {"/verify", "/settle", "/supported"}

@@ -6,9 +6,11 @@ import logging
 import pytest
 from x402.schemas import ResourceInfo
 
-from core.failures import Unavailable
+from core.failures import Misconfigured, Unavailable
 from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client
+from core.observability import metrics
+from core.payments import facilitator_checks
 from core.payments.facilitator import Facilitator, outgoing
 from core.payments.verdicts import Accepted, Refused, Settled, Unknown
 from core.settings import SANDBOX_NETWORK, Network
@@ -16,6 +18,7 @@ from tests import practice, shops
 from tests.facilitators import HASH, SETTLED, VALID, somebody, supports
 
 PAID = practice.payment(practice.wallet(), practice.requirements())
+GOOD = supports((2, "exact", SANDBOX_NETWORK))
 
 
 async def is_down(facilitator: Facilitator) -> bool:
@@ -46,7 +49,7 @@ async def test_while_it_is_down_nobody_asks_to_verify(http: Client) -> None:
 
 async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCaptureFixture) -> None:
     """A claimed payment is settled, or unknown, even with an open breaker; a settlement closes it again."""
-    async with somebody(verify=b"", settle=b"") as one:
+    async with somebody(verify=b"", settle=b"", supported=GOOD) as one:
         facilitator = Facilitator(practice.network(one.url), http)
         with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
             for _ in range(7):
@@ -57,7 +60,11 @@ async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCapture
 
         assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
         assert (one.count("settle"), one.count("verify")) == (8, 1)
-        assert [record.getMessage().rsplit(" ", 1)[1] for record in caplog.records] == ["down", "back"]
+        assert [message.removeprefix("the facilitator of eip155:402402 ") for message in caplog.messages] == [
+            "ends the connection without an answer; it is asked again",
+            "is down",
+            "is back",
+        ]
 
 
 async def test_refusals_are_answers(http: Client) -> None:
@@ -83,23 +90,116 @@ async def test_a_rejected_payload_is_one_buyers_trouble(http: Client, status: in
         assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
 
 
-@pytest.mark.parametrize("status", [301, 308, 401, 403, 404])
+def redirect(status: int, to: str) -> bytes:
+    return practice.reply(status, b"{}", b"location: " + to.encode())
+
+
+WWW = "https://www.x402.org/facilitator/verify?key=canary"
+SETUP: list[tuple[bytes, str, str]] = [
+    (redirect(308, WWW), "redirected", "answers 308, a redirect to www.x402.org, and payments follow none"),
+    (redirect(302, "/elsewhere"), "redirected", "answers 302, a redirect to 127.0.0.1, and payments follow none"),
+    (redirect(301, "http://[canary"), "redirected", "answers 301, a redirect to another address"),
+    (redirect(301, "https://a\x1b[31m/"), "redirected", "answers 301, a redirect to another address"),
+    (practice.reply(401, b"{}"), "unauthorised", "answers 401: check facilitator_token, or cdp_key_id"),
+    (practice.reply(403, b'{"isValid": false}'), "unauthorised", "answers 403: check facilitator_token"),
+    (practice.reply(404, b"{}"), "missing", "answers 404: check the path of facilitator_url"),
+    (practice.reply(410, b"{}"), "missing", "answers 410: check the path of facilitator_url"),
+]
+TROUBLE: list[tuple[bytes, str, str]] = [
+    (practice.reply(429, b"{}"), "limited", "answers 429: we ask more often than it allows"),
+    (practice.reply(503, b"{}"), "server_error", "answers 503: the trouble is its own"),
+    (practice.reply(200, b"<html>canary"), "unreadable", "answers what is no answer of x402"),
+    (b"", "connection_lost", "ends the connection without an answer"),
+]
+
+
+def counted(outcome: str) -> float:
+    """Requests to verify that ended so."""
+    labels = {"network": SANDBOX_NETWORK, "request": "verify", "outcome": outcome}
+    return metrics.registry.get_sample_value("instant_facilitator_request_seconds_count", labels) or 0
+
+
+@pytest.mark.parametrize(("said", "outcome", "words"), SETUP)
 async def test_a_wrong_setup_is_the_operators_trouble(
-    http: Client, status: int, caplog: pytest.LogCaptureFixture
+    http: Client, said: bytes, outcome: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log names the status once; the breaker does not open, and the next good answer sells."""
-    async with somebody(verify=practice.reply(status, b"{}")) as one:
+    """The log says once what to do; the breaker does not open, and the next good answer sells."""
+    before = counted(outcome)
+    async with somebody(verify=said, supported=GOOD) as one:
         facilitator = Facilitator(practice.network(one.url), http)
         with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
             for _ in range(6):
                 with pytest.raises(Unavailable, match="facilitator_setup"):
                     await facilitator.verify(PAID, PAID.accepted)
+            standing = facilitator.standing
             one.says["verify"] = VALID
             assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
 
-    first, last = [record.getMessage() for record in caplog.records]
-    assert f"answers {status}" in first
+    first, last = caplog.messages
+    assert first.startswith(f"the facilitator of eip155:402402 {words}")
+    assert "canary" not in first
     assert "again" in last
+    assert (standing, facilitator.standing, counted(outcome) - before) == (outcome, "serving", 6)
+
+
+@pytest.mark.parametrize(("said", "outcome", "words"), TROUBLE)
+async def test_trouble_is_named_before_it_counts_as_down(
+    http: Client, said: bytes, outcome: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first failure is logged in words, the next only after a minute."""
+    before = counted(outcome)
+    async with somebody(verify=said, supported=GOOD) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
+            assert [await is_down(facilitator) for _ in range(3)] == [True] * 3
+
+    (message,) = caplog.messages
+    assert message.startswith(f"the facilitator of eip155:402402 {words}")
+    assert (facilitator.standing, counted(outcome) - before) == (outcome, 3)
+
+
+async def ask(http: Client, said: bytes | None, *, is_selling: bool = True) -> None:
+    """The check at the start, of two facilitators of which the second says this."""
+    async with somebody(supported=GOOD) as first, somebody(supported=said) as second:
+        both = {str(place): Facilitator(practice.network(one.url), http) for place, one in enumerate((first, second))}
+        await facilitator_checks.check_facilitators(both, is_selling=is_selling)
+
+
+ELSEWHERE = supports((2, "exact", "eip155:8453"))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        *((said, words) for said, outcome, words in SETUP if outcome != "missing"),
+        (ELSEWHERE, "does not list exact payments on eip155:402402"),
+    ],
+)
+async def test_only_other_settings_help(
+    http: Client, said: bytes, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A door does not start; who only finishes what was paid is warned."""
+    sentence = f"INSTANT_NETWORKS[1].facilitator_url: /supported {words}"
+    with pytest.raises(Misconfigured) as refused:
+        await ask(http, said)
+    assert str(refused.value).startswith(sentence)
+    assert "canary" not in str(refused.value)
+
+    await ask(http, said, is_selling=False)
+    assert [message.startswith(sentence) for message in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"), [(None, "does not answer in time"), *((said, words) for said, _, words in TROUBLE + SETUP[-2:])]
+)
+async def test_what_may_mend_is_warned_of(
+    http: Client, said: bytes | None, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Silence, a limit, an outage and a list that is not there prove nothing about verifying."""
+    await ask(http, said)
+
+    (message,) = caplog.messages
+    assert message.startswith(f"INSTANT_NETWORKS[1].facilitator_url: /supported {words}")
 
 
 def test_only_what_was_signed_goes_out() -> None:
@@ -178,10 +278,10 @@ async def test_a_facilitator_that_left_our_network_is_not_asked(
 
 
 async def test_the_practice_facilitator_says_what_it_supports(http: Client, network: Network) -> None:
-    """The response parses as the SDK's own type."""
-    (kind,) = (await Facilitator(network, http).get_supported()).kinds
+    """It serves our network."""
+    facilitator = Facilitator(network, http)
 
-    assert (kind.x402_version, kind.scheme, kind.network) == (2, "exact", SANDBOX_NETWORK)
+    assert (facilitator.standing, await facilitator.look(), facilitator.standing) == ("unknown", None, "serving")
 
 
 @pytest.mark.parametrize("said", [b"", practice.reply(200, b"[]"), practice.reply(200, b'{"kinds": 5}'), VALID])
@@ -190,6 +290,7 @@ async def test_nonsense_about_what_is_supported_changes_nothing(http: Client, sa
     async with somebody(supported=said) as one:
         facilitator = Facilitator(practice.network(one.url), http)
 
-        with pytest.raises(Unavailable, match=r"^facilitator_down$"):
-            await facilitator.get_supported()
+        trouble = await facilitator.look()
+        assert trouble
+        assert trouble.outcome == facilitator.standing == ("unreadable" if said else "connection_lost")
         assert facilitator.is_serving()
