@@ -164,9 +164,11 @@ def _can_no_longer_land(payment: ledger.Recorded, chain_time: datetime) -> bool:
 async def _settle_again(pool: db.Pool, clients: PaymentClients, payment: ledger.Recorded) -> bool:
     """Settle once more with the identical payload. A refusal proves nothing here: an earlier attempt may still land."""
     network = clients.networks[payment.network]
-    payload = ledger.open_payload(payment).reveal()
+    payload = ledger.open_payload(payment)
+    if payload is None:  # decided since it was listed
+        return False
     requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)
-    outcome = await clients.facilitators[network.id].settle(payload, requirements)
+    outcome = await clients.facilitators[network.id].settle(payload.reveal(), requirements)
     if not isinstance(outcome, Settled):
         return False
     await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))

@@ -44,7 +44,7 @@ class Recorded(NamedTuple):
     amount_atomic: int
     valid_before: datetime
     state: PaymentState
-    sealed_payload: bytes
+    sealed_payload: bytes | None
     version_id: UUID
     created_at: datetime
     account_id: UUID
@@ -64,6 +64,10 @@ class MarkUnknownRow(NamedTuple):
 
 
 class RecordLateSettlementRow(NamedTuple):
+    id: UUID
+
+
+class ClearPayloadsRow(NamedTuple):
     id: UUID
 
 
@@ -88,7 +92,7 @@ class Queries(Protocol):
         requests_sha256: list[bytes],
         quoteds: list[bool],
         identifiers_sha256: list[bytes | None],
-        sealed_payloads: list[bytes],
+        sealed_payloads: list[bytes | None],
     ) -> AsyncIterator[ClaimRow]:
         """One insert claims an authorization, and an identifier; a second presentation returns no row. Rows are
         inserted in a fixed order, so that concurrent claims of several hardly ever wait for each other.
@@ -125,6 +129,11 @@ class Queries(Protocol):
 
     async def mark_final(self, conn: Connection, *, id: UUID) -> int:
         """The payment was refused, and can no longer land."""
+
+    def clear_payloads(self, conn: Connection, *, most: int) -> AsyncIterator[ClearPayloadsRow]:
+        """Forget signed payloads that settle nothing any more: the payment was paid, or can no longer land, and has
+        expired.
+        """
 
     async def owner_of_identifier(self, conn: Connection, *, identifier_sha256: bytes) -> bytes | None:
         """The payload that an identifier was first used with."""

@@ -80,6 +80,17 @@ RETURNING id;
 -- The payment was refused, and can no longer land.
 UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;
 
+-- name: clear_payloads(most)
+-- Forget signed payloads that settle nothing any more: the payment was paid, or can no longer land, and has expired.
+UPDATE payments SET sealed_payload = NULL
+WHERE id IN (
+    SELECT id FROM payments
+    WHERE sealed_payload IS NOT NULL AND valid_before < now() AND (state = 'paid' OR proved_at IS NOT NULL)
+    LIMIT :most
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
+
 -- name: owner_of_identifier(identifier_sha256)$
 -- The payload that an identifier was first used with.
 SELECT payload_sha256 FROM payments WHERE identifier_sha256 = :identifier_sha256;
