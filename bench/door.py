@@ -155,7 +155,7 @@ def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
         embedded = stack.enter_context(postgres.running(folder))
         os.environ |= embedded.environment()
         os.environ |= client_environment(settings())
-        migrate(embedded.instant, "sandbox")
+        migrate(embedded.owner, "sandbox")
         config, other = settings(), servers.free_port()
 
         def serve(*module: str, port: int, ready: str) -> None:

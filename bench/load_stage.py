@@ -127,7 +127,7 @@ def stage() -> Iterator[Stage]:
         here.processes["postgres"] = psutil.Process(
             int((here.folder / "postgres" / "postmaster.pid").read_text().split()[0])
         )
-        migrate(embedded.instant, "sandbox")
+        migrate(embedded.owner, "sandbox")
         facilitator, book = config.networks[0].facilitator_url, str(here.folder / "book.sqlite")
         for name, module, environment, url in (
             (

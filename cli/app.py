@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError
 from cli import output
 from cli.buy import buy
 from cli.shared import Flag, meet_prefect
-from core.db.pool import UNREACHABLE, database_url
+from core.db.pool import UNREACHABLE, database_url, owner_database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 
@@ -91,7 +91,7 @@ def migrate() -> None:
     from core.db.migrate import migrate as apply
 
     config = load()
-    applied = apply(database_url(config), config.mode)
+    applied = apply(owner_database_url(config), config.mode)
     output.line("\n".join(f"applied {name}" for name in applied) or "up to date")
 
 
@@ -102,6 +102,7 @@ def env() -> None:
     They hold secrets: the password of Prefect's API, and of databases that have one. Use: eval "$(instant env)"
     """
     from deployments import postgres
+    from deployments.databases import OWNER
     from tasks.prefect_adapter import client_environment
 
     config = load()
@@ -112,7 +113,7 @@ def env() -> None:
             raise Misconfigured(
                 "no database: set INSTANT_DATABASE_URL and INSTANT_PREFECT_DATABASE_URL, or start `instant dev`"
             )
-        lines |= urls.environment()
+        lines |= {name: url for name, url in urls.environment().items() if name != OWNER}
     for name in ("database_url", "prefect_database_url"):
         if url := getattr(config, name):
             lines[f"INSTANT_{name.upper()}"] = url.get_secret_value()

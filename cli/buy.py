@@ -68,8 +68,9 @@ def buy(
 ) -> int:
     """Buy one execution: show the price, sign one payment, and wait for the answer.
 
-    The answer goes to standard output, everything else to standard error. Exit codes: 0 answered; 1 refused, no money
-    moved; 2 wrong usage; 3 paid but not answered, or unknown: do not pay again.
+    The answer goes to standard output, everything else to standard error. Exit codes: 0 answered; 1 refused, by the
+    seller's word; 2 wrong usage; 3 paid but not answered, or unknown: do not pay again. A signed payment is kept until
+    it is answered or has expired, because a seller may refuse it and use it nevertheless.
 
     Args:
         url: the resource.
@@ -85,8 +86,8 @@ def buy(
         resume: continue a payment that was signed before, from the file that the command named.
         json: print one JSON document.
     """
+    from cli import buy_order
     from cli.buy_delivery import EXIT, Outcome
-    from cli.buy_order import read
     from cli.buy_wallet import NotBought
 
     order, kept = None, resume
@@ -100,20 +101,23 @@ def buy(
             order, kept = asyncio.run(_sign(_Purchase(_checked(url), inputs, max_price, wallet_file, asset, fund)))
             output.remark(f"Signed. If this is interrupted, continue with: {how_to_resume(kept)}")
         elif resume is not None and url is None:
-            order = read(resume)
+            order = buy_order.read(resume)
         else:
             raise Misconfigured("give the URL of a resource, or an unfinished payment with --resume")
         outcome = asyncio.run(_deliver(order, wait))
     except NotBought as refusal:
         outcome = Outcome("refused", f"Not bought: {refusal}. Nothing was signed.")
     images = buy_answer.images(outcome.body, out, order.url if order else None)
-    left = None if outcome.is_final else kept
+    is_over = outcome.is_final or (outcome.state == "refused" and order is not None and not order.is_usable)
+    left = None if is_over else kept
     if json:
         output.document(buy_answer.document(order, outcome, images, left))
     else:
-        buy_answer.show(outcome, images, left)
-    if kept and outcome.is_final:
-        kept.unlink(missing_ok=True)
+        buy_answer.show(order, outcome, images, left)
+    if kept and order and is_over:
+        buy_order.drop(kept)
+    elif order and outcome.state == "refused" and kept == buy_order.place(order):
+        buy_order.keep(order.model_copy(update={"refused": True}))
     return EXIT[outcome.state]
 
 

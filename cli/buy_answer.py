@@ -6,8 +6,10 @@ import base64
 import binascii
 import re
 import shlex
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 _DATA_URL = re.compile(r"data:image/([a-z0-9]+)[^,;]*;base64,(.*)", re.DOTALL)
 _LONGEST_LINE = 400
 _SHOW_SECONDS = 30
+MOST_IMAGE_BYTES = 32 * 1024 * 1024
+# Compressed pictures would be counted before they are unpacked.
+_UNPACKED = {"Accept-Encoding": "identity"}
 
 
 class _Receipt(dict[str, Any]):
@@ -43,11 +48,12 @@ def document(order: Order | None, outcome: Outcome, pictures: list[str], kept: P
             "status_url": outcome.status_url,
             "rerun_url": outcome.body.get("rerunUrl"),
             "unfinished_payment": None if kept is None else str(kept),
+            "usable_until": _usable_until(order, outcome),
         }
     )
 
 
-def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
+def show(order: Order | None, outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
     """Print the result for people."""
     if outcome.state == "answered":
         output.line(str(outcome.body.get("response") or ""))
@@ -59,6 +65,7 @@ def show(outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
         "receipt": receipt and "{paidUsdc} USDC on {network}, transaction {transaction}".format_map(receipt),
         "status": outcome.status_url,
         "run again for free": outcome.body.get("rerunUrl") and f"POST {outcome.body['rerunUrl']}",
+        "the signed authorization can be used until": _usable_until(order, outcome),
         "continue with": kept and how_to_resume(kept),
     }
     for name, line in lines.items():
@@ -72,7 +79,8 @@ def images(body: Mapping[str, Any], out: Path | None, shop: str | None) -> list[
     Args:
         body: the answer.
         out: the folder for the files; None: no files.
-        shop: the resource's URL. Image addresses on the same host are downloaded, others are only shown.
+        shop: the resource's URL. Image addresses on the same origin are downloaded, others are only shown. So are
+            images that are too large, and redirects.
     """
     listed = body.get("images")
     given = [image for image in listed if isinstance(image, str)] if isinstance(listed, list) else []
@@ -100,12 +108,27 @@ def _opened(image: str, shop: str | None) -> tuple[str, bytes]:
         return "", b""
     import httpx
 
-    with suppress(httpx.HTTPError):
-        shown = httpx.get(image, timeout=_SHOW_SECONDS, follow_redirects=True)
+    content, deadline = bytearray(), time.monotonic() + _SHOW_SECONDS
+    with (
+        suppress(httpx.HTTPError),
+        httpx.stream("GET", image, headers=_UNPACKED, timeout=_SHOW_SECONDS, follow_redirects=False) as shown,
+    ):
         kind = re.fullmatch("image/([a-z0-9]+)", shown.headers.get("content-type", ""))
-        if shown.is_success and kind:
-            return kind[1], shown.content
+        if shown.status_code != httpx.codes.OK or not kind:
+            return "", b""
+        for part in shown.iter_raw():
+            content += part
+            if len(content) > MOST_IMAGE_BYTES or time.monotonic() > deadline:
+                return "", b""
+        return kind[1], bytes(content)
     return "", b""
+
+
+def _usable_until(order: Order | None, outcome: Outcome) -> str | None:
+    """Return until when a seller may still use the signature (UTC); None if it was used, or has expired."""
+    if order is None or outcome.is_final or outcome.state == "failed" or not order.is_usable:
+        return None
+    return f"{datetime.fromtimestamp(order.valid_before, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def how_to_resume(kept: Path) -> str:

@@ -32,9 +32,9 @@ class Outcome:
     """The outcome of an order.
 
     Attributes:
-        state: answered; refused (no money moved); unsold (nothing was charged, the payment may be presented again);
-            declined (paid, and the provider declined the input); failed (paid, and there is no answer, or it was
-            deleted); open (not known yet).
+        state: answered; refused (the seller says so); unsold (nothing was sold so far, and the payment may be
+            presented again); declined (paid, and the provider declined the input); failed (paid, and there is no
+            answer, or it was deleted); open (not known yet).
         sentence: the same for people, with what to do.
         body: the seller's last response.
         status_url: the URL for looking it up.
@@ -47,8 +47,8 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether the signed payment is of no more use."""
-        return self.state in ("answered", "refused", "declined")
+        """Whether the signed payment was used, for what it was meant for."""
+        return self.state in ("answered", "declined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ async def deliver(http: httpx.AsyncClient, order: Order, deadline: float) -> Out
         pause = min(2 * pause, _LONGEST_PAUSE)
     if in_doubt:
         return Outcome("open", f"It is not known yet whether the payment went through ({last}). Do not pay again.")
-    return Outcome("unsold", f"It was not sold, and nothing was charged ({last}).")
+    return Outcome("unsold", f"It was not sold so far ({last}).")
 
 
 async def follow(http: httpx.AsyncClient, status_url: str, pause: float, deadline: float) -> Outcome:
@@ -176,7 +176,7 @@ def _judge(order: Order, reply: Reply, *, in_doubt: bool) -> Outcome | None:
         # The refusal may follow from an earlier settlement: some sellers refuse a nonce whose success reply was lost.
         sentence = f"Refused now ({reply.sentence}), but an earlier attempt got no reply: look at the wallet first."
         return Outcome("open", sentence, reply.body, status_url)
-    return Outcome("refused", f"The payment was refused, and no money moved: {reply.sentence}", reply.body, status_url)
+    return Outcome("refused", f"The seller says that the payment is refused: {reply.sentence}", reply.body, status_url)
 
 
 def _judge_status(reply: Reply, status_url: str) -> Outcome | None:
@@ -189,7 +189,8 @@ def _judge_status(reply: Reply, status_url: str) -> Outcome | None:
         case "deleted", _:
             return Outcome("failed", reply.sentence, reply.body, status_url)
         case "failed", "payment_failed":
-            return Outcome("refused", f"The payment was refused: {reply.sentence}", reply.body, status_url)
+            sentence = f"The seller says that the payment is refused: {reply.sentence}"
+            return Outcome("refused", sentence, reply.body, status_url)
         case "failed", "content_filtered":
             return Outcome("declined", f"Paid. {reply.sentence} That counts as answered.", reply.body, status_url)
         case "failed", _:
@@ -220,13 +221,15 @@ def _location(order: Order, reply: Reply) -> str | None:
 
 
 def _absolute(order: Order, said: object) -> str | None:
+    """Return a URL that the seller named, if it is on the origin that the buyer named: no seller leads elsewhere."""
     if not isinstance(said, str):
         return None
     try:
-        url = httpx.URL(order.url).join(said)
+        shop = httpx.URL(order.url)
+        url = shop.join(said)
     except (httpx.InvalidURL, ValueError):
         return None
-    return str(url) if url.scheme in ("http", "https") else None
+    return str(url) if (url.scheme, url.host, url.port) == (shop.scheme, shop.host, shop.port) else None
 
 
 async def _rest(seconds: float, deadline: float) -> None:

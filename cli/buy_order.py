@@ -23,6 +23,7 @@ class Order(BaseModel):
         price_usdc: the signed price.
         network: CAIP-2.
         valid_before: unix seconds (UTC) after which the payment can no longer be settled.
+        refused: whether the seller refused it. That is only the seller's word until `valid_before`.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -34,6 +35,12 @@ class Order(BaseModel):
     price_usdc: str
     network: str
     valid_before: int
+    refused: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether anybody who has the payment can still settle it."""
+        return self.valid_before > time.time()
 
 
 def keep(order: Order) -> Path:
@@ -42,8 +49,9 @@ def keep(order: Order) -> Path:
     Raises:
         Misconfigured: it cannot be written; then nothing may be paid.
     """
-    folder = _folder()
-    name = hashlib.sha256(order.payment.encode()).hexdigest()[:16]
+    path = place(order)
+    folder = path.parent
+    is_kept = False
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # mkstemp creates it with mode 600.
@@ -52,17 +60,23 @@ def keep(order: Order) -> Path:
             file.write(order.model_dump_json(indent=2))
             file.flush()
             os.fsync(file.fileno())
-        path = Path(half_written).rename(folder / f"{name}.json")
+        Path(half_written).rename(path)
         directory = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
+        is_kept = True
     except OSError:
-        path = None
-    if path is None:
+        pass
+    if not is_kept:
         raise Misconfigured(f"{folder} cannot be written, and a payment has to be stored there before it is sent")
     return path
+
+
+def place(order: Order) -> Path:
+    """Return the file of an order, which is named after its payment."""
+    return _folder() / f"{hashlib.sha256(order.payment.encode()).hexdigest()[:16]}.json"
 
 
 def read(path: Path) -> Order:
@@ -78,15 +92,22 @@ def read(path: Path) -> Order:
     raise Misconfigured(f"{path} holds no unfinished payment")
 
 
+def drop(path: Path) -> None:
+    """Remove an order that needs no second attempt."""
+    path.unlink(missing_ok=True)
+
+
 def unfinished(url: str, body: dict[str, str]) -> list[Path]:
-    """Find stored orders of the same request that can still be settled."""
+    """Find stored orders of the same request that can still be settled; remove refused ones that have expired."""
     found = []
     for path in sorted(_folder().glob("*.json")):
         try:
             order = read(path)
         except Misconfigured:
             continue
-        if (order.url, order.body) == (url, body) and order.valid_before > time.time():
+        if order.refused and not order.is_usable:
+            drop(path)
+        elif (order.url, order.body) == (url, body) and order.is_usable:
             found.append(path)
     return found
 

@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from core.db.migrate import migrate
-from core.db.pool import database_url
+from core.db.pool import owner_database_url
 from core.failures import Misconfigured
 from core.settings import Settings, load
 from deployments import postgres, state
+from deployments.databases import OWNER
 from deployments.ports import check_free
 from deployments.prefect_server import how_to_log_in
 from deployments.processes import Child, Children
@@ -86,7 +87,9 @@ async def _dev(config: Settings, *, demo: bool, once: bool) -> None:
 
 async def _start_processes(config: Settings, children: Children, *, demo: bool) -> None:
     """Start the processes that others depend on first, and everything else at once."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # Only this process migrates; its children get no URL of the tables' owner.
+    environment = {name: value for name, value in os.environ.items() if name != OWNER}
+    environment["PYTHONUNBUFFERED"] = "1"
     client = environment | client_environment(config)
     book = config.state_dir / "facilitator.book"
     _out.print(f"State and logs in {config.state_dir}")
@@ -108,7 +111,7 @@ async def _start_processes(config: Settings, children: Children, *, demo: bool) 
         environment=environment,
         is_foundation=True,
     )
-    await asyncio.to_thread(migrate, database_url(config), config.mode)
+    await asyncio.to_thread(migrate, owner_database_url(config), config.mode)
     await asyncio.gather(
         _ready(children, openrouter, config.openrouter_url),
         _ready(children, facilitator, config.networks[0].facilitator_url),

@@ -19,15 +19,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
 
 import psutil
 
 from core.failures import Misconfigured
 from core.settings import Settings
+from deployments import databases
+from deployments.databases import OWNER, Urls
 from deployments.state import make_private
 
 START_SECONDS = 60
@@ -41,26 +41,6 @@ _ACCOUNT = "instant-postgres"
 
 # The longest path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 _SOCKET_PATH_LIMIT = 103
-
-# \gexec runs the query's result. Prefect's database records orchestration, not money: a power cut may lose its last
-# moment, and not waiting for the disk makes every run cheaper.
-_DATABASES = r"""
-SELECT 'CREATE DATABASE ' || name FROM unnest(ARRAY['instant', 'prefect']) AS name
-WHERE name NOT IN (SELECT datname FROM pg_database) \gexec
-ALTER DATABASE prefect SET synchronous_commit = off;
-"""
-
-
-@dataclass(frozen=True)
-class Urls:
-    """The libpq URLs of the two databases, over a Unix socket and without a password."""
-
-    instant: str
-    prefect: str
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables that `core.settings` reads."""
-        return {"INSTANT_DATABASE_URL": self.instant, "INSTANT_PREFECT_DATABASE_URL": self.prefect}
 
 
 @contextmanager
@@ -98,7 +78,10 @@ def provided(config: Settings) -> Iterator[None]:
         yield
         return
     with running(config.state_dir) as urls:
-        missing = {name: url for name, url in urls.environment().items() if not os.environ.get(name)}
+        given = {"INSTANT_PREFECT_DATABASE_URL"} if config.prefect_database_url else set()
+        if config.database_url:
+            given |= {"INSTANT_DATABASE_URL", OWNER}  # the owner of another server's tables is of no use
+        missing = {name: url for name, url in urls.environment().items() if name not in given}
         os.environ.update(missing)
         try:
             yield
@@ -138,8 +121,9 @@ def _start(data: Path) -> Urls:
         if not (data / "PG_VERSION").exists():
             _run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", account=account)
         _run("pg_ctl", "-D", data, "-w", "-t", START_SECONDS, "-o", options, "-l", log, "start", account=account)
-        connection = ["-h", sockets, "-U", "postgres", "-d", "postgres"]
-        _run("psql", *connection, "-X", "-q", "-v", "ON_ERROR_STOP=1", account=None, statements=_DATABASES)
+        for database, statements in databases.set_up():
+            connection = ["-h", sockets, "-U", "postgres", "-d", database]
+            _run("psql", *connection, "-X", "-q", "-v", "ON_ERROR_STOP=1", account=None, statements=statements)
     except subprocess.CalledProcessError as error:
         first_line = error.stderr.strip().splitlines()[:1]
     else:
@@ -231,8 +215,7 @@ def _status(data: Path) -> str:
 
 
 def _urls(data: Path) -> Urls:
-    host = quote(_pid_file(data)[4], safe="/")
-    return Urls(*(f"postgresql://postgres@/{name}?host={host}" for name in ("instant", "prefect")))
+    return databases.urls(_pid_file(data)[4])
 
 
 def postmaster(data: Path) -> psutil.Process | None:

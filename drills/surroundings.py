@@ -64,7 +64,7 @@ def surroundings(
         folder = Path(made)
         if durable:
             urls = stack.enter_context(embedded.running(folder))
-            postgres, prefect = urls.instant, urls.prefect
+            postgres, prefect = urls.superuser, urls.prefect
         else:
             postgres = stack.enter_context(servers.postgres())
             prefect = stack.enter_context(servers.database(postgres, "prefect"))

@@ -1,4 +1,4 @@
-"""Delete inputs and answers after the time that buyers were promised."""
+"""Delete inputs and answers after the time that buyers were promised, and what payments need no more."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,6 +11,7 @@ from tasks.schedule import scheduled
 @flow(name="retention", persist_result=False, log_prints=False)
 @scheduled
 async def retention() -> State[None]:
-    """Delete content whose retention time is over."""
+    """Delete content whose retention time is over, and signed payloads that settle nothing any more."""
+    cleared = await step.clear_payloads()
     deleted = await step.delete_content()
-    return Completed(message=f"deleted the inputs and answers of {deleted} executions")
+    return Completed(message=f"deleted the inputs and answers of {deleted} executions, and {cleared} payloads")

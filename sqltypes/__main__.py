@@ -11,7 +11,7 @@ from sqltypes.generate import written
 def main() -> None:
     """Write the files that have changed, and name them."""
     with tempfile.TemporaryDirectory(prefix="instant-queries-") as folder, postgres.running(Path(folder)) as urls:
-        migrate(urls.instant, "sandbox")
+        migrate(urls.owner, "sandbox")
         for path, text in written(urls.instant).items():
             if not path.exists() or path.read_text() != text:
                 path.write_text(text)

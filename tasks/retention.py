@@ -2,6 +2,7 @@
 
 from core import db
 from core.executions import retention
+from core.payments import ledger
 from tasks.policy import step
 
 
@@ -10,3 +11,10 @@ async def delete_content() -> int:
     """Delete inputs and answers whose retention time is over."""
     async with db.pool() as pool:
         return await retention.delete_content(pool)
+
+
+@step()
+async def clear_payloads() -> int:
+    """Clear signed payloads that settle nothing any more."""
+    async with db.pool() as pool:
+        return await ledger.clear_payloads(pool)

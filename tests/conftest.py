@@ -113,19 +113,24 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def database(postgres: str, empty_database: str) -> Iterator[str]:
-    """Our migrated database; from here on the settings of this process name it."""
+    """Our migrated database, as its superuser. From here on the settings name it with the role of doors and flows."""
     with servers.database(postgres, "instant", like=empty_database) as url:
-        _use("INSTANT_DATABASE_URL", url)
+        _use("INSTANT_DATABASE_URL", servers.as_role(url, "instant_app"))
         yield url
 
 
 @pytest.fixture(scope="session")
 def empty_database(postgres: str) -> Iterator[str]:
     """A migrated database that stays empty, to be copied: that is much faster than to migrate."""
+    import psycopg
+
     from core.db.migrate import migrate
+    from deployments.databases import ROLES
 
     with servers.database(postgres, "empty") as url:
-        migrate(url, "sandbox")
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute((ROLES / "instant.sql").read_bytes())
+        migrate(servers.as_role(url, "instant_owner"), "sandbox")
         yield url
 
 
@@ -133,9 +138,9 @@ def empty_database(postgres: str) -> Iterator[str]:
 def own_database(postgres: str, database: str, empty_database: str) -> Iterator[str]:
     """A migrated database that no other door or launcher looks at; the settings name it during this test."""
     with servers.database(postgres, "own", like=empty_database) as url:
-        _use("INSTANT_DATABASE_URL", url)
+        _use("INSTANT_DATABASE_URL", servers.as_role(url, "instant_app"))
         yield url
-        _use("INSTANT_DATABASE_URL", database)
+        _use("INSTANT_DATABASE_URL", servers.as_role(database, "instant_app"))
 
 
 @pytest.fixture

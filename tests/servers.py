@@ -104,6 +104,13 @@ def database(server_url: str, name: str, *, like: str = "/template1") -> Iterato
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(unique)))
 
 
+def as_role(url: str, role: str) -> str:
+    """The same database for a role with fewer rights than the tests have, without a password of its own."""
+    parts = urlsplit(url)
+    query = "&".join(filter(None, [parts.query, f"options=-c%20role%3D{role}"]))
+    return parts._replace(query=query).geturl()
+
+
 @contextmanager
 def redis(port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """An empty Redis on that port, which keeps nothing."""

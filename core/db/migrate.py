@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.errors import InsufficientPrivilege
 from yoyo import get_backend, read_migrations
 
 from core.failures import Misconfigured
@@ -19,16 +20,29 @@ def migrate(database_url: str, mode: Mode) -> list[str]:
     """Apply the missing migrations in order, and stamp or check the mode.
 
     Args:
-        database_url: a libpq URL.
+        database_url: a libpq URL of the role that owns the tables, or will own them.
         mode: the mode of this database, for ever.
 
     Returns:
         The ids of the migrations that were applied now.
 
     Raises:
-        Misconfigured: the database was stamped with the other mode.
+        Misconfigured: the database was stamped with the other mode, or the role may not change the schema.
     """
+    try:
+        return _migrate(database_url, mode)
+    except InsufficientPrivilege:
+        pass
+    raise Misconfigured(
+        "this role may not change the schema; `instant migrate` needs the owner's URL in INSTANT_OWNER_DATABASE_URL"
+    )
+
+
+def _migrate(database_url: str, mode: Mode) -> list[str]:
     with psycopg.connect(database_url, autocommit=True) as conn:
+        # Asked first, because yoyo goes on when it could not make its tables.
+        if conn.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone() != (True,):
+            raise InsufficientPrivilege
         conn.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         backend = get_backend(urlsplit(database_url)._replace(scheme="postgresql+psycopg").geturl())
         try:

@@ -148,3 +148,14 @@ def database_url(config: Settings) -> str:
     if config.database_url is None:
         raise Misconfigured("INSTANT_DATABASE_URL is not set; `instant env` prints the embedded one's")
     return config.database_url.get_secret_value()
+
+
+def owner_database_url(config: Settings) -> str:
+    """Return the libpq URL of our Postgres for migrations: the owner's, or that of everything else.
+
+    Raises:
+        Misconfigured: neither is set.
+    """
+    if config.owner_database_url is None:
+        return database_url(config)
+    return config.owner_database_url.get_secret_value()

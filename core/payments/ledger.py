@@ -255,7 +255,26 @@ async def read(conn: db.Connection, payment_id: UUID) -> Recorded:
     return await sql.read(conn, id=payment_id)
 
 
-def open_payload(payment: Recorded) -> Private[PaymentPayload]:
-    """Open the identical payload that was claimed."""
+async def clear_payloads(pool: db.Pool, *, batch: int = 1000) -> int:
+    """Clear the signed payloads of payments that are decided for good and have expired; the rest of them stays.
+
+    Takes the pool and commits a batch at a time, so that a long backlog holds no locks.
+
+    Returns:
+        The number of payloads that were cleared.
+    """
+    total = 0
+    while True:
+        async with pool.connection() as conn:
+            cleared = len([row async for row in sql.clear_payloads(conn, most=batch)])
+        total += cleared
+        if cleared < batch:
+            return total
+
+
+def open_payload(payment: Recorded) -> Private[PaymentPayload] | None:
+    """Open the identical payload that was claimed; None if it was cleared, which happens only to decided payments."""
+    if payment.sealed_payload is None:
+        return None
     plain = vault().open(payment.sealed_payload, account=payment.account_id, column=_PAYLOAD, row=payment.id)
     return Private(PaymentPayload.model_validate_json(plain.reveal()))

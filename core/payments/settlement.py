@@ -175,9 +175,11 @@ async def _settle_again(pool: db.Pool, clients: PaymentClients, payment: ledger.
         if not await ledger.begin_settling_again(conn, payment.id):
             return False
     network = clients.networks[payment.network]
-    payload = ledger.open_payload(payment).reveal()
+    payload = ledger.open_payload(payment)
+    if payload is None:  # decided since it was listed
+        return False
     requirements = offers.requirements_of(network, payment.pay_to, payment.amount_atomic)
-    outcome = await clients.facilitators[network.id].settle(payload, requirements)
+    outcome = await clients.facilitators[network.id].settle(payload.reveal(), requirements)
     if not isinstance(outcome, Settled):
         return False
     return await _paid.add(pool, ledger.Paid(payment.id, outcome.transaction, "settled_again"))

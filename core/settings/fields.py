@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     state_dir: Path = Field(default=Path(".instant"), description="where `instant dev` keeps its data and keys")
 
     database_url: SecretStr | None = Field(default=None, description="our Postgres; unset: the embedded one")
+    owner_database_url: SecretStr | None = Field(
+        default=None, description="our Postgres as the role that owns its tables, for `instant migrate` alone"
+    )
     prefect_database_url: SecretStr | None = Field(
         default=None, description="Prefect's Postgres; unset: the embedded one"
     )

@@ -25,7 +25,8 @@ from tests.shops import Shop
 R = TypeVar("R")
 
 _WAITS = (
-    "SELECT count(*) > 0 AS done FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    "SELECT count(*) > 0 AS done FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE NOT granted AND datname = current_database()"
 )
 
 

@@ -23,7 +23,10 @@ async def pool(surroundings: object) -> AsyncIterator[db.Pool]:
 
 
 async def test_a_deleted_answer(door: str, shop: Shop, pool: db.Pool) -> None:
-    """The flow deletes it; status URL and replay say so with the receipt, and the same payment buys nothing new."""
+    """The flow deletes it, and the payment's payload; status URL and replay say so with the receipt.
+
+    The same payment buys nothing new.
+    """
     url = door + shop.path
     paid = {"PAYMENT-SIGNATURE": await (await Buyer().fund()).pay(url, INPUTS), "Prefer": "wait=20"}
     async with httpx.AsyncClient(timeout=30) as http:
@@ -31,7 +34,18 @@ async def test_a_deleted_answer(door: str, shop: Shop, pool: db.Pool) -> None:
         status_url = answered.headers["Content-Location"]
         await shops.at_rest(pool, shop)
         await shops.outlast_retention(pool, shop)
+        await shops.rows(
+            pool,
+            "UPDATE payments SET valid_before = now() FROM executions"
+            " WHERE payment_id = payments.id AND account_id = %(id)s RETURNING payments.id",
+            id=shop.account.id,
+        )
         state = await retention(return_state=True)
+        payloads = await shops.rows(
+            pool,
+            "SELECT sealed_payload FROM payments JOIN executions ON payment_id = payments.id WHERE account_id = %(id)s",
+            id=shop.account.id,
+        )
         status = await http.get(status_url)
         again = await http.post(url, json=INPUTS, headers=paid)
         order = Order(
@@ -44,6 +58,7 @@ async def test_a_deleted_answer(door: str, shop: Shop, pool: db.Pool) -> None:
 
     assert answered.status_code == 200
     assert state.is_completed()
+    assert [row.sealed_payload for row in payloads] == [None]
     assert "deleted the inputs and answers of" in str(state.message)
     assert status.status_code == 200
     body = status.json()

@@ -16,7 +16,7 @@ import pytest
 from cli.app import main
 from core import db
 from tests import forks, selling, shops
-from tests.sellers import TOKEN, losing_the_first_paid_reply, strange_seller
+from tests.sellers import TOKEN, leading_away, losing_the_first_paid_reply, strange_seller
 from tests.shops import Buyer, Shop
 
 
@@ -116,7 +116,10 @@ async def test_practice_money_and_images(door: str, shop: Shop, desk: Desk, tmp_
 
 
 async def test_what_is_not_bought(door: str, shop: Shop, desk: Desk) -> None:
-    """Above the highest price, wrong inputs, an empty wallet: exit 1, no money moved, no file left."""
+    """Above the highest price, wrong inputs, an empty wallet: exit 1, no money moved.
+
+    Only what was signed is kept: until it expires, nobody but the seller says that it was not used.
+    """
     url, topic = door + shop.path, ("-p", "topic=the sea")
     dear = await desk.buy(url, *topic, "--max-price", "0.009999", "--json")
     unfit = await desk.buy(url, "-p", "subject=the sea")
@@ -127,9 +130,47 @@ async def test_what_is_not_bought(door: str, shop: Shop, desk: Desk) -> None:
     assert dear.document["state"] == "refused"
     assert "0.01 USDC, more than --max-price 0.009999" in dear.document["message"]
     assert "required parameter: topic" in unfit.err
-    assert "no money moved" in poor.err
+    assert "The seller says that the payment is refused: The wallet holds less" in poor.err
+    assert "the signed authorization can be used until: 20" in poor.err
     assert "404" in missing.err
-    assert (await desk.buyer.settles(), await shop.received(), desk.kept()) == (0, [], [])
+    assert (await desk.buyer.settles(), await shop.received()) == (0, [])
+    (kept,) = desk.kept()
+    assert str(kept) in poor.err
+
+    order = json.loads(kept.read_text())
+    assert order["refused"]
+    kept.write_text(json.dumps(order | {"valid_before": 1}))
+    await desk.buy(url, *topic, "--max-price", "0.01", INSTANT_WALLET_KEY="0x" + "11" * 32)
+    assert len(desk.kept()) == 1
+    assert kept not in desk.kept()
+
+
+async def test_a_refused_payment_that_has_expired(desk: Desk) -> None:
+    """It cannot be used any more: no file is left, and no time is named."""
+    async with strange_seller() as (url, _):
+        first = await desk.buy(url, "--asset", f"eip155:402402={TOKEN}", "--json")
+        (kept,) = desk.kept()
+        kept.write_text(json.dumps(json.loads(kept.read_text()) | {"valid_before": 1}))
+        last = await desk.buy("--resume", str(kept), "--json")
+
+    assert (first.code, first.document["state"], first.document["unfinished_payment"]) == (1, "refused", str(kept))
+    assert first.document["usable_until"].endswith(" UTC")
+    assert (last.code, last.document["unfinished_payment"], last.document["usable_until"]) == (1, None, None)
+    assert desk.kept() == []
+
+
+async def test_nothing_is_followed_elsewhere(desk: Desk, tmp_path: Path) -> None:
+    """A seller's status URL, redirect or picture on another origin is not asked, and no picture is endless."""
+    out = tmp_path / "out"
+    async with leading_away() as (url, elsewhere, asked_elsewhere):
+        done = await desk.buy(url, "--asset", f"eip155:402402={TOKEN}", "--json", "--out", str(out), "--wait", "30")
+
+    assert done.code == 0, done.err
+    *shown, saved = done.document["images"]
+    assert shown == [f"{url}moved.png", f"{url}endless.png", f"{elsewhere}other.png"]
+    assert Path(saved).read_bytes() == b"small"  # noqa: ASYNC240 - nobody else uses this loop
+    assert [path.name for path in out.iterdir()] == [Path(saved).name]
+    assert asked_elsewhere == []
 
 
 async def test_only_tokens_that_are_known_or_named(desk: Desk) -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from core.db.migrate import migrate
 from core.failures import Misconfigured
 from core.settings import Settings
-from deployments import postgres
+from deployments import databases, postgres
+
+ROOT = Path(__file__).parents[2]
 
 _USE_IT = """
 import sys, time
@@ -97,6 +100,48 @@ def test_a_path_that_is_no_place_for_a_socket_gets_a_private_folder(passable: Pa
     assert not sockets.exists()
 
 
+def test_three_roles_in_a_state_folder_of_before(passable: Path) -> None:
+    """Tables that the superuser made in an earlier version pass to their owners, and the other roles get no more."""
+    with postgres.running(passable / "old") as urls:
+        prefects = urls.superuser.replace("/instant?", "/prefect?")
+        for url in (urls.superuser, prefects):
+            with psycopg.connect(url, autocommit=True) as conn:
+                conn.execute("CREATE EXTENSION pg_trgm")
+                conn.execute("CREATE TYPE word AS ENUM ('one', 'two')")
+                conn.execute("CREATE TABLE theirs (id bigint GENERATED ALWAYS AS IDENTITY, word word, text text)")
+                conn.execute("CREATE INDEX ON theirs USING gin (text gin_trgm_ops)")
+        migrate(urls.superuser, "sandbox")
+
+    with postgres.running(passable / "old") as urls:
+        assert migrate(urls.owner, "sandbox") == []
+        for url, role in ((urls.owner, "instant_owner"), (urls.prefect, "prefect")):
+            with psycopg.connect(url, autocommit=True) as conn:
+                assert conn.execute("SELECT current_user").fetchone() == (role,)
+                conn.execute("ALTER TABLE theirs ADD COLUMN more integer")
+        with psycopg.connect(urls.prefect, autocommit=True) as conn:
+            conn.execute("ALTER TYPE word ADD VALUE 'three'")
+        with psycopg.connect(urls.instant, autocommit=True) as conn:
+            assert conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)
+            conn.execute("INSERT INTO theirs (word) VALUES ('one')")
+            conn.execute("SELECT make_usage_month('2024-03-05Z')")
+            for statement in ("ALTER TABLE theirs ADD COLUMN mine integer", "CREATE TABLE mine (id integer)"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    conn.execute(statement)
+        for url in (prefects.replace("postgres@", "instant_app@"), urls.superuser.replace("postgres@", "prefect@")):
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                psycopg.connect(url)
+
+
+def test_the_manual_gives_the_roles() -> None:
+    """What an operator reads, and runs on a Postgres of their own, is what the embedded one runs."""
+    manual = (ROOT / "docs" / "operators.md").read_text()
+
+    for name in ("instant", "prefect"):
+        statements = (databases.ROLES / f"{name}.sql").read_text()
+        assert f"deployments/roles/{name}.sql" in manual
+        assert statements.partition("END $$;\n\n")[2] in manual
+
+
 def test_only_the_state_folder_is_opened(passable: Path, state_dir: Path) -> None:
     """Others may not enter it, also one of an earlier version; nor is a folder above it opened for Postgres."""
     with postgres.running(state_dir):
@@ -125,8 +170,15 @@ def test_urls_that_the_operator_set_are_left_alone(state_dir: Path) -> None:
         config = Settings(mode="sandbox", master_keys="", state_dir=state_dir)
         with postgres.provided(config):
             assert os.environ["INSTANT_PREFECT_DATABASE_URL"] == theirs
-            assert os.environ["INSTANT_DATABASE_URL"].startswith("postgresql://postgres@/instant?host=")
-        assert "INSTANT_DATABASE_URL" not in os.environ
+            assert os.environ["INSTANT_DATABASE_URL"].startswith("postgresql://instant_app@/instant?host=")
+            assert os.environ["INSTANT_OWNER_DATABASE_URL"].startswith("postgresql://instant_owner@/instant?host=")
+        assert not {"INSTANT_DATABASE_URL", "INSTANT_OWNER_DATABASE_URL"} & os.environ.keys()
+
+        os.environ |= {"INSTANT_DATABASE_URL": theirs, "INSTANT_PREFECT_DATABASE_URL": ""}
+        config = Settings(mode="sandbox", master_keys="", state_dir=state_dir)
+        with postgres.provided(config):
+            assert os.environ["INSTANT_PREFECT_DATABASE_URL"].startswith("postgresql://prefect@/prefect?host=")
+            assert "INSTANT_OWNER_DATABASE_URL" not in os.environ
     finally:
         os.environ.clear()
         os.environ |= environment

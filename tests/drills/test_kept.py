@@ -69,14 +69,14 @@ async def test_does_not_start() -> None:
         assert sleeper.lost == 1
 
 
-async def test_postgres_is_killed(tmp_path: Path) -> None:
+async def test_postgres_is_killed(passable: Path) -> None:
     """All its processes die at once; committed rows are there when it is back, and all connections are gone."""
-    with embedded.running(tmp_path) as urls, psycopg.connect(urls.instant) as conn:
+    with embedded.running(passable) as urls, psycopg.connect(urls.superuser) as conn:
         conn.execute("CREATE TABLE kept AS SELECT 1 AS number")
         conn.commit()
-        await kept.Postgres(tmp_path).strike()
+        await kept.Postgres(passable).strike()
 
-        with psycopg.connect(urls.instant) as again:
+        with psycopg.connect(urls.superuser) as again:
             row = again.execute("SELECT number, (SELECT setting FROM pg_settings WHERE name = 'fsync') FROM kept")
             assert row.fetchone() == (1, "on")
         with pytest.raises(psycopg.OperationalError):

@@ -110,9 +110,11 @@ async def test_what_failed_did_not_succeed(pool: db.Pool, kind: str) -> None:
         "usage that cannot be counted": ("usage_rollup", usage_rollup),
     }[kind]
     async with pool.connection() as conn:
+        await conn.execute("SET LOCAL ROLE instant_owner")
         await conn.execute(f"ALTER TABLE {broken} RENAME TO gone")
     failed = await flow(return_state=True)
     async with pool.connection() as conn:
+        await conn.execute("SET LOCAL ROLE instant_owner")
         await conn.execute(f"ALTER TABLE gone RENAME TO {broken}")
     between = (await known(pool))[flow.name].succeeded_at
     after = await flow(return_state=True)

@@ -50,7 +50,7 @@ class Recorded(NamedTuple):
     amount_atomic: int
     valid_before: datetime
     state: PaymentState
-    sealed_payload: bytes
+    sealed_payload: bytes | None
     version_id: UUID
     created_at: datetime
     account_id: UUID
@@ -74,6 +74,10 @@ class MarkUnknownRow(NamedTuple):
 
 
 class RecordLateSettlementRow(NamedTuple):
+    id: UUID
+
+
+class ClearPayloadsRow(NamedTuple):
     id: UUID
 
 
@@ -103,7 +107,7 @@ class Queries(Protocol):
         requests_sha256: list[bytes],
         quoteds: list[bool],
         identifiers_sha256: list[bytes | None],
-        sealed_payloads: list[bytes],
+        sealed_payloads: list[bytes | None],
         undecided_limit: int,
     ) -> AsyncIterator[ClaimRow]:
         """One insert claims an authorization, and an identifier; a second presentation returns no row, and neither
@@ -175,6 +179,11 @@ class Queries(Protocol):
 
     async def mark_final(self, conn: Connection, *, id: UUID) -> int:
         """The payment was refused, and can no longer land."""
+
+    def clear_payloads(self, conn: Connection, *, most: int) -> AsyncIterator[ClearPayloadsRow]:
+        """Forget signed payloads that settle nothing any more: the payment was paid, or can no longer land, and has
+        expired.
+        """
 
 
 sql: Queries = load("payment")

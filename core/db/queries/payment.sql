@@ -158,3 +158,14 @@ RETURNING id;
 -- name: mark_final(id)!
 -- The payment was refused, and can no longer land.
 UPDATE payments SET proved_at = now() WHERE id = :id AND state = 'failed' AND proved_at IS NULL;
+
+-- name: clear_payloads(most)
+-- Forget signed payloads that settle nothing any more: the payment was paid, or can no longer land, and has expired.
+UPDATE payments SET sealed_payload = NULL
+WHERE id IN (
+    SELECT id FROM payments
+    WHERE sealed_payload IS NOT NULL AND valid_before < now() AND (state = 'paid' OR proved_at IS NOT NULL)
+    LIMIT :most
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id;

@@ -14,6 +14,7 @@ from core.failures import Unavailable
 async def pool(own_database: str) -> AsyncIterator[db.Pool]:
     async with db.pool() as opened:
         async with opened.connection() as conn:
+            await conn.execute("SET LOCAL ROLE instant_owner")
             await conn.execute("CREATE TABLE written (number integer CHECK (number > 0), transaction bigint)")
         yield opened
 

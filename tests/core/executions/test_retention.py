@@ -22,6 +22,10 @@ from tests import orders, selling, shops
 
 OURS = ExecutionFailed("internal_error", "ours", "internal_Practice")
 DECLINED = ExecutionFailed("content_filtered", "buyer", "provider_refused")
+CHANGED_PAYMENT = (
+    "UPDATE payments SET {} FROM executions"
+    " WHERE payment_id = payments.id AND executions.id = %(id)s RETURNING payments.id"
+)
 NOTE = "paid back in person"
 
 
@@ -78,6 +82,32 @@ async def test_what_may_run_again_or_is_owed_keeps_its_inputs(pool: db.Pool) -> 
         await refunds.waive(conn, paid, NOTE)
 
     assert await retention.delete_content(pool) == 1
+
+
+async def test_a_payload_is_kept_while_it_could_settle(pool: db.Pool) -> None:
+    """Cleared are payloads that have expired, of payments that were paid or can no longer land; others stay."""
+    launcher, version = await orders.hire(pool), await orders.version(pool)
+    ways = {
+        "paid": "valid_before = now()",
+        "valid": "valid_before = now() + interval '1 minute'",
+        "final": "valid_before = now(), state = 'failed', transaction = NULL, proved_at = now()",
+        "watched": "valid_before = now(), state = 'failed', transaction = NULL",
+        "unknown": "valid_before = now(), state = 'unknown', transaction = NULL, decided_at = NULL",
+    }
+    found = {}
+    async with pool.connection() as conn:
+        await conn.execute("SET LOCAL ROLE instant_owner")
+        await conn.execute("ALTER TABLE payments DISABLE TRIGGER payment_transition")
+    for name, way in ways.items():
+        paid = await orders.pay(pool, version, launcher)
+        (row,) = await shops.rows(pool, CHANGED_PAYMENT.format(way), id=paid)
+        found[row.id] = name
+    with pytest.raises(CheckViolation):
+        await shops.rows(pool, "UPDATE payments SET sealed_payload = NULL WHERE state = 'unknown' RETURNING id")
+
+    assert [await ledger.clear_payloads(pool, batch=1) for _ in range(2)] == [2, 0]
+    rows = await shops.rows(pool, "SELECT id FROM payments WHERE sealed_payload IS NULL")
+    assert {found[row.id] for row in rows} == {"paid", "final"}
 
 
 async def test_what_is_not_logged_yet_is_kept(pool: db.Pool) -> None:

@@ -151,6 +151,7 @@ class History(RuleBasedStateMachine):
     def begin(self) -> None:
         async def empty() -> None:
             async with self.pool.connection() as conn:
+                await conn.execute("SET LOCAL ROLE instant_owner")
                 await conn.execute("TRUNCATE accounts, models, payments, workers, usage_rollup, usage_dropped CASCADE")
                 await conn.execute("TRUNCATE usage_dirty")
                 self.sold = await histories.publish(conn)
