@@ -83,12 +83,6 @@ class Honest:
         return answer.status_code
 
 
-def is_refusal(said: Said) -> bool:
-    """Whether a busy machine is no reason to say that: a closed connection, or any of the 4xx."""
-    word = str(said).removeprefix("no offer: ")
-    return 400 <= int(word) < 500 if word.isdigit() else "Timeout" not in word
-
-
 async def wallets() -> list[Buyer]:
     """Make the buyers' wallets, with money for the whole drill."""
     return [await Buyer().fund(1000 * PRICE_ATOMIC) for _ in range(_WALLETS)]
@@ -113,7 +107,15 @@ class Service:
 
     def turned_away(self) -> float:
         """The share that was refused or not even listened to, 0 to 1."""
-        return sum(is_refusal(one.said) for one in self.bought) / len(self.bought)
+        return sum(self._is_refused(one) for one in self.bought) / len(self.bought)
+
+    def _is_refused(self, one: Bought) -> bool:
+        """Whether a busy machine is no reason for it: a closed connection, any of the 4xx, or a prompt 503."""
+        word = str(one.said).removeprefix("no offer: ")
+        if not word.isdigit():
+            return "Timeout" not in word
+        is_prompt = one.seconds <= MOST_TIMES * self.normal
+        return 400 <= int(word) < 500 or (int(word) == httpx.codes.SERVICE_UNAVAILABLE and is_prompt)
 
     def told(self) -> dict[str, object]:
         """For the line of JSON; milliseconds of those who were answered."""

@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +19,37 @@ from drills.siege.grounds import Attack, Grounds, NoOffer
 from drills.siege.honest import Bought, Service
 from tests import orders, shops
 from tests.refusals import TOPIC
-from tests.shops import Buyer, Shop
+from tests.shops import Buyer
 
 PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
 FREE = (*payments.ATTACKS, *requests.ATTACKS, *connections.ATTACKS)
 
 
+@pytest.fixture(scope="module")
+async def grounds(door: str, surroundings: Path) -> AsyncIterator[Grounds]:
+    """A door, and a shop where somebody has bought."""
+    async with AsyncExitStack() as stack, db.pool() as pool:
+        shop = await shops.open_shop(pool)
+        opened = Grounds(door, shop, shop, shop, shop, victim=await Buyer().fund(), stack=stack)
+        header = await opened.victim.pay(door + shop.path, TOPIC)
+        assert (await opened.pay("127.0.1.1", shop, header, TOPIC, Prefer="wait=20")).status_code == 200
+        opened.headers.append(header)
+        yield opened
+
+
 @pytest.mark.parametrize("attack", FREE, ids=lambda attack: attack.name)
-async def test_one_strike(door: str, shop: Shop, attack: Attack) -> None:
+async def test_one_strike(grounds: Grounds, attack: Attack) -> None:
     """The attack reaches the door, and the door gives nothing away."""
-    async with AsyncExitStack() as stack:
-        grounds = Grounds(door, shop, shop, shop, shop, victim=await Buyer().fund(), stack=stack)
-        header = await grounds.victim.pay(door + shop.path, TOPIC)
-        assert (await grounds.pay("127.0.1.1", shop, header, TOPIC)).status_code == 200
-        grounds.headers.append(header)
-        said = await attack.strike(grounds, seeded(1, attack.name))
+    said = await attack.strike(grounds, seeded(1, attack.name))
 
     assert not attack.is_wrong(said)
     assert said == "hung up" or said in (200, 400, 401, 402, 404, 409, 429)
 
 
-async def test_no_offer(door: str, shop: Shop) -> None:
+async def test_no_offer(grounds: Grounds) -> None:
     """An attacker who gets no offer says so, and pays nothing."""
-    async with AsyncExitStack() as stack:
-        grounds = Grounds(door, shop, shop, shop, shop, victim=Buyer(), stack=stack)
-        with pytest.raises(NoOffer):
-            await grounds.offer("127.0.2.1", Shop(shop.account, "", "", "", f"{shop.path}-of-nobody"))
+    with pytest.raises(NoOffer):
+        await grounds.offer("127.0.2.1", replace(grounds.shop, path=f"{grounds.shop.path}-of-nobody"))
 
 
 def attack(*, may_succeed: bool = False) -> Attack:
@@ -89,11 +96,12 @@ def test_who_is_not_served_in_time(late: Bought) -> None:
 
 
 def test_who_is_turned_away() -> None:
-    """No busy machine closes connections or refuses a buyer for asking too often; it may be late, or say 503."""
+    """No busy machine closes connections, refuses a buyer for asking too often, or says 503 at once."""
     ready = watch.Readiness(Counter(ready=20))
     for late in (Bought(200, 9.0), Bought(202, 9.0), Bought(503, 5.0), Bought("ReadTimeout", 30.0)):
         assert course._turned_away(service(*[late] * 9), ready) == []
-    for refused in (Bought("ReadError", 0.1), Bought(429, 0.1), Bought(402, 0.1), Bought("no offer: 429", 0.1)):
+    for said in ("ReadError", 429, 402, 503, "no offer: 503"):
+        refused = Bought(said, 0.1)
         assert course._turned_away(service(*[refused] * 3), ready) == []
         assert len(course._turned_away(service(*[refused] * 4), ready)) == 1
     assert len(course._turned_away(service(), watch.Readiness(Counter(ready=20, ReadError=1)))) == 1
