@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError
 from cli import output
 from cli.buy import buy
 from cli.shared import Flag, meet_prefect
-from core.db.pool import UNREACHABLE, database_url, owner_database_url
+from core.db.pool import UNREACHABLE, owner_database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
 

@@ -1,4 +1,4 @@
--- depends: 0018.cost-backfill
+-- depends: 0024.retries
 -- The door, executors and flows may run as a role that owns nothing and changes no schema. Partitions are made and
 -- dropped by two functions, which therefore run with their owner's rights. No flow needs the owner's password.
 
