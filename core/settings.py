@@ -41,6 +41,7 @@ class Network(BaseModel):
         asset_version: `version` of the token's EIP-712 domain.
         facilitator_url: base URL of the x402 facilitator that serves `/verify` and `/settle`.
         rpc_url: JSON-RPC URL of a chain node. The chain decides the state of a payment whose settlement reply was lost.
+        confirmations: how many blocks later a payment that the facilitator told of is verified on the chain.
         facilitator_token: sent to the facilitator as a bearer token.
         cdp_key_id, cdp_key_secret: an API key of the Coinbase Developer Platform, which signs a token for each request.
     """
@@ -53,6 +54,7 @@ class Network(BaseModel):
     asset_version: str = "2"
     facilitator_url: str
     rpc_url: str
+    confirmations: int = Field(default=12, ge=0)
     facilitator_token: SecretStr | None = Field(default=None, min_length=1)
     cdp_key_id: str | None = Field(default=None, min_length=1)
     cdp_key_secret: SecretStr | None = Field(default=None, min_length=1)
@@ -166,6 +168,11 @@ class Settings(BaseSettings):
     undecided_limit: int = Field(
         default=8, ge=1, description="most payments of one wallet at a time that are neither paid nor failed"
     )
+    difference_limit: int = Field(
+        default=3,
+        ge=1,
+        description="payments that the chain does not show as told, from which on nothing is sold on their network",
+    )
     watch_seconds: float = Field(default=30, gt=0, description="how often the chain is checked for a refused payment")
 
     otlp_endpoint: str | None = Field(
@@ -231,6 +238,7 @@ class Settings(BaseSettings):
                     asset_name=SANDBOX_ASSET_NAME,
                     facilitator_url=facilitator,
                     rpc_url=f"{facilitator}/rpc",
+                    confirmations=0,  # its book never changes, and has a new block only with each transfer
                 )
             ]
             practice = f"http://127.0.0.1:{values.get('openrouter_port', 4021)}"

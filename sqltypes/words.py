@@ -10,6 +10,7 @@ from sqltypes.schema import Schema
 NAMES = {
     "installation.mode": "Mode",
     "payments.state": "PaymentState",
+    "payments.verification": "Verification",
     "executions.state": "ExecutionState",
     "executions.kind": "ExecutionKind",
     "executions.fault": "Fault",

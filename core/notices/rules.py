@@ -50,6 +50,7 @@ async def record_findings(conn: db.Connection) -> int:
         ),
         "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
+        "chain_differs": sql.chain_differs(conn),
     }
     new = []
     for rule, rows in findings.items():

@@ -35,7 +35,7 @@ class SealedUrlRow(NamedTuple):
 
 
 class Finding(NamedTuple):
-    account_id: UUID
+    account_id: UUID | None
     resource_id: UUID | None
     facts: dict[str, object]
 
@@ -53,7 +53,7 @@ class Delivery(NamedTuple):
     rule: NoticeRule
     facts: dict[str, object]
     found_at: datetime
-    handle: str
+    handle: str | None
     slug: str | None
 
 
@@ -61,7 +61,7 @@ class Notice(NamedTuple):
     id: UUID
     found_at: datetime
     rule: NoticeRule
-    handle: str
+    handle: str | None
     slug: str | None
     facts: dict[str, object]
     deliveries: list[dict[str, object]]
@@ -132,6 +132,11 @@ class Queries(Protocol):
     def key_low(self, conn: Connection, *, calls_left: Decimal | int) -> AsyncIterator[Finding]:
         """Keys whose own limit covers only a few more calls, at the worst case of the dearest prompt, or whose calls
         are refused for lack of credit.
+        """
+
+    def chain_differs(self, conn: Connection) -> AsyncIterator[Finding]:
+        """Networks with payments that the chain does not show as their facilitator told. The operator is told again
+        when one of them is paused.
         """
 
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
