@@ -21,6 +21,7 @@ from api.door import Door
 from api.upkeep import Upkeep
 from core import db
 from core.failures import Unauthorized
+from core.observability import gauges
 from core.payments import reconciliation
 from core.process import scheduled_runs
 from core.process.background_loop import background_task
@@ -85,8 +86,8 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """200 if the database answers, 503 otherwise.
 
-    Differing books, late schedules and shared rate limits that are away need the operator's attention, but do not stop
-    sales. It is computed at most once in INSTANT_PROBE_SECONDS, whoever asks.
+    Differing books, paused networks, late schedules and shared rate limits that are away need the operator's attention,
+    but do not stop sales. It is computed at most once in INSTANT_PROBE_SECONDS, whoever asks.
     """
     door: Door = request.app.state.door
     document = await door.probes.get("ready", lambda: _readiness(request.app))
@@ -100,6 +101,7 @@ async def _readiness(app: FastAPI) -> dict[str, object]:
     try:
         async with door.pool.connection(timeout=2) as conn:
             records = await scheduled_runs.records(conn)
+            networks = await gauges.networks(conn)
     except db.UNREACHABLE:
         return {"ready": False, "database": "unreachable"}
     return {
@@ -107,6 +109,7 @@ async def _readiness(app: FastAPI) -> dict[str, object]:
         "settling": len(door.settling),
         "limits": {"state": await door.limiter.state()},
         "books": books.verdict(),
+        "networks": {row.network: _network_verdict(row) for row in networks},
         "schedules": schedules.Verdict(records, upkeep.deployed).document(),
         "retention": upkeep.verdict(),
     }
@@ -120,6 +123,15 @@ async def sums(request: Request, bearer: Annotated[HTTPAuthorizationCredentials 
     comparison = await reconciliation.compare_ledger(door.pool)
     document = jsonable_encoder(comparison.document())
     return JSONResponse(_camel(document), headers={"Cache-Control": "no-store"})
+
+
+def _network_verdict(row: gauges.NetworkState) -> dict[str, object]:
+    """Agree; differ, if the chain does not show some payments as told; or paused, if they were too many."""
+    verdict: dict[str, object] = {"differences": row.differing, "unverified": row.unverified}
+    if row.paused_at is not None:
+        reason = "The chain does not show what the facilitator told; nothing is sold here until you resume it."
+        return verdict | {"state": "paused", "pausedAt": row.paused_at.isoformat(), "reason": reason}
+    return verdict | {"state": "differ" if row.differing else "agree"}
 
 
 def _require_operator(bearer: HTTPAuthorizationCredentials | None) -> None:

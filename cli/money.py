@@ -100,6 +100,23 @@ def show_payment(reference: str, /, *, json: Json = False) -> None:
         output.line(f"\nThe chain: {chain}")
 
 
+@payments.command(name="resume")
+def resume_network(network: str, /, *, json: Json = False) -> None:
+    """Sell on a paused network again. Differences from the chain that were found until now no longer count.
+
+    Args:
+        network: such as eip155:8453.
+        json: print JSON.
+    """
+    from core.payments import chain_verification
+
+    in_transaction(lambda conn: chain_verification.resume(conn, network))
+    if json:
+        output.document({"network": network, "resumed": True})
+    else:
+        output.line(f"{network} is on sale again.")
+
+
 async def _check(network: str | None, since: datetime | None) -> balances.Comparison:
     from core.payments import reconciliation, settlement
 

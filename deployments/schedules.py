@@ -40,6 +40,12 @@ SCHEDULES = (
     # Each launcher does the same every few seconds.
     Schedule("recovery", "*/5 * * * *", timedelta(minutes=20), "Recover the work of dead processes."),
     Schedule(
+        "chain_verification",
+        "2-57/5 * * * *",
+        timedelta(minutes=20),
+        "Verify payments on the chain; pause a network that differs.",
+    ),
+    Schedule(
         "usage_rollup", "5 * * * *", timedelta(hours=3), "Count usage, create the log's next months, drop old ones."
     ),
     Schedule(

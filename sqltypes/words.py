@@ -12,6 +12,7 @@ from sqltypes.schema import Schema
 NAMES = {
     "installation.mode": "Mode",
     "payments.state": "PaymentState",
+    "payments.verification": "Verification",
     "executions.state": "ExecutionState",
     "executions.kind": "ExecutionKind",
     "executions.code": "OutcomeCode",

@@ -37,6 +37,7 @@ def network(url: str) -> Network:
         asset_name=SANDBOX_ASSET_NAME,
         facilitator_url=url,
         rpc_url=f"{url}/rpc",
+        confirmations=0,
     )
 
 

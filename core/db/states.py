@@ -22,10 +22,12 @@ __all__ = [
     "Span",
     "SyncOutcome",
     "Tier",
+    "Verification",
     "WorkerKind",
 ]
 
 PaymentState = Literal["settling", "paid", "failed", "unknown"]
+Verification = Literal["not_asked", "pending", "agrees", "transfer_missing", "transfer_differs"]
 ExecutionState = Literal["held", "queued", "running", "succeeded", "failed", "declined", "void"]
 ExecutionKind = Literal["paid", "test"]
 AttemptReason = Literal["first", "resend", "rerun", "takeover"]
@@ -38,6 +40,13 @@ Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]
 WorkerKind = Literal["door", "executor", "run", "recovery", "schedule"]
 NoticeRule = Literal[
-    "success_low", "failures_charged", "cost_unusual", "calls_unusual", "key_failing", "key_low", "refunds_repeated"
+    "success_low",
+    "failures_charged",
+    "cost_unusual",
+    "calls_unusual",
+    "key_failing",
+    "key_low",
+    "chain_differs",
+    "refunds_repeated",
 ]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]

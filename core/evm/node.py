@@ -74,6 +74,12 @@ class Receipt(_Model):
     logs: list[Log]
 
 
+class MinedReceipt(Receipt):
+    """A receipt with the block that holds the transaction."""
+
+    block_number: Quantity
+
+
 async def chain_id(http: Client, network: Network) -> int:
     """Ask for the chain id of the node. Compare it with `network.chain_id` before trusting the node.
 

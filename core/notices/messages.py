@@ -16,18 +16,20 @@ Facts = Mapping[str, Any]
 TEST_MESSAGE = Message("x402 Instant: a trial", "Notices about your prompts arrive here.")
 
 
-def message_for(rule: NoticeRule, handle: str, slug: str | None, facts: Facts, *, to_operator: bool) -> Message:
+def message_for(rule: NoticeRule, handle: str | None, slug: str | None, facts: Facts, *, to_operator: bool) -> Message:
     """Write a notice as a message to its creator, or as the operator's copy.
 
     Args:
         rule: the rule that found it.
-        handle: the creator's handle.
+        handle: the creator's handle; None if it is about the installation.
         slug: the resource's slug, if it is about one.
         facts: the rule's facts.
         to_operator: whether it is the operator's copy, which names the creator.
     """
-    about = f"/@{handle}/{slug}" if slug else f"@{handle}"
     title, body = _WRITERS[rule](facts)
+    if handle is None:
+        return Message(f"x402 Instant: {title}", body)
+    about = f"/@{handle}/{slug}" if slug else f"@{handle}"
     return Message(f"{about}: {title}", f"To @{handle}:\n{body}" if to_operator else body)
 
 
@@ -105,6 +107,18 @@ def _refunds_repeated(facts: Facts) -> tuple[str, str]:
     return f"one wallet had {facts['refunds']} refunds", body
 
 
+def _chain_differs(facts: Facts) -> tuple[str, str]:
+    network, payments = facts["network"], facts["payments"]
+    some = "1 payment" if payments == 1 else f"{payments} payments"
+    body = (
+        f"The facilitator of {network} told of {some} that the chain does not show so. `instant money check --network "
+        f"{network}` names them. Ask the facilitator, or choose another one."
+    )
+    if not facts["paused"]:
+        return f"{some} on {network} {'differs' if payments == 1 else 'differ'} from the chain", body
+    return f"nothing is sold on {network} any more", f"{body}\nThen sell again: instant payments resume {network}"
+
+
 _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
@@ -113,6 +127,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "key_failing": _key_failing,
     "key_low": _key_low,
     "refunds_repeated": _refunds_repeated,
+    "chain_differs": _chain_differs,
 }
 
 

@@ -52,6 +52,7 @@ async def record_findings(conn: db.Connection) -> int:
         "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
         "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
+        "chain_differs": sql.chain_differs(conn),
     }
     new = []
     for rule, rows in findings.items():

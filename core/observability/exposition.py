@@ -106,6 +106,24 @@ def _database_gauges(snapshot: Snapshot) -> Iterator[Metric]:
         "schedule",
         {name: record.age_seconds for name, record in snapshot.schedules.items()},
     )
+    yield _labelled_gauge(
+        "instant_network_paused",
+        "Whether nothing is sold on each network, because its chain does not show what was paid.",
+        "network",
+        {row.network: int(row.paused_at is not None) for row in snapshot.networks},
+    )
+    yield _labelled_gauge(
+        "instant_payments_differing",
+        "Payments that the chain does not show as the facilitator told, since the network was last resumed.",
+        "network",
+        {row.network: row.differing for row in snapshot.networks},
+    )
+    yield _labelled_gauge(
+        "instant_payments_unverified",
+        "Paid payments that were not compared with the chain yet.",
+        "network",
+        {row.network: row.unverified for row in snapshot.networks},
+    )
     if snapshot.catalog_age_seconds is not None:
         yield _gauge("instant_catalog_age_seconds", "Time since the last good sync.", snapshot.catalog_age_seconds)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core import db
+from core.db.queries.gauges import NetworkState as NetworkState
 from core.db.queries.gauges import sql
 from core.process import scheduled_runs
 from core.process.scheduled_runs import ScheduleRecord
@@ -22,6 +23,7 @@ class Snapshot:
         refunds_due: executions whose refund is due.
         catalog_age_seconds: time since the last good sync; None before the first.
         schedules: the record of each schedule, by name.
+        networks: what the chain shows of each configured network's payments.
     """
 
     executions: dict[str, int]
@@ -31,6 +33,7 @@ class Snapshot:
     refunds_due: int
     catalog_age_seconds: float | None
     schedules: dict[str, ScheduleRecord]
+    networks: list[NetworkState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +63,10 @@ async def read(conn: db.Connection) -> Snapshot:
         refunds_due=row.refunds_due,
         catalog_age_seconds=row.catalog_age_seconds,
         schedules=await scheduled_runs.records(conn),
+        networks=await networks(conn),
     )
+
+
+async def networks(conn: db.Connection) -> list[NetworkState]:
+    """Read what the chain shows of each configured network's payments: paused_at, differing, unverified."""
+    return [row async for row in sql.networks(conn, networks=[network.id for network in settings().networks])]

@@ -4,6 +4,7 @@ __all__ = (
     "admission",
     "balances",
     "chain",
+    "chain_verification",
     "codec",
     "facilitator",
     "facilitator_checks",

@@ -78,6 +78,7 @@ async def landed(
     pay_to: str,
     amount_atomic: int,
     since: datetime,
+    latest: node.Block | None = None,
 ) -> Landed | NotUsed | UsedElsewhere:
     """Find the state of an authorization. The token's state says whether it was used, its logs by which transfer.
 
@@ -87,6 +88,7 @@ async def landed(
         pay_to: the payee it was signed for.
         amount_atomic: the amount, in atomic units.
         since: a time at which the authorization was still unused; much older blocks are not searched.
+        latest: the block whose state counts; None: the newest.
 
     Raises:
         Unavailable: `chain_unreachable` if the node does not answer or answers nonsense; `chain_wrong` if it is on
@@ -96,7 +98,7 @@ async def landed(
     # Asked every time: a URL may point to another node now, and "unused" on another chain would void a paid call.
     if await node.chain_id(http, network) != network.chain_id:
         raise Unavailable("chain_wrong")
-    latest = await node.block(http, network, "latest")
+    latest = latest or await node.block(http, network, "latest")
     call_data = _AUTHORIZATION_STATE + encode(["address", "bytes32"], [payer, nonce])
     # Asked for the block whose clock we report: a state of another block could be older than that clock.
     is_used = await node.call(http, network, call_data, latest.number)
@@ -113,14 +115,21 @@ async def landed(
 
 
 async def _pays(http: Client, network: Network, used: node.Log, payer: str, pay_to: str, amount_atomic: int) -> bool:
-    """Whether the transaction that used the authorization made our transfer.
+    """Whether the transaction that used the authorization made our transfer."""
+    receipt = await node.request(
+        http, network, TypeAdapter(node.Receipt), "eth_getTransactionReceipt", used.transaction_hash
+    )
+    return _shows(receipt, network, used, payer, pay_to, amount_atomic)
+
+
+def _shows(
+    receipt: node.Receipt, network: Network, used: node.Log, payer: str, pay_to: str, amount_atomic: int
+) -> bool:
+    """Whether a transaction made our transfer by this use of the authorization.
 
     Only the token's next event counts. One transaction can hold several authorizations of one payer, and the
     Transfer of another one must not pay for this one too.
     """
-    receipt = await node.request(
-        http, network, TypeAdapter(node.Receipt), "eth_getTransactionReceipt", used.transaction_hash
-    )
     asset = network.asset.lower()
     after = [log for log in receipt.logs if log.address.lower() == asset and log.index > used.index]
     if int(receipt.status, 16) != 1 or not after:
@@ -128,6 +137,32 @@ async def _pays(http: Client, network: Network, used: node.Log, payer: str, pay_
     next_log = min(after, key=lambda log: log.index)
     expected = [asset, _TRANSFER, node.topic_of(payer), node.topic_of(pay_to)]
     return next_log.event == expected and next_log.data.lower() == f"0x{amount_atomic:064x}"
+
+
+async def holds(
+    http: Client,
+    network: Network,
+    transaction: str,
+    *,
+    payer: str,
+    nonce: bytes,
+    pay_to: str,
+    amount_atomic: int,
+) -> int | None:
+    """Return the block in which this transaction made the transfer of an authorization; None if it did not.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    adapter: TypeAdapter[node.MinedReceipt | None] = TypeAdapter(node.MinedReceipt | None)
+    receipt = await node.request(http, network, adapter, "eth_getTransactionReceipt", transaction)
+    if receipt is None:
+        return None
+    use = [network.asset.lower(), _USED, node.topic_of(payer), "0x" + nonce.hex()]
+    is_held = any(
+        _shows(receipt, network, log, payer, pay_to, amount_atomic) for log in receipt.logs if log.event == use
+    )
+    return int(receipt.block_number, 16) if is_held else None
 
 
 async def received(

@@ -56,7 +56,7 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     Raises:
         Unavailable: its code is the first obstacle (archived, key_missing, key_disabled, key_rejected,
             key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap,
-            resource_spend_cap, queue_full, no_payout_address).
+            resource_spend_cap, queue_full, network_paused, no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
@@ -66,7 +66,8 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
 
 def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
     network_ids = {network.id for network in settings().networks}
-    payouts = {network: address for network, address in row.payouts.items() if network in network_ids}
+    told = {network: address for network, address in row.payouts.items() if network in network_ids}
+    payouts = {network: address for network, address in told.items() if address is not None}
     obstacles = {
         "archived": row.archived,
         row.key_obstacle or "key": row.key_obstacle is not None,
@@ -75,7 +76,8 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
         "spend_cap": not row.has_budget,
         "resource_spend_cap": not row.resource_has_budget,
         "queue_full": not row.has_room,
-        "no_payout_address": not payouts,
+        "network_paused": bool(told) and not payouts,
+        "no_payout_address": not told,
     }
     for code, is_present in obstacles.items():
         if is_present:

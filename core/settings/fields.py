@@ -128,6 +128,11 @@ class Settings(BaseSettings):
     undecided_limit: int = Field(
         default=8, ge=1, description="most payments of one wallet at a time that are neither paid nor failed"
     )
+    difference_limit: int = Field(
+        default=3,
+        ge=1,
+        description="payments that the chain does not show as told, from which on nothing is sold on their network",
+    )
     watch_seconds: float = Field(default=30, gt=0, description="how often the chain is checked for a refused payment")
 
     otlp_endpoint: str | None = Field(
@@ -232,6 +237,7 @@ class Settings(BaseSettings):
                     asset_name=SANDBOX_ASSET_NAME,
                     facilitator_url=facilitator,
                     rpc_url=f"{facilitator}/rpc",
+                    confirmations=0,  # its book never changes, and has a new block only with each transfer
                 )
             ]
             practice = f"http://127.0.0.1:{rules.port_or(4021, values.get('openrouter_port'))}"

@@ -30,6 +30,7 @@ class Network(BaseModel):
         asset_version: `version` of the token's EIP-712 domain.
         facilitator_url: base URL of the x402 facilitator that serves `/verify` and `/settle`.
         rpc_url: JSON-RPC URL of a chain node. The chain decides the state of a payment whose settlement reply was lost.
+        confirmations: how many blocks later a payment that the facilitator told of is verified on the chain.
         facilitator_token: sent to the facilitator as a bearer token.
         cdp_key_id, cdp_key_secret: an API key of the Coinbase Developer Platform, which signs a token for each request.
     """
@@ -42,6 +43,7 @@ class Network(BaseModel):
     asset_version: str = "2"
     facilitator_url: str
     rpc_url: str
+    confirmations: int = Field(default=12, ge=0)
     facilitator_token: SecretStr | None = Field(default=None, min_length=1)
     cdp_key_id: str | None = Field(default=None, min_length=1)
     cdp_key_secret: SecretStr | None = Field(default=None, min_length=1)

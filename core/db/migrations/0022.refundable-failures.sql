@@ -1,4 +1,4 @@
--- depends: 0020.undecided
+-- depends: 0021.chain-verification
 -- What one wallet can cost a creator in a day by asking for answers that fail.
 
 CREATE TABLE refundable_failures (
@@ -30,5 +30,6 @@ COMMENT ON FUNCTION refused_until IS 'When this wallet may buy this resource aga
 
 ALTER TABLE notices DROP CONSTRAINT notices_rule_check;
 ALTER TABLE notices ADD CONSTRAINT notices_rule_check CHECK (rule IN (
-    'success_low', 'failures_charged', 'cost_unusual', 'calls_unusual', 'key_failing', 'key_low', 'refunds_repeated'
+    'success_low', 'failures_charged', 'cost_unusual', 'calls_unusual', 'key_failing', 'key_low', 'chain_differs',
+    'refunds_repeated'
 ));

@@ -3,6 +3,8 @@
 At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
 """
 
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from core.db.pool import Connection
@@ -21,11 +23,23 @@ class SnapshotRow(NamedTuple):
     catalog_age_seconds: float | None
 
 
+class NetworkState(NamedTuple):
+    network: str
+    paused_at: datetime | None
+    differing: int
+    unverified: int
+
+
 class Queries(Protocol):
     """What `gauges.sql` offers."""
 
     async def snapshot(self, conn: Connection, *, lease_seconds: float) -> SnapshotRow:
         """The gauges. Each part reads a partial index of unfinished rows, or the end of a key."""
+
+    def networks(self, conn: Connection, *, networks: list[str]) -> AsyncIterator[NetworkState]:
+        """Whether these networks are paused, their payments that the chain does not show as told, and those not
+        verified yet.
+        """
 
 
 sql: Queries = load("gauges")

@@ -26,3 +26,14 @@ FROM (
     SELECT count(*) FILTER (WHERE state = 'settling') AS settling, count(*) FILTER (WHERE state = 'unknown') AS unknown
     FROM payments WHERE state IN ('settling', 'unknown')
 ) AS undecided;
+
+-- name: networks(networks)
+-- Whether these networks are paused, their payments that the chain does not show as told, and those not verified yet.
+-- types: row=NetworkState
+SELECT served.id AS network, networks.paused_at, count_differing(served.id) AS differing, (
+    SELECT count(*) FROM payments
+    WHERE payments.state = 'paid' AND payments.verification = 'pending' AND payments.network = served.id
+) AS unverified
+FROM unnest(:networks::text[]) AS served (id)
+LEFT JOIN networks ON networks.id = served.id
+ORDER BY served.id;

@@ -35,7 +35,7 @@ class SealedUrlRow(NamedTuple):
 
 
 class Finding(NamedTuple):
-    account_id: UUID
+    account_id: UUID | None
     resource_id: UUID | None
     facts: dict[str, object]
 
@@ -53,7 +53,7 @@ class Delivery(NamedTuple):
     rule: NoticeRule
     facts: dict[str, object]
     found_at: datetime
-    handle: str
+    handle: str | None
     slug: str | None
 
 
@@ -61,7 +61,7 @@ class Notice(NamedTuple):
     id: UUID
     found_at: datetime
     rule: NoticeRule
-    handle: str
+    handle: str | None
     slug: str | None
     facts: dict[str, object]
     deliveries: list[dict[str, object]]
@@ -136,6 +136,11 @@ class Queries(Protocol):
 
     def refunds_repeated(self, conn: Connection, *, days: int, least_refunds: Decimal | int) -> AsyncIterator[Finding]:
         """Resources of which one wallet has had many refunds; the facts name the wallet with the most."""
+
+    def chain_differs(self, conn: Connection) -> AsyncIterator[Finding]:
+        """Networks with payments that the chain does not show as their facilitator told. The operator is told again
+        when one of them is paused.
+        """
 
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. Runs under

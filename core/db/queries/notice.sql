@@ -222,6 +222,18 @@ FROM (
 ) AS by_wallet
 WHERE place = 1;
 
+-- name: chain_differs()
+-- Networks with payments that the chain does not show as their facilitator told. The operator is told again when one of
+-- them is paused.
+-- types: row=Finding facts=dict[str,object]
+SELECT NULL::uuid AS account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'network', network, 'payments', count_differing(network), 'paused', is_paused(network)
+    ) AS facts
+FROM (
+    SELECT DISTINCT network FROM payments WHERE verification IN ('transfer_missing', 'transfer_differs')
+) AS told
+WHERE count_differing(network) > 0;
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. Runs under `take_turns`.
 INSERT INTO notices (id, rule, account_id, resource_id, facts)
@@ -229,9 +241,11 @@ SELECT gen_random_uuid(), :rule, found.account_id, found.resource_id, found.fact
 FROM jsonb_to_recordset(:subjects::jsonb) AS found (account_id uuid, resource_id uuid, facts jsonb)
 WHERE NOT EXISTS (
     SELECT 1 FROM notices
-    WHERE notices.account_id = found.account_id AND notices.rule = :rule
+    WHERE notices.account_id IS NOT DISTINCT FROM found.account_id AND notices.rule = :rule
         AND notices.resource_id IS NOT DISTINCT FROM found.resource_id
         AND coalesce(notices.facts ->> 'provider', 'openrouter') = coalesce(found.facts ->> 'provider', 'openrouter')
+        AND notices.facts ->> 'network' IS NOT DISTINCT FROM found.facts ->> 'network'
+        AND notices.facts ->> 'paused' IS NOT DISTINCT FROM found.facts ->> 'paused'
         AND notices.found_at > now() - make_interval(days => :pause_days)
 )
 RETURNING id;
@@ -263,7 +277,7 @@ SELECT claimed.id, claimed.tries, claimed.address_id, notice_addresses.account_i
     notice_addresses.sealed_url, notices.rule, notices.facts, notices.found_at, accounts.handle, resources.slug
 FROM claimed
 JOIN notices ON notices.id = claimed.notice_id
-JOIN accounts ON accounts.id = notices.account_id
+LEFT JOIN accounts ON accounts.id = notices.account_id
 LEFT JOIN resources ON resources.id = notices.resource_id
 LEFT JOIN notice_addresses ON notice_addresses.id = claimed.address_id
 ORDER BY claimed.id;
@@ -278,7 +292,7 @@ UPDATE notice_deliveries SET state = :state, reason = :reason WHERE id = :id AND
 SELECT notices.id, notices.found_at, notices.rule, accounts.handle, resources.slug, notices.facts,
     coalesce(log.deliveries, '[]') AS deliveries
 FROM notices
-JOIN accounts ON accounts.id = notices.account_id
+LEFT JOIN accounts ON accounts.id = notices.account_id
 LEFT JOIN resources ON resources.id = notices.resource_id
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(

@@ -50,7 +50,7 @@ class ResolveRow(NamedTuple):
     has_budget: bool
     resource_has_budget: bool
     has_room: bool
-    payouts: dict[str, str]
+    payouts: dict[str, str | None]
 
 
 class VersionRow(NamedTuple):
@@ -98,7 +98,7 @@ class ReadinessRow(NamedTuple):
     has_budget: bool
     resource_has_budget: bool
     has_room: bool
-    payouts: dict[str, str]
+    payouts: dict[str, str | None]
 
 
 class KeyRow(NamedTuple):

@@ -1,6 +1,6 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The hot path of every request, in one query: the current version, and its readiness.
--- types: parameters=list[dict[str,object]] payouts=dict[str,str]
+-- types: parameters=list[dict[str,object]] payouts=dict[str,str|None]
 SELECT * FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
@@ -64,7 +64,7 @@ UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug 
 
 -- name: readiness(version_id, absence_tolerated)^
 -- Everything that could stop a sale, in one query. It locks nothing: the claim decides again.
--- types: payouts=dict[str,str]
+-- types: payouts=dict[str,str|None]
 SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_loss, has_budget,
        resource_has_budget, has_room, payouts
 FROM sale_state(CAST(:absence_tolerated AS interval))

@@ -6,7 +6,7 @@ import pytest
 
 from core import db
 from core.observability import gauges
-from core.settings import settings
+from core.settings import SANDBOX_NETWORK, settings
 from tests import orders, shops
 
 
@@ -31,6 +31,7 @@ async def test_nothing_is_under_way(pool: db.Pool) -> None:
         refunds_due=0,
         catalog_age_seconds=None,
         schedules={},
+        networks=[gauges.NetworkState(SANDBOX_NETWORK, None, 0, 0)],
     )
 
 

@@ -1,0 +1,21 @@
+"""Verify on the chain what facilitators told."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from tasks import chain_verification as step
+from tasks.schedule import scheduled
+
+
+@flow(name="chain_verification", persist_result=False, log_prints=False)
+@scheduled
+async def chain_verification() -> State[None]:
+    """Compare each paid payment with the chain, some blocks later. Failed if a chain could not be read."""
+    verified = await step.verify()
+    message = f"{verified.agree} agree, {verified.differ} differ, {verified.wait} wait"
+    if verified.paused:
+        message += f"; paused {', '.join(verified.paused)}"
+    if verified.unread:
+        return Failed(message=f"{message}; could not read {', '.join(verified.unread)}")
+    return Completed(message=message)

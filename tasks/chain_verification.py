@@ -1,0 +1,13 @@
+"""Tasks of the flow `chain_verification`."""
+
+from core import db
+from core.payments import chain_verification, settlement
+from core.payments.chain_verification import Verified
+from tasks.policy import step
+
+
+@step()
+async def verify() -> Verified:
+    """Compare paid payments with the chain."""
+    async with db.pool() as pool, settlement.payment_clients() as clients:
+        return await chain_verification.verify(pool, clients)
