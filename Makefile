@@ -19,9 +19,9 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
-# In `make check test` the tests of the architecture have passed already.
+# In `make check test` the tests of the architecture have passed already, and test-clients has its own.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 2 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 2 --dist worksteal --ignore tests/clients $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
