@@ -4,14 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Practice secrets are marked as such; everything else that looks like a secret is an error. The lock file holds hashes.
-SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --exclude-files '^requirements\.lock$$'
+SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --exclude-files '(^requirements\.lock|package-lock\.json)$$'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast drill bench queries check docs lock clean .venv .chain
+.PHONY: help demo test test-fast test-clients drill bench queries check docs lock clean .venv .chain .clients
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed ## start everything on this machine and buy one call (ONCE=1: then stop)
 	@$(BIN)/instant dev --demo
@@ -19,12 +19,15 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
-# In `make check test` the tests of the architecture have passed already.
+# In `make check test` the tests of the architecture have passed already, and test-clients has its own.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/clients $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
+
+test-clients: .venv/installed .clients ## run the stock x402 clients of npm against a door
+	@$(BIN)/pytest -q tests/clients
 
 drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak, schedules or siege (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
@@ -56,7 +59,7 @@ lock: ## compile requirements.lock from pyproject.toml, with hashes
 	@rm -rf .venv-lock
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .chain .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .chain .clients .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
@@ -79,3 +82,12 @@ ANVIL := @foundry-rs/anvil@1.7.1
 			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 $(ANVIL) >/dev/null 2>&1 \
 			&& mkdir -p $@/@foundry-rs && touch $@/$(ANVIL); } \
 		|| echo "The chain tests do not run: npm is not here, or could not install $(ANVIL)"
+
+# The stock clients of npm for tests/clients, which are skipped without them. Installing them runs none of their code.
+.clients:
+	@cmp -s tests/clients/package-lock.json $@/installed \
+		|| { mkdir -p $@ && cp tests/clients/package.json tests/clients/package-lock.json $@ \
+			&& npm ci --prefix $@ --no-audit --no-fund --ignore-scripts \
+			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 >/dev/null 2>&1 \
+			&& cp tests/clients/package-lock.json $@/installed; } \
+		|| echo "The client tests do not run: npm is not here, or could not install tests/clients/package-lock.json"

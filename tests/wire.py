@@ -1,4 +1,4 @@
-"""A wire between a process and a server, which can go dead without being cut."""
+"""A wire between a process and a server, which can go dead without being cut, or lose a reply."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,11 @@ class Wire:
 
     url: str
     alive: asyncio.Event = field(default_factory=asyncio.Event)
+    losing: bytes | None = None
+
+    def lose(self, beginning: bytes) -> None:
+        """Cut the connection instead of carrying the next reply that begins so: the server has written it out."""
+        self.losing = beginning
 
     def hang(self, hangs: bool) -> None:
         """Carry nothing any more, but stay connected; or carry everything again."""
@@ -28,10 +33,13 @@ async def to(url: str) -> AsyncIterator[Wire]:
     parts = urlsplit(url)
     ends: set[asyncio.StreamWriter] = set()
 
-    async def carry(come: asyncio.StreamReader, go: asyncio.StreamWriter) -> None:
+    async def carry(come: asyncio.StreamReader, go: asyncio.StreamWriter, *, replies: bool = False) -> None:
         with suppress(ConnectionError):
             while data := await come.read(65_536):
                 await wire.alive.wait()
+                if replies and wire.losing and data.startswith(wire.losing):
+                    wire.losing = None
+                    break
                 go.write(data)
                 await go.drain()
         go.close()
@@ -39,7 +47,7 @@ async def to(url: str) -> AsyncIterator[Wire]:
     async def connect(come: asyncio.StreamReader, go: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(parts.hostname, parts.port)
         ends.update((go, back))
-        await asyncio.gather(carry(come, back), carry(there, go))
+        await asyncio.gather(carry(come, back), carry(there, go, replies=True))
 
     server = await asyncio.start_server(connect, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

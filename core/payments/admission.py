@@ -194,7 +194,7 @@ async def _replay(door: Door, purchase: Purchase) -> UUID | None:
 async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPayment) -> UUID | None:
     """Return the execution that a fresh authorization asks for again, as stock clients do after a lost reply.
 
-    The authorization is never settled, so the same request is not paid twice (docs/decisions/0024). It must be proved
+    The authorization is never settled, so the same request is not paid twice (docs/decisions/0021). It must be proved
     to be the wallet's.
 
     Raises:

@@ -15,7 +15,7 @@ from x402.schemas import PaymentPayload
 from core import db
 from core.secrets.vault import vault
 from core.settings import settings
-from tests import doors, servers, shops
+from tests import doors, scrapes, servers, shops
 from tests.refusals import TOPIC, plain
 from tests.shops import Buyer, Shop, eventually
 
@@ -98,9 +98,15 @@ async def test_whoever_hangs_up_has_no_answer(door: str, shop: Shop, buyer: Buye
     """The door sees that the client of a slow call is gone, so its next payment gets that answer."""
     await shop.openrouter(latency_seconds=1)
     url = door + shop.path
+    counted = 'instant_door_requests_total{route="/@{handle}/{slug}",status="200"}'
+    before = (await scrapes.scrape(door)).get(counted, 0)
+
+    async def is_written_to_nobody() -> bool:
+        return (await scrapes.scrape(door)).get(counted, 0) == before + 1
+
     with pytest.raises(httpx.ReadTimeout):
         await http.post(url, json=TOPIC, headers=PATIENT | await pay(buyer, door, shop), timeout=0.5)
-    await shop.sends(arrived=1)
+    await eventually(is_written_to_nobody)
     answer = await http.post(url, json=TOPIC, headers=PATIENT | await pay(buyer, door, shop))
 
     assert answer.status_code == 200

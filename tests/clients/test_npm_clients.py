@@ -1,0 +1,114 @@
+"""The stock clients of npm lose a reply on the way, and call again: two calls, one settlement.
+
+`make test-clients` installs them when npm is there; without them, these tests are skipped.
+"""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from core.settings import settings
+from tests import wire
+from tests.refusals import TOPIC
+from tests.shops import Buyer, Shop
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = ROOT / ".clients"
+
+Program = Callable[[], str]
+
+
+def of_fetch() -> str:
+    """A program that calls through @x402/fetch."""
+    return (Path(__file__).parent / "of_fetch.js").read_text()
+
+
+def of_axios() -> str:
+    """A program that calls through @x402/axios."""
+    return (Path(__file__).parent / "of_axios.js").read_text()
+
+
+def of_the_docs() -> str:
+    """The client of docs/buyers.md as it stands there, allowed to pay with the practice chain's asset."""
+    (snippet,) = re.findall("```js\n(.*?)```", (ROOT / "docs" / "buyers.md").read_text(), re.DOTALL)
+    return f"""
+        {snippet}
+        const {{ url, inputs, identifier, key: PRIVATE_KEY, allowedAssets }} = JSON.parse(process.argv[2]);
+        const plain = payerFor;
+        payerFor = (name) => plain(name).setSpendControls({{ allowedAssets }});
+        console.log(JSON.stringify(await buy(url, inputs, identifier)));
+    """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clients() -> None:
+    """The clients, if they are installed."""
+    if not shutil.which("node") or not (INSTALLED / "installed").exists():
+        pytest.skip("the clients of npm are not in .clients/; `make test-clients` puts them there if npm is installed")
+
+
+@pytest.mark.parametrize("program", [of_fetch, of_axios, of_the_docs])
+async def test_an_answer_that_was_lost_on_the_way(door: str, shop: Shop, program: Program) -> None:
+    """The door has written the answer out, and the identifier leads back to it."""
+    buyer, identifier = await Buyer().fund(), uuid4().hex
+    async with wire.to(door) as line:
+        line.lose(b"HTTP/1.1 200")
+        url = line.url + shop.path
+        assert await call(program, buyer, url, "wait=20", identifier) is None
+        assert len(await shop.received()) == 1
+        said = await call(program, buyer, url, "wait=20", identifier)
+    await paid_once(shop, buyer, said)
+
+
+@pytest.mark.parametrize("program", [of_fetch, of_axios])
+async def test_a_202_that_was_lost_on_the_way(door: str, shop: Shop, program: Program) -> None:
+    """Without an identifier, nobody has the answer yet, so the second call gets it."""
+    await shop.openrouter(latency_seconds=1)
+    buyer = await Buyer().fund()
+    async with wire.to(door) as line:
+        line.lose(b"HTTP/1.1 202")
+        url = line.url + shop.path
+        assert await call(program, buyer, url, "respond-async", None) is None
+        said = await call(program, buyer, url, "wait=20", None)
+    await paid_once(shop, buyer, said)
+
+
+async def call(program: Program, buyer: Buyer, url: str, prefer: str, identifier: str | None) -> dict[str, Any] | None:
+    """Run a program in Node; None if it raises."""
+    request = {
+        "url": url,
+        "inputs": TOPIC,
+        "identifier": identifier,
+        "prefer": prefer,
+        "key": "0x" + buyer.wallet.key.hex().removeprefix("0x"),
+        "allowedAssets": [{"network": network.id, "asset": network.asset} for network in settings().networks],
+    }
+    node = await asyncio.create_subprocess_exec(
+        *("node", "--input-type=module", "-", json.dumps(request)),
+        cwd=INSTALLED,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await node.communicate(program().encode())
+    if node.returncode:
+        assert re.search("fetch failed|socket hang up|ECONNRESET|other side closed", errors.decode()), errors.decode()
+        return None
+    said: dict[str, Any] = json.loads(output)
+    return said
+
+
+async def paid_once(shop: Shop, buyer: Buyer, said: dict[str, Any] | None) -> None:
+    """The second call got the answer of the only payment."""
+    (transfer,) = await shop.received()
+    assert said
+    assert said["response"]
+    assert said["receipt"]["transaction"] == transfer["transaction"]
+    assert await buyer.settles() == 1
