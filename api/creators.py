@@ -67,7 +67,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
 @router.post(
     "/resources/{slug}/test",
     summary="Run your own resource for free",
-    responses=documents.EXECUTION | documents.problems(400, 401, 413),
+    responses=documents.EXECUTION | documents.problems(400, 401, 413, 415),
     openapi_extra=documents.INPUTS,
 )
 async def try_out(

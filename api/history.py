@@ -1,7 +1,7 @@
 """Serve a creator's calls: each one with advice on failures, and reports on all of them."""
 
 from datetime import date
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -26,6 +26,17 @@ router = APIRouter(prefix="/me", tags=["creators"])
 _MOST = 50
 _STATES: tuple[ExecutionState, ...] = get_args(ExecutionState)
 _NO_STORE = {"Cache-Control": "no-store"}
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_DAY: dict[str, Any] = {"anyOf": [{"format": "date"}, {"const": ""}]}
+
+
+def _one_of(*values: str) -> dict[str, Any]:
+    """Describe a query parameter whose values our own sentences refuse."""
+    return {"enum": list(values)}
+
+
+def _like(pattern: str) -> dict[str, Any]:
+    return {"pattern": f"^({pattern})?$"}
 
 
 @router.get(
@@ -37,9 +48,9 @@ _NO_STORE = {"Cache-Control": "no-store"}
 async def executions(
     door: LimitedDoor,
     creator: Creator,
-    state: Annotated[str, Query(description=f"only these: {', '.join(_STATES)}")] = "",
-    slug: Annotated[str, Query(description="only of this resource")] = "",
-    after: Annotated[str, Query(description="`next` of the page before")] = "",
+    state: Annotated[str, Query(description="only these", json_schema_extra=_one_of("", *_STATES))] = "",
+    slug: Annotated[str, Query(description="only of this resource", json_schema_extra=_like(NAME.pattern))] = "",
+    after: Annotated[str, Query(description="`next` of the page before", json_schema_extra=_like(_UUID))] = "",
 ) -> Response:
     """Newest first, fifty at a time; never an input or an answer. Failures say whose fault it was and what to do."""
     if slug and not NAME.fullmatch(slug):
@@ -62,9 +73,13 @@ async def executions(
 async def usage(
     door: LimitedDoor,
     creator: Creator,
-    by: Annotated[str, Query(description=f"what makes a row: {', '.join(usage_report.BY)}")] = "day",
-    since: Annotated[str, Query(description="the first day (UTC); default the last 30 days")] = "",
-    until: Annotated[str, Query(description="the day after the last; default all of today")] = "",
+    by: Annotated[str, Query(description="what makes a row", json_schema_extra=_one_of(*usage_report.BY))] = "day",
+    since: Annotated[
+        str, Query(description="the first day (UTC); default the last 30 days", json_schema_extra=_DAY)
+    ] = "",
+    until: Annotated[
+        str, Query(description="the day after the last; default all of today", json_schema_extra=_DAY)
+    ] = "",
 ) -> Response:
     """Calls, revenue, cost and times, counted every hour, and why calls failed."""
     first, end = _day("since", since), _day("until", until)

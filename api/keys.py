@@ -43,7 +43,7 @@ async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) 
     "/{provider}-key",
     summary="Set or switch your key at a provider",
     response_model=records.Key,
-    responses=documents.problems(400, 401, 404, 413, 429, 503),
+    responses=documents.problems(400, 401, 404, 413, 415, 429, 503),
     openapi_extra=records.NEW_KEY,
 )
 async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:

@@ -56,7 +56,7 @@ async def addresses(door: LimitedDoor, creator: Creator) -> Response:
     summary="Be told at another address",
     status_code=201,
     response_model=records.NoticeAddress,
-    responses=documents.problems(400, 401, 413, 429, 503),
+    responses=documents.problems(400, 401, 413, 415, 429, 503),
     openapi_extra=records.NEW_NOTICE_ADDRESS,
 )
 async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> Response:

@@ -123,8 +123,10 @@ class NoticeAddress(BaseModel):
 class NewNoticeAddress(BaseModel):
     """An apprise URL and its name."""
 
-    url: str = Field(examples=["ntfys://ntfy.example.org/a-topic"])
-    name: str = Field(default="", max_length=60)
+    url: str = Field(
+        pattern=r"^[a-z][a-z0-9]{1,19}://[\x21-\x7e]{1,1000}$", examples=["ntfys://ntfy.example.org/a-topic"]
+    )
+    name: str = Field(default="", max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")
 
 
 class Delivery(BaseModel):

@@ -85,7 +85,8 @@ class BoundedProtocol(H11Protocol):
         self._is_idle = True
         super().on_response_complete()
         self._wait_or_answer()
-        if self._is_idle and self.conn.trailing_data[0]:  # the beginning of the next request came with this one
+        # The rest of a body that the answer did not need, or of the next request, is still to come.
+        if self._is_idle and (self.cycle.more_body or self.conn.trailing_data[0]):
             self._begin_wait(settings().request_seconds)
 
     def pause_writing(self) -> None:
