@@ -28,6 +28,7 @@ from api import (
     operators,
     problems,
     schedules,
+    setup,
     upkeep,
 )
 from api.door import Door, rate
@@ -108,6 +109,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         launcher(),
         operators.comparing_books(pool) as books,
         upkeep.polling_prefect() as prefect_upkeep,
+        setup.checking(pool, clients) as door_setup,
     ):
         door = Door(
             pool, hub, clients, worker_id, rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
@@ -115,6 +117,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.door = door
         app.state.books = books
         app.state.upkeep = prefect_upkeep
+        app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
         gc_tuning.freeze_loaded_objects()

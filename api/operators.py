@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from api import documents, schedules
 from api.door import Door
+from api.setup import Setup
 from api.upkeep import Upkeep
 from core import db
 from core.failures import Unauthorized
@@ -85,7 +86,8 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """200 if the database answers, 503 otherwise.
 
-    Differing books and late schedules need the operator's attention, but do not stop sales.
+    Differing books, late schedules, and a network or a master key that is not right need the operator's attention, but
+    do not stop the other sales.
     """
     door: Door = request.app.state.door
     books: Books = request.app.state.books
@@ -95,6 +97,7 @@ async def ready(request: Request) -> Response:
     except db.UNREACHABLE:
         return JSONResponse({"ready": False, "database": "unreachable"}, status_code=503)
     upkeep: Upkeep = request.app.state.upkeep
+    setup: Setup = request.app.state.setup
     return JSONResponse(
         {
             "ready": True,
@@ -102,6 +105,8 @@ async def ready(request: Request) -> Response:
             "books": books.verdict(),
             "schedules": schedules.Verdict(records, upkeep.deployed).document(),
             "retention": upkeep.verdict(),
+            "networks": setup.networks(),
+            "masterKeys": setup.master_keys(),
         }
     )
 
