@@ -31,6 +31,7 @@ from api import (
     problems,
     schedules,
     security,
+    setup,
     upkeep,
 )
 from api.door import Door
@@ -118,12 +119,14 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         operators.comparing_books(pool) as books,
         upkeep.polling_prefect() as prefect_upkeep,
         rate_limiter() as limiter,
+        setup.checking(pool, clients) as door_setup,
     ):
         rates = rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
         door = Door(pool, hub, clients, worker_id, limiter, *rates)
         app.state.door = door
         app.state.books = books
         app.state.upkeep = prefect_upkeep
+        app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
         gc_tuning.freeze_loaded_objects()

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from api import documents, schedules
 from api.door import Door
+from api.setup import Setup
 from api.upkeep import Upkeep
 from core import db
 from core.failures import Unauthorized
@@ -86,8 +87,9 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """200 if the database answers, 503 otherwise.
 
-    Differing books, paused networks, late schedules and shared rate limits that are away need the operator's attention,
-    but do not stop sales. It is computed at most once in INSTANT_PROBE_SECONDS, whoever asks.
+    Differing books, paused networks, late schedules, shared rate limits that are away, and a network or a master key
+    that is not right need the operator's attention, but do not stop the other sales. It is computed at most once in
+    INSTANT_PROBE_SECONDS, whoever asks.
     """
     door: Door = request.app.state.door
     document = await door.probes.get("ready", lambda: _readiness(request.app))
@@ -98,10 +100,11 @@ async def _readiness(app: FastAPI) -> dict[str, object]:
     door: Door = app.state.door
     books: Books = app.state.books
     upkeep: Upkeep = app.state.upkeep
+    setup: Setup = app.state.setup
     try:
         async with door.pool.connection(timeout=2) as conn:
             records = await scheduled_runs.records(conn)
-            networks = await gauges.networks(conn)
+            verified = {row.network: _network_verdict(row) for row in await gauges.networks(conn)}
     except db.UNREACHABLE:
         return {"ready": False, "database": "unreachable"}
     return {
@@ -109,7 +112,8 @@ async def _readiness(app: FastAPI) -> dict[str, object]:
         "settling": len(door.settling),
         "limits": {"state": await door.limiter.state()},
         "books": books.verdict(),
-        "networks": {row.network: _network_verdict(row) for row in networks},
+        "networks": {name: told | setup.network(name) for name, told in verified.items()},
+        "masterKeys": setup.master_keys(),
         "schedules": schedules.Verdict(records, upkeep.deployed).document(),
         "retention": upkeep.verdict(),
     }

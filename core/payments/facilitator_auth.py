@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from core.failures import Misconfigured
 from core.secrets import signing
-from core.settings import Network
+from core.settings import Network, member, settings
 
 JWT_SECONDS = 120
 """Lifetime of our JWT: the default of Coinbase's own SDK, and the longest in its documentation."""
@@ -85,8 +85,8 @@ def credentials_of(network: Network) -> Credentials:
         return Anonymous()
     key = signing.read_signing_key(network.cdp_key_secret.get_secret_value())
     if key is None:
+        position = [configured.id for configured in settings().networks].index(network.id)
         raise Misconfigured(
-            f"INSTANT_NETWORKS: cdp_key_secret of {network.id} is neither an EC P-256 key in PEM"
-            " nor an Ed25519 key in base64"
+            f"{member(position, 'cdp_key_secret')} is neither an EC P-256 key in PEM nor an Ed25519 key in base64"
         )
     return Cdp(network.cdp_key_id, key)

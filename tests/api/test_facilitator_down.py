@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -52,7 +53,7 @@ async def test_while_it_is_down_nothing_is_claimed(surroundings: Path, shop: Sho
 
 
 async def test_a_network_that_it_left_is_not_offered(surroundings: Path, shop: Shop) -> None:
-    """It served the network when the door started; once it is known that it left, nothing is offered."""
+    """It served the network when the door started; once it is known that it left, nothing is offered, as ready says."""
     left = [supports((2, "exact", SANDBOX_NETWORK)), supports((2, "exact", "eip155:8453"))]
     async with somebody(supported=left) as one, httpx.AsyncClient(timeout=30) as http:
         with door_with(surroundings, one.url) as door:
@@ -62,4 +63,22 @@ async def test_a_network_that_it_left_is_not_offered(surroundings: Path, shop: S
 
             await shops.eventually(is_gone)
 
+            async def is_ready() -> bool:
+                ready.update((await http.get(f"{door}/health/ready")).json())
+                return ready["masterKeys"]["state"] != "unknown"
+
+            ready: dict[str, Any] = {}
+            await shops.eventually(is_ready)
+
     assert one.count("supported") == 2
+    assert ready["ready"]
+    assert ready["networks"] == {
+        SANDBOX_NETWORK: {
+            "state": "agree",
+            "differences": 0,
+            "unverified": 0,
+            "node": "agrees",
+            "facilitator": "not_supported",
+        }
+    }
+    assert "test" in ready["masterKeys"]["opening"]
