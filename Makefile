@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients drill bench queries check docs lock clean .venv .chain .clients
+.PHONY: help demo test test-fast test-clients drill bench queries check docs lock audit clean .venv .chain .clients
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,11 @@ lock: ## compile requirements.lock from pyproject.toml, with hashes
 		--no-emit-find-links --no-emit-trusted-host --extra dev -o requirements.lock pyproject.toml
 	@rm -rf .venv-lock
 
+audit: ## check the lock for known vulnerabilities, where an index of them can be reached
+	@PYTHON=$(PYTHON) .ci/audit
+
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .chain .clients .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .venv-audit .chain .clients .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
