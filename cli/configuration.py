@@ -27,8 +27,9 @@ _FOOT = """
 `INSTANT_NETWORKS` is a JSON list. Each member has an `id` (CAIP-2, such as `eip155:8453`), the `facilitator_url` that
 verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is built in; for other
 tokens give `asset`, `asset_name` and `asset_version`, as in the token's EIP-712 domain. If the facilitator needs
-authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`. A mainnet and a test network need
-two doors, because worthless money would buy the same answers.
+authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`. `confirmations` (12) is how many blocks
+later a payment is [verified on the chain](operators.md#what-a-facilitator-is-trusted-with). A mainnet and a test network
+need two doors, because worthless money would buy the same answers.
 
 ## What is refused
 

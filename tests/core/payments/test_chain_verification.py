@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from x402.schemas import PaymentPayload
 
 from core import db
 from core.failures import InvalidInput, Unavailable
@@ -19,7 +20,7 @@ from core.payments.settlement import PaymentClients
 from core.resources import readiness
 from core.settings import SANDBOX_NETWORK, settings
 from tests import orders, practice, servers, shops
-from tests.shops import PRICE_ATOMIC, Shop
+from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 NOTHING = Verified(0, 0, 0, [], [])
 
@@ -68,13 +69,20 @@ async def test_blocks_have_to_pass(pool: db.Pool, clients: PaymentClients, shop:
 
 @pytest.mark.parametrize(
     ("lie", "verdict"),
-    [("made up", "transfer_missing"), ("somebody else's", "transfer_missing"), ("ours is another", "transfer_differs")],
+    [
+        ("made up", "transfer_missing"),
+        ("somebody else's", "transfer_missing"),
+        ("the same wallet's", "transfer_missing"),
+        ("ours is another", "transfer_differs"),
+    ],
 )
 async def test_a_lie_is_found(pool: db.Pool, clients: PaymentClients, shop: Shop, lie: str, verdict: str) -> None:
     """The named transaction does not hold the transfer: wrong, as soon as the chain is clearly later."""
-    paid, transaction = await claim(pool, shop), orders.a_transaction()
-    if lie == "somebody else's":
-        other = await practice.funded(settings().networks[0])
+    buyer = await Buyer().fund()
+    paid, transaction = await claim(pool, shop, buyer), orders.a_transaction()
+    if lie.endswith("'s"):
+        wallet = buyer if lie == "the same wallet's" else await Buyer().fund()
+        other = payment(shop, wallet)
         await clients.facilitators[SANDBOX_NETWORK].settle(other, other.accepted)
         (transaction,) = await practice.booked(settings().networks[0], other)
     if lie == "ours is another":
@@ -154,11 +162,16 @@ async def test_the_operator_is_told(pool: db.Pool, clients: PaymentClients, shop
     assert [[sent["to"] for sent in row.deliveries] for row in notices] == [["operator"]] * 2
 
 
-async def claim(pool: db.Pool, shop: Shop) -> ledger.ClaimRequest:
+def payment(shop: Shop, buyer: Buyer) -> PaymentPayload:
+    """A signed payment to the shop."""
+    return practice.payment(buyer.wallet, practice.requirements(amount=PRICE_ATOMIC, pay_to=shop.payout))
+
+
+async def claim(pool: db.Pool, shop: Shop, buyer: Buyer | None = None) -> ledger.ClaimRequest:
     """A claimed payment of a wallet that has the money."""
     sold = await shop.version(pool)
-    payload = await practice.funded(settings().networks[0], amount=PRICE_ATOMIC, pay_to=shop.payout)
-    matched = matching.match(payload, sold, {SANDBOX_NETWORK: shop.payout})
+    buyer = buyer or await Buyer().fund()
+    matched = matching.match(payment(shop, buyer), sold, {SANDBOX_NETWORK: shop.payout})
     async with pool.connection() as conn:
         request = ledger.ClaimRequest(matched, sold, orders.INPUTS, await orders.hired(conn))
         assert await ledger.claim(conn, [request]) == [True]

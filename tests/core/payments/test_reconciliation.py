@@ -16,8 +16,8 @@ from x402.http.utils import decode_payment_signature_header
 
 from core import db
 from core.failures import InvalidInput, NotFound
-from core.payments import balances, reconciliation, settlement, timeline
-from core.settings import settings
+from core.payments import balances, chain_verification, reconciliation, settlement, timeline
+from core.settings import SANDBOX_NETWORK, settings
 from tests import doors, practice, servers, shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
@@ -436,6 +436,26 @@ async def test_the_door_tells_whether_the_books_agree(market: Market, pool: db.P
     assert told.json()["books"][0]["received"] == {"payments": 2, "amountAtomic": 2 * PRICE_ATOMIC}
     assert told.json()["differences"][0]["executionId"] == str(sales.failed.id)
     assert [answer.status_code for answer in refused] == [401, 401]
+
+
+async def test_the_door_tells_of_a_paused_network(market: Market, pool: db.Pool, sales: Sales) -> None:
+    """Readiness says since when and why, the door stays ready and sells nothing there, until it is resumed."""
+    await change(pool, "INSERT INTO networks (id, paused_at) VALUES (%(id)s, now())", id=SANDBOX_NETWORK)
+    async with httpx.AsyncClient(base_url=market.door) as http:
+        told = await http.get("/health/ready")
+        offered = await http.get(sales.shop.path)
+        async with pool.connection() as conn:
+            await chain_verification.resume(conn, SANDBOX_NETWORK)
+        resumed = await http.get("/health/ready")
+        again = await http.get(sales.shop.path)
+
+    paused = told.json()["networks"][SANDBOX_NETWORK]
+    assert (told.status_code, paused["state"], paused["differences"]) == (200, "paused", 0)
+    assert datetime.fromisoformat(paused["pausedAt"]) <= datetime.now(UTC)
+    assert "nothing is sold here until you resume it" in paused["reason"]
+    assert (offered.status_code, offered.json()["error"]) == (503, "Resource unavailable")
+    assert resumed.json()["networks"] == {SANDBOX_NETWORK: {"differences": 0, "unverified": 2, "state": "agree"}}
+    assert again.status_code == 402
 
 
 STORY_OF_A_ROUND = ("run begun", "call sent", "call ended", "run ended", "usage logged")
