@@ -86,11 +86,11 @@ def url_of(execution_id: UUID) -> str:
     return f"{settings().public_url}/executions/{execution_id}?token={status_tokens.token_of(execution_id)}"
 
 
-def receipt_of(row: Execution) -> dict[str, str | None] | None:
-    """Return transaction, paid USDC and network; None for a test or an unpaid execution."""
+def receipt_of(row: Execution) -> dict[str, object] | None:
+    """Return transaction, paid USDC and network, and whether the answer was cut off; None if nothing was paid."""
     if row.payment_state != "paid":
         return None
-    return {
+    return ({"truncated": True} if row.truncated else {}) | {
         "transaction": row.transaction,
         "paidUsdc": usdc(db.required(row.amount_atomic)),
         "network": row.network,

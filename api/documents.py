@@ -19,6 +19,7 @@ class Receipt(BaseModel):
     transaction: str
     paidUsdc: str = Field(description="US dollars", examples=["0.01"])
     network: str = Field(description="CAIP-2", examples=["eip155:8453"])
+    truncated: bool = Field(default=False, description="it paid for an answer that was cut off, as the offer said")
 
 
 class Usage(BaseModel):
@@ -43,6 +44,7 @@ class Result(BaseModel):
     usage: Usage
     images: list[str] = Field(default=[], description="URLs that expire, `data:` URLs, or addresses by the model")
     audio: str | None = Field(default=None, description="a URL that expires, or a `data:` URL")
+    truncated: bool = Field(default=False, description="cut off at its length limit, which counts as the offer said")
     citations: list[Citation] = Field(default=[], description="the pages that the answer names as its sources")
     receipt: Receipt | None = Field(description="null for the owner's test")
 

@@ -136,6 +136,7 @@ def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
         "fault": row.fault,
         "detail": row.detail,
         "advice": advice.advice_for(row.detail, row.fault),
+        "truncated": row.truncated,
         "round": row.round,
         "sends": row.sends,
         "createdAt": row.created_at,

@@ -113,7 +113,7 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
         "product": _product(version),
         "inputs": _inputs(version),
         **({} if version.answer_schema is None else {"answer": json.loads(version.answer_schema)}),
-        "rules": _rules(),
+        "rules": _rules(version),
     }
     header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
     return _EncodedOffer(header, json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode(), quote.encode())
@@ -121,6 +121,7 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
 
 def _product(version: versions.Version) -> dict[str, object]:
     """Describe the product, for people and for programs that compare offers."""
+    least = version.truncated_from_characters
     return {
         "title": version.title,
         "priceUsdc": usdc(version.price_atomic),
@@ -129,7 +130,15 @@ def _product(version: versions.Version) -> dict[str, object]:
         "version": version.number,
         "maxOutputTokens": version.max_output_tokens,
         "maxSeconds": version.timeout_seconds,
-    }
+    } | ({} if least is None else {"truncatedFromCharacters": least})
+
+
+def _rules(version: versions.Version) -> list[str]:
+    least = version.truncated_from_characters
+    if least is None:
+        return RULES
+    truncated = f"An answer that is cut off at maxOutputTokens counts as answered from {least} characters on."
+    return [*RULES, truncated]
 
 
 def _inputs(version: versions.Version) -> dict[str, object]:

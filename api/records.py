@@ -17,6 +17,7 @@ class Execution(BaseModel):
     fault: Literal["buyer", "creator", "provider", "ours"] | None
     detail: str | None = Field(description="the precise cause", examples=["provider_402"])
     advice: str | None = Field(description="what you can do about it")
+    truncated: bool = Field(description="it succeeded with an answer that was cut off, as your version lets count")
     round: int
     sends: int = Field(description="requests to the provider in this round")
     createdAt: str
@@ -44,9 +45,10 @@ class Figures(BaseModel):
     subject: str | None = Field(description="the day, the resource … that they have in common")
     calls: int = Field(description="a re-run is a call of its own")
     succeeded: int
+    truncated: int = Field(description="of these, with an answer that was cut off, as your version lets count")
     failed: int
     declined: int = Field(description="by the buyer's own doing; counts as answered")
-    success: str | None = Field(description="of those that were not declined", examples=["0.9731"])
+    success: str | None = Field(description="whole answers, of those that were not declined", examples=["0.9731"])
     faultCreator: int
     faultProvider: int
     faultOurs: int

@@ -62,6 +62,7 @@ def show(order: Order | None, outcome: Outcome, pictures: list[str], kept: Path 
     output.remark(outcome.sentence)
     receipt = _Receipt(_receipt(outcome.body))
     lines = {
+        "cut off": outcome.body.get("truncated") is True and "at its length limit, which counts as the offer said",
         "receipt": receipt and "{paidUsdc} USDC on {network}, transaction {transaction}".format_map(receipt),
         "status": outcome.status_url,
         "run again for free": outcome.body.get("rerunUrl") and f"POST {outcome.body['rerunUrl']}",

@@ -97,6 +97,7 @@ def _line(by: By, subject: str, row: Figures) -> dict[str, object]:
         by: subject,
         "calls": row.calls,
         "answered": share(row.success),
+        "cut off": row.truncated,
         "declined": row.declined,
         "failed": row.failed,
         "charged": row.charged,

@@ -203,11 +203,17 @@ def _state(state: ModelState, other_state: ModelState, prices: bool, others: Seq
         value, other = getattr(state, name), getattr(other_state, name)
         if name in _VALUES:
             yield f"{_VALUES[name]} {'-' if value is None else value}"
-        elif only_here := [item for item in value.split() if item not in other.split()]:
+        elif only_here := _not_in(other, value):
             named = (
                 " ".join(sign + item for item in only_here) if len(only_here) <= _NAMED else f"{sign}{len(only_here)}"
             )
             yield f"{_LISTS[name]} {named}"
+
+
+def _not_in(other: str, value: str) -> list[str]:
+    """List the items of one list that another lacks, in order; both are as long as the provider likes."""
+    known = set(other.split())
+    return [item for item in value.split() if item not in known]
 
 
 def price(row: Priced) -> str:

@@ -36,6 +36,8 @@ async def result_document(
         result["images"] = await asyncio.gather(*(_stored(execution_id, medium) for medium in reply.images))
     if reply.sound:
         result["audio"] = await _stored(execution_id, reply.sound)
+    if reply.truncated:
+        result["truncated"] = True
     if reply.citations:
         result["citations"] = reply.citations
     return Private(json.dumps(result).encode())
@@ -54,11 +56,13 @@ class Success:
         attempt_id: the attempt that got it.
         ended: the send that brought it.
         sealed_result: the buyer's result, sealed.
+        truncated: whether the answer was cut off, and counts all the same.
     """
 
     attempt_id: UUID
     ended: sends.Ended
     sealed_result: bytes
+    truncated: bool
 
 
 async def succeed(pool: db.Pool, success: Success) -> None:
@@ -101,12 +105,14 @@ async def _commit(conn: db.Connection, successes: Sequence[Success]) -> list[Suc
     ids = [success.ended.send.execution_id for success in successes]
     rounds = [success.ended.send.round for success in successes]
     results = [success.sealed_result for success in successes]
+    truncateds = [success.truncated for success in successes]
     # Ten statements in two round trips. Replacing the reservations locks the creator's spending of the day, for which
     # their other calls wait. So it comes last, in one trip with the commit, and a busy event loop cannot prolong the
     # lock.
     async with conn.pipeline(), conn.transaction():
         await sends.finish(conn, [success.ended for success in successes])
-        stored = {row.id: row async for row in sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results)}
+        answered = sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results, truncateds=truncateds)
+        stored = {row.id: row async for row in answered}
         await sql.end_attempts(conn, attempt_ids=[success.attempt_id for success in successes], outcome="succeeded")
         await lifecycle.notify_finished(conn, list(stored))
         await reservations.replace_by_cost(conn, list(zip(ids, rounds, strict=True)))

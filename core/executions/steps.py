@@ -205,6 +205,7 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
             send.request,
             order.version.modality,
             order.version.answer_schema,
+            order.version.truncated_from_characters,
             deadline_seconds=_seconds_left(order),
             cache_seconds=send.cache_seconds,
             prices=order.version.prices,
@@ -255,7 +256,8 @@ async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
 async def _succeed(pool: db.Pool, order: Order, send: sends.Send, usage: Usage, reply: Private[Reply]) -> None:
     document = await outcomes.result_document(order.id, order.version.modality, usage, reply)
     sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
-    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, sends.Ended(send, "succeeded", usage), sealed))
+    ended, is_truncated = sends.Ended(send, "succeeded", usage), reply.reveal().truncated
+    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, ended, sealed, is_truncated))
 
 
 async def _fail_and_raise(pool: db.Pool, order: Order, failure: ExecutionFailed) -> NoReturn:

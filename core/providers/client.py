@@ -27,7 +27,7 @@ from core.providers.connections import client_of, close, connections
 from core.providers.errors import charge_of, provider_failure
 from core.providers.json_answer import RepairNeeded
 from core.providers.registry import Provider
-from core.providers.response import ModelAnswer, judge
+from core.providers.response import ModelAnswer, Wanted, judge
 from core.providers.usage import KeyFacts, Prices, Usage
 from core.secrets.private import Private
 
@@ -61,6 +61,7 @@ async def complete(
     request: Private[bytes],
     modality: Modality,
     answer_schema: str | None = None,
+    truncated_from: int | None = None,
     *,
     deadline_seconds: float,
     cache_seconds: int = 0,
@@ -75,6 +76,7 @@ async def complete(
         request: the exact bytes from `core.executions.sends.begin`.
         modality: the kind of answer.
         answer_schema: JSON Schema that the answer has to fit.
+        truncated_from: characters from which a text that was cut off counts; None: it never does.
         deadline_seconds: time until the last byte of the answer. A stream that we leave is cancelled, which stops the
             charge where the model's provider can.
         cache_seconds: how long the provider should cache the answer for the identical request; 0: not at all.
@@ -97,24 +99,22 @@ async def complete(
     if broken is not None and not collector.size:
         _count_request("call", broken, began)
         return Private(ModelAnswer(header_usage, broken))
-    answer = _with_header_usage(await _judged(collector, modality, answer_schema, broken), header_usage)
+    answer = _with_header_usage(
+        await _judged(collector, Wanted(modality, answer_schema, truncated_from), broken), header_usage
+    )
     _count_request("call", answer.reply, began)
     return Private(_with_cost(provider, answer, prices))
 
 
-async def _judged(
-    collector: sse.Collector, modality: Modality, schema: str | None, broken: ExecutionFailed | None
-) -> ModelAnswer:
+async def _judged(collector: sse.Collector, wanted: Wanted, broken: ExecutionFailed | None) -> ModelAnswer:
     """Judge an answer where that holds up nobody: a small one at once, others in a thread."""
-    if modality != "json" and collector.size <= _SMALL_BYTES:
-        return judge(collector, modality, broken=broken)
+    if wanted.modality != "json" and collector.size <= _SMALL_BYTES:
+        return judge(collector, wanted, broken)
     loop = asyncio.get_running_loop()
     try:
-        return await loop.run_in_executor(
-            _JUDGES, partial(judge, collector, modality, schema, broken, may_repair=False)
-        )
+        return await loop.run_in_executor(_JUDGES, partial(judge, collector, wanted, broken, may_repair=False))
     except RepairNeeded:
-        return await loop.run_in_executor(_REPAIRERS, judge, collector, modality, schema, broken)
+        return await loop.run_in_executor(_REPAIRERS, judge, collector, wanted, broken)
 
 
 async def check_key(provider: Provider, key: Private[str]) -> KeyFacts:

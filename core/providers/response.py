@@ -26,6 +26,21 @@ _MOST_CHARACTERS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What counts as an answer.
+
+    Attributes:
+        modality: the kind of answer.
+        schema: JSON Schema that a json answer has to fit.
+        truncated_from: characters from which a text that was cut off at its length limit counts; None: it never does.
+    """
+
+    modality: Modality
+    schema: str | None = None
+    truncated_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A finished answer.
 
@@ -34,12 +49,14 @@ class Reply:
         images: files, or addresses that the provider returned; only for image.
         sound: the model's speech, if any.
         citations: `url` and `title` of the pages that the answer names as sources.
+        truncated: whether it was cut off at its length limit.
     """
 
     response: str = field(repr=False)
     images: tuple[Medium | str, ...] = field(default=(), repr=False)
     sound: Medium | None = field(default=None, repr=False)
     citations: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +77,17 @@ def read_answer(body: bytes, modality: Modality, schema: str | None = None) -> M
     """
     collector = sse.Collector()
     collector.feed(body)
-    return judge(collector, modality, schema)
+    return judge(collector, Wanted(modality, schema))
 
 
 def judge(
-    collector: sse.Collector,
-    modality: Modality,
-    schema: str | None = None,
-    broken: ExecutionFailed | None = None,
-    *,
-    may_repair: bool = True,
+    collector: sse.Collector, wanted: Wanted, broken: ExecutionFailed | None = None, *, may_repair: bool = True
 ) -> ModelAnswer:
     """Judge what was received. A whole answer counts, however its connection ended.
 
     Args:
         collector: everything that was received.
-        modality: the kind of answer.
-        schema: JSON Schema that a json answer has to fit.
+        wanted: what counts as an answer.
         broken: how the connection broke, if it did; the verdict if the answer is not whole.
         may_repair: whether a json answer may be repaired here.
 
@@ -93,21 +104,14 @@ def judge(
         usage = read_usage(document)
         if broken is not None and not collector.is_decided:
             raise broken
-        return ModelAnswer(usage, _reply(collector, document, modality, schema, may_repair=may_repair))
+        return ModelAnswer(usage, _reply(collector, document, wanted, may_repair=may_repair))
     except ExecutionFailed as failure:
         # Half a document cannot be parsed, and then the broken connection is the reason.
         is_lost = broken is not None and not collector.is_decided
         return ModelAnswer(usage, (broken if broken and is_lost else failure).with_traceback(None))
 
 
-def _reply(
-    collector: sse.Collector,
-    document: Mapping[str, object],
-    modality: Modality,
-    schema: str | None,
-    *,
-    may_repair: bool,
-) -> Reply:
+def _reply(collector: sse.Collector, document: Mapping[str, object], wanted: Wanted, *, may_repair: bool) -> Reply:
     if error := document.get("error"):
         raise read_error(mapping(error), 502)
     collector.refuse_unreadable()
@@ -117,7 +121,10 @@ def _reply(
         raise malformed() if collector.is_done or not collector.is_stream else collector.unfinished()
     message = mapping(choice.get("message"))
     text, has_reasoning = _answer_text(message)
-    _refuse_unfinished(collector, message, has_reasoning=has_reasoning and not text.strip())
+    # The text before the transcript of a sound, which is not shown when it is cut off.
+    is_truncated = collector.finish is Finish.TRUNCATED and _is_long_enough(text, wanted)
+    if not is_truncated or message.get("refusal"):
+        _refuse_unfinished(collector, message, has_reasoning=has_reasoning and not text.strip())
     if not isinstance(choice.get("message"), dict):
         raise malformed()
     audio = mapping(message.get("audio"))
@@ -126,15 +133,22 @@ def _reply(
         text = _storable(transcript)
     if len(text) > _MOST_CHARACTERS:
         raise provider_failure("provider_too_large")
-    if modality == "image":
+    if wanted.modality == "image":
         return Reply(text, images=_pictures(message, has_reasoning=has_reasoning))
     if not text.strip():
         raise provider_failure(_why_empty(message, has_reasoning=has_reasoning))
     return Reply(
-        json_answer.read_document(text, schema, may_repair=may_repair) if modality == "json" else text,
+        json_answer.read_document(text, wanted.schema, may_repair=may_repair) if wanted.modality == "json" else text,
         sound=media_files.sound(data) if isinstance(data, str) else None,
         citations=tuple(_citations(message.get("annotations"))),
+        truncated=is_truncated,
     )
+
+
+def _is_long_enough(text: str, wanted: Wanted) -> bool:
+    """Whether a text counts although it was cut off."""
+    least = wanted.truncated_from
+    return wanted.modality == "text" and least is not None and len(text.strip()) >= least
 
 
 def _refuse_unfinished(collector: sse.Collector, message: Mapping[str, object], *, has_reasoning: bool) -> None:

@@ -73,6 +73,7 @@ def _summary(*columns: Figures | None) -> list[list[str]]:
     return [
         row("calls", lambda figures: f"{figures.calls:,}"),
         row("answered", lambda figures: share(figures.success)),
+        row("answered, but cut off", lambda figures: f"{figures.truncated:,}"),
         row("declined", lambda figures: f"{figures.declined:,}"),
         row("failed", lambda figures: f"{figures.failed:,}"),
         row("of these our fault", lambda figures: f"{figures.fault_ours:,}"),

@@ -30,6 +30,7 @@ class Figures:
             have no network.
         calls: finished rounds; a re-run is a call of its own.
         succeeded, failed, declined: their outcomes; declined is the buyer's fault, and counts as answered.
+        truncated: of the succeeded, those whose answer was cut off, which their creators let count.
         fault_creator, fault_provider, fault_ours: failed calls by fault.
         charged: calls without an answer that the provider charged, or may have.
         revenue_atomic: atomic USDC.
@@ -43,6 +44,7 @@ class Figures:
     subject: str | None
     calls: int
     succeeded: int
+    truncated: int
     failed: int
     declined: int
     fault_creator: int
@@ -63,9 +65,9 @@ class Figures:
 
     @property
     def success(self) -> Decimal | None:
-        """The share of calls that were answered, without declined calls; None if there are none."""
+        """The share of calls with a whole answer, without declined calls; None if there are none."""
         counted = self.calls - self.declined
-        return Decimal(self.succeeded) / counted if counted else None
+        return Decimal(self.succeeded - self.truncated) / counted if counted else None
 
 
 @dataclass(frozen=True, slots=True)

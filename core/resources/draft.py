@@ -53,6 +53,8 @@ class Draft(BaseModel):
         max_output_tokens: the most tokens of one answer, reasoning included.
         zdr: zero data retention: only providers that keep nothing of a call.
         answer_schema: JSON Schema of every answer, as from `core.providers.answer_schema.read_schema`; only for json.
+        truncated_from_characters: from how many characters on a text that is cut off at max_output_tokens is delivered,
+            and counts as answered; None: it is a failure.
         timeout_seconds: the time after which a call fails.
         daily_spend_cap_usd: the most that this prompt may cost on models in one UTC day; None: no cap of its own.
         price_usdc: the price of one call in USDC, as text: `0.01`.
@@ -75,6 +77,7 @@ class Draft(BaseModel):
     timeout_seconds: int = Field(default=120, ge=5, le=600)
     zdr: bool = False
     answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
+    truncated_from_characters: int | None = Field(default=None, ge=100, le=1_000_000)
     daily_spend_cap_usd: Annotated[Decimal | None, BeforeValidator(_no_float)] = Field(
         default=None, ge=0, max_digits=12, decimal_places=6, allow_inf_nan=False
     )
@@ -84,6 +87,12 @@ class Draft(BaseModel):
     def _only_json_has_a_schema(self) -> Self:
         if self.answer_schema is not None and self.modality != "json":
             raise ValueError("answer_schema needs the modality json")
+        return self
+
+    @model_validator(mode="after")
+    def _only_text_is_cut_off(self) -> Self:
+        if self.truncated_from_characters is not None and self.modality != "text":
+            raise ValueError("truncated_from_characters needs the modality text")
         return self
 
     @property

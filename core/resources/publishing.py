@@ -17,7 +17,7 @@ from core.secrets.vault import vault
 
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
-    *("timeout_seconds", "price_atomic", "zdr", "answer_schema"),
+    *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters"),
 )
 
 
@@ -92,6 +92,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         worst_cost_usd=worst,
         zdr=draft.zdr,
         answer_schema=draft.answer_schema,
+        truncated_from_characters=draft.truncated_from_characters,
         allows_loss=allow_loss,
     )
     await sql.offer(conn, id=resource.id, version_id=version_id)

@@ -32,6 +32,7 @@ class Version:
         worst_cost_usd: the most that one call can cost its creator, at the prices of the last sync.
         zdr: whether only providers that keep nothing may answer.
         answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
+        truncated_from_characters: the least length of an answer that counts although it was cut off; None if none does.
         supported_parameters: the parameters that the provider lists for the model now.
         prices: the model's listed prices now; None if unknown.
         archived: whether its resource was off sale when this was read.
@@ -57,6 +58,7 @@ class Version:
     worst_cost_usd: Decimal
     zdr: bool
     answer_schema: str | None
+    truncated_from_characters: int | None
     supported_parameters: tuple[str, ...]
     prices: Prices | None
     sealed_template: bytes = field(repr=False)
@@ -156,6 +158,7 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
         worst_cost_usd=row.worst_cost_usd,
         zdr=row.zdr,
         answer_schema=row.answer_schema,
+        truncated_from_characters=row.truncated_from_characters,
         supported_parameters=tuple(row.supported_parameters),
         prices=_prices(row),
         sealed_template=row.sealed_template,

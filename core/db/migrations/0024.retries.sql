@@ -1,4 +1,4 @@
--- depends: 0022.refundable-failures
+-- depends: 0023.truncated-answers
 -- A lost reply has a way back for clients that sign afresh: by the payment-identifier, or while nobody has the answer.
 
 ALTER TABLE payments ADD COLUMN fetched_at timestamptz;

@@ -94,6 +94,7 @@ class Execution(NamedTuple):
     account_id: UUID
     version_id: UUID
     sealed_result: bytes | None
+    truncated: bool
     may_rerun: bool
     created_at: datetime
     queued_at: datetime | None
@@ -142,6 +143,7 @@ class HistoryRow(NamedTuple):
     code: OutcomeCode | None
     fault: Fault | None
     detail: str | None
+    truncated: bool
     round: int
     sends: int
     created_at: datetime
@@ -244,7 +246,13 @@ class Queries(Protocol):
         """Notify the launcher that this run has begun its batch, so that it may start the next."""
 
     def succeed(
-        self, conn: Connection, *, ids: list[UUID], rounds: list[int], sealed_results: list[bytes]
+        self,
+        conn: Connection,
+        *,
+        ids: list[UUID],
+        rounds: list[int],
+        sealed_results: list[bytes],
+        truncateds: list[bool],
     ) -> AsyncIterator[SucceedRow]:
         """The first valid answer is stored, from whichever attempt it comes."""
 

@@ -18,6 +18,7 @@ class FiguresRow(NamedTuple):
     subject: str | None
     calls: int
     succeeded: int
+    truncated: int
     failed: int
     declined: int
     fault_creator: int

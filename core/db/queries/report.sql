@@ -9,7 +9,8 @@ SELECT CASE :by
         WHEN 'model' THEN usage_rollup.model_served
         WHEN 'network' THEN usage_rollup.network
     END AS subject,
-    sum(calls)::bigint AS calls, sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
+    sum(calls)::bigint AS calls, sum(succeeded)::bigint AS succeeded, sum(truncated)::bigint AS truncated,
+    sum(failed)::bigint AS failed,
     sum(declined)::bigint AS declined, sum(fault_creator)::bigint AS fault_creator,
     sum(fault_provider)::bigint AS fault_provider, sum(fault_ours)::bigint AS fault_ours,
     sum(charged)::bigint AS charged, sum(input_tokens)::bigint AS input_tokens,

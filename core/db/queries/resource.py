@@ -35,6 +35,7 @@ class ResolveRow(NamedTuple):
     zdr: bool
     sealed_template: bytes
     answer_schema: str | None
+    truncated_from_characters: int | None
     supported_parameters: list[str]
     prompt_usd: Decimal | None
     completion_usd: Decimal | None
@@ -74,6 +75,7 @@ class VersionRow(NamedTuple):
     zdr: bool
     sealed_template: bytes
     answer_schema: str | None
+    truncated_from_characters: int | None
     supported_parameters: list[str]
     prompt_usd: Decimal | None
     completion_usd: Decimal | None
@@ -148,6 +150,7 @@ class Queries(Protocol):
         worst_cost_usd: Decimal | int,
         zdr: bool,
         answer_schema: str | None,
+        truncated_from_characters: int | None,
         allows_loss: bool | None,
     ) -> int:
         """Numbers are consecutive because `take` holds the resource until this commits."""

@@ -22,7 +22,7 @@ from core.failures import ExecutionFailed
 from core.providers import client as provider_client
 from core.providers import sse
 from core.providers.errors import provider_failure
-from core.providers.response import Reply, judge, read_answer
+from core.providers.response import Reply, Wanted, judge, read_answer
 from tests.callers import PROMPT, Creator, environment
 
 Ending = Literal["proper", "cut", "reset", "held", "pings"]
@@ -274,11 +274,11 @@ def test_what_was_counted_on_the_way_is_not_the_cost() -> None:
     assert (collector.is_decided, collector.is_over) == (True, False)
     collector.feed(USAGE)
     assert collector.is_over
-    assert judge(collector, "text").usage.cost_usd == Decimal("0.00012")
+    assert judge(collector, Wanted("text")).usage.cost_usd == Decimal("0.00012")
 
     cut = sse.Collector()
     cut.feed(counting("Hel", prompt_tokens=5, completion_tokens=1, cost=0.00001))
-    used = judge(cut, "text", broken=provider_failure("provider_cut")).usage
+    used = judge(cut, Wanted("text"), broken=provider_failure("provider_cut")).usage
     assert (used.generation_id, used.output_tokens, used.cost_usd) == ("gen-1", None, None)
 
 
@@ -331,7 +331,7 @@ def test_where_bytes_are_cut_changes_nothing(sizes: list[int], name: str) -> Non
         collector.feed(body[place : place + size])
         place += size
     collector.feed(body[place:])
-    pieces, whole = judge(collector, modality), read_answer(body, modality)
+    pieces, whole = judge(collector, Wanted(modality)), read_answer(body, modality)
 
     assert pieces.usage == whole.usage
     assert repr(pieces.reply) == repr(whole.reply)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from core.db.states import Modality
 from core.failures import ExecutionFailed
+from core.providers import sse
 from core.providers import usage as provider_usage
-from core.providers.response import ModelAnswer, Reply, read_answer
+from core.providers.response import ModelAnswer, Reply, Wanted, judge, read_answer
 from sandbox.openrouter_answers import drawing, picture, tone
 from tests.callers import PROMPT, SECRET, Creator
 
@@ -271,3 +272,29 @@ async def test_twelve_behaviours_have_one_shape(creator: Creator, behaviour: str
     assert "The system prompt says" not in reply.response
     if modality != "image":
         assert SECRET in reply.response
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "wanted", "detail"),
+    [
+        ({"content": "a" * 100}, "length", Wanted("text", truncated_from=100), None),
+        ({"content": "a" * 100}, "max_tokens", Wanted("text", truncated_from=100), None),
+        ({"content": "a" * 99 + " " * 9}, "length", Wanted("text", truncated_from=100), "provider_truncated"),
+        ({"content": "a" * 100}, "length", Wanted("text"), "provider_truncated"),
+        ({"content": "<think>" + "a" * 200}, "length", Wanted("text", truncated_from=100), "provider_reasoning_only"),
+        ({"content": "a" * 100, "refusal": "no"}, "length", Wanted("text", truncated_from=100), "provider_refused"),
+        ({"content": "a" * 100}, "content_filter", Wanted("text", truncated_from=100), "provider_content_filter"),
+        ({"content": "a" * 100}, "tool_calls", Wanted("text", truncated_from=100), "provider_tool_call"),
+        ({"content": '{"a": 1}' + " " * 100}, "length", Wanted("json", truncated_from=1), "provider_truncated"),
+        ({"content": "a" * 100}, "length", Wanted("image", truncated_from=1), "provider_truncated"),
+    ],
+)
+def test_which_cut_off_answers_count(message: dict[str, Any], reason: str, wanted: Wanted, detail: str | None) -> None:
+    """Only text that was cut off at its length limit, and is as long as the version says without its white space."""
+    collector = sse.Collector()
+    collector.feed(answer_of(message, reason=reason))
+    answer = judge(collector, wanted)
+    if detail is None:
+        assert reply_of(answer).truncated
+    else:
+        assert failure_of(answer).detail == detail

@@ -16,7 +16,7 @@ from core.reporting import day_page
 from core.reporting import report as usage_report
 from core.reporting.report import Figures
 from core.resources import versions
-from tests import orders
+from tests import orders, past
 from tests.past import Calls, happened
 
 NOON = datetime(2026, 3, 14, 12, 30, tzinfo=UTC)
@@ -70,6 +70,20 @@ async def test_every_figure(pool: db.Pool, sold: versions.Version) -> None:
             ("provider_timeout", "provider", 1),
         ]
         assert all(one.advice for one in found.causes)
+
+
+async def test_cut_off_answers_are_counted_apart(pool: db.Pool, sold: versions.Version) -> None:
+    """They are answered, and no whole answers: in hours, days and months they have a figure of their own."""
+    await happened(pool, sold, [Calls(NOON, 6, total_ms=1000), Calls(NOON, 2, total_ms=2000)])
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE usage_log SET truncated = true WHERE total_ms = 2000")
+    await past.count(pool)
+    for by in ("hour", "day", "month"):
+        async with db.snapshot(pool) as conn:
+            found = await usage_report.report(conn, None, by=by, **DAYS)
+        (row,) = found.rows
+        assert (row.calls, row.succeeded, row.truncated, row.failed) == (8, 8, 2, 0)
+        assert row.success == Decimal("0.75")
 
 
 async def test_whose_and_when(pool: db.Pool, sold: versions.Version) -> None:

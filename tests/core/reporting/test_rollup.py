@@ -28,7 +28,7 @@ Key = tuple[Any, ...]
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 SUMS = (  # noqa: SIM905 - it is a list of words
     "calls succeeded failed declined fault_buyer fault_creator fault_provider fault_ours charged sends input_tokens"
-    " output_tokens revenue_atomic cost_usd cost_unknown spent_usd margin_usd"
+    " output_tokens revenue_atomic cost_usd cost_unknown spent_usd margin_usd truncated"
 ).split()
 PHASES = ("settle", "queue", "upstream", "total")
 
@@ -55,6 +55,7 @@ def counted_anew(rows: list[Any]) -> dict[Key, Any]:
                 "cost_usd": row.cost_usd or 0,
                 "cost_unknown": int(row.cost_usd is None and row.spent_usd > 0),
                 "spent_usd": row.spent_usd,
+                "truncated": int(row.truncated),
                 "margin_usd": Decimal(row.amount_atomic) / 1_000_000 - row.spent_usd,
             }
         )

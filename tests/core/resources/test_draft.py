@@ -71,6 +71,16 @@ def test_what_is_no_price(price: object) -> None:
     assert list(caught.value.fields) == ["price_usdc"]
 
 
+@pytest.mark.parametrize("changes", [{"truncated_from_characters": 99}, {"modality": "json"}, {"modality": "image"}])
+def test_what_may_be_cut_off(changes: dict[str, object]) -> None:
+    """Only text, and never less than a hundred characters."""
+    assert drafts.read(content(truncated_from_characters=100)).truncated_from_characters == 100
+    with pytest.raises(InvalidInput) as caught:
+        drafts.read(content(**{"truncated_from_characters": 100} | changes))
+
+    assert "truncated_from_characters" in str(caught.value.fields)
+
+
 def test_what_is_wrong_is_named_without_being_quoted() -> None:
     """Each wrong field has its sentence, and no sentence repeats the template."""
     with pytest.raises(InvalidInput) as caught:

@@ -1,6 +1,7 @@
 """Applying a list to the catalog's table."""
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -237,6 +238,21 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
     ]
     assert synced.summary() == ("1 added, 1 missing, 1 returned, 2 repriced, 3 changed, 2 unchanged, 1 in quarantine")
     assert await catalog_changes.read(conn, synced.at) == synced.news
+
+
+async def test_long_lists_are_compared_in_linear_time(conn: AsyncConnection) -> None:
+    """A provider decides how many parameters a model has; the report names their number."""
+    await apply(conn, listed("m/1", supported_parameters=[f"a{n}" for n in range(20_000)]))
+    synced = await catalog_sync.apply(
+        conn,
+        reprice,
+        *model_list.parse(listing(listed("m/1", supported_parameters=[f"b{n}" for n in range(20_000)]))),
+    )
+    began = time.process_time()
+    (change,) = await catalog_changes.changes(conn, synced.at)
+
+    assert (change.before, change.now) == ("parameters -20000", "parameters +20000")
+    assert time.process_time() - began < 2
 
 
 async def test_quarantine_is_of_the_last_list(conn: AsyncConnection) -> None:
