@@ -133,14 +133,6 @@ def _product(version: versions.Version) -> dict[str, object]:
     } | ({} if least is None else {"truncatedFromCharacters": least})
 
 
-def _rules(version: versions.Version) -> list[str]:
-    least = version.truncated_from_characters
-    if least is None:
-        return RULES
-    truncated = f"An answer that is cut off at maxOutputTokens counts as answered from {least} characters on."
-    return [*RULES, truncated]
-
-
 def _inputs(version: versions.Version) -> dict[str, object]:
     """Build the JSON Schema of the request body."""
     limit = settings().value_limit
@@ -155,12 +147,15 @@ def _inputs(version: versions.Version) -> dict[str, object]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _rules() -> list[str]:
-    """Return the rules of every sale, as sentences."""
-    seconds = settings().retry_seconds
-    retry = (
-        f"Without an identifier, while you have not fetched the answer, another payment of your wallet for the same"
-        f" inputs gets it too and is not settled, for {seconds:g} s. To buy several answers to the same inputs at once,"
-        " give each payment an identifier of its own."
-    )
-    return [*_RULES, *([retry] if seconds else [])]
+def _rules(version: versions.Version) -> list[str]:
+    """Return the rules of this sale, as sentences."""
+    rules, seconds, least = list(_RULES), settings().retry_seconds, version.truncated_from_characters
+    if seconds:
+        rules.append(
+            f"Without an identifier, while you have not fetched the answer, another payment of your wallet for the same"
+            f" inputs gets it too and is not settled, for {seconds:g} s. To buy several answers to the same inputs at"
+            " once, give each payment an identifier of its own."
+        )
+    if least is not None:
+        rules.append(f"An answer that is cut off at maxOutputTokens counts as answered from {least} characters on.")
+    return rules
