@@ -1,7 +1,6 @@
 """Render an execution for its buyer, in each of its states."""
 
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from fastapi.responses import JSONResponse
@@ -125,10 +124,17 @@ def refused_headers(refusal: PaymentRequired | PaymentMalformed, payload: Paymen
     return _response_headers(network, payer=payer, reason=x402_reason(refusal.code, "verify"))
 
 
-def _response_headers(network: str, **settled: Any) -> dict[str, str]:
+def _response_headers(
+    network: str, payer: str | None, transaction: str | None = None, paid_atomic: int | None = None, reason: str = ""
+) -> dict[str, str]:
     """Return `PAYMENT-RESPONSE` (x402 v2, transports-v2/http.md), and v1's `X-PAYMENT-RESPONSE`."""
     names = {"PAYMENT-RESPONSE": network, "X-PAYMENT-RESPONSE": v1_name(network)}
-    return {header: payment_response(network=name, **settled) for header, name in names.items()}
+    return {
+        header: payment_response(
+            network=name, payer=payer, transaction=transaction, paid_atomic=paid_atomic, reason=reason
+        )
+        for header, name in names.items()
+    }
 
 
 _PROGRESS = {

@@ -1,7 +1,7 @@
 """Serve a creator's calls: each one with advice on failures, and reports on all of them."""
 
 from datetime import date
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -27,15 +27,15 @@ _MOST = 50
 _STATES: tuple[ExecutionState, ...] = get_args(ExecutionState)
 _NO_STORE = {"Cache-Control": "no-store"}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_DAY: dict[str, Any] = {"anyOf": [{"format": "date"}, {"const": ""}]}
+_DAY: dict[str, object] = {"anyOf": [{"format": "date"}, {"const": ""}]}
 
 
-def _one_of(*values: str) -> dict[str, Any]:
+def _one_of(*values: str) -> dict[str, object]:
     """Describe a query parameter whose values our own sentences refuse."""
     return {"enum": list(values)}
 
 
-def _like(pattern: str) -> dict[str, Any]:
+def _like(pattern: str) -> dict[str, object]:
     return {"pattern": f"^({pattern})?$"}
 
 
