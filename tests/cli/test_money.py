@@ -12,7 +12,7 @@ import pytest
 
 from cli.app import main
 from core import db
-from core.settings import settings
+from core.settings import SANDBOX_NETWORK, settings
 from tests import orders, practice, selling, servers, shops
 
 
@@ -117,3 +117,17 @@ async def test_payments_are_listed_and_told(capsys: pytest.CaptureFixture[str], 
     assert "sealed" not in document + text + listed
     assert (await instant(capsys, "payments", "show", "nonsense"))[0] == 1
     assert (await instant(capsys, "payments", "show", str(UUID(int=0))))[0] == 1
+
+
+@pytest.mark.usefixtures("paid")
+async def test_a_paused_network_is_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The operator resumes it by its name; one that is not paused is a mistake."""
+    async with db.pool() as pool:
+        pause = "INSERT INTO networks (id, paused_at) VALUES (%(id)s, now()) RETURNING id"
+        await shops.rows(pool, pause, id=SANDBOX_NETWORK)
+        resumed = await instant(capsys, "payments", "resume", SANDBOX_NETWORK)
+        code, _ = await instant(capsys, "payments", "resume", SANDBOX_NETWORK)
+        ((paused_at,),) = await shops.rows(pool, "SELECT paused_at FROM networks")
+
+    assert resumed == (0, f"{SANDBOX_NETWORK} is on sale again.\n")
+    assert (code, paused_at) == (1, None)

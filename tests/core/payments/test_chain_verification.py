@@ -16,10 +16,11 @@ from core.notices import rules as notice_rules
 from core.observability import gauges
 from core.payments import chain_verification, ledger, matching, settlement
 from core.payments.chain_verification import Verified
+from core.payments.facilitator import Facilitator
 from core.payments.settlement import PaymentClients
 from core.resources import readiness
 from core.settings import SANDBOX_NETWORK, settings
-from tests import orders, practice, servers, shops
+from tests import facilitators, orders, practice, servers, shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 NOTHING = Verified(0, 0, 0, [], [])
@@ -95,6 +96,25 @@ async def test_a_lie_is_found(pool: db.Pool, clients: PaymentClients, shop: Shop
     assert await verification(pool, paid) == verdict
     (state,) = await networks(pool)
     assert (state.network, state.paused_at, state.differing, state.unverified) == (SANDBOX_NETWORK, None, 1, 0)
+
+
+async def test_one_hash_for_two_payments(pool: db.Pool, clients: PaymentClients, shop: Shop) -> None:
+    """The first is believed until it is verified; the second is unknown, and the chain, not the answer, decides it."""
+    payments = [await claim(pool, shop) for _ in range(2)]
+    async with facilitators.somebody() as liar:
+        network = clients.networks[SANDBOX_NETWORK].model_copy(update={"facilitator_url": liar.url})
+        lying = replace(clients, facilitators={SANDBOX_NETWORK: Facilitator(network, clients.http)})
+        for paid in payments:
+            await settle(pool, lying, paid)
+        for paid in payments:
+            if (await row_of(pool, paid)).state == "unknown":
+                assert not await settlement.decide(pool, lying, paid.payment_id), "told again of the same transaction"
+
+    rows = [await row_of(pool, paid) for paid in payments]
+    assert [(row.state, row.reason, row.settles) for row in rows] == [
+        ("paid", "settled", 1),
+        ("unknown", "transaction_shared", 2),
+    ]
 
 
 async def test_too_many_differences_pause_the_network(pool: db.Pool, clients: PaymentClients, shop: Shop) -> None:
@@ -205,8 +225,12 @@ async def mine(blocks: int) -> None:
 
 async def verification(pool: db.Pool, paid: ledger.ClaimRequest) -> str:
     """What was found out about a payment."""
-    query = "SELECT verification FROM payments WHERE id = %(id)s"
-    return str((await shops.rows(pool, query, id=paid.payment_id))[0].verification)
+    return str((await row_of(pool, paid)).verification)
+
+
+async def row_of(pool: db.Pool, paid: ledger.ClaimRequest) -> Any:
+    """A payment's row."""
+    return (await shops.rows(pool, "SELECT * FROM payments WHERE id = %(id)s", id=paid.payment_id))[0]
 
 
 async def networks(pool: db.Pool) -> list[gauges.NetworkState]:
