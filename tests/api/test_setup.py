@@ -37,14 +37,14 @@ async def test_a_node_that_comes_back_on_another_chain(
         facilitator = Facilitator(network, http)
         networks = {network.id: network}
         setup = Setup(PaymentClients(http, networks, {network.id: facilitator}))
-        assert setup.networks() == {SANDBOX_NETWORK: {"node": "unknown", "facilitator": "unknown"}}
+        assert setup.network(SANDBOX_NETWORK) == {"node": "unknown", "facilitator": "unknown"}
         assert setup.master_keys() == {"state": "unknown"}
 
         await setup.look(pool)
         assert setup.nodes == {SANDBOX_NETWORK: "unreachable"}
         says[0] = practice.reply(200, b'{"jsonrpc": "2.0", "id": 1, "result": "0x1"}')
         await setup.look(pool)
-        assert setup.networks() == {SANDBOX_NETWORK: {"node": "differs", "facilitator": "unauthorised"}}
+        assert setup.network(SANDBOX_NETWORK) == {"node": "differs", "facilitator": "unauthorised"}
         sentence = "INSTANT_NETWORKS[0].rpc_url leads to a node of chain 1, and eip155:402402 needs one of its own"
         assert sentence in caplog.messages
 

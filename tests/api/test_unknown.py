@@ -77,7 +77,7 @@ async def test_one_wallets_undecided_payments(
     url = door + shop.path
     await buyer.facilitator(*["down"] * 100)
     await shops.rows(pool, "UPDATE accounts SET queue_limit = 1 WHERE id = %(id)s RETURNING id", id=shop.account.id)
-    *headers, last = [{"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC)} for _ in range(most + 1)]
+    *headers, last = [{"PAYMENT-SIGNATURE": await buyer.pay(url, TOPIC, shops.named)} for _ in range(most + 1)]
     for paid in headers:
         processing(await http.post(url, json=TOPIC, headers=paid | {"Prefer": "respond-async"}))
 
