@@ -2,16 +2,23 @@
 
 import logging
 
-from core.failures import place_of
+from core.failures import Failure, place_of
 
 # These libraries print what we do not catch: a route's exception, and that of a task which nobody awaits.
 _LOGGERS = ("asyncio", "uvicorn.error")
+# Prefect prints a traceback for each failed call, also for one that a buyer's words caused.
+_RUNS = ("prefect.task_runs", "prefect.flow_runs")
 
 
 def hide_exception_texts() -> None:
-    """From now on, libraries that log an exception of this process log its type and place instead of its text."""
+    """From now on, libraries that log an exception of this process log its type and place instead of its text.
+
+    A failure that we raise is said in its one line: it is expected, and a stranger must not fill the log with tracebacks.
+    """
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_replace_exception)
+    for name in _RUNS:
+        logging.getLogger(name).addFilter(_drop_traceback)
 
 
 def _replace_exception(record: logging.LogRecord) -> bool:
@@ -20,5 +27,11 @@ def _replace_exception(record: logging.LogRecord) -> bool:
         # Below the first line asyncio quotes the task, and with it the exception.
         first_line = record.getMessage().partition("\n")[0]
         record.msg, record.args = "%s: %s", (first_line, place_of(error))
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _drop_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], Failure):
         record.exc_info = record.exc_text = None
     return True

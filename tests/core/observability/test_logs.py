@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from core.failures import ExecutionFailed
 from core.observability import logs
 from tests import leaks, planted
 from tests.leaks import canary
@@ -15,7 +16,8 @@ from tests.leaks import canary
 @pytest.fixture(autouse=True)
 def hidden() -> Iterator[None]:
     """As in a door or an executor; afterwards as before."""
-    loggers = [logging.getLogger(name) for name in ("asyncio", "uvicorn.error")]
+    names = ("asyncio", "uvicorn.error", "prefect.task_runs", "prefect.flow_runs")
+    loggers = [logging.getLogger(name) for name in names]
     before = [list(logger.filters) for logger in loggers]
     logs.hide_exception_texts()
     yield
@@ -46,3 +48,17 @@ async def test_other_records_stay_as_they_are(caplog: pytest.LogCaptureFixture) 
     logging.getLogger("uvicorn.error").error("a port is taken: %s", 80)
 
     assert [record.getMessage() for record in caplog.records] == ["a port is taken: 80"]
+
+
+@pytest.mark.parametrize("name", ["prefect.task_runs", "prefect.flow_runs"])
+def test_a_failure_of_ours_has_one_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A buyer can cause it, and must not fill the log with tracebacks; a crash keeps its own."""
+    for error in (ExecutionFailed("resource_unavailable", "provider", "provider_truncated"), KeyError("x")):
+        try:
+            raise error
+        except Exception:
+            logging.getLogger(name).exception("Task run failed")
+
+    failed, crashed = caplog.records
+    assert failed.exc_info is None
+    assert crashed.exc_info is not None
