@@ -13,7 +13,7 @@ _RUNS = ("prefect.task_runs", "prefect.flow_runs")
 def hide_exception_texts() -> None:
     """From now on, libraries that log an exception of this process log its type and place instead of its text.
 
-    A failure that we raise is said in its one line: it is expected, and a stranger must not fill the log with tracebacks.
+    A failure that we raise is one line: it is expected, and a stranger must not fill the log with tracebacks.
     """
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_replace_exception)
