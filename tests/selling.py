@@ -29,8 +29,10 @@ FORGET = (
     "DELETE FROM payout_addresses WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM api_tokens WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM accounts WHERE id = ANY(%(accounts)s)",
-    "DELETE FROM model_history WHERE model_id = %(model)s",
-    "DELETE FROM models WHERE id = %(model)s",
+    # Other tests may sell on the same model.
+    "DELETE FROM model_history WHERE model_id = %(model)s"
+    " AND NOT EXISTS (SELECT FROM resource_versions WHERE model_id = %(model)s)",
+    "DELETE FROM models WHERE id = %(model)s AND NOT EXISTS (SELECT FROM resource_versions WHERE model_id = %(model)s)",
 )
 
 

@@ -53,6 +53,7 @@ def version(**changes: Any) -> Version:
         "worst_cost_usd": Decimal("0.001"),
         "zdr": False,
         "answer_schema": None,
+        "truncated_from_characters": None,
         "supported_parameters": (),
         "prices": None,
         "sealed_template": b"",
