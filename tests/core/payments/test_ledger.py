@@ -284,7 +284,7 @@ class Ledger(RuleBasedStateMachine):
 
 def test_any_order(own_database: str) -> None:
     """Claims, refusals, unknown outcomes, late landings and replays in any order; see the state machine above."""
-    run_state_machine_as_test(Ledger, settings=bounds(max_examples=30, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(Ledger, settings=bounds(max_examples=15, stateful_step_count=25, deadline=None))
 
 
 async def test_claims_race(own_database: str) -> None:
