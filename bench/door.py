@@ -149,6 +149,7 @@ def _surroundings(folder: Path) -> Iterator[tuple[int, int]]:
         "INSTANT_ADDRESS_RATE": "1000000/second",
         "INSTANT_ADDRESS_CONNECTIONS": "10000",
         "INSTANT_UNDECIDED_LIMIT": "1000000",
+        "INSTANT_PROBE_SECONDS": "0",
         **{f"INSTANT_{name}PORT": str(servers.free_port()) for name in ("", "OPENROUTER_", "FACILITATOR_", "PREFECT_")},
     }
     with ExitStack() as stack:
