@@ -6,14 +6,15 @@ Functions take a connection and do not commit.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from itertools import groupby
-from typing import Literal, Protocol
+from typing import Literal
 
 from core import db
 from core.amounts import dollars, usdc
 from core.catalog import search as catalog
-from core.catalog.model import ABSENCE_TOLERATED
+from core.catalog.model import ABSENCE_TOLERATED, Charges
+from core.catalog.price_words import price, price_changes
 from core.db.queries.catalog import SoldVersion
 from core.db.queries.catalog_sync import ModelState, sql
 
@@ -25,7 +26,7 @@ _REPORT_ORDER: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "
 _ROWS = 200
 _NAMED = 2
 
-_PRICES = ("prompt_usd", "completion_usd", "request_usd", "image_output_usd")
+_PRICES = (*Charges.model_fields, "price_tiers", "prices")
 # The other fields of the history, with their names in a report.
 _LISTS = {
     "input_modalities": "takes",
@@ -40,19 +41,6 @@ _VALUES = {
     "expires_on": "served until",
     "alias_target": "stands for",
 }
-
-
-class Priced(Protocol):
-    """What has the prices of a model, in US dollars per token, per picture and per call."""
-
-    @property
-    def prompt_usd(self) -> Decimal | None: ...
-    @property
-    def completion_usd(self) -> Decimal | None: ...
-    @property
-    def image_output_usd(self) -> Decimal | None: ...
-    @property
-    def request_usd(self) -> Decimal | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +187,7 @@ def _state(state: ModelState, other_state: ModelState, prices: bool, others: Seq
         yield "listed" if state.listed else "not listed"
     if prices:
         yield price(state)
+        yield from price_changes(state, other_state)
     for name in others:
         value, other = getattr(state, name), getattr(other_state, name)
         if name in _VALUES:
@@ -214,23 +203,6 @@ def _not_in(other: str, value: str) -> list[str]:
     """List the items of one list that another lacks, in order; both are as long as the provider likes."""
     known = set(other.split())
     return [item for item in value.split() if item not in known]
-
-
-def price(row: Priced) -> str:
-    """Format prices in US dollars per million tokens."""
-    if row.prompt_usd is None or row.completion_usd is None:
-        return "price unknown"
-    parts = [f"${_per_million(row.prompt_usd)} in", f"${_per_million(row.completion_usd)} out"]
-    if row.image_output_usd is not None:
-        parts.append(f"${_per_million(row.image_output_usd)} images")
-    if row.request_usd:
-        parts.append(f"${row.request_usd.normalize():f} a call")
-    return ", ".join(parts)
-
-
-def _per_million(usd: Decimal) -> str:
-    with localcontext(prec=60):
-        return f"{usd.scaleb(6).normalize():f}"
 
 
 def _consequence(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:

@@ -30,12 +30,18 @@ class ModelRow(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     not_sellable: str | None
     curated: bool
     modality_override: ModelModality | None
     disabled: bool
     missing_since: datetime | None
     raw: object
+    logged_picture_tokens: list[int] | None
 
 
 class ListedModel(NamedTuple):
@@ -57,6 +63,11 @@ class ListedModel(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     tier: Tier
     curated: bool
     missing_since: datetime | None
@@ -74,6 +85,11 @@ class PastModel(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     context_length: int | None
     max_completion_tokens: int | None
     input_modalities: list[str]
@@ -127,7 +143,9 @@ class Queries(Protocol):
     """What `catalog.sql` offers."""
 
     async def find(self, conn: Connection, *, id: str) -> ModelRow | None:
-        """Also finds models that cannot be sold: the caller decides, and reports the reason."""
+        """Also finds models that cannot be sold: the caller decides, and reports the reason. Tokens of a picture are
+        the averages of days on which nothing but answers came, from the rollup of our usage log.
+        """
 
     async def hold_prices(self, conn: Connection) -> int:
         """No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those

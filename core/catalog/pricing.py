@@ -1,0 +1,189 @@
+"""Read the `pricing` of a row of OpenRouter's list: what our calls are charged by, and every other price.
+
+No key is free by default. `RULES` says of each key what it charges; a key that it does not know makes the price
+unknown, unless it is 0. docs/prices.md says what each key means and where that is known from.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Literal
+
+from core.catalog.model import Charges, PriceTier
+
+Rule = Literal["prompt", "completion", "request", "cache", "image_output", "picture", "search", "never"]
+
+RULES: Mapping[str, Rule] = {
+    "prompt": "prompt",
+    "completion": "completion",
+    "internal_reasoning": "completion",
+    "request": "request",
+    "input_cache_read": "cache",
+    "input_cache_write": "cache",
+    # Only for a cache control with `ttl`, which we never send.
+    "input_cache_write_1h": "never",
+    "image_output": "image_output",
+    # Of models that make pictures. For all others it is about pictures in the prompt, and we send none.
+    "image_token": "image_output",
+    "image": "picture",
+    # Of models that search unasked. All others search only if they are asked to, and we never ask.
+    "web_search": "search",
+    # We send no sound, and no model that makes sound is sold.
+    "audio": "never",
+    "audio_output": "never",
+    "input_audio_cache": "never",
+}
+_ONLY_WITH_PICTURES = frozenset({"image", "image_token"})
+_REQUIRED = ("prompt", "completion")
+
+# What is no price. A discount may end at any time, so nobody counts on it.
+_NO_PRICE = frozenset({"overrides", "discount", "min_prompt_tokens", "utc_start", "utc_end", "utc_days"})
+
+# "-1" means "varies"; Decimal itself would also accept "NaN", "Infinity" and "1_0".
+_PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
+_MOST_TOKENS = 2**31
+
+Listed = dict[str, Decimal | None]
+
+
+class UnknownPrice(ValueError):
+    """What a call costs cannot be told."""
+
+
+def read_price(value: object) -> Decimal | None:
+    """Read a decimal string. A JSON number with a fraction is refused, because parsing has already rounded it.
+
+    Equal prices are written alike, however the list writes them, so that none counts as a change.
+    """
+    if value == 0 and isinstance(value, float):
+        return Decimal(0)
+    exact = isinstance(value, str | int) and not isinstance(value, bool)
+    if not exact or not _PRICE.fullmatch(str(value)):
+        return None
+    digits = f"{Decimal(str(value)):f}"
+    return Decimal(digits.rstrip("0").rstrip(".") if "." in digits else digits)
+
+
+def listed(pricing: object) -> Listed:
+    """Read every listed price by its key, the highest over all hours, for prompts too short for any tier.
+
+    A value that is no price is None; a key that is null is not listed.
+    """
+    return _highest(_always(_entries(pricing)))
+
+
+def charges(
+    pricing: object, outputs: Sequence[str], *, searches: bool, context_length: int | None
+) -> tuple[Charges, tuple[PriceTier, ...]]:
+    """Read what a call is charged by: for short prompts, and for those above each number of tokens.
+
+    Prices by the hour count at their highest, because the list shows the one in force when it is fetched.
+
+    Args:
+        pricing: the object of the list.
+        outputs: what the model makes.
+        searches: it searches the web unasked.
+        context_length: tokens; a tier that begins there is never reached. None if unknown.
+
+    Raises:
+        UnknownPrice: a price that may be charged is missing or unreadable, or nothing tells what is charged.
+    """
+    entries = _entries(pricing)
+    steps = sorted(
+        {above for above, _ in entries if above is not None and (context_length is None or above < context_length)}
+    )
+    base = _charged(_highest(_always(entries)), outputs, searches=searches)
+    tiers: list[PriceTier] = []
+    before = base
+    for above in steps:
+        prices = _highest([prices for start, prices in entries if start is None or start <= above])
+        now = _charged(prices, outputs, searches=searches)
+        if now != before:
+            tiers.append(PriceTier(above=above, prices=prices, **now.model_dump()))
+            before = now
+    _refuse_hidden_bill(base, listed(pricing), outputs)
+    return base, tuple(tiers)
+
+
+def _entries(pricing: object) -> list[tuple[int | None, Listed]]:
+    """Read the list price and its overrides: above how many tokens of prompt each may apply (None: always)."""
+    base = pricing if isinstance(pricing, dict) else {}
+    overrides = base.get("overrides") or []
+    entries: list[tuple[int | None, Listed]] = []
+    for entry in (base, *(overrides if isinstance(overrides, list) else [None])):
+        if isinstance(entry, dict):
+            entries.append((_above(entry.get("min_prompt_tokens")), dict(_prices(entry))))
+        else:
+            entries.append((None, {"overrides": None}))
+    return entries
+
+
+def _above(value: object) -> int | None:
+    """Read the condition on the length; one that cannot be read always holds."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MOST_TOKENS
+    return value if isinstance(value, int) and is_count else None
+
+
+def _prices(entry: Mapping[str, object]) -> Iterator[tuple[str, Decimal | None]]:
+    for key, value in entry.items():
+        if key not in _NO_PRICE and (value is not None or key in _REQUIRED):
+            yield key, read_price(value)
+
+
+def _always(entries: Sequence[tuple[int | None, Listed]]) -> list[Listed]:
+    return [prices for above, prices in entries if above is None]
+
+
+def _highest(entries: Sequence[Listed]) -> Listed:
+    """Find the highest price by key; one that is unknown anywhere is unknown."""
+    highest: Listed = {}
+    for prices in entries:
+        for key, price in prices.items():
+            known = highest.get(key, price)
+            highest[key] = None if known is None or price is None else max(known, price)
+    return highest
+
+
+def _charged(prices: Listed, outputs: Sequence[str], *, searches: bool) -> Charges:
+    """Sum up what a call is charged by at these prices.
+
+    Raises:
+        UnknownPrice: a price that may be charged is missing or unreadable.
+    """
+    found: dict[Rule, Decimal] = {}
+    for key, price in prices.items():
+        rule = RULES.get(key)
+        if rule is None and price == 0:
+            continue
+        if rule == "never" or (rule == "search" and not searches):
+            continue
+        if key in _ONLY_WITH_PICTURES and "image" not in outputs:
+            continue
+        if rule is None or price is None:
+            raise UnknownPrice
+        found[rule] = max(price, found.get(rule, price))
+    if not found.keys() >= {"prompt", "completion"} or not prices.keys() >= {*_REQUIRED}:
+        raise UnknownPrice
+    return Charges(
+        prompt_usd=found["prompt"],
+        completion_usd=found["completion"],
+        request_usd=found.get("request", Decimal(0)),
+        image_output_usd=found.get("image_output"),
+        cache_usd=found.get("cache"),
+        search_usd=found.get("search"),
+        picture_usd=found.get("picture"),
+    )
+
+
+def _refuse_hidden_bill(base: Charges, prices: Listed, outputs: Sequence[str]) -> None:
+    """Refuse prices of 0 where something else must be billed: pictures, sound, or a key that we are not charged by.
+
+    Raises:
+        UnknownPrice: what is billed is not listed, or not as something that we know to be charged.
+    """
+    makes = (base.completion_usd, base.image_output_usd, base.picture_usd, base.request_usd)
+    if {*outputs} - {"text"} and not any(makes) and ("image" in outputs or not base.prompt_usd):
+        raise UnknownPrice
+    is_free = not any(base.model_dump().values())
+    if is_free and any(price is None or price for price in prices.values()):
+        raise UnknownPrice
