@@ -124,6 +124,7 @@ def _listed(row: catalog.ListedModel) -> dict[str, object]:
         "sellable": row.obstacle is None,
         "releasedAt": _time(row.released_at),
         "missingSince": _time(row.missing_since),
+        "successor": row.successor,
         **_state(row, row.obstacle),
     }
 

@@ -57,12 +57,13 @@ class CatalogModel(ModelState):
     name: str
     description: str
     provider: str
-    modality: str = Field(description="text, image, video, audio, embedding or multimodal")
+    modality: str = Field(description="text, image, video, audio, embedding, multimodal or other")
     tier: str = Field(description="by the dearest output per million tokens: free, budget (1), standard (5), premium")
     curated: bool = Field(description="recommended here")
     sellable: bool
     releasedAt: str | None
     missingSince: str | None = Field(description="the first sync that did not list it; it may return")
+    successor: str | None = Field(description="the id under which a model that is missing goes on; null: none is known")
 
 
 class PastModel(ModelState):

@@ -79,7 +79,7 @@ def _listed_prices() -> dict[str, dict[str, Any]]:
 async def add_model(conn: db.Connection, *, missing_for: str | None = None, **changes: Any) -> None:
     """Put a model into the catalog, or change the one that is there."""
     listed = model(**changes)
-    columns = listed.model_dump(exclude={"raw", "missing_since", "logged_picture_tokens"})
+    columns = listed.model_dump(exclude={"raw", "missing_since", "logged_picture_tokens", "successor"})
     columns = {name: list(value) if isinstance(value, tuple) else value for name, value in columns.items()}
     columns |= {
         name: Jsonb(value) for name, value in listed.model_dump(mode="json", include={"price_tiers", "prices"}).items()

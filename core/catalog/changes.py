@@ -18,11 +18,11 @@ from core.catalog.price_words import price, price_changes
 from core.db.queries.catalog import SoldVersion
 from core.db.queries.catalog_sync import ModelState, sql
 
-Event = Literal["added", "lost", "returned", "repriced", "changed"]
+Event = Literal["added", "lost", "renamed", "returned", "repriced", "changed"]
 
 # The order of events in a report, and how many lines of it a page shows.
 _LINES = 20
-_REPORT_ORDER: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
+_REPORT_ORDER: tuple[Event, ...] = ("lost", "renamed", "repriced", "returned", "changed", "added")
 _ROWS = 200
 _NAMED = 2
 
@@ -48,6 +48,7 @@ class Change:
     """The change of one model.
 
     Attributes:
+        successor: the id under which a lost model goes on; None if none is known.
         events: at least one; `repriced` means a price differs, `changed` means another field differs.
         before: the old state, in words; empty for a new model.
         now: the new state.
@@ -57,6 +58,7 @@ class Change:
     events: tuple[Event, ...]
     before: str
     now: str
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def _change(model_id: str, old: ModelState | None, new: ModelState) -> Change:
     others = [name for name in (*_VALUES, *_LISTS) if getattr(old, name) != getattr(new, name)]
     is_event: dict[Event, bool] = {
         "lost": old.listed and not new.listed,
+        "renamed": old.listed and not new.listed and new.successor is not None,
         "returned": new.listed and not old.listed,
         "repriced": prices,
         "changed": bool(others),
@@ -178,6 +181,7 @@ def _change(model_id: str, old: ModelState | None, new: ModelState) -> Change:
         tuple(event for event, is_true in is_event.items() if is_true),
         "; ".join(_state(old, new, prices, others, "-")),
         "; ".join(_state(new, old, prices, others, "+")),
+        new.successor,
     )
 
 
@@ -185,6 +189,8 @@ def _state(state: ModelState, other_state: ModelState, prices: bool, others: Seq
     """Describe one side of a change: only what differs from the other side."""
     if state.listed != other_state.listed:
         yield "listed" if state.listed else "not listed"
+        if state.successor is not None:
+            yield f"now {state.successor}"
     if prices:
         yield price(state)
         yield from price_changes(state, other_state)
@@ -209,7 +215,8 @@ def _consequence(row: SoldVersion, events: Sequence[Event], at: datetime) -> str
     if row.not_sellable:
         return f"not sold: its model is {row.not_sellable}"
     if "lost" in events:
-        return f"sold until {at + ABSENCE_TOLERATED:%Y-%m-%d %H:%M} UTC, unless its model is listed again"
+        end = f"sold until {at + ABSENCE_TOLERATED:%Y-%m-%d %H:%M} UTC, unless its model is listed again"
+        return f"{end}; it is {row.successor} now: publish on that" if row.successor else end
     if row.is_certain_loss:
         return _LOSS[row.allows_loss]
     if row.worst_cost_usd > Decimal(row.price_atomic).scaleb(-6):

@@ -92,6 +92,7 @@ class Model(Charges):
         modality_override: the operator's choice of modality.
         disabled: whether the operator has disabled it.
         missing_since: UTC, the first sync that did not list it.
+        successor: the id under which it goes on, once it is not listed any more; None if none is known.
         logged_picture_tokens: least and most tokens of an answer with a picture, in our usage log; None if too few are
             in it.
         raw: the provider's row, unknown fields included.
@@ -116,6 +117,7 @@ class Model(Charges):
     modality_override: ModelModality | None = None
     disabled: bool = False
     missing_since: datetime | None = None
+    successor: str | None = None
     logged_picture_tokens: tuple[int, int] | None = None
     raw: dict[str, object]
 
@@ -125,7 +127,9 @@ class Model(Charges):
 
 
 # Fields that no list has; a sync does not change them.
-NOT_LISTED = frozenset({"curated", "modality_override", "disabled", "missing_since", "logged_picture_tokens"})
+NOT_LISTED = frozenset(
+    {"curated", "modality_override", "disabled", "missing_since", "successor", "logged_picture_tokens"}
+)
 _ROWS = TypeAdapter(list[Model])
 
 

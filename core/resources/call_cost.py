@@ -21,6 +21,14 @@ _MOST_CHARACTERS_PER_TOKEN = 8
 # Some providers refuse a lower limit.
 _LEAST_OUTPUT_TOKENS = 16
 
+_WHY = {
+    "batch_only": ": it is served in batches only; leave out :batch",
+    "free_variant": ": it has a few calls a day for a whole account; leave out :free",
+    "router": ": which model answers, and at what price, is not known before",
+    "unknown_price": ": what a call costs is not listed",
+    "unsupported_modality": ": it does not make text or pictures alone",
+    "variant": ": such an ending changes price or behaviour; leave it out",
+}
 _GAP = {
     False: "fewer max_output_tokens or a higher price narrow the gap",
     # Few providers count a picture against it.
@@ -127,6 +135,8 @@ def warnings(draft: Draft, model: Model) -> list[str]:
         for name, is_used in parameters.items()
         if is_used and name not in model.supported_parameters
     ]
+    if model.missing_since is not None and model.successor is not None:
+        sentences.append(f"{model.id} is not listed any more; its name is {model.successor} now, so publish on that")
     if model.expires_on is not None:
         sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
     if draft.answer_schema is not None:
@@ -148,9 +158,10 @@ def _obstacle(model: Model) -> str | None:
     if model.alias_target is not None:
         return f"cannot be sold (alias): write what it stands for today, {model.alias_target}"
     if model.not_sellable is not None:
-        return f"cannot be sold ({model.not_sellable})"
+        return f"cannot be sold ({model.not_sellable}){_WHY.get(model.not_sellable, '')}"
     if model.missing_since is not None and model.missing_since < now - ABSENCE_TOLERATED:
-        return "is no longer in the provider's catalog"
+        successor = f": its name is {model.successor} now" if model.successor else ""
+        return f"is no longer in the provider's catalog{successor}"
     if model.expires_on is not None and model.expires_on < now.date():
         return f"was served until {model.expires_on} only"
     return None

@@ -42,6 +42,7 @@ class ModelRow(NamedTuple):
     missing_since: datetime | None
     raw: object
     logged_picture_tokens: list[int] | None
+    successor: str | None
 
 
 class ListedModel(NamedTuple):
@@ -74,6 +75,7 @@ class ListedModel(NamedTuple):
     first_seen_at: datetime
     changed_at: datetime
     obstacle: str | None
+    successor: str | None
     sort_text: str
     sort_number: Decimal
 
@@ -137,6 +139,7 @@ class SoldVersion(NamedTuple):
     is_certain_loss: bool
     allows_loss: bool | None
     not_sellable: str | None
+    successor: str | None
 
 
 class Queries(Protocol):

@@ -12,7 +12,7 @@ SELECT
         JOIN resource_versions AS version ON version.id = usage_rollup.version_id
         WHERE version.model_id = models.id AND version.modality = 'image' AND usage_rollup.span = 'day'
             AND starts_at > now() - interval '60 days' AND calls = succeeded AND calls = sends AND output_tokens > 0
-    ) END AS logged_picture_tokens
+    ) END AS logged_picture_tokens, CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor
 FROM models WHERE id = :id;
 
 -- name: hold_prices()!
@@ -36,6 +36,7 @@ WITH shelf AS (
         released_at, expires_on, context_length, max_completion_tokens, input_modalities, output_modalities,
         supported_parameters, prompt_usd, completion_usd, request_usd, image_output_usd, cache_usd, search_usd,
         picture_usd, price_tiers, prices, tier, curated, missing_since, first_seen_at, changed_at, model_obstacle(models, CAST(:absence_tolerated AS interval)) AS obstacle,
+        CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor,
         CASE CAST(:sort AS text) WHEN 'name' THEN left(lower(name), 100) ELSE '' END AS sort_text,
         CASE CAST(:sort AS text)
             WHEN 'price' THEN coalesce(output_usd, 'Infinity')
@@ -100,7 +101,8 @@ SELECT id, reason, first_seen_at, listed FROM quarantined_models ORDER BY first_
 -- types: row=SoldVersion
 SELECT version.model_id, account.handle, resource.slug, version.price_atomic,
        coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable
+       coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable,
+       CASE WHEN model.missing_since IS NOT NULL THEN model_successor(model) END AS successor
 FROM resources AS resource
 JOIN resource_versions AS version ON version.id = resource.version_id
 JOIN models AS model ON model.id = version.model_id

@@ -51,6 +51,7 @@ class ModelState(NamedTuple):
     not_sellable: str | None
     expires_on: date | None
     alias_target: str | None
+    successor: str | None
 
 
 class Queries(Protocol):

@@ -150,7 +150,10 @@ SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, sto
        array_to_string(story.output_modalities, ' ') AS output_modalities,
        array_to_string(story.supported_parameters, ' ') AS supported_parameters,
        array_to_string(story.capabilities, ' ') AS capabilities,
-       story.not_sellable, story.expires_on, story.alias_target
+       story.not_sellable, story.expires_on, story.alias_target,
+       CASE WHEN NOT story.listed THEN (
+           SELECT model_successor(models) FROM models WHERE models.id = story.model_id AND missing_since IS NOT NULL
+       ) END AS successor
 FROM model_history AS latest
 CROSS JOIN LATERAL (
     SELECT * FROM model_history AS one
