@@ -1,5 +1,7 @@
 """Read one row of OpenRouter's model list into a `Model`."""
 
+import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -15,9 +17,14 @@ _DELIVERABLE = {"text", "image"}
 _PLAIN_VARIANTS = {"", "thinking", "extended"}
 _REFUSED_VARIANTS = {"batch": "batch_only", "free": "free_variant"}
 
+_log = logging.getLogger(__name__)
+_DIGITS = re.compile(r"[0-9]{1,12}")
+
 # The date that OpenRouter lists for models without a known end.
 _NO_EXPIRY = date(2098, 12, 31)
 _LATEST_RELEASE = datetime(2100, 1, 1, tzinfo=UTC)
+# Before it, a number is no time at all but perhaps a date: 20261215.
+_EARLIEST_END = datetime(2020, 1, 1, tzinfo=UTC)
 
 _UNKNOWN = Charges(prompt_usd=None, completion_usd=None, request_usd=None, image_output_usd=None)
 
@@ -50,7 +57,7 @@ def read(model_id: str, row: dict[str, object]) -> Model:
         capabilities=tuple(_capabilities(row, inputs, outputs, parameters)),
         alias_target=_alias_target(row.get("alias_target")),
         released_at=_moment(row.get("created")),
-        expires_on=_day(row.get("expiration_date")),
+        expires_on=_last_day(model_id, row.get("expiration_date")),
         context_length=context,
         max_completion_tokens=_count(provider.get("max_completion_tokens")),
         input_modalities=inputs,
@@ -85,6 +92,8 @@ def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:
     for kind, outputs_of_kind in _KIND_BY_OUTPUT:
         if not outputs_of_kind.isdisjoint(outputs):
             return kind
+    if {*outputs} != {"text"}:
+        return "other"
     return "text" if {"image", "audio", "video"}.isdisjoint(inputs) else "multimodal"
 
 
@@ -124,24 +133,44 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in items if isinstance(item, str))
 
 
+def _whole(value: object) -> int | None:
+    """Read a whole number that is positive, whether it is written as an integer, as 128000.0 or as text."""
+    if (isinstance(value, float) and value.is_integer()) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
 def _count(value: object) -> int | None:
     """Read a positive number of tokens that fits Postgres's integer."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+    count = _whole(value)
+    return count if count is not None and count < 2**31 else None
 
 
 def _moment(value: object) -> datetime | None:
     """Read unix seconds."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LATEST_RELEASE.timestamp():
-        return datetime.fromtimestamp(value, UTC)
+    seconds = _whole(value)
+    if seconds is not None and seconds < _LATEST_RELEASE.timestamp():
+        return datetime.fromtimestamp(seconds, UTC)
     return None
 
 
-def _day(value: object) -> date | None:
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return None if day == _NO_EXPIRY else day
+def _last_day(model_id: str, value: object) -> date | None:
+    """Read the last day on which a model is served: a date, a time of day or unix seconds; in UTC.
+
+    None: no end is listed. An end that cannot be read is logged, because it reads like no end.
+    """
+    moment = _moment(value)
+    if moment is not None and moment < _EARLIEST_END:
+        moment = None
+    if moment is None and isinstance(value, str):
+        with suppress(ValueError, OverflowError):
+            stated = datetime.fromisoformat(value)
+            moment = stated if stated.tzinfo is None else stated.astimezone(UTC)
+    if moment is not None:
+        return None if moment.date() == _NO_EXPIRY else moment.date()
+    if value not in (None, ""):
+        _log.warning("catalog: the end of %s cannot be read", model_id)
+    return None
 
 
 def _alias_target(value: object) -> str | None:

@@ -45,6 +45,7 @@ def test_a_row_is_read() -> None:
         "disabled": False,
         "missing_since": None,
         "logged_picture_tokens": None,
+        "successor": None,
     }
     assert model.raw["request_limits"] == {"new": [1, None]}
 
@@ -133,7 +134,10 @@ def test_an_incomplete_price_is_not_sellable(pricing: object) -> None:
         (["text"], ["speech"], "audio"),
         (["text"], ["embeddings"], "embedding"),
         (["text"], ["rerank"], "embedding"),
-        ([], [], "text"),
+        (["audio"], ["transcription"], "other"),
+        (["text"], ["text", "file"], "other"),
+        (["text", "image"], ["3d"], "other"),
+        ([], [], "other"),
     ],
 )
 def test_the_kind_of_a_model(inputs: list[str], outputs: list[str], kind: str) -> None:
@@ -164,10 +168,21 @@ def test_capabilities_are_facts() -> None:
     [
         ({"expiration_date": "2026-12-15"}, "expires_on", date(2026, 12, 15)),
         ({"expiration_date": "2098-12-31"}, "expires_on", None),
+        ({"expiration_date": "2027-01-05T23:30:00Z"}, "expires_on", date(2027, 1, 5)),
+        ({"expiration_date": "2027-01-05T23:30:00-02:00"}, "expires_on", date(2027, 1, 6)),
+        ({"expiration_date": 1799107200}, "expires_on", date(2027, 1, 5)),
+        ({"expiration_date": "1799107200"}, "expires_on", date(2027, 1, 5)),
+        ({"expiration_date": "0001-01-01T00:00:00+14:00"}, "expires_on", None),
         ({"expiration_date": "soon"}, "expires_on", None),
         ({"expiration_date": 20261215}, "expires_on", None),
         ({"created": 1746611317}, "released_at", datetime(2025, 5, 7, 9, 48, 37, tzinfo=UTC)),
+        ({"created": 1746611317.0}, "released_at", datetime(2025, 5, 7, 9, 48, 37, tzinfo=UTC)),
+        ({"created": "1746611317"}, "released_at", datetime(2025, 5, 7, 9, 48, 37, tzinfo=UTC)),
         ({"created": -1}, "released_at", None),
+        ({"context_length": 128000.0}, "context_length", 128_000),
+        ({"context_length": "128000"}, "context_length", 128_000),
+        ({"context_length": 128000.5}, "context_length", None),
+        ({"context_length": "128k"}, "context_length", None),
         ({"created": 10**20}, "released_at", None),
         ({"created": True}, "released_at", None),
         ({"alias_target": {"name": "A", "slug": "maker/a"}}, "alias_target", "maker/a"),
@@ -178,6 +193,15 @@ def test_capabilities_are_facts() -> None:
 def test_what_else_a_row_says(fields: dict[str, Any], column: str, value: object) -> None:
     """Ends, births, aliases and descriptions are read where they are what they should be."""
     assert getattr(read(**fields), column) == value
+
+
+def test_an_end_that_cannot_be_read_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It reads like no end, so somebody must hear of it; the absence of one is nothing to tell."""
+    read(expiration_date=None)
+    read(expiration_date="2098-12-31")
+    assert caplog.messages == []
+    read(expiration_date="soon")
+    assert caplog.messages == ["catalog: the end of maker/model cannot be read"]
 
 
 def test_prices_that_no_call_of_ours_is_charged() -> None:
