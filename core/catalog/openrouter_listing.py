@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 
 from core.catalog import pricing
-from core.catalog.model import ID, Capability, Charges, Model, PriceTier
+from core.catalog.model import ID, Capability, Charges, Model
 from core.db.states import ModelModality
 
 READER_VERSION = 2
@@ -43,18 +43,15 @@ def read(model_id: str, row: dict[str, object]) -> Model:
     inputs, outputs = _texts(architecture.get("input_modalities")), _texts(architecture.get("output_modalities"))
     parameters = _texts(row.get("supported_parameters"))
     context = _count(row.get("context_length"))
-    charges: Charges = _UNKNOWN
-    tiers: tuple[PriceTier, ...] = ()
-    with suppress(pricing.UnknownPrice):
-        charges, tiers = pricing.charges(
-            row.get("pricing"), outputs, searches="web_search_options" in parameters, context_length=context
-        )
-    price_obstacle = "unknown_price" if charges is _UNKNOWN else None
+    prices = pricing.read(
+        row.get("pricing"), outputs, searches="web_search_options" in parameters, context_length=context
+    )
+    price_obstacle = "unknown_price" if prices.charges is None else None
     return Model(
         id=model_id,
         name=_text(row.get("name")) or model_id,
         modality=_kind(inputs, outputs),
-        capabilities=tuple(_capabilities(row, inputs, outputs, parameters)),
+        capabilities=tuple(_capabilities(row, inputs, outputs, parameters, prices.prices)),
         alias_target=_alias_target(row.get("alias_target")),
         released_at=_moment(row.get("created")),
         expires_on=_last_day(model_id, row.get("expiration_date")),
@@ -63,9 +60,9 @@ def read(model_id: str, row: dict[str, object]) -> Model:
         input_modalities=inputs,
         output_modalities=outputs,
         supported_parameters=parameters,
-        **charges.model_dump(),
-        price_tiers=tiers,
-        prices=pricing.listed(row.get("pricing")),
+        **dict(prices.charges or _UNKNOWN),
+        price_tiers=prices.tiers,
+        prices=prices.prices,
         not_sellable=_id_obstacle(model_id) or _output_obstacle(outputs) or price_obstacle,
         raw=row,
     )
@@ -98,10 +95,13 @@ def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:
 
 
 def _capabilities(
-    row: dict[str, object], inputs: tuple[str, ...], outputs: tuple[str, ...], parameters: tuple[str, ...]
+    row: dict[str, object],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    parameters: tuple[str, ...],
+    prices: pricing.Listed,
 ) -> Iterator[Capability]:
     """Yield the capabilities in the order of the badges, from listed fields and never from names."""
-    prices = _object(row.get("pricing"))
     facts: dict[Capability, bool] = {
         "vision": "image" in inputs,
         "audio_input": "audio" in inputs,
@@ -113,8 +113,8 @@ def _capabilities(
         "json": "response_format" in parameters,
         "structured_outputs": "structured_outputs" in parameters,
         "reasoning": "reasoning" in parameters,
-        "web_search": "web_search_options" in parameters or bool(pricing.read_price(prices.get("web_search"))),
-        "prompt_caching": pricing.read_price(prices.get("input_cache_read")) is not None,
+        "web_search": "web_search_options" in parameters or bool(prices.get("web_search")),
+        "prompt_caching": prices.get("input_cache_read") is not None,
         "moderated": _object(row.get("top_provider")).get("is_moderated") is True,
     }
     yield from (badge for badge, is_true in facts.items() if is_true)

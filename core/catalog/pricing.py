@@ -6,6 +6,7 @@ unknown, unless it is 0. docs/prices.md says what each key means and where that 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
@@ -46,11 +47,11 @@ _MOST_TOKENS = 2**31
 Listed = dict[str, Decimal | None]
 
 
-class UnknownPrice(ValueError):
+class _UnknownPrice(ValueError):
     """What a call costs cannot be told."""
 
 
-def read_price(value: object) -> Decimal | None:
+def _price(value: object) -> Decimal | None:
     """Read a decimal string. A JSON number with a fraction is refused, because parsing has already rounded it.
 
     Equal prices are written alike, however the list writes them, so that none counts as a change.
@@ -60,22 +61,29 @@ def read_price(value: object) -> Decimal | None:
     exact = isinstance(value, str | int) and not isinstance(value, bool)
     if not exact or not _PRICE.fullmatch(str(value)):
         return None
-    digits = f"{Decimal(str(value)):f}"
-    return Decimal(digits.rstrip("0").rstrip(".") if "." in digits else digits)
+    price = Decimal(str(value))
+    digits = f"{price:f}"
+    return Decimal(digits.rstrip("0").rstrip(".")) if "." in digits and digits.endswith("0") else Decimal(digits)
 
 
-def listed(pricing: object) -> Listed:
-    """Read every listed price by its key, the highest over all hours, for prompts too short for any tier.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a row says about prices.
 
-    A value that is no price is None; a key that is null is not listed.
+    Attributes:
+        charges: what a call with a short prompt is charged by; None if that is unknown.
+        tiers: what longer prompts are charged by, shortest first.
+        prices: every price by its key, the highest over all hours, of prompts too short for any tier; None for a value
+            that is no price. A key that is null is not listed.
     """
-    return _highest(_always(_entries(pricing)))
+
+    charges: Charges | None
+    tiers: tuple[PriceTier, ...]
+    prices: Listed
 
 
-def charges(
-    pricing: object, outputs: Sequence[str], *, searches: bool, context_length: int | None
-) -> tuple[Charges, tuple[PriceTier, ...]]:
-    """Read what a call is charged by: for short prompts, and for those above each number of tokens.
+def read(pricing: object, outputs: Sequence[str], *, searches: bool, context_length: int | None) -> Reading:
+    """Read the `pricing` of a row.
 
     Prices by the hour count at their highest, because the list shows the one in force when it is fetched.
 
@@ -84,25 +92,23 @@ def charges(
         outputs: what the model makes.
         searches: it searches the web unasked.
         context_length: tokens; a tier that begins there is never reached. None if unknown.
-
-    Raises:
-        UnknownPrice: a price that may be charged is missing or unreadable, or nothing tells what is charged.
     """
     entries = _entries(pricing)
-    steps = sorted(
-        {above for above, _ in entries if above is not None and (context_length is None or above < context_length)}
-    )
-    base = _charged(_highest(_always(entries)), outputs, searches=searches)
-    tiers: list[PriceTier] = []
-    before = base
-    for above in steps:
-        prices = _highest([prices for start, prices in entries if start is None or start <= above])
-        now = _charged(prices, outputs, searches=searches)
-        if now != before:
-            tiers.append(PriceTier(above=above, prices=prices, **now.model_dump()))
-            before = now
-    _refuse_hidden_bill(base, listed(pricing), outputs)
-    return base, tuple(tiers)
+    prices = _highest([entry for above, entry in entries if above is None])
+    steps = {above for above, _ in entries if above is not None and (context_length is None or above < context_length)}
+    try:
+        base = before = _charged(prices, outputs, searches=searches)
+        _refuse_hidden_bill(base, prices, outputs)
+        tiers: list[PriceTier] = []
+        for above in sorted(steps):
+            up_to = _highest([entry for start, entry in entries if start is None or start <= above])
+            now = _charged(up_to, outputs, searches=searches)
+            if now != before:
+                tiers.append(PriceTier(above=above, prices=up_to, **now.model_dump()))
+                before = now
+    except _UnknownPrice:
+        return Reading(None, (), prices)
+    return Reading(base, tuple(tiers), prices)
 
 
 def _entries(pricing: object) -> list[tuple[int | None, Listed]]:
@@ -127,15 +133,13 @@ def _above(value: object) -> int | None:
 def _prices(entry: Mapping[str, object]) -> Iterator[tuple[str, Decimal | None]]:
     for key, value in entry.items():
         if key not in _NO_PRICE and (value is not None or key in _REQUIRED):
-            yield key, read_price(value)
-
-
-def _always(entries: Sequence[tuple[int | None, Listed]]) -> list[Listed]:
-    return [prices for above, prices in entries if above is None]
+            yield key, _price(value)
 
 
 def _highest(entries: Sequence[Listed]) -> Listed:
     """Find the highest price by key; one that is unknown anywhere is unknown."""
+    if len(entries) == 1:
+        return entries[0]
     highest: Listed = {}
     for prices in entries:
         for key, price in prices.items():
@@ -148,7 +152,7 @@ def _charged(prices: Listed, outputs: Sequence[str], *, searches: bool) -> Charg
     """Sum up what a call is charged by at these prices.
 
     Raises:
-        UnknownPrice: a price that may be charged is missing or unreadable.
+        _UnknownPrice: a price that may be charged is missing or unreadable.
     """
     found: dict[Rule, Decimal] = {}
     for key, price in prices.items():
@@ -160,10 +164,10 @@ def _charged(prices: Listed, outputs: Sequence[str], *, searches: bool) -> Charg
         if key in _ONLY_WITH_PICTURES and "image" not in outputs:
             continue
         if rule is None or price is None:
-            raise UnknownPrice
+            raise _UnknownPrice
         found[rule] = max(price, found.get(rule, price))
     if not found.keys() >= {"prompt", "completion"} or not prices.keys() >= {*_REQUIRED}:
-        raise UnknownPrice
+        raise _UnknownPrice
     return Charges(
         prompt_usd=found["prompt"],
         completion_usd=found["completion"],
@@ -179,11 +183,11 @@ def _refuse_hidden_bill(base: Charges, prices: Listed, outputs: Sequence[str]) -
     """Refuse prices of 0 where something else must be billed: pictures, sound, or a key that we are not charged by.
 
     Raises:
-        UnknownPrice: what is billed is not listed, or not as something that we know to be charged.
+        _UnknownPrice: what is billed is not listed, or not as something that we know to be charged.
     """
     makes = (base.completion_usd, base.image_output_usd, base.picture_usd, base.request_usd)
     if {*outputs} - {"text"} and not any(makes) and ("image" in outputs or not base.prompt_usd):
-        raise UnknownPrice
-    is_free = not any(base.model_dump().values())
-    if is_free and any(price is None or price for price in prices.values()):
-        raise UnknownPrice
+        raise _UnknownPrice
+    by_rule = (*makes, base.prompt_usd, base.cache_usd, base.search_usd)
+    if not any(by_rule) and any(price is None or price for price in prices.values()):
+        raise _UnknownPrice

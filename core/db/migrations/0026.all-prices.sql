@@ -15,8 +15,9 @@ ALTER TABLE models
     ADD COLUMN tier text GENERATED ALWAYS AS (
         CASE
             WHEN completion_usd IS NULL THEN 'unknown'
-            WHEN greatest(prompt_usd, completion_usd, image_output_usd, request_usd, search_usd, picture_usd) = 0
-                AND price_tiers = '[]' THEN 'free'
+            WHEN greatest(
+                prompt_usd, completion_usd, image_output_usd, request_usd, cache_usd, search_usd, picture_usd
+            ) = 0 AND price_tiers = '[]' THEN 'free'
             WHEN greatest(completion_usd, image_output_usd, picture_usd / 4096) <= 0.000001 THEN 'budget'
             WHEN greatest(completion_usd, image_output_usd, picture_usd / 4096) <= 0.000005 THEN 'standard'
             ELSE 'premium'
