@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -9,18 +10,22 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from api import catalog_documents as documents
 from api.door import LimitedDoor
 from core import db
 from core.catalog import search as catalog
-from core.catalog.model import ID, Capability
+from core.catalog.model import ID, Capability, Charges
 from core.catalog.search import Cursor
 from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput, NotFound
 from core.secrets.vault import vault
 
 router = APIRouter(prefix="/models", tags=["catalog"])
+
+# The names of prices in documents: `cache_usd` is `cacheUsd`.
+_PRICES = {name: to_camel(name) for name in Charges.model_fields}
 
 # Models change once a day, so pages that show them need not ask for each visitor.
 _CACHED = "public, max-age=60"
@@ -119,6 +124,7 @@ def _listed(row: catalog.ListedModel) -> dict[str, object]:
         "sellable": row.obstacle is None,
         "releasedAt": _time(row.released_at),
         "missingSince": _time(row.missing_since),
+        "successor": row.successor,
         **_state(row, row.obstacle),
     }
 
@@ -128,10 +134,9 @@ def _state(row: catalog.ListedModel | catalog.PastModel, obstacle: str | None) -
         "pricing": None
         if row.prompt_usd is None or row.completion_usd is None
         else {
-            "promptUsd": _usd(row.prompt_usd),
-            "completionUsd": _usd(row.completion_usd),
-            "requestUsd": _usd(row.request_usd or Decimal(0)),
-            "imageOutputUsd": None if row.image_output_usd is None else _usd(row.image_output_usd),
+            **_charges({name: getattr(row, name) for name in Charges.model_fields}),
+            "tiers": [{"abovePromptTokens": tier["above"], **_charges(tier)} for tier in row.price_tiers],
+            "listed": {key: price and _usd(Decimal(price)) for key, price in row.prices.items()},
         },
         "contextLength": row.context_length,
         "maxCompletionTokens": row.max_completion_tokens,
@@ -143,6 +148,11 @@ def _state(row: catalog.ListedModel | catalog.PastModel, obstacle: str | None) -
         "expiresOn": _time(row.expires_on),
         "aliasTarget": row.alias_target,
     }
+
+
+def _charges(prices: Mapping[str, object]) -> dict[str, str | None]:
+    amounts = {_PRICES[name]: None if prices[name] is None else _usd(Decimal(str(prices[name]))) for name in _PRICES}
+    return amounts | {"requestUsd": amounts["requestUsd"] or "0"}
 
 
 def _usd(amount: Decimal) -> str:

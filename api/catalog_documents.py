@@ -5,13 +5,34 @@ from pydantic import BaseModel, Field
 from api.documents import Answers, header, problems
 
 
-class Pricing(BaseModel):
-    """US dollars as exact decimals: the highest price that the provider lists for any hour or length of prompt."""
+class Charges(BaseModel):
+    """What a call is charged by, in US dollars as exact decimals: the highest that is listed for any hour."""
 
     promptUsd: str = Field(description="a token of the prompt", examples=["0.00000025"])
     completionUsd: str = Field(description="a token of the answer, reasoning included", examples=["0.000002"])
     requestUsd: str = Field(description="a request", examples=["0"])
     imageOutputUsd: str | None = Field(description="an image token; null where images count as answer")
+    cacheUsd: str | None = Field(
+        description="a token of the prompt that the provider caches unasked; null: none listed"
+    )
+    searchUsd: str | None = Field(description="a search; null for models that do not search unasked")
+    pictureUsd: str | None = Field(description="a picture; null: none listed")
+
+
+class PriceTier(Charges):
+    """What a call with a long prompt is charged by."""
+
+    abovePromptTokens: int = Field(description="it applies to longer prompts")
+
+
+class Pricing(Charges):
+    """The prices of short prompts, with those of longer ones."""
+
+    tiers: list[PriceTier] = Field(description="shortest prompts first")
+    listed: dict[str, str | None] = Field(
+        description="every price by its key in the provider's list, also those that calls here are never charged by;"
+        " null: it is no price"
+    )
 
 
 class ModelState(BaseModel):
@@ -36,12 +57,13 @@ class CatalogModel(ModelState):
     name: str
     description: str
     provider: str
-    modality: str = Field(description="text, image, video, audio, embedding or multimodal")
+    modality: str = Field(description="text, image, video, audio, embedding, multimodal or other")
     tier: str = Field(description="by the dearest output per million tokens: free, budget (1), standard (5), premium")
     curated: bool = Field(description="recommended here")
     sellable: bool
     releasedAt: str | None
     missingSince: str | None = Field(description="the first sync that did not list it; it may return")
+    successor: str | None = Field(description="the id under which a model that is missing goes on; null: none is known")
 
 
 class PastModel(ModelState):

@@ -12,7 +12,7 @@ from cli.shared import Flag, Json, in_transaction, meet_prefect
 from core import db
 from core.amounts import dollars, usdc
 from core.catalog import changes as catalog_changes
-from core.catalog import manual_prices
+from core.catalog import manual_prices, price_words
 from core.catalog import search as catalog_search
 from core.catalog.changes import News
 from core.catalog.model import Capability
@@ -138,7 +138,7 @@ def list_models(
                 "model": row.id,
                 "kind": row.modality,
                 "context": row.context_length,
-                "price per million": catalog_changes.price(row),
+                "price per million": price_words.price(row),
                 "tier": row.tier,
                 "curated": "yes" if row.curated else "",
                 "capabilities": " ".join(row.capabilities),
@@ -173,7 +173,7 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
             {
                 "since": f"{then.at:%Y-%m-%d %H:%M}",
                 "listed": "yes" if then.listed else "no",
-                "price per million": catalog_changes.price(then),
+                "price per million": price_words.price(then),
                 "not sold": then.not_sellable,
             }
             for then in past

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -35,11 +36,15 @@ _SHOWN = 20
 # Every model with its history: how often it changed, whether the newest entry equals the model, and whether two
 # consecutive entries are equal.
 _CATALOG = """
-SELECT models.id, missing_since IS NULL AS listed, prompt_usd, completion_usd, supported_parameters,
+SELECT models.id, missing_since IS NULL AS listed, supported_parameters, output_modalities, prices, price_tiers, tier,
+    ARRAY[prompt_usd, completion_usd, request_usd, image_output_usd, cache_usd, search_usd, picture_usd] AS charges,
+    CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor,
     max_completion_tokens, not_sellable, curated, disabled, modality_override, story.entries, story.repeats,
-    (SELECT (h.listed, h.prompt_usd, h.completion_usd, h.supported_parameters, h.max_completion_tokens)
+    (SELECT (h.listed, h.prompt_usd, h.completion_usd, h.request_usd, h.image_output_usd, h.cache_usd, h.search_usd,
+             h.picture_usd, h.prices, h.price_tiers, h.supported_parameters, h.max_completion_tokens)
         IS NOT DISTINCT FROM (models.missing_since IS NULL, models.prompt_usd, models.completion_usd,
-            models.supported_parameters, models.max_completion_tokens)
+            models.request_usd, models.image_output_usd, models.cache_usd, models.search_usd, models.picture_usd,
+            models.prices, models.price_tiers, models.supported_parameters, models.max_completion_tokens)
      FROM model_history AS h WHERE h.model_id = models.id ORDER BY h.id DESC LIMIT 1) AS agrees
 FROM models JOIN (
     SELECT model_id, count(*) AS entries, count(*) FILTER (WHERE facts = before) AS repeats
@@ -49,6 +54,7 @@ FROM models JOIN (
     ) AS pairs GROUP BY model_id
 ) AS story ON story.model_id = models.id
 """
+_UNKNOWN = (None,) * 7
 _VERSIONS = "SELECT id, xmin::text, ctid::text FROM models ORDER BY id"
 
 
@@ -175,13 +181,20 @@ class _Drill:
         rows = {row.id: row for row in await self.rows(_CATALOG)}
         for model_id in rows.keys() ^ self.world.known.keys():
             self.wrong.append(f"{after}: {model_id} is {'lost' if model_id in self.world.known else 'invented'}")
+        disabled = {model_id for model_id, (_, is_disabled, _) in self.marks.items() if is_disabled}
         for model_id, truth in self.world.known.items():
             if row := rows.get(model_id):
-                says = (row.listed, row.prompt_usd, row.completion_usd, tuple(row.supported_parameters))
+                says = (row.listed, tuple(row.supported_parameters), tuple(row.output_modalities))
                 rules = {
-                    "says something else": says == (truth.listed, truth.prompt, truth.completion, truth.parameters),
+                    "says something else": says == (truth.listed, truth.parameters, truth.outputs),
+                    "is charged otherwise": tuple(row.charges) == (truth.charges or _UNKNOWN),
+                    "has other tiers": _tiers(row) == truth.tiers,
+                    "has other prices": _prices(row) == truth.told,
+                    "is free or is not": (row.tier == "free")
+                    == (truth.charges is not None and not any(truth.charges) and not truth.tiers),
+                    "goes on elsewhere": row.successor == self.world.successor(model_id, disabled),
                     "has another limit": row.max_completion_tokens == truth.most,
-                    "is sold at no price": (row.not_sellable == "unknown_price") == (truth.prompt is None),
+                    "is sold at no price": (row.not_sellable == "unknown_price") == (truth.charges is None),
                     "has another history": row.entries == self.world.changes[model_id],
                     "has a history that ends otherwise": row.agrees,
                     "has a change twice": row.repeats == 0,
@@ -195,6 +208,15 @@ class _Drill:
         """Return the rows of a query."""
         async with self.opened.connection() as conn:
             return await (await conn.execute(query.encode())).fetchall()
+
+
+def _tiers(row: Any) -> tuple[tuple[int, Decimal, Decimal], ...]:
+    """The stored prices of long prompts, read without our reader."""
+    return tuple((one["above"], Decimal(one["prompt_usd"]), Decimal(one["completion_usd"])) for one in row.price_tiers)
+
+
+def _prices(row: Any) -> tuple[tuple[str, Decimal | None], ...]:
+    return tuple(sorted((key, None if price is None else Decimal(price)) for key, price in row.prices.items()))
 
 
 async def drill(around: Surroundings, seed: int, lists: int) -> dict[str, object]:

@@ -137,7 +137,7 @@ def _completion(model: str, body: dict[str, Any], fault: Fault) -> dict[str, Any
     reason = "stop"
     if limit and fault.name != "echo" and answers.tokens(content) > limit:
         content, reason = content[: limit * 4], "length"
-    counted = answers.usage_of({}, body["messages"], content, 0)
+    counted = answers.usage_of({}, body["messages"], content, 0, 0)
     return {
         "id": f"msg_01{uuid.uuid4().hex[:22]}",
         "object": "chat.completion",

@@ -128,7 +128,7 @@ def tokens(text: str) -> int:
 
 
 def usage_of(
-    pricing: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], content: str, images: int
+    pricing: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], content: str, images: int, searches: int
 ) -> dict[str, Any]:
     """Build OpenRouter's `usage`; `cost` is US dollars, computed from the catalog's decimal strings.
 
@@ -137,6 +137,7 @@ def usage_of(
         messages: of the request.
         content: of the answer.
         images: pictures in the answer.
+        searches: of the web, for the answer.
     """
     prompt = sum(tokens(text_of(message)) + 4 for message in messages)
     completion, drawn = tokens(content), images * IMAGE_TOKENS
@@ -147,6 +148,7 @@ def usage_of(
     price = {key: Decimal(prices.get(key, 0)) for key in ("prompt", "completion", "request")}
     image_price = Decimal(prices.get("image_output", price["completion"]))
     cost = price["prompt"] * prompt + price["completion"] * completion + price["request"] + image_price * drawn
+    cost += searches * Decimal(prices.get("web_search", 0))
     cost *= 1 - Decimal(prices.get("discount", 0))
     return {
         "prompt_tokens": prompt,

@@ -128,8 +128,13 @@ def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) 
                 "message": message,
             }
         ],
-        "usage": answers.usage_of(row["pricing"], body["messages"], content, len(pictures)),
+        "usage": answers.usage_of(row["pricing"], body["messages"], content, len(pictures), _searches(row)),
     }
+
+
+def _searches(row: dict[str, Any]) -> int:
+    """Count the searches of a call that asks for none: models with search options search unasked, once."""
+    return int("web_search_options" in row["supported_parameters"])
 
 
 def broken_by(completion: dict[str, Any], fault: faults.Fault, model: str, excerpt: str) -> dict[str, Any]:

@@ -44,6 +44,8 @@ os.environ |= {
     # Tests look at probes and metrics before and after what they do.
     "INSTANT_PROBE_SECONDS": "0",
     # One address of this machine, where tests receive notices; its others stay inner ones.
+    # What practice providers bill is what is spent; tests of what credit costs set it.
+    "INSTANT_OPENROUTER_CREDIT_PERCENT": "0",
     "INSTANT_NOTICE_NETWORKS": '["127.0.0.1/32"]',
     "INSTANT_ADDRESS_RATE": "1000000/minute",
     "INSTANT_REFUSED_RATE": "1000000/minute",

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from psycopg.types.json import Jsonb
+
 import sandbox
 from core import db
 from core.accounts import accounts
-from core.catalog.model import Model
+from core.catalog.model import Charges, Model
 from core.catalog.openrouter_listing import read
 from core.resources import draft as drafts
 from core.resources import publishing
@@ -18,6 +20,8 @@ from core.settings import SANDBOX_NETWORK
 
 ADDRESS = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"
 SECRET_TEMPLATE = "canary-template: write a haiku about {topic}{/topic}"
+
+_PRICES = {*Charges.model_fields, "price_tiers", "prices"}
 
 FORGET = (
     "UPDATE resources SET version_id = NULL WHERE account_id = ANY(%(accounts)s)",
@@ -69,16 +73,19 @@ def model(**changes: Any) -> Model:
 
 
 @cache
-def _listed_prices() -> dict[str, dict[str, Decimal | None]]:
+def _listed_prices() -> dict[str, dict[str, Any]]:
     rows = json.loads(Path(sandbox.__file__).with_name("catalog.json").read_text())
-    kinds = {"prompt_usd", "completion_usd", "request_usd", "image_output_usd"}
-    return {row["id"]: read(row["id"], row).model_dump(include=kinds) for row in rows}
+    return {row["id"]: read(row["id"], row).model_dump(include=_PRICES) for row in rows}
 
 
 async def add_model(conn: db.Connection, *, missing_for: str | None = None, **changes: Any) -> None:
     """Put a model into the catalog, or change the one that is there."""
-    columns = model(**changes).model_dump(exclude={"raw", "missing_since"})
+    listed = model(**changes)
+    columns = listed.model_dump(exclude={"raw", "missing_since", "logged_picture_tokens", "successor"})
     columns = {name: list(value) if isinstance(value, tuple) else value for name, value in columns.items()}
+    columns |= {
+        name: Jsonb(value) for name, value in listed.model_dump(mode="json", include={"price_tiers", "prices"}).items()
+    }
     names = [*columns, "missing_since"]
     await conn.execute(
         f"INSERT INTO models ({', '.join(columns)}, raw, missing_since)"  # noqa: S608 - the names are ours

@@ -1,3 +1,13 @@
 """The model catalog: sync, changes, search and manual prices."""
 
-__all__ = ("changes", "manual_prices", "model", "model_list", "search", "sync")
+__all__ = (
+    "changes",
+    "manual_prices",
+    "model",
+    "model_list",
+    "pictures",
+    "price_words",
+    "search",
+    "searches",
+    "sync",
+)

@@ -6,26 +6,27 @@ Functions take a connection and do not commit.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from itertools import groupby
-from typing import Literal, Protocol
+from typing import Literal
 
 from core import db
 from core.amounts import dollars, usdc
 from core.catalog import search as catalog
-from core.catalog.model import ABSENCE_TOLERATED
+from core.catalog.model import ABSENCE_TOLERATED, Charges
+from core.catalog.price_words import price, price_changes
 from core.db.queries.catalog import SoldVersion
 from core.db.queries.catalog_sync import ModelState, sql
 
-Event = Literal["added", "lost", "returned", "repriced", "changed"]
+Event = Literal["added", "lost", "renamed", "returned", "repriced", "changed"]
 
 # The order of events in a report, and how many lines of it a page shows.
 _LINES = 20
-_REPORT_ORDER: tuple[Event, ...] = ("lost", "repriced", "returned", "changed", "added")
+_REPORT_ORDER: tuple[Event, ...] = ("lost", "renamed", "repriced", "returned", "changed", "added")
 _ROWS = 200
 _NAMED = 2
 
-_PRICES = ("prompt_usd", "completion_usd", "request_usd", "image_output_usd")
+_PRICES = (*Charges.model_fields, "price_tiers", "prices")
 # The other fields of the history, with their names in a report.
 _LISTS = {
     "input_modalities": "takes",
@@ -42,24 +43,12 @@ _VALUES = {
 }
 
 
-class Priced(Protocol):
-    """What has the prices of a model, in US dollars per token, per picture and per call."""
-
-    @property
-    def prompt_usd(self) -> Decimal | None: ...
-    @property
-    def completion_usd(self) -> Decimal | None: ...
-    @property
-    def image_output_usd(self) -> Decimal | None: ...
-    @property
-    def request_usd(self) -> Decimal | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """The change of one model.
 
     Attributes:
+        successor: the id under which a lost model goes on; None if none is known.
         events: at least one; `repriced` means a price differs, `changed` means another field differs.
         before: the old state, in words; empty for a new model.
         now: the new state.
@@ -69,6 +58,7 @@ class Change:
     events: tuple[Event, ...]
     before: str
     now: str
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +171,7 @@ def _change(model_id: str, old: ModelState | None, new: ModelState) -> Change:
     others = [name for name in (*_VALUES, *_LISTS) if getattr(old, name) != getattr(new, name)]
     is_event: dict[Event, bool] = {
         "lost": old.listed and not new.listed,
+        "renamed": old.listed and not new.listed and new.successor is not None,
         "returned": new.listed and not old.listed,
         "repriced": prices,
         "changed": bool(others),
@@ -190,6 +181,7 @@ def _change(model_id: str, old: ModelState | None, new: ModelState) -> Change:
         tuple(event for event, is_true in is_event.items() if is_true),
         "; ".join(_state(old, new, prices, others, "-")),
         "; ".join(_state(new, old, prices, others, "+")),
+        new.successor,
     )
 
 
@@ -197,8 +189,11 @@ def _state(state: ModelState, other_state: ModelState, prices: bool, others: Seq
     """Describe one side of a change: only what differs from the other side."""
     if state.listed != other_state.listed:
         yield "listed" if state.listed else "not listed"
+        if state.successor is not None:
+            yield f"now {state.successor}"
     if prices:
         yield price(state)
+        yield from price_changes(state, other_state)
     for name in others:
         value, other = getattr(state, name), getattr(other_state, name)
         if name in _VALUES:
@@ -216,28 +211,12 @@ def _not_in(other: str, value: str) -> list[str]:
     return [item for item in value.split() if item not in known]
 
 
-def price(row: Priced) -> str:
-    """Format prices in US dollars per million tokens."""
-    if row.prompt_usd is None or row.completion_usd is None:
-        return "price unknown"
-    parts = [f"${_per_million(row.prompt_usd)} in", f"${_per_million(row.completion_usd)} out"]
-    if row.image_output_usd is not None:
-        parts.append(f"${_per_million(row.image_output_usd)} images")
-    if row.request_usd:
-        parts.append(f"${row.request_usd.normalize():f} a call")
-    return ", ".join(parts)
-
-
-def _per_million(usd: Decimal) -> str:
-    with localcontext(prec=60):
-        return f"{usd.scaleb(6).normalize():f}"
-
-
 def _consequence(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:
     if row.not_sellable:
         return f"not sold: its model is {row.not_sellable}"
     if "lost" in events:
-        return f"sold until {at + ABSENCE_TOLERATED:%Y-%m-%d %H:%M} UTC, unless its model is listed again"
+        end = f"sold until {at + ABSENCE_TOLERATED:%Y-%m-%d %H:%M} UTC, unless its model is listed again"
+        return f"{end}; it is {row.successor} now: publish on that" if row.successor else end
     if row.is_certain_loss:
         return _LOSS[row.allows_loss]
     if row.worst_cost_usd > Decimal(row.price_atomic).scaleb(-6):

@@ -29,6 +29,7 @@ _VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
 
 # The operator needs the beginning of an unreadable row, not megabytes.
 _SHOWN_CHARACTERS = 2000
+_SHOWN_ID = 200
 
 ListDefect = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
 
@@ -143,9 +144,11 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
     quarantined: dict[str, Quarantined] = {}
     for position, row in enumerate(rows):
         model_id = row.get("id") if isinstance(row, dict) else None
-        if not isinstance(model_id, str) or not ID.fullmatch(model_id):
-            # No id contains a space, so this key cannot collide with another row's.
+        # No id contains a space, so these keys cannot collide with another row's.
+        if not isinstance(model_id, str) or not model_id:
             _quarantine(quarantined, f"row {position}", "no_id", row)
+        elif not ID.fullmatch(model_id):
+            _quarantine(quarantined, f"id {ascii(model_id)[:_SHOWN_ID]}", "unreadable_id", row)
         elif model_ids.provider_of(model_id)[0] != OPENROUTER.name:
             _quarantine(quarantined, model_id, "not_theirs", row)
         elif model_id in quarantined or (model_id in models and models[model_id].raw != row):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
-from core.providers.request import Prompt, messages, response_format_of
+from core.providers.request import Prompt, messages, most_prompt_tokens, response_format_of
 from core.settings import settings
 
 _TITLE = "x402 Instant"
@@ -58,9 +58,10 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
         body["modalities"] = ["image", "text"]
     if prompt.prices is not None:
         # The list has the price of the first endpoint; others may cost more than the reservation.
+        prices = prompt.prices.at(most_prompt_tokens(prompt))
         routing["max_price"] = {
-            "prompt": _per_million(prompt.prices.prompt_usd),
-            "completion": _per_million(prompt.prices.completion_usd),
+            "prompt": _per_million(prices.prompt_usd),
+            "completion": _per_million(prices.completion_usd),
         }
     if routing:
         body["provider"] = routing

@@ -42,6 +42,7 @@ class Provider:
         cost_path: the endpoint that reports the cost of a call later. None: it reports no costs, and the cost is tokens
             times the model's listed prices.
         insures: it does not charge for an answer that fails midway.
+        credit_percent: returns what buying credit there costs on top of it, from the settings.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Provider:
     read_key: Callable[[bytes, str], KeyFacts]
     read_refusal: Callable[[int, Mapping[str, str], bytes], ExecutionFailed]
     id_header: str
+    credit_percent: Callable[[], Decimal]
     parameters: tuple[str, ...] | None = None
     most_temperature: Decimal = Decimal(2)
     routes: bool = False
@@ -77,6 +79,7 @@ OPENROUTER = Provider(
     read_key=provider_usage.read_key,
     read_refusal=openrouter_errors.read_refusal,
     id_header="x-generation-id",
+    credit_percent=lambda: settings().openrouter_credit_percent,
     routes=True,
     keeps_answers=True,
     cost_path="/generation",
@@ -96,6 +99,7 @@ ANTHROPIC = Provider(
     read_key=anthropic.read_key,
     read_refusal=anthropic.read_refusal,
     id_header="request-id",
+    credit_percent=lambda: settings().anthropic_credit_percent,
     parameters=anthropic.PARAMETERS,
     # Higher values are silently capped to it.
     most_temperature=Decimal(1),

@@ -11,6 +11,9 @@ from core.failures import ExecutionFailed
 from core.providers import answer_schema
 from core.providers.usage import Prices
 
+# Role markers, the user turn that we add if the buyer sends none, and the words about an answer's format.
+FRAME_BYTES = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -59,6 +62,15 @@ def encode(fields: Mapping[str, object]) -> bytes:
         # A lone surrogate; the error text quotes the prompt.
         pass
     raise ExecutionFailed("internal_error", "ours", "prompt_not_text")
+
+
+def most_prompt_tokens(prompt: Prompt) -> int:
+    """Bound the tokens of a prompt: no tokenizer makes more than one of a byte. `call_cost` never reserves for fewer.
+
+    A schema counts twice, in the prompt and as a parameter: providers do not document which of them they charge for.
+    """
+    schema_bytes = 2 * len((prompt.answer_schema or "").encode())
+    return sum(len(turn["content"].encode("utf-8", "replace")) for turn in prompt.messages) + schema_bytes + FRAME_BYTES
 
 
 def response_format_of(prompt: Prompt) -> dict[str, object] | None:

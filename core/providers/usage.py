@@ -1,10 +1,11 @@
 """Read costs and keys from providers' responses. Pure functions."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from typing import Protocol, TypeVar
 
 from core.providers.openrouter_errors import malformed, mapping, parse
 
@@ -54,11 +55,44 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """A model's listed prices: US dollars per input token, per output token, and per request."""
+    """A model's listed prices: US dollars per input token, per output token, and per request.
+
+    Attributes:
+        tiers: the prices of longer prompts, shortest first.
+    """
 
     prompt_usd: Decimal
     completion_usd: Decimal
     request_usd: Decimal
+    tiers: "tuple[TierPrices, ...]" = ()
+
+    def at(self, prompt_tokens: int) -> "Prices":
+        """Return the prices of a prompt of at most so many tokens."""
+        return reached(self.tiers, prompt_tokens) or self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierPrices(Prices):
+    """The prices of prompts above so many tokens."""
+
+    above: int
+
+
+class _Tier(Protocol):
+    @property
+    def above(self) -> int: ...
+
+
+Tier = TypeVar("Tier", bound=_Tier)
+
+
+def reached(tiers: Sequence[Tier], prompt_tokens: int) -> Tier | None:
+    """Find the tier that a prompt of at most so many tokens can reach; None: it is too short for the first.
+
+    A tier applies to longer prompts only, not to those of just as many tokens (`min_prompt_tokens` of OpenRouter's
+    list). Each holds the highest prices up to there, so the last one is the dearest.
+    """
+    return next((tier for tier in reversed(tiers) if prompt_tokens > tier.above), None)
 
 
 def priced(usage: Usage, prices: Prices | None) -> Usage:

@@ -4,28 +4,44 @@ from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 
 from core.amounts import dollars, usdc
-from core.catalog.model import ABSENCE_TOLERATED, Model
+from core.catalog import pictures
+from core.catalog.model import ABSENCE_TOLERATED, Charges, Model
+from core.catalog.searches import most_searches
 from core.failures import InvalidInput
 from core.providers import registry as providers
 from core.providers.answer_schema import is_strict
+from core.providers.request import FRAME_BYTES
 from core.resources.draft import Draft
 from core.settings import settings
 
 # UTF-8 has at most four bytes per character, and no tokenizer makes more than one token of a byte.
 _BYTES_PER_CHARACTER = 4
-# Role markers, and the user turn that we add if the buyer sends none.
-_FRAME_BYTES = 1024
 # Ordinary text never has more characters per token, so this gives the fewest tokens of a template.
 _MOST_CHARACTERS_PER_TOKEN = 8
 # Some providers refuse a lower limit.
 _LEAST_OUTPUT_TOKENS = 16
+
+_WHY = {
+    "batch_only": ": it is served in batches only; leave out :batch",
+    "free_variant": ": it has a few calls a day for a whole account; leave out :free",
+    "router": ": which model answers, and at what price, is not known before",
+    "unknown_price": ": what a call costs is not listed",
+    "unsupported_modality": ": it does not make text or pictures alone",
+    "variant": ": such an ending changes price or behaviour; leave it out",
+}
+_GAP = {
+    False: "fewer max_output_tokens or a higher price narrow the gap",
+    # Few providers count a picture against it.
+    True: "a higher price or a cheaper model narrows the gap; max_output_tokens does not bound a picture",
+}
 
 
 def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
     """Compute the most that one call can cost its creator, in US dollars, exactly.
 
     Every byte of the prompt counts as a token, with inputs at their longest and as often as the template repeats
-    them, within the model's context; and the answer takes all its tokens.
+    them, within the model's context; and the answer takes all its tokens. A picture is no part of them, because their
+    limit does not bound it. Prices are those of a prompt of that length, and credit at the provider costs its fee.
 
     Raises:
         ValueError: a price of the model is unknown, which is never so for a sellable model.
@@ -33,13 +49,35 @@ def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
     tokens = _most_prompt_bytes(draft)
     if model.context_length is not None:
         tokens = min(tokens, model.context_length)
-    return _cost(model, tokens, draft.max_output_tokens, with_images=True)
+    prices = model.charges_at(tokens)
+    prompt, completion = _known(prices)
+    image = prices.image_output_usd or Decimal(0)
+    # Catalog prices may have more digits than the default context keeps, and nothing may be rounded.
+    with localcontext(prec=400):
+        cost = tokens * max(prompt, prices.cache_usd or Decimal(0))
+        cost += draft.max_output_tokens * max(completion, image)
+        if "image" in model.output_modalities:
+            cost += pictures.most_tokens(model) * max(completion, image) + (prices.picture_usd or 0)
+        cost += (prices.request_usd or 0) + most_searches(model) * (prices.search_usd or 0)
+        return cost * _credit(model)
 
 
 def least_cost_usd(draft: Draft, model: Model) -> Decimal:
-    """Compute what nearly every call costs at least: the fewest tokens of the template, and the shortest answer."""
+    """Compute what nearly every call costs at least: the fewest tokens of the template, and the shortest answer.
+
+    An image prompt has a picture in its answer, and a model that searches unasked searches once.
+    """
     tokens = len(draft.template) // _MOST_CHARACTERS_PER_TOKEN
-    return _cost(model, tokens, _LEAST_OUTPUT_TOKENS, with_images=False)
+    prices = model.charges_at(tokens)
+    prompt, completion = _known(prices)
+    image = completion if prices.image_output_usd is None else prices.image_output_usd
+    with localcontext(prec=400):
+        cost = tokens * prompt + _LEAST_OUTPUT_TOKENS * completion + (prices.request_usd or 0)
+        cost += prices.search_usd or 0
+        if draft.modality == "image":
+            # Where both are listed, the price per picture is one of pictures in the prompt.
+            cost += pictures.least_tokens(model) * image or (prices.picture_usd or 0)
+        return cost * _credit(model)
 
 
 def refuse_unsupported(draft: Draft, model: Model) -> None:
@@ -97,6 +135,8 @@ def warnings(draft: Draft, model: Model) -> list[str]:
         for name, is_used in parameters.items()
         if is_used and name not in model.supported_parameters
     ]
+    if model.missing_since is not None and model.successor is not None:
+        sentences.append(f"{model.id} is not listed any more; its name is {model.successor} now, so publish on that")
     if model.expires_on is not None:
         sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
     if draft.answer_schema is not None:
@@ -105,7 +145,7 @@ def warnings(draft: Draft, model: Model) -> list[str]:
     if worst > _usd(draft):
         sentences.append(
             f"A call can cost you up to ${dollars(worst)}, but sells for {usdc(draft.price_atomic)} USDC; "
-            "fewer max_output_tokens or a higher price narrow the gap"
+            + _GAP["image" in model.output_modalities]
         )
     return sentences
 
@@ -118,9 +158,10 @@ def _obstacle(model: Model) -> str | None:
     if model.alias_target is not None:
         return f"cannot be sold (alias): write what it stands for today, {model.alias_target}"
     if model.not_sellable is not None:
-        return f"cannot be sold ({model.not_sellable})"
+        return f"cannot be sold ({model.not_sellable}){_WHY.get(model.not_sellable, '')}"
     if model.missing_since is not None and model.missing_since < now - ABSENCE_TOLERATED:
-        return "is no longer in the provider's catalog"
+        successor = f": its name is {model.successor} now" if model.successor else ""
+        return f"is no longer in the provider's catalog{successor}"
     if model.expires_on is not None and model.expires_on < now.date():
         return f"was served until {model.expires_on} only"
     return None
@@ -137,14 +178,15 @@ def _schema_warnings(schema: str, model: Model) -> list[str]:
     return []
 
 
-def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: bool) -> Decimal:
-    if model.prompt_usd is None or model.completion_usd is None:
+def _known(prices: Charges) -> tuple[Decimal, Decimal]:
+    if prices.prompt_usd is None or prices.completion_usd is None:
         raise ValueError("a price is unknown, so the cost is")
-    image = model.image_output_usd if with_images else None
-    per_output = max(model.completion_usd, image or Decimal(0))
-    # Catalog prices may have more digits than the default context keeps, and nothing may be rounded.
-    with localcontext(prec=400):
-        return prompt_tokens * model.prompt_usd + output_tokens * per_output + (model.request_usd or Decimal(0))
+    return prices.prompt_usd, prices.completion_usd
+
+
+def _credit(model: Model) -> Decimal:
+    """What a dollar of credit costs at the model's provider, in dollars."""
+    return 1 + providers.provider_for(model.id).credit_percent() / 100
 
 
 def _most_prompt_bytes(draft: Draft) -> int:
@@ -165,7 +207,7 @@ def _most_prompt_bytes(draft: Draft) -> int:
         by_total += inputs_bytes
     # Counted twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     schema_bytes = 2 * len((draft.answer_schema or "").encode())
-    return len(draft.template.encode()) + schema_bytes + _FRAME_BYTES + min(by_value, by_total)
+    return len(draft.template.encode()) + schema_bytes + FRAME_BYTES + min(by_value, by_total)
 
 
 def _usd(draft: Draft) -> Decimal:

@@ -11,7 +11,7 @@ from core import db
 from core.db.queries.resource import ResolveRow, VersionRow, sql
 from core.db.states import Modality
 from core.failures import ExecutionFailed, NotFound, Unreadable
-from core.providers.usage import Prices
+from core.providers.usage import Prices, TierPrices
 from core.resources import template
 from core.resources.template import Parameter
 from core.secrets.private import Private
@@ -170,4 +170,15 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
 def _prices(row: VersionRow | ResolveRow) -> Prices | None:
     if row.prompt_usd is None or row.completion_usd is None:
         return None
-    return Prices(row.prompt_usd, row.completion_usd, row.request_usd or Decimal(0))
+    tiers = tuple(map(_tier, row.price_tiers))
+    return Prices(row.prompt_usd, row.completion_usd, row.request_usd or Decimal(0), tiers)
+
+
+def _tier(tier: dict[str, str | int]) -> TierPrices:
+    """Read one of the prices of longer prompts, as `core.catalog.model.PriceTier` is stored."""
+    return TierPrices(
+        Decimal(tier["prompt_usd"]),
+        Decimal(tier["completion_usd"]),
+        Decimal(tier["request_usd"]),
+        above=int(tier["above"]),
+    )

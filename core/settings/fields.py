@@ -1,6 +1,7 @@
 """Every setting, with its default and its description, from environment variables `INSTANT_*` or `instant.env`."""
 
 import re
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
@@ -64,6 +65,21 @@ class Settings(BaseSettings):
     )
     openrouter_url: str = Field(default="", description="OpenRouter's API; default in sandbox: the practice OpenRouter")
     anthropic_url: str = Field(default="", description="Anthropic's API; default in sandbox: the practice Anthropic")
+    openrouter_credit_percent: Decimal = Field(
+        default=Decimal("5.5"),
+        ge=0,
+        le=100,
+        description="what buying a dollar of credit at OpenRouter costs on top of it, in percent",
+    )
+    anthropic_credit_percent: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        le=100,
+        description="what buying a dollar of credit at Anthropic costs on top of it, in percent",
+    )
+    search_limit: int = Field(
+        default=30, ge=1, description="most searches of one call to a model that searches as often as it likes"
+    )
     media_url: str | None = Field(
         default=None, description="where pictures are stored: file, s3, gs or az; default in sandbox: the state folder"
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 from core import db
 from core.db.queries.spend import sql
 from core.failures import ExecutionFailed, Unavailable
+from core.providers.registry import PROVIDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, 
 async def replace_by_cost(conn: db.Connection, rounds: Sequence[tuple[UUID, int]]) -> None:
     """Replace reservations by the costs of their rounds' sends, and correct usage rows that are already written.
 
-    Sends of unknown cost count at their worst case. Does nothing while a round runs; repeat it when more is known.
+    A cost is what was billed, with what buying the credit for it cost. Sends of unknown cost count at their worst case.
+    Does nothing while a round runs; repeat it when more is known.
 
     Args:
         conn: one transaction; it locks the spending days of these creators until it ends.
@@ -71,5 +73,11 @@ async def replace_by_cost(conn: db.Connection, rounds: Sequence[tuple[UUID, int]
     ids, numbers = [execution_id for execution_id, _ in rounds], [number for _, number in rounds]
     await sql.lock(conn, execution_ids=ids, rounds=numbers)
     await sql.lock_days(conn, execution_ids=ids, rounds=numbers)
-    await sql.settle(conn, execution_ids=ids, rounds=numbers)
+    await sql.settle(
+        conn,
+        execution_ids=ids,
+        rounds=numbers,
+        providers=list(PROVIDERS),
+        credit_percents=[provider.credit_percent() for provider in PROVIDERS.values()],
+    )
     await sql.correct(conn, execution_ids=ids, rounds=numbers)

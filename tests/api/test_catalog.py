@@ -87,7 +87,22 @@ async def test_a_model_is_told(shelf: httpx.AsyncClient) -> None:
         "completionUsd": "0.000002",
         "requestUsd": "0",
         "imageOutputUsd": None,
+        "cacheUsd": "0.000000025",
+        "searchUsd": None,
+        "pictureUsd": None,
+        "tiers": [],
+        "listed": {
+            "prompt": "0.00000025",
+            "completion": "0.000002",
+            "input_cache_read": "0.000000025",
+            "web_search": "0.01",
+        },
     }
+    grok = (await shelf.get("/models/x-ai/grok-4-fast")).json()["pricing"]
+    assert (grok["promptUsd"], grok["completionUsd"]) == ("0.0000002", "0.0000005")
+    (tier,) = grok["tiers"]
+    assert (tier["abovePromptTokens"], tier["promptUsd"], tier["completionUsd"]) == (128_000, "0.0000004", "0.000001")
+    assert (await shelf.get("/models/perplexity/sonar")).json()["pricing"]["searchUsd"] == "0.005"
     assert (model["provider"], model["modality"], model["tier"]) == ("openai", "multimodal", "standard")
     assert (model["sellable"], model["notSellable"], model["curated"]) == (True, None, True)
     assert {"vision", "files", "tools", "web_search", "prompt_caching"} <= set(model["capabilities"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import configuration
+from core.catalog.pricing import RULES
 from core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +112,10 @@ def test_the_versions_of_python_are_the_same_everywhere() -> None:
     assert f"(3, {least}) <= sys.version_info < (3, {beyond})" in makefile
     assert words in makefile
     assert words in readme
+
+
+def test_every_price_key_is_explained() -> None:
+    """docs/prices.md has a row for each key of a price list that the code knows, and for no other."""
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/prices.md").read_text(), re.M)
+
+    assert sorted(rows) == sorted([*RULES, "discount", "overrides"])

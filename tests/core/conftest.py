@@ -1,6 +1,6 @@
-"""Fixtures that the tests of the providers share."""
+"""Fixtures that the tests of `core/` share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -8,6 +8,17 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.callers import Creator
+
+
+@pytest.fixture
+def credit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Buying credit at OpenRouter costs what it really costs."""
+    from core.settings import settings
+
+    settings.cache_clear()
+    monkeypatch.setenv("INSTANT_OPENROUTER_CREDIT_PERCENT", "5.5")
+    yield
+    settings.cache_clear()
 
 
 @pytest.fixture

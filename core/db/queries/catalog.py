@@ -30,12 +30,19 @@ class ModelRow(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     not_sellable: str | None
     curated: bool
     modality_override: ModelModality | None
     disabled: bool
     missing_since: datetime | None
     raw: object
+    logged_picture_tokens: list[int] | None
+    successor: str | None
 
 
 class ListedModel(NamedTuple):
@@ -57,12 +64,18 @@ class ListedModel(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     tier: Tier
     curated: bool
     missing_since: datetime | None
     first_seen_at: datetime
     changed_at: datetime
     obstacle: str | None
+    successor: str | None
     sort_text: str
     sort_number: Decimal
 
@@ -74,6 +87,11 @@ class PastModel(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     context_length: int | None
     max_completion_tokens: int | None
     input_modalities: list[str]
@@ -121,13 +139,16 @@ class SoldVersion(NamedTuple):
     is_certain_loss: bool
     allows_loss: bool | None
     not_sellable: str | None
+    successor: str | None
 
 
 class Queries(Protocol):
     """What `catalog.sql` offers."""
 
     async def find(self, conn: Connection, *, id: str) -> ModelRow | None:
-        """Also finds models that cannot be sold: the caller decides, and reports the reason."""
+        """Also finds models that cannot be sold: the caller decides, and reports the reason. Tokens of a picture are
+        the averages of days on which nothing but answers came, from the rollup of our usage log.
+        """
 
     async def hold_prices(self, conn: Connection) -> int:
         """No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those

@@ -1,10 +1,18 @@
 -- name: find(id)^
 -- Also finds models that cannot be sold: the caller decides, and reports the reason.
--- types: row=ModelRow
+-- Tokens of a picture are the averages of days on which nothing but answers came, from the rollup of our usage log.
+-- types: row=ModelRow price_tiers=list[dict[str,object]] prices=dict[str,str|None] logged_picture_tokens=list[int]|None
 SELECT
     id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
     max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
-    request_usd, image_output_usd, not_sellable, curated, modality_override, disabled, missing_since, raw
+    request_usd, image_output_usd, cache_usd, search_usd, picture_usd, price_tiers, prices, not_sellable, curated,
+    modality_override, disabled, missing_since, raw, CASE WHEN 'image' = ANY(output_modalities) THEN (
+        SELECT CASE WHEN sum(calls) >= 20 THEN ARRAY[min(output_tokens / calls), max(output_tokens / calls)] END
+        FROM usage_rollup
+        JOIN resource_versions AS version ON version.id = usage_rollup.version_id
+        WHERE version.model_id = models.id AND version.modality = 'image' AND usage_rollup.span = 'day'
+            AND starts_at > now() - interval '60 days' AND calls = succeeded AND calls = sends AND output_tokens > 0
+    ) END AS logged_picture_tokens, CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor
 FROM models WHERE id = :id;
 
 -- name: hold_prices()!
@@ -21,13 +29,14 @@ SELECT NOT EXISTS (SELECT FROM models);
 -- The order is a text, a number and the id; each sort uses either the text or the number. So a cursor is a position
 -- between two models, and stays valid while models come and go. A cursor has to be short, so only the beginning of a
 -- long name counts. Words are searched with position(), because LIKE would read some of their characters as patterns.
--- types: row=ListedModel :after_text? :after_number?
+-- types: row=ListedModel price_tiers=list[dict[str,object]] prices=dict[str,str|None] :after_text? :after_number?
 WITH shelf AS (
     SELECT
         id, name, description, provider, coalesce(modality_override, modality) AS modality, capabilities, alias_target,
         released_at, expires_on, context_length, max_completion_tokens, input_modalities, output_modalities,
-        supported_parameters, prompt_usd, completion_usd, request_usd, image_output_usd, tier, curated, missing_since,
-        first_seen_at, changed_at, model_obstacle(models, CAST(:absence_tolerated AS interval)) AS obstacle,
+        supported_parameters, prompt_usd, completion_usd, request_usd, image_output_usd, cache_usd, search_usd,
+        picture_usd, price_tiers, prices, tier, curated, missing_since, first_seen_at, changed_at, model_obstacle(models, CAST(:absence_tolerated AS interval)) AS obstacle,
+        CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor,
         CASE CAST(:sort AS text) WHEN 'name' THEN left(lower(name), 100) ELSE '' END AS sort_text,
         CASE CAST(:sort AS text)
             WHEN 'price' THEN coalesce(output_usd, 'Infinity')
@@ -60,8 +69,9 @@ LIMIT :most;
 
 -- name: history(id, most)
 -- A model's past states, newest first.
--- types: row=PastModel
-SELECT at, listed, prompt_usd, completion_usd, request_usd, image_output_usd, context_length, max_completion_tokens,
+-- types: row=PastModel price_tiers=list[dict[str,object]] prices=dict[str,str|None]
+SELECT at, listed, prompt_usd, completion_usd, request_usd, image_output_usd, cache_usd, search_usd, picture_usd,
+       price_tiers, prices, context_length, max_completion_tokens,
        input_modalities, output_modalities, supported_parameters, capabilities, not_sellable, expires_on, alias_target
 FROM model_history WHERE model_id = :id ORDER BY model_history.id DESC LIMIT :most;
 
@@ -91,7 +101,8 @@ SELECT id, reason, first_seen_at, listed FROM quarantined_models ORDER BY first_
 -- types: row=SoldVersion
 SELECT version.model_id, account.handle, resource.slug, version.price_atomic,
        coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
-       coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable
+       coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable,
+       CASE WHEN model.missing_since IS NOT NULL THEN model_successor(model) END AS successor
 FROM resources AS resource
 JOIN resource_versions AS version ON version.id = resource.version_id
 JOIN models AS model ON model.id = version.model_id

@@ -37,6 +37,11 @@ class ModelState(NamedTuple):
     completion_usd: Decimal | None
     request_usd: Decimal | None
     image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
+    price_tiers: list[dict[str, object]]
+    prices: dict[str, str | None]
     context_length: int | None
     max_completion_tokens: int | None
     input_modalities: str
@@ -46,6 +51,7 @@ class ModelState(NamedTuple):
     not_sellable: str | None
     expires_on: date | None
     alias_target: str | None
+    successor: str | None
 
 
 class Queries(Protocol):

@@ -48,7 +48,8 @@ WITH listed AS (
         id text, name text, modality text, capabilities text[], alias_target text,
         released_at timestamptz, expires_on date, context_length integer, max_completion_tokens integer,
         input_modalities text[], output_modalities text[], supported_parameters text[], prompt_usd numeric,
-        completion_usd numeric, request_usd numeric, image_output_usd numeric, not_sellable text, raw jsonb
+        completion_usd numeric, request_usd numeric, image_output_usd numeric, cache_usd numeric, search_usd numeric,
+        picture_usd numeric, price_tiers jsonb, prices jsonb, not_sellable text, raw jsonb
     )
 ),
 compared AS (
@@ -59,24 +60,26 @@ compared AS (
         (known.name, known.modality, known.capabilities, known.alias_target, known.released_at,
          known.expires_on, known.context_length, known.max_completion_tokens, known.input_modalities,
          known.output_modalities, known.supported_parameters, known.prompt_usd, known.completion_usd,
-         known.request_usd, known.image_output_usd, known.not_sellable, known.raw)
+         known.request_usd, known.image_output_usd, known.cache_usd, known.search_usd, known.picture_usd,
+         known.price_tiers, known.prices, known.not_sellable, known.raw)
         IS DISTINCT FROM
         (listed.name, listed.modality, listed.capabilities, listed.alias_target, listed.released_at,
          listed.expires_on, listed.context_length, listed.max_completion_tokens, listed.input_modalities,
          listed.output_modalities, listed.supported_parameters, listed.prompt_usd, listed.completion_usd,
-         listed.request_usd, listed.image_output_usd, listed.not_sellable, listed.raw) AS differs
+         listed.request_usd, listed.image_output_usd, listed.cache_usd, listed.search_usd, listed.picture_usd,
+         listed.price_tiers, listed.prices, listed.not_sellable, listed.raw) AS differs
     FROM listed LEFT JOIN models AS known USING (id)
 ),
 written AS (
     INSERT INTO models (
         id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
         max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
-        request_usd, image_output_usd, not_sellable, raw
+        request_usd, image_output_usd, cache_usd, search_usd, picture_usd, price_tiers, prices, not_sellable, raw
     )
     SELECT
         id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
         max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
-        request_usd, image_output_usd, not_sellable, raw
+        request_usd, image_output_usd, cache_usd, search_usd, picture_usd, price_tiers, prices, not_sellable, raw
     FROM compared WHERE differs
     ON CONFLICT (id) DO UPDATE SET
         name = excluded.name,
@@ -94,6 +97,11 @@ written AS (
         completion_usd = excluded.completion_usd,
         request_usd = excluded.request_usd,
         image_output_usd = excluded.image_output_usd,
+        cache_usd = excluded.cache_usd,
+        search_usd = excluded.search_usd,
+        picture_usd = excluded.picture_usd,
+        price_tiers = excluded.price_tiers,
+        prices = excluded.prices,
         not_sellable = excluded.not_sellable,
         raw = excluded.raw,
         changed_at = now(),
@@ -134,14 +142,18 @@ WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.l
 -- name: news(at)
 -- The changes that a sync wrote: for each model its new state, after the previous one if there is one.
 -- Arrays are returned as text, because converting arrays would take most of the time of a first sync.
--- types: row=ModelState
+-- types: row=ModelState price_tiers=list[dict[str,object]] prices=dict[str,str|None]
 SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
+       story.cache_usd, story.search_usd, story.picture_usd, story.price_tiers, story.prices,
        story.context_length, story.max_completion_tokens,
        array_to_string(story.input_modalities, ' ') AS input_modalities,
        array_to_string(story.output_modalities, ' ') AS output_modalities,
        array_to_string(story.supported_parameters, ' ') AS supported_parameters,
        array_to_string(story.capabilities, ' ') AS capabilities,
-       story.not_sellable, story.expires_on, story.alias_target
+       story.not_sellable, story.expires_on, story.alias_target,
+       CASE WHEN NOT story.listed THEN (
+           SELECT model_successor(models) FROM models WHERE models.id = story.model_id AND missing_since IS NOT NULL
+       ) END AS successor
 FROM model_history AS latest
 CROSS JOIN LATERAL (
     SELECT * FROM model_history AS one

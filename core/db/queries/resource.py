@@ -52,6 +52,7 @@ class ResolveRow(NamedTuple):
     resource_has_budget: bool
     has_room: bool
     payouts: dict[str, str | None]
+    price_tiers: list[dict[str, str | int]]
 
 
 class VersionRow(NamedTuple):
@@ -80,6 +81,7 @@ class VersionRow(NamedTuple):
     prompt_usd: Decimal | None
     completion_usd: Decimal | None
     request_usd: Decimal | None
+    price_tiers: list[dict[str, str | int]]
     archived: bool
     allows_loss: bool | None
 

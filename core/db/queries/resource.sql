@@ -1,26 +1,27 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The hot path of every request, in one query: the current version, and its readiness.
--- types: parameters=list[dict[str,object]] payouts=dict[str,str|None]
-SELECT * FROM sale_state(CAST(:absence_tolerated AS interval))
+-- types: parameters=list[dict[str,object]] payouts=dict[str,str|None] price_tiers=list[dict[str,str|int]]
+SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers
+FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
 -- Any version, also a replaced or archived one: a sold version stays readable for ever.
--- types: row=VersionRow parameters=list[dict[str,object]]
+-- types: row=VersionRow parameters=list[dict[str,object]] price_tiers=list[dict[str,str|int]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, truncated_from_characters, supported_parameters, prompt_usd, completion_usd,
-       request_usd, archived, allows_loss
+       request_usd, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
 FROM sale_state(interval '0')
 WHERE version_id = :version_id;
 
 -- name: listing(account_id)
 -- A creator's resources, archived ones last.
--- types: row=VersionRow parameters=list[dict[str,object]]
+-- types: row=VersionRow parameters=list[dict[str,object]] price_tiers=list[dict[str,str|int]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, truncated_from_characters, supported_parameters, prompt_usd, completion_usd,
-       request_usd, archived, allows_loss
+       request_usd, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
 FROM sale_state(interval '0')
 WHERE account_id = :account_id AND is_on_offer
 ORDER BY archived, slug;

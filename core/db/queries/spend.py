@@ -52,9 +52,18 @@ class Queries(Protocol):
     async def lock_days(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
         """Creators' days are locked in one order, so that concurrent settlements never deadlock."""
 
-    async def settle(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
-        """Replace the reservation of finished rounds by the costs of their sends; a send of unknown cost counts at
-        its worst.
+    async def settle(
+        self,
+        conn: Connection,
+        *,
+        execution_ids: list[UUID],
+        rounds: list[int],
+        providers: list[str],
+        credit_percents: list[Decimal],
+    ) -> int:
+        """Replace the reservation of finished rounds by the costs of their sends, with what buying the credit for
+        them costs. A send of unknown cost counts at its worst, which has that in it. `sends` and the
+        usage log keep what was billed.
         """
 
     async def correct(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:

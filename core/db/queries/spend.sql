@@ -90,14 +90,18 @@ WHERE (account_id, day) IN (
 ORDER BY account_id, day
 FOR UPDATE;
 
--- name: settle(execution_ids, rounds)!
--- Replace the reservation of finished rounds by the costs of their sends; a send of unknown cost counts at its worst.
+-- name: settle(execution_ids, rounds, providers, credit_percents)!
+-- Replace the reservation of finished rounds by the costs of their sends, with what buying the credit for them costs. A
+-- send of unknown cost counts at its worst, which has that in it. `sends` and the usage log keep what was billed.
 WITH held AS (
     SELECT execution_id, reservations.round, reservations.account_id, reservations.day,
         coalesce(reservations.spent_usd, 0) AS spent_usd,
         CASE WHEN reservations.released_at IS NULL THEN reservations.reserved_usd ELSE 0 END AS reserved_usd,
         (
-            SELECT coalesce(sum(coalesce(sends.cost_usd, repriced.worst_cost_usd, resource_versions.worst_cost_usd)), 0)
+            SELECT coalesce(sum(coalesce(
+                sends.cost_usd * (1 + coalesce(credit.percent, 0) / 100),
+                repriced.worst_cost_usd, resource_versions.worst_cost_usd
+            )), 0)
             FROM sends
             WHERE sends.execution_id = reservations.execution_id AND sends.round = reservations.round
         ) AS cost_usd
@@ -105,6 +109,9 @@ WITH held AS (
     JOIN reservations USING (execution_id, round)
     JOIN executions ON executions.id = execution_id
     JOIN resource_versions ON resource_versions.id = executions.version_id
+    JOIN models ON models.id = resource_versions.model_id
+    LEFT JOIN unnest(:providers::text[], :credit_percents::numeric[]) AS credit (provider, percent)
+        ON credit.provider = models.served_by
     LEFT JOIN repriced_versions AS repriced ON repriced.version_id = resource_versions.id
     WHERE executions.round > reservations.round OR executions.state NOT IN ('held', 'queued', 'running')
 ), released AS (

@@ -168,6 +168,17 @@ async def test_a_round_costs_what_its_sends_cost(call: Call) -> None:
     assert await call.rows("cost_usd, sealed_request") == [(0, None), (Decimal("0.0001"), None)]
 
 
+@pytest.mark.usefixtures("credit")
+async def test_credit_is_spent_with_its_fee_and_logged_as_billed(call: Call) -> None:
+    """What buying the credit costs is spent too, and so is in the margin; the log keeps what was billed."""
+    await call.finish(await call.begin(), "succeeded", cost_usd=Decimal("0.0002"))
+    await call.rest()
+
+    assert await call.books() == (0, Decimal("0.000211"), Decimal("0.0002"))
+    query = "SELECT spent_usd FROM usage_log WHERE execution_id = %(id)s"
+    assert [tuple(row) for row in await shops.rows(call.pool, query, id=call.order.id)] == [(Decimal("0.000211"),)]
+
+
 async def test_what_nobody_knows_counts_at_its_worst(call: Call) -> None:
     """One unknown cost of two: logged as unknown and spent at the worst case, and corrected when the cost is known."""
     first = await call.begin()

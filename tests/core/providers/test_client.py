@@ -17,7 +17,7 @@ from core.providers import openrouter
 from core.providers import request as provider_request
 from core.providers.registry import OPENROUTER
 from core.providers.response import Reply
-from core.providers.usage import Prices
+from core.providers.usage import Prices, TierPrices
 from core.secrets.private import Private
 from core.settings import settings
 from tests import practice, servers, shops
@@ -103,6 +103,16 @@ def test_a_ceiling_never_shuts_out_its_own_price(price: Decimal) -> None:
     fields = openrouter.fields(replace(PROMPT, prices=Prices(price, price, Decimal(0))), 1)
     ceiling = json.loads(json.dumps(fields), parse_float=Decimal)["provider"]["max_price"]["prompt"]
     assert price * 10**6 <= ceiling <= price * 10**6 * (1 + Decimal(2) ** -50)
+
+
+@pytest.mark.parametrize(("words", "ceiling"), [("x" * 30_000, 1), ("x" * 31_000, 4), ("ü" * 15_500, 4)])
+def test_the_ceiling_is_the_price_of_a_prompt_of_that_length(words: str, ceiling: int) -> None:
+    """A prompt that cannot reach a tier, with every byte as a token, is not called at that tier's price."""
+    long = TierPrices(Decimal("4e-6"), Decimal("4e-6"), Decimal(0), above=32_000)
+    prices = Prices(Decimal("1e-6"), Decimal("1e-6"), Decimal(0), (long,))
+    prompt = replace(PROMPT, prices=prices, messages=({"role": "user", "content": words},))
+
+    assert openrouter.fields(prompt, 1)["provider"]["max_price"] == {"prompt": ceiling, "completion": ceiling}
 
 
 async def test_json_is_asked_for_and_parses(creator: Creator) -> None:

@@ -1,6 +1,9 @@
 """Repricing of resources whose model became dearer, cheaper, lost or unsellable."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -16,6 +19,7 @@ from core.failures import InvalidInput, Unavailable
 from core.resources import call_cost, publishing, readiness, repricing, versions
 from core.resources import draft as drafts
 from core.resources.repricing import reprice
+from core.settings import settings
 from tests.core.resources.test_versions import for_sale
 from tests.model_lists import listed, listing
 from tests.selling import content, creator, publish
@@ -25,11 +29,13 @@ CHEAP = {"prompt": "0.00000001", "completion": "0.0000001"}
 RUINOUS = {"prompt": "0.00000001", "completion": "0.003"}
 
 
-async def sync(conn: db.Connection, **pricing: str) -> catalog_sync.Synced:
-    """Sync a list with this price for the model of these tests, and another model."""
+async def sync(
+    conn: db.Connection, fields: Mapping[str, Any] = MappingProxyType({}), **pricing: Any
+) -> catalog_sync.Synced:
+    """Sync a list with this price and these fields for the model of these tests, and another model."""
     # Each sync runs in a separate transaction and needs a separate time.
     await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
-    row = listed("test/small", pricing=CHEAP | pricing, top_provider={"max_completion_tokens": 16_000})
+    row = listed("test/small", pricing=CHEAP | pricing, top_provider={"max_completion_tokens": 16_000}, **fields)
     return await catalog_sync.apply(conn, reprice, *model_list.parse(listing(row, listed("a/b"))), accept_loss=True)
 
 
@@ -100,6 +106,79 @@ async def test_what_is_sold_on_a_model_that_is_lost_or_unsellable_is_named(conn:
         await readiness.readiness(conn, version)
     await sync(conn)
     assert await readiness.readiness(conn, version)
+
+
+async def test_a_fee_that_moves_to_another_key_is_a_new_price(conn: db.Connection) -> None:
+    """Real lists moved the fee of search models from `request` to `web_search`; what a call costs follows."""
+    _, version = await for_sale(conn)
+    search = {"supported_parameters": ["web_search_options"]}
+    await sync(conn, search, request="0.005")
+    before = (await versions.version(conn, version.version_id)).worst_cost_usd
+    news = (await sync(conn, search, web_search="0.005")).news
+
+    (change,) = [change for change in news.changes if change.model_id == "test/small"]
+    assert change.events == ("repriced",)
+    assert (change.before.split(", ")[2], change.now.split(", ")[2]) == (
+        "$0.005 a call; web_search -",
+        "$0.005 a search; web_search $0.005",
+    )
+    after = (await versions.version(conn, version.version_id)).worst_cost_usd
+    assert after - before == Decimal("0.005") * (settings().search_limit - 1)
+
+
+async def test_prices_that_nobody_pays_here_are_news_too(conn: db.Connection) -> None:
+    """Each listed price has its history, and a tier has one: also prices that our calls are never charged by."""
+    await for_sale(conn)
+    tier = {"min_prompt_tokens": 4_000, "completion": "0.0000002", "audio": "0.002"}
+    lists: list[dict[str, Any]] = [{}, {"audio": "0.001"}, {"audio": "0.0010"}, {"audio": "0.001", "overrides": [tier]}]
+    changes = [
+        [change for change in (await sync(conn, **pricing)).news.changes if change.model_id == "test/small"]
+        for pricing in lists
+    ]
+
+    assert [change.events for (change,) in (changes[1], changes[3])] == [("repriced",)] * 2
+    assert changes[2] == []
+    assert (changes[1][0].before[-7:], changes[1][0].now[-12:]) == ("audio -", "audio $0.001")
+    assert changes[3][0].now.endswith("above 4000 tokens $0.01 in and $0.2 out")
+    past = await catalog.history(conn, "test/small")
+    assert [state.prices.get("audio") for state in past[:3]] == ["0.001", "0.001", None]
+    assert past[0].price_tiers[0]["prices"] == {"prompt": "1E-8", "completion": "2E-7", "audio": "0.002"}
+
+
+async def test_a_model_that_goes_on_under_another_id(conn: db.Connection) -> None:
+    """The canonical slug outlives an id: news, creator and publisher hear the new one, and never of another variant."""
+    owner, _ = await for_sale(conn)
+    slug = {"canonical_slug": "test/small-2026"}
+    await sync(conn, slug)
+    await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
+    ids = ("test/mini:batch", "test/mini:free", "test/mini:thinking", "test/tiny")
+    others = [listed(model_id, pricing=CHEAP, **slug) for model_id in ids]
+    rows = listing(*others, listed("test/other", canonical_slug="test/other"), listed("a/b"))
+    renamed = await catalog_sync.apply(conn, reprice, *model_list.parse(rows), accept_loss=True)
+
+    (change,) = renamed.news.of("renamed")
+    assert (change.model_id, change.successor, change.now) == ("test/small", "test/tiny", "not listed; now test/tiny")
+    assert means(renamed, owner.handle).endswith("it is test/tiny now: publish on that")
+    draft = drafts.read(content(slug="new"))
+    published = await publishing.publish(conn, owner.id, draft)
+    assert "test/small is not listed any more; its name is test/tiny now, so publish on that" in published.warnings
+    shown = await catalog.show(conn, "test/small")
+    assert shown
+    assert shown.successor == "test/tiny"
+    await conn.execute("UPDATE models SET missing_since = now() - interval '3 days' WHERE id = 'test/small'")
+    with pytest.raises(InvalidInput) as caught:
+        await publishing.publish(conn, owner.id, drafts.read(content(slug="newer")))
+    assert caught.value.fields["model"].endswith("its name is test/tiny now")
+
+    await conn.execute("UPDATE model_history SET at = at - interval '1 day'")
+    both = await catalog_sync.apply(
+        conn,
+        reprice,
+        *model_list.parse(listing(*others, listed("test/small", **slug), listed("a/b"))),
+        accept_loss=True,
+    )
+    assert both.news.of("renamed") == []
+    assert [change.model_id for change in both.news.of("returned")] == ["test/small"]
 
 
 async def test_archived_resources_are_repriced_and_not_named(conn: db.Connection) -> None:

@@ -112,6 +112,7 @@ async def test_what_we_read_is_compared_too(conn: AsyncConnection, column: str) 
     row = listed("m/0", pricing={"prompt": "1", "completion": "1", "image_output": "1"})
     await apply(conn, row)
     values = {"text": "'audio'", "integer": "7", "numeric": "7", "text[]": "'{before}'", "date": "'2026-01-01'"}
+    values["jsonb"] = "'[{\"above\": 7}]'" if column == "price_tiers" else '\'{"before": "7"}\''
     values["timestamp with time zone"] = values["date"]
     (kind,) = await anext(await conn.execute(f"SELECT pg_typeof({column})::text FROM models"))  # noqa: S608
     await conn.execute(f"UPDATE models SET {column} = {values[kind]}")  # noqa: S608 - a column of ours

@@ -1,0 +1,64 @@
+"""Write a model's prices in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, localcontext
+from typing import Protocol
+
+
+class Priced(Protocol):
+    """What has the prices of a model, in US dollars."""
+
+    @property
+    def prompt_usd(self) -> Decimal | None: ...
+    @property
+    def completion_usd(self) -> Decimal | None: ...
+    @property
+    def image_output_usd(self) -> Decimal | None: ...
+    @property
+    def request_usd(self) -> Decimal | None: ...
+    @property
+    def search_usd(self) -> Decimal | None: ...
+    @property
+    def picture_usd(self) -> Decimal | None: ...
+    @property
+    def price_tiers(self) -> Sequence[Mapping[str, object]]: ...
+    @property
+    def prices(self) -> Mapping[str, str | None]: ...
+
+
+# The keys that `price` names.
+_NAMED = frozenset({"prompt", "completion", "request", "image_output"})
+
+
+def price(row: Priced) -> str:
+    """Format prices: US dollars per million tokens, per call, search and picture; then those of long prompts."""
+    if row.prompt_usd is None or row.completion_usd is None:
+        return "price unknown"
+    parts = [f"${_per_million(row.prompt_usd)} in", f"${_per_million(row.completion_usd)} out"]
+    if row.image_output_usd is not None:
+        parts.append(f"${_per_million(row.image_output_usd)} images")
+    each = {"call": row.request_usd, "search": row.search_usd, "picture": row.picture_usd}
+    parts += [f"${usd.normalize():f} a {thing}" for thing, usd in each.items() if usd]
+    for tier in row.price_tiers:
+        prompt, completion = Decimal(str(tier["prompt_usd"])), Decimal(str(tier["completion_usd"]))
+        parts.append(f"above {tier['above']} tokens ${_per_million(prompt)} in and ${_per_million(completion)} out")
+    return ", ".join(parts)
+
+
+def price_changes(state: Priced, other: Priced) -> Iterator[str]:
+    """Name the prices of one state that differ in the other and that `price` does not name, by the key of the list.
+
+    They are as listed, because no list says which of them are per token.
+    """
+    if not other.prices:
+        # From before all prices were kept.
+        return
+    for key in sorted(state.prices.keys() | other.prices.keys()):
+        now = state.prices.get(key)
+        if key not in _NAMED and now != other.prices.get(key):
+            yield f"{key} {'-' if now is None else f'${Decimal(now):f}'}"
+
+
+def _per_million(usd: Decimal) -> str:
+    with localcontext(prec=60):
+        return f"{usd.scaleb(6).normalize():f}"
