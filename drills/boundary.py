@@ -53,8 +53,8 @@ _IDLE = {
     ("prefect", "GET /api/flows/ID"),
     ("prefect", "POST /api/logs/"),
 }
-# Likewise: a launcher's timer closes finished runs in Prefect, and any of its requests may be the one with a token; a door
-# asks nodes whether they agree with the settings.
+# Likewise: a launcher's timer closes finished runs in Prefect, and any of its requests may be the one with a token.
+# A door asks nodes whether they agree with the settings.
 _IDLE_PLACES = ("tasks.unfinished_runs.", "api.setup.")
 _IDLE_QUESTION = "GET /api/csrf-token"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
