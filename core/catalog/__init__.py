@@ -1,3 +1,3 @@
 """The model catalog: sync, changes, search and manual prices."""
 
-__all__ = ("changes", "manual_prices", "model", "model_list", "search", "sync")
+__all__ = ("changes", "manual_prices", "model", "model_list", "reasoning", "search", "sync")

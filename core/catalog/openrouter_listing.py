@@ -8,7 +8,7 @@ from decimal import Decimal
 from core.catalog.model import ID, Capability, Model
 from core.db.states import ModelModality
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when a row reads otherwise, here or in `model_list.parse`: a list that did not change is then read anew."""
 
 # "-1" means "varies"; Decimal itself would also accept "NaN", "Infinity" and "1_0".
@@ -72,8 +72,14 @@ def _id_obstacle(model_id: str) -> str | None:
 
 
 def _output_obstacle(outputs: tuple[str, ...]) -> str | None:
-    """Refuse outputs besides text and images: we do not deliver them, and the worst case does not price them."""
-    return None if outputs and _DELIVERABLE.issuperset(outputs) else "unsupported_modality"
+    """Refuse outputs besides text and images: we do not deliver them, and the worst case does not price them.
+
+    Models of images alone are refused too. OpenRouter serves the newer ones at `/images` only, at prices of that
+    endpoint's own list, and no field of a row says which they are.
+    """
+    if not outputs or not _DELIVERABLE.issuperset(outputs):
+        return "unsupported_modality"
+    return None if "text" in outputs else "images_endpoint"
 
 
 def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:

@@ -8,6 +8,7 @@ from core.catalog.model import ABSENCE_TOLERATED, Model
 from core.failures import InvalidInput
 from core.providers import registry as providers
 from core.providers.answer_schema import is_strict
+from core.resources import model_fit
 from core.resources.draft import Draft
 from core.settings import settings
 
@@ -15,8 +16,6 @@ from core.settings import settings
 _BYTES_PER_CHARACTER = 4
 # Role markers, and the user turn that we add if the buyer sends none.
 _FRAME_BYTES = 1024
-# Ordinary text never has more characters per token, so this gives the fewest tokens of a template.
-_MOST_CHARACTERS_PER_TOKEN = 8
 # Some providers refuse a lower limit.
 _LEAST_OUTPUT_TOKENS = 16
 
@@ -38,7 +37,7 @@ def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
 
 def least_cost_usd(draft: Draft, model: Model) -> Decimal:
     """Compute what nearly every call costs at least: the fewest tokens of the template, and the shortest answer."""
-    tokens = len(draft.template) // _MOST_CHARACTERS_PER_TOKEN
+    tokens = len(draft.template) // model_fit.MOST_CHARACTERS_PER_TOKEN
     return _cost(model, tokens, _LEAST_OUTPUT_TOKENS, with_images=False)
 
 
@@ -64,6 +63,7 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
         problems["zdr"] = (
             f"{provider.title} cannot be asked for it call by call; it is a matter of your contract with them"
         )
+    problems |= model_fit.problems(draft, model)
     if problems:
         raise InvalidInput(problems)
 
@@ -101,6 +101,7 @@ def warnings(draft: Draft, model: Model) -> list[str]:
         sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
     if draft.answer_schema is not None:
         sentences += _schema_warnings(draft.answer_schema, model)
+    sentences += model_fit.warnings(draft, model)
     worst = worst_cost_usd(draft, model)
     if worst > _usd(draft):
         sentences.append(

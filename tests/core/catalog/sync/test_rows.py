@@ -67,7 +67,7 @@ def test_forms_of_ids(model_id: str, reason: str | None) -> None:
     ("outputs", "reason"),
     [
         (["text"], None),
-        (["image"], None),
+        (["image"], "images_endpoint"),
         (["image", "text"], None),
         (["embeddings"], "unsupported_modality"),
         (["audio"], "unsupported_modality"),
