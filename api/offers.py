@@ -144,7 +144,11 @@ def _inputs(version: versions.Version) -> dict[str, object]:
     """Build the JSON Schema of the request body."""
     limit = settings().value_limit
     properties: dict[str, dict[str, object]] = {
-        parameter.name: {"type": "string", "description": parameter.description, "maxLength": limit}
+        parameter.name: {
+            "type": "string",
+            "description": parameter.description,
+            "maxLength": parameter.most_characters(limit),
+        }
         | ({} if parameter.default is None else {"default": parameter.default})
         for parameter in version.parameters
     }

@@ -106,7 +106,7 @@ def warnings(draft: Draft, model: Model) -> list[str]:
     if worst > _usd(draft):
         sentences.append(
             f"A call can cost you up to ${dollars(worst)}, but sells for {usdc(draft.price_atomic)} USDC; "
-            "fewer max_output_tokens or a higher price narrow the gap"
+            "fewer max_output_tokens, a max_length for each parameter or a higher price narrow the gap"
         )
     return sentences
 
@@ -151,18 +151,22 @@ def _cost(model: Model, prompt_tokens: int, output_tokens: int, *, with_images: 
 def _most_prompt_bytes(draft: Draft) -> int:
     """Sum the template and all that buyers may add: value by value, or bounded by the limit for all values together."""
     config = settings()
-    value_bytes = config.value_limit * _BYTES_PER_CHARACTER
+    value_limit = config.value_limit
     inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
     uses = [
-        (draft.template.count(f"{{{parameter.name}}}"), len((parameter.default or "").encode()))
+        (
+            draft.template.count(f"{{{parameter.name}}}"),
+            len((parameter.default or "").encode()),
+            parameter.most_characters(value_limit) * _BYTES_PER_CHARACTER,
+        )
         for parameter in draft.parameters
     ]
-    by_value = sum(count * max(value_bytes, default) for count, default in uses)
-    by_total = sum(count * default for count, default in uses) + inputs_bytes * max(
-        (count for count, _ in uses), default=0
+    by_value = sum(count * max(value_bytes, default) for count, default, value_bytes in uses)
+    by_total = sum(count * default for count, default, _ in uses) + inputs_bytes * max(
+        (count for count, _, _ in uses), default=0
     )
     if draft.allows_user_message:
-        by_value += value_bytes
+        by_value += value_limit * _BYTES_PER_CHARACTER
         by_total += inputs_bytes
     # Counted twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     schema_bytes = 2 * len((draft.answer_schema or "").encode())

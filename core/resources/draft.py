@@ -31,12 +31,15 @@ def _is_price(text: str) -> str:
 
 def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Limit descriptions, which are in every offer, and defaults, which are sent like a buyer's value."""
+    limit = settings().value_limit
     for parameter in parameters:
         if len(parameter.description) > 500:
             raise ValueError("a parameter's description must have at most 500 characters")
         short_text.lines(parameter.description)
-        if len(parameter.default or "") > settings().value_limit:
-            raise ValueError(f"a parameter's default must have at most {settings().value_limit} characters")
+        if (parameter.max_length or 0) > limit:
+            raise ValueError(f"a parameter's max_length must be at most {limit}")
+        if len(parameter.default or "") > (most := parameter.most_characters(limit)):
+            raise ValueError(f"a parameter's default must have at most {most} characters")
     return parameters
 
 

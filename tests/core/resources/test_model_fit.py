@@ -47,7 +47,7 @@ def test_how_a_model_reasons_is_read_from_its_row(row: Any, takes: bool, usual: 
 @pytest.mark.parametrize(
     ("changes", "of_model", "field"),
     [
-        ({"reasoning_effort": "low"}, {}, "reasoning_effort"),
+        ({"reasoning_effort": "low"}, {"supported_parameters": []}, "reasoning_effort"),
         (
             {"reasoning_effort": "low"},
             REASONS | {"raw": {"reasoning": {"supported_efforts": ["high"]}}},
