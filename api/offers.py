@@ -121,7 +121,6 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
 
 def _product(version: versions.Version) -> dict[str, object]:
     """Describe the product, for people and for programs that compare offers."""
-    least = version.truncated_from_characters
     return {
         "title": version.title,
         "priceUsdc": usdc(version.price_atomic),
@@ -130,14 +129,26 @@ def _product(version: versions.Version) -> dict[str, object]:
         "version": version.number,
         "maxOutputTokens": version.max_output_tokens,
         "maxSeconds": version.timeout_seconds,
-    } | ({} if least is None else {"truncatedFromCharacters": least})
+    } | {
+        name: value
+        for name, value in (
+            ("truncatedFromCharacters", version.truncated_from_characters),
+            ("reasoningEffort", version.reasoning_effort),
+            ("providers", version.providers and version.providers.as_request()),
+        )
+        if value is not None
+    }
 
 
 def _inputs(version: versions.Version) -> dict[str, object]:
     """Build the JSON Schema of the request body."""
     limit = settings().value_limit
     properties: dict[str, dict[str, object]] = {
-        parameter.name: {"type": "string", "description": parameter.description, "maxLength": limit}
+        parameter.name: {
+            "type": "string",
+            "description": parameter.description,
+            "maxLength": parameter.most_characters(limit),
+        }
         | ({} if parameter.default is None else {"default": parameter.default})
         for parameter in version.parameters
     }

@@ -15,9 +15,8 @@ from sandbox import openrouter_answers as answers
 from sandbox import openrouter_faults as faults
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_latency import drawn
+from sandbox.openrouter_refusals import refusal_of
 from sandbox.openrouter_wire import HTML, deliver
-
-_MILLION = 1_000_000
 
 
 async def chat(practice: Practice, account: Account, body: dict[str, Any], request: Request) -> Response:
@@ -33,8 +32,8 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
     if row is None:
         return error_answer(400, f"{body['model']} is not a valid model ID")
     row = _endpoint(row, account.price_factor)
-    if refusal := _unservable(row, body):
-        return refusal
+    if refusal := refusal_of(row, body):
+        return error_answer(refusal.status, refusal.message, refusal.metadata, refusal.availability)
     if account.management:
         return error_answer(403, "Management keys cannot be used for inference")
     if account.credits is not None and account.usage >= account.credits:
@@ -188,21 +187,6 @@ def broken_by(completion: dict[str, Any], fault: faults.Fault, model: str, excer
 
 def _generation_id() -> str:
     return f"gen-{int(datetime.now(UTC).timestamp())}-{uuid.uuid4().hex[:20]}"
-
-
-def _unservable(row: dict[str, Any], body: dict[str, Any]) -> Response | None:
-    outputs = row["architecture"]["output_modalities"]
-    if row["id"].endswith(":batch") or not {"text", "image"} & set(outputs):
-        availability = {"code": "wrong_endpoint", "retryable": False, "requested_models": [body["model"]]}
-        return error_answer(400, f"{body['model']} is not served by this endpoint", availability=availability)
-    if "image" in (body.get("modalities") or ()) and "image" not in outputs:
-        return error_answer(404, "No endpoints found that support the requested output modalities: image, text")
-    ceilings = (body.get("provider") or {}).get("max_price") or {}
-    if any(Decimal(row["pricing"][kind]) * _MILLION > Decimal(ceiling) for kind, ceiling in ceilings.items()):
-        availability = {"code": "constraint_filtered", "retryable": False, "requested_models": [body["model"]]}
-        availability |= {"excluded_by": ["max_price"]}
-        return error_answer(404, "No endpoints found that fit the requested maximum price", availability=availability)
-    return None
 
 
 def _endpoint(row: dict[str, Any], price_factor: Decimal) -> dict[str, Any]:

@@ -22,6 +22,7 @@ NAMES = {
     "usage_log.outcome": "Outcome",
     "usage_rollup.span": "Span",
     "resource_versions.modality": "Modality",
+    "resource_versions.reasoning_effort": "ReasoningEffort",
     "models.modality": "ModelModality",
     "models.tier": "Tier",
     "catalog_syncs.outcome": "SyncOutcome",

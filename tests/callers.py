@@ -33,7 +33,7 @@ PROMPT = Prompt(
     temperature=Decimal("0.7"),
     buyer="b-4f2a",
     execution_id=UUID("01890000-0000-7000-8000-000000000001"),
-    supported=("temperature", "response_format"),
+    supported=("response_format",),
 )
 
 

@@ -61,7 +61,7 @@ def model(**changes: Any) -> Model:
         "max_completion_tokens": 16_000,
         "input_modalities": ["text"],
         "output_modalities": ["text"],
-        "supported_parameters": ["temperature", "response_format", "structured_outputs"],
+        "supported_parameters": ["temperature", "response_format", "structured_outputs", "reasoning"],
         "prompt_usd": Decimal("0.00000001"),
         "completion_usd": Decimal("0.0000001"),
         "request_usd": None,

@@ -7,6 +7,7 @@ __all__ = (
     "model_list",
     "pictures",
     "price_words",
+    "reasoning",
     "search",
     "searches",
     "sync",

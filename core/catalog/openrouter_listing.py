@@ -81,8 +81,14 @@ def _id_obstacle(model_id: str) -> str | None:
 
 
 def _output_obstacle(outputs: tuple[str, ...]) -> str | None:
-    """Refuse outputs besides text and images: we do not deliver them, and the worst case does not price them."""
-    return None if outputs and _DELIVERABLE.issuperset(outputs) else "unsupported_modality"
+    """Refuse outputs besides text and images: we do not deliver them, and the worst case does not price them.
+
+    Models of images alone are refused too. OpenRouter serves the newer ones at `/images` only, at prices of that
+    endpoint's own list, and no field of a row says which they are.
+    """
+    if not outputs or not _DELIVERABLE.issuperset(outputs):
+        return "unsupported_modality"
+    return None if "text" in outputs else "images_endpoint"
 
 
 def _kind(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ModelModality:

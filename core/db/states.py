@@ -18,6 +18,7 @@ __all__ = [
     "Outcome",
     "OutcomeCode",
     "PaymentState",
+    "ReasoningEffort",
     "RefundState",
     "Span",
     "SyncOutcome",
@@ -35,6 +36,7 @@ RefundState = Literal["due", "recorded", "waived"]
 Outcome = Literal["succeeded", "failed", "declined"]
 Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimodal", "other"]
 Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]

@@ -171,7 +171,10 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             round=order.round,
             zdr=version.zdr,
             answer_schema=version.answer_schema,
+            reasoning_effort=version.reasoning_effort,
+            routing={} if version.providers is None else version.providers.as_request(),
             supported=version.supported_parameters,
+            outputs=version.output_modalities,
             prices=version.prices,
         )
         return PreparedCall(order, parts.key, Private(prompt))

@@ -11,6 +11,8 @@ from core.providers.request import Prompt, messages, most_prompt_tokens, respons
 from core.settings import settings
 
 _TITLE = "x402 Instant"
+# What we can deliver, in the order in which OpenRouter documents it.
+_DELIVERED = ("image", "text")
 
 
 def headers(key: str, cache_seconds: int) -> dict[str, str]:
@@ -44,7 +46,7 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
         # On by default for short contexts, where it would silently shorten a paid prompt.
         "plugins": [{"id": "context-compression", "enabled": False}],
     }
-    routing: dict[str, object] = {}
+    routing: dict[str, object] = dict(prompt.routing)
     if prompt.zdr:
         routing |= {"zdr": True, "data_collection": "deny"}
     if (response_format := response_format_of(prompt)) is not None:
@@ -54,8 +56,11 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
     # With `require_parameters`, a parameter that the model lacks would exclude every provider.
     if prompt.temperature is not None and (response_format is None or "temperature" in prompt.supported):
         body["temperature"] = float(prompt.temperature)
+    if prompt.reasoning_effort is not None and "reasoning" in prompt.supported:
+        body["reasoning"] = {"effort": prompt.reasoning_effort}
     if prompt.modality == "image":
-        body["modalities"] = ["image", "text"]
+        # One that the model does not make excludes every endpoint (404).
+        body["modalities"] = [name for name in _DELIVERED if name in prompt.outputs]
     if prompt.prices is not None:
         # The list has the price of the first endpoint; others may cost more than the reservation.
         prices = prompt.prices.at(most_prompt_tokens(prompt))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
-from core.db.states import Modality
+from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed
 from core.providers import answer_schema
 from core.providers.usage import Prices
@@ -30,7 +30,10 @@ class Prompt:
         round: its round.
         zdr: only providers that keep nothing.
         answer_schema: JSON Schema that the answer should fit, as JSON; only for json.
+        reasoning_effort: how hard to reason before the answer; None leaves it to the model.
+        routing: which of the providers behind a router may serve it, as lists of their slugs.
         supported: the parameters that the model is listed with.
+        outputs: what the model is listed to make: text, image.
         prices: the model's listed prices, which are the most it may charge; None if unknown.
     """
 
@@ -44,7 +47,10 @@ class Prompt:
     round: int = 1
     zdr: bool = False
     answer_schema: str | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    routing: Mapping[str, list[str]] = field(default_factory=dict)
     supported: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("text",)
     prices: Prices | None = None
 
 

@@ -11,13 +11,12 @@ from core.failures import InvalidInput
 from core.providers import registry as providers
 from core.providers.answer_schema import is_strict
 from core.providers.request import FRAME_BYTES
+from core.resources import model_fit
 from core.resources.draft import Draft
 from core.settings import settings
 
 # UTF-8 has at most four bytes per character, and no tokenizer makes more than one token of a byte.
 _BYTES_PER_CHARACTER = 4
-# Ordinary text never has more characters per token, so this gives the fewest tokens of a template.
-_MOST_CHARACTERS_PER_TOKEN = 8
 # Some providers refuse a lower limit.
 _LEAST_OUTPUT_TOKENS = 16
 
@@ -30,7 +29,7 @@ _WHY = {
     "variant": ": such an ending changes price or behaviour; leave it out",
 }
 _GAP = {
-    False: "fewer max_output_tokens or a higher price narrow the gap",
+    False: "fewer max_output_tokens, a max_length for each parameter or a higher price narrow the gap",
     # Few providers count a picture against it.
     True: "a higher price or a cheaper model narrows the gap; max_output_tokens does not bound a picture",
 }
@@ -67,7 +66,7 @@ def least_cost_usd(draft: Draft, model: Model) -> Decimal:
 
     An image prompt has a picture in its answer, and a model that searches unasked searches once.
     """
-    tokens = len(draft.template) // _MOST_CHARACTERS_PER_TOKEN
+    tokens = len(draft.template) // model_fit.MOST_CHARACTERS_PER_TOKEN
     prices = model.charges_at(tokens)
     prompt, completion = _known(prices)
     image = completion if prices.image_output_usd is None else prices.image_output_usd
@@ -102,6 +101,7 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
         problems["zdr"] = (
             f"{provider.title} cannot be asked for it call by call; it is a matter of your contract with them"
         )
+    problems |= model_fit.problems(draft, model)
     if problems:
         raise InvalidInput(problems)
 
@@ -141,6 +141,7 @@ def warnings(draft: Draft, model: Model) -> list[str]:
         sentences.append(f"{model.id} is served until {model.expires_on} only; publish on another model before that")
     if draft.answer_schema is not None:
         sentences += _schema_warnings(draft.answer_schema, model)
+    sentences += model_fit.warnings(draft, model)
     worst = worst_cost_usd(draft, model)
     if worst > _usd(draft):
         sentences.append(
@@ -192,18 +193,22 @@ def _credit(model: Model) -> Decimal:
 def _most_prompt_bytes(draft: Draft) -> int:
     """Sum the template and all that buyers may add: value by value, or bounded by the limit for all values together."""
     config = settings()
-    value_bytes = config.value_limit * _BYTES_PER_CHARACTER
+    value_limit = config.value_limit
     inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
     uses = [
-        (draft.template.count(f"{{{parameter.name}}}"), len((parameter.default or "").encode()))
+        (
+            draft.template.count(f"{{{parameter.name}}}"),
+            len((parameter.default or "").encode()),
+            parameter.most_characters(value_limit) * _BYTES_PER_CHARACTER,
+        )
         for parameter in draft.parameters
     ]
-    by_value = sum(count * max(value_bytes, default) for count, default in uses)
-    by_total = sum(count * default for count, default in uses) + inputs_bytes * max(
-        (count for count, _ in uses), default=0
+    by_value = sum(count * max(value_bytes, default) for count, default, value_bytes in uses)
+    by_total = sum(count * default for count, default, _ in uses) + inputs_bytes * max(
+        (count for count, _, _ in uses), default=0
     )
     if draft.allows_user_message:
-        by_value += value_bytes
+        by_value += value_limit * _BYTES_PER_CHARACTER
         by_total += inputs_bytes
     # Counted twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     schema_bytes = 2 * len((draft.answer_schema or "").encode())

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.amounts import atomic_usdc
-from core.db.states import Modality
+from core.db.states import Modality, ReasoningEffort
 from core.failures import InvalidInput
 from core.providers.answer_schema import read_schema
 from core.resources import short_text
@@ -31,13 +31,50 @@ def _is_price(text: str) -> str:
 
 def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Limit descriptions, which are in every offer, and defaults, which are sent like a buyer's value."""
+    limit = settings().value_limit
     for parameter in parameters:
         if len(parameter.description) > 500:
             raise ValueError("a parameter's description must have at most 500 characters")
         short_text.lines(parameter.description)
-        if len(parameter.default or "") > settings().value_limit:
-            raise ValueError(f"a parameter's default must have at most {settings().value_limit} characters")
+        if (parameter.max_length or 0) > limit:
+            raise ValueError(f"a parameter's max_length must be at most {limit}")
+        if len(parameter.default or "") > (most := parameter.most_characters(limit)):
+            raise ValueError(f"a parameter's default must have at most {most} characters")
     return parameters
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+([-./][a-z0-9]+)*$", max_length=100)]
+Slugs = Annotated[tuple[Slug, ...], Field(max_length=16)]
+
+
+class ProviderChoice(BaseModel):
+    """Which of the providers behind a router may serve a call; OpenRouter's `provider` with the same members.
+
+    Attributes:
+        only: no others.
+        ignore: never these.
+        order: these first, in this order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    only: Slugs = ()
+    ignore: Slugs = ()
+    order: Slugs = ()
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Self:
+        if not self.only and not self.ignore and not self.order:
+            raise ValueError("providers needs only, ignore or order")
+        if {*self.ignore} & {*self.only, *self.order}:
+            raise ValueError("a provider cannot be both ignored and chosen")
+        if self.only and not {*self.order} <= {*self.only}:
+            raise ValueError("order names a provider that only leaves out")
+        return self
+
+    def as_request(self) -> dict[str, list[str]]:
+        """The members that say something, as they are sent and shown."""
+        return {name: list(slugs) for name, slugs in self if slugs}
 
 
 Line = Annotated[str, AfterValidator(short_text.one_line)]
@@ -51,7 +88,9 @@ class Draft(BaseModel):
         model: the model's id in the catalog.
         template: the prompt with `{name}{/name}` for inputs. Never shown to buyers.
         max_output_tokens: the most tokens of one answer, reasoning included.
+        reasoning_effort: how hard the model reasons before it answers; None: as it does by itself.
         zdr: zero data retention: only providers that keep nothing of a call.
+        providers: which of the providers behind a router may serve a call; None: any.
         answer_schema: JSON Schema of every answer, as from `core.providers.answer_schema.read_schema`; only for json.
         truncated_from_characters: from how many characters on a text that is cut off at max_output_tokens is delivered,
             and counts as answered; None: it is a failure.
@@ -75,7 +114,9 @@ class Draft(BaseModel):
     max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
+    reasoning_effort: ReasoningEffort | None = None
     zdr: bool = False
+    providers: ProviderChoice | None = None
     answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
     truncated_from_characters: int | None = Field(default=None, ge=100, le=1_000_000)
     daily_spend_cap_usd: Annotated[Decimal | None, BeforeValidator(_no_float)] = Field(

@@ -17,7 +17,8 @@ from core.secrets.vault import vault
 
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
-    *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters"),
+    *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters", "reasoning_effort"),
+    "providers",
 )
 
 
@@ -93,6 +94,8 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         zdr=draft.zdr,
         answer_schema=draft.answer_schema,
         truncated_from_characters=draft.truncated_from_characters,
+        reasoning_effort=draft.reasoning_effort,
+        providers=None if draft.providers is None else json.dumps(draft.providers.as_request()),
         allows_loss=allow_loss,
     )
     await sql.offer(conn, id=resource.id, version_id=version_id)

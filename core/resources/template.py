@@ -6,7 +6,7 @@ A tag is `{name}{/name}`. An empty string counts as absent everywhere, so `{"top
 import re
 from collections.abc import Iterable, Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.failures import InvalidInput
 
@@ -31,6 +31,7 @@ class Parameter(BaseModel):
         description: shown to buyers in the offer.
         required: whether a buyer must send it, unless it has a default.
         default: replaces an absent value; None: the empty string does.
+        max_length: the most characters of its value; None: as many as any value may have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
@@ -39,6 +40,16 @@ class Parameter(BaseModel):
     description: str = ""
     required: bool = True
     default: str | None = None
+    # Text too, because a YAML file gives every number as text.
+    max_length: int | None = Field(default=None, ge=1, strict=False)
+
+    def most_characters(self, value_limit: int) -> int:
+        """The most characters of its value.
+
+        Args:
+            value_limit: the most characters of any value, which may have been lowered since this was published.
+        """
+        return value_limit if self.max_length is None else min(self.max_length, value_limit)
 
 
 def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
@@ -107,7 +118,7 @@ def validate_inputs(
         value = inputs.get(parameter.name, "")
         if value == "" and parameter.required and not parameter.default:
             fields[parameter.name] = f"Missing required parameter: {parameter.name}"
-        elif problem := _value_problem(f"Parameter '{parameter.name}'", value, value_limit):
+        elif problem := _value_problem(f"Parameter '{parameter.name}'", value, parameter.most_characters(value_limit)):
             fields[parameter.name] = problem
     message = inputs.get(USER_MESSAGE, "")
     if message != "" and not allows_user_message:

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from core import db
 from core.db.queries.resource import ResolveRow, VersionRow, sql
-from core.db.states import Modality
+from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.usage import Prices, TierPrices
 from core.resources import template
+from core.resources.draft import ProviderChoice
 from core.resources.template import Parameter
 from core.secrets.private import Private
 from core.secrets.vault import vault
@@ -33,7 +34,10 @@ class Version:
         zdr: whether only providers that keep nothing may answer.
         answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
         truncated_from_characters: the least length of an answer that counts although it was cut off; None if none does.
+        reasoning_effort: how hard the model is asked to reason; None: as it does by itself.
+        providers: which of the providers behind a router may serve a call; None: any.
         supported_parameters: the parameters that the provider lists for the model now.
+        output_modalities: what the provider lists that the model makes now.
         prices: the model's listed prices now; None if unknown.
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
@@ -59,7 +63,10 @@ class Version:
     zdr: bool
     answer_schema: str | None
     truncated_from_characters: int | None
+    reasoning_effort: ReasoningEffort | None
+    providers: ProviderChoice | None
     supported_parameters: tuple[str, ...]
+    output_modalities: tuple[str, ...]
     prices: Prices | None
     sealed_template: bytes = field(repr=False)
     archived: bool
@@ -159,7 +166,10 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
         zdr=row.zdr,
         answer_schema=row.answer_schema,
         truncated_from_characters=row.truncated_from_characters,
+        reasoning_effort=row.reasoning_effort,
+        providers=None if row.providers is None else ProviderChoice.model_validate(row.providers),
         supported_parameters=tuple(row.supported_parameters),
+        output_modalities=tuple(row.output_modalities),
         prices=_prices(row),
         sealed_template=row.sealed_template,
         archived=row.archived,

@@ -30,6 +30,25 @@ async def test_every_buyer_has_their_own_quote(door: str, shop: Shop) -> None:
     assert len(set.union(*found)) == BUYERS
 
 
+async def test_an_offer_says_what_is_sold(door: str, shop: Shop) -> None:
+    """How the model is asked, who serves it, and how long each input may be; a longer one is refused before payment."""
+    async with db.pool() as pool, httpx.AsyncClient(timeout=30) as http:
+        await shop.publish(
+            pool,
+            parameters=[{"name": "topic", "max_length": 7}],
+            reasoning_effort="low",
+            providers={"only": ["openai", "azure"], "order": ["azure"]},
+        )
+        offered = (await http.get(door + shop.path)).json()
+        refused = await http.post(door + shop.path, json={"topic": "too long"})
+
+    assert offered["product"]["reasoningEffort"] == "low"
+    assert offered["product"]["providers"] == {"only": ["openai", "azure"], "order": ["azure"]}
+    assert offered["inputs"]["properties"]["topic"]["maxLength"] == 7
+    assert refused.status_code == 400
+    assert refused.json()["fields"] == {"topic": "Parameter 'topic' is longer than 7 characters"}
+
+
 async def test_an_offer_is_never_older_than_its_question(door: str, shop: Shop) -> None:
     """Under constant load, a request that comes after a new price was published gets the new price."""
     published = Decimal("0.01")

@@ -224,10 +224,50 @@ async def test_faults_queue_up_and_repeat(caller: Caller) -> None:
     assert (len(seen["requests"]), len(seen["generations"])) == (7, 1)
 
 
+TOO_MANY = {f"name{number}": "value" for number in range(17)}
+ELSEWHERE = {"only": ["elsewhere"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ({"model": "black-forest-labs/flux.2-pro", "modalities": ["image"]}, 400, "wrong_endpoint"),
+        ({"modalities": ["text"]}, 200, None),
+        ({"modalities": ["image"]}, 404, None),
+        ({"model": "google/gemini-2.5-flash-image", "modalities": ["image", "audio"]}, 404, None),
+        ({"temperature": 2.5}, 400, "invalid_request"),
+        ({"metadata": TOO_MANY}, 400, "invalid_request"),
+        ({"max_completion_tokens": 15}, 400, "invalid_request"),
+        ({"max_completion_tokens": 128_001}, 400, "max_tokens_exceeded"),
+        ({"model": "gryphe/mythomax-l2-13b", "max_completion_tokens": 4096}, 400, "context_length_exceeded"),
+        ({"model": "google/gemini-2.5-pro", "reasoning": {"effort": "none"}}, 400, "invalid_request"),
+        ({"model": "google/gemini-2.5-pro", "reasoning": {"enabled": False}}, 400, "invalid_request"),
+        ({"reasoning": {"effort": "max"}}, 400, "invalid_request"),
+        ({"reasoning": {"effort": "low"}}, 200, None),
+        ({"provider": {"only": ["openai"]}}, 200, None),
+        ({"provider": ELSEWHERE}, 404, "constraint_filtered"),
+        ({"provider": {"ignore": ["openai", "practice"]}}, 404, "constraint_filtered"),
+        ({"provider": {"require_parameters": True}, "temperature": 1}, 404, "constraint_filtered"),
+        ({"provider": {"require_parameters": True}, "reasoning": {"effort": "low"}}, 200, None),
+        ({"temperature": 1}, 200, None),
+    ],
+)
+async def test_what_the_real_one_refuses_is_refused(
+    caller: Caller, body: dict[str, Any], status: int, kind: str | None
+) -> None:
+    """Limits of the model, rules of routing and malformed values, each with its code and free of charge."""
+    answer = await caller.chat(**body)
+    error = answer.json().get("error", {})
+    codes = error.get("availability", {}).get("code"), error.get("metadata", {}).get("error_type")
+    assert (answer.status_code, kind) == (status, codes[0] or codes[1])
+    generations = (await caller.http.get(f"/practice/keys/{caller.key}")).json()["generations"]
+    assert len(generations) == (status == 200)
+
+
 async def test_echo_repeats_the_prompt(caller: Caller) -> None:
     """For tests that search for a secret: the answer contains the exact messages, at any length."""
     await caller.order(faults=["echo"])
-    answer = exact(await caller.chat(max_completion_tokens=1))["choices"][0]
+    answer = exact(await caller.chat(max_completion_tokens=16))["choices"][0]
     assert json.loads(answer["message"]["content"]) == HELLO["messages"]
     assert answer["finish_reason"] == "stop"
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import Modality
+from core.db.states import Modality, ReasoningEffort
 
 
 class ResolveRow(NamedTuple):
@@ -36,7 +36,10 @@ class ResolveRow(NamedTuple):
     sealed_template: bytes
     answer_schema: str | None
     truncated_from_characters: int | None
+    reasoning_effort: ReasoningEffort | None
+    providers: dict[str, list[str]] | None
     supported_parameters: list[str]
+    output_modalities: list[str]
     prompt_usd: Decimal | None
     completion_usd: Decimal | None
     request_usd: Decimal | None
@@ -77,7 +80,10 @@ class VersionRow(NamedTuple):
     sealed_template: bytes
     answer_schema: str | None
     truncated_from_characters: int | None
+    reasoning_effort: ReasoningEffort | None
+    providers: dict[str, list[str]] | None
     supported_parameters: list[str]
+    output_modalities: list[str]
     prompt_usd: Decimal | None
     completion_usd: Decimal | None
     request_usd: Decimal | None
@@ -153,6 +159,8 @@ class Queries(Protocol):
         zdr: bool,
         answer_schema: str | None,
         truncated_from_characters: int | None,
+        reasoning_effort: ReasoningEffort | None,
+        providers: str | None,
         allows_loss: bool | None,
     ) -> int:
         """Numbers are consecutive because `take` holds the resource until this commits."""

@@ -127,9 +127,21 @@ async def test_json_is_asked_for_and_parses(creator: Creator) -> None:
     assert "temperature" not in request["body"]
 
 
+async def test_effort_and_providers_are_sent_where_they_mean_something(creator: Creator) -> None:
+    """Reasoning goes out only where the model lists it; the choice of providers stands beside our own rules."""
+    asked = replace(PROMPT, reasoning_effort="low", routing={"only": ["openai"], "order": ["openai"]}, zdr=True)
+    await creator.complete(replace(asked, supported=("reasoning",)))
+    await creator.complete(asked)
+    first, second = [request["body"] for request in (await creator.seen())["requests"]]
+    assert first["reasoning"] == {"effort": "low"}
+    assert first["provider"] == {"only": ["openai"], "order": ["openai"], "zdr": True, "data_collection": "deny"}
+    assert "reasoning" not in second
+
+
 async def test_an_image_is_a_real_picture(creator: Creator) -> None:
     """The image modality requests pictures and returns files; the text may be empty."""
-    reply = await creator.complete(replace(PROMPT, model="google/gemini-2.5-flash-image", modality="image"))
+    painter = {"model": "google/gemini-2.5-flash-image", "outputs": ("text", "image")}
+    reply = await creator.complete(replace(PROMPT, modality="image", **painter))
     [image] = reply.images
     assert not isinstance(image, str)
     assert image.kind == "image/png"

@@ -258,8 +258,8 @@ async def test_twelve_behaviours_have_one_shape(creator: Creator, behaviour: str
         await creator.order(fault)
     elif behaviour not in ("none", "draws", "json"):
         await creator.order(behaviour)
-    model = "google/gemini-2.5-flash-image" if modality == "image" else PROMPT.model
-    answer = await creator.send(replace(PROMPT, model=model, modality=modality))
+    painter = {"model": "google/gemini-2.5-flash-image", "outputs": ("text", "image")} if modality == "image" else {}
+    answer = await creator.send(replace(PROMPT, modality=modality, **painter))
 
     assert answer.usage.cost_usd
     assert answer.usage.generation_id == creator.noted[0]

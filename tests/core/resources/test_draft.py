@@ -121,7 +121,10 @@ def test_the_worst_case_bounds_every_prompt(
     pieces: list[str], values: tuple[str, str, str], default: str, message: bool
 ) -> None:
     """No valid inputs make a prompt of more bytes than the worst case counts as tokens."""
-    parameters = (Parameter(name="a", required=False, default=default), Parameter(name="b"))
+    parameters = (
+        Parameter(name="a", required=False, default=default),
+        Parameter(name="b", max_length=len(values[1]) or None),
+    )
     wanted = drafts.read(
         content(template="".join(pieces) or "x", allows_user_message=message) | {"parameters": parameters}
     )
@@ -130,6 +133,31 @@ def test_the_worst_case_bounds_every_prompt(
     a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
 
     assert sum(len(turn["content"].encode()) for turn in sent) <= call_cost.worst_cost_usd(wanted, a_dollar_a_token)
+
+
+def test_an_input_is_paid_for_up_to_its_own_length() -> None:
+    """What no buyer can send is not in the worst case: four bytes a character, as often as the template has it."""
+    a_dollar_a_token = model(prompt_usd=Decimal(1), completion_usd=Decimal(0), context_length=None)
+
+    def worst(**limits: object) -> Decimal:
+        wanted = content(template="{topic}{/topic}" * 2, parameters=[{"name": "topic"} | limits])
+        return call_cost.worst_cost_usd(drafts.read(wanted), a_dollar_a_token)
+
+    assert worst(max_length=10) - worst(max_length=1) == 9 * 4 * 2
+    assert worst() == worst(max_length=settings().value_limit)
+    assert worst(max_length="10") == worst(max_length=10), "as a YAML file gives it"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_length": 0}, {"max_length": 20_001}, {"max_length": "five"}, {"max_length": 5, "default": "longer"}],
+)
+def test_a_length_that_cannot_be_held_is_refused(limits: dict[str, object]) -> None:
+    """At least one character, at most what any value may have, and room for the default."""
+    with pytest.raises(InvalidInput) as caught:
+        drafts.read(content(parameters=[{"name": "topic"} | limits]))
+
+    assert all(field.startswith("parameters") for field in caught.value.fields)
 
 
 def test_a_template_that_repeats_an_input_pays_for_each_time() -> None:

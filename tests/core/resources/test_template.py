@@ -52,6 +52,17 @@ def by_splitting(text: str, values: dict[str, str]) -> str:
     return done + text
 
 
+def test_a_parameter_has_a_length_of_its_own() -> None:
+    """Its own limit holds for it alone, and a global limit that was lowered since it was published holds as well."""
+    parameters = [Parameter(name="a", max_length=3), Parameter(name="b", max_length=100)]
+
+    assert problems({"a": "four", "b": "x" * 21}, parameters) == {
+        "a": "Parameter 'a' is longer than 3 characters",
+        "b": "Parameter 'b' is longer than 20 characters",
+    }
+    assert template.validate_inputs({"a": "abc", "b": "x" * 20}, parameters, allows_user_message=False, **LIMITS)
+
+
 @given(text=st.lists(st.sampled_from(MEAN) | st.text()).map("".join), parameters=parameter_lists, data=st.data())
 def test_substitution_equals_splitting(text: str, parameters: list[Parameter], data: st.DataObject) -> None:
     """Whatever template and values contain, each tag becomes its value and nothing else changes."""

@@ -76,7 +76,7 @@ def test_forms_of_ids(model_id: str, reason: str | None) -> None:
     ("outputs", "reason"),
     [
         (["text"], None),
-        (["image"], None),
+        (["image"], "images_endpoint"),
         (["image", "text"], None),
         (["embeddings"], "unsupported_modality"),
         (["audio"], "unsupported_modality"),
@@ -257,7 +257,7 @@ def test_pictures_and_sounds_are_not_free(outputs: list[str]) -> None:
     model = read(architecture={"output_modalities": outputs}, pricing={"prompt": "0", "completion": "0"})
 
     assert model.completion_usd is None
-    assert model.not_sellable in ("unknown_price", "unsupported_modality")
+    assert model.not_sellable in ("unknown_price", "unsupported_modality", "images_endpoint")
 
 
 def test_prices_of_pictures() -> None:
