@@ -39,7 +39,9 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     search: Annotated[str, AfterValidator(_storable)] = Field(
-        default="", max_length=200, description="words, each in id, name or description"
+        default="",
+        max_length=200,
+        description="words of id, name or description, also misspelt, and traits: `cheap vision model`",
     )
     modality: ModelModality | None = None
     provider: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,200}$", description="as an id begins: `openai`")
@@ -51,14 +53,18 @@ class Filter(BaseModel):
     min_context: int | None = Field(default=None, alias="minContext", ge=1, lt=2**31, description="tokens")
     curated: bool | None = Field(default=None, description="recommended here, or not")
     show: Literal["sellable", "all"] = Field(default="sellable", description="all: also what cannot be sold now")
-    sort: catalog.Sort = Field(default="name", description="by name, cheapest, newest or longest context first")
+    sort: catalog.Sort | None = Field(
+        default=None,
+        description="by relevance, by name, cheapest, newest or longest context first; "
+        "without it by relevance if there is a search, else by name",
+    )
     cursor: str | None = Field(default=None, max_length=2000, description="from `next` of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 
     def filters(self) -> catalog.Filters:
         """Convert to the catalog's filters."""
         return catalog.Filters(
-            words=self.search.split(),
+            search=self.search,
             modality=self.modality,
             provider=self.provider,
             tiers=self.tier,
@@ -79,10 +85,13 @@ async def models(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Page by page: `next` leads to the following models, also while models come and go."""
-    after = None if query.cursor is None else _read_cursor(query.cursor, query.sort)
+    filters = query.filters()
+    after = None if query.cursor is None else _read_cursor(query.cursor, filters.order)
     async with db.autocommit(door.pool) as conn:
-        rows, next_cursor = await catalog.page(conn, query.filters(), after=after, most=query.limit)
-    next_url = request.url.include_query_params(cursor=_write_cursor(next_cursor, query.sort)) if next_cursor else None
+        rows, next_cursor = await catalog.page(conn, filters, after=after, most=query.limit)
+    next_url = (
+        request.url.include_query_params(cursor=_write_cursor(next_cursor, filters.order)) if next_cursor else None
+    )
     page: dict[str, object] = {
         "models": [_listed(row) for row in rows],
         "next": next_url and f"{next_url.path}?{next_url.query}",

@@ -106,14 +106,14 @@ def list_models(
     min_context: int | None = None,
     curated: bool | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    sort: catalog_search.Sort = "name",
+    sort: catalog_search.Sort | None = None,
     most: int = 50,
     json: Json = False,
 ) -> None:
     """List the models that prompts can be sold on.
 
     Args:
-        words: each must occur in id, name or description.
+        words: of id, name or description, also misspelt, and traits, such as: cheap vision model.
         modality: only of this kind.
         provider: only of this provider, the beginning of an id.
         tier: only of this price tier; repeat it for more.
@@ -122,11 +122,11 @@ def list_models(
         min_context: only with at least as many tokens of context.
         curated: only recommended models, or only the others.
         everything: include models that cannot be sold now.
-        sort: by name, cheapest, newest or longest context first.
+        sort: by relevance, by name, cheapest, newest or longest context first; by relevance if there are words.
         most: how many.
     """
     wanted = catalog_search.Filters(
-        words, modality, provider, tier, min_context, capability, parameter, curated, everything, sort
+        " ".join(words), modality, provider, tier, min_context, capability, parameter, curated, everything, sort
     )
     rows, _ = in_transaction(lambda conn: catalog_search.page(conn, wanted, most=most))
     if json:
@@ -156,11 +156,11 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
 
     async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
         row = await catalog_search.show(conn, model_id)
+        if row is None:
+            raise InvalidInput({model_id: await catalog_search.not_in_catalog(conn, model_id)})
         return row, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
 
     row, past, sold = in_transaction(collect)
-    if row is None:
-        raise InvalidInput({model_id: "is not in the catalog"})
     if json:
         history, resources = ([_document(one) for one in rows] for rows in (past, sold))
         output.document(_document(row) | {"history": history, "resources": resources})

@@ -19,7 +19,9 @@ from core.db.queries.catalog import sql
 from core.db.states import ModelModality, Tier
 from core.failures import InvalidInput
 
-Sort = Literal["name", "price", "newest", "context"]
+Sort = Literal["relevance", "name", "price", "newest", "context"]
+
+_SUGGESTIONS = 3
 
 # Older history does not help anybody decide what to sell.
 _HISTORY_LIMIT = 100
@@ -30,16 +32,18 @@ class Filters:
     """Filters; a model must match all that are given.
 
     Attributes:
-        words: each must occur in id, name or description, in any case.
+        search: words, each of which must fit: in id or name, also misspelt, as a trait (cheap, vision), or in the
+            description.
         tiers: any of them.
         min_context: tokens.
         capabilities: badges, all of them.
         parameters: request parameters that the model supports, all of them.
         everything: include models that cannot be sold now.
-        sort: by name, cheapest, newest or longest context first.
+        sort: by relevance, by name, cheapest, newest or longest context first. None: by relevance if there is a search,
+            else by name.
     """
 
-    words: Sequence[str] = ()
+    search: str = ""
     modality: ModelModality | None = None
     provider: str | None = None
     tiers: Sequence[Tier] = ()
@@ -48,7 +52,12 @@ class Filters:
     parameters: Sequence[str] = ()
     curated: bool | None = None
     everything: bool = False
-    sort: Sort = "name"
+    sort: Sort | None = None
+
+    @property
+    def order(self) -> Sort:
+        """The sort order."""
+        return self.sort or ("relevance" if self.search.strip() else "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,15 @@ async def find_and_lock_prices(conn: db.Connection, model_id: str) -> Model | No
     """Find a model by id, and keep syncs from changing prices until this transaction ends."""
     await sql.hold_prices(conn)
     return await find(conn, model_id)
+
+
+async def not_in_catalog(conn: db.Connection, model_id: str) -> str:
+    """Say that there is no such model, and name up to three that may be meant and can be sold on now."""
+    alike = [
+        row.id async for row in sql.similar(conn, id=model_id, absence_tolerated=ABSENCE_TOLERATED, most=_SUGGESTIONS)
+    ]
+    hint = f"; did you mean {' or '.join(alike)}?" if alike else ""
+    return f"is not in the catalog{hint}"
 
 
 async def is_empty(conn: db.Connection) -> bool:
@@ -121,7 +139,7 @@ async def set_flags(
         InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.mark(conn, ids=list(model_ids), curated=curated, disabled=disabled)
-    _require_known(model_ids, {row.id async for row in rows})
+    await _require_known(conn, model_ids, {row.id async for row in rows})
 
 
 async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: ModelModality | None) -> None:
@@ -131,7 +149,7 @@ async def override_modality(conn: db.Connection, model_ids: Sequence[str], modal
         InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.override_modality(conn, ids=list(model_ids), modality=modality)
-    _require_known(model_ids, {row.id async for row in rows})
+    await _require_known(conn, model_ids, {row.id async for row in rows})
 
 
 async def syncs(conn: db.Connection, most: int) -> list[SyncAttempt]:
@@ -144,9 +162,9 @@ async def quarantine(conn: db.Connection) -> list[QuarantinedRow]:
     return [row async for row in sql.quarantine(conn)]
 
 
-def _require_known(model_ids: Sequence[str], known_ids: set[str]) -> None:
+async def _require_known(conn: db.Connection, model_ids: Sequence[str], known_ids: set[str]) -> None:
     if unknown := [model_id for model_id in model_ids if model_id not in known_ids]:
-        raise InvalidInput(dict.fromkeys(unknown, "is not in the catalog"))
+        raise InvalidInput({model_id: await not_in_catalog(conn, model_id) for model_id in unknown})
 
 
 def _page(
@@ -156,7 +174,7 @@ def _page(
         conn,
         absence_tolerated=ABSENCE_TOLERATED,
         id=model_id,
-        words=list(filters.words),
+        search=filters.search.strip(),
         modality=filters.modality,
         provider=filters.provider,
         tiers=list(filters.tiers) or None,
@@ -165,7 +183,7 @@ def _page(
         parameters=list(filters.parameters) or None,
         curated=filters.curated,
         everything=filters.everything,
-        sort=filters.sort,
+        sort=filters.order,
         after_text=after.text if after else None,
         after_number=after.number if after else None,
         after_id=after.id if after else None,

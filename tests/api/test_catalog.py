@@ -154,7 +154,7 @@ async def test_filters(shelf: httpx.AsyncClient, query: dict[str, Any], fits: An
     """A filter finds exactly the sellable models that match."""
     models = (await shelf.get("/models", params={"limit": 200})).json()["models"]
 
-    assert await ids(shelf, **query) == [model["id"] for model in models if fits(model)]
+    assert await ids(shelf, sort="name", **query) == [model["id"] for model in models if fits(model)]
 
 
 def _price(model: dict[str, Any]) -> Decimal:

@@ -67,6 +67,10 @@ class ListedModel(NamedTuple):
     sort_number: Decimal
 
 
+class SimilarRow(NamedTuple):
+    id: str
+
+
 class PastModel(NamedTuple):
     at: datetime
     listed: bool
@@ -143,9 +147,9 @@ class Queries(Protocol):
         *,
         absence_tolerated: timedelta,
         sort: str,
+        search: str,
         id: str | None,
         everything: bool,
-        words: list[str],
         modality: ModelModality | None,
         provider: str | None,
         tiers: list[Tier] | None,
@@ -161,7 +165,14 @@ class Queries(Protocol):
         """One page of the catalog, or the one model with an id. The order is a text, a number and the id; each sort
         uses either the text or the number. So a cursor is a position between two models, and stays valid
         while models come and go. A cursor has to be short, so only the beginning of a long name counts.
-        Words are searched with position(), because LIKE would read some of their characters as patterns.
+        By relevance, the newest of equals comes first: its time is the end of the number.
+        """
+
+    def similar(
+        self, conn: Connection, *, absence_tolerated: timedelta, id: str, most: int
+    ) -> AsyncIterator[SimilarRow]:
+        """The models that somebody may mean who wrote this id: first what has it as its permanent name, then the
+        most alike.
         """
 
     def history(self, conn: Connection, *, id: str, most: int) -> AsyncIterator[PastModel]:

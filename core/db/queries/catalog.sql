@@ -16,11 +16,11 @@ LOCK TABLE models IN ROW EXCLUSIVE MODE;
 -- Whether the catalog has never been filled.
 SELECT NOT EXISTS (SELECT FROM models);
 
--- name: page(absence_tolerated, sort, id, everything, words, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
+-- name: page(absence_tolerated, sort, id, everything, search, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
 -- One page of the catalog, or the one model with an id.
 -- The order is a text, a number and the id; each sort uses either the text or the number. So a cursor is a position
 -- between two models, and stays valid while models come and go. A cursor has to be short, so only the beginning of a
--- long name counts. Words are searched with position(), because LIKE would read some of their characters as patterns.
+-- long name counts. By relevance, the newest of equals comes first: its time is the end of the number.
 -- types: row=ListedModel :after_text? :after_number?
 WITH shelf AS (
     SELECT
@@ -33,17 +33,17 @@ WITH shelf AS (
             WHEN 'price' THEN coalesce(output_usd, 'Infinity')
             WHEN 'newest' THEN -coalesce(extract(epoch FROM released_at), 0)
             WHEN 'context' THEN -coalesce(context_length, 0)
+            WHEN 'relevance' THEN -(relevance * 1e14 + coalesce(extract(epoch FROM released_at), 0))
             ELSE 0
         END AS sort_number
     FROM models
-    WHERE CAST(:id AS text) IS NULL OR id = :id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN CAST(:search AS text) = '' THEN 1 ELSE search_relevance(models, search_words(:search)) END
+    ) AS found (relevance)
+    WHERE (CAST(:id AS text) IS NULL OR id = :id) AND relevance IS NOT NULL
 )
 SELECT * FROM shelf
 WHERE (CAST(:everything AS boolean) OR obstacle IS NULL)
-    AND NOT EXISTS (
-        SELECT FROM unnest(CAST(:words AS text[])) AS word
-        WHERE position(lower(word) IN lower(concat_ws(' ', id, name, description))) = 0
-    )
     AND (CAST(:modality AS text) IS NULL OR modality = :modality)
     AND (CAST(:provider AS text) IS NULL OR provider = :provider)
     AND (CAST(:tiers AS text[]) IS NULL OR tier = ANY(CAST(:tiers AS text[])))
@@ -56,6 +56,14 @@ WHERE (CAST(:everything AS boolean) OR obstacle IS NULL)
         OR (sort_text, sort_number, id) > (CAST(:after_text AS text), CAST(:after_number AS numeric), :after_id)
     )
 ORDER BY sort_text, sort_number, id
+LIMIT :most;
+
+-- name: similar(id, absence_tolerated, most)
+-- The models that somebody may mean who wrote this id: first what has it as its permanent name, then the most alike.
+SELECT id FROM models
+WHERE model_obstacle(models, CAST(:absence_tolerated AS interval)) IS NULL
+    AND (raw ->> 'canonical_slug' = CAST(:id AS text) OR similarity(id, :id) >= 0.3)
+ORDER BY (raw ->> 'canonical_slug' = :id) IS TRUE DESC, similarity(id, :id) DESC, released_at DESC NULLS LAST, id
 LIMIT :most;
 
 -- name: history(id, most)
