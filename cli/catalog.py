@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from core.catalog import manual_prices
 from core.catalog import search as catalog_search
 from core.catalog.changes import News
 from core.catalog.model import Capability
-from core.db.states import ModelModality, Tier
+from core.db.states import Modality, ModelModality, Tier
 from core.failures import InvalidInput, Misconfigured
 from core.resources.repricing import reprice
 from core.settings import settings
@@ -99,11 +100,19 @@ def price(
 def list_models(
     *words: str,
     modality: ModelModality | None = None,
+    sells_as: Modality | None = None,
+    takes: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     provider: str | None = None,
     tier: Annotated[tuple[Tier, ...], Parameter(negative=())] = (),
     capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     min_context: int | None = None,
+    max_price: Decimal | None = None,
+    expires_before: datetime | None = None,
+    reasoning: bool | None = None,
+    knows_until: datetime | None = None,
+    open_weights: bool | None = None,
+    ids: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     curated: bool | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
     sort: catalog_search.Sort | None = None,
@@ -115,18 +124,43 @@ def list_models(
     Args:
         words: of id, name or description, also misspelt, and traits, such as: cheap vision model.
         modality: only of this kind.
+        sells_as: only what a prompt of this modality can be published on.
+        takes: only what takes this kind of input, such as image; repeat it for more.
         provider: only of this provider, the beginning of an id.
         tier: only of this price tier; repeat it for more.
         capability: only with this capability; repeat it for more.
         parameter: only with this request parameter; repeat it for more.
         min_context: only with at least as many tokens of context.
+        max_price: only up to this price of the dearest output, in US dollars per million tokens.
+        expires_before: only what ends before this day, as its provider has announced.
+        reasoning: only what can reason, or only the others.
+        knows_until: only with this day or a later one as knowledge cutoff.
+        open_weights: only with published weights, or only the others.
+        ids: only this model; repeat it to compare several.
         curated: only recommended models, or only the others.
         everything: include models that cannot be sold now.
-        sort: by relevance, by name, cheapest, newest or longest context first; by relevance if there are words.
+        sort: by relevance, by name, cheapest, newest, longest context or most sold here first; by relevance with words.
         most: how many.
     """
     wanted = catalog_search.Filters(
-        " ".join(words), modality, provider, tier, min_context, capability, parameter, curated, everything, sort
+        search=" ".join(words),
+        modality=modality,
+        sells_as=sells_as,
+        takes=takes,
+        provider=provider,
+        tiers=tier,
+        min_context=min_context,
+        capabilities=capability,
+        parameters=parameter,
+        most_usd=None if max_price is None else max_price.scaleb(-6),
+        expires_before=None if expires_before is None else expires_before.date(),
+        reasoning=reasoning,
+        cutoff_from=None if knows_until is None else knows_until.date(),
+        open_weights=open_weights,
+        ids=ids,
+        curated=curated,
+        everything=everything,
+        sort=sort,
     )
     rows, _ = in_transaction(lambda conn: catalog_search.page(conn, wanted, most=most))
     if json:
@@ -136,7 +170,7 @@ def list_models(
         (
             {
                 "model": row.id,
-                "kind": row.modality,
+                "sells as": " ".join(row.sells_as),
                 "context": row.context_length,
                 "price per million": catalog_changes.price(row),
                 "tier": row.tier,

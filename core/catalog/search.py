@@ -5,6 +5,7 @@ Functions take a connection and do not commit.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
@@ -16,10 +17,10 @@ from core.db.queries.catalog import QuarantinedRow as QuarantinedRow
 from core.db.queries.catalog import SoldVersion as SoldVersion
 from core.db.queries.catalog import SyncAttempt as SyncAttempt
 from core.db.queries.catalog import sql
-from core.db.states import ModelModality, Tier
+from core.db.states import Modality, ModelModality, Tier
 from core.failures import InvalidInput
 
-Sort = Literal["relevance", "name", "price", "newest", "context"]
+Sort = Literal["relevance", "name", "price", "newest", "context", "popular"]
 
 _SUGGESTIONS = 3
 
@@ -38,9 +39,18 @@ class Filters:
         min_context: tokens.
         capabilities: badges, all of them.
         parameters: request parameters that the model supports, all of them.
+        ids: any of them, to compare a few.
+        sells_as: what a prompt on it can be published as; `json` if its provider can hold it to JSON.
+        takes: kinds of input, all of them.
+        most_usd: US dollars per token of the dearest output.
+        expires_before: its provider has announced its end, before this day (UTC).
+        reasoning: whether it can reason before it answers.
+        cutoff_from: it knows of the time up to this day or longer, as its provider says.
+        open_weights: whether its weights are published.
         everything: include models that cannot be sold now.
-        sort: by relevance, by name, cheapest, newest or longest context first. None: by relevance if there is a search,
-            else by name.
+        sort: by relevance, by name, cheapest, newest or longest context first, or popular: by the paid calls that
+            were answered in the last 30 days, then recommended ones. None: by relevance if there is a search, else by
+            name.
     """
 
     search: str = ""
@@ -51,6 +61,14 @@ class Filters:
     capabilities: Sequence[Capability] = ()
     parameters: Sequence[str] = ()
     curated: bool | None = None
+    ids: Sequence[str] = ()
+    sells_as: Modality | None = None
+    takes: Sequence[str] = ()
+    most_usd: Decimal | None = None
+    expires_before: date | None = None
+    reasoning: bool | None = None
+    cutoff_from: date | None = None
+    open_weights: bool | None = None
     everything: bool = False
     sort: Sort | None = None
 
@@ -182,6 +200,14 @@ def _page(
         capabilities=list(filters.capabilities) or None,
         parameters=list(filters.parameters) or None,
         curated=filters.curated,
+        ids=list(filters.ids) or None,
+        sells_as=filters.sells_as,
+        takes=list(filters.takes) or None,
+        most_usd=filters.most_usd,
+        expires_before=filters.expires_before,
+        reasoning=filters.reasoning,
+        cutoff_from=filters.cutoff_from,
+        open_weights=filters.open_weights,
         everything=filters.everything,
         sort=filters.order,
         after_text=after.text if after else None,

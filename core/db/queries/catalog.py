@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ModelModality, SyncOutcome, Tier
+from core.db.states import Modality, ModelModality, SyncOutcome, Tier
 
 
 class ModelRow(NamedTuple):
@@ -63,6 +63,11 @@ class ListedModel(NamedTuple):
     first_seen_at: datetime
     changed_at: datetime
     obstacle: str | None
+    sells_as: list[Modality]
+    open_weights: bool
+    knowledge_cutoff: str | None
+    reasons_always: bool | None
+    output_usd: Decimal | None
     sort_text: str
     sort_number: Decimal
 
@@ -145,8 +150,8 @@ class Queries(Protocol):
         self,
         conn: Connection,
         *,
-        absence_tolerated: timedelta,
         sort: str,
+        absence_tolerated: timedelta,
         search: str,
         id: str | None,
         everything: bool,
@@ -157,6 +162,14 @@ class Queries(Protocol):
         capabilities: list[str] | None,
         parameters: list[str] | None,
         curated: bool | None,
+        ids: list[str] | None,
+        sells_as: str | None,
+        takes: list[str] | None,
+        most_usd: Decimal | int | None,
+        expires_before: date | None,
+        reasoning: bool | None,
+        cutoff_from: date | None,
+        open_weights: bool | None,
         after_id: str | None,
         after_text: str | None,
         after_number: Decimal | int | None,
@@ -165,7 +178,8 @@ class Queries(Protocol):
         """One page of the catalog, or the one model with an id. The order is a text, a number and the id; each sort
         uses either the text or the number. So a cursor is a position between two models, and stays valid
         while models come and go. A cursor has to be short, so only the beginning of a long name counts.
-        By relevance, the newest of equals comes first: its time is the end of the number.
+        By relevance, the newest of equals comes first: its time is the end of the number. A prompt on a
+        model can be published as what it sells as; as json if its provider can hold it to JSON.
         """
 
     def similar(

@@ -85,6 +85,35 @@ async def test_pages_by_relevance_have_every_model_once(shelf: AsyncConnection[A
     assert len(ids) > 10
 
 
+async def test_what_is_sold_is_popular(shelf: AsyncConnection[Any]) -> None:
+    """A model with more paid calls that were answered comes first, then recommended ones."""
+    sold, curated = "openai/gpt-4o", "openai/o3"
+    await catalog.set_flags(shelf, [curated], curated=True)
+    owner = await creator(shelf)
+    published = await publishing.publish(shelf, owner.id, drafts.read(content(model=sold)))
+    zeros = "failed, declined, fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens,"
+    zeros += " output_tokens, revenue_atomic, cost_usd, cost_unknown, spent_usd"
+    await shelf.execute(
+        f"INSERT INTO usage_rollup (span, starts_at, account_id, version_id, kind, calls, succeeded, {zeros},"  # noqa: S608 - the names are ours
+        " settle, queue, upstream, total) VALUES ('day', date_trunc('day', now(), 'UTC'), %s, %s, 'paid', 1, 1,"
+        f" {', '.join('0' for _ in zeros.split(','))}, '{{}}', '{{}}', '{{}}', '{{}}')".encode(),
+        [owner.id, published.version_id],
+    )
+
+    assert [row.id for row in await found(shelf, most=2, sort="popular")] == [sold, curated]
+
+
+async def test_a_prompt_is_published_as_what_its_model_sells_as(shelf: AsyncConnection[Any]) -> None:
+    """What the filter finds can be published so; what takes pictures is not hidden by it."""
+    owner = await creator(shelf)
+    for modality in ("text", "json", "image"):
+        rows = await found(shelf, sells_as=modality)
+        model = min(rows, key=lambda row: row.output_usd or 0).id
+        draft = drafts.read(content(model=model, modality=modality, max_output_tokens=16, price_usdc="1"))
+        assert (await publishing.publish(shelf, owner.id, draft)).is_new
+    assert "anthropic/claude-sonnet-5" in [row.id for row in await found(shelf, sells_as="text", provider="anthropic")]
+
+
 @pytest.mark.parametrize(
     ("unknown", "meant"),
     [
