@@ -25,6 +25,8 @@ from core.settings import settings
 catalog = App(name="catalog")
 
 _SYNCS = 10
+# The rule chooses at most 30.
+_CURATED = 100
 _NEVER = "The catalog was never synced; run: instant catalog sync"
 
 
@@ -229,9 +231,29 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
 
 
 @catalog.command(name="curate")
-def curate(*model_ids: str, json: Json = False) -> None:
-    """Recommend models."""
-    _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=True), "recommended", json)
+def curate(*model_ids: str, by_rule: Flag = False, json: Json = False) -> None:
+    """Recommend models.
+
+    Args:
+        model_ids: the models.
+        by_rule: instead, recommend what the rule of docs/operators.md chooses, as the first sync does.
+    """
+    if not by_rule:
+        _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=True), "recommended", json)
+        return
+    if model_ids:
+        raise InvalidInput({"by-rule": "the rule chooses the models; name none"})
+
+    async def choose(conn: db.Connection) -> list[Any]:
+        await catalog_search.curate_by_rule(conn)
+        rows, _ = await catalog_search.page(conn, catalog_search.Filters(curated=True, everything=True), most=_CURATED)
+        return rows
+
+    chosen = [row.id for row in in_transaction(choose)]
+    if json:
+        output.document({"models": chosen, "state": "recommended"})
+    else:
+        output.table(({"recommended": model_id} for model_id in chosen), empty="The rule chooses none.")
 
 
 @catalog.command(name="uncurate")

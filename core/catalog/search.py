@@ -160,6 +160,15 @@ async def set_flags(
     await _require_known(conn, model_ids, {row.id async for row in rows})
 
 
+async def curate_by_rule(conn: db.Connection) -> None:
+    """Recommend exactly what the rule chooses, as after the first sync; what was recommended otherwise is not any more.
+
+    The rule stands with its query, and in docs/operators.md.
+    """
+    async for _ in sql.curate_by_rule(conn, absence_tolerated=ABSENCE_TOLERATED):
+        pass
+
+
 async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: ModelModality | None) -> None:
     """Set the kind of these models; None goes back to the listed one. It affects search only, not sales.
 

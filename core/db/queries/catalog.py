@@ -98,6 +98,10 @@ class MarkRow(NamedTuple):
     id: str
 
 
+class CurateByRuleRow(NamedTuple):
+    id: str
+
+
 class OverrideModalityRow(NamedTuple):
     id: str
 
@@ -196,6 +200,14 @@ class Queries(Protocol):
         self, conn: Connection, *, curated: bool | None, disabled: bool | None, ids: list[str]
     ) -> AsyncIterator[MarkRow]:
         """Set the operator's switches; NULL leaves one unchanged."""
+
+    def curate_by_rule(self, conn: Connection, *, absence_tolerated: timedelta) -> AsyncIterator[CurateByRuleRow]:
+        """Recommend exactly what the rule chooses from what can be sold now and has no announced end. For text and
+        JSON: of the ten makers with the most text models the newest two in each tier, that read 100,000
+        tokens and can be held to JSON and tools, without special editions (the id of another one with
+        more behind it); the newest of each before all second ones, at most 24. For images: the newest two
+        of each maker, at most 6.
+        """
 
     def override_modality(
         self, conn: Connection, *, modality: ModelModality | None, ids: list[str]

@@ -110,6 +110,45 @@ UPDATE models SET curated = coalesce(:curated, curated), disabled = coalesce(:di
 WHERE id = ANY(CAST(:ids AS text[]))
 RETURNING id;
 
+-- name: curate_by_rule(absence_tolerated)
+-- Recommend exactly what the rule chooses from what can be sold now and has no announced end. For text and JSON: of the ten
+-- makers with the most text models the newest two in each tier, that read 100,000 tokens and can be held to JSON and
+-- tools, without special editions (the id of another one with more behind it); the newest of each before all second
+-- ones, at most 24. For images: the newest two of each maker, at most 6.
+WITH candidates AS (
+    SELECT id, provider, tier, released_at, output_usd, supported_parameters, output_modalities, context_length
+    FROM models
+    WHERE model_obstacle(models, CAST(:absence_tolerated AS interval)) IS NULL AND expires_on IS NULL AND served_by = 'openrouter'
+),
+makers AS (
+    SELECT provider, row_number() OVER (ORDER BY count(*) DESC, provider) AS place
+    FROM candidates WHERE output_modalities = ARRAY['text'] GROUP BY provider
+),
+texts AS (
+    SELECT id, place, tier,
+        row_number() OVER (PARTITION BY provider, tier ORDER BY released_at DESC NULLS LAST, output_usd, id) AS newest
+    FROM candidates JOIN makers USING (provider)
+    WHERE output_modalities = ARRAY['text'] AND context_length >= 100000 AND tier <> 'free'
+        AND 'tools' = ANY(supported_parameters)
+        AND supported_parameters && ARRAY['response_format', 'structured_outputs']
+        AND NOT EXISTS (
+            SELECT FROM candidates AS plain
+            WHERE starts_with(candidates.id, plain.id || '-') AND plain.tier = candidates.tier
+        )
+),
+images AS (
+    SELECT id, released_at, row_number() OVER (PARTITION BY provider ORDER BY released_at DESC NULLS LAST, id) AS newest
+    FROM candidates WHERE 'image' = ANY(output_modalities)
+),
+chosen AS (
+    (SELECT id FROM texts WHERE newest <= 2 AND place <= 10 ORDER BY newest, tier = 'premium' DESC, place, tier LIMIT 24)
+    UNION ALL
+    (SELECT id FROM images WHERE newest <= 2 ORDER BY newest, released_at DESC NULLS LAST, id LIMIT 6)
+)
+UPDATE models SET curated = NOT curated
+WHERE curated <> (id IN (SELECT id FROM chosen))
+RETURNING id;
+
 -- name: override_modality(ids, modality)
 -- Set the operator's choice of modality; NULL goes back to the listed one.
 UPDATE models SET modality_override = :modality WHERE id = ANY(CAST(:ids AS text[])) RETURNING id;

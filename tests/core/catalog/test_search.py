@@ -85,9 +85,38 @@ async def test_pages_by_relevance_have_every_model_once(shelf: AsyncConnection[A
     assert len(ids) > 10
 
 
+async def test_the_rule_recommends_a_few_of_every_kind(shelf: AsyncConnection[Any]) -> None:
+    """It chooses 20 to 30 of several makers and tiers for each modality, and undoes what was chosen otherwise."""
+    await catalog.set_flags(shelf, ["mistralai/mistral-nemo"], curated=True)
+    await catalog.curate_by_rule(shelf)
+    chosen = await found(shelf, curated=True)
+    await catalog.curate_by_rule(shelf)
+
+    assert 20 <= len(chosen) <= 30
+    assert [row.id for row in await found(shelf, curated=True)] == [row.id for row in chosen]
+    assert {modality for row in chosen for modality in row.sells_as} == {"text", "json", "image"}
+    assert {row.tier for row in chosen} >= {"budget", "standard", "premium"}
+    assert len({row.provider for row in chosen}) >= 8
+    assert "anthropic/claude-opus-5" in {row.id for row in chosen}
+    assert not {"anthropic/claude-opus-5-fast", "mistralai/mistral-nemo"} & {row.id for row in chosen}
+
+
+async def test_only_the_first_list_is_curated(conn: AsyncConnection[Any]) -> None:
+    """What the operator no longer recommends stays so after the next list."""
+    await conn.execute("DELETE FROM catalog_syncs")
+    await catalog_sync.apply(conn, reprice, *model_list.parse({"data": FACTS}), accept_loss=True)
+    chosen = [row.id for row in await found(conn, curated=True)]
+    await catalog.set_flags(conn, chosen[:1], curated=False)
+    await catalog_sync.apply(conn, reprice, *model_list.parse({"data": FACTS}))
+
+    assert len(chosen) >= 20
+    assert [row.id for row in await found(conn, curated=True)] == chosen[1:]
+
+
 async def test_what_is_sold_is_popular(shelf: AsyncConnection[Any]) -> None:
     """A model with more paid calls that were answered comes first, then recommended ones."""
     sold, curated = "openai/gpt-4o", "openai/o3"
+    await catalog.set_flags(shelf, [row.id for row in await found(shelf, curated=True)], curated=False)
     await catalog.set_flags(shelf, [curated], curated=True)
     owner = await creator(shelf)
     published = await publishing.publish(shelf, owner.id, drafts.read(content(model=sold)))
