@@ -15,13 +15,14 @@ import schemathesis
 
 from api.app import create_app
 from core import db
+from core.accounts import accounts
 from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.resources.repricing import reprice
 from core.secrets.vault import vault
-from core.settings import settings
-from tests import servers
+from core.settings import SANDBOX_NETWORK, settings
+from tests import selling, servers
 
 PRACTICE = json.loads((Path(__file__).parents[2] / "sandbox" / "catalog.json").read_text())
 
@@ -290,3 +291,28 @@ async def test_what_is_told_is_what_was_announced(shelf: httpx.AsyncClient) -> N
     assert listed.keys() == schemas["CatalogModel"]["properties"].keys()
     assert entry.keys() == schemas["CatalogEntry"]["properties"].keys()
     assert entry["history"][0].keys() == schemas["PastModel"]["properties"].keys()
+
+
+async def test_a_creator_is_told_what_a_draft_costs(shelf: httpx.AsyncClient) -> None:
+    """Exact decimals for the draft's own model and for cheaper ones; nobody else is answered."""
+    async with db.transaction() as conn:
+        _, token = await accounts.create(conn, "estimator", {SANDBOX_NETWORK: selling.ADDRESS})
+    headers = {"Authorization": f"Bearer {token}"}
+    draft = selling.content(model="openai/gpt-5", price_usdc="0.05")
+    body = {"draft": draft, "margin": "0.25"}
+    answer = await shelf.post("/estimate", json=body, headers=headers)
+
+    assert answer.status_code == 200
+    told = answer.json()
+    own = told["onItsModel"]
+    assert (own["model"], told["basis"]) == ("openai/gpt-5", "estimate")
+    assert Decimal(own["leastUsd"]) < Decimal(own["typicalUsd"]) < Decimal(own["worstUsd"])
+    assert Decimal(own["priceUsdc"]) * 3 / 4 >= Decimal(own["typicalUsd"])
+    assert len(told["cheaper"]) == 5
+    schemathesis.openapi.from_dict(shelf.app.openapi())["/estimate"]["POST"].validate_response(answer)
+    assert (await shelf.post("/estimate", json=body)).status_code == 401
+    for wrong, field in [({"margin": "lots"}, "margin"), ({"margin": 0.3}, "body"), ({"draft": {}}, "slug")]:
+        refused = await shelf.post("/estimate", json=body | wrong, headers=headers)
+        assert (refused.status_code, field in refused.json()["fields"]) == (400, True)
+    unknown = await shelf.post("/estimate", json={"draft": draft | {"model": "openai/gpt5"}}, headers=headers)
+    assert "did you mean openai/gpt-5" in unknown.json()["fields"]["model"]
