@@ -18,7 +18,7 @@ from core import db
 from core.catalog import search as catalog
 from core.catalog.model import ID, Capability, Charges
 from core.catalog.search import Cursor
-from core.db.states import ModelModality, Tier
+from core.db.states import Modality, ModelModality, Tier
 from core.failures import InvalidInput, NotFound
 from core.secrets.vault import vault
 
@@ -44,9 +44,18 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     search: Annotated[str, AfterValidator(_storable)] = Field(
-        default="", max_length=200, description="words, each in id, name or description"
+        default="",
+        max_length=200,
+        description="words of id, name or description, also misspelt, and traits: `cheap vision model`",
     )
-    modality: ModelModality | None = None
+    modality: ModelModality | None = Field(default=None, description="its kind; `sellsAs` is what you can sell on it")
+    sells_as: Modality | None = Field(default=None, alias="sellsAs", description="what a prompt can be published as")
+    takes: list[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,30}$")]] = Field(
+        default=[], max_length=10, description="kinds of input, all of them: `image`"
+    )
+    ids: list[Annotated[str, Field(pattern=f"^{ID.pattern}$")]] = Field(
+        default=[], max_length=50, description="any of these models, to compare them"
+    )
     provider: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,200}$", description="as an id begins: `openai`")
     tier: list[Tier] = Field(default=[], max_length=5, description="any of them")
     capability: list[Capability] = Field(default=[], max_length=20, description="all of them")
@@ -54,16 +63,36 @@ class Filter(BaseModel):
         default=[], max_length=20, description="supported request parameters, all of them"
     )
     min_context: int | None = Field(default=None, alias="minContext", ge=1, lt=2**31, description="tokens")
+    max_price: Decimal | None = Field(
+        default=None,
+        alias="maxPrice",
+        ge=0,
+        max_digits=20,
+        allow_inf_nan=False,
+        description="US dollars per million tokens of the dearest output",
+    )
+    expires_before: date | None = Field(
+        default=None, alias="expiresBefore", description="its end is announced, before this day (UTC)"
+    )
+    reasoning: bool | None = Field(default=None, description="it can reason before it answers, or cannot")
+    knows_until: date | None = Field(
+        default=None, alias="knowsUntil", description="its knowledge cutoff is this day or later"
+    )
+    open_weights: bool | None = Field(default=None, alias="openWeights", description="its weights are published")
     curated: bool | None = Field(default=None, description="recommended here, or not")
     show: Literal["sellable", "all"] = Field(default="sellable", description="all: also what cannot be sold now")
-    sort: catalog.Sort = Field(default="name", description="by name, cheapest, newest or longest context first")
+    sort: catalog.Sort | None = Field(
+        default=None,
+        description="by relevance, by name, cheapest, newest, longest context or most sold here first; "
+        "without it by relevance if there is a search, else by name",
+    )
     cursor: str | None = Field(default=None, max_length=2000, description="from `next` of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 
     def filters(self) -> catalog.Filters:
         """Convert to the catalog's filters."""
         return catalog.Filters(
-            words=self.search.split(),
+            search=self.search,
             modality=self.modality,
             provider=self.provider,
             tiers=self.tier,
@@ -71,6 +100,14 @@ class Filter(BaseModel):
             capabilities=self.capability,
             parameters=self.parameter,
             curated=self.curated,
+            ids=self.ids,
+            sells_as=self.sells_as,
+            takes=self.takes,
+            most_usd=None if self.max_price is None else self.max_price.scaleb(-6),
+            expires_before=self.expires_before,
+            reasoning=self.reasoning,
+            cutoff_from=self.knows_until,
+            open_weights=self.open_weights,
             everything=self.show == "all",
             sort=self.sort,
         )
@@ -84,10 +121,13 @@ async def models(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Page by page: `next` leads to the following models, also while models come and go."""
-    after = None if query.cursor is None else _read_cursor(query.cursor, query.sort)
+    filters = query.filters()
+    after = None if query.cursor is None else _read_cursor(query.cursor, filters.order)
     async with db.autocommit(door.pool) as conn:
-        rows, next_cursor = await catalog.page(conn, query.filters(), after=after, most=query.limit)
-    next_url = request.url.include_query_params(cursor=_write_cursor(next_cursor, query.sort)) if next_cursor else None
+        rows, next_cursor = await catalog.page(conn, filters, after=after, most=query.limit)
+    next_url = (
+        request.url.include_query_params(cursor=_write_cursor(next_cursor, filters.order)) if next_cursor else None
+    )
     page: dict[str, object] = {
         "models": [_listed(row) for row in rows],
         "next": next_url and f"{next_url.path}?{next_url.query}",
@@ -119,6 +159,10 @@ def _listed(row: catalog.ListedModel) -> dict[str, object]:
         "description": row.description,
         "provider": row.provider,
         "modality": row.modality,
+        "sellsAs": row.sells_as if row.obstacle is None else [],
+        "openWeights": row.open_weights,
+        "knowledgeCutoff": row.knowledge_cutoff,
+        "reasonsAlways": row.reasons_always,
         "tier": row.tier,
         "curated": row.curated,
         "sellable": row.obstacle is None,

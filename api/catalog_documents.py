@@ -58,6 +58,10 @@ class CatalogModel(ModelState):
     description: str
     provider: str
     modality: str = Field(description="text, image, video, audio, embedding, multimodal or other")
+    sellsAs: list[str] = Field(description="what a prompt on it can be published as now: text, json, image")
+    openWeights: bool = Field(description="its weights are published")
+    knowledgeCutoff: str | None = Field(description="the last day that it knows of, as its provider says")
+    reasonsAlways: bool | None = Field(description="it cannot answer without reasoning; null: unknown")
     tier: str = Field(description="by the dearest output per million tokens: free, budget (1), standard (5), premium")
     curated: bool = Field(description="recommended here")
     sellable: bool

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from core.catalog import manual_prices, price_words
 from core.catalog import search as catalog_search
 from core.catalog.changes import News
 from core.catalog.model import Capability
-from core.db.states import ModelModality, Tier
+from core.db.states import Modality, ModelModality, Tier
 from core.failures import InvalidInput, Misconfigured
 from core.resources.repricing import reprice
 from core.settings import settings
@@ -24,6 +25,8 @@ from core.settings import settings
 catalog = App(name="catalog")
 
 _SYNCS = 10
+# The rule chooses at most 30.
+_CURATED = 100
 _NEVER = "The catalog was never synced; run: instant catalog sync"
 
 
@@ -99,34 +102,67 @@ def price(
 def list_models(
     *words: str,
     modality: ModelModality | None = None,
+    sells_as: Modality | None = None,
+    takes: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     provider: str | None = None,
     tier: Annotated[tuple[Tier, ...], Parameter(negative=())] = (),
     capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     min_context: int | None = None,
+    max_price: Decimal | None = None,
+    expires_before: datetime | None = None,
+    reasoning: bool | None = None,
+    knows_until: datetime | None = None,
+    open_weights: bool | None = None,
+    ids: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     curated: bool | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    sort: catalog_search.Sort = "name",
+    sort: catalog_search.Sort | None = None,
     most: int = 50,
     json: Json = False,
 ) -> None:
     """List the models that prompts can be sold on.
 
     Args:
-        words: each must occur in id, name or description.
+        words: of id, name or description, also misspelt, and traits, such as: cheap vision model.
         modality: only of this kind.
+        sells_as: only what a prompt of this modality can be published on.
+        takes: only what takes this kind of input, such as image; repeat it for more.
         provider: only of this provider, the beginning of an id.
         tier: only of this price tier; repeat it for more.
         capability: only with this capability; repeat it for more.
         parameter: only with this request parameter; repeat it for more.
         min_context: only with at least as many tokens of context.
+        max_price: only up to this price of the dearest output, in US dollars per million tokens.
+        expires_before: only what ends before this day, as its provider has announced.
+        reasoning: only what can reason, or only the others.
+        knows_until: only with this day or a later one as knowledge cutoff.
+        open_weights: only with published weights, or only the others.
+        ids: only this model; repeat it to compare several.
         curated: only recommended models, or only the others.
         everything: include models that cannot be sold now.
-        sort: by name, cheapest, newest or longest context first.
+        sort: by relevance, by name, cheapest, newest, longest context or most sold here first; by relevance with words.
         most: how many.
     """
     wanted = catalog_search.Filters(
-        words, modality, provider, tier, min_context, capability, parameter, curated, everything, sort
+        search=" ".join(words),
+        modality=modality,
+        sells_as=sells_as,
+        takes=takes,
+        provider=provider,
+        tiers=tier,
+        min_context=min_context,
+        capabilities=capability,
+        parameters=parameter,
+        most_usd=None if max_price is None else max_price.scaleb(-6),
+        expires_before=None if expires_before is None else expires_before.date(),
+        reasoning=reasoning,
+        cutoff_from=None if knows_until is None else knows_until.date(),
+        open_weights=open_weights,
+        ids=ids,
+        curated=curated,
+        everything=everything,
+        sort=sort,
     )
     rows, _ = in_transaction(lambda conn: catalog_search.page(conn, wanted, most=most))
     if json:
@@ -136,7 +172,7 @@ def list_models(
         (
             {
                 "model": row.id,
-                "kind": row.modality,
+                "sells as": " ".join(row.sells_as),
                 "context": row.context_length,
                 "price per million": price_words.price(row),
                 "tier": row.tier,
@@ -156,11 +192,11 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
 
     async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
         row = await catalog_search.show(conn, model_id)
+        if row is None:
+            raise InvalidInput({model_id: await catalog_search.not_in_catalog(conn, model_id)})
         return row, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
 
     row, past, sold = in_transaction(collect)
-    if row is None:
-        raise InvalidInput({model_id: "is not in the catalog"})
     if json:
         history, resources = ([_document(one) for one in rows] for rows in (past, sold))
         output.document(_document(row) | {"history": history, "resources": resources})
@@ -195,9 +231,29 @@ def show_model(model_id: str, /, *, json: Json = False) -> None:
 
 
 @catalog.command(name="curate")
-def curate(*model_ids: str, json: Json = False) -> None:
-    """Recommend models."""
-    _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=True), "recommended", json)
+def curate(*model_ids: str, by_rule: Flag = False, json: Json = False) -> None:
+    """Recommend models.
+
+    Args:
+        model_ids: the models.
+        by_rule: instead, recommend what the rule of docs/operators.md chooses, as the first sync does.
+    """
+    if not by_rule:
+        _say(model_ids, lambda conn: catalog_search.set_flags(conn, model_ids, curated=True), "recommended", json)
+        return
+    if model_ids:
+        raise InvalidInput({"by-rule": "the rule chooses the models; name none"})
+
+    async def choose(conn: db.Connection) -> list[Any]:
+        await catalog_search.curate_by_rule(conn)
+        rows, _ = await catalog_search.page(conn, catalog_search.Filters(curated=True, everything=True), most=_CURATED)
+        return rows
+
+    chosen = [row.id for row in in_transaction(choose)]
+    if json:
+        output.document({"models": chosen, "state": "recommended"})
+    else:
+        output.table(({"recommended": model_id} for model_id in chosen), empty="The rule chooses none.")
 
 
 @catalog.command(name="uncurate")

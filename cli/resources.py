@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from core import amounts, db
 from core.accounts import accounts
 from core.failures import InvalidInput, NotFound, Unavailable
 from core.resources import draft as resource_drafts
-from core.resources import publishing, readiness, versions
+from core.resources import estimates, publishing, readiness, versions
 from core.settings import settings
 
 resources = App(name="resources")
@@ -66,6 +67,42 @@ def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = Fa
         output.line(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
         for warning in one["warnings"]:
             output.remark(f"  warning: {warning}")
+
+
+@resources.command(name="estimate")
+def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None = None, json: Json = False) -> None:
+    """Estimate what a call of a prompt costs, on its model and on up to five cheaper ones. Nothing is published.
+
+    Args:
+        handle: the creator.
+        file: its YAML file.
+        margin: the share of the price to keep, such as 0.3; the table then shows the price for a usual call.
+    """
+    draft = _read_draft(file)
+
+    async def estimate(conn: db.Connection) -> estimates.Estimate:
+        creator = await owner(conn, handle)
+        return await estimates.estimate(conn, creator.id, draft, margin=margin)
+
+    done = in_transaction(estimate)
+    if json:
+        output.document(asdict(done))
+        return
+    output.table(
+        (
+            {
+                "model": cost.model_id,
+                "least $": amounts.dollars(cost.least_usd),
+                "typical $": amounts.dollars(cost.typical_usd),
+                "worst $": amounts.dollars(cost.worst_usd),
+                "USDC": None if cost.price_atomic is None else amounts.usdc(cost.price_atomic),
+            }
+            for cost in (done.on_its_model, *done.cheaper)
+        ),
+        empty="",
+    )
+    if done.usual.basis == "estimate":
+        output.line("\nTypical is an estimate: too few calls of it were answered in the last 30 days.")
 
 
 @resources.command(name="list")

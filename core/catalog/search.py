@@ -5,6 +5,7 @@ Functions take a connection and do not commit.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
@@ -16,10 +17,12 @@ from core.db.queries.catalog import QuarantinedRow as QuarantinedRow
 from core.db.queries.catalog import SoldVersion as SoldVersion
 from core.db.queries.catalog import SyncAttempt as SyncAttempt
 from core.db.queries.catalog import sql
-from core.db.states import ModelModality, Tier
+from core.db.states import Modality, ModelModality, Tier
 from core.failures import InvalidInput
 
-Sort = Literal["name", "price", "newest", "context"]
+Sort = Literal["relevance", "name", "price", "newest", "context", "popular"]
+
+_SUGGESTIONS = 3
 
 # Older history does not help anybody decide what to sell.
 _HISTORY_LIMIT = 100
@@ -30,16 +33,27 @@ class Filters:
     """Filters; a model must match all that are given.
 
     Attributes:
-        words: each must occur in id, name or description, in any case.
+        search: words, each of which must fit: in id or name, also misspelt, as a trait (cheap, vision), or in the
+            description.
         tiers: any of them.
         min_context: tokens.
         capabilities: badges, all of them.
         parameters: request parameters that the model supports, all of them.
+        ids: any of them, to compare a few.
+        sells_as: what a prompt on it can be published as; `json` if its provider can hold it to JSON.
+        takes: kinds of input, all of them.
+        most_usd: US dollars per token of the dearest output.
+        expires_before: its provider has announced its end, before this day (UTC).
+        reasoning: whether it can reason before it answers.
+        cutoff_from: it knows of the time up to this day or longer, as its provider says.
+        open_weights: whether its weights are published.
         everything: include models that cannot be sold now.
-        sort: by name, cheapest, newest or longest context first.
+        sort: by relevance, by name, cheapest, newest or longest context first, or popular: by the paid calls that
+            were answered in the last 30 days, then recommended ones. None: by relevance if there is a search, else by
+            name.
     """
 
-    words: Sequence[str] = ()
+    search: str = ""
     modality: ModelModality | None = None
     provider: str | None = None
     tiers: Sequence[Tier] = ()
@@ -47,8 +61,21 @@ class Filters:
     capabilities: Sequence[Capability] = ()
     parameters: Sequence[str] = ()
     curated: bool | None = None
+    ids: Sequence[str] = ()
+    sells_as: Modality | None = None
+    takes: Sequence[str] = ()
+    most_usd: Decimal | None = None
+    expires_before: date | None = None
+    reasoning: bool | None = None
+    cutoff_from: date | None = None
+    open_weights: bool | None = None
     everything: bool = False
-    sort: Sort = "name"
+    sort: Sort | None = None
+
+    @property
+    def order(self) -> Sort:
+        """The sort order."""
+        return self.sort or ("relevance" if self.search.strip() else "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +97,15 @@ async def find_and_lock_prices(conn: db.Connection, model_id: str) -> Model | No
     """Find a model by id, and keep syncs from changing prices until this transaction ends."""
     await sql.hold_prices(conn)
     return await find(conn, model_id)
+
+
+async def not_in_catalog(conn: db.Connection, model_id: str) -> str:
+    """Say that there is no such model, and name up to three that may be meant and can be sold on now."""
+    alike = [
+        row.id async for row in sql.similar(conn, id=model_id, absence_tolerated=ABSENCE_TOLERATED, most=_SUGGESTIONS)
+    ]
+    hint = f"; did you mean {' or '.join(alike)}?" if alike else ""
+    return f"is not in the catalog{hint}"
 
 
 async def is_empty(conn: db.Connection) -> bool:
@@ -121,7 +157,16 @@ async def set_flags(
         InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.mark(conn, ids=list(model_ids), curated=curated, disabled=disabled)
-    _require_known(model_ids, {row.id async for row in rows})
+    await _require_known(conn, model_ids, {row.id async for row in rows})
+
+
+async def curate_by_rule(conn: db.Connection) -> None:
+    """Recommend exactly what the rule chooses, as after the first sync; what was recommended otherwise is not any more.
+
+    The rule stands with its query, and in docs/operators.md.
+    """
+    async for _ in sql.curate_by_rule(conn, absence_tolerated=ABSENCE_TOLERATED):
+        pass
 
 
 async def override_modality(conn: db.Connection, model_ids: Sequence[str], modality: ModelModality | None) -> None:
@@ -131,7 +176,7 @@ async def override_modality(conn: db.Connection, model_ids: Sequence[str], modal
         InvalidInput: names each model that is not in the catalog.
     """
     rows = sql.override_modality(conn, ids=list(model_ids), modality=modality)
-    _require_known(model_ids, {row.id async for row in rows})
+    await _require_known(conn, model_ids, {row.id async for row in rows})
 
 
 async def syncs(conn: db.Connection, most: int) -> list[SyncAttempt]:
@@ -144,9 +189,9 @@ async def quarantine(conn: db.Connection) -> list[QuarantinedRow]:
     return [row async for row in sql.quarantine(conn)]
 
 
-def _require_known(model_ids: Sequence[str], known_ids: set[str]) -> None:
+async def _require_known(conn: db.Connection, model_ids: Sequence[str], known_ids: set[str]) -> None:
     if unknown := [model_id for model_id in model_ids if model_id not in known_ids]:
-        raise InvalidInput(dict.fromkeys(unknown, "is not in the catalog"))
+        raise InvalidInput({model_id: await not_in_catalog(conn, model_id) for model_id in unknown})
 
 
 def _page(
@@ -156,7 +201,7 @@ def _page(
         conn,
         absence_tolerated=ABSENCE_TOLERATED,
         id=model_id,
-        words=list(filters.words),
+        search=filters.search.strip(),
         modality=filters.modality,
         provider=filters.provider,
         tiers=list(filters.tiers) or None,
@@ -164,8 +209,16 @@ def _page(
         capabilities=list(filters.capabilities) or None,
         parameters=list(filters.parameters) or None,
         curated=filters.curated,
+        ids=list(filters.ids) or None,
+        sells_as=filters.sells_as,
+        takes=list(filters.takes) or None,
+        most_usd=filters.most_usd,
+        expires_before=filters.expires_before,
+        reasoning=filters.reasoning,
+        cutoff_from=filters.cutoff_from,
+        open_weights=filters.open_weights,
         everything=filters.everything,
-        sort=filters.sort,
+        sort=filters.order,
         after_text=after.text if after else None,
         after_number=after.number if after else None,
         after_id=after.id if after else None,

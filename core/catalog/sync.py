@@ -14,6 +14,7 @@ from core import db
 from core.catalog import changes as catalog_changes
 from core.catalog import model as catalog_model
 from core.catalog import openrouter_listing
+from core.catalog import search as catalog
 from core.catalog.changes import News, QuarantinedModel
 from core.catalog.model import Model
 from core.catalog.model_list import TIMEOUT, UNKNOWN, ListRefused, Quarantined, Validators, fetch, parse
@@ -103,16 +104,19 @@ async def apply(
     validators: Validators = UNKNOWN,
 ) -> Synced:
     """Make the catalog equal to OpenRouter's whole list. Nothing is deleted, and neither the operator's flags nor
-    other providers' rows change.
+    other providers' rows change. After the first list, what the rule chooses is recommended.
 
     Raises:
         ListRefused: more than a fifth of the present models would go missing; then nothing changes.
     """
     await sql.take_turns(conn)
+    is_first = await sql.is_first(conn)
     loss = await sql.loss(conn, ids=[model.id for model in models])
     if loss.absent * _LARGEST_LOSS > loss.present and not accept_loss:
         raise ListRefused("shrunk", loss.absent, loss.present)
     counts = (await sql.apply(conn, rows=catalog_model.as_json(models), whole=True))._asdict()
+    if is_first:
+        await catalog.curate_by_rule(conn)
     await sql.put_aside(
         conn,
         ids=[row.id for row in quarantined],

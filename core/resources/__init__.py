@@ -1,3 +1,3 @@
 """Prompts for sale: drafts, versions, prices and readiness."""
 
-__all__ = ("draft", "publishing", "readiness", "repricing", "short_text", "template", "versions")
+__all__ = ("draft", "estimates", "publishing", "readiness", "repricing", "short_text", "template", "versions")

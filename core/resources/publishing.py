@@ -56,7 +56,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     """
     model = await catalog.find_and_lock_prices(conn, draft.model)
     if model is None:
-        raise InvalidInput({"model": f"{draft.model} is not in the catalog"})
+        raise InvalidInput({"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"})
     refuse_unsupported(draft, model)
     unused = template.check_template(draft.template, draft.parameters)
     if not allow_loss:

@@ -21,8 +21,10 @@ BEGIN
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
         UNION ALL
         SELECT format('ALTER ROUTINE %s OWNER TO instant_owner', pg_proc.oid::regprocedure)
+        -- Functions of an extension stay with it.
         FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
     LOOP
         EXECUTE statement;
     END LOOP;

@@ -15,13 +15,14 @@ import schemathesis
 
 from api.app import create_app
 from core import db
+from core.accounts import accounts
 from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
 from core.resources.repricing import reprice
 from core.secrets.vault import vault
-from core.settings import settings
-from tests import servers
+from core.settings import SANDBOX_NETWORK, settings
+from tests import selling, servers
 
 PRACTICE = json.loads((Path(__file__).parents[2] / "sandbox" / "catalog.json").read_text())
 
@@ -159,6 +160,20 @@ FILTERS = [
     ({"minContext": 400_000}, lambda m: (m["contextLength"] or 0) >= 400_000),
     ({"capability": ["vision", "tools"]}, lambda m: {"vision", "tools"} <= set(m["capabilities"])),
     ({"parameter": "seed"}, lambda m: "seed" in m["supportedParameters"]),
+    ({"sellsAs": "image"}, lambda m: "image" in m["outputModalities"]),
+    ({"sellsAs": "text", "provider": "anthropic"}, lambda m: m["provider"] == "anthropic"),
+    ({"sellsAs": "json"}, lambda m: "json" in m["sellsAs"]),
+    ({"takes": ["image", "file"]}, lambda m: {"image", "file"} <= set(m["inputModalities"])),
+    ({"maxPrice": "0.6"}, lambda m: _price(m) <= Decimal("0.0000006")),
+    ({"expiresBefore": "2027-02-28"}, lambda m: (m["expiresOn"] or "never") < "2027-02-28"),
+    ({"expiresBefore": "2027-02-27"}, lambda m: (m["expiresOn"] or "never") < "2027-02-27"),
+    ({"reasoning": "false"}, lambda m: "reasoning" not in m["capabilities"]),
+    ({"knowsUntil": "2025-01-01"}, lambda m: (m["knowledgeCutoff"] or "") >= "2025-01-01"),
+    ({"openWeights": "true"}, lambda m: m["openWeights"]),
+    (
+        {"ids": ["openai/gpt-5", "google/gemini-2.5-pro"]},
+        lambda m: m["id"] in ("openai/gpt-5", "google/gemini-2.5-pro"),
+    ),
     ({"curated": "true"}, lambda m: m["curated"]),
     ({"curated": "false", "provider": "openai"}, lambda m: not m["curated"] and m["provider"] == "openai"),
 ]
@@ -169,7 +184,7 @@ async def test_filters(shelf: httpx.AsyncClient, query: dict[str, Any], fits: An
     """A filter finds exactly the sellable models that match."""
     models = (await shelf.get("/models", params={"limit": 200})).json()["models"]
 
-    assert await ids(shelf, **query) == [model["id"] for model in models if fits(model)]
+    assert await ids(shelf, sort="name", **query) == [model["id"] for model in models if fits(model)]
 
 
 def _price(model: dict[str, Any]) -> Decimal:
@@ -223,6 +238,11 @@ async def test_a_page_goes_on_where_it_was_although_models_come_and_go(shelf: ht
         ({"tier": ["budget", "gold"]}, "tier.1"),
         ({"curated": "perhaps"}, "curated"),
         ({"search": "a\0b"}, "search"),
+        ({"sellsAs": "video"}, "sellsAs"),
+        ({"maxPrice": "-1"}, "maxPrice"),
+        ({"maxPrice": "NaN"}, "maxPrice"),
+        ({"expiresBefore": "soon"}, "expiresBefore"),
+        ({"ids": "a b"}, "ids.0"),
         ({"modalitty": "text"}, "modalitty"),
         ({"cursor": "none"}, "cursor"),
         ({"cursor": "W1tbW1tbW1tbW1tbW1tbW1tbW1tb" * 70}, "cursor"),
@@ -286,3 +306,28 @@ async def test_what_is_told_is_what_was_announced(shelf: httpx.AsyncClient) -> N
     assert listed.keys() == schemas["CatalogModel"]["properties"].keys()
     assert entry.keys() == schemas["CatalogEntry"]["properties"].keys()
     assert entry["history"][0].keys() == schemas["PastModel"]["properties"].keys()
+
+
+async def test_a_creator_is_told_what_a_draft_costs(shelf: httpx.AsyncClient) -> None:
+    """Exact decimals for the draft's own model and for cheaper ones; nobody else is answered."""
+    async with db.transaction() as conn:
+        _, token = await accounts.create(conn, "estimator", {SANDBOX_NETWORK: selling.ADDRESS})
+    headers = {"Authorization": f"Bearer {token}"}
+    draft = selling.content(model="openai/gpt-5", price_usdc="0.05")
+    body = {"draft": draft, "margin": "0.25"}
+    answer = await shelf.post("/estimate", json=body, headers=headers)
+
+    assert answer.status_code == 200
+    told = answer.json()
+    own = told["onItsModel"]
+    assert (own["model"], told["basis"]) == ("openai/gpt-5", "estimate")
+    assert Decimal(own["leastUsd"]) < Decimal(own["typicalUsd"]) < Decimal(own["worstUsd"])
+    assert Decimal(own["priceUsdc"]) * 3 / 4 >= Decimal(own["typicalUsd"])
+    assert len(told["cheaper"]) == 5
+    schemathesis.openapi.from_dict(shelf.app.openapi())["/estimate"]["POST"].validate_response(answer)
+    assert (await shelf.post("/estimate", json=body)).status_code == 401
+    for wrong, field in [({"margin": "lots"}, "margin"), ({"margin": 0.3}, "body"), ({"draft": {}}, "slug")]:
+        refused = await shelf.post("/estimate", json=body | wrong, headers=headers)
+        assert (refused.status_code, field in refused.json()["fields"]) == (400, True)
+    unknown = await shelf.post("/estimate", json={"draft": draft | {"model": "openai/gpt5"}}, headers=headers)
+    assert "did you mean openai/gpt-5" in unknown.json()["fields"]["model"]

@@ -97,6 +97,9 @@ def test_the_operators_word(capsys: pytest.CaptureFixture[str]) -> None:
     instant(capsys, "modality", "as-listed", "a/cheap")
     assert ids(instant(capsys, "list", "--modality", "text")) == ["a/cheap", "b/dear"]
 
+    assert instant(capsys, "curate", "--by-rule") == {"models": [], "state": "recommended"}
+    assert main(["catalog", "curate", "--by-rule", "a/cheap"]) == 1
+
     assert main(["catalog", "disable", "a/cheap", "a/none"]) == 1
     assert "a/none: is not in the catalog" in capsys.readouterr().err
     assert instant(capsys, "show", "a/cheap")["obstacle"] is None

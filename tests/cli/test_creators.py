@@ -120,6 +120,8 @@ def test_what_is_refused_is_named(capsys: pytest.CaptureFixture[str], arguments:
 def test_a_prompt_goes_on_sale_and_off(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
     """Create, list, archive and restore; a YAML number never becomes a float, and a bare word stays text."""
     file = written(tmp_path, "haiku.yaml", HAIKU)
+    estimated = said(capsys, "resources", "estimate", handle, file, "--margin", "0.5")
+    assert main(["resources", "estimate", handle, str(file), "--margin", "1"]) == 1
     (created,) = said(capsys, "resources", "create", handle, file)
     (again,) = said(capsys, "resources", "create", handle, file)
     states = [said(capsys, "resources", "list", handle)[0]]
@@ -127,6 +129,8 @@ def test_a_prompt_goes_on_sale_and_off(capsys: pytest.CaptureFixture[str], handl
         said(capsys, "resources", verb, handle, "haiku")
         states += said(capsys, "resources", "list", handle)
 
+    assert estimated["usual"]["basis"] == "estimate"
+    assert estimated["on_its_model"]["typical_usd"] is not None
     assert (created["price_usdc"], created["number"], created["is_new"]) == ("2.01", 1, True)
     assert created["url"].endswith(f"/@{handle}/haiku")
     assert (again["version_id"], again["is_new"]) == (created["version_id"], False)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ModelModality, SyncOutcome, Tier
+from core.db.states import Modality, ModelModality, SyncOutcome, Tier
 
 
 class ModelRow(NamedTuple):
@@ -76,8 +76,17 @@ class ListedModel(NamedTuple):
     changed_at: datetime
     obstacle: str | None
     successor: str | None
+    sells_as: list[Modality]
+    open_weights: bool
+    knowledge_cutoff: str | None
+    reasons_always: bool | None
+    output_usd: Decimal | None
     sort_text: str
     sort_number: Decimal
+
+
+class SimilarRow(NamedTuple):
+    id: str
 
 
 class PastModel(NamedTuple):
@@ -104,6 +113,10 @@ class PastModel(NamedTuple):
 
 
 class MarkRow(NamedTuple):
+    id: str
+
+
+class CurateByRuleRow(NamedTuple):
     id: str
 
 
@@ -162,11 +175,11 @@ class Queries(Protocol):
         self,
         conn: Connection,
         *,
-        absence_tolerated: timedelta,
         sort: str,
+        absence_tolerated: timedelta,
+        search: str,
         id: str | None,
         everything: bool,
-        words: list[str],
         modality: ModelModality | None,
         provider: str | None,
         tiers: list[Tier] | None,
@@ -174,6 +187,14 @@ class Queries(Protocol):
         capabilities: list[str] | None,
         parameters: list[str] | None,
         curated: bool | None,
+        ids: list[str] | None,
+        sells_as: str | None,
+        takes: list[str] | None,
+        most_usd: Decimal | int | None,
+        expires_before: date | None,
+        reasoning: bool | None,
+        cutoff_from: date | None,
+        open_weights: bool | None,
         after_id: str | None,
         after_text: str | None,
         after_number: Decimal | int | None,
@@ -182,7 +203,15 @@ class Queries(Protocol):
         """One page of the catalog, or the one model with an id. The order is a text, a number and the id; each sort
         uses either the text or the number. So a cursor is a position between two models, and stays valid
         while models come and go. A cursor has to be short, so only the beginning of a long name counts.
-        Words are searched with position(), because LIKE would read some of their characters as patterns.
+        By relevance, the newest of equals comes first: its time is the end of the number. A prompt on a
+        model can be published as what it sells as; as json if its provider can hold it to JSON.
+        """
+
+    def similar(
+        self, conn: Connection, *, absence_tolerated: timedelta, id: str, most: int
+    ) -> AsyncIterator[SimilarRow]:
+        """The models that somebody may mean who wrote this id: first what has it as its permanent name, then the
+        most alike.
         """
 
     def history(self, conn: Connection, *, id: str, most: int) -> AsyncIterator[PastModel]:
@@ -192,6 +221,14 @@ class Queries(Protocol):
         self, conn: Connection, *, curated: bool | None, disabled: bool | None, ids: list[str]
     ) -> AsyncIterator[MarkRow]:
         """Set the operator's switches; NULL leaves one unchanged."""
+
+    def curate_by_rule(self, conn: Connection, *, absence_tolerated: timedelta) -> AsyncIterator[CurateByRuleRow]:
+        """Recommend exactly what the rule chooses from what can be sold now and has no announced end. For text and
+        JSON: of the ten makers with the most text models the newest two in each tier, that read 100,000
+        tokens and can be held to JSON and tools, without special editions (the id of another one with
+        more behind it); the newest of each before all second ones, at most 24. For images: the newest two
+        of each maker, at most 6.
+        """
 
     def override_modality(
         self, conn: Connection, *, modality: ModelModality | None, ids: list[str]

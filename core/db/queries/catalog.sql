@@ -24,35 +24,59 @@ LOCK TABLE models IN ROW EXCLUSIVE MODE;
 -- Whether the catalog has never been filled.
 SELECT NOT EXISTS (SELECT FROM models);
 
--- name: page(absence_tolerated, sort, id, everything, words, modality, provider, tiers, min_context, capabilities, parameters, curated, after_text, after_number, after_id, most)
+-- name: page(absence_tolerated, sort, id, everything, search, modality, provider, tiers, min_context, capabilities, parameters, curated, ids, sells_as, takes, most_usd, expires_before, reasoning, cutoff_from, open_weights, after_text, after_number, after_id, most)
 -- One page of the catalog, or the one model with an id.
 -- The order is a text, a number and the id; each sort uses either the text or the number. So a cursor is a position
 -- between two models, and stays valid while models come and go. A cursor has to be short, so only the beginning of a
--- long name counts. Words are searched with position(), because LIKE would read some of their characters as patterns.
--- types: row=ListedModel price_tiers=list[dict[str,object]] prices=dict[str,str|None] :after_text? :after_number?
-WITH shelf AS (
+-- long name counts. By relevance, the newest of equals comes first: its time is the end of the number.
+-- A prompt on a model can be published as what it sells as; as json if its provider can hold it to JSON.
+-- types: price_tiers=list[dict[str,object]] prices=dict[str,str|None]
+-- types: row=ListedModel sells_as=list[Modality] open_weights! :after_text? :after_number?
+WITH sales AS (
+    SELECT version.model_id, sum(counted.succeeded) AS answered
+    FROM usage_rollup AS counted
+    JOIN resource_versions AS version ON version.id = counted.version_id
+    WHERE CAST(:sort AS text) = 'popular' AND counted.span = 'day' AND counted.kind = 'paid'
+        AND counted.starts_at > now() - interval '30 days'
+    GROUP BY version.model_id
+),
+shelf AS (
     SELECT
         id, name, description, provider, coalesce(modality_override, modality) AS modality, capabilities, alias_target,
         released_at, expires_on, context_length, max_completion_tokens, input_modalities, output_modalities,
         supported_parameters, prompt_usd, completion_usd, request_usd, image_output_usd, cache_usd, search_usd,
         picture_usd, price_tiers, prices, tier, curated, missing_since, first_seen_at, changed_at, model_obstacle(models, CAST(:absence_tolerated AS interval)) AS obstacle,
         CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor,
+        array_remove(ARRAY[
+            CASE WHEN 'text' = ANY(output_modalities) THEN 'text' END,
+            CASE WHEN 'text' = ANY(output_modalities)
+                AND supported_parameters && ARRAY['response_format', 'structured_outputs'] THEN 'json' END,
+            CASE WHEN 'image' = ANY(output_modalities) THEN 'image' END
+        ], NULL) AS sells_as,
+        coalesce(raw ->> 'hugging_face_id', '') <> '' AS open_weights,
+        raw ->> 'knowledge_cutoff' AS knowledge_cutoff,
+        CASE jsonb_typeof(raw -> 'reasoning' -> 'mandatory')
+            WHEN 'boolean' THEN CAST(raw -> 'reasoning' ->> 'mandatory' AS boolean)
+        END AS reasons_always,
+        output_usd,
         CASE CAST(:sort AS text) WHEN 'name' THEN left(lower(name), 100) ELSE '' END AS sort_text,
         CASE CAST(:sort AS text)
             WHEN 'price' THEN coalesce(output_usd, 'Infinity')
             WHEN 'newest' THEN -coalesce(extract(epoch FROM released_at), 0)
             WHEN 'context' THEN -coalesce(context_length, 0)
+            WHEN 'popular' THEN -(2 * coalesce(answered, 0) + CAST(curated AS integer))
+            WHEN 'relevance' THEN -(relevance * 1e14 + coalesce(extract(epoch FROM released_at), 0))
             ELSE 0
         END AS sort_number
     FROM models
-    WHERE CAST(:id AS text) IS NULL OR id = :id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN CAST(:search AS text) = '' THEN 1 ELSE search_relevance(models, search_words(:search)) END
+    ) AS found (relevance)
+    LEFT JOIN sales ON sales.model_id = models.id
+    WHERE (CAST(:id AS text) IS NULL OR id = :id) AND relevance IS NOT NULL
 )
 SELECT * FROM shelf
 WHERE (CAST(:everything AS boolean) OR obstacle IS NULL)
-    AND NOT EXISTS (
-        SELECT FROM unnest(CAST(:words AS text[])) AS word
-        WHERE position(lower(word) IN lower(concat_ws(' ', id, name, description))) = 0
-    )
     AND (CAST(:modality AS text) IS NULL OR modality = :modality)
     AND (CAST(:provider AS text) IS NULL OR provider = :provider)
     AND (CAST(:tiers AS text[]) IS NULL OR tier = ANY(CAST(:tiers AS text[])))
@@ -60,11 +84,27 @@ WHERE (CAST(:everything AS boolean) OR obstacle IS NULL)
     AND (CAST(:capabilities AS text[]) IS NULL OR capabilities @> CAST(:capabilities AS text[]))
     AND (CAST(:parameters AS text[]) IS NULL OR supported_parameters @> CAST(:parameters AS text[]))
     AND (CAST(:curated AS boolean) IS NULL OR curated = :curated)
+    AND (CAST(:ids AS text[]) IS NULL OR id = ANY(CAST(:ids AS text[])))
+    AND (CAST(:sells_as AS text) IS NULL OR :sells_as = ANY(sells_as))
+    AND (CAST(:takes AS text[]) IS NULL OR input_modalities @> CAST(:takes AS text[]))
+    AND (CAST(:most_usd AS numeric) IS NULL OR output_usd <= :most_usd)
+    AND (CAST(:expires_before AS date) IS NULL OR expires_on < :expires_before)
+    AND (CAST(:reasoning AS boolean) IS NULL OR ('reasoning' = ANY(capabilities)) = :reasoning)
+    AND (CAST(:cutoff_from AS date) IS NULL OR knowledge_cutoff >= CAST(CAST(:cutoff_from AS date) AS text))
+    AND (CAST(:open_weights AS boolean) IS NULL OR open_weights = :open_weights)
     AND (
         CAST(:after_id AS text) IS NULL
         OR (sort_text, sort_number, id) > (CAST(:after_text AS text), CAST(:after_number AS numeric), :after_id)
     )
 ORDER BY sort_text, sort_number, id
+LIMIT :most;
+
+-- name: similar(id, absence_tolerated, most)
+-- The models that somebody may mean who wrote this id: first what has it as its permanent name, then the most alike.
+SELECT id FROM models
+WHERE model_obstacle(models, CAST(:absence_tolerated AS interval)) IS NULL
+    AND (raw ->> 'canonical_slug' = CAST(:id AS text) OR similarity(id, :id) >= 0.3)
+ORDER BY (raw ->> 'canonical_slug' = :id) IS TRUE DESC, similarity(id, :id) DESC, released_at DESC NULLS LAST, id
 LIMIT :most;
 
 -- name: history(id, most)
@@ -79,6 +119,45 @@ FROM model_history WHERE model_id = :id ORDER BY model_history.id DESC LIMIT :mo
 -- Set the operator's switches; NULL leaves one unchanged.
 UPDATE models SET curated = coalesce(:curated, curated), disabled = coalesce(:disabled, disabled)
 WHERE id = ANY(CAST(:ids AS text[]))
+RETURNING id;
+
+-- name: curate_by_rule(absence_tolerated)
+-- Recommend exactly what the rule chooses from what can be sold now and has no announced end. For text and JSON: of the ten
+-- makers with the most text models the newest two in each tier, that read 100,000 tokens and can be held to JSON and
+-- tools, without special editions (the id of another one with more behind it); the newest of each before all second
+-- ones, at most 24. For images: the newest two of each maker, at most 6.
+WITH candidates AS (
+    SELECT id, provider, tier, released_at, output_usd, supported_parameters, output_modalities, context_length
+    FROM models
+    WHERE model_obstacle(models, CAST(:absence_tolerated AS interval)) IS NULL AND expires_on IS NULL AND served_by = 'openrouter'
+),
+makers AS (
+    SELECT provider, row_number() OVER (ORDER BY count(*) DESC, provider) AS place
+    FROM candidates WHERE output_modalities = ARRAY['text'] GROUP BY provider
+),
+texts AS (
+    SELECT id, place, tier,
+        row_number() OVER (PARTITION BY provider, tier ORDER BY released_at DESC NULLS LAST, output_usd, id) AS newest
+    FROM candidates JOIN makers USING (provider)
+    WHERE output_modalities = ARRAY['text'] AND context_length >= 100000 AND tier <> 'free'
+        AND 'tools' = ANY(supported_parameters)
+        AND supported_parameters && ARRAY['response_format', 'structured_outputs']
+        AND NOT EXISTS (
+            SELECT FROM candidates AS plain
+            WHERE starts_with(candidates.id, plain.id || '-') AND plain.tier = candidates.tier
+        )
+),
+images AS (
+    SELECT id, released_at, row_number() OVER (PARTITION BY provider ORDER BY released_at DESC NULLS LAST, id) AS newest
+    FROM candidates WHERE 'image' = ANY(output_modalities)
+),
+chosen AS (
+    (SELECT id FROM texts WHERE newest <= 2 AND place <= 10 ORDER BY newest, tier = 'premium' DESC, place, tier LIMIT 24)
+    UNION ALL
+    (SELECT id FROM images WHERE newest <= 2 ORDER BY newest, released_at DESC NULLS LAST, id LIMIT 6)
+)
+UPDATE models SET curated = NOT curated
+WHERE curated <> (id IN (SELECT id FROM chosen))
 RETURNING id;
 
 -- name: override_modality(ids, modality)

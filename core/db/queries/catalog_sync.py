@@ -90,6 +90,9 @@ class Queries(Protocol):
         change. Readers are not blocked.
         """
 
+    async def is_first(self, conn: Connection) -> bool:
+        """Whether no list was ever applied."""
+
     async def loss(self, conn: Connection, *, ids: list[str]) -> LossRow:
         """Count the models that a list would take away, before anything is written."""
 

@@ -28,6 +28,10 @@ RETURNING at;
 -- Readers are not blocked.
 LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE;
 
+-- name: is_first()$
+-- Whether no list was ever applied.
+SELECT NOT EXISTS (SELECT FROM catalog_syncs WHERE outcome = 'applied');
+
 -- name: loss(ids)^
 -- Count the models that a list would take away, before anything is written.
 SELECT count(*) AS present, count(*) FILTER (WHERE listed.id IS NULL) AS absent

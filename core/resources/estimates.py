@@ -1,0 +1,172 @@
+"""Estimate what a call of a draft costs, on its own model and on cheaper ones.
+
+Functions take a connection and do not commit.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, localcontext
+from typing import Literal, Protocol
+from uuid import UUID
+
+from core import db
+from core.amounts import LEAST_PRICE_ATOMIC
+from core.catalog import search as catalog
+from core.catalog.model import Model
+from core.catalog.search import Filters
+from core.db.queries.estimate import sql
+from core.failures import InvalidInput
+from core.resources.call_cost import least_cost_usd, refuse_unsupported, worst_cost_usd
+from core.resources.draft import Draft
+
+CHEAPER = 5
+
+# Fewer calls may all be alike.
+_LEAST_CALLS = 5
+# Rules of thumb where no call was made yet. Text that is not Latin has fewer characters in a token.
+_CHARACTERS_PER_TOKEN = Decimal(4)
+_CHARACTERS_PER_OTHER_TOKEN = Decimal("1.5")
+_LATIN_UNTIL = "\u024f"
+_VALUE_CHARACTERS = 200
+
+Basis = Literal["usage", "estimate"]
+
+
+class _Priced(Protocol):
+    @property
+    def prompt_usd(self) -> Decimal | None: ...
+    @property
+    def completion_usd(self) -> Decimal | None: ...
+    @property
+    def image_output_usd(self) -> Decimal | None: ...
+    @property
+    def request_usd(self) -> Decimal | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The tokens of a usual call.
+
+    Attributes:
+        basis: measured on calls of the last 30 days, or estimated from the draft.
+        calls: how many calls were measured; 0 for an estimate.
+    """
+
+    basis: Basis
+    calls: int
+    input_tokens: Decimal
+    output_tokens: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one call costs its creator on one model, in US dollars.
+
+    Attributes:
+        least_usd: what nearly every call costs at least.
+        typical_usd: what a usual call costs.
+        worst_usd: the most that a call can cost.
+        price_atomic: the lowest price, in atomic USDC, at which a usual call leaves the margin; None if none was named.
+        safe_price_atomic: the lowest price at which the dearest call leaves it.
+    """
+
+    model_id: str
+    least_usd: Decimal
+    typical_usd: Decimal
+    worst_usd: Decimal
+    price_atomic: int | None
+    safe_price_atomic: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a draft costs on its model, and on up to five cheaper ones, the best first."""
+
+    usual: Usual
+    on_its_model: Cost
+    cheaper: tuple[Cost, ...]
+
+
+async def estimate(conn: db.Connection, account_id: UUID, draft: Draft, *, margin: Decimal | None = None) -> Estimate:
+    """Estimate the cost of a call of this draft. Nothing is published, and no model is called.
+
+    The best cheaper models are those that can serve the draft and whose usual call costs less: recommended ones first,
+    then the newest.
+
+    Args:
+        conn: the transaction.
+        account_id: the creator; calls of their resource with this slug say what a usual call uses.
+        draft: the prompt.
+        margin: the share of the price to keep, from 0 to less than 1.
+
+    Raises:
+        InvalidInput: names `margin`, `model` or each field that the model cannot serve.
+    """
+    if margin is not None and not (margin.is_finite() and 0 <= margin < 1):
+        raise InvalidInput({"margin": "must be a share of the price, from 0 to less than 1, such as 0.3"})
+    model = await catalog.find(conn, draft.model)
+    if model is None:
+        raise InvalidInput({"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"})
+    refuse_unsupported(draft, model)
+    usual = await _usual(conn, account_id, draft)
+    own = _cost(draft, model, usual, margin)
+    rows, _ = await catalog.page(conn, Filters(sells_as=draft.modality, sort="newest"), most=1000)
+    cheaper: list[Cost] = []
+    for row in sorted(rows, key=lambda row: not row.curated):
+        if len(cheaper) == CHEAPER:
+            break
+        if row.id == model.id or _tokens_usd(row, usual) >= own.typical_usd:
+            continue
+        other = await catalog.find(conn, row.id)
+        if other is not None and _serves(other, draft):
+            cost = _cost(draft, other, usual, margin)
+            if cost.typical_usd < own.typical_usd:
+                cheaper.append(cost)
+    return Estimate(usual, own, tuple(cheaper))
+
+
+def _serves(model: Model, draft: Draft) -> bool:
+    try:
+        refuse_unsupported(draft.model_copy(update={"model": model.id}), model)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _cost(draft: Draft, model: Model, usual: Usual, margin: Decimal | None) -> Cost:
+    least, worst = least_cost_usd(draft, model), worst_cost_usd(draft, model)
+    typical = max(least, min(worst, _tokens_usd(model, usual)))
+    price = None if margin is None else _price_atomic(typical, margin)
+    safe_price = None if margin is None else _price_atomic(worst, margin)
+    return Cost(model.id, least, typical, worst, price, safe_price)
+
+
+def _tokens_usd(model: _Priced, usual: Usual) -> Decimal:
+    """Price the usual tokens, rounded up to a billionth of a dollar."""
+    prompt, output = model.prompt_usd or Decimal(0), model.completion_usd or Decimal(0)
+    output = max(output, model.image_output_usd or Decimal(0))
+    with localcontext(prec=60):
+        cost = usual.input_tokens * prompt + usual.output_tokens * output + (model.request_usd or Decimal(0))
+        return cost.quantize(Decimal("1e-9"), ROUND_CEILING)
+
+
+def _price_atomic(cost_usd: Decimal, margin: Decimal) -> int:
+    """Compute the lowest price of which a cost leaves this share. One USDC counts as one dollar."""
+    with localcontext(prec=60):
+        atomic = (cost_usd.scaleb(6) / (1 - margin)).to_integral_value(ROUND_CEILING)
+    return max(LEAST_PRICE_ATOMIC, int(atomic))
+
+
+async def _usual(conn: db.Connection, account_id: UUID, draft: Draft) -> Usual:
+    row = await sql.usual_tokens(conn, account_id=account_id, slug=draft.slug, modality=draft.modality)
+    if row.calls >= _LEAST_CALLS and row.input_tokens is not None and row.output_tokens is not None:
+        return Usual("usage", row.calls, row.input_tokens, row.output_tokens)
+    return Usual("estimate", 0, _estimated_input(draft), Decimal(draft.max_output_tokens) / 2)
+
+
+def _estimated_input(draft: Draft) -> Decimal:
+    """Estimate the tokens of the template with a short value for each use of an input."""
+    uses = sum(draft.template.count(f"{{{parameter.name}}}") for parameter in draft.parameters)
+    other = sum(character > _LATIN_UNTIL for character in draft.template)
+    latin = len(draft.template) - other + _VALUE_CHARACTERS * (uses + draft.allows_user_message)
+    tokens = latin / _CHARACTERS_PER_TOKEN + other / _CHARACTERS_PER_OTHER_TOKEN
+    return tokens.to_integral_value(ROUND_CEILING)

@@ -1,0 +1,76 @@
+"""Estimates: what a draft costs on its model and on cheaper ones, and the price for a margin."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from core.failures import InvalidInput
+from core.resources import draft as drafts
+from core.resources import estimates
+from tests import histories
+from tests.selling import add_model, content, creator
+
+DEAR = "test/dear"
+PRICES = {"prompt_usd": Decimal("0.000003"), "completion_usd": Decimal("0.000015")}
+
+
+@pytest.fixture
+async def shelf(conn: AsyncConnection[Any]) -> AsyncConnection[Any]:
+    """One dear model, six cheaper ones of which one is recommended, one too short, and a dearer one."""
+    await conn.execute("UPDATE models SET disabled = true")
+    now = datetime.now(UTC)
+    await add_model(conn, id=DEAR, **PRICES)
+    await add_model(conn, id="test/dearer", prompt_usd=Decimal("0.00001"), completion_usd=Decimal("0.0001"))
+    for age in range(6):
+        await add_model(conn, id=f"test/cheap{age}", released_at=now - timedelta(days=age), curated=age == 5)
+    await add_model(conn, id="test/short", released_at=now, max_completion_tokens=16, curated=True)
+    return conn
+
+
+def _draft(**changes: Any) -> drafts.Draft:
+    return drafts.read(content(model=DEAR, max_output_tokens=1000, **changes))
+
+
+async def test_costs_and_the_best_cheaper_models(shelf: AsyncConnection[Any]) -> None:
+    """Least, typical and worst are in order; cheaper ones can serve the draft, recommended first, then the newest."""
+    owner = await creator(shelf)
+    await shelf.execute("UPDATE models SET disabled = true WHERE id = 'test/small'")
+    done = await estimates.estimate(shelf, owner.id, _draft(), margin=Decimal("0.5"))
+
+    assert [cost.model_id for cost in done.cheaper] == [f"test/cheap{age}" for age in (5, 0, 1, 2, 3)]
+    own = done.on_its_model
+    assert (own.model_id, done.usual.basis) == (DEAR, "estimate")
+    assert 0 < own.least_usd < own.typical_usd < own.worst_usd
+    assert all(cost.typical_usd < own.typical_usd for cost in done.cheaper)
+    assert own.price_atomic is not None
+    # At this price half is left, and at a millionth less it is not.
+    assert own.typical_usd.scaleb(6) * 2 <= own.price_atomic < own.typical_usd.scaleb(6) * 2 + 1
+    assert {cost.price_atomic for cost in done.cheaper} == {1000}
+
+
+async def test_usage_says_what_is_typical(shelf: AsyncConnection[Any]) -> None:
+    """The tokens of answered calls replace the rule of thumb; failures and a few calls do not."""
+    sold = await histories.publish(shelf)
+    for calls in range(5):
+        done = await estimates.estimate(shelf, sold.account_id, _draft(slug=sold.slug))
+        assert (done.usual.basis, done.usual.calls) == ("estimate", 0), calls
+        await histories.sell(shelf, sold, datetime.now(UTC), histories.Ending(tokens=70), paid=False)
+        await histories.sell(shelf, sold, datetime.now(UTC), histories.FAILED, paid=False)
+    done = await estimates.estimate(shelf, sold.account_id, _draft(slug=sold.slug))
+
+    assert (done.usual.basis, done.usual.calls) == ("usage", 5)
+    spent = done.usual.input_tokens * PRICES["prompt_usd"] + done.usual.output_tokens * PRICES["completion_usd"]
+    assert done.on_its_model.typical_usd == spent
+
+
+@pytest.mark.parametrize("margin", ["1", "-0.1", "NaN", "2"])
+async def test_a_margin_is_a_share_of_the_price(shelf: AsyncConnection[Any], margin: str) -> None:
+    """No price leaves all of itself."""
+    owner = await creator(shelf)
+    with pytest.raises(InvalidInput) as refused:
+        await estimates.estimate(shelf, owner.id, _draft(), margin=Decimal(margin))
+
+    assert list(refused.value.fields) == ["margin"]
