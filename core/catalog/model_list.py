@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+from pydantic_core import to_json
 
 from core.catalog import openrouter_listing
 from core.catalog.model import ID, Model
@@ -30,6 +31,7 @@ _VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
 # The operator needs the beginning of an unreadable row, not megabytes.
 _SHOWN_CHARACTERS = 2000
 _SHOWN_ID = 200
+_SUSPECT = (b"\\u0000", b"NaN", b"Infinity")
 
 ListDefect = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
 
@@ -171,11 +173,15 @@ def _quarantine(quarantined: dict[str, Quarantined], row_id: str, reason: str, r
 def _is_storable(row: object) -> bool:
     """Whether Postgres's jsonb accepts it: no NUL, no half of a surrogate pair, no number beyond a double."""
     try:
+        # Several times faster, and enough for nearly every row: none of these occurs even as ordinary text.
+        # Remove escaped backslashes first: a backslash followed by the text "u0000" is harmless.
+        encoded = to_json(row).replace(rb"\\", b"")
+        if not any(mark in encoded for mark in _SUSPECT):
+            return True
         text = json.dumps(row, ensure_ascii=False, allow_nan=False)
         text.encode()
     except ValueError:
         return False
-    # Remove escaped backslashes first: a backslash followed by the text "u0000" is harmless.
     return "\\u0000" not in text.replace("\\\\", "")
 
 

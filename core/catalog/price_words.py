@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Protocol
 
+from pydantic import TypeAdapter
+
 
 class Priced(Protocol):
-    """What has the prices of a model, in US dollars."""
+    """What has the prices of a model, in US dollars. Tiers and listed prices may be JSON that nobody has read yet."""
 
     @property
     def prompt_usd(self) -> Decimal | None: ...
@@ -21,10 +23,13 @@ class Priced(Protocol):
     @property
     def picture_usd(self) -> Decimal | None: ...
     @property
-    def price_tiers(self) -> Sequence[Mapping[str, object]]: ...
+    def price_tiers(self) -> Sequence[Mapping[str, object]] | str: ...
     @property
-    def prices(self) -> Mapping[str, str | None]: ...
+    def prices(self) -> Mapping[str, str | None] | str: ...
 
+
+_TIERS = TypeAdapter(list[dict[str, object]])
+_PRICES = TypeAdapter(dict[str, str | None])
 
 # The keys that `price` names.
 _NAMED = frozenset({"prompt", "completion", "request", "image_output"})
@@ -39,7 +44,7 @@ def price(row: Priced) -> str:
         parts.append(f"${_per_million(row.image_output_usd)} images")
     each = {"call": row.request_usd, "search": row.search_usd, "picture": row.picture_usd}
     parts += [f"${usd.normalize():f} a {thing}" for thing, usd in each.items() if usd]
-    for tier in row.price_tiers:
+    for tier in _TIERS.validate_json(row.price_tiers) if isinstance(row.price_tiers, str) else row.price_tiers:
         prompt, completion = Decimal(str(tier["prompt_usd"])), Decimal(str(tier["completion_usd"]))
         parts.append(f"above {tier['above']} tokens ${_per_million(prompt)} in and ${_per_million(completion)} out")
     return ", ".join(parts)
@@ -50,13 +55,18 @@ def price_changes(state: Priced, other: Priced) -> Iterator[str]:
 
     They are as listed, because no list says which of them are per token.
     """
-    if not other.prices:
+    prices, others = _listed(state), _listed(other)
+    if not others:
         # From before all prices were kept.
         return
-    for key in sorted(state.prices.keys() | other.prices.keys()):
-        now = state.prices.get(key)
-        if key not in _NAMED and now != other.prices.get(key):
+    for key in sorted(prices.keys() | others.keys()):
+        now = prices.get(key)
+        if key not in _NAMED and now != others.get(key):
             yield f"{key} {'-' if now is None else f'${Decimal(now):f}'}"
+
+
+def _listed(row: Priced) -> Mapping[str, str | None]:
+    return _PRICES.validate_json(row.prices) if isinstance(row.prices, str) else row.prices
 
 
 def _per_million(usd: Decimal) -> str:

@@ -79,6 +79,12 @@ PROVIDER_ERRORS = {
         "creator", "no", False, "The model cannot be called any more; choose another one."
     ),
     "provider_404_filtered": ProviderError("creator", "no", False, _SETTINGS),
+    "provider_404_price": ProviderError(
+        "creator",
+        "no",
+        False,
+        "The model costs more now than its listed price; the next sync of the catalog reprices it.",
+    ),
     "provider_408": ProviderError("provider", "perhaps", True, _SLOW, _LATE),
     "provider_409": ProviderError("creator", "no", False, _REJECTED),
     "provider_412": ProviderError("creator", "no", False, _REJECTED),

@@ -132,7 +132,7 @@ def _cause(
         case 403:
             return _cause_of_403(kinds, metadata, code)
         case 404 if code in _FILTERED:
-            return "filtered"
+            return "price" if availability.get("excluded_by") == ["max_price"] else "filtered"
     return None
 
 

@@ -40,8 +40,8 @@ class ModelState(NamedTuple):
     cache_usd: Decimal | None
     search_usd: Decimal | None
     picture_usd: Decimal | None
-    price_tiers: list[dict[str, object]]
-    prices: dict[str, str | None]
+    price_tiers: str
+    prices: str
     context_length: int | None
     max_completion_tokens: int | None
     input_modalities: str
@@ -115,8 +115,8 @@ class Queries(Protocol):
 
     def news(self, conn: Connection, *, at: datetime) -> AsyncIterator[ModelState]:
         """The changes that a sync wrote: for each model its new state, after the previous one if there is one.
-        Arrays are returned as text, because converting arrays would take most of the time of a first
-        sync.
+        Arrays and JSON are returned as text, because converting them would take most of the time of a
+        first sync.
         """
 
 

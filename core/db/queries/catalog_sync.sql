@@ -145,10 +145,11 @@ WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.l
 
 -- name: news(at)
 -- The changes that a sync wrote: for each model its new state, after the previous one if there is one.
--- Arrays are returned as text, because converting arrays would take most of the time of a first sync.
--- types: row=ModelState price_tiers=list[dict[str,object]] prices=dict[str,str|None]
+-- Arrays and JSON are returned as text, because converting them would take most of the time of a first sync.
+-- types: row=ModelState
 SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
-       story.cache_usd, story.search_usd, story.picture_usd, story.price_tiers, story.prices,
+       story.cache_usd, story.search_usd, story.picture_usd, CAST(story.price_tiers AS text) AS price_tiers,
+       CAST(story.prices AS text) AS prices,
        story.context_length, story.max_completion_tokens,
        array_to_string(story.input_modalities, ' ') AS input_modalities,
        array_to_string(story.output_modalities, ' ') AS output_modalities,

@@ -93,7 +93,7 @@ async def test_no_endpoint_may_be_dearer_than_the_list(creator: Creator, factor:
         assert isinstance(answer.reply, Reply)
     else:
         assert isinstance(answer.reply, ExecutionFailed)
-        assert (answer.reply.detail, answer.reply.fault) == ("provider_404_filtered", "creator")
+        assert (answer.reply.detail, answer.reply.fault) == ("provider_404_price", "creator")
         assert seen["generations"] == []
 
 
