@@ -17,7 +17,7 @@ from core.executions import views as execution_views
 from core.failures import Unauthorized
 from core.observability import tracing
 from core.payments import offers
-from core.resources import readiness
+from core.resources import departures, readiness
 from core.resources import versions as resource_versions
 
 router = APIRouter(prefix="/me", tags=["creators"])
@@ -48,6 +48,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
     """Your resources, newest version each, without templates."""
     async with door.pool.connection() as conn:
         versions = await resource_versions.listing(conn, creator.id)
+        leaving = await departures.departures(conn, creator.id)
     return JSONResponse(
         [
             {
@@ -58,6 +59,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
                 "model": version.model_id,
                 "priceUsdc": usdc(version.price_atomic),
                 "archived": version.archived,
+                "modelNotice": leaving.get(version.slug),
             }
             for version in versions
         ]

@@ -108,6 +108,7 @@ class Sold(BaseModel):
     model: str
     priceUsdc: str
     archived: bool
+    modelNotice: str | None = Field(description="what becomes of its model, and what to switch to; null if nothing")
 
 
 _MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer, Sold)

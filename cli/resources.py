@@ -17,8 +17,8 @@ from cli.shared import Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
 from core.failures import InvalidInput, NotFound, Unavailable
+from core.resources import departures, estimates, publishing, readiness, versions
 from core.resources import draft as resource_drafts
-from core.resources import estimates, publishing, readiness, versions
 from core.settings import settings
 
 resources = App(name="resources")
@@ -111,7 +111,11 @@ def list_resources(handle: str, /, *, json: Json = False) -> None:
 
     async def collect(conn: db.Connection) -> list[dict[str, Any]]:
         creator = await owner(conn, handle)
-        return [await _row(conn, version) for version in await versions.listing(conn, creator.id)]
+        leaving = await departures.departures(conn, creator.id)
+        return [
+            await _row(conn, version) | {"model_notice": leaving.get(version.slug)}
+            for version in await versions.listing(conn, creator.id)
+        ]
 
     rows = in_transaction(collect)
     if json:

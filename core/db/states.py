@@ -50,5 +50,6 @@ NoticeRule = Literal[
     "key_low",
     "chain_differs",
     "refunds_repeated",
+    "model_leaving",
 ]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]

@@ -9,6 +9,7 @@ from core.db.states import NoticeRule
 from core.executions import advice
 from core.notices.sender import Message
 from core.providers.registry import OPENROUTER, PROVIDERS, Provider
+from core.resources import departures
 
 Facts = Mapping[str, Any]
 """What a rule found, as its SQL wrote it into jsonb; each function here reads what its own rule writes."""
@@ -119,6 +120,21 @@ def _chain_differs(facts: Facts) -> tuple[str, str]:
     return f"nothing is sold on {network} any more", f"{body}\nThen sell again: instant payments resume {network}"
 
 
+def _model_leaving(facts: Facts) -> tuple[str, str]:
+    titles = {
+        "renamed": "its model has another id now",
+        "withdrawn": "it is off sale, because its model is",
+        "lost": "its model is not listed any more",
+        "ends": f"its model is served until {facts['until']} only",
+        "loss": "it is off sale, because its model got too dear",
+    }
+    body = (
+        f"{departures.sentence(facts)}.\nTo switch, change the model in its file, publish it (instant resources "
+        "create), and test it (instant resources test)."
+    )
+    return titles[facts["cause"]], body
+
+
 _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
@@ -128,6 +144,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "key_low": _key_low,
     "refunds_repeated": _refunds_repeated,
     "chain_differs": _chain_differs,
+    "model_leaving": _model_leaving,
 }
 
 

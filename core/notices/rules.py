@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
+from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.notice import Finding, sql
 from core.db.queries.notice import Notice as Notice
 from core.db.states import NoticeRule
@@ -53,6 +54,7 @@ async def record_findings(conn: db.Connection) -> int:
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
         "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
         "chain_differs": sql.chain_differs(conn),
+        "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
     }
     new = []
     for rule, rows in findings.items():

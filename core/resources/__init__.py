@@ -1,3 +1,13 @@
 """Prompts for sale: drafts, versions, prices and readiness."""
 
-__all__ = ("draft", "estimates", "publishing", "readiness", "repricing", "short_text", "template", "versions")
+__all__ = (
+    "departures",
+    "draft",
+    "estimates",
+    "publishing",
+    "readiness",
+    "repricing",
+    "short_text",
+    "template",
+    "versions",
+)

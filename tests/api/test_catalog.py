@@ -331,3 +331,17 @@ async def test_a_creator_is_told_what_a_draft_costs(shelf: httpx.AsyncClient) ->
         assert (refused.status_code, field in refused.json()["fields"]) == (400, True)
     unknown = await shelf.post("/estimate", json={"draft": draft | {"model": "openai/gpt5"}}, headers=headers)
     assert "did you mean openai/gpt-5" in unknown.json()["fields"]["model"]
+
+
+async def test_a_creator_sees_that_a_model_ends(shelf: httpx.AsyncClient) -> None:
+    """The list of what they sell says what becomes of its model, and what to switch to."""
+    async with db.transaction() as conn:
+        account_id, token = await accounts.create(conn, "leaver", {SANDBOX_NETWORK: selling.ADDRESS})
+        await selling.publish(conn, accounts.Account(account_id, "leaver"), model="openai/gpt-4o-mini")
+        await selling.publish(conn, accounts.Account(account_id, "leaver"), model="openai/gpt-5", slug="stays")
+    answer = await shelf.get("/me/resources", headers={"Authorization": f"Bearer {token}"})
+
+    notices = {sold["slug"]: sold["modelNotice"] for sold in answer.json()}
+    assert notices["stays"] is None
+    assert notices["haiku"].startswith("openai/gpt-4o-mini is served until 2027-02-27 only; switch to openai/")
+    schemathesis.openapi.from_dict(shelf.app.openapi())["/me/resources"]["GET"].validate_response(answer)

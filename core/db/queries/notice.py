@@ -4,7 +4,7 @@ At run time `sql` is what aiosql makes of that file, and rows are named tuples o
 """
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -142,9 +142,12 @@ class Queries(Protocol):
         when one of them is paused.
         """
 
+    def model_leaving(self, conn: Connection, *, absence_tolerated: timedelta) -> AsyncIterator[Finding]:
+        """Resources on models that end, were lost, renamed or withdrawn, or make every call a loss."""
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
-        """Record each subject at most once in so many days; for key rules, each provider's key. Runs under
-        `take_turns`.
+        """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
+        told once for each date. Runs under `take_turns`.
         """
 
     async def address_all(self, conn: Connection, *, notice_ids: list[UUID]) -> int:

@@ -234,8 +234,14 @@ FROM (
 ) AS told
 WHERE count_differing(network) > 0;
 
+-- name: model_leaving(absence_tolerated)
+-- Resources on models that end, were lost, renamed or withdrawn, or make every call a loss.
+-- types: row=Finding facts=dict[str,object] facts!
+SELECT account_id, resource_id, facts FROM leaving_resources(CAST(:absence_tolerated AS interval));
+
 -- name: record(rule, subjects, pause_days)
--- Record each subject at most once in so many days; for key rules, each provider's key. Runs under `take_turns`.
+-- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
+-- for each date. Runs under `take_turns`.
 INSERT INTO notices (id, rule, account_id, resource_id, facts)
 SELECT gen_random_uuid(), :rule, found.account_id, found.resource_id, found.facts
 FROM jsonb_to_recordset(:subjects::jsonb) AS found (account_id uuid, resource_id uuid, facts jsonb)
@@ -246,7 +252,10 @@ WHERE NOT EXISTS (
         AND coalesce(notices.facts ->> 'provider', 'openrouter') = coalesce(found.facts ->> 'provider', 'openrouter')
         AND notices.facts ->> 'network' IS NOT DISTINCT FROM found.facts ->> 'network'
         AND notices.facts ->> 'paused' IS NOT DISTINCT FROM found.facts ->> 'paused'
-        AND notices.found_at > now() - make_interval(days => :pause_days)
+        AND notices.facts ->> 'model' IS NOT DISTINCT FROM found.facts ->> 'model'
+        AND notices.facts ->> 'cause' IS NOT DISTINCT FROM found.facts ->> 'cause'
+        AND notices.facts ->> 'until' IS NOT DISTINCT FROM found.facts ->> 'until'
+        AND (found.facts ->> 'until' IS NOT NULL OR notices.found_at > now() - make_interval(days => :pause_days))
 )
 RETURNING id;
 

@@ -117,6 +117,11 @@ class KeyRow(NamedTuple):
     enabled: bool
 
 
+class LeavingRow(NamedTuple):
+    slug: str
+    facts: dict[str, object]
+
+
 class Queries(Protocol):
     """What `resource.sql` offers."""
 
@@ -181,6 +186,9 @@ class Queries(Protocol):
 
     async def key(self, conn: Connection, *, account_id: UUID, provider: str) -> KeyRow | None:
         """The sealed key for a paid call. A rejected key is tried all the same: the provider decides."""
+
+    def leaving(self, conn: Connection, *, absence_tolerated: timedelta, account_id: UUID) -> AsyncIterator[LeavingRow]:
+        """A creator's resources on models that are leaving."""
 
 
 sql: Queries = load("resource")

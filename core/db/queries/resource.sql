@@ -80,3 +80,9 @@ WHERE version_id = :version_id;
 -- name: key(account_id, provider)^
 -- The sealed key for a paid call. A rejected key is tried all the same: the provider decides.
 SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = :provider;
+
+-- name: leaving(account_id, absence_tolerated)
+-- A creator's resources on models that are leaving.
+-- types: slug! facts=dict[str,object] facts!
+SELECT slug, facts FROM leaving_resources(CAST(:absence_tolerated AS interval))
+WHERE account_id = CAST(:account_id AS uuid);

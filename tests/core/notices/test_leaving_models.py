@@ -1,0 +1,100 @@
+"""Notices about models that end, are lost, renamed or withdrawn, or cost so much that a prompt is off sale."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from core.accounts.accounts import Account
+from core.notices import messages
+from core.notices import rules as notice_rules
+from core.resources.departures import departures
+from tests import selling
+
+MODEL = "maker/pro-1"
+
+
+@pytest.fixture
+async def owner(conn: AsyncConnection[Any]) -> Account:
+    """A creator with a prompt on a model; two more models of its maker, and one of another."""
+    owner = await selling.creator(conn)
+    for model_id in (MODEL, "maker/pro-2", "maker/mini-2", "other/pro-1"):
+        await selling.add_model(conn, id=model_id)
+    await selling.publish(conn, owner, model=MODEL)
+    return owner
+
+
+async def told(conn: AsyncConnection[Any], owner: Account) -> list[dict[str, Any]]:
+    """Run the rules; return the facts of all notices about the creator's models."""
+    await notice_rules.record_findings(conn)
+    rows = await conn.execute(
+        "SELECT facts FROM notices WHERE account_id = %s AND rule = 'model_leaving' ORDER BY found_at", [owner.id]
+    )
+    return [row.facts for row in await rows.fetchall()]
+
+
+CHANGES = {
+    "ends": "UPDATE models SET expires_on = '2099-01-05' WHERE id = %s",
+    "lost": "UPDATE models SET missing_since = now() WHERE id = %s",
+    "withdrawn": "UPDATE models SET disabled = true WHERE id = %s",
+    "loss": "INSERT INTO repriced_versions (version_id, worst_cost_usd, is_certain_loss)"
+    " SELECT id, 9, true FROM resource_versions WHERE model_id = %s",
+}
+
+
+@pytest.mark.parametrize("cause", CHANGES)
+async def test_a_creator_is_told_once_what_becomes_of_a_model(
+    conn: AsyncConnection[Any], owner: Account, cause: str
+) -> None:
+    """The notice says the cause and names models to switch to, first of the same maker; the lists say the same."""
+    assert await told(conn, owner) == []
+    assert await departures(conn, owner.id) == {}
+    await conn.execute(CHANGES[cause].encode(), [MODEL])
+
+    (facts,) = await told(conn, owner)
+    assert await told(conn, owner) == [facts]
+    assert (facts["cause"], facts["model"]) == (cause, MODEL)
+    assert facts["switch_to"][:2] == ["maker/pro-2", "maker/mini-2"]
+    (sentence,) = (await departures(conn, owner.id)).values()
+    message = messages.message_for("model_leaving", owner.handle, "haiku", facts, to_operator=False)
+    assert message.title.startswith(f"/@{owner.handle}/haiku: ")
+    assert message.body.startswith(sentence)
+    assert "switch to maker/pro-2 or maker/mini-2" in sentence
+
+
+async def test_an_end_is_told_again_only_for_another_day(conn: AsyncConnection[Any], owner: Account) -> None:
+    """A date is told once, also after the week in which other matters rest, and a new date is told."""
+    await conn.execute(CHANGES["ends"].encode(), [MODEL])
+    await told(conn, owner)
+    await conn.execute("UPDATE notices SET found_at = now() - interval '30 days' WHERE account_id = %s", [owner.id])
+    assert len(await told(conn, owner)) == 1
+    await conn.execute("UPDATE models SET expires_on = '2098-01-01' WHERE id = %s", [MODEL])
+
+    assert [facts["until"] for facts in await told(conn, owner)] == ["2099-01-05", "2098-01-01"]
+
+
+async def test_a_renamed_model_is_the_first_to_switch_to(conn: AsyncConnection[Any], owner: Account) -> None:
+    """A lost id whose permanent name another id has was renamed, whatever that is called."""
+    await conn.execute(
+        'UPDATE models SET raw = \'{"canonical_slug": "maker/pro-1-2026"}\' WHERE id = ANY(%s)',
+        [[MODEL, "other/pro-1"]],
+    )
+    assert await told(conn, owner) == []
+    await conn.execute(CHANGES["lost"].encode(), [MODEL])
+
+    (facts,) = await told(conn, owner)
+    assert (facts["cause"], facts["switch_to"][0]) == ("renamed", "other/pro-1")
+    last = datetime.now(UTC) + timedelta(days=2)
+    assert facts["until"].startswith(f"{last:%Y-%m-%d}")
+
+
+async def test_nothing_is_said_of_what_is_archived_or_agreed_to(conn: AsyncConnection[Any], owner: Account) -> None:
+    """An archived prompt, and a loss that its creator agreed to, are no matter."""
+    await conn.execute("UPDATE resource_versions SET allows_loss = true WHERE model_id = %s", [MODEL])
+    await conn.execute(CHANGES["loss"].encode(), [MODEL])
+    assert await told(conn, owner) == []
+    await conn.execute(CHANGES["lost"].encode(), [MODEL])
+    await conn.execute("UPDATE resources SET archived_at = now() WHERE account_id = %s", [owner.id])
+
+    assert await told(conn, owner) == []
