@@ -86,14 +86,19 @@ def url_of(execution_id: UUID) -> str:
 
 
 def receipt_of(row: Execution) -> dict[str, object] | None:
-    """Return transaction, paid USDC and network, and whether the answer was cut off; None if nothing was paid."""
+    """Return transaction, paid USDC, network, who answered, and whether that was cut off; None if nothing was paid."""
     if row.payment_state != "paid":
         return None
-    return ({"truncated": True} if row.truncated else {}) | {
-        "transaction": row.transaction,
-        "paidUsdc": usdc(db.required(row.amount_atomic)),
-        "network": row.network,
-    }
+    served = {} if row.model_served is None else {"modelServed": row.model_served}
+    return (
+        ({"truncated": True} if row.truncated else {})
+        | served
+        | {
+            "transaction": row.transaction,
+            "paidUsdc": usdc(db.required(row.amount_atomic)),
+            "network": row.network,
+        }
+    )
 
 
 def paid_headers(row: Execution) -> dict[str, str]:

@@ -19,6 +19,7 @@ class Receipt(BaseModel):
     transaction: str
     paidUsdc: str = Field(description="US dollars", examples=["0.01"])
     network: str = Field(description="CAIP-2", examples=["eip155:8453"])
+    modelServed: str | None = Field(default=None, description="the model that answered, where the offer has fallbacks")
     truncated: bool = Field(default=False, description="it paid for an answer that was cut off, as the offer said")
 
 

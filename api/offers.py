@@ -134,6 +134,7 @@ def _product(version: versions.Version) -> dict[str, object]:
         for name, value in (
             ("truncatedFromCharacters", version.truncated_from_characters),
             ("reasoningEffort", version.reasoning_effort),
+            ("fallbacks", version.fallbacks or None),
             ("providers", version.providers and version.providers.as_request()),
         )
         if value is not None
@@ -166,6 +167,11 @@ def _rules(version: versions.Version) -> list[str]:
             f"Without an identifier, while you have not fetched the answer, another payment of your wallet for the same"
             f" inputs gets it too and is not settled, for {seconds:g} s. To buy several answers to the same inputs at"
             " once, give each payment an identifier of its own."
+        )
+    if version.fallbacks:
+        rules.append(
+            f"While {version.model_id} is unavailable, the first of the fallbacks that is available answers instead, at"
+            " the same price; the receipt names it as modelServed."
         )
     if least is not None:
         rules.append(f"An answer that is cut off at maxOutputTokens counts as answered from {least} characters on.")

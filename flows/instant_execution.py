@@ -17,7 +17,6 @@ from core.failures import ExecutionFailed
 from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
-from core.settings import settings
 from tasks import instant_execution as step
 from tasks import prefect_adapter
 from tasks.policy import guarded
@@ -98,12 +97,12 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     a client for every set of tags it has seen.
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
-    return await prefect_adapter.run_task(step.call_within(settings().send_limit), parameters)
+    return await prefect_adapter.run_task(step.call_within(prepared.reveal().most_sends), parameters)
 
 
 async def _call_without_prefect(prepared: Private[PreparedCall]) -> None:
     """Run one call with the retries that its task would have; its row records the outcome."""
-    for _ in range(settings().send_limit):
+    for _ in range(prepared.reveal().most_sends):
         try:
             return await step.call.fn(prepared.reveal().order.id, prepared)
         except ExecutionFailed as failure:

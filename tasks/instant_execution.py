@@ -52,9 +52,9 @@ async def call(execution_id: UUID, prepared: Private[PreparedCall]) -> None:
 
 
 @cache
-def call_within(send_limit: int) -> Task[[UUID, Private[PreparedCall]], Coroutine[Any, Any, None]]:
-    """The task `call` with as many retries as a send limit leaves. Only a failure that may be sent again is retried."""
-    return call.with_options(retries=send_limit - 1)
+def call_within(most_sends: int) -> Task[[UUID, Private[PreparedCall]], Coroutine[Any, Any, None]]:
+    """The task `call`, retried until so many were sent, and only after a failure that may be sent again."""
+    return call.with_options(retries=most_sends - 1)
 
 
 @step(retries=2, retry_delay_seconds=1)

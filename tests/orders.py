@@ -136,7 +136,14 @@ async def take(pool: db.Pool, ids: list[UUID]) -> list[steps.Order]:
 async def mark(conn: db.Connection, execution_id: UUID, attempt_id: UUID) -> int | None:
     """The mark of the next send, without any bytes; None where there may be none."""
     limit = settings().send_limit
-    rows = sends.sql.mark(conn, ids=[execution_id], attempt_ids=[attempt_id], sealed_requests=[None], send_limit=limit)
+    rows = sends.sql.mark(
+        conn,
+        ids=[execution_id],
+        attempt_ids=[attempt_id],
+        sealed_requests=[None],
+        model_ids=[None],
+        send_limit=limit,
+    )
     return next(iter([row.number async for row in rows]), None)
 
 

@@ -8,7 +8,7 @@ sent again.
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from uuid import UUID
@@ -17,7 +17,7 @@ from core import db
 from core.db.queries.send import sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import registry as providers
-from core.providers.errors import charge_of
+from core.providers.errors import UNAVAILABLE, charge_of
 from core.providers.request import Prompt, encode
 from core.providers.usage import Usage
 from core.secrets.private import Private
@@ -41,6 +41,8 @@ class Send:
     Attributes:
         number: its number within the round, from 1.
         cache_seconds: how long the provider should cache its answer; 0: not at all.
+        place: which model it goes to: 0 is the version's own, 1 its first fallback.
+        last_place: the place of the last model that it may still go to in this round.
     """
 
     execution_id: UUID
@@ -48,6 +50,8 @@ class Send:
     number: int
     request: Private[bytes]
     cache_seconds: int
+    place: int = 0
+    last_place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class _Mark:
     execution_id: UUID
     attempt_id: UUID
     sealed_request: bytes
+    model_id: str
 
 
 async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
@@ -66,10 +71,11 @@ async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: 
 
     Args:
         pool: our database.
-        prompt: the prompt to send.
+        prompt: the prompt to send, for the version's own model.
         account_id: the creator; the bytes are sealed under their account.
         attempt_id: the attempt that sends.
-        worst_cost_usd: the most that one send can cost; a second send that may be charged too needs room for it.
+        worst_cost_usd: the most that one send can cost on any of the models; a second send that may be charged too
+            needs room for it.
 
     Raises:
         ExecutionFailed: `send_refused` (the attempt is not the current one, or the limit is reached), `interrupted`
@@ -79,7 +85,7 @@ async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: 
     # A round's first send is by far the most common, and needs no look-up.
     request = Private(encode(providers.provider_for(prompt.model).fields(prompt, 1)))
     if number := await _marks.add(pool, _build_mark(prompt, account_id, attempt_id, request)):
-        return Send(prompt.execution_id, prompt.round, number, request, _cache_seconds(prompt))
+        return _send(prompt, number, request, 0)
     async with pool.connection() as conn:
         return await begin_next(
             conn, prompt, account_id=account_id, attempt_id=attempt_id, worst_cost_usd=worst_cost_usd
@@ -89,23 +95,33 @@ async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: 
 async def begin_next(
     conn: db.Connection, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal
 ) -> Send:
-    """Mark a send that need not be the first of its round, within the caller's transaction; otherwise like `begin`."""
-    provider, cache_seconds = providers.provider_for(prompt.model), _cache_seconds(prompt)
+    """Mark a send that need not be the first of its round, within the caller's transaction; otherwise like `begin`.
+
+    It goes to the model of the last send, or to the next one if that was unavailable and no send of the round may have
+    been charged without anybody knowing.
+    """
     last = await sql.last(conn, id=prompt.execution_id)
     charged = "no" if last.number is None else "perhaps" if last.outcome is None else charge_of(last.outcome)
-    if charged == "perhaps" and not cache_seconds:
+    place = prompt.place_of(last.model_id)
+    is_certain = all(outcome is not None and charge_of(outcome) != "perhaps" for outcome in last.outcomes)
+    if last.outcome in UNAVAILABLE and is_certain and place < len(prompt.fallbacks):
+        place += 1
+    asked = prompt.at(place)
+    if charged == "perhaps" and not _cache_seconds(asked):
         raise ExecutionFailed("internal_error", "ours", "interrupted")
     request = None
     if charged == "perhaps":
         request = _open_request(last.sealed_request, account_id, prompt.execution_id)
     if request is None:
-        request = Private(encode(provider.fields(prompt, last.sends + 1)))
+        request = Private(encode(providers.provider_for(asked.model).fields(asked, last.sends + 1)))
     if charged != "no":
         await reservations.extend(conn, prompt.execution_id, prompt.round, usd=worst_cost_usd)
-    (number,) = await _commit_marks(conn, [_build_mark(prompt, account_id, attempt_id, request)], settings().send_limit)
+    mark = _build_mark(asked, account_id, attempt_id, request)
+    (number,) = await _commit_marks(conn, [mark], settings().send_limit + place)
     if number is None:
         raise ExecutionFailed("internal_error", "ours", "send_refused")
-    return Send(prompt.execution_id, prompt.round, number, request, cache_seconds)
+    sent = _send(prompt, number, request, place)
+    return sent if is_certain else replace(sent, last_place=place)
 
 
 async def note(pool: db.Pool, send: Send, generation_id: str) -> None:
@@ -166,12 +182,16 @@ async def finish(conn: db.Connection, ended: Sequence[Ended]) -> None:
 
 
 def pause_before_next(send: Send, failure: ExecutionFailed) -> float | None:
-    """Return the seconds to wait before a second send; None if there may be none.
+    """Return the seconds to wait before the next send; None if there may be none.
 
-    A send that the provider may have charged is repeated only where its cache can return the answer.
+    A send that the provider may have charged is repeated only where its cache can return the answer, and never to
+    another model. One to a fallback does not count as a repetition.
     """
+    if failure.detail in UNAVAILABLE and send.place < send.last_place:
+        return random.uniform(*_JITTER_SECONDS)  # noqa: S311 - no secret
     is_unknown = charge_of(failure.detail) == "perhaps"
-    if not failure.resend or send.number >= settings().send_limit or (is_unknown and not send.cache_seconds):
+    is_last = send.number >= settings().send_limit + send.place
+    if not failure.resend or is_last or (is_unknown and not send.cache_seconds):
         return None
     if failure.retry_after is not None:
         return failure.retry_after
@@ -179,9 +199,19 @@ def pause_before_next(send: Send, failure: ExecutionFailed) -> float | None:
     return _UNKNOWN_SECONDS if is_unknown else random.uniform(*_JITTER_SECONDS)  # noqa: S311 - no secret
 
 
+def most_sends(prompt: Prompt) -> int:
+    """Return how many sends one round may have: the limit for one model, and one for each fallback."""
+    return settings().send_limit + len(prompt.fallbacks)
+
+
+def _send(prompt: Prompt, number: int, request: Private[bytes], place: int) -> Send:
+    cache_seconds = _cache_seconds(prompt.at(place))
+    return Send(prompt.execution_id, prompt.round, number, request, cache_seconds, place, len(prompt.fallbacks))
+
+
 def _build_mark(prompt: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
     sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=prompt.execution_id)
-    return _Mark(prompt.execution_id, attempt_id, sealed)
+    return _Mark(prompt.execution_id, attempt_id, sealed, prompt.model)
 
 
 async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit: int = 1) -> list[int | None]:
@@ -191,6 +221,7 @@ async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit:
         ids=[mark.execution_id for mark in marks],
         attempt_ids=[mark.attempt_id for mark in marks],
         sealed_requests=[mark.sealed_request for mark in marks],
+        model_ids=[mark.model_id for mark in marks],
         send_limit=send_limit,
     )
     numbers = {row.attempt_id: row.number async for row in rows}

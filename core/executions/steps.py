@@ -73,6 +73,11 @@ class PreparedCall:
     key: Private[str]
     prompt: Private[Prompt]
 
+    @property
+    def most_sends(self) -> int:
+        """How often it may be sent in its round, fallbacks included."""
+        return sends.most_sends(self.prompt.reveal())
+
 
 async def validate(
     pool: db.Pool, batch: execution_queue.Batch, worker_id: UUID, flow_run_id: UUID | None
@@ -176,6 +181,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             supported=version.supported_parameters,
             outputs=version.output_modalities,
             prices=version.prices,
+            fallbacks=version.alternatives,
         )
         return PreparedCall(order, parts.key, Private(prompt))
 
@@ -211,7 +217,7 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
             order.version.truncated_from_characters,
             deadline_seconds=_seconds_left(order),
             cache_seconds=send.cache_seconds,
-            prices=order.version.prices,
+            prices=prepared.prompt.reveal().at(send.place).prices,
             on_generation_id=lambda generation_id: sends.note(pool, send, generation_id),
         )
         usage, reply = answer.reveal().usage, answer.reveal().reply
@@ -225,7 +231,7 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
     pause = sends.pause_before_next(send, reply)
     if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
         await asyncio.sleep(pause)
-        raise reply
+        raise ExecutionFailed(reply.code, reply.fault, reply.detail, resend=True)
     if reply.detail == "provider_401":
         # This creator's prompts are not sold on this key any more until there is a new one.
         await db.retry_until_committed(

@@ -155,6 +155,14 @@ CAUSED_BY_WORDS = frozenset(
 )
 """Failures that a buyer can cause by the length or the form that they ask for, at the creator's cost."""
 
+UNAVAILABLE = frozenset(
+    {
+        *("provider_400_gone", "provider_403_filtered", "provider_404", "provider_404_gone", "provider_404_filtered"),
+        *("provider_429", "provider_502", "provider_503", "provider_529"),
+    }
+)
+"""Failures for which another model may answer: this one is not served now, and certainly nothing was charged."""
+
 # Any other status: `provider_418` and its like.
 UNEXPECTED_STATUS = ProviderError("provider", "perhaps", False, "The provider answered with an unexpected status.")
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,6 +13,23 @@ from core.providers.usage import Prices
 
 # Role markers, the user turn that we add if the buyer sends none, and the words about an answer's format.
 FRAME_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model that is asked while the one before it is unavailable, at the same provider.
+
+    Attributes:
+        model: its id in our catalog.
+        supported: the parameters that it is listed with.
+        outputs: what it is listed to make: text, image.
+        prices: its listed prices, which are the most it may charge.
+    """
+
+    model: str
+    supported: tuple[str, ...]
+    outputs: tuple[str, ...]
+    prices: Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,7 @@ class Prompt:
         supported: the parameters that the model is listed with.
         outputs: what the model is listed to make: text, image.
         prices: the model's listed prices, which are the most it may charge; None if unknown.
+        fallbacks: the models to ask while this one is unavailable, in order.
     """
 
     model: str
@@ -52,6 +70,19 @@ class Prompt:
     supported: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("text",)
     prices: Prices | None = None
+    fallbacks: tuple[Alternative, ...] = ()
+
+    def at(self, place: int) -> "Prompt":
+        """Return the prompt for the model at this place: 0 is its own, 1 the first fallback."""
+        if place == 0:
+            return self
+        other = self.fallbacks[place - 1]
+        return replace(self, model=other.model, supported=other.supported, outputs=other.outputs, prices=other.prices)
+
+    def place_of(self, model_id: str | None) -> int:
+        """Return the place of a model; 0 for one that it does not name any more."""
+        models = [other.model for other in self.fallbacks]
+        return models.index(model_id) + 1 if model_id in models else 0
 
 
 def encode(fields: Mapping[str, object]) -> bytes:

@@ -86,6 +86,7 @@ class Draft(BaseModel):
     Attributes:
         slug: the last part of its URL, for ever.
         model: the model's id in the catalog.
+        fallbacks: ids of models to ask, in this order, while the one before is unavailable; all at the same provider.
         template: the prompt with `{name}{/name}` for inputs. Never shown to buyers.
         max_output_tokens: the most tokens of one answer, reasoning included.
         reasoning_effort: how hard the model reasons before it answers; None: as it does by itself.
@@ -106,6 +107,7 @@ class Draft(BaseModel):
     description: Annotated[str, AfterValidator(short_text.lines)] = Field(default="", max_length=500)
     modality: Modality = "text"
     model: Line = Field(min_length=1, max_length=200)
+    fallbacks: tuple[Annotated[Line, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=4)
     template: str = Field(min_length=1, max_length=100_000, repr=False)
     parameters: Annotated[tuple[Parameter, ...], AfterValidator(_bounded)] = Field(
         default=(), max_length=PARAMETER_LIMIT
@@ -128,6 +130,12 @@ class Draft(BaseModel):
     def _only_json_has_a_schema(self) -> Self:
         if self.answer_schema is not None and self.modality != "json":
             raise ValueError("answer_schema needs the modality json")
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_model_once(self) -> Self:
+        if len({self.model, *self.fallbacks}) <= len(self.fallbacks):
+            raise ValueError("model and fallbacks name a model twice")
         return self
 
     @model_validator(mode="after")

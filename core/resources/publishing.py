@@ -6,11 +6,10 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
-from core.catalog import search as catalog
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
-from core.resources import template
-from core.resources.call_cost import refuse_certain_loss, refuse_unsupported, warnings, worst_cost_usd
+from core.resources import fallbacks, template
+from core.resources.call_cost import refuse_certain_loss
 from core.resources.draft import Draft
 from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
 from core.secrets.vault import vault
@@ -18,7 +17,7 @@ from core.secrets.vault import vault
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
     *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters", "reasoning_effort"),
-    "providers",
+    *("providers", "fallbacks"),
 )
 
 
@@ -54,15 +53,16 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     Raises:
         InvalidInput: names each field that prevents publishing.
     """
-    model = await catalog.find_and_lock_prices(conn, draft.model)
-    if model is None:
-        raise InvalidInput({"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"})
-    refuse_unsupported(draft, model)
+    models = await fallbacks.find_models(conn, draft)
     unused = template.check_template(draft.template, draft.parameters)
     if not allow_loss:
-        refuse_certain_loss(draft, model)
-    worst = worst_cost_usd(draft, model)
-    all_warnings = (*(f"The template has no tag for the parameter {name}" for name in unused), *warnings(draft, model))
+        for model in models:
+            refuse_certain_loss(draft, model)
+    worst = fallbacks.worst_cost_usd(draft, models)
+    all_warnings = (
+        *(f"The template has no tag for the parameter {name}" for name in unused),
+        *fallbacks.warnings(draft, models),
+    )
 
     resource = await sql.take(
         conn, id=uuid4(), account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
@@ -95,6 +95,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         answer_schema=draft.answer_schema,
         truncated_from_characters=draft.truncated_from_characters,
         reasoning_effort=draft.reasoning_effort,
+        fallbacks=list(draft.fallbacks),
         providers=None if draft.providers is None else json.dumps(draft.providers.as_request()),
         allows_loss=allow_loss,
     )

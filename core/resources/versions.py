@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from core import db
 from core.db.queries.resource import ResolveRow, VersionRow, sql
 from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed, NotFound, Unreadable
+from core.providers.request import Alternative
 from core.providers.usage import Prices, TierPrices
 from core.resources import template
 from core.resources.draft import ProviderChoice
@@ -20,6 +23,7 @@ from core.secrets.vault import vault
 from core.settings import settings
 
 TEMPLATE_COLUMN = "resource_versions.sealed_template"
+_ALTERNATIVES = TypeAdapter(tuple[Alternative, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Version:
         truncated_from_characters: the least length of an answer that counts although it was cut off; None if none does.
         reasoning_effort: how hard the model is asked to reason; None: as it does by itself.
         providers: which of the providers behind a router may serve a call; None: any.
+        fallbacks: ids of models to ask while its own is unavailable, in order.
+        alternatives: those of them that can be called now, with what they are listed with.
         supported_parameters: the parameters that the provider lists for the model now.
         output_modalities: what the provider lists that the model makes now.
         prices: the model's listed prices now; None if unknown.
@@ -65,6 +71,8 @@ class Version:
     truncated_from_characters: int | None
     reasoning_effort: ReasoningEffort | None
     providers: ProviderChoice | None
+    fallbacks: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]
     supported_parameters: tuple[str, ...]
     output_modalities: tuple[str, ...]
     prices: Prices | None
@@ -168,6 +176,8 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
         truncated_from_characters=row.truncated_from_characters,
         reasoning_effort=row.reasoning_effort,
         providers=None if row.providers is None else ProviderChoice.model_validate(row.providers),
+        fallbacks=tuple(row.fallbacks),
+        alternatives=_ALTERNATIVES.validate_python(row.alternatives or ()),
         supported_parameters=tuple(row.supported_parameters),
         output_modalities=tuple(row.output_modalities),
         prices=_prices(row),

@@ -156,3 +156,24 @@ async def kinds_of_task(flow_run_id: UUID) -> set[str]:
 
         await shops.eventually(completed)
         return {task.name.split()[0].split("-")[0] for task in await prefect.read_task_runs(flow_run_filter=mine)}
+
+
+async def test_a_fallback_answers_while_the_model_is_unavailable(door: str, shop: Shop, buyer: Buyer) -> None:
+    """The buyer pays once, gets the answer of the first model that is available, and is told which one that was."""
+    fallbacks = ["openai/gpt-5-nano", "openai/gpt-4.1-mini"]
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            for model_id in fallbacks:
+                await shops.selling.add_model(conn, id=model_id)
+        await shop.publish(pool, fallbacks=fallbacks)
+        await shop.openrouter(faults=["status:503*2"])
+        async with buyer.client() as client, httpx.AsyncClient() as http:
+            offered = await http.get(door + shop.path)
+            answer = await client.post(door + shop.path, json={"topic": "the sea"})
+        (bought,) = await shops.at_rest(pool, shop)
+
+    assert offered.json()["product"]["fallbacks"] == fallbacks
+    assert answer.status_code == 200
+    assert answer.json()["receipt"]["modelServed"] == fallbacks[1]
+    assert (bought.sends, bought.usage_rows) == (3, 1)
+    assert [sent["model"] for sent in await shop.sends()] == [shop.model, *fallbacks]

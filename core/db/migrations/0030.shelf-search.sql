@@ -1,4 +1,4 @@
--- depends: 0028.requests-fit-the-model
+-- depends: 0029.fallbacks
 -- The catalog is searched by relevance: words of the id and the name first, also misspelt, then what a model can do, then
 -- its description.
 

@@ -95,6 +95,7 @@ class Execution(NamedTuple):
     version_id: UUID
     sealed_result: bytes | None
     truncated: bool
+    model_served: str | None
     may_rerun: bool
     created_at: datetime
     queued_at: datetime | None
@@ -286,7 +287,9 @@ class Queries(Protocol):
         """The buyer asks for the same inputs again: begin a new round, if the limits of number and time allow it."""
 
     def show(self, conn: Connection, *, rerun_limit: int, ids: list[UUID]) -> AsyncIterator[Execution]:
-        """Everything that a buyer, creator or operator may see of executions."""
+        """Everything that a buyer, creator or operator may see of executions. Only where a buyer cannot know it from
+        the offer.
+        """
 
     async def ahead(self, conn: Connection, *, id: UUID) -> int:
         """Count the same creator's executions that will start before this one."""

@@ -194,6 +194,12 @@ RETURNING id, round, account_id, version_id;
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
     executions.truncated,
+    -- Only where a buyer cannot know it from the offer.
+    CASE WHEN resource_versions.fallbacks <> '{}' THEN (
+        SELECT coalesce(sends.model_served, sends.model_id) FROM sends
+        WHERE sends.execution_id = executions.id AND sends.round = executions.round AND sends.outcome = 'succeeded'
+        ORDER BY sends.number DESC LIMIT 1
+    ) END AS model_served,
     may_rerun(executions, :rerun_limit) AS may_rerun, executions.created_at, executions.queued_at,
     executions.call_started_at, executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
     resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,

@@ -15,13 +15,14 @@ from core.db.sql import load
 class OfferedRow(NamedTuple):
     id: UUID
     model_id: str
+    fallbacks: list[str]
 
 
 class Queries(Protocol):
     """What `repricing.sql` offers."""
 
     def offered(self, conn: Connection, *, model_ids: list[str]) -> AsyncIterator[OfferedRow]:
-        """The current versions, also of archived resources, because they may be restored."""
+        """The current versions that may call these models, also of archived resources, because they may be restored."""
 
     async def reprice(
         self, conn: Connection, *, version_id: UUID, worst_cost_usd: Decimal | int, is_certain_loss: bool

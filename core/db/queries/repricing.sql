@@ -1,9 +1,10 @@
 -- name: offered(model_ids)
--- The current versions, also of archived resources, because they may be restored.
-SELECT version.id, version.model_id
+-- The current versions that may call these models, also of archived resources, because they may be restored.
+SELECT version.id, version.model_id, version.fallbacks
 FROM resources AS resource
 JOIN resource_versions AS version ON version.id = resource.version_id
-WHERE version.model_id = ANY(CAST(:model_ids AS text[]));
+WHERE version.model_id = ANY(CAST(:model_ids AS text[]))
+    OR (version.fallbacks <> '{}' AND version.fallbacks && CAST(:model_ids AS text[]));
 
 -- name: reprice(version_id, worst_cost_usd, is_certain_loss)!
 -- The version stays as it was published; this row holds what it costs today.

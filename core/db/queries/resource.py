@@ -38,6 +38,8 @@ class ResolveRow(NamedTuple):
     truncated_from_characters: int | None
     reasoning_effort: ReasoningEffort | None
     providers: dict[str, list[str]] | None
+    fallbacks: list[str]
+    alternatives: object | None
     supported_parameters: list[str]
     output_modalities: list[str]
     prompt_usd: Decimal | None
@@ -82,6 +84,8 @@ class VersionRow(NamedTuple):
     truncated_from_characters: int | None
     reasoning_effort: ReasoningEffort | None
     providers: dict[str, list[str]] | None
+    fallbacks: list[str]
+    alternatives: object | None
     supported_parameters: list[str]
     output_modalities: list[str]
     prompt_usd: Decimal | None
@@ -166,6 +170,7 @@ class Queries(Protocol):
         truncated_from_characters: int | None,
         reasoning_effort: ReasoningEffort | None,
         providers: str | None,
+        fallbacks: list[str],
         allows_loss: bool | None,
     ) -> int:
         """Numbers are consecutive because `take` holds the resource until this commits."""

@@ -1,6 +1,6 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The hot path of every request, in one query: the current version, and its readiness.
--- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None payouts=dict[str,str|None]
+-- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives? payouts=dict[str,str|None]
 -- types: price_tiers=list[dict[str,str|int]]
 SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers
 FROM sale_state(CAST(:absence_tolerated AS interval))
@@ -8,11 +8,11 @@ WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
 -- Any version, also a replaced or archived one: a sold version stays readable for ever.
--- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None
+-- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
 -- types: price_tiers=list[dict[str,str|int]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
-       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, providers,
+       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
        (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
 FROM sale_state(interval '0')
@@ -20,11 +20,11 @@ WHERE version_id = :version_id;
 
 -- name: listing(account_id)
 -- A creator's resources, archived ones last.
--- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None
+-- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
 -- types: price_tiers=list[dict[str,str|int]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
-       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, providers,
+       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
        (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
 FROM sale_state(interval '0')
@@ -40,12 +40,12 @@ VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
 ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, allows_loss)$
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, allows_loss)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
     allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd,
-    zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, allows_loss
+    zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, allows_loss
 )
 VALUES (
     :id, :resource_id,
@@ -53,7 +53,7 @@ VALUES (
     :title, :description, :modality, :model_id, :sealed_template, :parameters::jsonb,
     :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd,
     :zdr, CAST(:answer_schema AS json), :truncated_from_characters, :reasoning_effort,
-    CAST(:providers AS jsonb), :allows_loss
+    CAST(:providers AS jsonb), :fallbacks, :allows_loss
 )
 RETURNING number;
 

@@ -16,7 +16,9 @@ class LastRow(NamedTuple):
     sends: int
     number: int | None
     outcome: str | None
+    model_id: str | None
     sealed_request: bytes | None
+    outcomes: list[str | None]
 
 
 class MarkRow(NamedTuple):
@@ -28,7 +30,9 @@ class Queries(Protocol):
     """What `send.sql` offers."""
 
     async def last(self, conn: Connection, *, id: UUID) -> LastRow:
-        """The number of sends of the current round, and the outcome of the last one if it is known."""
+        """The number of sends of the current round, the last one, and the outcomes of all, NULL where nobody saw the
+        end.
+        """
 
     def mark(
         self,
@@ -37,6 +41,7 @@ class Queries(Protocol):
         ids: list[UUID],
         attempt_ids: list[UUID],
         sealed_requests: list[bytes | None],
+        model_ids: list[str | None],
         send_limit: int,
     ) -> AsyncIterator[MarkRow]:
         """The durable marks of sends. They are committed first, so no execution is sent more often than its limit."""

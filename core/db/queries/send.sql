@@ -1,31 +1,36 @@
 -- name: last(id)^
--- The number of sends of the current round, and the outcome of the last one if it is known.
--- types: row!
-SELECT executions.sends, sends.number, sends.outcome, sends.sealed_request
+-- The number of sends of the current round, the last one, and the outcomes of all, NULL where nobody saw the end.
+-- types: row! outcomes=list[str|None]
+SELECT executions.sends, sends.number, sends.outcome, sends.model_id, sends.sealed_request,
+    ARRAY(
+        SELECT earlier.outcome FROM sends AS earlier
+        WHERE earlier.execution_id = executions.id AND earlier.round = executions.round
+    ) AS outcomes
 FROM executions
 LEFT JOIN sends ON sends.execution_id = executions.id AND sends.round = executions.round
 WHERE executions.id = :id
 ORDER BY sends.number DESC NULLS LAST
 LIMIT 1;
 
--- name: mark(ids, attempt_ids, sealed_requests, send_limit)
+-- name: mark(ids, attempt_ids, sealed_requests, model_ids, send_limit)
 -- The durable marks of sends. They are committed first, so no execution is sent more often than its limit.
 WITH asked AS (
     SELECT *
-    FROM unnest(:ids::uuid[], :attempt_ids::uuid[], :sealed_requests::bytea[]) AS asked (id, attempt_id, sealed_request)
+    FROM unnest(:ids::uuid[], :attempt_ids::uuid[], :sealed_requests::bytea[], :model_ids::text[])
+        AS asked (id, attempt_id, sealed_request, model_id)
 ), marked AS (
     UPDATE executions SET sends = sends + 1, call_started_at = coalesce(call_started_at, now())
     FROM asked
     WHERE executions.id = asked.id AND executions.attempt_id = asked.attempt_id AND state = 'running'
         AND sends < :send_limit
-    RETURNING executions.id, round, sends, asked.attempt_id, asked.sealed_request
+    RETURNING executions.id, round, sends, asked.attempt_id, asked.sealed_request, asked.model_id
 ), noted AS (
     UPDATE attempts SET sends = attempts.sends + 1, call_started_at = coalesce(call_started_at, now())
     FROM marked
     WHERE attempts.id = marked.attempt_id
 )
-INSERT INTO sends (execution_id, round, number, attempt_id, sealed_request)
-SELECT id, round, sends, attempt_id, sealed_request FROM marked
+INSERT INTO sends (execution_id, round, number, attempt_id, sealed_request, model_id)
+SELECT id, round, sends, attempt_id, sealed_request, model_id FROM marked
 RETURNING attempt_id, number;
 
 -- name: note(execution_ids, rounds, numbers, generation_ids)!

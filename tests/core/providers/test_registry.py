@@ -13,6 +13,7 @@ import pytest
 from core import db
 from core.accounts import accounts, key_health, provider_keys
 from core.accounts.key_health import Checked
+from core.catalog import manual_prices
 from core.executions import steps
 from core.failures import ExecutionFailed, InvalidInput, Unavailable
 from core.providers import client as provider_client
@@ -21,6 +22,7 @@ from core.providers import registry as providers
 from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.resources import draft as drafts
 from core.resources import publishing, readiness
+from core.resources.repricing import reprice
 from core.secrets.private import Private
 from core.spend import cost_backfill, usage_log
 from core.spend.cost_backfill import Reconciled
@@ -97,6 +99,23 @@ async def test_a_claude_prompt_is_sold_and_run_on_an_anthropic_key(pool: db.Pool
     assert ran.usage.generation_id.startswith("req_")
     [request] = await shop.sends()
     assert request["model"] == "claude-sonnet-4-5"
+
+
+async def test_a_fallback_is_billed_at_its_own_price(pool: db.Pool) -> None:
+    """A provider that reports no cost: what the answer cost follows from the prices of the model that gave it."""
+    shop = await shops.open_shop(pool, ANTHROPIC)
+    haiku = "anthropic:claude-haiku-4-5"
+    async with pool.connection() as conn:
+        prices = {"prompt_usd": Decimal(1), "completion_usd": Decimal(5)}
+        await manual_prices.set_prices(
+            conn, reprice, haiku, **prices, context_length=200_000, max_completion_tokens=64_000
+        )
+    await shop.publish(pool, fallbacks=[haiku])
+    await shop.openrouter(latency_seconds=0, faults=["status:529"])
+    ran = await run(pool, shop)
+
+    assert ran.usage.model_served == "claude-haiku-4-5"
+    assert [ran.usage.cost_usd] == await booked(shop)
 
 
 @pytest.mark.parametrize("fault", ["status:504", "status:500", "cut", "error_chunk", "html"])
