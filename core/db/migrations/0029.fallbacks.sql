@@ -31,9 +31,10 @@ CREATE FUNCTION sale_state(absence_tolerated interval) RETURNS TABLE (
                  'prompt_usd', CAST(other.prompt_usd AS text), 'completion_usd', CAST(other.completion_usd AS text),
                  'request_usd', CAST(coalesce(other.request_usd, 0) AS text),
                  'tiers', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                      'above', tier -> 'above', 'prompt_usd', tier -> 'prompt_usd',
-                      'completion_usd', tier -> 'completion_usd', 'request_usd', tier -> 'request_usd')), '[]')
-                  FROM jsonb_array_elements(other.price_tiers) AS tier))
+                      'above', long.prices -> 'above', 'prompt_usd', long.prices -> 'prompt_usd',
+                      'completion_usd', long.prices -> 'completion_usd', 'request_usd', long.prices -> 'request_usd'
+                  )), '[]')
+                  FROM jsonb_array_elements(other.price_tiers) AS long (prices)))
              ) ORDER BY declared.place)
          FROM unnest(version.fallbacks) WITH ORDINALITY AS declared (id, place)
          JOIN models AS other ON other.id = declared.id
