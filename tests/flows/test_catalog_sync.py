@@ -46,7 +46,9 @@ async def test_a_sync_fills_the_catalog_and_leaves_its_news(practice_openrouter:
     assert state.is_completed()
     assert state.message == f"{len(models)} added"
     async with db.transaction() as conn:
-        assert [await catalog.find(conn, model.id) for model in models] == models
+        found = [db.required(await catalog.find(conn, model.id)) for model in models]
+    assert any(model.curated for model in found), "the first sync recommends models"
+    assert [model.model_copy(update={"curated": False}) for model in found] == models
     ((description, rows),) = await news_of(state)
     assert description == f"{len(models)} added"
     assert {row["model"] for row in rows} == {model.id for model in models}
