@@ -30,6 +30,7 @@ class Settings(BaseSettings):
         extra="forbid",
         dotenv_filtering="match_prefix",
         hide_input_in_errors=True,
+        allow_inf_nan=False,
         env_ignore_empty=True,
         # JSON is decoded below, so that what is no JSON is an error like all others.
         enable_decoding=False,
@@ -220,6 +221,15 @@ class Settings(BaseSettings):
         if not urls.is_host(host):
             raise ValueError("must be an IP address or a name, without a port")
         return host
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _is_not_everybody(
+        cls, networks: tuple[IPv4Network | IPv6Network, ...]
+    ) -> tuple[IPv4Network | IPv6Network, ...]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("must name your proxies: whoever connects from there can claim to be any client")
+        return networks
 
     @field_validator("address_rate", "payer_rate", "refused_rate")
     @classmethod

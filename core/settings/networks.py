@@ -10,8 +10,29 @@ SANDBOX_NETWORK = "eip155:402402"
 SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
 SANDBOX_ASSET_NAME = "SANDBOX USD (no value)"
 
-# Sepolia, Base Sepolia, and the usual id of a local node. Every other chain may hold real money.
-TEST_NETWORKS = frozenset({"eip155:11155111", "eip155:84532", "eip155:31337"})
+# Chains whose money is worthless, by the registry ethereum-lists/chains, and the usual ids of local nodes. Every other
+# chain may hold real money.
+TEST_NETWORKS = frozenset(
+    f"eip155:{chain_id}"
+    for chain_id in (
+        11155111,  # Sepolia
+        17000,  # Holesky
+        560048,  # Hoodi
+        84532,  # Base Sepolia
+        11155420,  # OP Sepolia
+        421614,  # Arbitrum Sepolia
+        80002,  # Polygon Amoy
+        43113,  # Avalanche Fuji
+        97,  # BNB Smart Chain Testnet
+        1328,  # Sei Testnet
+        1301,  # Unichain Sepolia
+        4801,  # World Chain Sepolia
+        300,  # zkSync Sepolia
+        59141,  # Linea Sepolia
+        31337,
+        1337,
+    )
+)
 
 # Circle's contracts with the names of their EIP-712 domains, which differ by chain (x402 SDK, default_assets).
 _USDC: dict[str, dict[str, object]] = {

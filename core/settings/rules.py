@@ -75,6 +75,8 @@ def _conflicts(config: "Settings") -> Iterator[str]:
         yield "INSTANT_PUBLIC_URL names an address to listen on, which no buyer can call; write the door's own name"
     if "@" in config.public_url:
         yield "INSTANT_PUBLIC_URL must have no user and no password: every buyer sees it"
+    if config.lease_seconds < 2 * config.heartbeat_seconds:
+        yield "INSTANT_LEASE_SECONDS must be twice INSTANT_HEARTBEAT_SECONDS or more, or living processes count as dead"
     seen: set[str] = set()
     for position, network in enumerate(config.networks):
         if network.id in seen:

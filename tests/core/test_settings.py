@@ -78,7 +78,7 @@ def test_live_goes_to_the_provider(tmp_path: Path) -> None:
     assert [network.chain_id for network in config.networks] == [8453]
 
 
-@pytest.mark.parametrize("network", ["eip155:11155111", "eip155:84532", "eip155:31337"])
+@pytest.mark.parametrize("network", ["eip155:11155111", "eip155:84532", "eip155:11155420", "eip155:31337"])
 def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> None:
     """On networks without real money, calls may go to the practice provider."""
     config = read(tmp_path, **LIVE | PRACTICE | {"INSTANT_NETWORKS": json.dumps([BASE | {"id": network}])})
@@ -241,6 +241,15 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
             ("10.0.0.0/8", " must be a JSON list"),
             ('["10.0.0.0/33"]', "[0] must be an IP network such as 10.0.0.0/8"),
         )
+    ),
+    (
+        SANDBOX | {"INSTANT_TRUSTED_PROXIES": '["0.0.0.0/0"]'},
+        "INSTANT_TRUSTED_PROXIES must name your proxies: whoever connects from there can claim to be any client",
+    ),
+    (SANDBOX | {"INSTANT_ANSWER_SECONDS": "inf"}, "INSTANT_ANSWER_SECONDS must be a finite number"),
+    (
+        SANDBOX | {"INSTANT_LEASE_SECONDS": "3"},
+        "INSTANT_LEASE_SECONDS must be twice INSTANT_HEARTBEAT_SECONDS or more, or living processes count as dead",
     ),
     (SANDBOX | {"INSTANT_PUBLIC_ULR": "x"}, "INSTANT_PUBLIC_ULR is unknown; did you mean INSTANT_PUBLIC_URL?"),
 ]
