@@ -65,6 +65,29 @@ async def test_the_stored_answer(door: str, shop: Shop, buyer: Buyer, http: http
         assert await who.settles() == 1
 
 
+@pytest.mark.parametrize("change", [named, plainly], ids=["named", "unnamed"])
+async def test_the_same_fresh_signature_again(
+    door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient, change: shops.Change
+) -> None:
+    """It was answered from the first payment, so it gets that answer for ever, and pays for no other request."""
+    url = door + shop.path
+    await http.post(url, json=TOPIC, headers=NOW | await pay(buyer, door, shop, change))
+    fresh = await pay(buyer, door, shop, change)
+    answers = [await http.post(url, json=TOPIC, headers=PATIENT | fresh) for _ in range(3)]
+    other = await http.post(url, json={"topic": "the hills"}, headers=PATIENT | fresh)
+    document = json.loads(base64.b64decode(fresh["PAYMENT-SIGNATURE"]))
+    del document["accepted"]["extra"]["quoteId"]
+    on_chain = base64.b64encode(json.dumps(document).encode()).decode()
+    stranger = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": on_chain})
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert len({answer.text for answer in answers}) == 1
+    assert len({answer.headers["PAYMENT-RESPONSE"] for answer in answers}) == 1
+    plain(other, 409, "other_request")
+    plain(stranger, 409, "not_yours_to_read")
+    await sold(shop, buyer, 1)
+
+
 async def test_an_answer_that_was_fetched_is_bought_anew(
     door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient
 ) -> None:
