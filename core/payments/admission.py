@@ -198,14 +198,12 @@ async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPaymen
     is not paid twice (docs/decisions/0021). It must be proved to be the wallet's.
 
     Raises:
-        Conflict: its identifier names another request, whose receipt is shown to the wallet that paid for it only.
+        Conflict: its identifier names another request of the same wallet, whose receipt is shown.
     """
     async with db.autocommit(door.pool) as conn:
         first = await ledger.find_retried(conn, purchase.version.resource_id, purchase.request_sha256, matched)
     if first is None:
         return None
-    if (first.network, first.payer) != (matched.network.id, matched.payer):
-        raise Conflict("identifier_reused", None)
     if first.request_sha256 != purchase.request_sha256:
         raise Conflict("identifier_reused", first)
     async with door.pool.connection() as conn:

@@ -148,9 +148,18 @@ def payload_sha256(payload: PaymentPayload) -> bytes:
 
 
 def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
-    """Hash the client's payment-identifier together with its resource; None without one."""
+    """Hash the client's payment-identifier together with its resource, network and payer; None without one.
+
+    Wallets thus cannot take each other's identifiers, or learn which are in use.
+
+    Raises:
+        PaymentMalformed: the payload is not an EIP-3009 authorization, or the identifier has another form.
+    """
     identifier = codec.identifier(payload)
-    return None if identifier is None else hashlib.sha256(resource_id.bytes + identifier.encode()).digest()
+    if identifier is None:
+        return None
+    network, _asset, payer, _nonce = key_of(payload)
+    return hashlib.sha256(resource_id.bytes + _canonical([network, payer, identifier])).digest()
 
 
 def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:

@@ -18,4 +18,5 @@ COMMENT ON COLUMN payment_aliases.payment_id IS 'The payment that it was answere
 COMMENT ON COLUMN payment_aliases.payload_sha256 IS 'Hash of its own whole payload, as in payments: only its sender can replay it for the answer.';
 COMMENT ON COLUMN payment_aliases.quoted IS 'Whether its own payload holds what never reaches the chain, as in payments.';
 COMMENT ON COLUMN payment_aliases.valid_before IS 'When it expires. The row is deleted after that, once the content of its execution is deleted.';
+COMMENT ON COLUMN payments.identifier_sha256 IS 'Hash of resource, network, wallet and payment-identifier: the client''s own idempotency key names one purchase of its wallet. A failed payment leaves its identifier to the next one.';
 CREATE INDEX payment_aliases_payment ON payment_aliases (payment_id);
