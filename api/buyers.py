@@ -162,7 +162,7 @@ async def _ahead(door: Door, row: execution_views.Execution) -> int:
 
 def _conflict(conflict: Conflict) -> JSONResponse:
     paid = conflict.payment
-    receipt = paid and {
+    receipt = {
         "transaction": paid.transaction,
         "paidUsdc": usdc(paid.amount_atomic),
         "network": paid.network,

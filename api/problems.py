@@ -41,13 +41,16 @@ _JSON_ONLY = "The request body must be JSON in UTF-8, as application/json and wi
 
 TOO_MANY_FAILURES = (
     "Too many calls of this product that this wallet paid for have failed within a day, at its creator's cost. "
-    "Nothing was charged; this wallet can buy it again in {wait} s."
+    "Nothing was charged; this wallet can buy it again in {wait}."
 )
 
 CONFLICT: dict[failures.ConflictCode, str] = {
     "other_request": "This payment was made for another request.",
     "identifier_reused": "This payment-identifier names another purchase. To buy again, choose a new one.",
-    "not_yours_to_read": "This payment was used already. Only its sender can fetch the answer, by the status URL.",
+    "not_yours_to_read": (
+        "This payment was used already. Only its sender can fetch the answer: by the status URL, or by presenting the "
+        "identical payment with the status token in the header `Status-Token`."
+    ),
 }
 
 
@@ -101,18 +104,20 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
         case failures.TooLarge(limit=limit):
             return problem(431, f"The payment header is larger than {limit} bytes.", failure.code)
         case failures.TooManyFailures(until=until):
-            wait = str(max(1, math.ceil(until - time.time())))
-            return problem(429, TOO_MANY_FAILURES.format(wait=wait), failure.code, {"Retry-After": wait})
+            wait = max(1, math.ceil(until - time.time()))
+            sentence = TOO_MANY_FAILURES.format(wait=in_words(wait))
+            return problem(429, sentence, failure.code, {"Retry-After": str(wait)})
         case failures.TooManyRequests(until=until):
-            wait = str(max(1, math.ceil(until - time.time())))
-            return problem(429, f"Too many requests; try again in {wait} s.", failure.code, {"Retry-After": wait})
+            wait = max(1, math.ceil(until - time.time()))
+            sentence = f"Too many requests; try again in {in_words(wait)}."
+            return problem(429, sentence, failure.code, {"Retry-After": str(wait)})
         case failures.TooManyUndecided(payments=payments, seconds=seconds):
-            wait = str(max(1, math.ceil(seconds)))
+            wait = max(1, math.ceil(seconds))
             sentence = (
                 f"{payments} payments of this wallet are neither paid nor failed yet, so this one was not taken. "
-                f"Wait for the answers of those, and try again in {wait} s."
+                f"Wait for the answers of those, and try again in {in_words(wait)}."
             )
-            return problem(429, sentence, failure.code, {"Retry-After": wait})
+            return problem(429, sentence, failure.code, {"Retry-After": str(wait)})
         case failures.Unavailable():
             return problem(503, UNAVAILABLE, "resource_unavailable", {"Retry-After": "5"})
         case failures.ExecutionFailed(fault="buyer"):
@@ -121,6 +126,14 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(502, UNAVAILABLE, failure.code)
         case _:
             return our_fault()
+
+
+def in_words(seconds: int) -> str:
+    """Say a time to wait, in hours and minutes above two minutes, and never less than it is."""
+    if seconds <= 120:
+        return f"{seconds} s"
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)
 
 
 def our_fault() -> JSONResponse:

@@ -14,4 +14,5 @@ async def retention() -> State[None]:
     """Delete content whose retention time is over, and signed payloads that settle nothing any more."""
     cleared = await step.clear_payloads()
     deleted = await step.delete_content()
+    await step.delete_aliases()
     return Completed(message=f"deleted the inputs and answers of {deleted} executions, and {cleared} payloads")

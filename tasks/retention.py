@@ -2,7 +2,7 @@
 
 from core import db
 from core.executions import retention
-from core.payments import ledger
+from core.payments import aliases, ledger
 from tasks.policy import step
 
 
@@ -18,3 +18,10 @@ async def clear_payloads() -> int:
     """Clear signed payloads that settle nothing any more."""
     async with db.pool() as pool:
         return await ledger.clear_payloads(pool)
+
+
+@step()
+async def delete_aliases() -> int:
+    """Delete expired authorizations that were answered from a payment whose answer is deleted."""
+    async with db.pool() as pool:
+        return await aliases.delete_expired(pool)

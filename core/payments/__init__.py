@@ -2,6 +2,7 @@
 
 __all__ = (
     "admission",
+    "aliases",
     "balances",
     "chain",
     "chain_verification",

@@ -21,7 +21,7 @@ from core.failures import (
     log_unexpected_end,
 )
 from core.observability import metrics, tracing
-from core.payments import codec, ledger, matching, quotes, settlement
+from core.payments import aliases, codec, ledger, matching, quotes, settlement
 from core.payments.purchase import Conflict, Door, Purchase
 from core.payments.verdicts import Refused, Verdict
 from core.resources import versions
@@ -174,7 +174,7 @@ async def _verify(door: Door, matched: matching.MatchedPayment) -> Verdict:
 
 
 async def _replay(door: Door, purchase: Purchase) -> UUID | None:
-    """Return the execution that this authorization bought before, if sender and request are the same."""
+    """Return the execution that this authorization bought, or was answered from, if sender and request are the same."""
     async with db.autocommit(door.pool) as conn:
         payment = await ledger.find(conn, purchase.payload)
         if payment is None:
@@ -194,21 +194,22 @@ async def _replay(door: Door, purchase: Purchase) -> UUID | None:
 async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPayment) -> UUID | None:
     """Return the execution that a fresh authorization asks for again, as stock clients do after a lost reply.
 
-    The authorization is never settled, so the same request is not paid twice (docs/decisions/0021). It must be proved
-    to be the wallet's.
+    The authorization is recorded as an alias of what paid for that execution, and is never settled, so the same request
+    is not paid twice (docs/decisions/0021). It must be proved to be the wallet's.
 
     Raises:
-        Conflict: its identifier names another request, whose receipt is shown to the wallet that paid for it only.
+        Conflict: its identifier names another request of the same wallet, whose receipt is shown.
     """
     async with db.autocommit(door.pool) as conn:
         first = await ledger.find_retried(conn, purchase.version.resource_id, purchase.request_sha256, matched)
     if first is None:
         return None
-    if (first.network, first.payer) != (matched.network.id, matched.payer):
-        raise Conflict("identifier_reused", None)
     if first.request_sha256 != purchase.request_sha256:
         raise Conflict("identifier_reused", first)
-    return first.execution_id
+    async with door.pool.connection() as conn:
+        is_recorded = await aliases.record(conn, first.id, matched)
+    # Otherwise another request with the same authorization was first, and it may have bought.
+    return first.execution_id if is_recorded else await _replay(door, purchase)
 
 
 def _is_sender(payment: ledger.Payment, purchase: Purchase) -> bool:
@@ -217,7 +218,10 @@ def _is_sender(payment: ledger.Payment, purchase: Purchase) -> bool:
 
 
 async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) -> None:
-    """Settle a refused payment again, because the identical payload came back while it is still valid."""
+    """Settle a refused payment again, because the identical payload came back while it is still valid.
+
+    The payload of an alias is not the one that was claimed, so it takes nothing back and is not settled.
+    """
     matched = await _match(door, purchase)
     async with door.pool.connection() as conn:
         again = await ledger.reclaim(conn, payment, purchase.version, door.worker_id)

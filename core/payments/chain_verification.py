@@ -1,6 +1,6 @@
 """Verify on the chain what facilitators told, some blocks later, and pause a network on which they proved wrong.
 
-A facilitator is believed at once, because buyers do not wait for blocks: docs/decisions/0019. On the practice network
+A facilitator is believed at once, because buyers do not wait for blocks: docs/decisions/0020. On the practice network
 the facilitator's book, read over the same JSON-RPC, takes the chain's place.
 """
 

@@ -25,7 +25,10 @@ _PAYLOAD = "payments.sealed_payload"
 
 
 async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
-    """Find the payment that this authorization was claimed as, if any."""
+    """Find the payment that this authorization was claimed as, or was answered from, if any.
+
+    Its payload hash and `quoted` are those of this authorization.
+    """
     network, asset, payer, nonce = matching.key_of(payload)
     return await sql.find(conn, network=network, asset=asset, payer=payer, nonce=nonce)
 
@@ -108,9 +111,9 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
         requests: the payments to claim.
 
     Returns:
-        For each request, whether it was claimed. If not, another request was first with the authorization or the
-        identifier, and `find` or `find_named` returns its payment; or its wallet has too many undecided payments, and
-        `require_room` raises.
+        For each request, whether it was claimed. If not, another request was first with the authorization (also as an
+        alias) or the identifier, and `find` or `find_named` returns its payment; or its wallet has too many undecided
+        payments, and `require_room` raises.
 
     Raises:
         Unavailable: a creator's cap or queue has no room for them; the transaction must roll back.

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core import failures
 from core.evm import signatures
 from core.payments import codec
-from core.payments.offers import requirements_for, url_of
-from core.payments.quotes import make_quote, quote_of
+from core.payments.offers import requirements_of, url_of
+from core.payments.quotes import quote_of
 from core.payments.x402_sdk import (
     ExactEIP3009Authorization,
     PaymentPayload,
@@ -98,9 +98,8 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     _require(accepted.pay_to.lower() == authorization.to.lower() == pay_to.lower(), "wrong_pay_to")
     _require(accepted.amount == authorization.value == str(version.price_atomic), "wrong_amount")
     _require(payload.resource is None or payload.resource.url == url_of(version), "wrong_resource")
-    quote = quote_of(payload)
-    quote_id = str((accepted.extra or {})["quoteId"]) if quote else make_quote(version)
-    requirements = requirements_for(network, pay_to, version.price_atomic, quote_id)
+    # Without the quote: it proves the sender of a replay, so the facilitator must not learn it.
+    requirements = requirements_of(network, pay_to, version.price_atomic)
     _require_valid_time(int(authorization.valid_after), int(authorization.valid_before))
     return MatchedPayment(
         network=network,
@@ -111,7 +110,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
         pay_to=pay_to.lower(),
         amount_atomic=version.price_atomic,
         valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
-        quoted=quote is not None or codec.identifier(payload) is not None,
+        quoted=quote_of(payload) is not None or codec.identifier(payload) is not None,
         is_proved=_recovers(authorization, signature, network),
     )
 
@@ -148,9 +147,18 @@ def payload_sha256(payload: PaymentPayload) -> bytes:
 
 
 def identifier_sha256(resource_id: UUID, payload: PaymentPayload) -> bytes | None:
-    """Hash the client's payment-identifier together with its resource; None without one."""
+    """Hash the client's payment-identifier together with its resource, network and payer; None without one.
+
+    Wallets thus cannot take each other's identifiers, or learn which are in use.
+
+    Raises:
+        PaymentMalformed: the payload is not an EIP-3009 authorization, or the identifier has another form.
+    """
     identifier = codec.identifier(payload)
-    return None if identifier is None else hashlib.sha256(resource_id.bytes + identifier.encode()).digest()
+    if identifier is None:
+        return None
+    network, _asset, payer, _nonce = key_of(payload)
+    return hashlib.sha256(resource_id.bytes + _canonical([network, payer, identifier])).digest()
 
 
 def request_sha256(resource_id: UUID, inputs: dict[str, str]) -> bytes:

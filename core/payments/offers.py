@@ -30,7 +30,7 @@ def url_of(version: versions.Version) -> str:
 
 
 def requirements_of(network: Network, pay_to: str, amount_atomic: int) -> PaymentRequirements:
-    """Rebuild the requirements of a recorded payment, to settle it again with the identical payload."""
+    """Build the requirements of a payment as they go to the facilitator, also to settle it again: without a quote."""
     return requirements_for(network, pay_to, amount_atomic, None)
 
 

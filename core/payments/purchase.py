@@ -61,7 +61,7 @@ class Door(Protocol):
 class Conflict(PaymentConflict):
     """A conflict that can show the receipt of the earlier purchase."""
 
-    def __init__(self, code: ConflictCode, payment: ledger.Payment | None) -> None:
+    def __init__(self, code: ConflictCode, payment: ledger.Payment) -> None:
         super().__init__(code)
         self.payment = payment
 

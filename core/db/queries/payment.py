@@ -26,6 +26,10 @@ class ReclaimRow(NamedTuple):
     id: UUID
 
 
+class AliasRow(NamedTuple):
+    payment_id: UUID
+
+
 class Payment(NamedTuple):
     id: UUID
     state: PaymentState
@@ -81,12 +85,16 @@ class ClearPayloadsRow(NamedTuple):
     id: UUID
 
 
+class DeleteAliasesRow(NamedTuple):
+    payment_id: UUID
+
+
 class Queries(Protocol):
     """What `payment.sql` offers."""
 
     async def lock_payers(self, conn: Connection, *, payers: list[str]) -> int:
-        """Claims of one wallet wait for each other, so that its undecided payments are counted exactly. Wallets are
-        locked in one order, before anything else.
+        """Claims and aliases of one wallet wait for each other, so that its undecided payments are counted exactly,
+        and an authorization becomes one of both. Wallets are locked in one order, before anything else.
         """
 
     def claim(
@@ -111,9 +119,9 @@ class Queries(Protocol):
         undecided_limit: int,
     ) -> AsyncIterator[ClaimRow]:
         """One insert claims an authorization, and an identifier; a second presentation returns no row, and neither
-        does a payment of a wallet with too many undecided ones (a repetition in the same batch counts).
-        Rows are inserted in a fixed order, so that concurrent claims of several hardly ever wait for each
-        other.
+        does an alias, or a payment of a wallet with too many undecided ones (a repetition in the same
+        batch counts). Rows are inserted in a fixed order, so that concurrent claims of several hardly
+        ever wait for each other.
         """
 
     async def undecided(self, conn: Connection, *, payer: str) -> Undecided:
@@ -126,8 +134,27 @@ class Queries(Protocol):
         one that the chain shows as spent may not.
         """
 
+    async def alias(
+        self,
+        conn: Connection,
+        *,
+        payment_id: UUID,
+        network: str,
+        asset: str,
+        payer: str,
+        nonce: bytes,
+        payload_sha256: bytes,
+        quoted: bool,
+        valid_before: datetime,
+    ) -> AliasRow | None:
+        """An authorization is answered from another payment from now on, unless it was claimed or is an alias
+        already.
+        """
+
     async def find(self, conn: Connection, *, network: str, asset: str, payer: str, nonce: bytes) -> Payment | None:
-        """The payment that this authorization was claimed as, and its execution."""
+        """The payment that this authorization was claimed as, or answered from, and its execution; with the proof of
+        the sender that belongs to this authorization.
+        """
 
     async def find_named(self, conn: Connection, *, identifier_sha256: bytes) -> Payment | None:
         """The payment that an identifier names, unless no money moved."""
@@ -183,6 +210,11 @@ class Queries(Protocol):
     def clear_payloads(self, conn: Connection, *, most: int) -> AsyncIterator[ClearPayloadsRow]:
         """Forget signed payloads that settle nothing any more: the payment was paid, or can no longer land, and has
         expired.
+        """
+
+    def delete_aliases(self, conn: Connection, *, most: int) -> AsyncIterator[DeleteAliasesRow]:
+        """Delete expired aliases of payments whose content is deleted. One that is still valid would be settled as a
+        new payment.
         """
 
 

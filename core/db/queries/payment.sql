@@ -1,12 +1,12 @@
 -- name: lock_payers(payers)!
--- Claims of one wallet wait for each other, so that its undecided payments are counted exactly. Wallets are locked in one
--- order, before anything else.
+-- Claims and aliases of one wallet wait for each other, so that its undecided payments are counted exactly, and an
+-- authorization becomes one of both. Wallets are locked in one order, before anything else.
 SELECT pg_advisory_xact_lock(hashtextextended('x402-instant/payer/' || payer, 0))
 FROM (SELECT DISTINCT payer FROM unnest(:payers::text[]) AS payer ORDER BY payer) AS claiming;
 
 -- name: claim(ids, networks, assets, payers, nonces, pay_tos, amounts_atomic, valid_befores, version_ids, owners, payloads_sha256, requests_sha256, quoteds, identifiers_sha256, sealed_payloads, undecided_limit)
--- One insert claims an authorization, and an identifier; a second presentation returns no row, and neither does a
--- payment of a wallet with too many undecided ones (a repetition in the same batch counts). Rows are inserted in a fixed order, so that concurrent claims of
+-- One insert claims an authorization, and an identifier; a second presentation returns no row, and neither does an
+-- alias, or a payment of a wallet with too many undecided ones (a repetition in the same batch counts). Rows are inserted in a fixed order, so that concurrent claims of
 -- several hardly ever wait for each other.
 INSERT INTO payments (
     id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before, version_id, state, owner,
@@ -26,7 +26,11 @@ FROM (
         request_sha256, quoted, identifier_sha256, sealed_payload
     )
 ) AS asked
-WHERE turn + count_undecided(payer) <= :undecided_limit
+WHERE turn + count_undecided(payer) <= :undecided_limit AND NOT EXISTS (
+    SELECT 1 FROM payment_aliases AS alias
+    WHERE alias.network = asked.network AND alias.asset = asked.asset AND alias.payer = asked.payer
+        AND alias.nonce = asked.nonce
+)
 ORDER BY network, asset, payer, nonce
 ON CONFLICT DO NOTHING
 RETURNING id;
@@ -48,15 +52,38 @@ WHERE id = :id AND state = 'failed' AND payload_sha256 = :payload_sha256 AND req
     AND valid_before > now() AND proved_at IS NULL
 RETURNING id;
 
+-- name: alias(payment_id, network, asset, payer, nonce, payload_sha256, quoted, valid_before)^
+-- An authorization is answered from another payment from now on, unless it was claimed or is an alias already.
+INSERT INTO payment_aliases (payment_id, network, asset, payer, nonce, payload_sha256, quoted, valid_before)
+SELECT payment_id, network, asset, payer, nonce, payload_sha256, quoted, valid_before
+FROM (VALUES (
+    :payment_id::uuid, :network::text, :asset::text, :payer::text, :nonce::bytea, :payload_sha256::bytea,
+    :quoted::boolean, :valid_before::timestamptz
+)) AS asked (payment_id, network, asset, payer, nonce, payload_sha256, quoted, valid_before)
+WHERE NOT EXISTS (
+    SELECT 1 FROM payments
+    WHERE payments.network = asked.network AND payments.asset = asked.asset AND payments.payer = asked.payer
+        AND payments.nonce = asked.nonce
+)
+ON CONFLICT DO NOTHING
+RETURNING payment_id;
+
 -- name: find(network, asset, payer, nonce)^
--- The payment that this authorization was claimed as, and its execution.
--- types: row=Payment
+-- The payment that this authorization was claimed as, or answered from, and its execution; with the proof of the sender
+-- that belongs to this authorization.
+-- types: row=Payment payload_sha256! quoted!
 SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.payer,
-    payments.amount_atomic, payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
-FROM payments
-JOIN executions ON executions.payment_id = payments.id
-WHERE payments.network = :network AND payments.asset = :asset AND payments.payer = :payer
-    AND payments.nonce = :nonce;
+    payments.amount_atomic, presented.payload_sha256, payments.request_sha256, presented.quoted,
+    executions.id AS execution_id
+FROM (
+    SELECT id AS payment_id, payload_sha256, quoted FROM payments
+    WHERE network = :network AND asset = :asset AND payer = :payer AND nonce = :nonce
+    UNION ALL
+    SELECT payment_id, payload_sha256, quoted FROM payment_aliases
+    WHERE network = :network AND asset = :asset AND payer = :payer AND nonce = :nonce
+) AS presented
+JOIN payments ON payments.id = presented.payment_id
+JOIN executions ON executions.payment_id = payments.id;
 
 -- name: find_named(identifier_sha256)^
 -- The payment that an identifier names, unless no money moved.
@@ -169,3 +196,16 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED
 )
 RETURNING id;
+
+-- name: delete_aliases(most)
+-- Delete expired aliases of payments whose content is deleted. One that is still valid would be settled as a new payment.
+DELETE FROM payment_aliases
+WHERE (network, asset, payer, nonce) IN (
+    SELECT alias.network, alias.asset, alias.payer, alias.nonce
+    FROM payment_aliases AS alias
+    JOIN executions ON executions.payment_id = alias.payment_id
+    WHERE executions.content_deleted_at IS NOT NULL AND alias.valid_before < now()
+    LIMIT :most
+    FOR UPDATE OF alias SKIP LOCKED
+)
+RETURNING payment_id;

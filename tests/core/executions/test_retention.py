@@ -14,7 +14,7 @@ from core.executions import lifecycle, retention, steps
 from core.failures import ExecutionFailed, Unavailable
 from core.media import store as media
 from core.media.files import Medium
-from core.payments import ledger, refunds
+from core.payments import aliases, ledger, refunds
 from core.resources import readiness
 from core.settings import settings
 from core.spend import usage_log
@@ -108,6 +108,27 @@ async def test_a_payload_is_kept_while_it_could_settle(pool: db.Pool) -> None:
     assert [await ledger.clear_payloads(pool, batch=1) for _ in range(2)] == [2, 0]
     rows = await shops.rows(pool, "SELECT id FROM payments WHERE sealed_payload IS NULL")
     assert {found[row.id] for row in rows} == {"paid", "final"}
+
+
+async def test_aliases_go_with_the_answer(pool: db.Pool) -> None:
+    """Deleted are aliases that have expired, of payments whose content is deleted; a valid one would buy again."""
+    launcher, version = await orders.hire(pool), await orders.version(pool)
+    kept, gone = [await orders.pay(pool, version, launcher) for _ in range(2)]
+    for order in await orders.begin(pool, launcher, [kept, gone]):
+        await answer(pool, order.id)
+    async with pool.connection() as conn:
+        for paid in (kept, gone, gone):
+            rows = await conn.execute("SELECT payment_id AS id FROM executions WHERE id = %s", [paid])
+            assert await aliases.record(conn, db.required(await rows.fetchone()).id, orders.terms(version))
+    await age(pool, gone)
+    assert await retention.delete_content(pool) == 1
+    assert await aliases.delete_expired(pool) == 0
+
+    expire = "UPDATE payment_aliases SET valid_before = now() RETURNING payment_id"
+    await shops.rows(pool, expire)
+    assert [await aliases.delete_expired(pool, batch=1) for _ in range(2)] == [2, 0]
+    (left,) = await shops.rows(pool, "SELECT executions.id FROM payment_aliases JOIN executions USING (payment_id)")
+    assert left.id == kept
 
 
 async def test_what_is_not_logged_yet_is_kept(pool: db.Pool) -> None:

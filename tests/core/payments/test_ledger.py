@@ -351,9 +351,22 @@ async def test_a_failed_payment_leaves_its_identifier(own_database: str) -> None
         assert found.id == second.payment_id
 
 
-def named(nonce: int) -> matching.MatchedPayment:
-    """A payment with an identifier that all of them share."""
-    of = terms(nonce)
+async def test_wallets_do_not_share_identifiers(own_database: str) -> None:
+    """Each wallet's identifier is its own, so none can take another's or learn that it is in use."""
+    async with db.pool() as pool, pool.connection() as conn:
+        here = await market(conn)
+        requests = [here.wish(named(400 + number, wallet=1 + number)) for number in range(2)]
+        for request in requests:
+            assert await ledger.find_named(conn, here.version.resource_id, request.matched.payload) is None
+            assert await ledger.claim(conn, [request]) == [True]
+        for request in requests:
+            found = db.required(await ledger.find_named(conn, here.version.resource_id, request.matched.payload))
+            assert found.id == request.payment_id
+
+
+def named(nonce: int, wallet: int = 1) -> matching.MatchedPayment:
+    """A payment with an identifier that all of them share, of one wallet."""
+    of = terms(nonce, wallet=wallet)
     of.payload.extensions = {"payment-identifier": {"info": {"id": "pay_7d5d747be160e280504c099d984bcfe0"}}}
     return of
 
