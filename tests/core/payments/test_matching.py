@@ -56,6 +56,11 @@ def version(**changes: Any) -> Version:
         "truncated_from_characters": None,
         "supported_parameters": (),
         "prices": None,
+        "reasoning_effort": None,
+        "providers": None,
+        "fallbacks": (),
+        "alternatives": (),
+        "output_modalities": ("text",),
         "sealed_template": b"",
         "archived": False,
     }
