@@ -14,7 +14,6 @@ import psycopg
 
 from core.db.pool import UNREACHABLE, Connection, Pool
 from core.db.single_flight import SingleFlight
-from core.failures import Failure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,8 +54,8 @@ class BatchWriter(Generic[Item, Result]):
         """Write one item. It is committed when this returns, even if the caller is cancelled meanwhile.
 
         Raises:
-            psycopg.Error, Failure: the write of this item failed. If a group fails, each of its items is written in a
-                transaction of its own.
+            Exception: the write of this item failed, for whatever reason. If a group fails, each of its items is
+                written in a transaction of its own, unless the database cannot be reached.
         """
         queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue())
         entry: _Entry[Item, Result] = _Entry(item)
@@ -70,7 +69,9 @@ class BatchWriter(Generic[Item, Result]):
         group, queue.entries = queue.entries, []
         try:
             await self._write_entries(pool, group)
-        except (psycopg.Error, Failure) as error:
+        except Exception as error:
+            # Whatever one item raises must not reach the callers of the others. Nothing is lost: each item is now
+            # written alone, and its own caller gets what it raises.
             is_unreachable = isinstance(error, UNREACHABLE) and not isinstance(error, psycopg.errors.DeadlockDetected)
             if len(group) == 1 or is_unreachable:
                 raise

@@ -30,17 +30,20 @@ class NewExecution:
         inputs: validated inputs.
         payment_id: the payment it waits for; None for the owner's free test, which is queued at once.
         id: a fresh id.
+        sealed_inputs: the inputs, sealed for their column at once, before any shared transaction.
     """
 
     version: versions.Version
     inputs: dict[str, str]
     payment_id: UUID | None = None
     id: UUID = field(default_factory=uuid4)
+    sealed_inputs: bytes = field(init=False, repr=False)
 
-    def sealed_inputs(self) -> bytes:
-        """Seal the inputs for their column."""
+    def __post_init__(self) -> None:
+        """Seal the inputs."""
         plain = json.dumps(self.inputs).encode()
-        return vault().seal(plain, account=self.version.account_id, column="executions.sealed_inputs", row=self.id)
+        sealed = vault().seal(plain, account=self.version.account_id, column="executions.sealed_inputs", row=self.id)
+        object.__setattr__(self, "sealed_inputs", sealed)  # frozen
 
 
 async def create(conn: db.Connection, executions: Sequence[NewExecution]) -> None:
@@ -59,7 +62,7 @@ async def create(conn: db.Connection, executions: Sequence[NewExecution]) -> Non
         payment_ids=[execution.payment_id for execution in executions],
         account_ids=[execution.version.account_id for execution in executions],
         version_ids=[execution.version.version_id for execution in executions],
-        sealed_inputs=[execution.sealed_inputs() for execution in executions],
+        sealed_inputs=[execution.sealed_inputs for execution in executions],
     )
     await reservations.reserve(
         conn, [reservations.Round(execution.id, 1, execution.version.worst_cost_usd) for execution in executions]

@@ -6,6 +6,7 @@ import json
 import math
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from core import failures
 from core.net.strict_json import refuse_constant, unique_members
@@ -82,11 +83,13 @@ def decode(header: str) -> PaymentPayload:
 def _read_json(raw: bytes) -> object:
     """Read JSON as RFC 8259 has it, in UTF-8: no NaN, no Infinity, and no name twice in an object.
 
-    Readers differ about all three, and a facilitator may refuse what ours let through.
+    Readers differ about all three, and a facilitator may refuse what ours let through. pydantic's reader, with which
+    the ledger opens what it sealed, also refuses lone surrogates, which are no text, and nesting of 200 levels.
 
     Raises:
         ValueError: it is anything else.
     """
+    from_json(raw)
     return json.loads(
         raw.decode(), parse_constant=refuse_constant, parse_float=_finite, object_pairs_hook=unique_members
     )

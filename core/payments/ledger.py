@@ -80,7 +80,7 @@ async def mark_fetched(pool: db.Pool, payment_id: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """A payment to claim.
+    """A payment to claim. Sealing and hashing are done at once: claims share a transaction, and none may fail there.
 
     Attributes:
         matched: the payment, matched and verified.
@@ -88,6 +88,12 @@ class ClaimRequest:
         inputs: validated inputs.
         owner: the worker that will settle it.
         payment_id, execution_id: fresh ids.
+        execution: what it buys, sealed.
+        payload_sha256, request_sha256, identifier_sha256: as `matching` hashes them.
+        sealed_payload: the payload, sealed for the ledger.
+
+    Raises:
+        PaymentMalformed: its payment-identifier has another form.
     """
 
     matched: matching.MatchedPayment
@@ -96,11 +102,27 @@ class ClaimRequest:
     owner: UUID
     payment_id: UUID = field(default_factory=uuid4)
     execution_id: UUID = field(default_factory=uuid4)
+    execution: lifecycle.NewExecution = field(init=False)
+    payload_sha256: bytes = field(init=False)
+    request_sha256: bytes = field(init=False)
+    identifier_sha256: bytes | None = field(init=False)
+    sealed_payload: bytes = field(init=False, repr=False)
 
-    def sealed_payload(self) -> bytes:
-        """Seal the payload for the ledger."""
-        payload = self.matched.payload.model_dump_json(by_alias=True, exclude_none=True).encode()
-        return vault().seal(payload, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id)
+    def __post_init__(self) -> None:
+        """Compute everything that depends on what the buyer wrote."""
+        payload, resource_id = self.matched.payload, self.version.resource_id
+        plain = payload.model_dump_json(by_alias=True, exclude_none=True).encode()
+        computed = {
+            "execution": lifecycle.NewExecution(self.version, self.inputs, self.payment_id, self.execution_id),
+            "payload_sha256": matching.payload_sha256(payload),
+            "request_sha256": matching.request_sha256(resource_id, self.inputs),
+            "identifier_sha256": matching.identifier_sha256(resource_id, payload),
+            "sealed_payload": vault().seal(
+                plain, account=self.version.account_id, column=_PAYLOAD, row=self.payment_id
+            ),
+        }
+        for name, value in computed.items():
+            object.__setattr__(self, name, value)  # frozen
 
 
 async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[bool]:
@@ -120,9 +142,7 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
     """
     matched = [request.matched for request in requests]
     await sql.lock_payers(conn, payers=[payment.payer for payment in matched])
-    identifiers = [
-        matching.identifier_sha256(request.version.resource_id, request.matched.payload) for request in requests
-    ]
+    identifiers = [request.identifier_sha256 for request in requests]
     if named := [identifier for identifier in identifiers if identifier is not None]:
         await sql.release_identifiers(conn, identifiers_sha256=named)
     rows = sql.claim(
@@ -137,19 +157,15 @@ async def claim(conn: db.Connection, requests: Sequence[ClaimRequest]) -> list[b
         valid_befores=[payment.valid_before for payment in matched],
         version_ids=[request.version.version_id for request in requests],
         owners=[request.owner for request in requests],
-        payloads_sha256=[matching.payload_sha256(payment.payload) for payment in matched],
-        requests_sha256=[matching.request_sha256(request.version.resource_id, request.inputs) for request in requests],
+        payloads_sha256=[request.payload_sha256 for request in requests],
+        requests_sha256=[request.request_sha256 for request in requests],
         quoteds=[payment.quoted for payment in matched],
         identifiers_sha256=identifiers,
-        sealed_payloads=[request.sealed_payload() for request in requests],
+        sealed_payloads=[request.sealed_payload for request in requests],
         undecided_limit=settings().undecided_limit,
     )
     claimed = {row.id async for row in rows}
-    executions = [
-        lifecycle.NewExecution(request.version, request.inputs, request.payment_id, request.execution_id)
-        for request in requests
-        if request.payment_id in claimed
-    ]
+    executions = [request.execution for request in requests if request.payment_id in claimed]
     if executions:
         await lifecycle.create(conn, executions)
     return [request.payment_id in claimed for request in requests]

@@ -1,5 +1,6 @@
 """A payment on other terms than ours is refused before any money, with an offer that can be paid."""
 
+import asyncio
 from collections.abc import Callable
 
 import httpx
@@ -167,6 +168,28 @@ async def test_a_quote_of_another_resource(
     plain(answer, 402, "wrong_resource")
     await nothing_claimed(pool, shop, buyer)
     await offer_sells(answer, http, door + shop.path, buyer)
+
+
+async def test_who_cannot_be_stored_stands_alone(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """Payments with members that no JSON writer takes are 400; those presented at the same moment are answered."""
+    url = door + shop.path
+    deep: object = []
+    for _ in range(300):
+        deep = [deep]
+    bad = [{"memo": "\ud800"}, {"\ud800": "memo"}, {"memo": deep}] * 2
+    buyers = await asyncio.gather(*(Buyer().fund() for _ in range(2 * len(bad))))
+    headers = list(await asyncio.gather(*(sign(http, url, buyer) for buyer in buyers)))
+    for place, members in enumerate(bad):
+        document = decoded(headers[2 * place])
+        document["payload"] |= members
+        headers[2 * place] = encoded(document)
+    answers = await asyncio.gather(
+        *(http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header, "Prefer": "wait=20"}) for header in headers)
+    )
+
+    assert [answer.status_code for answer in answers] == [400, 200] * len(bad)
+    for answer in answers[::2]:
+        plain(answer, 400, "payment_malformed")
 
 
 json_values = st.recursive(

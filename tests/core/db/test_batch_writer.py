@@ -73,6 +73,19 @@ async def test_one_that_is_refused_fails_alone(pool: db.Pool) -> None:
     assert [number for number, _ in await rows(pool)] == [1, 2, 4]
 
 
+async def test_one_that_breaks_the_code_fails_alone(pool: db.Pool) -> None:
+    """An exception that nobody foresaw fails only its own item too."""
+
+    async def no_three(conn: db.Connection, numbers: Sequence[int]) -> list[int]:
+        return await write(conn, [{1: 1, 2: 2, 4: 4}[number] for number in numbers])
+
+    group = db.BatchWriter(no_three, once)
+    made = await asyncio.gather(*(group.add(pool, number) for number in (1, 2, 3, 4)), return_exceptions=True)
+
+    assert [type(one) for one in made] == [int, int, KeyError, int]
+    assert [number for number, _ in await rows(pool)] == [1, 2, 4]
+
+
 async def test_who_is_cancelled_stops_nobody(pool: db.Pool) -> None:
     """Cancelling one caller stops neither the others of the group nor a write that has begun."""
     started, may_end = asyncio.Event(), asyncio.Event()
