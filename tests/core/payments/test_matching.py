@@ -61,11 +61,6 @@ def version(**changes: Any) -> Version:
         "output_modalities": ("text",),
         "supported_parameters": (),
         "prices": None,
-        "reasoning_effort": None,
-        "providers": None,
-        "fallbacks": (),
-        "alternatives": (),
-        "output_modalities": ("text",),
         "sealed_template": b"",
         "archived": False,
     }
