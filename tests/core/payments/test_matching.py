@@ -54,7 +54,12 @@ def version(**changes: Any) -> Version:
         "zdr": False,
         "answer_schema": None,
         "truncated_from_characters": None,
+        "reasoning_effort": None,
+        "providers": None,
+        "fallbacks": (),
+        "alternatives": (),
         "supported_parameters": (),
+        "output_modalities": (),
         "prices": None,
         "sealed_template": b"",
         "archived": False,
@@ -201,7 +206,8 @@ def test_our_offer_matches() -> None:
     assert (terms.payer, terms.pay_to) == (WALLET.address.lower(), practice.PAY_TO.lower())
     assert (terms.amount_atomic, terms.quoted) == (sold.price_atomic, True)
     assert terms.valid_before.timestamp() == int(payload.payload["authorization"]["validBefore"])
-    assert terms.requirements == payload.accepted
+    extra = {name: value for name, value in (payload.accepted.extra or {}).items() if name != "quoteId"}
+    assert terms.requirements == payload.accepted.model_copy(update={"extra": extra})
     assert payload.payload["signature"] not in repr(terms)
 
 
