@@ -30,7 +30,8 @@ async def read(conn: db.Connection, execution_id: UUID) -> Execution | None:
 
 
 async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution | None]:
-    rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids), rerun_limit=settings().rerun_limit)}
+    limits = {"rerun_limit": settings().rerun_limit, "failure_limit": settings().refundable_failures}
+    rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids), **limits)}
     return [rows.get(execution_id) for execution_id in execution_ids]
 
 

@@ -36,13 +36,17 @@ async def test_a_wallet_that_asks_for_failures_is_refused_before_it_pays(
     again = [await client.post(first.json()["rerunUrl"]) for _ in range(2)]
     second = await buy(door, shop.path, buyer, client)
     last = await client.post(second.json()["rerunUrl"])
-    no_rerun = await client.post(last.json()["rerunUrl"])
+    no_rerun = await client.post(second.json()["rerunUrl"])
+    polled = await client.get(last.headers["Content-Location"])
     refused = await buy(door, shop.path, buyer, client)
     stranger = await buy(door, shop.path, await Buyer().fund(), client)
     elsewhere = await buy(door, other.path, buyer, client)
 
     assert {one.status_code for one in (first, *again, second, last, stranger, elsewhere)} == {502}
     assert no_rerun.status_code == 409
+    assert "rerunUrl" not in last.json()
+    assert "rerunUrl" not in polled.json()
+    assert polled.json()["money"] == "refund_due"
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failures")
     assert "Nothing was charged" in refused.json()["error"]
     assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400

@@ -286,9 +286,12 @@ class Queries(Protocol):
     async def rerun(self, conn: Connection, *, id: UUID, rerun_limit: int) -> RerunRow | None:
         """The buyer asks for the same inputs again: begin a new round, if the limits of number and time allow it."""
 
-    def show(self, conn: Connection, *, rerun_limit: int, ids: list[UUID]) -> AsyncIterator[Execution]:
+    def show(
+        self, conn: Connection, *, rerun_limit: int, failure_limit: int, ids: list[UUID]
+    ) -> AsyncIterator[Execution]:
         """Everything that a buyer, creator or operator may see of executions. Only where a buyer cannot know it from
-        the offer.
+        the offer. A re-run that would be refused is not offered: its wallet has had too many refundable
+        failures.
         """
 
     async def ahead(self, conn: Connection, *, id: UUID) -> int:

@@ -188,9 +188,9 @@ SET state = 'queued', round = round + 1, sends = 0, takeovers = 0, code = NULL, 
 WHERE id = :id AND may_rerun(executions, :rerun_limit) AND logged_round = round
 RETURNING id, round, account_id, version_id;
 
--- name: show(ids, rerun_limit)
+-- name: show(ids, rerun_limit, failure_limit)
 -- Everything that a buyer, creator or operator may see of executions.
--- types: row=Execution
+-- types: row=Execution may_rerun!
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
     executions.truncated,
@@ -200,7 +200,10 @@ SELECT executions.id, executions.kind, executions.state, executions.code, execut
         WHERE sends.execution_id = executions.id AND sends.round = executions.round AND sends.outcome = 'succeeded'
         ORDER BY sends.number DESC LIMIT 1
     ) END AS model_served,
-    may_rerun(executions, :rerun_limit) AS may_rerun, executions.created_at, executions.queued_at,
+    -- A re-run that would be refused is not offered: its wallet has had too many refundable failures.
+    CASE WHEN may_rerun(executions, :rerun_limit) THEN coalesce(
+        refused_until(payments.payer, resource_versions.resource_id, :failure_limit::integer) IS NULL, true
+    ) ELSE false END AS may_rerun, executions.created_at, executions.queued_at,
     executions.call_started_at, executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
     resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from core import failures
-from core.payments import codec, ledger, matching, offers, quotes
+from core.payments import codec, matching, offers, quotes
 from core.resources.template import Parameter
 from core.resources.versions import Version
 from core.secrets.vault import new_master_key, vault
@@ -58,8 +58,8 @@ def version(**changes: Any) -> Version:
         "providers": None,
         "fallbacks": (),
         "alternatives": (),
-        "output_modalities": ("text",),
         "supported_parameters": (),
+        "output_modalities": (),
         "prices": None,
         "sealed_template": b"",
         "archived": False,
@@ -206,7 +206,8 @@ def test_our_offer_matches() -> None:
     assert (terms.payer, terms.pay_to) == (WALLET.address.lower(), practice.PAY_TO.lower())
     assert (terms.amount_atomic, terms.quoted) == (sold.price_atomic, True)
     assert terms.valid_before.timestamp() == int(payload.payload["authorization"]["validBefore"])
-    assert terms.requirements == payload.accepted
+    extra = {name: value for name, value in (payload.accepted.extra or {}).items() if name != "quoteId"}
+    assert terms.requirements == payload.accepted.model_copy(update={"extra": extra})
     assert payload.payload["signature"] not in repr(terms)
 
 
@@ -271,80 +272,3 @@ def test_a_quote_that_is_not_ours(quote: object) -> None:
         matching.require_live_quote(payload)
     del payload.accepted.extra["quoteId"]
     matching.require_live_quote(payload)
-
-
-# What Python's parser reads, which is more than JSON has: lone surrogates among it.
-members = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(10**400), 10**400)
-    | st.floats()
-    | st.text(st.characters(exclude_categories=()), max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(st.characters(exclude_categories=()), max_size=3), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-
-
-def nested(levels: int) -> Any:
-    """An empty list in so many lists."""
-    value: list[Any] = []
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
-UNWRITABLE = ["\ud800", {"\udfff": 1}, ["a\ud800b"], nested(260), nested(5000), {"x": nested(400)}]
-
-
-@bounds(max_examples=200, deadline=None)
-@given(members, st.sampled_from(["payload", "extensions", "accepted"]), st.integers(1, 250))
-def test_what_is_read_can_be_stored(value: Any, place: str, levels: int) -> None:
-    """Whatever a buyer adds to a payment, it is refused when it is read, or is sealed, hashed and opened unchanged."""
-    sold = version()
-    for added in (value, nested(levels)):
-        try:
-            payload = codec.decode(with_member(signed(sold), place, added))
-            matched = matching.match(payload, sold, PAYOUTS)
-        except (failures.PaymentMalformed, failures.PaymentRequired):
-            continue
-        request = ledger.ClaimRequest(matched, sold, {"topic": "x"}, uuid4())
-        plain = vault().open(
-            request.sealed_payload, account=sold.account_id, column="payments.sealed_payload", row=request.payment_id
-        )
-        opened = PaymentPayload.model_validate_json(plain.reveal())
-        assert matching.payload_sha256(opened) == request.payload_sha256
-
-
-@pytest.mark.parametrize("value", UNWRITABLE)
-@pytest.mark.parametrize("place", ["payload", "extensions", "accepted"])
-def test_what_cannot_be_stored_is_no_payment(value: Any, place: str) -> None:
-    """Lone surrogates and deep nesting are refused as they are read."""
-    with pytest.raises(failures.PaymentMalformed):
-        codec.decode(with_member(signed(version()), place, value))
-
-
-def signed(sold: Version) -> dict[str, Any]:
-    """A payment for this version."""
-    terms = practice.requirements(amount=sold.price_atomic)
-    document: dict[str, Any] = practice.payment(WALLET, terms).model_dump(by_alias=True, exclude_none=True)
-    return document
-
-
-def with_member(document: dict[str, Any], place: str, value: Any) -> str:
-    """The header of a payment with one more member."""
-    document.setdefault(place, {})["memo"] = 0
-    text = json.dumps(document)
-    assert text.count('"memo": 0') == 1
-    return base64.b64encode(text.replace('"memo": 0', '"memo": ' + dumped(value)).encode()).decode()
-
-
-def dumped(value: Any) -> str:
-    """JSON of any depth: the encoder of the standard library recurses."""
-    levels = 0
-    while isinstance(value, list) and len(value) == 1:
-        levels, value = levels + 1, value[0]
-    return "[" * levels + json.dumps(value) + "]" * levels
