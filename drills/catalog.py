@@ -68,6 +68,7 @@ class _Drill:
         self.news: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
         self.marks: dict[str, tuple[bool, bool, ModelModality | None]] = {}
+        self.recommended: set[str] | None = None
         self.body = b""
 
     async def put(self, body: bytes) -> None:
@@ -88,6 +89,9 @@ class _Drill:
         self.outcomes.update(outcomes)
         if outcome not in outcomes or set(outcomes) - {outcome, "applied", "not_modified"}:
             self.wrong.append(f"expected {outcome}, and it was {outcomes}")
+        if self.recommended is None and "applied" in outcomes:
+            # The first list recommends models by a rule; afterwards only the operator does.
+            self.recommended = {row.id for row in await self.rows("SELECT id FROM models WHERE curated")}
 
     async def sync(self, accept_loss: bool) -> str:
         """Run the real sync; return its outcome."""
@@ -194,13 +198,15 @@ class _Drill:
                     == (truth.charges is not None and not any(truth.charges) and not truth.tiers),
                     "goes on elsewhere": row.successor == self.world.successor(model_id, disabled),
                     "has another limit": row.max_completion_tokens == truth.most,
-                    "is sold at no price": (row.not_sellable == "unknown_price") == (truth.charges is None),
+                    "is sold at no price": truth.charges is not None or row.not_sellable is not None,
+                    "has a price and is not sold for want of one": truth.charges is None
+                    or row.not_sellable != "unknown_price",
                     "has another history": row.entries == self.world.changes[model_id],
                     "has a history that ends otherwise": row.agrees,
                     "has a change twice": row.repeats == 0,
                     "was told otherwise": self.told[model_id] == self.world.changes[model_id],
                     "lost its marks": (row.curated, row.disabled, row.modality_override)
-                    == self.marks.get(model_id, (False, False, None)),
+                    == self.marks.get(model_id, (model_id in (self.recommended or ()), False, None)),
                 }
                 self.wrong += [f"{after}: {model_id} {broken}" for broken, is_kept in rules.items() if not is_kept]
 
