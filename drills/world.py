@@ -186,7 +186,9 @@ class World:
         """The id under which a model that is not listed goes on."""
         twin = self.twins.get(model_id)
         truth = self.known.get(twin) if twin else None
-        is_sold = truth is not None and truth.listed and truth.charges is not None and twin not in disabled
+        is_priced = truth is not None and truth.listed and truth.charges is not None and twin not in disabled
+        # Models that make pictures alone are called at another endpoint, and are not sold.
+        is_sold = is_priced and truth is not None and "text" in truth.outputs
         return twin if is_sold and not self.known[model_id].listed else None
 
     def churn(self) -> None:
