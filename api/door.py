@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from core import db
 from core.db import notifications
 from core.db.single_flight import Recent, SingleFlight
 from core.failures import NotFound, TooManyRequests
+from core.net.addresses import client_at
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
 from core.resources import readiness, versions
@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 # Prometheus gives up a scrape after ten seconds, and most metrics need no database.
 _SNAPSHOT_SECONDS = 2.0
-# What providers give a customer (RFC 6177): they choose the other half of an address at will.
-_CUSTOMER_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +140,8 @@ async def door_of(request: Request) -> Door:
 
 
 def client_of(request: Request) -> str:
-    """Return the address that a request comes from; of an IPv6 address the /64 network, which is one customer's."""
-    host = request.client.host if request.client else "unknown"
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return str(address if address.version == 4 else ip_network((address, _CUSTOMER_BITS), strict=False))
+    """Return the client that a request comes from, as `client_at` names it."""
+    return client_at(request.client.host if request.client else "unknown")
 
 
 LimitedDoor = Annotated[Door, Depends(door_of)]

@@ -8,13 +8,13 @@ import asyncio
 import resource
 from collections import Counter, OrderedDict
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api import security
+from core.net.addresses import client_at, read_address
 from core.settings import settings
 
 # File descriptors for everything else: Postgres, facilitators, providers, logs.
@@ -29,9 +29,9 @@ class BoundedProtocol(H11Protocol):
     """One connection of a client.
 
     It is closed when its first or next request, or the client's reading of an answer, does not end in time; and at once
-    when its address has too many. When the process has too many, it closes the one that has waited longest, so that
-    silent connections keep nobody out. Proxies that the settings trust hold the connections of many clients, so only
-    the process's bound is theirs.
+    when its client, as `client_at` names it, has too many. When the process has too many, it closes the one that has
+    waited longest, so that silent connections keep nobody out. Proxies that the settings trust hold the connections of
+    many clients, so only the process's bound is theirs.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -39,14 +39,15 @@ class BoundedProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._unread = 0
         self._is_idle = False
-        self._host: str | None = None
+        self._client: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, and wait for its first request."""
         super().connection_made(transport)
-        self._host = self.client[0] if self.client else "unknown"
-        _open[self._host] += 1
-        if _open[self._host] > settings().address_connections and not _is_proxy(self._host):
+        host = self.client[0] if self.client else "unknown"
+        self._client = client_at(host)
+        _open[self._client] += 1
+        if _open[self._client] > settings().address_connections and not _is_proxy(host):
             transport.abort()
             return
         self._begin_wait(settings().request_seconds)
@@ -59,10 +60,10 @@ class BoundedProtocol(H11Protocol):
         """Stop counting the connection."""
         super().connection_lost(exc)
         self._end_wait()
-        if self._host is not None:
-            _open[self._host] -= 1
-            if not _open[self._host]:
-                del _open[self._host]
+        if self._client is not None:
+            _open[self._client] -= 1
+            if not _open[self._client]:
+                del _open[self._client]
 
     def data_received(self, data: bytes) -> None:
         """Read on; a complete request ends the wait, and the first byte of the next one begins another."""
@@ -138,8 +139,5 @@ def _most_connections() -> int:
 
 
 def _is_proxy(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in settings().trusted_proxies)
+    address = read_address(host)
+    return address is not None and any(address in network for network in settings().trusted_proxies)

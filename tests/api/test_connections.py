@@ -1,15 +1,22 @@
 """Connections that say nothing, stop in the middle, or do not read."""
 
+import asyncio
 import resource
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from core.settings import settings
+from deployments.http_protocol import BoundedProtocol
 from tests import doors, servers
 from tests.refusals import TOPIC
 from tests.shops import Buyer, Shop, eventually
@@ -64,6 +71,53 @@ async def test_one_address_has_so_many_connections(surroundings: Path, shop: Sho
             return False
 
         await eventually(is_served)
+
+
+@pytest.fixture
+def at_most_two(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set INSTANT_ADDRESS_CONNECTIONS to 2 in this process."""
+    with monkeypatch.context() as changed:
+        changed.setenv("INSTANT_ADDRESS_CONNECTIONS", "2")
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("at_most_two")
+async def test_one_client_has_so_many_connections_by_any_socket() -> None:
+    """A dual-stack socket names an IPv4 client otherwise than an IPv4 socket, and it is the same client."""
+    config = uvicorn.Config(_nothing, lifespan="off")
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+
+    def connection() -> BoundedProtocol:
+        return BoundedProtocol(config, state, {})
+
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
+        four, six = (
+            await loop.create_server(connection, "127.0.0.1", 0),
+            await loop.create_server(connection, sock=both),
+        )
+        async with four, six:
+            ports = [server.sockets[0].getsockname()[1] for server in (four, six, four)]
+            opened = [await asyncio.open_connection("127.0.0.1", port) for port in ports]
+            with suppress(ConnectionResetError):
+                assert await asyncio.wait_for(opened[2][0].read(), 10) == b""
+            held = len(state.connections)
+            for _, writer in opened:
+                writer.close()
+            await eventually(lambda: _done(not state.connections))
+
+    assert held == 2
+
+
+async def _done(is_true: bool) -> bool:
+    return is_true
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    """No request comes."""
 
 
 async def test_nobody_is_waited_for_after_an_answer(surroundings: Path) -> None:
