@@ -102,7 +102,7 @@ class Door:
         await self.count_request(self.payer_rate, f"payer:{payer}")
 
     async def limit_refused(self, client: str) -> None:
-        """Let a client address present an unproved payment, unless too many of its own were refused.
+        """Let somebody present a payment, unless too many of theirs were refused.
 
         Raises:
             TooManyRequests: too many were refused.
@@ -111,7 +111,7 @@ class Door:
             await self._refuse(self.refused_rate, f"refused:{client}")
 
     async def count_refused(self, client: str) -> None:
-        """Count a refused, unproved payment of a client address."""
+        """Count a refused payment against who presented it."""
         await self.limiter.hit(self.refused_rate, f"refused:{client}")
 
     async def count_request(self, rate: RateLimitItem, client: str) -> None:

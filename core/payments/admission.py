@@ -85,25 +85,22 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     if purchase.version.archived:
         raise NotFound
     matched = await _match(door, purchase)
-    # A wallet answers only for what is proved to be its own, and gets only that: its name may be anybody's word.
-    if matched.is_proved:
-        await door.limit_payer(matched.payer)
-        if execution_id := await _retry(door, purchase, matched):
-            return execution_id, False
-    else:
-        await door.limit_refused(purchase.client)
-    verdict = await _verify(door, matched)
+    # A wallet gets only what is proved to be its own: its name may be anybody's word.
+    if matched.is_proved and (execution_id := await _retry(door, purchase, matched)):
+        return execution_id, False
+    presenter = _presenter(purchase, matched)
+    await door.limit_refused(presenter)
+    verdict = await _verify(door, purchase, matched)
     if isinstance(verdict, Refused):
         # The refusal may come from a concurrent request that has just settled the same authorization.
         if execution_id := await _replay(door, purchase):
             return execution_id, False
-        if not matched.is_proved:
-            await door.count_refused(purchase.client)
+        await door.count_refused(presenter)
         raise PaymentRequired(verdict.reason)
-    if not matched.is_proved:
-        await door.limit_payer(matched.payer)
-        if execution_id := await _retry(door, purchase, matched):
-            return execution_id, False
+    # Only now: a signature proves who signed, and anybody can present one that was used before.
+    await door.limit_payer(matched.payer)
+    if not matched.is_proved and (execution_id := await _retry(door, purchase, matched)):
+        return execution_id, False
     await _limit_failures(door, matched.payer, purchase.version)
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
@@ -114,6 +111,15 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     async with db.autocommit(door.pool) as conn:
         await ledger.require_room(conn, matched.payer)
     return await admit(door, purchase)
+
+
+def _presenter(purchase: Purchase, matched: matching.MatchedPayment) -> str:
+    """Name who answers for a refusal: the client; for a proved payment, the client together with the wallet.
+
+    So neither a stranger who presents somebody's used authorization counts against that wallet elsewhere, nor a
+    neighbour's junk against a wallet that pays from the same address.
+    """
+    return f"{purchase.client} {matched.payer}" if matched.is_proved else purchase.client
 
 
 async def _limit_failures(door: Door, payer: str, version: versions.Version) -> None:
@@ -165,12 +171,22 @@ async def _match(door: Door, purchase: Purchase) -> matching.MatchedPayment:
     return matched
 
 
-async def _verify(door: Door, matched: matching.MatchedPayment) -> Verdict:
-    """Ask the facilitator, within the time of an immediate answer. Nothing is claimed yet, so giving up is free."""
-    with metrics.phase("verify"), suppress(TimeoutError):
-        async with asyncio.timeout(settings().answer_seconds):
-            return await door.clients.facilitators[matched.network.id].verify(matched.payload, matched.requirements)
-    raise Unavailable("facilitator_slow")
+async def _verify(door: Door, purchase: Purchase, matched: matching.MatchedPayment) -> Verdict:
+    """Ask the facilitator, within the time of an immediate answer. Nothing is claimed yet, so giving up is free.
+
+    Raises:
+        Unavailable: it gave no verdict. That counts against whoever presents a payment that nobody has proved.
+    """
+    facilitator = door.clients.facilitators[matched.network.id]
+    try:
+        with metrics.phase("verify"), suppress(TimeoutError):
+            async with asyncio.timeout(settings().answer_seconds):
+                return await facilitator.verify(matched.payload, matched.requirements, is_proved=matched.is_proved)
+        raise Unavailable("facilitator_slow")
+    except Unavailable:
+        if not matched.is_proved:
+            await door.count_refused(purchase.client)
+        raise
 
 
 async def _replay(door: Door, purchase: Purchase) -> UUID | None:

@@ -136,8 +136,14 @@ class Facilitator:
         """Put what is wrong with it in words."""
         return Trouble(outcome, facilitator_outcomes.words(outcome, self._network, response))
 
-    async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Verdict:
+    async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements, *, is_proved: bool) -> Verdict:
         """Ask whether this payment would settle now. No money moves.
+
+        Args:
+            payload: as the buyer sent it, matched with our offer.
+            requirements: our own.
+            is_proved: whether the signature is known to be the payer's. Otherwise a stranger chose its bytes, and a
+                failure about them says nothing to the breaker.
 
         Raises:
             Unavailable: `facilitator_down`, it gave no verdict, or the breaker is open; `facilitator_setup`, it
@@ -150,7 +156,7 @@ class Facilitator:
         request = VerifyRequest(
             x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
         )
-        response = await self._request("verify", request, "isValid")
+        response = await self._request("verify", request, "isValid", is_evidence=is_proved)
         if isinstance(response, JsonResponse):
             body = response.body or {}
             if body.get("isValid") is True and response.status == 200:
@@ -173,15 +179,20 @@ class Facilitator:
         request = SettleRequest(
             x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
         )
-        response = await self._request("settle", request, "success")
+        response = await self._request("settle", request, "success", is_evidence=True)
         if isinstance(response, NoResponse):
             return Unknown(response.reason)
         return settlement(response, requirements, str(payload.payload["authorization"].get("from")))
 
     async def _request(
-        self, verb: Literal["verify", "settle"], request: VerifyRequest | SettleRequest, verdict_field: str
+        self,
+        verb: Literal["verify", "settle"],
+        request: VerifyRequest | SettleRequest,
+        verdict_field: str,
+        *,
+        is_evidence: bool,
     ) -> JsonResponse | NoResponse:
-        """Ask, and tell the breaker whether the facilitator is down.
+        """Ask, and tell the breaker whether the facilitator is down, if a failure is evidence of that.
 
         Buyers choose parts of a payload, so a rejection of one payload is an answer. Our own URL and credentials are
         not the buyers' either: a rejection of those leaves the breaker as it is, and the log names it.
@@ -195,8 +206,9 @@ class Facilitator:
             return response
         finally:
             # Also if the caller gave up waiting: that counts as no answer.
-            if outcome not in facilitator_outcomes.SETUP:
-                self._breaker.record(answered=outcome in facilitator_outcomes.HEARD)
+            is_heard = outcome in facilitator_outcomes.HEARD
+            if is_heard or (is_evidence and outcome not in facilitator_outcomes.SETUP):
+                self._breaker.record(answered=is_heard)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
             self._note(outcome, response)
             if self._breaker.is_open != was_open:

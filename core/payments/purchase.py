@@ -45,14 +45,14 @@ class Door(Protocol):
         """
 
     async def limit_refused(self, client: str) -> None:
-        """Let a client address present a payment that nobody has proved, unless too many of its own were refused.
+        """Let somebody present a payment, unless too many of theirs were refused.
 
         Raises:
             TooManyRequests: too many were refused.
         """
 
     async def count_refused(self, client: str) -> None:
-        """Count a refused payment, that nobody had proved, against the client address that presented it."""
+        """Count a refused payment against who presented it: a client's address, for a proved one with its wallet."""
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run work that moves money in a task that outlives the buyer's connection; shutdown waits for it."""

@@ -145,6 +145,11 @@ async def test_a_wallet_answers_only_for_itself(
 
         assert [answer.status_code for answer in answers] == [402, 402, 402, 429]
         assert (await http.post(url, json=TOPIC, headers=own)).status_code == 200
+        # A signature proves who signed, and not who presents: what is refused is none of the wallet's payments.
+        poor = Buyer()
+        refused = [{"PAYMENT-SIGNATURE": await poor.pay(url, TOPIC)} for _ in range(4)]
+        answers = [await http.post(url, json=TOPIC, headers=paid) for paid in refused]
+        assert [answer.status_code for answer in answers] == [402, 402, 402, 429]
 
 
 async def test_what_nobody_signed_is_nobodys_trouble(

@@ -45,7 +45,7 @@ async def test_a_good_payment_is_accepted_and_settled(http: Client, network: Net
     paid = await practice.funded(network)
     facilitator = Facilitator(network, http)
 
-    assert await facilitator.verify(paid, paid.accepted) == Accepted()
+    assert await facilitator.verify(paid, paid.accepted, is_proved=True) == Accepted()
     outcome = await facilitator.settle(paid, paid.accepted)
     assert [outcome] == [Settled(transaction) for transaction in await practice.booked(network, paid)]
 
@@ -56,7 +56,7 @@ async def test_a_payment_without_money_is_refused_at_both_doors(http: Client, ne
     facilitator = Facilitator(network, http)
     expected = Refused("invalid_exact_evm_insufficient_balance")
 
-    assert await facilitator.verify(paid, paid.accepted) == expected
+    assert await facilitator.verify(paid, paid.accepted, is_proved=True) == expected
     assert await facilitator.settle(paid, paid.accepted) == expected
 
 
@@ -66,7 +66,7 @@ async def test_a_malformed_payment_is_refused_at_both_doors(http: Client, networ
     paid = PaymentPayload(payload=strange, accepted=practice.requirements())
     facilitator = Facilitator(network, http)
 
-    assert await facilitator.verify(paid, paid.accepted) == Refused("invalid_payload")
+    assert await facilitator.verify(paid, paid.accepted, is_proved=True) == Refused("invalid_payload")
     assert await facilitator.settle(paid, paid.accepted) == Refused("invalid_payload")
 
 
@@ -118,7 +118,7 @@ async def test_a_facilitator_that_gives_no_verdict_is_down(http: Client, network
     """A 503, a timeout and nonsense give no verdict; the exception holds none of their text."""
     paid = await practice.funded(network, "verify_down")
     with pytest.raises(Unavailable, match=r"^facilitator_down$") as raised:
-        await Facilitator(network, http).verify(paid, paid.accepted)
+        await Facilitator(network, http).verify(paid, paid.accepted, is_proved=True)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
     no_verdict = [
         b"",
@@ -131,7 +131,7 @@ async def test_a_facilitator_that_gives_no_verdict_is_down(http: Client, network
     for said in no_verdict:
         async with practice.scripted(lambda _, said=said: said) as url:
             with pytest.raises(Unavailable, match=r"^facilitator_down$"):
-                await Facilitator(practice.network(url), http).verify(paid, paid.accepted)
+                await Facilitator(practice.network(url), http).verify(paid, paid.accepted, is_proved=True)
 
 
 async def test_foreign_text_goes_no_further(http: Client) -> None:
@@ -140,7 +140,9 @@ async def test_foreign_text_goes_no_further(http: Client) -> None:
     async with practice.scripted(lambda _: said) as url:
         paid = practice.payment(practice.wallet(), practice.requirements())
 
-        assert await Facilitator(practice.network(url), http).verify(paid, paid.accepted) == Refused("unrecognised")
+        assert await Facilitator(practice.network(url), http).verify(paid, paid.accepted, is_proved=True) == Refused(
+            "unrecognised"
+        )
 
 
 async def test_nobody_listening_means_not_sent(http: Client) -> None:

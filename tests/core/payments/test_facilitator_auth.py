@@ -32,7 +32,7 @@ async def test_a_bearer_token_goes_with_every_request(http: Client) -> None:
     async with somebody() as one:
         network = told(one.url, facilitator_token="canary-practice-token")
         facilitator = Facilitator(network, http)
-        await facilitator.verify(PAID, PAID.accepted)
+        await facilitator.verify(PAID, PAID.accepted, is_proved=True)
         await facilitator.settle(PAID, PAID.accepted)
         await facilitator.look()
 
@@ -76,7 +76,7 @@ async def test_a_cdp_key_signs_a_token_for_each_request(
     async with somebody() as one:
         network = told(f"{one.url}/", cdp_key_id="organizations/1/apiKeys/2", cdp_key_secret=secret)
         facilitator = Facilitator(network, http)
-        await facilitator.verify(PAID, PAID.accepted)
+        await facilitator.verify(PAID, PAID.accepted, is_proved=True)
         await facilitator.settle(PAID, PAID.accepted)
 
         seen = [(path, str(authorization).removeprefix("Bearer ")) for path, authorization in one.asked]

@@ -24,7 +24,7 @@ GOOD = supports((2, "exact", SANDBOX_NETWORK))
 
 async def is_down(facilitator: Facilitator) -> bool:
     try:
-        await facilitator.verify(PAID, PAID.accepted)
+        await facilitator.verify(PAID, PAID.accepted, is_proved=True)
     except Unavailable as refusal:
         return refusal.code == "facilitator_down"
     return False
@@ -44,7 +44,7 @@ async def test_while_it_is_down_nobody_asks_to_verify(http: Client) -> None:
 
         one.says["verify"] = VALID
         clock[0] += 5
-        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Accepted()
         assert not await is_down(facilitator)
 
 
@@ -59,7 +59,7 @@ async def test_settle_is_never_held_back(http: Client, caplog: pytest.LogCapture
             one.says |= {"settle": SETTLED, "verify": VALID}
             assert await facilitator.settle(PAID, PAID.accepted) == Settled(HASH)
 
-        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Accepted()
         assert (one.count("settle"), one.count("verify")) == (8, 1)
         assert [message.removeprefix("the facilitator of eip155:402402 ") for message in caplog.messages] == [
             "ends the connection without an answer; it is asked again",
@@ -74,7 +74,7 @@ async def test_refusals_are_answers(http: Client) -> None:
     async with somebody(verify=refused) as one:
         facilitator = Facilitator(practice.network(one.url), http)
         for _ in range(20):
-            await facilitator.verify(PAID, PAID.accepted)
+            await facilitator.verify(PAID, PAID.accepted, is_proved=True)
 
         assert one.count("verify") == 20
 
@@ -85,10 +85,10 @@ async def test_a_rejected_payload_is_one_buyers_trouble(http: Client, status: in
     async with somebody(verify=practice.reply(status, b'{"errorType": "invalid_request"}')) as one:
         facilitator = Facilitator(practice.network(one.url), http)
         for _ in range(6):
-            assert await facilitator.verify(PAID, PAID.accepted) == Refused("payload_rejected")
+            assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Refused("payload_rejected")
         one.says["verify"] = VALID
 
-        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Accepted()
 
 
 def redirect(status: int, to: str) -> bytes:
@@ -131,10 +131,10 @@ async def test_a_wrong_setup_is_the_operators_trouble(
         with caplog.at_level(logging.WARNING, "core.payments.facilitator"):
             for _ in range(6):
                 with pytest.raises(Unavailable, match="facilitator_setup"):
-                    await facilitator.verify(PAID, PAID.accepted)
+                    await facilitator.verify(PAID, PAID.accepted, is_proved=True)
             standing = facilitator.standing
             one.says["verify"] = VALID
-            assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+            assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Accepted()
 
     first, last = caplog.messages
     assert first.startswith(f"the facilitator of eip155:402402 {words}")
@@ -248,7 +248,7 @@ async def test_what_is_supported_is_asked_once_and_nobody_waits(http: Client) ->
         facilitator = Facilitator(practice.network(one.url), http)
 
         assert facilitator.is_serving()
-        assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+        assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Accepted()
         assert facilitator.is_serving()
         await shops.eventually(lambda: _done(one.count("supported") == 1))
 
@@ -273,10 +273,10 @@ async def test_a_facilitator_that_left_our_network_is_not_asked(
         await shops.eventually(lambda: _done(one.count("supported") == 1 and facilitator.is_serving() == serves))
 
         if serves:
-            assert await facilitator.verify(PAID, PAID.accepted) == Accepted()
+            assert await facilitator.verify(PAID, PAID.accepted, is_proved=True) == Accepted()
         else:
             with pytest.raises(Unavailable, match=r"^not_supported$"):
-                await facilitator.verify(PAID, PAID.accepted)
+                await facilitator.verify(PAID, PAID.accepted, is_proved=True)
             assert one.count("verify") == 0
 
 
@@ -297,3 +297,18 @@ async def test_nonsense_about_what_is_supported_changes_nothing(http: Client, sa
         assert trouble
         assert trouble.outcome == facilitator.standing == ("unreadable" if said else "connection_lost")
         assert facilitator.is_serving()
+
+
+async def test_what_a_stranger_signed_is_no_evidence(http: Client) -> None:
+    """A facilitator that fails on bytes that a stranger chose keeps serving everybody else."""
+    async with somebody(verify=practice.reply(503, b"")) as one:
+        facilitator = Facilitator(practice.network(one.url), http)
+        for _ in range(20):
+            with pytest.raises(Unavailable, match=r"^facilitator_down$"):
+                await facilitator.verify(PAID, PAID.accepted, is_proved=False)
+        assert one.count("verify") == 20
+
+        for _ in range(20):
+            with pytest.raises(Unavailable, match=r"^facilitator_down$"):
+                await facilitator.verify(PAID, PAID.accepted, is_proved=True)
+        assert one.count("verify") == 25
