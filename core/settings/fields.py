@@ -194,7 +194,7 @@ class Settings(BaseSettings):
     payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
     refused_rate: str = Field(
         default="20/minute",
-        description="most refused payments that one client address presents; those with a wallet's own signature count apart",
+        description="most refused payments of one client address; those with a wallet's own signature count apart",
     )
     limits_url: SecretStr | None = Field(
         default=None,
