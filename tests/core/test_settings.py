@@ -164,7 +164,7 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
         "INSTANT_PUBLIC_URL names an address to listen on, which no buyer can call; write the door's own name",
     ),
     (
-        LIVE | {"INSTANT_PUBLIC_URL": "https://user:pass@shop.example"},
+        LIVE | {"INSTANT_PUBLIC_URL": "https://canary:canary@shop.example"},
         "INSTANT_PUBLIC_URL must have no user and no password: every buyer sees it",
     ),
     (LIVE | {"INSTANT_HOST": "shop.example:80"}, "INSTANT_HOST must be an IP address or a name, without a port"),
