@@ -19,6 +19,7 @@ OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
     # On h11, because a payment header may exceed httptools' fixed limits.
     "http": BoundedProtocol,
+    "ws": "none",
     "h11_max_incomplete_event_size": 65_536,
     # URLs hold status tokens.
     "access_log": False,

@@ -72,6 +72,10 @@ class BoundedProtocol(H11Protocol):
         super().data_received(data)
         self._wait_or_answer()
 
+    def _should_upgrade(self) -> bool:
+        """Answer a request that asks for another protocol as if it did not ask (RFC 9110, 7.8), without a warning."""
+        return False
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP: as uvicorn does, with the security headers of every other answer."""
         headers = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close", **security.HEADERS}

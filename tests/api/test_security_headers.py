@@ -59,6 +59,22 @@ async def test_data_is_shown_as_data(
     assert {name: answer.headers.get_list(name) for name in DATA} == {name: [value] for name, value in DATA.items()}
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+async def test_no_other_protocol(door: str, shop: Shop, http: httpx.AsyncClient, protocol: str) -> None:
+    """A request that asks to leave HTTP/1.1 gets the answer, and the headers, of one that does not ask."""
+    asking = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": protocol,
+        "HTTP2-Settings": "",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+    }
+    answer, plain = [await http.get(door + shop.path, headers=headers) for headers in (asking, {})]
+
+    assert answer.status_code == plain.status_code == 402
+    assert {name: answer.headers.get_list(name) for name in DATA} == {name: [value] for name, value in DATA.items()}
+
+
 async def test_the_page_runs_only_its_own_scripts(door: str, http: httpx.AsyncClient) -> None:
     """/docs allows its scripts, the inline one by its hash, and asks nobody but the door."""
     page = await http.get(f"{door}/docs")
