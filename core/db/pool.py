@@ -43,7 +43,8 @@ async def pool() -> AsyncIterator[Pool]:
     config = settings()
     async with AsyncConnectionPool(
         database_url(config),
-        kwargs={"row_factory": namedtuple_row},
+        kwargs={"row_factory": namedtuple_row, "prepare_threshold": 1},
+        configure=_plan_once,
         min_size=2,
         max_size=config.pool_size,
         open=False,
@@ -56,6 +57,17 @@ async def pool() -> AsyncIterator[Pool]:
             yield opened
         finally:
             del _open_pools[loop]
+
+
+async def _plan_once(conn: Connection) -> None:
+    """Let Postgres plan a prepared statement once for all parameters.
+
+    By default it plans the first five executions on each connection anew, and to plan a version's readiness costs
+    more than ten executions of it. `snapshot` sets the opposite.
+    """
+    await conn.set_autocommit(True)
+    await conn.execute("SET plan_cache_mode = force_generic_plan")
+    await conn.set_autocommit(False)
 
 
 async def _check(conn: Connection) -> None:
@@ -99,12 +111,16 @@ async def transaction() -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def snapshot(shared: Pool) -> AsyncIterator[Connection]:
-    """Yield a read-only connection whose queries all see the database at one moment."""
+    """Yield a read-only connection whose queries all see the database at one moment.
+
+    Postgres plans each query for its own period: a plan for every period would read the whole log.
+    """
     async with shared.connection() as conn:
         await conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await conn.set_read_only(True)
         try:
             async with conn.transaction():
+                await conn.execute("SET LOCAL plan_cache_mode = force_custom_plan")
                 yield conn
         finally:
             await conn.set_isolation_level(None)

@@ -47,3 +47,20 @@ async def test_a_look_that_is_cut_off_says_so(database: str) -> None:
 
         with pytest.raises(OperationalError):
             await look()
+
+
+async def test_a_statement_is_planned_once(database: str) -> None:
+    """Short queries are never planned for their parameters; a snapshot's queries, which read periods, always are."""
+    statement = "SELECT count(*) FROM models WHERE id = %s"
+    planned = "SELECT generic_plans > 0 AND custom_plans = 0 AS once FROM pg_prepared_statements WHERE statement = %s"
+    async with db.pool() as pool:
+        async with db.autocommit(pool) as conn:
+            for number in range(3):
+                await conn.execute(statement, [str(number)])
+            assert await (await conn.execute(planned, [statement.replace("%s", "$1")])).fetchone() == (True,)
+        async with db.snapshot(pool) as conn:
+            plans = await (await conn.execute("SHOW plan_cache_mode")).fetchone()
+            assert plans == ("force_custom_plan",)
+        async with pool.connection() as conn:
+            plans = await (await conn.execute("SHOW plan_cache_mode")).fetchone()
+            assert plans == ("force_generic_plan",)
