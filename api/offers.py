@@ -31,6 +31,10 @@ _RULES = (
 )
 
 
+# What almost every offer says; it is made once.
+_UNPAID = problems.of_failure(PaymentRequired("payment_required"))
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
     """The offer at an address, as one query saw it. All requests that waited for the query share it.
@@ -59,7 +63,7 @@ class Offered:
         """
         if self.obstacle:
             raise Unavailable(self.obstacle)
-        problem = problems.of_failure(refusal)
+        problem = _UNPAID if refusal.code == "payment_required" else problems.of_failure(refusal)
         encoded = _encode(self.version, self.payouts, _reason(refusal, during))
         quote = quotes.make_quote(self.version).encode()
         header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()

@@ -1,6 +1,5 @@
 """Put security headers on every answer of the door, also on those that a framework makes."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
@@ -14,15 +13,17 @@ HEADERS = {
 """The headers of an answer that sets none of its own; a page or a picture has another Content-Security-Policy."""
 
 
+_RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
 def headed(app: ASGIApp) -> ASGIApp:
     """Add the security headers to every answer of an ASGI application that lacks them."""
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                present = {name for name, _ in message["headers"]}
+                message["headers"] += [header for header in _RAW if header[0] not in present]
             await send(message)
 
         await app(scope, receive, add if scope["type"] == "http" else send)

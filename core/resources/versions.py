@@ -80,6 +80,10 @@ class Version:
     archived: bool
     allows_loss: bool | None = None
 
+    def __hash__(self) -> int:
+        """Hash the id alone: offers are cached by version, and hashing every field would cost as much as the rest."""
+        return hash(self.version_id)
+
 
 async def version(conn: db.Connection, version_id: UUID) -> Version:
     """Read any version by its id, also a replaced or archived one.
