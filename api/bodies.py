@@ -18,7 +18,7 @@ from core.settings import settings
 _DRAIN_BYTES = 32 * 1024 * 1024
 
 _NOT_JSON = object()
-_SECONDS = re.compile("[0-9]{1,6}")
+_SECONDS = re.compile("[0-9]+")
 
 # A handle or slug in a path. No name has other characters, and Postgres cannot store NUL.
 NAME = re.compile("[a-z0-9-]{1,60}")

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import math
+import re
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -22,12 +23,14 @@ from core.payments.x402_sdk import (
     SettleResponse,
     declare_payment_identifier_extension,
     encode_payment_response_header,
-    is_valid_payment_id,
 )
 from core.payments.x402_sdk import (
     PaymentPayload as PaymentPayload,
 )
 from core.settings import settings
+
+# The SDK's own check lets a newline through at the end.
+_IDENTIFIER = re.compile("[A-Za-z0-9_-]{16,128}")
 
 
 def payment_response(
@@ -145,7 +148,7 @@ def identifier(payload: PaymentPayload) -> str | None:
     value = info.get("id") if isinstance(info, dict) else None
     if value is None:
         return None
-    if not isinstance(value, str) or not is_valid_payment_id(value):
+    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise failures.PaymentMalformed()
     return value
 

@@ -9,7 +9,6 @@ import sys
 from x402.extensions.payment_identifier import (
     PAYMENT_IDENTIFIER,
     declare_payment_identifier_extension,
-    is_valid_payment_id,
 )
 from x402.http.utils import encode_payment_response_header
 from x402.mechanisms.evm import constants as evm
@@ -48,7 +47,6 @@ __all__ = (
     "encode_payment_response_header",
     "evm",
     "hash_eip3009_authorization",
-    "is_valid_payment_id",
 )
 
 # Python's own limit. The curves raise it only at their first import, which is over now.

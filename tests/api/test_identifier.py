@@ -1,6 +1,7 @@
 """The payment-identifier extension: the client's own idempotency key."""
 
 import httpx
+import pytest
 from x402.schemas import PaymentPayload
 
 from tests import shops
@@ -30,17 +31,18 @@ async def test_the_same_payload_needs_no_quote(door: str, shop: Shop) -> None:
     assert len(await shop.received()) == 1
 
 
-async def test_a_malformed_identifier_is_refused(door: str, shop: Shop) -> None:
+@pytest.mark.parametrize("identifier", ["short", "a" * 129, "sixteen-letters-\n", "\N{ARABIC-INDIC DIGIT THREE}" * 16])
+async def test_a_malformed_identifier_is_refused(door: str, shop: Shop, identifier: str) -> None:
     """An identifier that is not 16 to 128 of [A-Za-z0-9_-] is 400, before any payment."""
 
-    def short(payload: PaymentPayload) -> None:
+    def named(payload: PaymentPayload) -> None:
         assert payload.extensions is not None
-        payload.extensions["payment-identifier"]["info"]["id"] = "short"
+        payload.extensions["payment-identifier"]["info"]["id"] = identifier
 
     buyer = await Buyer().fund()
     url = door + shop.path
     async with httpx.AsyncClient(timeout=30) as http:
-        header = {"PAYMENT-SIGNATURE": await buyer.pay(url, INPUTS, short)}
+        header = {"PAYMENT-SIGNATURE": await buyer.pay(url, INPUTS, named)}
         refused = await http.post(url, json=INPUTS, headers=header)
 
     assert refused.status_code == 400

@@ -16,6 +16,7 @@ from core.settings import settings
         (["wait=3, wait=9"], 3, "wait=3"),
         (["wait=3; x=1"], 3, "wait=3"),
         (["wait=999999"], settings().max_wait_seconds, f"wait={settings().max_wait_seconds:.0f}"),
+        (["wait=" + "9" * 400], settings().max_wait_seconds, f"wait={settings().max_wait_seconds:.0f}"),
         (["respond-async"], 0, "respond-async"),
         # 4.3: asynchronous only if the answer takes longer than the wait.
         (["respond-async, wait=3"], 3, "wait=3"),
