@@ -104,8 +104,9 @@ class Queries(Protocol):
         count. Single rows make no other model absent, and OpenRouter's list makes no other provider's
         models absent. The values that we parse from a row are compared too, because our parser changes
         between versions. All parts see the table as it was before, so the counts are of that moment.
-        Triggers write the history. NOT IN is always hashed. With its estimate for served_by, the planner
-        would run NOT EXISTS as a scan for each model.
+        Triggers write the history. Not ON CONFLICT, which computes the generated columns of a row twice.
+        NOT IN is always hashed. With its estimate for served_by, the planner would run NOT EXISTS as a
+        scan for each model.
         """
 
     async def put_aside(self, conn: Connection, *, ids: list[str], reasons: list[str], listed: list[str]) -> int:

@@ -84,32 +84,36 @@ written AS (
         id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
         max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
         request_usd, image_output_usd, cache_usd, search_usd, picture_usd, price_tiers, prices, not_sellable, raw
-    FROM compared WHERE differs
-    ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name,
-        modality = excluded.modality,
-        capabilities = excluded.capabilities,
-        alias_target = excluded.alias_target,
-        released_at = excluded.released_at,
-        expires_on = excluded.expires_on,
-        context_length = excluded.context_length,
-        max_completion_tokens = excluded.max_completion_tokens,
-        input_modalities = excluded.input_modalities,
-        output_modalities = excluded.output_modalities,
-        supported_parameters = excluded.supported_parameters,
-        prompt_usd = excluded.prompt_usd,
-        completion_usd = excluded.completion_usd,
-        request_usd = excluded.request_usd,
-        image_output_usd = excluded.image_output_usd,
-        cache_usd = excluded.cache_usd,
-        search_usd = excluded.search_usd,
-        picture_usd = excluded.picture_usd,
-        price_tiers = excluded.price_tiers,
-        prices = excluded.prices,
-        not_sellable = excluded.not_sellable,
-        raw = excluded.raw,
+    FROM compared WHERE is_new
+),
+rewritten AS (
+    -- Not ON CONFLICT, which computes the generated columns of a row twice.
+    UPDATE models SET
+        name = compared.name,
+        modality = compared.modality,
+        capabilities = compared.capabilities,
+        alias_target = compared.alias_target,
+        released_at = compared.released_at,
+        expires_on = compared.expires_on,
+        context_length = compared.context_length,
+        max_completion_tokens = compared.max_completion_tokens,
+        input_modalities = compared.input_modalities,
+        output_modalities = compared.output_modalities,
+        supported_parameters = compared.supported_parameters,
+        prompt_usd = compared.prompt_usd,
+        completion_usd = compared.completion_usd,
+        request_usd = compared.request_usd,
+        image_output_usd = compared.image_output_usd,
+        cache_usd = compared.cache_usd,
+        search_usd = compared.search_usd,
+        picture_usd = compared.picture_usd,
+        price_tiers = compared.price_tiers,
+        prices = compared.prices,
+        not_sellable = compared.not_sellable,
+        raw = compared.raw,
         changed_at = now(),
         missing_since = NULL
+    FROM compared WHERE models.id = compared.id AND compared.differs AND NOT compared.is_new
 ),
 back AS (
     UPDATE models SET missing_since = NULL

@@ -73,6 +73,20 @@ async def test_every_word_has_to_fit(shelf: AsyncConnection[Any]) -> None:
     assert len(await found(shelf, search="  ")) == len(await found(shelf)) == 200
 
 
+async def test_a_description_is_found_as_it_is_now(conn: AsyncConnection[Any]) -> None:
+    """Also when only the description changed; a change of something else leaves it found."""
+    listed = dict(FACTS[0])
+    for change, word in (
+        ({"description": "Writes limericks."}, "limerick"),
+        ({"description": "Writes sonnets.", "name": "Bard"}, "sonnet"),
+        ({"name": "Skald"}, "sonnet"),
+    ):
+        listed |= change
+        await catalog_sync.apply(conn, reprice, *model_list.parse({"data": [listed]}), accept_loss=True)
+        assert [row.id for row in await found(conn, search=word)] == [listed["id"]]
+    assert await found(conn, search="limerick") == []
+
+
 async def test_pages_by_relevance_have_every_model_once(shelf: AsyncConnection[Any]) -> None:
     """The order goes on where the page before ended, also among models that fit equally well."""
     everything = [row.id for row in await found(shelf, search="claude")]
