@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import answers, documents
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
+from core import db
 from core.accounts import accounts
 from core.amounts import usdc
 from core.executions import lifecycle
@@ -46,7 +47,7 @@ Creator = Annotated[accounts.Account, Depends(_creator)]
 )
 async def resources(door: LimitedDoor, creator: Creator) -> Response:
     """Your resources, newest version each, without templates."""
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         versions = await resource_versions.listing(conn, creator.id)
         leaving = await departures.departures(conn, creator.id)
     return JSONResponse(
@@ -82,7 +83,7 @@ async def try_out(
     """Runs like a paid call and is logged as a test with amount 0. You pay for the model as always."""
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
     body = await read_json(request)
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         version = await readiness.resolve(conn, creator.handle, slug)
         inputs = resource_versions.validate_inputs(version, {} if body is None else body)
         await readiness.readiness(conn, version)

@@ -10,6 +10,7 @@ from api import documents
 from api.bodies import read_json
 from api.creators import Creator
 from api.door import LimitedDoor
+from core import db
 from core.amounts import usdc
 from core.failures import InvalidInput
 from core.resources import draft as drafts
@@ -65,7 +66,7 @@ async def estimate(request: Request, door: LimitedDoor, creator: Creator) -> Res
     draft, margin = fields.get("draft"), fields.get("margin")
     if not isinstance(draft, dict) or not isinstance(margin, str | None) or not {*fields} <= {"draft", "margin"}:
         raise InvalidInput({"body": "must be an object with draft, an object, and optionally margin, as text"})
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         done = await estimates.estimate(conn, creator.id, drafts.read(draft), margin=_share(margin))
     return JSONResponse(
         {

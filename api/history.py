@@ -55,7 +55,7 @@ async def executions(
     """Newest first, fifty at a time; never an input or an answer. Failures say whose fault it was and what to do."""
     if slug and not NAME.fullmatch(slug):
         raise InvalidInput({"slug": "must be the slug of a resource"})
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         page = await execution_views.history(
             conn, creator.id, state=_state(state), slug=slug or None, after=_id(after), most=_MOST + 1
         )
@@ -84,6 +84,7 @@ async def usage(
     """Calls, revenue, cost and times, counted every hour, and why calls failed."""
     first, end = _day("since", since), _day("until", until)
     async with db.snapshot(door.pool) as conn:
+        await db.act_for(conn, creator.id)
         report = await usage_report.report(conn, creator.id, by=by, since=first, until=end)
     document = {
         "since": report.since,

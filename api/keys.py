@@ -10,6 +10,7 @@ from api.bodies import read_json
 from api.creators import Creator
 from api.door import LimitedDoor
 from api.rate_limits import rate
+from core import db
 from core.accounts import provider_keys
 from core.failures import InvalidInput, NotFound
 from core.providers.registry import PROVIDERS
@@ -32,7 +33,7 @@ ProviderName = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", descrip
 )
 async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """The key's masked form and its state; 404 if there is none."""
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         state = await provider_keys.key_state(conn, creator.id, PROVIDERS[provider])
     if state is None:
         raise NotFound
@@ -59,7 +60,7 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     if key is not None:
         await door.count_request(_SET_RATE, f"key:{creator.id}")
         await provider_keys.set_key(door.pool, creator.id, Private(key), provider_row)
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         if enabled is not None:
             await provider_keys.enable_key(conn, creator.id, enabled, provider_row)
         state = await provider_keys.key_state(conn, creator.id, provider_row)
@@ -76,7 +77,7 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
 )
 async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """Prompts that need this key cannot be bought until you set another. Succeeds also if there was none."""
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         affected = await provider_keys.delete_key(conn, creator.id, PROVIDERS[provider])
     return JSONResponse({"affectedResources": affected}, headers=_NO_STORE)
 

@@ -11,6 +11,7 @@ from api.bodies import read_json
 from api.creators import Creator
 from api.door import LimitedDoor
 from api.rate_limits import rate
+from core import db
 from core.failures import InvalidInput
 from core.notices import addresses as notice_addresses
 from core.notices import messages
@@ -33,7 +34,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 )
 async def notices(door: LimitedDoor, creator: Creator) -> Response:
     """The newest notices about your prompts and your key, with their deliveries. At most one a week for each matter."""
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         rows = await notice_rules.listing(conn, creator.id, _MOST)
     return JSONResponse(jsonable_encoder([_notice(row) for row in rows]), headers=_NO_STORE)
 
@@ -46,7 +47,7 @@ async def notices(door: LimitedDoor, creator: Creator) -> Response:
 )
 async def addresses(door: LimitedDoor, creator: Creator) -> Response:
     """Your addresses by name; the URLs are not shown again."""
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         rows = await notice_addresses.listing(conn, creator.id)
     return JSONResponse([_address(address) for address in rows], headers=_NO_STORE)
 
@@ -80,7 +81,7 @@ async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> 
 )
 async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) -> Response:
     """Deliveries to the address stay in the log."""
-    async with door.pool.connection() as conn:
+    async with db.acting_for(door.pool, creator.id) as conn:
         await notice_addresses.remove(conn, creator.id, address_id)
     return Response(status_code=204)
 

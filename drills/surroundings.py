@@ -90,7 +90,7 @@ def surroundings(
 @contextmanager
 def database(surroundings: Surroundings) -> Iterator[str]:
     """Create a migrated database; yield its URL."""
-    with servers.database(surroundings.postgres, "drill") as url:
+    with servers.our_database(surroundings.postgres, "drill") as url:
         migrate(url, "sandbox")
         yield url
 

@@ -124,14 +124,9 @@ def database(postgres: str, empty_database: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def empty_database(postgres: str) -> Iterator[str]:
     """A migrated database that stays empty, to be copied: that is much faster than to migrate."""
-    import psycopg
-
     from core.db.migrate import migrate
-    from deployments.databases import ROLES
 
-    with servers.database(postgres, "empty") as url:
-        with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute((ROLES / "instant.sql").read_bytes())
+    with servers.our_database(postgres, "empty") as url:
         migrate(servers.as_role(url, "instant_owner"), "sandbox")
         yield url
 

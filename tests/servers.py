@@ -104,6 +104,19 @@ def database(server_url: str, name: str, *, like: str = "/template1") -> Iterato
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(unique)))
 
 
+@contextmanager
+def our_database(server_url: str, name: str) -> Iterator[str]:
+    """A new, empty database with the roles of ours, as its superuser's URL."""
+    import psycopg
+
+    from deployments.databases import ROLES
+
+    with database(server_url, name) as url:
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute((ROLES / "instant.sql").read_bytes())
+        yield url
+
+
 def as_role(url: str, role: str) -> str:
     """The same database for a role with fewer rights than the tests have, without a password of its own."""
     parts = urlsplit(url)

@@ -77,7 +77,7 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], provider: 
     facts = await _checked(provider, key)
     row_id = uuid4()
     sealed = vault().seal(key.reveal().encode(), account=account_id, column=KEY_COLUMN, row=row_id)
-    async with pool.connection() as conn:
+    async with db.acting_for(pool, account_id) as conn:
         await sql.put_key(
             conn,
             id=row_id,

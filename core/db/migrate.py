@@ -43,6 +43,8 @@ def _migrate(database_url: str, mode: Mode) -> list[str]:
         # Asked first, because yoyo goes on when it could not make its tables.
         if conn.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone() != (True,):
             raise InsufficientPrivilege
+        if conn.execute("SELECT to_regrole('instant_creator') IS NOT NULL").fetchone() != (True,):
+            raise Misconfigured("the role instant_creator is missing; run deployments/roles/instant.sql as a superuser")
         conn.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         backend = get_backend(urlsplit(database_url)._replace(scheme="postgresql+psycopg").geturl())
         try:

@@ -9,6 +9,7 @@ import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection, IsolationLevel, OperationalError
@@ -125,6 +126,26 @@ async def snapshot(shared: Pool) -> AsyncIterator[Connection]:
         finally:
             await conn.set_isolation_level(None)
             await conn.set_read_only(None)
+
+
+async def act_for(conn: Connection, account_id: UUID) -> None:
+    """For the rest of this transaction, see and change nothing but what belongs to this account, and the catalog.
+
+    The policies of the tables hold that, whatever a query says (docs/decisions/0022).
+    """
+    await conn.execute(
+        "SELECT set_config('role', 'instant_creator', true) AS role,"
+        " set_config('instant.account_id', %s, true) AS account_id",
+        [str(account_id)],
+    )
+
+
+@asynccontextmanager
+async def acting_for(shared: Pool, account_id: UUID) -> AsyncIterator[Connection]:
+    """Yield a connection in a transaction that acts for an account; it ends as in `transaction`."""
+    async with shared.connection() as conn:
+        await act_for(conn, account_id)
+        yield conn
 
 
 async def run_in_autocommit(

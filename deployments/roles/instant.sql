@@ -1,5 +1,6 @@
 -- For a superuser, in our database, before `instant migrate`. It may be repeated, also on a database of an earlier version.
--- instant_owner owns the tables and migrates; instant_app is for doors, executors and flows.
+-- instant_owner owns the tables and migrates; instant_app is for doors, executors and flows, and becomes instant_creator,
+-- which cannot log in, for the length of a creator's request.
 DO $$
 DECLARE
     statement text;
@@ -8,6 +9,10 @@ BEGIN
         SELECT format('CREATE ROLE %I LOGIN', name)
         FROM unnest(ARRAY['instant_owner', 'instant_app']) AS name
         WHERE to_regrole(name) IS NULL
+        UNION ALL
+        SELECT 'CREATE ROLE instant_creator NOLOGIN' WHERE to_regrole('instant_creator') IS NULL
+        UNION ALL
+        SELECT 'GRANT instant_creator TO instant_app'
         UNION ALL
         SELECT format(one, current_database())
         FROM unnest(ARRAY[
@@ -32,7 +37,7 @@ END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO instant_owner;
-GRANT USAGE ON SCHEMA public TO instant_app;
+GRANT USAGE ON SCHEMA public TO instant_app, instant_creator;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO instant_app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO instant_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE instant_owner IN SCHEMA public

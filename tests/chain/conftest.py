@@ -71,7 +71,7 @@ def market(
     folder = tmp_path_factory.mktemp("chain")
     port = servers.free_port()
     with (
-        servers.database(postgres, "live") as database,
+        servers.our_database(postgres, "live") as database,
         anvil.chain(node_binary, V1_CHAIN_ID) as v1_chain,
         _facilitator(chain, v1_chain) as facilitator_url,
         gate(facilitator_url) as at_facilitator,

@@ -1,5 +1,7 @@
 """The role of doors, executors and flows: what it may not do. The whole suite runs with it."""
 
+from uuid import UUID, uuid4
+
 import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
@@ -9,6 +11,7 @@ from core.db.migrate import migrate
 from core.failures import Misconfigured
 from core.settings import settings
 from tests import servers
+from tests.shops import open_shop
 
 
 async def test_it_is_bare(database: str) -> None:
@@ -72,3 +75,68 @@ def test_it_does_not_migrate(postgres: str, empty_database: str) -> None:
             conn.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         with pytest.raises(Misconfigured, match="INSTANT_OWNER_DATABASE_URL"):
             migrate(servers.as_role(url, "instant_app"), settings().mode)
+
+
+async def test_every_table_of_creators_has_policies(database: str) -> None:
+    """A table with an account, or whose rows belong to a row with one, shows a creator only its own."""
+    async with db.pool() as pool, pool.connection() as conn:
+        rows = await conn.execute(
+            """
+            WITH RECURSIVE owned AS (
+                SELECT attrelid AS id FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+                WHERE attname = 'account_id' AND relkind IN ('r', 'p') AND NOT relispartition
+                UNION SELECT to_regclass('accounts')
+                UNION SELECT conrelid FROM pg_constraint JOIN owned ON confrelid = owned.id
+                WHERE contype = 'f' AND NOT (SELECT relispartition FROM pg_class WHERE oid = conrelid)
+            )
+            SELECT id::regclass::text, has_table_privilege('instant_creator', id, 'SELECT'), relrowsecurity,
+                (SELECT count(*) FROM pg_policy WHERE polrelid = id)
+            FROM owned JOIN pg_class ON oid = id
+            """
+        )
+        tables = {name: (visible, secured, policies) for name, visible, secured, policies in await rows.fetchall()}
+
+    assert len(tables) >= 20
+    assert {name: row for name, row in tables.items() if row[0] and row[1:] != (True, 2)} == {}
+
+
+async def test_a_creator_sees_only_its_own(database: str, practice_openrouter: str) -> None:
+    """Queries without any `WHERE`: one creator's rows, of two who sell; nothing without an account."""
+    tables = ("accounts", "provider_keys", "payout_addresses", "resources", "resource_versions", "api_tokens")
+    async with db.pool() as pool:
+        mine, theirs = [(await open_shop(pool)).account.id for _ in range(2)]
+
+        async def seen(account_id: UUID) -> list[int]:
+            async with db.acting_for(pool, account_id) as conn:
+                counts = [await conn.execute(b"SELECT count(*) FROM " + table.encode()) for table in tables]
+                return [number for count in counts for (number,) in await count.fetchall()]
+
+        assert (
+            await seen(mine)
+            == await seen(theirs)
+            == [len(settings().networks) if "payout" in table else 1 for table in tables]
+        )
+        assert await seen(uuid4()) == [0] * len(tables)
+        async with db.acting_for(pool, mine) as conn:
+            for statement in (
+                b"UPDATE resources SET slug = 'stolen' WHERE account_id = %s",
+                b"UPDATE resource_versions SET title = 'stolen' FROM resources"
+                b" WHERE resources.id = resource_id AND account_id = %s",
+                b"DELETE FROM provider_keys WHERE account_id = %s",
+            ):
+                assert (await conn.execute(statement, [theirs])).rowcount == 0
+            with pytest.raises(InsufficientPrivilege, match="row-level security"):
+                await conn.execute(b"INSERT INTO payout_addresses VALUES (%s, 'eip155:1', '0x1')", [theirs])
+            await conn.rollback()
+        async with pool.connection() as conn:
+            who = await conn.execute("SELECT current_user::text, current_setting('instant.account_id', true) AS acting")
+            assert await who.fetchone() == ("instant_app", "")
+
+
+@pytest.mark.parametrize("table", ["workers", "payment_aliases", "payment_transitions", "installation", "schedules"])
+async def test_what_a_creator_may_not_see(database: str, table: str) -> None:
+    """What belongs to the operator, or to buyers."""
+    async with db.pool() as pool, db.acting_for(pool, uuid4()) as conn:
+        with pytest.raises(InsufficientPrivilege):
+            await conn.execute(b"SELECT FROM " + table.encode())
+        await conn.rollback()

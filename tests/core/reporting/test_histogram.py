@@ -80,7 +80,7 @@ def test_what_was_counted_before_takes_the_same_form(postgres: str) -> None:
     """Old histograms of 90 buckets are cut after the last used one, because their rows may be gone."""
     times = [3, 90, 90, 5_000_000]
     counted = Counter(bucket(ms) for ms in times)
-    with servers.database(postgres, "counted") as url:
+    with servers.our_database(postgres, "counted") as url:
         backend = get_backend(urlsplit(url)._replace(scheme="postgresql+psycopg").geturl())
         backend.apply_migrations(read_migrations(str(MIGRATIONS)).filter(lambda one: one.id < "0010"))
         backend.connection.close()

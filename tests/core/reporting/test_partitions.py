@@ -209,7 +209,7 @@ async def test_the_books_still_compare_what_was_dropped(pool: db.Pool, sold: ver
 
 def test_a_running_shop_is_migrated_with_its_log(postgres: str) -> None:
     """Rows of the former single table are all there, with the time of their execution, and marked to be counted."""
-    with servers.database(postgres, "grown") as url:
+    with servers.our_database(postgres, "grown") as url:
         backend = get_backend(urlsplit(url)._replace(scheme="postgresql+psycopg").geturl())
         before = read_migrations(str(MIGRATIONS)).filter(lambda one: one.id < "0003")
         backend.apply_migrations(backend.to_apply(before))

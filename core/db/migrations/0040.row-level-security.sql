@@ -1,0 +1,55 @@
+-- depends: 0039.description-words
+-- A creator's request runs as instant_creator, which owns nothing and sees only the rows of the account that it acts for.
+
+CREATE FUNCTION acting_account() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CAST(nullif(current_setting('instant.account_id', true), '') AS uuid)
+$$;
+COMMENT ON FUNCTION acting_account IS 'The account that this transaction acts for; NULL outside a creator''s request.';
+
+-- instant_app serves buyers, runs executions and counts, for all accounts. It is a member of instant_creator, so both
+-- policies are its own; rows that either lets through are seen.
+DO $$
+DECLARE
+    policy record;
+BEGIN
+    FOR policy IN
+        SELECT * FROM (VALUES
+            ('accounts', 'id = (SELECT acting_account())'),
+            ('api_tokens', 'account_id = (SELECT acting_account())'),
+            ('payout_addresses', 'account_id = (SELECT acting_account())'),
+            ('provider_keys', 'account_id = (SELECT acting_account())'),
+            ('resources', 'account_id = (SELECT acting_account())'),
+            ('executions', 'account_id = (SELECT acting_account())'),
+            ('refunds', 'account_id = (SELECT acting_account())'),
+            ('spend_days', 'account_id = (SELECT acting_account())'),
+            ('reservations', 'account_id = (SELECT acting_account())'),
+            ('usage_log', 'account_id = (SELECT acting_account())'),
+            ('usage_rollup', 'account_id = (SELECT acting_account())'),
+            ('notices', 'account_id = (SELECT acting_account())'),
+            ('notice_addresses', 'account_id = (SELECT acting_account())'),
+            ('resource_versions', 'EXISTS (SELECT FROM resources WHERE resources.id = resource_id)'),
+            ('resource_spend_days', 'EXISTS (SELECT FROM resources WHERE resources.id = resource_id)'),
+            ('refundable_failures', 'EXISTS (SELECT FROM resources WHERE resources.id = resource_id)'),
+            ('repriced_versions', 'EXISTS (SELECT FROM resource_versions WHERE resource_versions.id = version_id)'),
+            ('attempts', 'EXISTS (SELECT FROM executions WHERE executions.id = execution_id)'),
+            ('sends', 'EXISTS (SELECT FROM executions WHERE executions.id = execution_id)'),
+            ('payments', 'EXISTS (SELECT FROM executions WHERE executions.payment_id = payments.id)'),
+            ('notice_deliveries', 'EXISTS (SELECT FROM notices WHERE notices.id = notice_id)')
+        ) AS policy (of_table, condition)
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', policy.of_table);
+        EXECUTE format('CREATE POLICY everybody ON %I TO instant_app USING (true)', policy.of_table);
+        EXECUTE format('CREATE POLICY creator ON %I TO instant_creator USING (%s)', policy.of_table, policy.condition);
+    END LOOP;
+END $$;
+
+-- What belongs to nobody.
+GRANT SELECT ON models, model_history, catalog_syncs, networks, usage_dirty, usage_dropped TO instant_creator;
+-- What the engine writes about a creator.
+GRANT SELECT ON attempts, sends, payments, refunds, usage_log, usage_rollup, repriced_versions, notices,
+    notice_deliveries, refundable_failures TO instant_creator;
+-- What a creator's own request writes; a test run is an execution that reserves its cost.
+GRANT SELECT, INSERT, UPDATE ON accounts, resources, resource_versions, executions, spend_days, resource_spend_days,
+    reservations TO instant_creator;
+GRANT SELECT, INSERT, UPDATE, DELETE ON api_tokens, payout_addresses, provider_keys, notice_addresses
+    TO instant_creator;
