@@ -27,7 +27,7 @@ router = APIRouter(prefix="/models", tags=["catalog"])
 # The names of prices in documents: `cache_usd` is `cacheUsd`.
 _PRICES = {name: to_camel(name) for name in Charges.model_fields}
 
-# Models change once a day, so pages that show them need not ask for each visitor.
+# Models change once an hour at most, so pages that show them need not ask for each visitor.
 _CACHED = "public, max-age=60"
 
 

@@ -42,6 +42,7 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
         async with db.transaction() as conn:
             if if_empty and not await catalog_search.is_empty(conn):
                 return
+            last = await catalog_search.syncs(conn, 1)
         meet_prefect(settings())
         from flows.catalog_sync import catalog_sync
 
@@ -52,10 +53,11 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
                 return
             raise Misconfigured("another catalog sync is going on; try again when it has ended")
         async with db.transaction() as conn:
-            (done,) = await catalog_search.syncs(conn, 1)
-            news = await catalog_changes.read(conn, done.at) if done.outcome == "applied" else News()
+            done = await catalog_search.syncs(conn, 1)
+            is_new = done != last
+            news = await catalog_changes.read(conn, done[0].at) if is_new else News()
     if json:
-        output.document(done._asdict() | asdict(news))
+        output.document((done[0]._asdict() if is_new else {"outcome": "not_modified"}) | asdict(news))
     else:
         output.table(catalog_changes.table(news), empty="Nothing is new.")
         output.line(f"\n{catalog_changes.headline(news)}" if news.touched else "")
