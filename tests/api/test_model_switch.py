@@ -28,8 +28,7 @@ async def models(pool: db.Pool) -> None:
 
 
 async def switch(http: httpx.AsyncClient, door: str, shop: Shop, **body: object) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {shop.token}"}
-    return await http.post(f"{door}/me/resources/haiku/switch", json=body, headers=headers)
+    return await http.post(f"{door}/me/resources/haiku/switch", json=body, headers=shop.bearer)
 
 
 async def billed_tests(pool: db.Pool, shop: Shop) -> list[Any]:
@@ -85,9 +84,7 @@ async def test_without_an_answer_nothing_changes(door: str, shop: Shop, pool: db
     async with pool.connection() as conn:
         await conn.execute("UPDATE provider_keys SET enabled = false WHERE account_id = %s", [shop.account.id])
     off = await switch(http, door, shop, model=NEW)
-    missing = await http.post(
-        f"{door}/me/resources/other/switch", json={"model": NEW}, headers={"Authorization": f"Bearer {shop.token}"}
-    )
+    missing = await http.post(f"{door}/me/resources/other/switch", json={"model": NEW}, headers=shop.bearer)
 
     assert (nobody.status_code, nobody.json()["code"], nobody.json()["cause"]) == (409, "test_failed", "provider_400")
     assert "test the prompt as its owner" in nobody.json()["detail"]
