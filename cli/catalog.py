@@ -192,18 +192,19 @@ def list_models(
 def show_model(model_id: str, /, *, json: Json = False) -> None:
     """Show one model: its prices, capabilities and history, and the prompts on sale on it."""
 
-    async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
+    async def collect(conn: db.Connection) -> tuple[dict[str, Any], list[Any], list[Any]]:
         row = await catalog_search.show(conn, model_id)
         if row is None:
             raise InvalidInput({model_id: await catalog_search.not_in_catalog(conn, model_id)})
-        return row, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
+        model = _document(row) | {"success_rate": await catalog_search.success_rate(conn, model_id)}
+        return model, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
 
-    row, past, sold = in_transaction(collect)
+    model, past, sold = in_transaction(collect)
     if json:
         history, resources = ([_document(one) for one in rows] for rows in (past, sold))
-        output.document(_document(row) | {"history": history, "resources": resources})
+        output.document(model | {"history": history, "resources": resources})
         return
-    facts = {name: _cell(value) for name, value in _document(row).items()}
+    facts = {name: _cell(value) for name, value in model.items()}
     output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
     output.line()
     output.table(

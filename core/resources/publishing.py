@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
+from core.catalog import search as catalog
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
 from core.resources import fallbacks, template
@@ -98,6 +99,7 @@ async def check(conn: db.Connection, draft: Draft, *, allow_loss: bool = False) 
     all_warnings = (
         *(f"The template has no tag for the parameter {name}" for name in unused),
         *fallbacks.warnings(draft, models),
+        *await _far_dearer(conn, draft),
     )
     return Checked(fallbacks.worst_cost_usd(draft, models), fallbacks.least_cost_usd(draft, models), all_warnings)
 
@@ -136,6 +138,16 @@ async def add_version(
         allows_loss=allow_loss,
     )
     return version_id, number
+
+
+async def _far_dearer(conn: db.Connection, draft: Draft) -> list[str]:
+    cheaper = await catalog.far_cheaper(conn, draft.model, draft.modality)
+    if cheaper is None:
+        return []
+    return [
+        f"{draft.model} costs at least ten times as much as {cheaper.id}, the cheapest model that is recommended for "
+        f"{draft.modality} here; instant resources estimate, or POST /estimate, compares them for this prompt"
+    ]
 
 
 def _is_same(current: Version, draft: Draft, worst: Decimal) -> bool:
