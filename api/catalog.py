@@ -27,7 +27,7 @@ router = APIRouter(prefix="/models", tags=["catalog"])
 # The names of prices in documents: `cache_usd` is `cacheUsd`.
 _PRICES = {name: to_camel(name) for name in Charges.model_fields}
 
-# Models change once a day, so pages that show them need not ask for each visitor.
+# Models change once an hour at most, so pages that show them need not ask for each visitor.
 _CACHED = "public, max-age=60"
 
 
@@ -145,11 +145,13 @@ async def model(
     async with db.autocommit(door.pool) as conn:
         row = await catalog.show(conn, model_id)
         past = await catalog.history(conn, model_id)
+        rate = await catalog.success_rate(conn, model_id)
     if row is None:
         raise NotFound
     times = {"firstSeenAt": _time(row.first_seen_at), "changedAt": _time(row.changed_at)}
     history = [{"at": _time(state.at), "listed": state.listed, **_state(state, state.not_sellable)} for state in past]
-    return _unless_known({**_listed(row), **times, "history": history}, if_none_match)
+    own = {"successRate": None if rate is None else f"{rate:f}"}
+    return _unless_known({**_listed(row), **times, **own, "history": history}, if_none_match)
 
 
 def _listed(row: catalog.ListedModel) -> dict[str, object]:

@@ -89,6 +89,11 @@ class CatalogEntry(CatalogModel):
 
     firstSeenAt: str
     changedAt: str
+    successRate: str | None = Field(
+        description="whole answers of the paid calls here in the last 30 days, without those that were declined; null"
+        " for fewer than 20 calls",
+        examples=["0.9731"],
+    )
     history: list[PastModel] = Field(description="newest first, the last 100")
 
 

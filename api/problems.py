@@ -97,6 +97,9 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():
             return problem(409, CONFLICT[failure.code], failure.code)
+        case failures.SwitchFailed(detail=detail, advice=advice):
+            sentence = f"The test on that model gave no answer, so nothing was changed. {advice}"
+            return problem(409, sentence, failure.code, cause=detail)
         case failures.UnsupportedBody():
             return problem(415, _JSON_ONLY, failure.code, {"Accept-Encoding": "identity"})
         case failures.TooLarge(code="body_too_large", limit=limit):

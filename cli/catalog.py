@@ -42,6 +42,7 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
         async with db.transaction() as conn:
             if if_empty and not await catalog_search.is_empty(conn):
                 return
+            last = await catalog_search.syncs(conn, 1)
         meet_prefect(settings())
         from flows.catalog_sync import catalog_sync
 
@@ -52,10 +53,11 @@ async def sync(*, if_empty: Flag = False, accept_loss: Flag = False, json: Json 
                 return
             raise Misconfigured("another catalog sync is going on; try again when it has ended")
         async with db.transaction() as conn:
-            (done,) = await catalog_search.syncs(conn, 1)
-            news = await catalog_changes.read(conn, done.at) if done.outcome == "applied" else News()
+            done = await catalog_search.syncs(conn, 1)
+            is_new = done != last
+            news = await catalog_changes.read(conn, done[0].at) if is_new else News()
     if json:
-        output.document(done._asdict() | asdict(news))
+        output.document((done[0]._asdict() if is_new else {"outcome": "not_modified"}) | asdict(news))
     else:
         output.table(catalog_changes.table(news), empty="Nothing is new.")
         output.line(f"\n{catalog_changes.headline(news)}" if news.touched else "")
@@ -190,18 +192,19 @@ def list_models(
 def show_model(model_id: str, /, *, json: Json = False) -> None:
     """Show one model: its prices, capabilities and history, and the prompts on sale on it."""
 
-    async def collect(conn: db.Connection) -> tuple[Any, list[Any], list[Any]]:
+    async def collect(conn: db.Connection) -> tuple[dict[str, Any], list[Any], list[Any]]:
         row = await catalog_search.show(conn, model_id)
         if row is None:
             raise InvalidInput({model_id: await catalog_search.not_in_catalog(conn, model_id)})
-        return row, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
+        model = _document(row) | {"success_rate": await catalog_search.success_rate(conn, model_id)}
+        return model, await catalog_search.history(conn, model_id), await catalog_search.versions_on(conn, [model_id])
 
-    row, past, sold = in_transaction(collect)
+    model, past, sold = in_transaction(collect)
     if json:
         history, resources = ([_document(one) for one in rows] for rows in (past, sold))
-        output.document(_document(row) | {"history": history, "resources": resources})
+        output.document(model | {"history": history, "resources": resources})
         return
-    facts = {name: _cell(value) for name, value in _document(row).items()}
+    facts = {name: _cell(value) for name, value in model.items()}
     output.table([{"": name, " ": value} for name, value in facts.items()], empty="")
     output.line()
     output.table(

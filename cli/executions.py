@@ -8,11 +8,11 @@ from uuid import UUID
 from cyclopts import App, Parameter
 
 from cli import output
-from cli.shared import Json, in_transaction
-from core import db
+from cli.shared import Json, in_transaction, owner
+from core import amounts, db
 from core.accounts import accounts
 from core.db import notifications
-from core.executions import lifecycle
+from core.executions import lifecycle, model_switch
 from core.executions import views as execution_views
 from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound
 from core.process import worker
@@ -85,8 +85,7 @@ def try_resource(
         message: the user message, if the template takes one.
         json: print JSON.
     """
-    inputs = dict(_input(pair) for pair in param) | ({} if message is None else {template.USER_MESSAGE: message})
-    result = asyncio.run(_test(handle, slug, inputs))
+    result = asyncio.run(_test(handle, slug, _inputs(param, message)))
     if json:
         output.document(result)
     else:
@@ -95,14 +94,77 @@ def try_resource(
             output.line(f"{image[:60]}… ({len(image)} characters)")
 
 
+def switch_model(
+    handle: str,
+    slug: str,
+    model: str,
+    /,
+    *,
+    param: Annotated[tuple[str, ...], Parameter(name=("--param", "-p"))] = (),
+    message: str | None = None,
+    json: Json = False,
+) -> None:
+    """Move a prompt to another model: run its owner's test there and, if the model answers, sell on it from then on.
+
+    Args:
+        handle: the creator's handle.
+        slug: the resource's slug.
+        model: the id of the new model.
+        param: an input of the test as NAME=VALUE; a required one that you leave out is its own description or name.
+        message: the user message of the test, if the template takes one.
+        json: print JSON.
+    """
+    switched = asyncio.run(_switch(handle, slug, model, _inputs(param, message)))
+    candidate = switched.candidate
+    facts = {
+        "model": candidate.version.model_id,
+        "previous_model": candidate.current.model_id,
+        "version": candidate.version.number,
+        "price_usdc": amounts.usdc(candidate.version.price_atomic),
+        "price_floor_usdc": amounts.usdc(candidate.price_floor_atomic),
+        "worst_cost_usd": candidate.version.worst_cost_usd,
+        "previous_worst_cost_usd": candidate.current.worst_cost_usd,
+        "test_cost_usd": switched.cost_usd,
+    }
+    if json:
+        output.document(facts | {"warnings": candidate.warnings, "answer": switched.answer})
+        return
+    output.line(str(switched.answer["response"]))
+    worst, before = (amounts.dollars(version.worst_cost_usd) for version in (candidate.version, candidate.current))
+    cost = "an unknown sum" if switched.cost_usd is None else f"${amounts.dollars(switched.cost_usd)}"
+    output.line(
+        f"\n/@{handle}/{slug} is on sale on {facts['model']} now, as version {facts['version']}. The test cost {cost}. "
+        f"A call costs at most ${worst} (before: ${before}), and sells for {facts['price_usdc']} USDC; the lowest "
+        f"price that is no certain loss is {facts['price_floor_usdc']} USDC."
+    )
+    for warning in candidate.warnings:
+        output.remark(f"  warning: {warning}")
+
+
+async def _switch(handle: str, slug: str, model: str, inputs: dict[str, str]) -> model_switch.Switched:
+    async with db.pool() as pool, notifications.listening() as hub:
+        async with pool.connection() as conn:
+            await _need_launcher(conn)
+            creator = await owner(conn, handle)
+        return await model_switch.switch(pool, hub, creator.id, slug, model, inputs)
+
+
+async def _need_launcher(conn: db.Connection) -> None:
+    if not await worker.launchers(conn):
+        raise Misconfigured("no process runs executions now; start `instant dev` or `instant api`")
+
+
+def _inputs(param: tuple[str, ...], message: str | None) -> dict[str, str]:
+    return dict(_input(pair) for pair in param) | ({} if message is None else {template.USER_MESSAGE: message})
+
+
 async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any]:
     config = settings()
     async with db.pool() as pool, notifications.listening() as hub:
         async with pool.connection() as conn:
-            if not await worker.launchers(conn):
-                raise Misconfigured("no process runs executions now; start `instant dev` or `instant api`")
-            owner = await accounts.find(conn, handle)
-            version = await readiness.resolve(conn, owner.handle, slug)
+            await _need_launcher(conn)
+            creator = await accounts.find(conn, handle)
+            version = await readiness.resolve(conn, creator.handle, slug)
             valid = versions.validate_inputs(version, inputs)
             await readiness.readiness(conn, version)
             test = lifecycle.NewExecution(version, valid)

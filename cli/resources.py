@@ -12,7 +12,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from cli import output
-from cli.executions import try_resource
+from cli.executions import switch_model, try_resource
 from cli.shared import Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
@@ -23,6 +23,7 @@ from core.settings import settings
 
 resources = App(name="resources")
 resources.command(try_resource, name="test")
+resources.command(switch_model, name="switch")
 
 
 class _Loader(yaml.SafeLoader):

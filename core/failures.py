@@ -12,6 +12,7 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
   │    └─ TooManyFailures         a wallet's calls of one product failed too often   -> 429
   ├─ TooManyUndecided             one wallet has too many undecided payments         -> 429
+  ├─ SwitchFailed(detail)         the owner's test on another model gave no answer    -> 409
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
@@ -131,6 +132,23 @@ class TooManyUndecided(Failure):
         super().__init__("too_many_undecided")
         self.payments = payments
         self.seconds = seconds
+
+
+class SwitchFailed(Failure):
+    """The owner's test on another model gave no answer, so what is on sale did not change.
+
+    Args:
+        detail: the precise cause, a code of ours such as `provider_404`.
+        advice: a sentence that says what the creator can do.
+    """
+
+    def __init__(self, detail: str, advice: str) -> None:
+        super().__init__("test_failed")
+        self.detail = detail
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"the test gave no answer ({self.detail}), so nothing was changed. {self.advice}"
 
 
 class Unauthorized(Failure):

@@ -20,6 +20,7 @@ from itertools import cycle
 from uuid import UUID
 
 from core import db, recovery
+from core.catalog import price_sync
 from core.db import notifications
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
@@ -29,6 +30,7 @@ from core.payments.settlement import PaymentClients
 from core.process import worker
 from core.process.background_loop import run_in_thread
 from core.providers import client as provider_client
+from core.resources.repricing import reprice
 from core.settings import settings
 from deployments import batch_runner
 from deployments.batch_runner import Runner
@@ -42,6 +44,8 @@ _POLL_SECONDS = 5.0
 _BACK_OFF_SECONDS = 1.0
 # How often finished runs are closed although recovery freed nothing: scheduled runs have nothing to free.
 _CLOSE_RUNS_SECONDS = 60.0
+# How often it is looked for a sync that was asked for.
+_SYNC_PRICES_SECONDS = 60.0
 # How long a cancelled run may take to report its end to Prefect.
 _CUT_OFF_SECONDS = 5.0
 
@@ -109,6 +113,7 @@ async def _main(stop: asyncio.Event) -> None:
             asyncio.create_task(_launch(launcher), name="launch"),
             asyncio.create_task(_recover(launcher, clients), name="recover"),
             asyncio.create_task(_close_runs(launcher), name="close runs"),
+            asyncio.create_task(_sync_prices(launcher), name="sync prices"),
             asyncio.create_task(_probe_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
@@ -240,6 +245,19 @@ async def _recover(launcher: _Launcher, clients: PaymentClients) -> None:
         except db.UNREACHABLE as error:
             log.warning("recovery: the database is out of reach (%s)", type(error).__name__)
         await asyncio.sleep(settings().recovery_seconds)
+
+
+async def _sync_prices(launcher: _Launcher) -> None:
+    """Sync the catalog when a call has failed for its price. The timer is for what was asked for too soon."""
+    with launcher.hub.event(notifications.OUTDATED) as outdated:
+        while True:
+            outdated.clear()
+            try:
+                await price_sync.run_if_asked(launcher.pool, reprice)
+            except db.UNREACHABLE as error:
+                log.warning("launch: the database is out of reach (%s)", type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(outdated.wait(), _SYNC_PRICES_SECONDS)
 
 
 async def _close_runs(launcher: _Launcher) -> None:

@@ -36,7 +36,8 @@ class Schedule:
 
 
 SCHEDULES = (
-    Schedule("catalog_sync", "0 3 * * *", timedelta(hours=26), "Update the model catalog and its prices."),
+    # The first run from 03:00 on also makes the day's report.
+    Schedule("catalog_sync", "0 * * * *", timedelta(hours=3), "Update the model catalog and its prices."),
     # Each launcher does the same every few seconds.
     Schedule("recovery", "*/5 * * * *", timedelta(minutes=20), "Recover the work of dead processes."),
     Schedule(

@@ -11,12 +11,13 @@ from tasks.schedule import scheduled
 @flow(name="catalog_sync", persist_result=False, log_prints=False)
 @scheduled
 async def catalog_sync(*, accept_loss: bool = False) -> State[None]:
-    """Sync the catalog and leave the changes as an artifact.
+    """Sync the catalog and leave its changes as an artifact, and once a day a report of all changes.
 
     Args:
         accept_loss: apply a list that lacks more than a fifth of the models.
     """
     synced = await step.sync(accept_loss=accept_loss)
-    if synced.outcome == "applied":
+    if synced.at:
         await step.report(synced)
+    await step.report_day()
     return Completed(message=synced.summary())

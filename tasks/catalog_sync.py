@@ -30,6 +30,20 @@ async def sync(*, accept_loss: bool = False) -> Synced:
 
 @step(name="report", retries=1)
 async def report(synced: Synced) -> None:
-    """Leave the changes as an artifact for the operator."""
+    """Leave the changes of a sync as an artifact for the operator."""
     description = f"{synced.summary()}\n\n{catalog_changes.headline(synced.news)}".strip()
     await acreate_table_artifact(catalog_changes.table(synced.news), key="catalog", description=description)
+
+
+@step(name="report_day", retries=1)
+async def report_day() -> None:
+    """Leave the day's report as an artifact, in the first run of a day that begins at 03:00 UTC."""
+    async with db.pool() as pool:
+        async with pool.connection() as conn:
+            day = await catalog_changes.report_due(conn)
+        if day is None:
+            return
+        description = f"{day.summary()}\n\n{catalog_changes.headline(day.news)}".strip()
+        await acreate_table_artifact(catalog_changes.table(day.news), key="catalog-day", description=description)
+        async with pool.connection() as conn:
+            await catalog_changes.reported(conn, day)

@@ -55,6 +55,11 @@ class Shop:
     path: str
     model: str = MODEL
 
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The headers of this creator's own requests."""
+        return {"Authorization": f"Bearer {self.token}"}
+
     async def openrouter(self, **changes: Any) -> None:
         """Tell the practice provider how to treat this creator's key: faults, latency_seconds, revoked ..."""
         async with _connect() as http:

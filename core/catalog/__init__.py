@@ -6,6 +6,7 @@ __all__ = (
     "model",
     "model_list",
     "pictures",
+    "price_sync",
     "price_words",
     "reasoning",
     "search",

@@ -5,7 +5,7 @@ Functions take a connection and do not commit.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Literal
@@ -102,18 +102,49 @@ class News:
 
 async def read(conn: db.Connection, at: datetime) -> News:
     """Read the news of the sync at that time."""
-    model_changes = await changes(conn, at)
+    return await between(conn, at, at)
+
+
+async def between(conn: db.Connection, since: datetime, until: datetime) -> News:
+    """Read everything that changed in a time, both ends included. What changed and changed back is no news."""
+    model_changes = await changes(conn, since, until)
     quarantined = tuple(QuarantinedModel(row.id, row.reason) for row in await catalog.quarantine(conn))
-    return News(model_changes, await touched(conn, model_changes, at), quarantined)
+    return News(model_changes, await touched(conn, model_changes, until), quarantined)
 
 
-async def changes(conn: db.Connection, at: datetime) -> tuple[Change, ...]:
-    """Read the models that the sync at that time changed, by id."""
-    rows = [row async for row in sql.news(conn, at=at)]
+async def changes(conn: db.Connection, since: datetime, until: datetime) -> tuple[Change, ...]:
+    """Read the models that changed in a time, by id; a sync changes all its models at one time."""
+    rows = [row async for row in sql.news(conn, since=since, until=until)]
     histories = ((model_id, list(states)) for model_id, states in groupby(rows, key=lambda row: row.model_id))
-    return tuple(
-        _change(model_id, states[0] if len(states) > 1 else None, states[-1]) for model_id, states in histories
-    )
+    found = [_change(model_id, states[0] if len(states) > 1 else None, states[-1]) for model_id, states in histories]
+    return tuple(change for change in found if change.events)
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """The report of a day, which begins at 03:00 UTC: what changed since the report before, up to `until`."""
+
+    day: date
+    since: datetime
+    until: datetime
+    news: News
+
+    def summary(self) -> str:
+        """Summarise it in one line."""
+        counts = {event: len(self.news.of(event)) for event in _REPORT_ORDER}
+        told = ", ".join(f"{number} {event}" for event, number in counts.items() if number)
+        return f"since {self.since:%Y-%m-%d %H:%M} UTC: {told or 'nothing changed'}"
+
+
+async def report_due(conn: db.Connection) -> DayReport | None:
+    """Read the report of today, unless it was made. After it was published, call `reported`."""
+    due = await sql.report_due(conn)
+    return due and DayReport(due.day, due.since, due.until, await between(conn, due.since, due.until))
+
+
+async def reported(conn: db.Connection, report: DayReport) -> None:
+    """Record that a report was published, so that the next one begins where it ends."""
+    await sql.reported(conn, day=report.day, until=report.until)
 
 
 async def touched(conn: db.Connection, changed_models: Sequence[Change], at: datetime) -> tuple[AffectedResource, ...]:

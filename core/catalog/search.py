@@ -23,6 +23,12 @@ from core.failures import InvalidInput
 Sort = Literal["relevance", "name", "price", "newest", "context", "popular"]
 
 _SUGGESTIONS = 3
+_SUCCESS_DAYS = 30
+# With fewer calls, one failure would move the rate by more than 5 %.
+_SUCCESS_CALLS = 20
+_FAR_DEARER = 10
+# More than the rule recommends.
+_CURATED = 100
 
 # Older history does not help anybody decide what to sell.
 _HISTORY_LIMIT = 100
@@ -135,6 +141,27 @@ async def show(conn: db.Connection, model_id: str) -> ListedModel | None:
 async def history(conn: db.Connection, model_id: str) -> list[PastModel]:
     """Read a model's past prices and capabilities, newest first, up to a limit."""
     return [row async for row in sql.history(conn, id=model_id, most=_HISTORY_LIMIT)]
+
+
+async def success_rate(conn: db.Connection, model_id: str) -> Decimal | None:
+    """Compute the share of whole answers among the paid calls to a model here, without those that were declined.
+
+    It is of the last 30 days, by the rollup of the usage log; None if there were fewer than 20 calls.
+    """
+    return await sql.success_rate(conn, id=model_id, days=_SUCCESS_DAYS, least_calls=_SUCCESS_CALLS)
+
+
+async def far_cheaper(conn: db.Connection, model_id: str, modality: Modality) -> ListedModel | None:
+    """Find the cheapest recommended model that sells as this, if a model costs ten times as much per output token.
+
+    Models that cost nothing are left out: they are no measure of a price.
+    """
+    own = await show(conn, model_id)
+    shelf, _ = await page(conn, Filters(curated=True, sells_as=modality, sort="price"), most=_CURATED)
+    cheapest = next((row for row in shelf if row.output_usd), None)
+    if own is None or own.output_usd is None or cheapest is None or cheapest.output_usd is None:
+        return None
+    return cheapest if own.output_usd >= _FAR_DEARER * cheapest.output_usd else None
 
 
 async def versions_on(conn: db.Connection, model_ids: Sequence[str]) -> list[SoldVersion]:

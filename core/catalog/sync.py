@@ -32,14 +32,15 @@ _LARGEST_LOSS = 5
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """The result of one sync, in numbers of models, and the news by name.
+    """The result of one sync, in numbers of models, and the news by name; `at` is the time of the news, None without.
 
     A listed model is added, returned, changed or unchanged; an unreadable row is in quarantine. All are 0 if the
-    provider answered that its list has not changed since the last sync (not_modified).
+    provider answered that its list has not changed since the last sync (not_modified). A list in which nothing is new
+    leaves no trace in the database, except that once a week, and after an upgrade, its validators are recorded anew.
     """
 
-    at: datetime
     outcome: Literal["applied", "not_modified"]
+    at: datetime | None = None
     added: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -82,8 +83,7 @@ async def sync(pool: db.Pool, reprice: Reprice, *, accept_loss: bool = False) ->
         async with httpx.AsyncClient(timeout=TIMEOUT) as http:
             document, validators = await fetch(http, Validators(*known) if known else UNKNOWN)
         if document is None:
-            async with pool.connection() as conn:
-                return Synced(await sql.record_not_modified(conn), "not_modified")
+            return Synced("not_modified")
         models, quarantined = parse(document)
         async with pool.connection() as conn:
             return await apply(conn, reprice, models, quarantined, accept_loss=accept_loss, validators=validators)
@@ -117,6 +117,7 @@ async def apply(
     counts = (await sql.apply(conn, rows=catalog_model.as_json(models), whole=True))._asdict()
     if is_first:
         await catalog.curate_by_rule(conn)
+    is_quarantine_new = await _is_new(conn, quarantined)
     await sql.put_aside(
         conn,
         ids=[row.id for row in quarantined],
@@ -125,19 +126,28 @@ async def apply(
     )
     for reason, number in Counter(row.reason for row in quarantined).items():
         _log.warning("catalog: %d rows put aside: %s", number, reason)
+    is_new = is_quarantine_new or any(counts[name] for name in ("added", "changed", "returned", "missing"))
     counts["quarantined"] = len(quarantined)
+    if not is_new and await sql.is_recorded(conn, source=_source()):
+        return Synced("applied", **counts)
     at = await sql.record(
         conn, **counts, etag=validators.etag, last_modified=validators.last_modified, source=_source()
     )
-    return Synced(at, "applied", **counts, news=await news(conn, reprice, at, quarantined))
+    return Synced("applied", at if is_new else None, **counts, news=await news(conn, reprice, at, quarantined))
 
 
 async def news(conn: db.Connection, reprice: Reprice, at: datetime, quarantined: Sequence[Quarantined] = ()) -> News:
     """Reprice the versions on sale, and read the changes that this transaction wrote."""
-    changes = await catalog_changes.changes(conn, at)
+    changes = await catalog_changes.changes(conn, at, at)
     await reprice(conn, [change.model_id for change in changes if "repriced" in change.events])
     bad = tuple(QuarantinedModel(row.id, row.reason) for row in quarantined)
     return News(changes, await catalog_changes.touched(conn, changes, at), bad)
+
+
+async def _is_new(conn: db.Connection, quarantined: Sequence[Quarantined]) -> bool:
+    """Whether other rows are unreadable than those in quarantine."""
+    before = {(row.id, row.reason, row.listed) for row in await catalog.quarantine(conn)}
+    return before != {(row.id, row.reason, row.listed) for row in quarantined}
 
 
 def _source() -> str:

@@ -20,6 +20,8 @@ QUEUED = "execution_queued"
 BEGUN = "batch_begun"
 # An execution changed its state; the payload is its id.
 CHANGED = "execution_changed"
+# A call failed because its model got dearer; no payload.
+OUTDATED = "catalog_outdated"
 
 _RECONNECT_SECONDS = 1.0
 
@@ -78,7 +80,7 @@ async def _feed(hub: NotificationHub, ready: asyncio.Event) -> None:
     while True:
         try:
             async with await connect() as conn:
-                for channel in (QUEUED, BEGUN, CHANGED):
+                for channel in (QUEUED, BEGUN, CHANGED, OUTDATED):
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 ready.set()
                 hub.wake_all()

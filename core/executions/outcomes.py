@@ -8,6 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from core import db
+from core.catalog import price_sync
 from core.db.queries.execution import SucceedRow, sql
 from core.db.states import Modality
 from core.executions import lifecycle, refundable, sends
@@ -96,6 +97,8 @@ async def fail(
     await reservations.replace_by_cost(conn, [(execution_id, round_number)])
     if changed:
         await refundable.note(conn, execution_id, failure)
+        if failure.detail == price_sync.CAUSE:
+            await price_sync.ask(conn)
         metrics.finished(state, failure.fault, queue=changed.queue, upstream=changed.upstream, total=changed.total)
         await lifecycle.notify_finished(conn, [execution_id])
 

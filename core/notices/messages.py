@@ -127,10 +127,11 @@ def _model_leaving(facts: Facts) -> tuple[str, str]:
         "lost": "its model is not listed any more",
         "ends": f"its model is served until {facts['until']} only",
         "loss": "it is off sale, because its model got too dear",
+        "dear": "a call of it can cost more than its price now",
     }
     body = (
-        f"{departures.sentence(facts)}.\nTo switch, change the model in its file, publish it (instant resources "
-        "create), and test it (instant resources test)."
+        f"{departures.sentence(facts)}.\nTo switch: instant resources switch, which tests it there first, or "
+        "POST /me/resources/{slug}/switch."
     )
     return titles[facts["cause"]], body
 

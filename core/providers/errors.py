@@ -83,7 +83,7 @@ PROVIDER_ERRORS = {
         "creator",
         "no",
         False,
-        "The model costs more now than its listed price; the next sync of the catalog reprices it.",
+        "The model costs more now than its listed price; the catalog is synced within ten minutes, and reprices it.",
     ),
     "provider_408": ProviderError("provider", "perhaps", True, _SLOW, _LATE),
     "provider_409": ProviderError("creator", "no", False, _REJECTED),

@@ -8,6 +8,7 @@ __all__ = (
     "readiness",
     "repricing",
     "short_text",
+    "switching",
     "template",
     "versions",
 )

@@ -1,10 +1,12 @@
 """Tell which prompts are on sale on a model that is leaving, or that got too dear for them, and what to switch to."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from core import db
+from core.amounts import dollars, usdc
 from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.resource import sql
 
@@ -13,6 +15,7 @@ _CAUSES = {
     "withdrawn": "nothing is sold on {model} any more",
     "lost": "{model} is not listed any more; it is sold until {until}, unless it is listed again",
     "ends": "{model} is served until {until} only",
+    "dear": "a call can cost up to ${worst} since prices rose, more than its price of {price} USDC; it is still sold",
     "loss": "{model} costs so much that hardly any call earns its cost; it is not sold until its price is raised",
 }
 
@@ -27,8 +30,13 @@ def sentence(facts: Mapping[str, Any]) -> str:
     """Say what becomes of a prompt's model, and name the models to switch to.
 
     Args:
-        facts: of SQL's `leaving_resources`.
+        facts: of SQL's `leaving_resources`; those of old notices have no amounts.
     """
-    said = _CAUSES[facts["cause"]].format(model=facts["model"], until=facts["until"])
+    said = _CAUSES[facts["cause"]].format(
+        model=facts["model"],
+        until=facts["until"],
+        worst=facts.get("worst_cost_usd") and dollars(Decimal(facts["worst_cost_usd"])),
+        price=facts.get("price_atomic") and usdc(facts["price_atomic"]),
+    )
     others = f"; switch to {' or '.join(facts['switch_to'])}" if facts["switch_to"] else ""
     return f"{said}{others}"

@@ -135,8 +135,8 @@ def _serves(model: Model, draft: Draft) -> bool:
 def _cost(draft: Draft, model: Model, usual: Usual, margin: Decimal | None) -> Cost:
     least, worst = least_cost_usd(draft, model), worst_cost_usd(draft, model)
     typical = max(least, min(worst, _tokens_usd(model, usual)))
-    price = None if margin is None else _price_atomic(typical, margin)
-    safe_price = None if margin is None else _price_atomic(worst, margin)
+    price = None if margin is None else lowest_price_atomic(typical, margin)
+    safe_price = None if margin is None else lowest_price_atomic(worst, margin)
     return Cost(model.id, least, typical, worst, price, safe_price)
 
 
@@ -149,7 +149,7 @@ def _tokens_usd(model: _Priced, usual: Usual) -> Decimal:
         return cost.quantize(Decimal("1e-9"), ROUND_CEILING)
 
 
-def _price_atomic(cost_usd: Decimal, margin: Decimal) -> int:
+def lowest_price_atomic(cost_usd: Decimal, margin: Decimal = Decimal(0)) -> int:
     """Compute the lowest price of which a cost leaves this share. One USDC counts as one dollar."""
     with localcontext(prec=60):
         atomic = (cost_usd.scaleb(6) / (1 - margin)).to_integral_value(ROUND_CEILING)

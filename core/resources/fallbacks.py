@@ -50,6 +50,11 @@ def worst_cost_usd(draft: Draft, models: Sequence[Model]) -> Decimal:
     return max(call_cost.worst_cost_usd(draft, model) for model in models)
 
 
+def least_cost_usd(draft: Draft, models: Sequence[Model]) -> Decimal:
+    """Compute what nearly every call costs at least, in US dollars, on the dearest of the models."""
+    return max(call_cost.least_cost_usd(draft, model) for model in models)
+
+
 def is_certain_loss(draft: Draft, models: Sequence[Model]) -> bool:
     """Whether on one of the models nearly every call costs more than the price."""
     return any(call_cost.is_certain_loss(draft, model) for model in models)

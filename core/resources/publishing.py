@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
+from core.catalog import search as catalog
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
 from core.resources import fallbacks, template
@@ -38,6 +39,21 @@ class Published:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A draft that may be published.
+
+    Attributes:
+        worst_cost_usd: the most that one call can cost, in US dollars.
+        least_cost_usd: what nearly every call costs at least; a lower price is a certain loss.
+        warnings: sentences for the creator about what may be unintended.
+    """
+
+    worst_cost_usd: Decimal
+    least_cost_usd: Decimal
+    warnings: tuple[str, ...]
+
+
 async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
     """Put a draft on sale: as a new resource, or as the next version of the one with that slug.
 
@@ -53,17 +69,8 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
     Raises:
         InvalidInput: names each field that prevents publishing.
     """
-    models = await fallbacks.find_models(conn, draft)
-    unused = template.check_template(draft.template, draft.parameters)
-    if not allow_loss:
-        for model in models:
-            refuse_certain_loss(draft, model)
-    worst = fallbacks.worst_cost_usd(draft, models)
-    all_warnings = (
-        *(f"The template has no tag for the parameter {name}" for name in unused),
-        *fallbacks.warnings(draft, models),
-    )
-
+    checked = await check(conn, draft, allow_loss=allow_loss)
+    worst, all_warnings = checked.worst_cost_usd, checked.warnings
     resource = await sql.take(
         conn, id=uuid4(), account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
     )
@@ -73,12 +80,43 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         current = await version(conn, resource.version_id)
         if _is_same(current, draft, worst) and (current.allows_loss or not allow_loss):
             return Published(resource.id, current.version_id, current.number, worst, all_warnings, is_new=False)
+    version_id, number = await add_version(conn, account_id, resource.id, draft, worst, allow_loss=allow_loss)
+    await sql.offer(conn, id=resource.id, version_id=version_id)
+    return Published(resource.id, version_id, number, worst, all_warnings, is_new=True)
+
+
+async def check(conn: db.Connection, draft: Draft, *, allow_loss: bool = False) -> Checked:
+    """Check whether a draft may be published now, and keep syncs from changing prices until the commit.
+
+    Raises:
+        InvalidInput: names each field that prevents publishing.
+    """
+    models = await fallbacks.find_models(conn, draft)
+    unused = template.check_template(draft.template, draft.parameters)
+    if not allow_loss:
+        for model in models:
+            refuse_certain_loss(draft, model)
+    all_warnings = (
+        *(f"The template has no tag for the parameter {name}" for name in unused),
+        *fallbacks.warnings(draft, models),
+        *await _far_dearer(conn, draft),
+    )
+    return Checked(fallbacks.worst_cost_usd(draft, models), fallbacks.least_cost_usd(draft, models), all_warnings)
+
+
+async def add_version(
+    conn: db.Connection, account_id: UUID, resource_id: UUID, draft: Draft, worst: Decimal, *, allow_loss: bool
+) -> tuple[UUID, int]:
+    """Add a version of a locked resource, without offering it; return its id and number.
+
+    A version that is never offered keeps its number.
+    """
     version_id = uuid4()
     plain = draft.template.encode()
     number = await sql.add_version(
         conn,
         id=version_id,
-        resource_id=resource.id,
+        resource_id=resource_id,
         title=draft.title,
         description=draft.description,
         modality=draft.modality,
@@ -99,8 +137,17 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         providers=None if draft.providers is None else json.dumps(draft.providers.as_request()),
         allows_loss=allow_loss,
     )
-    await sql.offer(conn, id=resource.id, version_id=version_id)
-    return Published(resource.id, version_id, number, worst, all_warnings, is_new=True)
+    return version_id, number
+
+
+async def _far_dearer(conn: db.Connection, draft: Draft) -> list[str]:
+    cheaper = await catalog.far_cheaper(conn, draft.model, draft.modality)
+    if cheaper is None:
+        return []
+    return [
+        f"{draft.model} costs at least ten times as much as {cheaper.id}, the cheapest model that is recommended for "
+        f"{draft.modality} here; instant resources estimate, or POST /estimate, compares them for this prompt"
+    ]
 
 
 def _is_same(current: Version, draft: Draft, worst: Decimal) -> bool:

@@ -5,11 +5,10 @@ Functions take a connection and do not commit.
 
 from collections.abc import Sequence
 
-from core import amounts, db
+from core import db
 from core.catalog import search as catalog
 from core.db.queries.repricing import sql
 from core.failures import ExecutionFailed
-from core.resources import draft as drafts
 from core.resources import fallbacks, versions
 
 
@@ -30,7 +29,7 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
             continue
         priced = [models[one] for one in (model_id, *others) if one in models]
         try:
-            draft = _draft_of(await versions.version(conn, version_id))
+            draft = versions.draft_of(await versions.version(conn, version_id))
         except ExecutionFailed:
             # A version whose template cannot be opened is not sold either.
             continue
@@ -40,16 +39,3 @@ async def reprice(conn: db.Connection, model_ids: Sequence[str]) -> None:
             worst_cost_usd=fallbacks.worst_cost_usd(draft, priced),
             is_certain_loss=fallbacks.is_certain_loss(draft, priced),
         )
-
-
-def _draft_of(version: versions.Version) -> drafts.Draft:
-    """Rebuild the draft of a version. It is not validated again, because limits may have been lowered since.
-
-    Raises:
-        ExecutionFailed: template_unreadable (our fault).
-    """
-    fields = {name: getattr(version, name) for name in drafts.Draft.model_fields if hasattr(version, name)}
-    template = versions.open_template(version).reveal()
-    return drafts.Draft.model_construct(
-        **fields, model=version.model_id, price_usdc=amounts.usdc(version.price_atomic), template=template
-    )

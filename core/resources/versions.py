@@ -9,14 +9,14 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from core import db
+from core import amounts, db
 from core.db.queries.resource import ResolveRow, VersionRow, sql
 from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.request import Alternative
 from core.providers.usage import Prices, TierPrices
 from core.resources import template
-from core.resources.draft import ProviderChoice
+from core.resources.draft import Draft, ProviderChoice
 from core.resources.template import Parameter
 from core.secrets.private import Private
 from core.secrets.vault import vault
@@ -153,6 +153,21 @@ def open_template(version: Version) -> Private[str]:
     if plain is None:
         raise ExecutionFailed("resource_unavailable", "ours", "template_unreadable")
     return Private(plain.reveal().decode())
+
+
+def draft_of(version: Version) -> Draft:
+    """Rebuild the draft of a version. It is not validated again, because limits may have been lowered since.
+
+    Raises:
+        ExecutionFailed: template_unreadable (our fault).
+    """
+    fields = {name: getattr(version, name) for name in Draft.model_fields if hasattr(version, name)}
+    return Draft.model_construct(
+        **fields,
+        model=version.model_id,
+        price_usdc=amounts.usdc(version.price_atomic),
+        template=open_template(version).reveal(),
+    )
 
 
 def read_row(row: VersionRow | ResolveRow) -> Version:

@@ -5,13 +5,16 @@ import signal
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 
 from core import db
-from tests import doors, orders, servers, shops, wire
+from core.catalog import price_sync
+from core.resources.repricing import reprice
+from tests import doors, orders, practice_catalog, servers, shops, wire
 from tests.shops import Shop
 
 pytestmark = pytest.mark.usefixtures("own_database")
@@ -171,3 +174,37 @@ async def test_without_prefect_they_wait(surroundings: Path, pool: db.Pool, shop
     assert {(one.state, one.takeovers, one.sends) for one in waiting} == {("queued", 0, 0)}
     assert [execution.state for execution in executions] == ["succeeded"] * count
     assert len(await shop.sends()) == count
+
+
+async def test_a_price_that_rose_is_learnt_from_one_failed_call(surroundings: Path, pool: db.Pool, shop: Shop) -> None:
+    """The sync runs once, however many calls fail; then the prompt is off sale, and its creator is told why."""
+    buyer = await shops.Buyer().fund()
+    dearer = await practice_catalog.listed()
+    for row in dearer:
+        if row["id"] == shop.model:
+            row["pricing"] |= {"prompt": "0.001", "completion": "0.001"}
+    await shop.openrouter(latency_seconds=0, price_factor="1000")
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE resource_versions SET allows_loss = false")
+        await conn.execute("UPDATE accounts SET daily_spend_cap_usd = 100000")
+    async with practice_catalog.listing(dearer):
+        with doors.door(surroundings, servers.free_port()) as door:
+            async with httpx.AsyncClient(timeout=30) as http:
+                header = await buyer.pay(door.url + shop.path, {"topic": "the sea"})
+                payment = {"PAYMENT-SIGNATURE": header}
+                bought = await http.post(door.url + shop.path, json={"topic": "the sea"}, headers=payment)
+                await shops.until(pool, "SELECT count(*) = 1 AS done FROM catalog_syncs")
+                offered = await http.get(door.url + shop.path)
+                (sold,) = (await http.get(f"{door.url}/me/resources", headers=shop.bearer)).json()
+            await queue(pool, shop, 20)
+            failed = await shops.at_rest(pool, shop)
+            asked = "SELECT asked_at > began_at AS done FROM price_syncs"
+            assert (await shops.rows(pool, asked))[0].done
+            assert not await price_sync.run_if_asked(pool, reprice)
+            (count,) = await shops.rows(pool, "SELECT count(*) FROM catalog_syncs")
+
+    assert (bought.status_code, offered.status_code) == (502, 503)
+    assert {execution.detail for execution in failed} == {"provider_404_price"}
+    assert len(failed) == 21
+    assert count.count == 1
+    assert "costs so much that hardly any call earns its cost" in sold["modelNotice"]

@@ -90,10 +90,21 @@ def test_every_flow_of_the_table_is_there() -> None:
     assert {one.name for one in found.values() if isinstance(one, Flow)} == set(found) == flows
 
 
-async def test_what_is_served(pool: db.Pool) -> None:
-    """Every deployment equals the table, is recorded as ours, and works; at the end nothing is paused.
+# What the button Quick run posts in both UIs of Prefect 3.9, if no parameter is required; else it asks for them.
+_QUICK_RUN = {
+    "state": {
+        "type": "SCHEDULED",
+        "message": "Run from the Prefect UI with defaults",
+        "state_details": {"deferred": False, "untrackable_result": False, "pause_reschedule": False},
+    }
+}
 
-    A limit and a pause from a person or an earlier version are removed.
+
+@pytest.mark.usefixtures("practice_openrouter")
+async def test_what_is_served(pool: db.Pool) -> None:
+    """Every deployment equals the table, is recorded as ours, and can be started by Quick run, which works.
+
+    A limit and a pause from a person or an earlier version are removed, and at the end nothing is paused.
     """
     async with get_client() as prefect, deployment(prefect, "retention", limit=1):
         with serving() as process:
@@ -101,10 +112,13 @@ async def test_what_is_served(pool: db.Pool) -> None:
             await shops.until(pool, ours, all=len(SCHEDULES))
             served = [await prefect.read_deployment_by_name(one.deployment) for one in SCHEDULES]
             known = await shops.rows(pool, "SELECT name, deployment_id FROM schedules")
-            run = await prefect.create_flow_run_from_deployment(served[4].id)
-            await shops.eventually(lambda: ended(prefect, run.id))
+            path = {"id": served[0].id}
+            made = await prefect.request("POST", "/deployments/{id}/create_flow_run", path_params=path, json=_QUICK_RUN)
+            run_id = UUID(made.json()["id"])
+            await shops.eventually(lambda: ended(prefect, run_id))
             # Now, because a runner that is stopped cancels every run whose process is not quite gone yet.
-            (after,) = await names(prefect, [run.id])
+            (after,) = await names(prefect, [run_id])
+            synced = await shops.rows(pool, "SELECT outcome, added > 0 AS is_filled FROM catalog_syncs")
             process.terminate()
             code = await asyncio.to_thread(process.wait, 20)
         left = [await prefect.read_deployment(one.id) for one in served]
@@ -116,6 +130,8 @@ async def test_what_is_served(pool: db.Pool) -> None:
     ]
     assert {row.name: row.deployment_id for row in known} == {one.name: one.id for one in served}
     assert (after, code) == ("Completed", 0)
+    assert (served[0].name, [tuple(row) for row in synced]) == ("catalog_sync", [("applied", True)])
+    assert [one.name for one in served if (one.parameter_openapi_schema or {}).get("required")] == []
     assert [one.paused for one in left] == [False] * len(SCHEDULES)
 
 

@@ -21,10 +21,10 @@ from tests.shops import open_shop
 pytestmark = pytest.mark.usefixtures("own_database", "prefect_server")
 
 
-async def news_of(state: State[Any]) -> list[tuple[str, list[dict[str, str]]]]:
+async def news_of(state: State[Any], key: str = "catalog") -> list[tuple[str, list[dict[str, str]]]]:
     """The artifacts of the run of this state: description and table."""
     async with get_client() as client:
-        found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["catalog"])))
+        found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
     run = state.state_details.flow_run_id
     return [(str(left.description), json.loads(str(left.data))) for left in found if left.flow_run_id == run]
 
@@ -63,7 +63,40 @@ async def test_a_repeated_sync_says_that_nothing_changed(practice_openrouter: st
     state = await flow(return_state=True)
 
     assert state.message == "not modified: the list is the one that was applied last"
-    assert await news_of(state) == []
+    assert await news_of(state) == await news_of(state, "catalog-day") == []
+    async with db.transaction() as conn:
+        assert [one.outcome for one in await catalog.syncs(conn, 9)] == ["applied"]
+
+
+async def test_a_day_has_one_report_of_all_its_syncs(practice_openrouter: str) -> None:
+    """The first run from 03:00 UTC on tells what changed since the last report; what changed back is no news."""
+    first = await flow(return_state=True)
+    ((told_first, _),) = await news_of(first, "catalog-day")
+    rows = await practice_catalog.listed()
+    priced = {row["id"]: row["pricing"]["completion"] for row in rows}
+    for changed in ({"openai/gpt-5-mini": "1", "openai/gpt-5": "1"}, {"openai/gpt-5-mini": "2"}):
+        listed = [
+            row | {"pricing": row["pricing"] | {"completion": changed.get(row["id"], priced[row["id"]])}}
+            for row in rows
+        ]
+        async with practice_catalog.listing(listed):
+            hourly = await flow(return_state=True)
+        assert len(await news_of(hourly)) == 1
+        assert await news_of(hourly, "catalog-day") == []
+    async with db.transaction() as conn:
+        await conn.execute("UPDATE catalog_reports SET day = day - 1")
+
+    async with practice_catalog.listing(listed):
+        next_day = await flow(return_state=True)
+
+    assert told_first.endswith(f" UTC: {len(rows)} added")
+    assert await news_of(next_day) == []
+    ((told, table),) = await news_of(next_day, "catalog-day")
+    assert told.startswith("since ")
+    assert told.endswith(" UTC: 1 repriced")
+    assert [(row["what"], row["model"], row["was"]) for row in table] == [
+        ("repriced", "openai/gpt-5-mini", "$0.25 in, $2 out")
+    ]
 
 
 async def test_what_is_for_sale_on_a_dearer_model_is_named(practice_openrouter: str) -> None:

@@ -217,6 +217,11 @@ class Queries(Protocol):
     def history(self, conn: Connection, *, id: str, most: int) -> AsyncIterator[PastModel]:
         """A model's past states, newest first."""
 
+    async def success_rate(self, conn: Connection, *, least_calls: Decimal | int, id: str, days: int) -> Decimal | None:
+        """The share of whole answers, of the paid calls of these days that were not declined; NULL for fewer calls.
+        Versions with fallbacks are left out, because another model may have answered.
+        """
+
     def mark(
         self, conn: Connection, *, curated: bool | None, disabled: bool | None, ids: list[str]
     ) -> AsyncIterator[MarkRow]:

@@ -115,6 +115,17 @@ SELECT at, listed, prompt_usd, completion_usd, request_usd, image_output_usd, ca
        input_modalities, output_modalities, supported_parameters, capabilities, not_sellable, expires_on, alias_target
 FROM model_history WHERE model_id = :id ORDER BY model_history.id DESC LIMIT :most;
 
+-- name: success_rate(id, days, least_calls)$
+-- The share of whole answers, of the paid calls of these days that were not declined; NULL for fewer calls. Versions with
+-- fallbacks are left out, because another model may have answered.
+-- types: success_rate=Decimal|None
+SELECT CASE WHEN sum(calls - declined) >= :least_calls
+    THEN round(sum(succeeded - truncated) / sum(calls - declined), 4) END AS success_rate
+FROM usage_rollup AS counted
+JOIN resource_versions AS version ON version.id = counted.version_id
+WHERE version.model_id = :id AND version.fallbacks = '{}' AND counted.span = 'day' AND counted.kind = 'paid'
+    AND counted.starts_at > now() - make_interval(days => :days);
+
 -- name: mark(ids, curated, disabled)
 -- Set the operator's switches; NULL leaves one unchanged.
 UPDATE models SET curated = coalesce(:curated, curated), disabled = coalesce(:disabled, disabled)

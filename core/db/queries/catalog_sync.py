@@ -30,6 +30,12 @@ class ApplyRow(NamedTuple):
     missing: int
 
 
+class ReportDueRow(NamedTuple):
+    day: date
+    since: datetime
+    until: datetime
+
+
 class ModelState(NamedTuple):
     model_id: str
     listed: bool
@@ -62,9 +68,6 @@ class Queries(Protocol):
         after a week, so that a server that wrongly answers "not modified" for ever is asked for the whole
         list now and then.
         """
-
-    async def record_not_modified(self, conn: Connection) -> datetime:
-        """Record that a sync ran and nothing had changed."""
 
     async def record_refusal(self, conn: Connection, *, why: str | None) -> int:
         """Record a rejected list. Nothing else changes."""
@@ -114,10 +117,23 @@ class Queries(Protocol):
         appeared.
         """
 
-    def news(self, conn: Connection, *, at: datetime) -> AsyncIterator[ModelState]:
-        """The changes that a sync wrote: for each model its new state, after the previous one if there is one.
-        Arrays and JSON are returned as text, because converting them would take most of the time of a
-        first sync.
+    async def is_recorded(self, conn: Connection, *, source: str) -> bool:
+        """Whether the last applied list was read by the same code from the same place within a week, so that its
+        validators count.
+        """
+
+    async def report_due(self, conn: Connection) -> ReportDueRow | None:
+        """The report of today, whose day begins at 03:00 UTC, unless it was made; what changed in this time is its
+        subject.
+        """
+
+    async def reported(self, conn: Connection, *, day: date, until: datetime) -> int:
+        """Record that the report of this day was made, about everything up to then."""
+
+    def news(self, conn: Connection, *, since: datetime, until: datetime) -> AsyncIterator[ModelState]:
+        """The changes of a time, both ends included: for each model its last state then, after the one before that
+        time if there is one. A sync writes all its changes at one time. Arrays and JSON are returned as
+        text, because converting them would take most of the time of a first sync.
         """
 
 

@@ -5,10 +5,6 @@ SELECT etag, last_modified
 FROM (SELECT * FROM catalog_syncs WHERE outcome = 'applied' ORDER BY id DESC LIMIT 1) AS latest
 WHERE source = :source AND at > now() - interval '7 days';
 
--- name: record_not_modified()$
--- Record that a sync ran and nothing had changed.
-INSERT INTO catalog_syncs (outcome) VALUES ('not_modified') RETURNING at;
-
 -- name: record_refusal(why)!
 -- Record a rejected list. Nothing else changes.
 INSERT INTO catalog_syncs (outcome, why) VALUES ('refused', :why);
@@ -147,8 +143,26 @@ INSERT INTO quarantined_models AS known (id, reason, listed) SELECT id, reason, 
 ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, listed = excluded.listed
 WHERE (known.reason, known.listed) IS DISTINCT FROM (excluded.reason, excluded.listed);
 
--- name: news(at)
--- The changes that a sync wrote: for each model its new state, after the previous one if there is one.
+-- name: is_recorded(source)$
+-- Whether the last applied list was read by the same code from the same place within a week, so that its validators count.
+SELECT EXISTS (
+    SELECT FROM (SELECT * FROM catalog_syncs WHERE outcome = 'applied' ORDER BY id DESC LIMIT 1) AS latest
+    WHERE source = :source AND at > now() - interval '7 days'
+);
+
+-- name: report_due()^
+-- The report of today, whose day begins at 03:00 UTC, unless it was made; what changed in this time is its subject.
+SELECT today.day, coalesce((SELECT max(at) FROM catalog_reports), now() - interval '1 day') AS since, now() AS until
+FROM (SELECT CAST(now() AT TIME ZONE 'UTC' - interval '3 hours' AS date)) AS today (day)
+WHERE NOT EXISTS (SELECT FROM catalog_reports WHERE catalog_reports.day = today.day);
+
+-- name: reported(day, until)!
+-- Record that the report of this day was made, about everything up to then.
+INSERT INTO catalog_reports (day, at) VALUES (:day, :until) ON CONFLICT (day) DO NOTHING;
+
+-- name: news(since, until)
+-- The changes of a time, both ends included: for each model its last state then, after the one before that time if there is
+-- one. A sync writes all its changes at one time.
 -- Arrays and JSON are returned as text, because converting them would take most of the time of a first sync.
 -- types: row=ModelState
 SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, story.request_usd, story.image_output_usd,
@@ -163,10 +177,13 @@ SELECT story.model_id, story.listed, story.prompt_usd, story.completion_usd, sto
        CASE WHEN NOT story.listed THEN (
            SELECT model_successor(models) FROM models WHERE models.id = story.model_id AND missing_since IS NOT NULL
        ) END AS successor
-FROM model_history AS latest
+FROM (
+    SELECT model_id, min(id) AS first, max(id) AS last FROM model_history
+    WHERE at BETWEEN :since AND :until GROUP BY model_id
+) AS changed
 CROSS JOIN LATERAL (
     SELECT * FROM model_history AS one
-    WHERE one.model_id = latest.model_id AND one.id <= latest.id ORDER BY one.id DESC LIMIT 2
+    WHERE one.model_id = changed.model_id AND (one.id < changed.first OR one.id = changed.last)
+    ORDER BY one.id DESC LIMIT 2
 ) AS story
-WHERE latest.at = :at
 ORDER BY story.model_id, story.id;

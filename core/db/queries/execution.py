@@ -121,6 +121,11 @@ class Execution(NamedTuple):
     refund_transaction: str | None
 
 
+class TestedRow(NamedTuple):
+    cost_usd: Decimal | None
+    outcome: str | None
+
+
 class ListingRow(NamedTuple):
     id: UUID
     kind: ExecutionKind
@@ -292,6 +297,11 @@ class Queries(Protocol):
         """Everything that a buyer, creator or operator may see of executions. Only where a buyer cannot know it from
         the offer. A re-run that would be refused is not offered: its wallet has had too many refundable
         failures.
+        """
+
+    async def tested(self, conn: Connection, *, id: UUID) -> TestedRow:
+        """How an owner's test went at the provider: what was billed for its sends, NULL while it is unknown for one
+        of them, and how the last send to the version's own model ended; NULL if nothing was sent to it.
         """
 
     async def ahead(self, conn: Connection, *, id: UUID) -> int:

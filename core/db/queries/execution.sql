@@ -216,6 +216,24 @@ LEFT JOIN attempts ON attempts.id = executions.attempt_id
 LEFT JOIN refunds ON refunds.execution_id = executions.id
 WHERE executions.id = ANY(:ids);
 
+-- name: tested(id)^
+-- How an owner's test went at the provider: what was billed for its sends, NULL while it is unknown for one of them, and
+-- how the last send to the version's own model ended; NULL if nothing was sent to it.
+-- types: row! cost_usd? outcome?
+SELECT
+    (
+        SELECT CASE WHEN bool_and(sends.cost_usd IS NOT NULL) THEN sum(sends.cost_usd) END
+        FROM sends WHERE sends.execution_id = executions.id AND sends.round = executions.round
+    ) AS cost_usd,
+    (
+        SELECT sends.outcome FROM sends
+        WHERE sends.execution_id = executions.id AND sends.round = executions.round
+            AND sends.model_id = resource_versions.model_id
+        ORDER BY sends.number DESC LIMIT 1
+    ) AS outcome
+FROM executions JOIN resource_versions ON resource_versions.id = executions.version_id
+WHERE executions.id = :id;
+
 -- name: ahead(id)$
 -- Count the same creator's executions that will start before this one.
 SELECT count(*)

@@ -34,7 +34,9 @@ class Queries(Protocol):
     """What `gauges.sql` offers."""
 
     async def snapshot(self, conn: Connection, *, lease_seconds: float) -> SnapshotRow:
-        """The gauges. Each part reads a partial index of unfinished rows, or the end of a key."""
+        """The gauges. Each part reads a partial index of unfinished rows, or the end of a key. A sync that found
+        nothing new leaves no row, but is a success of its schedule.
+        """
 
     def networks(self, conn: Connection, *, networks: list[str]) -> AsyncIterator[NetworkState]:
         """Whether these networks are paused, their payments that the chain does not show as told, and those not

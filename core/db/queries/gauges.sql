@@ -1,6 +1,6 @@
 -- name: snapshot(lease_seconds)^
 -- The gauges. Each part reads a partial index of unfinished rows, or the end of a key.
--- types: row! workers=dict[str,int]
+-- types: row! workers=dict[str,int] catalog_age_seconds?
 SELECT unfinished.held, unfinished.queued, unfinished.running, unfinished.oldest_queued_seconds,
     undecided.settling, undecided.unknown,
     (
@@ -12,10 +12,11 @@ SELECT unfinished.held, unfinished.queued, unfinished.running, unfinished.oldest
         ) AS alive
     ) AS workers,
     (SELECT count(*) FROM refunds WHERE state = 'due') AS refunds_due,
-    (
-        SELECT extract(epoch FROM now() - at)::float8 FROM catalog_syncs
-        WHERE outcome <> 'refused' ORDER BY id DESC LIMIT 1
-    ) AS catalog_age_seconds
+    -- A sync that found nothing new leaves no row, but is a success of its schedule.
+    extract(epoch FROM now() - greatest(
+        (SELECT at FROM catalog_syncs WHERE outcome <> 'refused' ORDER BY id DESC LIMIT 1),
+        (SELECT succeeded_at FROM schedules WHERE name = 'catalog_sync')
+    ))::float8 AS catalog_age_seconds
 FROM (
     SELECT count(*) FILTER (WHERE state = 'held') AS held, count(*) FILTER (WHERE state = 'queued') AS queued,
         count(*) FILTER (WHERE state = 'running') AS running,

@@ -102,6 +102,12 @@ class TakeRow(NamedTuple):
     archived: bool
 
 
+class LockRow(NamedTuple):
+    id: UUID
+    version_id: UUID | None
+    archived: bool
+
+
 class ReadinessRow(NamedTuple):
     archived: bool
     key_id: UUID | None
@@ -146,6 +152,9 @@ class Queries(Protocol):
         """Find or create the resource and lock it, so that concurrent publishers of one slug wait for each other.
         Its cap is not part of a version, so a new cap needs no new version.
         """
+
+    async def lock(self, conn: Connection, *, account_id: UUID, slug: str) -> LockRow | None:
+        """Lock a resource that there is, as `take` does."""
 
     async def add_version(
         self,

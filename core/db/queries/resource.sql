@@ -40,6 +40,11 @@ VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
 ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
+-- name: lock(account_id, slug)^
+-- Lock a resource that there is, as `take` does.
+SELECT id, version_id, archived_at IS NOT NULL AS archived
+FROM resources WHERE account_id = :account_id AND slug = :slug FOR UPDATE;
+
 -- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, allows_loss)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (

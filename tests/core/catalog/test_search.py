@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,40 @@ async def test_what_is_sold_is_popular(shelf: AsyncConnection[Any]) -> None:
     )
 
     assert [row.id for row in await found(shelf, most=2, sort="popular")] == [sold, curated]
+
+    # Our own success rate: of 20 calls that were not declined, 18 answers, one of them cut off.
+    counts = "UPDATE usage_rollup SET calls = %s, succeeded = 18, truncated = 1, declined = 3, failed = 2"
+    await shelf.execute(counts.encode(), [23])
+    assert await catalog.success_rate(shelf, sold) == Decimal("0.85")
+    assert await catalog.success_rate(shelf, curated) is None
+    await shelf.execute(counts.encode(), [22])
+    assert await catalog.success_rate(shelf, sold) is None
+    await shelf.execute((counts + ", starts_at = now() - interval '31 days'").encode(), [23])
+    assert await catalog.success_rate(shelf, sold) is None
+
+
+async def test_a_model_ten_times_dearer_than_a_recommended_one_is_warned_of(shelf: AsyncConnection[Any]) -> None:
+    """The warning names the cheapest recommended model of the same kind that costs anything."""
+    cheap, near, dear = "openai/gpt-5-nano", "openai/gpt-5-mini", "openai/gpt-5-pro"
+    await catalog.set_flags(shelf, [row.id for row in await found(shelf, curated=True)], curated=False)
+    await catalog.set_flags(shelf, [cheap, near], curated=True)
+    owner = await creator(shelf)
+
+    async def warned(model: str, **changes: str) -> list[str]:
+        draft = drafts.read(content(model=model, price_usdc="9", max_output_tokens=256, **changes))
+        published = await publishing.publish(shelf, owner.id, draft)
+        return [line for line in published.warnings if "ten times" in line]
+
+    assert await warned(near) == []
+    (line,) = await warned(dear)
+    assert line.startswith(
+        f"{dear} costs at least ten times as much as {cheap}, the cheapest model that is recommended"
+    )
+    await catalog.set_flags(shelf, [cheap], curated=False)
+    (line,) = await warned(dear)
+    assert near in line
+    await catalog.set_flags(shelf, [near], curated=False)
+    assert await warned(dear) == []
 
 
 async def test_a_prompt_is_published_as_what_its_model_sells_as(shelf: AsyncConnection[Any]) -> None:

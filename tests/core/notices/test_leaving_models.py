@@ -40,6 +40,8 @@ CHANGES = {
     "withdrawn": "UPDATE models SET disabled = true WHERE id = %s",
     "loss": "INSERT INTO repriced_versions (version_id, worst_cost_usd, is_certain_loss)"
     " SELECT id, 9, true FROM resource_versions WHERE model_id = %s",
+    "dear": "INSERT INTO repriced_versions (version_id, worst_cost_usd, is_certain_loss)"
+    " SELECT id, 0.010001, false FROM resource_versions WHERE model_id = %s",
 }
 
 
@@ -61,6 +63,21 @@ async def test_a_creator_is_told_once_what_becomes_of_a_model(
     assert message.title.startswith(f"/@{owner.handle}/haiku: ")
     assert message.body.startswith(sentence)
     assert "switch to maker/pro-2 or maker/mini-2" in sentence
+
+
+async def test_what_was_warned_of_when_it_was_published_is_not_told_again(
+    conn: AsyncConnection[Any], owner: Account
+) -> None:
+    """A call that could always cost more than its price is no matter, and neither is one that just covers it."""
+    await conn.execute(CHANGES["dear"].encode(), [MODEL])
+    ((_, sentence),) = (await departures(conn, owner.id)).items()
+    await conn.execute("UPDATE repriced_versions SET worst_cost_usd = 0.01")
+    covered = await departures(conn, owner.id)
+    await conn.execute("UPDATE repriced_versions SET worst_cost_usd = 0.02")
+    await conn.execute("UPDATE resource_versions SET worst_cost_usd = 0.015 WHERE model_id = %s", [MODEL])
+
+    assert sentence.startswith("a call can cost up to $0.010001 since prices rose, more than its price of 0.01 USDC;")
+    assert covered == await departures(conn, owner.id) == {}
 
 
 async def test_an_end_is_told_again_only_for_another_day(conn: AsyncConnection[Any], owner: Account) -> None:

@@ -65,6 +65,11 @@ async def test_everything_is_under_way(pool: db.Pool) -> None:
     assert found.catalog_age_seconds is not None
     assert 86_400 <= found.catalog_age_seconds < 2 * 86_400
 
+    # A sync that finds nothing new is only a success of its schedule.
+    ran = "INSERT INTO schedules (name, succeeded_at) VALUES ('catalog_sync', now() - interval '1 hour') RETURNING name"
+    await shops.rows(pool, ran)
+    assert 3600 <= db.required((await look(pool)).catalog_age_seconds) < 7200
+
 
 async def test_what_is_owed_is_counted_until_it_is_paid_back(pool: db.Pool) -> None:
     """A paid execution counts that failed with no re-run left."""

@@ -244,13 +244,14 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
 async def test_long_lists_are_compared_in_linear_time(conn: AsyncConnection) -> None:
     """A provider decides how many parameters a model has; the report names their number."""
     await apply(conn, listed("m/1", supported_parameters=[f"a{n}" for n in range(20_000)]))
+    await conn.execute("UPDATE model_history SET at = at - interval '1 hour'")
     synced = await catalog_sync.apply(
         conn,
         reprice,
         *model_list.parse(listing(listed("m/1", supported_parameters=[f"b{n}" for n in range(20_000)]))),
     )
     began = time.process_time()
-    (change,) = await catalog_changes.changes(conn, synced.at)
+    (change,) = await catalog_changes.changes(conn, synced.at, synced.at)
 
     assert (change.before, change.now) == ("parameters -20000", "parameters +20000")
     assert time.process_time() - began < 2

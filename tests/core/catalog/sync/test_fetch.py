@@ -123,7 +123,7 @@ async def last_sync(pool: db.Pool) -> Any:
 
 
 async def test_a_list_that_did_not_change_is_not_fetched_again(provider: Provider) -> None:
-    """What the provider said of the list it is asked again; that nothing changed is noted, and changes nothing."""
+    """What the provider said of the list it is asked again. The same list writes nothing, with a 304 or not."""
     provider.lists(listed("s/1"))
     provider.etag = '"one"'
     async with db.pool() as pool:
@@ -132,7 +132,12 @@ async def test_a_list_that_did_not_change_is_not_fetched_again(provider: Provide
 
         again = await catalog_sync.sync(pool, reprice)
         assert (provider.condition, again.outcome, again.news.changes) == ('"one"', "not_modified", ())
-        assert (await last_sync(pool)).at == again.at
+        first = await last_sync(pool)
+        provider.etag = '"another name for it"'
+        same = await catalog_sync.sync(pool, reprice)
+        assert (same.outcome, same.at, same.unchanged) == ("applied", None, 1)
+        async with pool.connection() as conn:
+            assert await catalog.syncs(conn, 9) == [first]
 
         provider.lists(listed("s/1"), listed("s/2"))
         provider.etag = '"two"'
