@@ -30,13 +30,14 @@ _DENIED = "{title} does not let this key be used; look at its limits {keys_place
 _REFUSED = {
     "provider_401": "{title} does not accept this key; make a new one {keys_place}",
     "provider_403": _DENIED,
+    "provider_403_budget": _DENIED,
     "provider_403_denied": _DENIED,
 }
 _UNREACHED = "{title} could not be asked about this key, so nothing was changed; try again in a minute"
 _NO_CONNECTION = ("provider_unreachable", "provider_timeout", "provider_silent", "provider_cut")
 _UNCHECKED = (
-    "{title} answered, but not about this key ({detail}), so nothing was changed; if that lasts, ask your operator"
-    " whether its URL in the settings is right"
+    "{title} answered, but not about this key ({detail}), so nothing was changed; if that lasts, the key is wrong, or"
+    " the URL that your operator has set"
 )
 
 

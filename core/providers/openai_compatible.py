@@ -49,7 +49,13 @@ _CODES = {
     "billing_hard_limit_reached": "provider_402",
     "billing_not_active": "provider_402",
     "budget_exceeded": "provider_403_budget",
-    "key_model_access_denied": "provider_403_denied",
+    # LiteLLM's `ProxyErrorTypes`: it says these with a 400 or a 401.
+    "expired_key": "provider_401",
+    "token_not_found_in_db": "provider_401",
+    **{
+        f"{owner}_model_access_denied": "provider_403_denied"
+        for owner in ("key", "team", "user", "customer", "org", "project", "agent")
+    },
 }
 
 

@@ -45,6 +45,8 @@ TABLE = {
     "status:400;reason=content_policy_violation": ("provider_400_policy", "no", False),
     "status:400;body=html": ("provider_400", "no", False),
     "status:401": ("provider_401_behind", "no", False),
+    "status:400;reason=expired_key": ("provider_401_behind", "no", False),
+    "status:401;reason=team_model_access_denied": ("provider_403_denied", "no", False),
     "status:402": ("provider_402", "no", False),
     "status:403": ("provider_403_denied", "no", False),
     "status:404;reason=model_not_found": ("provider_404_gone", "no", False),
