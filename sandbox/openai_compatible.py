@@ -29,8 +29,11 @@ PRICES: Final = {
     "practice-small": (Decimal("0.5"), Decimal("1.5")),
     "practice/large:8b": (Decimal(2), Decimal(8)),
     "practice-reasoner": (Decimal(1), Decimal(4)),
+    "practice-uncounted": (Decimal("0.5"), Decimal("1.5")),
 }
 _REASONER: Final = "practice-reasoner"
+# Some servers behind gateways count nothing.
+_UNCOUNTED: Final = "practice-uncounted"
 _FIELDS: Final = frozenset(
     {
         *("model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "temperature"),
@@ -98,7 +101,7 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
         if "done" in fault.options:
             over(True)
         return _refuse(fault, excerpt)
-    wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    wants_usage = bool((body.get("stream_options") or {}).get("include_usage")) and model != _UNCOUNTED
     error = openai_chat.event({"error": _error_body(503, f"upstream said no to: {excerpt}", "service_unavailable")})
     return deliver(
         broken_by(copy.deepcopy(completion), fault, model, excerpt),

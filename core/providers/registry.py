@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
-from core.failures import ExecutionFailed, InvalidInput
+from core.failures import ExecutionFailed, InvalidInput, Misconfigured
 from core.providers import anthropic, openai_compatible, openrouter, openrouter_errors
 from core.providers import usage as provider_usage
 from core.providers.model_ids import provider_of
@@ -175,5 +175,10 @@ def _compatible(member: CompatibleProvider) -> Provider:
 
 @cache
 def _gone(name: str) -> Provider:
-    """Build the row of a provider that the settings name no more."""
-    return replace(_compatible(CompatibleProvider.model_construct(name=name, url="")), is_configured=False)
+    """Build the row of a provider that the settings name no more. It has no URL, so nothing can be sent there."""
+
+    def no_url() -> str:
+        raise Misconfigured(f"INSTANT_PROVIDERS has no {name}")
+
+    row = _compatible(CompatibleProvider.model_construct(name=name, url=""))
+    return replace(row, url=no_url, is_configured=False)

@@ -80,6 +80,7 @@ async def test_what_is_no_key_is_refused(me: httpx.AsyncClient, body: Any) -> No
 
 async def test_only_its_owner_may_and_only_for_known_providers(door: str, me: httpx.AsyncClient) -> None:
     assert (await me.get("/nobody-key")).status_code == 404
+    assert (await me.put("/nobody-key", json={"key": "sk-practice"})).status_code == 404
     async with httpx.AsyncClient(headers={"Authorization": "Bearer nobody"}) as http:
         for name in providers.configured():
             for method in ("GET", "PUT", "DELETE"):

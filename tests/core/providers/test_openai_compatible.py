@@ -192,9 +192,9 @@ async def test_text_and_json_are_sold_and_run(pool: db.Pool) -> None:
     shop = await shops.open_shop(pool, providers.provider_for(COMPATIBLE))
     await shop.openrouter(latency_seconds=0, faults=['says:{"a": 1}'])
     await shop.publish(pool, modality="json")
-    in_json = await run(pool, shop)
+    in_json = await run(pool, shop, paid=True)
     await shop.publish(pool, modality="text")
-    in_text = await run(pool, shop)
+    in_text = await run(pool, shop, paid=True)
 
     assert [one.execution.state for one in (in_json, in_text)] == ["succeeded"] * 2
     assert [one.usage.cost_usd for one in (in_json, in_text)] == await booked(shop)
@@ -210,6 +210,14 @@ async def test_a_401_of_a_server_behind_it_takes_nothing_off_sale(pool: db.Pool)
     assert (ran.execution.detail, ran.execution.fault) == ("provider_401_behind", "provider")
     assert await obstacle(pool, shop, "haiku") is None
     assert await spent(pool, shop) == 0
+
+    other = "acme-1:practice/large:8b"
+    async with pool.connection() as conn:
+        await manual_prices.set_prices(conn, reprice, other, prompt_usd=Decimal(2), completion_usd=Decimal(8))
+    await shop.publish(pool, fallbacks=[other])
+    await shop.openrouter(faults=["status:401"])
+    ran = await run(pool, shop)
+    assert (ran.execution.state, ran.usage.model_served) == ("succeeded", "practice/large:8b")
 
     await shop.openrouter(revoked=True)
     ran = await run(pool, shop)
@@ -228,6 +236,19 @@ async def test_what_may_have_been_charged_is_sent_once_and_counts_at_its_worst(p
     assert await spent(pool, shop) == (await shop.version(pool)).worst_cost_usd
     asked = await cost_backfill.reconcile(pool, youngest=timedelta(0))
     assert (asked, len(await shop.sends())) == (Reconciled(unpriced=0, priced=0, keyless=0), 1)
+
+
+async def test_an_answer_without_counted_tokens_counts_at_its_worst(pool: db.Pool) -> None:
+    """A server may ignore that usage was requested: the answer is sold, and its cost is unknown, never 0."""
+    uncounted = "acme-1:practice-uncounted"
+    shop = await shops.open_shop(pool, providers.provider_for(COMPATIBLE))
+    async with pool.connection() as conn:
+        await manual_prices.set_prices(conn, reprice, uncounted, prompt_usd=Decimal(1), completion_usd=Decimal(2))
+    await shop.publish(pool, model=uncounted)
+    await shop.openrouter(latency_seconds=0)
+    ran = await run(pool, shop)
+    assert (ran.execution.state, ran.usage.cost_usd) == ("succeeded", None)
+    assert await spent(pool, shop) == (await shop.version(pool)).worst_cost_usd
 
 
 async def test_a_provider_that_the_settings_name_no_more_sells_nothing(pool: db.Pool) -> None:
