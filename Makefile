@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients drill bench queries check docs lock audit clean .venv .chain .clients
+.PHONY: help demo test test-fast test-clients drill bench queries check docs lock audit clean .venv .chain .clients .litellm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ test: .venv/installed .chain ## run the tests
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
-test-clients: .venv/installed .clients ## run the stock x402 clients of npm against a door
+test-clients: .venv/installed .clients ## run stock programs: x402 clients of npm, and LiteLLM (make .litellm) as provider
 	@$(BIN)/pytest -q tests/clients
 
 drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak, schedules or siege (SEED=1)
@@ -62,7 +62,7 @@ audit: ## check the lock for known vulnerabilities, where an index of them can b
 	@PYTHON=$(PYTHON) .ci/audit
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .venv-audit .chain .clients .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .venv-audit .chain .clients .litellm .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
@@ -94,3 +94,9 @@ ANVIL := @foundry-rs/anvil@1.7.1
 			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 >/dev/null 2>&1 \
 			&& cp tests/clients/package-lock.json $@/installed; } \
 		|| echo "The client tests do not run: npm is not here, or could not install tests/clients/package-lock.json"
+
+# LiteLLM's proxy for tests/clients, in an environment of its own, because its pins conflict with ours. Nothing installs it
+# unasked: that takes over a minute.
+LITELLM := litellm[proxy]==1.108.7
+.litellm:
+	@test -e $@/installed || { $(PYTHON) -m venv $@ && $@/bin/pip install -q --disable-pip-version-check '$(LITELLM)' && touch $@/installed; }

@@ -13,7 +13,7 @@ from api.rate_limits import rate
 from core import db
 from core.accounts import provider_keys
 from core.failures import InvalidInput, NotFound
-from core.providers.registry import PROVIDERS
+from core.providers import registry as providers
 from core.secrets.private import Private
 
 router = APIRouter(prefix="/me", tags=["creators"])
@@ -22,7 +22,9 @@ router = APIRouter(prefix="/me", tags=["creators"])
 _SET_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
-ProviderName = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", description="whom calls on it go to")]
+ProviderName = Annotated[
+    str, Path(pattern="^[a-z][a-z0-9-]{0,31}$", description="whom calls on it go to, such as openrouter")
+]
 
 
 @router.get(
@@ -34,7 +36,7 @@ ProviderName = Annotated[str, Path(pattern=f"^({'|'.join(PROVIDERS)})$", descrip
 async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """The key's masked form and its state; 404 if there is none."""
     async with db.acting_for(door.pool, creator.id) as conn:
-        state = await provider_keys.key_state(conn, creator.id, PROVIDERS[provider])
+        state = await provider_keys.key_state(conn, creator.id, providers.find(provider))
     if state is None:
         raise NotFound
     return _answer(state)
@@ -49,7 +51,9 @@ async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) 
 )
 async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """`key` is checked at the provider and stored sealed; `enabled` enables or disables the stored key."""
-    body, provider_row = await read_json(request), PROVIDERS[provider]
+    body, provider_row = await read_json(request), providers.find(provider)
+    if not provider_row.is_configured:
+        raise NotFound
     fields = body if isinstance(body, dict) else {}
     key, enabled = fields.get("key"), fields.get("enabled")
     is_well_formed = (
@@ -78,7 +82,7 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
 async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """Prompts that need this key cannot be bought until you set another. Succeeds also if there was none."""
     async with db.acting_for(door.pool, creator.id) as conn:
-        affected = await provider_keys.delete_key(conn, creator.id, PROVIDERS[provider])
+        affected = await provider_keys.delete_key(conn, creator.id, providers.find(provider))
     return JSONResponse({"affectedResources": affected}, headers=_NO_STORE)
 
 

@@ -72,6 +72,7 @@ def price(
     completion_usd: Decimal,
     context: int | None = None,
     longest_answer: int | None = None,
+    parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     json: Json = False,
 ) -> None:
     """Set the prices of a model whose provider lists none, or change them. A call costs its tokens at these prices.
@@ -82,6 +83,8 @@ def price(
         completion_usd: US dollars per million tokens of output.
         context: the most tokens of input and output together.
         longest_answer: the most tokens of one answer.
+        parameter: of an OpenAI-compatible model, that it takes response_format (it can be held to JSON), or
+            structured_outputs (to a schema); repeat it for both.
     """
     news = in_transaction(
         lambda conn: manual_prices.set_prices(
@@ -92,6 +95,7 @@ def price(
             completion_usd=completion_usd,
             context_length=context,
             max_completion_tokens=longest_answer,
+            parameters=parameter,
         )
     )
     if json:

@@ -31,6 +31,13 @@ authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`. 
 later a payment is [verified on the chain](operators.md#what-a-facilitator-is-trusted-with). A mainnet and a test
 network need two doors, because worthless money would buy the same answers.
 
+## Providers
+
+`INSTANT_PROVIDERS` is a JSON list of OpenAI-compatible servers ([examples](providers.md)). Each member has a `name`,
+which the ids of its models begin with, and the base `url` that `/chat/completions` and `/models` are appended to. It
+may have a `label` for people, a `key_pattern` (a regular expression) that its keys match as a whole, a `keys_url` where
+creators get keys, and `max_tokens_field`: `max_tokens`, or `max_completion_tokens` for servers that refuse the former.
+
 ## What is refused
 
 Every command reads all settings first. If one is wrong, missing or unknown it says so in a sentence, such as
@@ -40,6 +47,7 @@ Every command reads all settings first. If one is wrong, missing or unknown it s
 - In live mode facilitators, nodes and providers on other hosts are reached over https, and `INSTANT_PUBLIC_URL` is
   required unless the door listens on loopback (127.0.0.0/8, ::1, localhost).
 - In sandbox mode the door and the providers are on loopback.
+- No two providers have the same name, and `openrouter` and `anthropic` are built in.
 - In `instant.env` every name that begins with `INSTANT_` is a setting. In the environment, where other programs have
   variables too, only a name that is nearly a setting is refused.
 """

@@ -116,7 +116,7 @@ def set_key(
 
     Args:
         handle: the creator.
-        provider: the key's provider: openrouter or anthropic.
+        provider: the key's provider: openrouter, anthropic, or a name of INSTANT_PROVIDERS.
         from_env: read the key from this environment variable instead.
     """
     at = providers.provider_named(provider)

@@ -10,13 +10,12 @@ Formats follow https://platform.claude.com/docs/en/api (openai-sdk, errors, mode
 import asyncio
 import copy
 import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from sandbox import openai_chat
 from sandbox import openrouter_answers as answers
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_chat import broken_by, json_answer, read_body
@@ -96,11 +95,12 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
         while (await request.receive())["type"] != "http.disconnect":
             pass
         return Response()
-    completion = _completion(model, body, fault)
+    # `response_format` and `modalities` are ignored.
+    completion = openai_chat.completion(body, fault, f"msg_01{uuid.uuid4().hex[:22]}")
     generation = {
         "id": completion["id"],
         "model": model,
-        "usage": {"cost": _cost(model, completion["usage"])},
+        "usage": {"cost": openai_chat.cost(PRICES[model], completion["usage"])},
         "finish_reason": "stop",
         "cancelled": False,
         "streamed": bool(body.get("stream")),
@@ -124,57 +124,14 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
         headers=headers,
         model=model,
         over=over,
-        events=lambda said, how, _model: _events(said, how, excerpt, wants_usage=wants_usage),
+        events=lambda said, how, _model: openai_chat.events(said, how, _overloaded(excerpt), wants_usage=wants_usage),
     )
 
 
-def _completion(model: str, body: dict[str, Any], fault: Fault) -> dict[str, Any]:
-    """Build a chat completion; `response_format` and `modalities` are ignored."""
-    content, _ = answers.answer(
-        {"messages": body["messages"], "response_format": None, "modalities": None}, echo=fault.name == "echo"
-    )
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    reason = "stop"
-    if limit and fault.name != "echo" and answers.tokens(content) > limit:
-        content, reason = content[: limit * 4], "length"
-    counted = answers.usage_of({}, body["messages"], content, 0, 0)
-    return {
-        "id": f"msg_01{uuid.uuid4().hex[:22]}",
-        "object": "chat.completion",
-        "created": int(datetime.now(UTC).timestamp()),
-        "model": model,
-        "choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": content}}],
-        "usage": {name: counted[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
-    }
-
-
-def _cost(model: str, usage: dict[str, int]) -> Decimal:
-    """Compute the charge in US dollars."""
-    in_usd, out_usd = PRICES[model]
-    return (usage["prompt_tokens"] * in_usd + usage["completion_tokens"] * out_usd).scaleb(-6)
-
-
-def _events(completion: dict[str, Any], fault: Fault, excerpt: str, *, wants_usage: bool) -> Iterator[str]:
-    """Yield server-sent events: deltas, the finish reason, usage if requested, `[DONE]`."""
-    head = {name: completion[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    for choice in completion["choices"] or ():
-        words = (choice["message"]["content"] or "").split(" ")
-        for number, word in enumerate(words):
-            if fault.name == "error_chunk" and number == len(words) // 2:
-                error = {"type": "overloaded_error", "message": f"Overloaded at: {excerpt}"}
-                yield f"event: error\ndata: {answers.dumps({'type': 'error', 'error': error})}\n\n"
-                return
-            delta = {"role": "assistant", "content": (" " if number else "") + word}
-            yield _event(head | {"choices": [{"index": 0, "delta": delta}]})
-        yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
-    if wants_usage:
-        yield _event(head | {"choices": [], "usage": completion["usage"]})
-    if fault.name != "no_done":
-        yield "data: [DONE]\n\n"
-
-
-def _event(chunk: dict[str, Any]) -> str:
-    return f"data: {answers.dumps(chunk)}\n\n"
+def _overloaded(excerpt: str) -> str:
+    """Build the event of an answer that breaks off."""
+    error = {"type": "overloaded_error", "message": f"Overloaded at: {excerpt}"}
+    return f"event: error\ndata: {answers.dumps({'type': 'error', 'error': error})}\n\n"
 
 
 def _refuse(fault: Fault, excerpt: str, headers: dict[str, str]) -> Response:

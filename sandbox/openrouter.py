@@ -3,8 +3,8 @@
 It serves `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
 `/key`. Keys that start with `sk-or-v1-practice-` are valid until revoked at the control endpoint
 `/practice/keys/{key}`, where faults are queued too. A body that is put at `/practice/models` is listed instead of the
-practice catalog, until it is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`, with
-the same control endpoint.
+practice catalog, until it is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`, and a
+practice gateway (`openai_compatible`) at `/compatible/v1`, with the same control endpoint.
 Formats follow OpenRouter's OpenAPI description of October 2026.
 """
 
@@ -20,12 +20,12 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
 
-from sandbox import anthropic
+from sandbox import anthropic, openai_compatible
 from sandbox.openrouter_accounts import KEY_PREFIX, Account, Practice
 from sandbox.openrouter_chat import chat, error_answer, json_answer, read_body
 from sandbox.openrouter_faults import STATUS_WORDS, parse
 
-PracticeKey = Annotated[str, Path(pattern=f"^({KEY_PREFIX}|{anthropic.KEY_PREFIX})")]
+PracticeKey = Annotated[str, Path(pattern=f"^({KEY_PREFIX}|{anthropic.KEY_PREFIX}|{openai_compatible.KEY_PREFIX})")]
 
 
 class Order(BaseModel):
@@ -61,6 +61,7 @@ def create_app(latency_seconds: float = 0.3) -> FastAPI:
     practice = Practice(latency_seconds)
     app.include_router(_api(practice), prefix="/api/v1")
     app.include_router(anthropic.api(practice), prefix="/anthropic/v1")
+    app.include_router(openai_compatible.api(practice), prefix="/compatible/v1")
     app.include_router(_control(practice), prefix="/practice")
     return app
 

@@ -18,7 +18,7 @@ from tasks.policy import step
 def was_unreachable(_task: Task[..., Any], _run: Any, state: State[Any]) -> bool:
     """Retry only if the list did not arrive. A list that arrived and was refused would be the same in a moment."""
     failure = state.data.exception if hasattr(state.data, "exception") else state.data
-    return isinstance(failure, ListRefused) and failure.reason == "unreachable"
+    return isinstance(failure, ListRefused) and failure.reason in ("unreachable", "status")
 
 
 @step(name="sync", retries=2, retry_delay_seconds=[5, 60], retry_condition_fn=was_unreachable, timeout_seconds=180)

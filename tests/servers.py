@@ -179,11 +179,22 @@ def serving_from_scratch(
     *module: str, ready: str, environment: Mapping[str, str], output: Path | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """The same in an interpreter of its own: for Prefect's server, which reads its settings while it is imported."""
+    with running(sys.executable, "-m", *module, ready=ready, environment=environment, output=output) as process:
+        yield process
+
+
+@contextmanager
+def running(
+    *command: str,
+    ready: str,
+    environment: Mapping[str, str],
+    output: Path | None = None,
+    patience_seconds: float = _PATIENCE_SECONDS,
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The same for any program."""
     with _printed(output) as file, file.open("ab") as printed:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], env=environment, stdout=printed, stderr=subprocess.STDOUT
-        )
-        with _until_it_serves(process, module[0], ready, file):
+        process = subprocess.Popen(command, env=environment, stdout=printed, stderr=subprocess.STDOUT)
+        with _until_it_serves(process, " ".join(command[:3]), ready, file, patience_seconds):
             yield process
 
 
@@ -198,11 +209,15 @@ def _printed(output: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _until_it_serves(
-    process: "forks.Fork | subprocess.Popen[bytes]", name: str, ready: str, output: Path
+    process: "forks.Fork | subprocess.Popen[bytes]",
+    name: str,
+    ready: str,
+    output: Path,
+    patience_seconds: float = _PATIENCE_SECONDS,
 ) -> Iterator[None]:
     """Begin the block when the server is ready, and end the server with it."""
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + patience_seconds
         while not _answers(ready):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{name} does not serve:\n{output.read_text(errors='replace')[-4000:]}")

@@ -1,8 +1,10 @@
 """A creator who sells, and the buyers who come."""
 
 import asyncio
+import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -32,10 +34,13 @@ from core.resources.repricing import reprice
 from core.secrets.private import Private
 from core.settings import settings
 from tests import practice, selling
+from tests.callers import environment
 from tests.servers import TLS
 
 MODEL = "openai/gpt-5-mini"
 CLAUDE = "anthropic:claude-sonnet-4-5"
+# At the practice gateway, which is a provider only where the settings name it (`gateway`).
+COMPATIBLE = "acme-1:practice-small"
 PRICE_ATOMIC = 10_000
 
 Change = Callable[[PaymentPayload], None]
@@ -166,22 +171,34 @@ def named(payload: PaymentPayload, identifier: str | None = None) -> None:
     append_payment_identifier_to_extensions(payload.extensions, identifier)
 
 
+@contextmanager
+def gateway(**member: object) -> Iterator[None]:
+    """The practice gateway is the provider `acme-1`; with these other members of its entry in INSTANT_PROVIDERS."""
+    url = f"{settings().openrouter_url.removesuffix('/api/v1')}/compatible/v1"
+    entry = {"name": "acme-1", "url": url, "label": "Acme"} | member
+    with environment(INSTANT_PROVIDERS=json.dumps([entry])):
+        yield
+
+
 async def open_shop(pool: db.Pool, at: Provider = OPENROUTER) -> Shop:
     """A creator with a verified key and the prompt `haiku` for sale at 0.01 USDC."""
-    model = CLAUDE if at is ANTHROPIC else MODEL
+    model, form = {"openrouter": (MODEL, "sk-or-v1"), "anthropic": (CLAUDE, "sk-ant")}.get(
+        at.name, (COMPATIBLE, "sk-compatible")
+    )
     handle = f"c{uuid4().hex[:12]}"
     payout = "0x" + os.urandom(20).hex()
-    key = f"{'sk-ant' if at is ANTHROPIC else 'sk-or-v1'}-practice-{handle}-for-tests"
+    key = f"{form}-practice-{handle}-for-tests"
     async with pool.connection() as conn:
         account_id, token = await accounts.create(conn, handle, {network.id: payout for network in settings().networks})
-        if at is ANTHROPIC:
-            # What the practice Anthropic bills.
-            prices = {"prompt_usd": Decimal(3), "completion_usd": Decimal(15)}
+        if at is OPENROUTER:
+            await selling.add_model(conn, id=model)
+        else:
+            # What the practice server bills.
+            in_usd, out_usd = ("3", "15") if at is ANTHROPIC else ("0.5", "1.5")
+            prices = {"prompt_usd": Decimal(in_usd), "completion_usd": Decimal(out_usd)}
             await manual_prices.set_prices(
                 conn, reprice, model, **prices, context_length=200_000, max_completion_tokens=64_000
             )
-        else:
-            await selling.add_model(conn, id=model)
     await provider_keys.set_key(pool, account_id, Private(key), at)
     shop = Shop(accounts.Account(account_id, handle), token, key, payout, f"/@{handle}/haiku", model)
     await shop.publish(pool)

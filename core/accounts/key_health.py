@@ -9,7 +9,7 @@ from core.accounts import provider_keys
 from core.db.queries.account import KeysInUseRow, sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import client as provider_client
-from core.providers.registry import PROVIDERS
+from core.providers import registry as providers
 from core.secrets.private import Private
 from core.secrets.vault import vault
 
@@ -49,7 +49,9 @@ async def _check_key(pool: db.Pool, row: KeysInUseRow) -> Health:
         opened = vault().open(row.sealed_key, account=row.account_id, column=provider_keys.KEY_COLUMN, row=row.id)
     except Unreadable:
         return "unknown"
-    key, provider = Private(opened.reveal().decode()), PROVIDERS[row.provider]
+    key, provider = Private(opened.reveal().decode()), providers.find(row.provider)
+    if not provider.is_configured:
+        return "unknown"
     try:
         facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:

@@ -26,13 +26,19 @@ _OBSTACLES = {
     "key_spent": "nothing is left under its spend limit; raise the limit at the provider, and set the key again",
 }
 
-_DENIED = "{title} does not let this key be used; look at its limits at {keys_url}"
+_DENIED = "{title} does not let this key be used; look at its limits {keys_place}"
 _REFUSED = {
-    "provider_401": "{title} does not accept this key; make a new one at {keys_url}",
+    "provider_401": "{title} does not accept this key; make a new one {keys_place}",
     "provider_403": _DENIED,
+    "provider_403_budget": _DENIED,
     "provider_403_denied": _DENIED,
 }
-_UNCHECKED = "{title} could not be asked about this key, so nothing was changed; try again in a minute"
+_UNREACHED = "{title} could not be asked about this key, so nothing was changed; try again in a minute"
+_NO_CONNECTION = ("provider_unreachable", "provider_timeout", "provider_silent", "provider_cut")
+_UNCHECKED = (
+    "{title} answered, but not about this key ({detail}), so nothing was changed; if that lasts, the key is wrong, or"
+    " the URL that your operator has set"
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,10 @@ async def _checked(provider: Provider, key: Private[str]) -> KeyFacts:
         async with provider_client.connections():
             facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:
-        refusal = _REFUSED.get(failure.detail, _UNCHECKED).format(title=provider.title, keys_url=provider.keys_url)
+        unchecked = _UNREACHED if failure.detail in _NO_CONNECTION else _UNCHECKED
+        refusal = _REFUSED.get(failure.detail, unchecked).format(
+            title=provider.title, keys_place=provider.keys_place, detail=failure.detail
+        )
     else:
         if not facts.is_management_key:
             return facts

@@ -3,6 +3,7 @@
 Functions take a connection and do not commit.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from core import db
@@ -28,6 +29,7 @@ async def set_prices(
     completion_usd: Decimal,
     context_length: int | None = None,
     max_completion_tokens: int | None = None,
+    parameters: Sequence[str] = (),
 ) -> News:
     """Add a model of a provider to the catalog, or change its prices; versions on sale on it are repriced.
 
@@ -41,24 +43,33 @@ async def set_prices(
         completion_usd: US dollars per million tokens of output, reasoning included.
         context_length: tokens of input and output together; None if unknown.
         max_completion_tokens: the most tokens of one answer; None if unknown.
+        parameters: what the model takes beside the parameters that all models of its provider take.
 
     Raises:
-        InvalidInput: names `model` or a price.
+        InvalidInput: names `model`, `parameters` or a price.
     """
-    row = _listed(model_id, prompt_usd, completion_usd, context_length, max_completion_tokens)
+    row = _listed(model_id, prompt_usd, completion_usd, context_length, max_completion_tokens, parameters)
     await sql.take_turns(conn)
     await sql.apply(conn, rows=catalog_model.as_json([row]), whole=False)
     return await catalog_sync.news(conn, reprice, await sql.now(conn))
 
 
 def _listed(
-    model_id: str, prompt_usd: Decimal, completion_usd: Decimal, context: int | None, most: int | None
+    model_id: str,
+    prompt_usd: Decimal,
+    completion_usd: Decimal,
+    context: int | None,
+    most: int | None,
+    parameters: Sequence[str],
 ) -> Model:
     """Build the row in the format of a provider's list, and read it like any other."""
     provider_name, name = model_ids.provider_of(model_id)
     provider = providers.provider_named(provider_name)
     if provider.parameters is None:
         raise InvalidInput({"model": f"what is called at {provider.title} is listed there: instant catalog sync"})
+    if unknown := sorted({*parameters} - {*provider.optional_parameters}):
+        optional = ", ".join(provider.optional_parameters) or "none"
+        raise InvalidInput({"parameters": f"of models of {provider.title} can be {optional}, not {', '.join(unknown)}"})
     row: dict[str, object] = {
         "name": name,
         "context_length": context,
@@ -68,9 +79,10 @@ def _listed(
             "prompt": _per_token("prompt_usd", prompt_usd),
             "completion": _per_token("completion_usd", completion_usd),
         },
-        "supported_parameters": list(provider.parameters),
+        "supported_parameters": [*provider.parameters, *parameters],
     }
-    model = openrouter_listing.read(name, row)
+    # What OpenRouter means by forms of ids holds for its own; `llama3.2:3b` is no variant elsewhere.
+    model = openrouter_listing.read(provider_name, row)
     if not name or not catalog_model.ID.fullmatch(model_id) or model.not_sellable is not None:
         raise InvalidInput({"model": f"{model_id} is no model that can be sold ({model.not_sellable or 'no id'})"})
     return model.model_copy(update={"id": model_id})

@@ -33,7 +33,7 @@ _SHOWN_CHARACTERS = 2000
 _SHOWN_ID = 200
 _SUSPECT = (b"\\u0000", b"NaN", b"Infinity")
 
-ListDefect = Literal["unreachable", "malformed", "truncated", "empty", "shrunk"]
+ListDefect = Literal["unreachable", "status", "malformed", "truncated", "empty", "shrunk"]
 
 
 class ListRefused(Failure):
@@ -43,24 +43,31 @@ class ListRefused(Failure):
         reason: the defect of the list.
         absent: for a list that shrank: how many models it lacks.
         present: the number of models before.
+        status: the HTTP status, for an answer that is no list.
     """
 
-    def __init__(self, reason: ListDefect, absent: int = 0, present: int = 0) -> None:
+    def __init__(self, reason: ListDefect, absent: int = 0, present: int = 0, status: int = 0) -> None:
         super().__init__("catalog_refused")
         self.reason: ListDefect = reason
+        self.status = status
         self.absent = absent
         self.present = present
 
+    @property
+    def why(self) -> str:
+        """The reason, with the status if it is one."""
+        return f"status {self.status}" if self.reason == "status" else self.reason
+
     def __str__(self) -> str:
         if self.reason != "shrunk":
-            return f"{self.code} ({self.reason})"
+            return f"{self.code} ({self.why})"
         return (
             f"{self.code} (shrunk): {self.absent} of {self.present} models are not listed any more; "
             "if that is true, say so with: instant catalog sync --accept-loss"
         )
 
-    def __reduce__(self) -> tuple[type["ListRefused"], tuple[ListDefect, int, int]]:
-        return type(self), (self.reason, self.absent, self.present)
+    def __reduce__(self) -> tuple[type["ListRefused"], tuple[ListDefect, int, int, int]]:
+        return type(self), (self.reason, self.absent, self.present, self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
     Without `output_modalities=all` the provider lists only models that write text.
 
     Raises:
-        ListRefused: unreachable (no answer, or not a 200) or malformed (not JSON, or too large).
+        ListRefused: unreachable (no answer), status (an answer that is no 200) or malformed (not JSON, or too large).
     """
     url = f"{settings().openrouter_url}/models"
     body = bytearray()
@@ -109,7 +116,7 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
             if response.status_code == httpx.codes.NOT_MODIFIED and known.headers():
                 return None, known
             if response.status_code != httpx.codes.OK:
-                raise ListRefused("unreachable")
+                raise ListRefused("status", status=response.status_code)
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _SIZE_LIMIT:

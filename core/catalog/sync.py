@@ -90,7 +90,7 @@ async def sync(pool: db.Pool, reprice: Reprice, *, accept_loss: bool = False) ->
     except ListRefused as refusal:
         refused = refusal
     async with pool.connection() as conn:
-        await sql.record_refusal(conn, why=refused.reason)
+        await sql.record_refusal(conn, why=refused.why)
     raise refused
 
 

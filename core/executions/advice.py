@@ -18,6 +18,7 @@ ADVICE = {
     "send_refused": "It was sent as often as it may be. " + _NOTHING,
     "spend_cap": "A second send did not fit your daily spend cap; raise it, or wait for tomorrow (UTC).",
     "takeover_limit": "Whoever carried it was stopped again and again. " + _NOTHING,
+    "unconfigured_provider": "The operator removed the model's provider; choose another model.",
     "template_unreadable": "We cannot open your template any more; publish the prompt again.",
 }
 

@@ -8,7 +8,8 @@ from core.amounts import usdc
 from core.db.states import NoticeRule
 from core.executions import advice
 from core.notices.sender import Message
-from core.providers.registry import OPENROUTER, PROVIDERS, Provider
+from core.providers import registry as providers
+from core.providers.registry import OPENROUTER, Provider
 from core.resources import departures
 
 Facts = Mapping[str, Any]
@@ -89,7 +90,7 @@ def _key_low(facts: Facts) -> tuple[str, str]:
         return f"your {provider.title} credit is used up", body + _causes(facts["causes"])
     body = (
         f"{_usd(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
-        f"cost {_usd(facts['dearest_usd'])}. Raise the limit at {provider.keys_url}."
+        f"cost {_usd(facts['dearest_usd'])}. Raise the limit {provider.keys_place}."
     )
     return f"your {provider.title} key is near its limit", body
 
@@ -151,7 +152,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
 
 def _provider(facts: Facts) -> Provider:
     """Find the key's provider; notices from before there were several name none."""
-    return PROVIDERS[facts.get("provider", OPENROUTER.name)]
+    return providers.find(facts.get("provider", OPENROUTER.name))
 
 
 def _causes(causes: Sequence[Facts]) -> str:

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Literal, TypeVar, cast
@@ -21,10 +20,10 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpe
 from core.db.states import Modality
 from core.failures import ExecutionFailed
 from core.observability import metrics
-from core.providers import sse
+from core.providers import charges, sse
 from core.providers import usage as provider_usage
 from core.providers.connections import client_of, close, connections
-from core.providers.errors import charge_of, provider_failure
+from core.providers.errors import provider_failure
 from core.providers.json_answer import RepairNeeded
 from core.providers.registry import Provider
 from core.providers.response import ModelAnswer, Wanted, judge
@@ -37,6 +36,7 @@ T = TypeVar("T")
 OnGenerationId = Callable[[str], Awaitable[None]]
 
 _CHECK_SECONDS = 15.0
+_LEAST_CHECK_SECONDS = 1.0
 _BODY_LIMIT = 64 * 1024 * 1024
 # One chunk of a stream is two lines or three; the longest answer of a model has 128,000 chunks.
 _MOST_LINES = 600_000
@@ -71,7 +71,7 @@ async def complete(
     """Send a request once and read the answer. A failure is returned, not raised; only cancellation raises.
 
     Args:
-        at: the provider.
+        provider: the provider.
         key: the creator's key there.
         request: the exact bytes from `core.executions.sends.begin`.
         modality: the kind of answer.
@@ -89,7 +89,7 @@ async def complete(
     async def send(client: AsyncOpenAI, headers: dict[str, str]) -> None:
         nonlocal header_usage
         async with _stream(client, request, headers) as response:
-            header_usage = _read_header_usage(provider, response.headers)
+            header_usage = charges.read_headers(provider, response.headers)
             if header_usage.generation_id is not None:
                 await on_generation_id(header_usage.generation_id)
             await _read(response, collector)
@@ -97,13 +97,15 @@ async def complete(
     began = time.monotonic()
     broken = await _attempt(provider, key, send, deadline_seconds, cache_seconds)
     if broken is not None and not collector.size:
+        if broken.detail == "provider_401" and provider.relays:
+            broken = await _whose_401(provider, key, deadline_seconds - (time.monotonic() - began))
         _count_request("call", broken, began)
         return Private(ModelAnswer(header_usage, broken))
-    answer = _with_header_usage(
+    answer = charges.with_headers(
         await _judged(collector, Wanted(modality, answer_schema, truncated_from), broken), header_usage
     )
     _count_request("call", answer.reply, began)
-    return Private(_with_cost(provider, answer, prices))
+    return Private(charges.with_cost(provider, answer, prices))
 
 
 async def _judged(collector: sse.Collector, wanted: Wanted, broken: ExecutionFailed | None) -> ModelAnswer:
@@ -117,7 +119,7 @@ async def _judged(collector: sse.Collector, wanted: Wanted, broken: ExecutionFai
         return await loop.run_in_executor(_REPAIRERS, judge, collector, wanted, broken)
 
 
-async def check_key(provider: Provider, key: Private[str]) -> KeyFacts:
+async def check_key(provider: Provider, key: Private[str], seconds: float = _CHECK_SECONDS) -> KeyFacts:
     """Ask a provider about a key; this is free.
 
     Raises:
@@ -128,10 +130,20 @@ async def check_key(provider: Provider, key: Private[str]) -> KeyFacts:
         response = await client.get(provider.key_path, cast_to=httpx2.Response, options={"headers": headers})
         return provider.read_key(response.content, key.reveal())
 
-    outcome = await _exchange("key", provider, key, send, _CHECK_SECONDS)
+    outcome = await _exchange("key", provider, key, send, seconds)
     if isinstance(outcome, ExecutionFailed):
         raise outcome
     return outcome
+
+
+async def _whose_401(provider: Provider, key: Private[str], seconds_left: float) -> ExecutionFailed:
+    """Name a 401 of a provider that may have passed it on: only if it rejects the key itself, the key is to blame."""
+    is_rejected = False
+    try:
+        await check_key(provider, key, max(_LEAST_CHECK_SECONDS, min(seconds_left, _CHECK_SECONDS)))
+    except ExecutionFailed as failure:
+        is_rejected = failure.detail == "provider_401"
+    return provider_failure("provider_401" if is_rejected else "provider_401_behind")
 
 
 async def cost_of(provider: Provider, key: Private[str], generation_id: str) -> Decimal | None:
@@ -262,31 +274,3 @@ async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
     except httpx2.HTTPError:
         if not collector.is_decided:
             raise
-
-
-def _read_header_usage(provider: Provider, headers: httpx2.Headers) -> Usage:
-    """Read the usage from the headers. A cached answer (`HIT`) is free; its source was charged when it was made."""
-    generation_id = provider_usage.read_id(headers.get(provider.id_header))
-    if headers.get("x-openrouter-cache-status", "").upper() != "HIT":
-        return Usage(generation_id=generation_id)
-    source = provider_usage.read_id(headers.get("x-openrouter-cache-source-id"))
-    return Usage(generation_id=generation_id, source_id=source or "unknown", cost_usd=Decimal(0))
-
-
-def _with_header_usage(answer: ModelAnswer, header_usage: Usage) -> ModelAnswer:
-    """Complete an answer with what its headers said. The usage of a cached answer is zeroed, not counted."""
-    usage = replace(answer.usage, generation_id=header_usage.generation_id or answer.usage.generation_id)
-    if header_usage.source_id is not None:
-        usage = replace(header_usage, model_served=usage.model_served)
-    return ModelAnswer(usage, answer.reply)
-
-
-def _with_cost(provider: Provider, answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
-    """Complete an answer with its cost, from the provider or from the listed prices."""
-    usage, reply = answer.usage, answer.reply
-    if provider.cost_path is None:
-        usage = provider_usage.priced(replace(usage, cost_usd=None), prices)
-    if isinstance(reply, ExecutionFailed) and charge_of(reply.detail) == "no" and not provider.insures:
-        # The answer broke off, and this provider does not promise that such a failure is free.
-        reply = provider_failure("provider_failed")
-    return ModelAnswer(usage, reply)

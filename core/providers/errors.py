@@ -57,6 +57,12 @@ PROVIDER_ERRORS = {
         "creator", "no", False, "The model cannot be called any more; choose another one."
     ),
     "provider_401": ProviderError("creator", "no", False, "Your key was rejected, so nothing is sold; set a new one."),
+    "provider_401_behind": ProviderError(
+        "provider",
+        "no",
+        False,
+        "The provider accepts your key, but passed on that another server rejects its own; tell whoever runs it.",
+    ),
     "provider_402": ProviderError("creator", "no", False, "Your account at the provider is out of credit; top it up."),
     "provider_402_in_flight": ProviderError(
         "creator", "no", True, "Calls at the same time reserve your whole balance; top it up, or use fewer slots."
@@ -158,7 +164,7 @@ CAUSED_BY_WORDS = frozenset(
 UNAVAILABLE = frozenset(
     {
         *("provider_400_gone", "provider_403_filtered", "provider_404", "provider_404_gone", "provider_404_filtered"),
-        *("provider_429", "provider_502", "provider_503", "provider_529"),
+        *("provider_401_behind", "provider_429", "provider_502", "provider_503", "provider_529"),
     }
 )
 """Failures for which another model may answer: this one is not served now, and certainly nothing was charged."""

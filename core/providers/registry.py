@@ -1,21 +1,23 @@
 """List the providers. The prefix of a model's id selects its provider.
 
 All serve OpenAI's chat completions, each with its own differences. CONTRIBUTING.md lists what a new provider touches.
-The defaults of a row assume nothing that the provider does not document.
+The defaults of a row assume nothing that the provider does not document. `INSTANT_PROVIDERS` adds rows for
+OpenAI-compatible servers.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 
-from core.failures import ExecutionFailed, InvalidInput
-from core.providers import anthropic, openrouter, openrouter_errors
+from core.failures import ExecutionFailed, InvalidInput, Misconfigured
+from core.providers import anthropic, openai_compatible, openrouter, openrouter_errors
 from core.providers import usage as provider_usage
 from core.providers.model_ids import provider_of
 from core.providers.request import Prompt
 from core.providers.usage import KeyFacts
-from core.settings import settings
+from core.settings import CompatibleProvider, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Provider:
     Attributes:
         name: its name in `provider_keys`, and before the colon in the ids of its models.
         title: its name for people.
-        keys_url: the page where creators manage their keys.
+        keys_url: the page where creators manage their keys; None if the operator names none.
         key: the form of its keys, so that no key is ever sent to another provider.
         key_example: the same form, for people.
         url: returns the base URL from the settings.
@@ -36,6 +38,7 @@ class Provider:
         read_refusal: reads a response that is not 2xx: status, headers, body.
         id_header: the response header with the generation id.
         parameters: the parameters of its models; None if each model lists its own.
+        optional_parameters: those that the operator may list for single models beside them.
         most_temperature: the highest temperature that it supports.
         routes: it calls other providers, and can choose those that keep nothing (`zdr`).
         keeps_answers: its cache answers an identical request, so a send of unknown outcome may be repeated.
@@ -43,11 +46,13 @@ class Provider:
             times the model's listed prices.
         insures: it does not charge for an answer that fails midway.
         credit_percent: returns what buying credit there costs on top of it, from the settings.
+        relays: a 401 of it may be about its own key at a server behind it, and not about the creator's.
+        is_configured: whether the settings name it; if not, nothing is sold or sent there.
     """
 
     name: str
     title: str
-    keys_url: str
+    keys_url: str | None
     key: re.Pattern[str]
     key_example: str
     url: Callable[[], str]
@@ -59,11 +64,19 @@ class Provider:
     id_header: str
     credit_percent: Callable[[], Decimal]
     parameters: tuple[str, ...] | None = None
+    optional_parameters: tuple[str, ...] = ()
     most_temperature: Decimal = Decimal(2)
     routes: bool = False
     keeps_answers: bool = False
     cost_path: str | None = None
     insures: bool = False
+    relays: bool = False
+    is_configured: bool = True
+
+    @property
+    def keys_place(self) -> str:
+        """Where creators manage their keys, in words."""
+        return f"at {self.keys_url}" if self.keys_url else f"where {self.title} gives them out"
 
 
 OPENROUTER = Provider(
@@ -105,20 +118,67 @@ ANTHROPIC = Provider(
     most_temperature=Decimal(1),
 )
 
-PROVIDERS = {row.name: row for row in (OPENROUTER, ANTHROPIC)}
+_BUILT_IN = {row.name: row for row in (OPENROUTER, ANTHROPIC)}
+
+# Keys of the built-in providers, as they write them.
+_ANY_OTHER_KEY = r"(?!sk-or-|sk-ant-)[\x21-\x7e]{1,512}"
+
+
+def configured() -> Mapping[str, Provider]:
+    """Return the providers that prompts can be sold on, by name."""
+    return _BUILT_IN | {member.name: _compatible(member) for member in settings().providers}
+
+
+def find(name: str) -> Provider:
+    """Return the provider with this name, also one that the settings do not name any more: keys and models remain."""
+    return configured().get(name) or _gone(name)
 
 
 def provider_for(model_id: str) -> Provider:
     """Return the provider that serves a model of our catalog."""
-    return PROVIDERS[provider_of(model_id)[0]]
+    return find(provider_of(model_id)[0])
 
 
 def provider_named(name: str) -> Provider:
-    """Return the provider with this name.
+    """Return the configured provider with this name.
 
     Raises:
         InvalidInput: names `provider`.
     """
-    if name not in PROVIDERS:
-        raise InvalidInput({"provider": f"there is no {name} here, only {', '.join(PROVIDERS)}"})
-    return PROVIDERS[name]
+    if name not in configured():
+        raise InvalidInput({"provider": f"there is no {name} here, only {', '.join(configured())}"})
+    return configured()[name]
+
+
+@cache
+def _compatible(member: CompatibleProvider) -> Provider:
+    """Build the row of an OpenAI-compatible server. It promises no cache, no costs and no free failures."""
+    return Provider(
+        name=member.name,
+        title=member.label or member.name,
+        keys_url=member.keys_url,
+        key=re.compile(member.key_pattern or _ANY_OTHER_KEY),
+        key_example=member.key_pattern or "sk-…",
+        url=lambda: member.url,
+        headers=openai_compatible.headers,
+        fields=lambda prompt, _send: openai_compatible.fields(prompt, member.max_tokens_field),
+        key_path="/models",
+        read_key=openai_compatible.read_key,
+        read_refusal=openai_compatible.read_refusal,
+        id_header="x-request-id",
+        credit_percent=lambda: Decimal(0),
+        parameters=openai_compatible.PARAMETERS,
+        optional_parameters=openai_compatible.OPTIONAL_PARAMETERS,
+        relays=True,
+    )
+
+
+@cache
+def _gone(name: str) -> Provider:
+    """Build the row of a provider that the settings name no more. It has no URL, so nothing can be sent there."""
+
+    def no_url() -> str:
+        raise Misconfigured(f"INSTANT_PROVIDERS has no {name}")
+
+    row = _compatible(CompatibleProvider.model_construct(name=name, url=""))
+    return replace(row, url=no_url, is_configured=False)

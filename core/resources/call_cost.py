@@ -87,6 +87,9 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
     """
     if obstacle := _obstacle(model):
         raise InvalidInput({"model": f"{model.id} {obstacle}"})
+    provider = providers.provider_for(model.id)
+    if not provider.is_configured:
+        raise InvalidInput({"model": f"{model.id} cannot be sold: {provider.name} is no provider here any more"})
     problems = {}
     output = "image" if draft.modality == "image" else "text"
     if output not in model.output_modalities:
@@ -94,7 +97,6 @@ def refuse_unsupported(draft: Draft, model: Model) -> None:
     longest = min(filter(None, (model.max_completion_tokens, model.context_length)), default=draft.max_output_tokens)
     if draft.max_output_tokens > longest:
         problems["max_output_tokens"] = f"{model.id} answers at most {longest} tokens"
-    provider = providers.provider_for(model.id)
     if draft.temperature is not None and draft.temperature > provider.most_temperature:
         problems["temperature"] = f"{provider.title} takes at most {provider.most_temperature}"
     if draft.zdr and not provider.routes:

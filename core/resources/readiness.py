@@ -8,7 +8,7 @@ from core.accounts.provider_keys import KEY_COLUMN
 from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.resource import ReadinessRow, ResolveRow, sql
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
-from core.providers.registry import Provider
+from core.providers.registry import Provider, provider_for
 from core.resources.versions import Version, open_template, read_row
 from core.secrets.private import Private
 from core.secrets.vault import vault
@@ -54,9 +54,9 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     """Check whether a call of this version could be sold and run now. Takes no lock; the claim decides.
 
     Raises:
-        Unavailable: its code is the first obstacle (archived, key_missing, key_disabled, key_rejected,
-            key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss, spend_cap,
-            resource_spend_cap, queue_full, network_paused, no_payout_address).
+        Unavailable: its code is the first obstacle (archived, unconfigured_provider, key_missing, key_disabled,
+            key_rejected, key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss,
+            spend_cap, resource_spend_cap, queue_full, network_paused, no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
@@ -70,6 +70,7 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
     payouts = {network: address for network, address in told.items() if address is not None}
     obstacles = {
         "archived": row.archived,
+        "unconfigured_provider": not provider_for(version.model_id).is_configured,
         row.key_obstacle or "key": row.key_obstacle is not None,
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
@@ -96,8 +97,11 @@ async def open_key(conn: db.Connection, account_id: UUID, provider: Provider) ->
     """Open the creator's key at a provider, for a call that was paid for.
 
     Raises:
-        ExecutionFailed: key_missing or key_disabled (the creator's fault), key_unreadable (ours).
+        ExecutionFailed: key_missing or key_disabled (the creator's fault), key_unreadable or unconfigured_provider
+            (ours).
     """
+    if not provider.is_configured:
+        raise ExecutionFailed("resource_unavailable", "ours", "unconfigured_provider")
     row = await sql.key(conn, account_id=account_id, provider=provider.name)
     if row is None:
         raise ExecutionFailed("resource_unavailable", "creator", "key_missing")

@@ -1,4 +1,4 @@
-"""All settings, read once and checked before anything starts; and the networks that buyers pay on."""
+"""All settings, read once and checked before anything starts; the networks that buyers pay on, and the providers."""
 
 from core.settings import urls
 from core.settings.fields import Mode, Settings
@@ -10,14 +10,17 @@ from core.settings.networks import (
     Network,
     member,
 )
+from core.settings.providers import BUILT_IN, CompatibleProvider
 from core.settings.reading import load, settings
 from core.settings.rules import warnings
 
 __all__ = (
+    "BUILT_IN",
     "SANDBOX_ASSET",
     "SANDBOX_ASSET_NAME",
     "SANDBOX_NETWORK",
     "TEST_NETWORKS",
+    "CompatibleProvider",
     "Mode",
     "Network",
     "Settings",

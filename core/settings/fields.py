@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.settings import rules, urls
 from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
+from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
 
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     )
     openrouter_url: str = Field(default="", description="OpenRouter's API; default in sandbox: the practice OpenRouter")
     anthropic_url: str = Field(default="", description="Anthropic's API; default in sandbox: the practice Anthropic")
+    providers: tuple[CompatibleProvider, ...] = Field(
+        default=(), description="other OpenAI-compatible servers that prompts may be sold on: a JSON list, see below"
+    )
     openrouter_credit_percent: Decimal = Field(
         default=Decimal("5.5"),
         ge=0,

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from core.failures import Misconfigured
 from core.settings.fields import PREFIX, Settings
 from core.settings.networks import Network
+from core.settings.providers import CompatibleProvider
 
 # How alike two names are if one is the other misspelt. Other programs have INSTANT_ variables too, as our tests do.
 _MISSPELT = 0.85
@@ -39,7 +40,12 @@ _PHRASES = {
     "ip_v6_network": "must be an IP network such as 10.0.0.0/8",
     "value_error": "{error}",
 }
-_FORMS = {"id": "must be a CAIP-2 name such as eip155:8453", "asset": "must be 0x and 40 hex digits"}
+_FORMS = {
+    "id": "must be a CAIP-2 name such as eip155:8453",
+    "asset": "must be 0x and 40 hex digits",
+    "name": "must be a name such as groq: a letter, then letters, digits and hyphens, all in lower case, at most 32",
+}
+_MEMBERS = {"networks": Network.model_fields, "providers": CompatibleProvider.model_fields}
 
 
 def load() -> Settings:
@@ -116,9 +122,9 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def _unknown(name: str, location: tuple[int | str, ...]) -> str:
-    """Name an unknown setting, or an unknown member of a network, and what it may have been meant to be."""
+    """Name an unknown setting, or an unknown member of one, and what it may have been meant to be."""
     *parents, last = location
-    known = Network.model_fields if parents else Settings.model_fields
+    known = _MEMBERS[str(parents[0])] if parents else Settings.model_fields
     close = difflib.get_close_matches(str(last).lower(), known, n=1)
     meant = "".join(close) if parents else "".join(f"{PREFIX}{match.upper()}" for match in close)
     return f"{name} is unknown; did you mean {meant}?" if close else f"{name} is unknown; remove it"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from core.settings import urls
+from core.settings import providers, urls
 from core.settings.networks import SANDBOX_NETWORK, TEST_NETWORKS, member
 
 if TYPE_CHECKING:
@@ -82,6 +82,18 @@ def _conflicts(config: "Settings") -> Iterator[str]:
         if network.id in seen:
             yield f"{member(position, 'id')} names {network.id} twice; name each network once"
         seen.add(network.id)
+    yield from _name_conflicts(config)
+
+
+def _name_conflicts(config: "Settings") -> Iterator[str]:
+    """A model's id begins with the name of its provider, so a name means one provider."""
+    names: set[str] = set()
+    for position, provider in enumerate(config.providers):
+        if provider.name in providers.BUILT_IN:
+            yield f"{providers.member(position, 'name')} is {provider.name}, which is built in; choose another name"
+        if provider.name in names:
+            yield f"{providers.member(position, 'name')} names {provider.name} twice; name each provider once"
+        names.add(provider.name)
 
 
 def _sandbox_conflicts(config: "Settings") -> Iterator[str]:
@@ -96,7 +108,7 @@ def _sandbox_conflicts(config: "Settings") -> Iterator[str]:
         yield "INSTANT_HOST must be loopback in INSTANT_MODE=sandbox; INSTANT_MODE=live is for the world"
     if not urls.leads_to_loopback(config.public_url):
         yield "INSTANT_PUBLIC_URL must be loopback in INSTANT_MODE=sandbox; INSTANT_MODE=live is for the world"
-    for name, url in _providers(config):
+    for name, url in (*_built_in(config), *_compatible(config)):
         if not urls.leads_to_loopback(url):
             yield f"{name} must be loopback in INSTANT_MODE=sandbox: practice money must not buy real answers"
 
@@ -116,19 +128,25 @@ def _live_conflicts(config: "Settings") -> Iterator[str]:
                     f"{member(position, 'id')} is a test network beside the mainnet {mainnets[0]}:"
                     " worthless money would buy the same answers; run a door of its own for it"
                 )
-        for name, url in _providers(config):
+        # The operator's own server may well be on this machine.
+        for name, url in _built_in(config):
             if urls.leads_to_loopback(url):
                 yield f"{name} is a practice provider, and INSTANT_NETWORKS has a mainnet; remove one of them"
     if not config.public_url:
         yield "INSTANT_PUBLIC_URL is required, because INSTANT_HOST is not loopback: write the URL that buyers use"
-    for name, url in (*_providers(config), *_network_urls(config)):
+    for name, url in (*_built_in(config), *_compatible(config), *_network_urls(config)):
         if not _is_tls(url) and not urls.leads_to_loopback(url):
             yield f"{name} must begin with https:// because it leads to another host"
 
 
-def _providers(config: "Settings") -> Iterator[tuple[str, str]]:
+def _built_in(config: "Settings") -> Iterator[tuple[str, str]]:
     yield "INSTANT_OPENROUTER_URL", config.openrouter_url
     yield "INSTANT_ANTHROPIC_URL", config.anthropic_url
+
+
+def _compatible(config: "Settings") -> Iterator[tuple[str, str]]:
+    for position, provider in enumerate(config.providers):
+        yield providers.member(position, "url"), provider.url
 
 
 def _network_urls(config: "Settings") -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from core import db
 from core.db.queries.cost_backfill import UnpricedRow, sql
 from core.failures import ExecutionFailed
 from core.providers import client as provider_client
-from core.providers.registry import PROVIDERS
+from core.providers import registry as providers
 from core.resources import readiness
 from core.secrets.private import Private
 from core.spend import reservations
@@ -62,7 +62,7 @@ async def reconcile(pool: db.Pool, *, youngest: timedelta = _NO_LONGER_RUNS) -> 
     async with pool.connection() as conn:
         unpriced = sql.unpriced(
             conn,
-            tellers=[row.name for row in PROVIDERS.values() if row.cost_path],
+            tellers=[row.name for row in providers.configured().values() if row.cost_path],
             youngest_seconds=youngest.total_seconds(),
             oldest_seconds=LOOKUP_PERIOD.total_seconds(),
             most=_MOST,
@@ -88,7 +88,7 @@ async def _keys(conn: db.Connection, owners: set[Owner]) -> dict[Owner, Private[
     keys = {}
     for account_id, name in owners:
         try:
-            keys[account_id, name] = await readiness.open_key(conn, account_id, PROVIDERS[name])
+            keys[account_id, name] = await readiness.open_key(conn, account_id, providers.find(name))
         except ExecutionFailed:
             # The key is missing, disabled or unreadable; the next pass may find another.
             continue
@@ -97,7 +97,7 @@ async def _keys(conn: db.Connection, owners: set[Owner]) -> dict[Owner, Private[
 
 async def _price(pool: db.Pool, row: UnpricedRow, key: Private[str]) -> bool:
     """Look up the cost of one send; return whether it is known now."""
-    cost = await provider_client.cost_of(PROVIDERS[row.served_by], key, row.generation_id)
+    cost = await provider_client.cost_of(providers.find(row.served_by), key, row.generation_id)
     if cost is None:
         return False
 

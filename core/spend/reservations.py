@@ -9,7 +9,7 @@ from uuid import UUID
 from core import db
 from core.db.queries.spend import sql
 from core.failures import ExecutionFailed, Unavailable
-from core.providers.registry import PROVIDERS
+from core.providers import registry as providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,12 @@ async def replace_by_cost(conn: db.Connection, rounds: Sequence[tuple[UUID, int]
     ids, numbers = [execution_id for execution_id, _ in rounds], [number for _, number in rounds]
     await sql.lock(conn, execution_ids=ids, rounds=numbers)
     await sql.lock_days(conn, execution_ids=ids, rounds=numbers)
+    rows = providers.configured().values()
     await sql.settle(
         conn,
         execution_ids=ids,
         rounds=numbers,
-        providers=list(PROVIDERS),
-        credit_percents=[provider.credit_percent() for provider in PROVIDERS.values()],
+        providers=[row.name for row in rows],
+        credit_percents=[row.credit_percent() for row in rows],
     )
     await sql.correct(conn, execution_ids=ids, rounds=numbers)

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from core import db
-from core.providers.registry import ANTHROPIC, PROVIDERS
+from core.providers import registry as providers
+from core.providers.registry import ANTHROPIC
 from tests import leaks, shops
 from tests.shops import Shop
 
@@ -79,8 +80,9 @@ async def test_what_is_no_key_is_refused(me: httpx.AsyncClient, body: Any) -> No
 
 async def test_only_its_owner_may_and_only_for_known_providers(door: str, me: httpx.AsyncClient) -> None:
     assert (await me.get("/nobody-key")).status_code == 404
+    assert (await me.put("/nobody-key", json={"key": "sk-practice"})).status_code == 404
     async with httpx.AsyncClient(headers={"Authorization": "Bearer nobody"}) as http:
-        for name in PROVIDERS:
+        for name in providers.configured():
             for method in ("GET", "PUT", "DELETE"):
                 assert (await http.request(method, f"{door}/me/{name}-key", json={})).status_code == 401
 

@@ -285,6 +285,8 @@ def test_a_key_of_another_provider(
     assert said(capsys, "keys", "delete", handle, "--provider", "openrouter") == {"affected_resources": 0}
     assert said(capsys, "keys", "delete", handle, "--provider", "anthropic") == {"affected_resources": 1}
     assert main(["catalog", "price", "openai/gpt-5", *price]) == 1
+    assert main(["catalog", "price", claude, *price, "--parameter", "response_format"]) == 1
+    assert "parameters: of models of Anthropic can be none" in capsys.readouterr().err
 
 
 def test_a_key_that_cannot_be_checked_is_not_kept(handle: str) -> None:

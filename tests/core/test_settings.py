@@ -86,6 +86,15 @@ def test_live_may_practise_on_test_networks(tmp_path: Path, network: str) -> Non
     assert config.openrouter_url == PRACTICE["INSTANT_OPENROUTER_URL"]
 
 
+def providers(*entries: object, **variables: str) -> dict[str, str]:
+    """Settings with these providers beside the built-in ones; an object is an entry with what it lacks filled in."""
+    filled = [
+        {"name": "acme", "url": "https://llm.example/v1"} | entry if isinstance(entry, dict) else entry
+        for entry in entries
+    ]
+    return LIVE | {"INSTANT_PROVIDERS": json.dumps(filled)} | variables
+
+
 def networks(*changes: dict[str, object]) -> dict[str, str]:
     """Live settings whose networks are Base with these changes."""
     return LIVE | {"INSTANT_NETWORKS": json.dumps([BASE | change for change in changes])}
@@ -222,6 +231,39 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     (networks({"zzz": "x"}), "INSTANT_NETWORKS[0].zzz is unknown; remove it"),
     (networks({"facilitator_token": ""}), "INSTANT_NETWORKS[0].facilitator_token must have 1 or more characters"),
     (networks({"cdp_key_id": "a"}), "INSTANT_NETWORKS[0] must have cdp_key_id and cdp_key_secret together"),
+    # Providers beside the built-in ones.
+    *(
+        (providers(entry), f"INSTANT_PROVIDERS[0]{says}")
+        for entry, says in (
+            (3, " must be a JSON object"),
+            ({"url": "llm.example/v1"}, f".url {NO_SCHEME}"),
+            ({"url": "https://"}, ".url must name a host after https://"),
+            ({"url": "https://llm.example/v1?a=1"}, ".url must have no query (?), because paths are appended to it"),
+            ({"url": "http://llm.example/v1"}, ".url must begin with https:// because it leads to another host"),
+            (
+                {"url": "https://a:canary@llm.example/v1"},
+                ".url must have no user and no password: calls bring the creator's key",
+            ),
+            (
+                {"name": "Acme"},
+                ".name must be a name such as groq: a letter, then letters, digits and hyphens, all in lower case,"
+                " at most 32",
+            ),
+            ({"name": "anthropic"}, ".name is anthropic, which is built in; choose another name"),
+            ({"key_pattern": "("}, ".key_pattern must be a regular expression"),
+            ({"label": " "}, ".label must have 1 to 60 characters on one line, without spaces at its ends"),
+            ({"keys_url": "acme"}, f".keys_url {NO_SCHEME}"),
+            ({"max_tokens_field": "tokens"}, ".max_tokens_field must be 'max_tokens' or 'max_completion_tokens'"),
+            ({"ulr": "x"}, ".ulr is unknown; did you mean url?"),
+        )
+    ),
+    (providers({}, {}), "INSTANT_PROVIDERS[1].name names acme twice; name each provider once"),
+    (LIVE | {"INSTANT_PROVIDERS": '[{"name": "acme"}]'}, "INSTANT_PROVIDERS[0].url is required"),
+    (LIVE | {"INSTANT_PROVIDERS": "acme"}, "INSTANT_PROVIDERS must be a JSON list"),
+    (
+        providers({}, INSTANT_MODE="sandbox", INSTANT_NETWORKS=""),
+        "INSTANT_PROVIDERS[0].url must be loopback in INSTANT_MODE=sandbox: practice money must not buy real answers",
+    ),
     # All other forms.
     (LIVE | {"INSTANT_PORT": "many"}, "INSTANT_PORT must be a whole number"),
     (SANDBOX | {"INSTANT_FACILITATOR_PORT": "99999"}, "INSTANT_FACILITATOR_PORT must be at most 65535"),
@@ -309,6 +351,9 @@ def test_what_is_allowed(tmp_path: Path) -> None:
         "https://facilitator.example/x402",
     )
     assert config.prefect_api_url == "http://127.0.0.1:4200/api"
+    # A model on this machine answers for real money too.
+    near, far = read(tmp_path, **providers({"url": "http://127.0.0.1:11434/v1/"}, {"name": "a-1"})).providers
+    assert (near.url, far.name, far.max_tokens_field) == ("http://127.0.0.1:11434/v1", "a-1", "max_tokens")
     assert read(tmp_path, **SANDBOX, INSTANT_HOST="::1").public_url == "http://[::1]:4020"
 
 

@@ -41,16 +41,17 @@ async def pool(own_database: str) -> AsyncIterator[db.Pool]:
 
 @dataclass
 class Ran:
-    """The result of an owner's test that has ended."""
+    """The result of a sale, or of an owner's test, that has ended."""
 
     execution: Any
     usage: Any
 
 
-async def run(pool: db.Pool, shop: Shop) -> Ran:
+async def run(pool: db.Pool, shop: Shop, *, paid: bool = False) -> Ran:
     """Do what the flow does, without Prefect: send once more where that is allowed."""
-    (execution_id,) = await orders.queue(pool, await shop.version(pool))
-    (order,) = await orders.begin(pool, await orders.hire(pool), [execution_id])
+    sold, worker = await shop.version(pool), await orders.hire(pool)
+    execution_id = await orders.pay(pool, sold, worker) if paid else (await orders.queue(pool, sold))[0]
+    (order,) = await orders.begin(pool, worker, [execution_id])
     await carry(pool, order)
     async with pool.connection() as conn:
         await usage_log.append(conn, [execution_id])
