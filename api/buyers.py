@@ -56,7 +56,7 @@ async def buy(request: Request) -> Response:
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
         return await _offer(request, offered)
-    body = await read_json(request)
+    body = await read_json(request, versions.body_limit(current))
     try:
         payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
@@ -91,7 +91,7 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     if offered.version.archived:
         raise NotFound
     try:
-        body = await read_json(request)
+        body = await read_json(request, versions.body_limit(offered.version))
         if body is not None and body != {}:
             versions.validate_inputs(offered.version, body)
     except InvalidInput as wrong:

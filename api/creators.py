@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import answers, documents
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
+from core import db
 from core.accounts import accounts
 from core.amounts import usdc
 from core.executions import lifecycle
@@ -81,9 +82,10 @@ async def try_out(
 ) -> Response:
     """Runs like a paid call and is logged as a test with amount 0. You pay for the model as always."""
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
-    body = await read_json(request)
-    async with door.pool.connection() as conn:
+    async with db.autocommit(door.pool) as conn:
         version = await readiness.resolve(conn, creator.handle, slug)
+    body = await read_json(request, resource_versions.body_limit(version))
+    async with door.pool.connection() as conn:
         inputs = resource_versions.validate_inputs(version, {} if body is None else body)
         await readiness.readiness(conn, version)
         test = lifecycle.NewExecution(version, inputs)

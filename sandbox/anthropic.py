@@ -18,6 +18,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from sandbox import openrouter_answers as answers
+from sandbox import openrouter_parts as parts
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_chat import broken_by, json_answer, read_body
 from sandbox.openrouter_faults import Fault
@@ -86,6 +87,9 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
     model = body["model"]
     if model not in PRICES:
         return _error(404, f"model: {model}")
+    if parts.parts(body["messages"], "file") or parts.problem(body["messages"]):
+        # The real one ignores files, so that the model answers without them.
+        return _error(400, "Could not process image")
     if body.get("n", 1) != 1:
         return _error(400, "n: must be 1")
     fault = account.next_fault()

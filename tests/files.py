@@ -1,5 +1,6 @@
 """Small whole files, as real encoders (libpng, libjpeg, libwebp, giflib, libavif) write them."""
 
+import base64
 import struct
 from pathlib import Path
 
@@ -31,3 +32,13 @@ FILES |= {
     "audio/ogg": _page(2, b"OpusHead") + _page(4, bytes(40)),
 }
 """Whole files by their MIME type, of those whose containers say where they end."""
+
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+)
+
+
+def data_url(kind: str, data: bytes) -> str:
+    """A file as a `data:` URL (RFC 2397)."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

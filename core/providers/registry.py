@@ -36,6 +36,7 @@ class Provider:
         read_refusal: reads a response that is not 2xx: status, headers, body.
         id_header: the response header with the generation id.
         parameters: the parameters of its models; None if each model lists its own.
+        inputs: what its models take: text, image, file; only where no model lists its own.
         most_temperature: the highest temperature that it supports.
         routes: it calls other providers, and can choose those that keep nothing (`zdr`).
         keeps_answers: its cache answers an identical request, so a send of unknown outcome may be repeated.
@@ -59,6 +60,7 @@ class Provider:
     id_header: str
     credit_percent: Callable[[], Decimal]
     parameters: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] = ("text",)
     most_temperature: Decimal = Decimal(2)
     routes: bool = False
     keeps_answers: bool = False
@@ -101,6 +103,7 @@ ANTHROPIC = Provider(
     id_header="request-id",
     credit_percent=lambda: settings().anthropic_credit_percent,
     parameters=anthropic.PARAMETERS,
+    inputs=anthropic.INPUTS,
     # Higher values are silently capped to it.
     most_temperature=Decimal(1),
 )
