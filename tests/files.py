@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import zlib
 from pathlib import Path
 
 _DATA = Path(__file__).parent / "data"
@@ -42,3 +43,10 @@ PDF = (
 def data_url(kind: str, data: bytes) -> str:
     """A file as a `data:` URL (RFC 2397)."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def png_with(words: str) -> bytes:
+    """A whole picture with these words in it."""
+    text = b"tEXtComment\0" + words.encode()
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return FILES["image/png"][:33] + chunk + FILES["image/png"][33:]
