@@ -185,6 +185,11 @@ async def test_a_list_that_cannot_be_kept_is_refused(market: Market) -> None:
     with pytest.raises(InvalidInput) as caught:
         await market.sold("no/such", CLAUDE, SECOND, THIRD)
     assert list(caught.value.fields) == ["fallbacks.0", "fallbacks.1", "fallbacks.2"]
+    async with market.pool.connection() as conn:
+        await selling.add_model(conn, id=FIRST, input_modalities=["text", "image"])
+    with pytest.raises(InvalidInput) as caught:
+        await market.sold(THIRD, parameters=[{"name": "topic"}, {"name": "photo", "type": "image"}])
+    assert caught.value.fields == {"fallbacks.0": f"{THIRD} takes no image, only text"}
     for twice in ((FIRST,), (THIRD, THIRD)):
         with pytest.raises(InvalidInput) as caught:
             await market.sold(*twice)
