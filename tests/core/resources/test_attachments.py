@@ -99,7 +99,7 @@ def test_addresses_of_the_internet_are_taken(url: str, kind: str) -> None:
         ),
         *(
             "https://user@example.org/",
-            "https://user:word@example.org/",
+            "https://user:practice@example.org/",
             "https://@example.org/",
             "https://a.b\\@example.org/",
         ),
