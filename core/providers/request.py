@@ -9,6 +9,7 @@ from uuid import UUID
 from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed
 from core.providers import answer_schema
+from core.providers.scripts import by_script
 from core.providers.usage import Prices
 
 # Role markers, the user turn that we add if the buyer sends none, and the words about an answer's format.
@@ -124,6 +125,15 @@ def parts_of(prompt: Prompt) -> Iterator[Message]:
     for message in prompt.messages:
         content = message["content"]
         yield from content if isinstance(content, list) else [{"type": "text", "text": content}]
+
+
+def characters(prompt: Prompt) -> tuple[int, int] | tuple[None, None]:
+    """Count the Latin and the other characters of all messages; None if more than text is sent."""
+    parts = list(parts_of(prompt))
+    if prompt.answer_schema is not None or any(part["type"] != "text" for part in parts):
+        return None, None
+    counts = [by_script(str(part["text"])) for part in parts]
+    return sum(latin for latin, _ in counts), sum(other for _, other in counts)
 
 
 def _most_tokens(part: Message) -> int:
