@@ -56,10 +56,10 @@ async def buy(request: Request) -> Response:
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
         return await _offer(request, offered)
-    body = await read_json(request, versions.body_limit(current))
     try:
         payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
+        body = await read_json(request, versions.body_limit(version))
         inputs = versions.validate_inputs(version, {} if body is None else body)
         purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
         execution_id, is_new = await admission.admit(door, purchase)

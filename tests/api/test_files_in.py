@@ -78,9 +78,9 @@ async def test_the_offer_says_what_may_be_sent(door: str, studio: str, http: htt
 
 
 async def test_a_body_may_be_as_large_as_its_files(
-    door: str, shop: Shop, studio: str, buyer: Buyer, http: httpx.AsyncClient
+    door: str, shop: Shop, studio: str, buyer: Buyer, http: httpx.AsyncClient, pool: db.Pool
 ) -> None:
-    """A prompt that takes files has a body limit of its own; one of text alone keeps the small one."""
+    """A prompt that takes files has a body limit of its own, for as long as a quote; one of text alone a small one."""
     large = FILES["image/gif"][:-1] + b"\x21\xfe" + (b"\xff" + b"x" * 255) * 5_000 + b"\0;"
     inputs = {"photo": data_url("image/gif", large)}
     assert settings().body_limit < len(inputs["photo"]) < 2_000_000
@@ -96,6 +96,10 @@ async def test_a_body_may_be_as_large_as_its_files(
     others: list[Any] = [await http.post(door + shop.path, json=inputs)]
     others.append(await http.post(door + studio, json={"photo": "x" * 12_000_000}))
     assert [answer.json()["code"] for answer in others] == ["body_too_large"] * 2
+    quoted = await buyer.pay(door + studio, inputs, shops.named)
+    await shop.publish(pool, slug="studio")
+    kept = await http.post(door + studio, json=inputs, headers={"PAYMENT-SIGNATURE": quoted, "Prefer": "wait=20"})
+    assert (kept.status_code, (await http.post(door + studio, json=inputs)).status_code) == (200, 413), kept.text
 
 
 async def test_what_the_provider_cannot_fetch_is_the_buyers_fault(
