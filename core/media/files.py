@@ -80,6 +80,11 @@ def picture(url: str) -> Medium | str | None:
     return _read(url[comma + 1 :], _IMAGES)
 
 
+def kind_of(data: bytes) -> str | None:
+    """Return the MIME type of a picture or document by its first bytes; None if it is neither."""
+    return next((kind for kind, signature in _IMAGES + _DOCUMENTS if signature.match(data)), None)
+
+
 def is_whole(kind: str, data: bytes) -> bool:
     """Whether this is a whole picture or document of this MIME type, by its first bytes and its container."""
     signatures = dict(_IMAGES + _DOCUMENTS)
