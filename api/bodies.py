@@ -37,8 +37,12 @@ class Patience:
         return {"Preference-Applied": self.applied} if self.applied else {}
 
 
-async def read_json(request: Request) -> object | None:
+async def read_json(request: Request, limit: int | None = None) -> object | None:
     """Read the JSON body; None if there is none.
+
+    Args:
+        request: the request.
+        limit: the most bytes of its body; None: as many as any body may have that holds no pictures or files.
 
     Raises:
         TooLarge: the body is above the limit.
@@ -47,7 +51,7 @@ async def read_json(request: Request) -> object | None:
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedBody
-    limit = settings().body_limit
+    limit = settings().body_limit if limit is None else limit
     body, read = bytearray(), 0
     async for chunk in request.stream():
         read += len(chunk)

@@ -56,10 +56,10 @@ async def buy(request: Request) -> Response:
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
         return await _offer(request, offered)
-    body = await read_json(request)
     try:
         payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
+        body = await read_json(request, versions.body_limit(version))
         inputs = versions.validate_inputs(version, {} if body is None else body)
         purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
         execution_id, is_new = await admission.admit(door, purchase)
@@ -91,7 +91,7 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     if offered.version.archived:
         raise NotFound
     try:
-        body = await read_json(request)
+        body = await read_json(request, versions.body_limit(offered.version))
         if body is not None and body != {}:
             versions.validate_inputs(offered.version, body)
     except InvalidInput as wrong:

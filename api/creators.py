@@ -82,9 +82,10 @@ async def try_out(
 ) -> Response:
     """Runs like a paid call and is logged as a test with amount 0. You pay for the model as always."""
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
-    body = await read_json(request)
     async with db.acting_for(door.pool, creator.id) as conn:
         version = await readiness.resolve(conn, creator.handle, slug)
+    body = await read_json(request, resource_versions.body_limit(version))
+    async with db.acting_for(door.pool, creator.id) as conn:
         inputs = resource_versions.validate_inputs(version, {} if body is None else body)
         await readiness.readiness(conn, version)
         test = lifecycle.NewExecution(version, inputs)

@@ -36,6 +36,10 @@ class Estimated(BaseModel):
 
     basis: str = Field(description="of typical: usage (your calls of the last 30 days) or estimate")
     calls: int = Field(description="how many calls were measured")
+    typicalError: str | None = Field(
+        description="of an estimate: half of the logged calls cost at most this share more or less; null without any"
+    )
+    typicalErrorCalls: int = Field(description="how many logged calls say so")
     inputTokens: str
     outputTokens: str
     onItsModel: ModelCost
@@ -72,6 +76,8 @@ async def estimate(request: Request, door: LimitedDoor, creator: Creator) -> Res
         {
             "basis": done.usual.basis,
             "calls": done.usual.calls,
+            "typicalError": None if done.usual.error is None else f"{done.usual.error:f}",
+            "typicalErrorCalls": done.usual.error_calls,
             "inputTokens": f"{done.usual.input_tokens:f}",
             "outputTokens": f"{done.usual.output_tokens:f}",
             "onItsModel": _cost(done.on_its_model),

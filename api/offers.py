@@ -15,8 +15,8 @@ from core.amounts import usdc
 from core.failures import InvalidInput, PaymentMalformed, PaymentRequired, Unavailable
 from core.payments import codec, offers, quotes, reasons
 from core.payments.facilitator import Facilitator
-from core.resources import readiness, versions
-from core.resources.template import USER_MESSAGE
+from core.resources import attachments, readiness, versions
+from core.resources.template import USER_MESSAGE, Parameter
 from core.settings import settings
 
 _RULES = (
@@ -148,19 +148,21 @@ def _product(version: versions.Version) -> dict[str, object]:
 def _inputs(version: versions.Version) -> dict[str, object]:
     """Build the JSON Schema of the request body."""
     limit = settings().value_limit
-    properties: dict[str, dict[str, object]] = {
-        parameter.name: {
-            "type": "string",
-            "description": parameter.description,
-            "maxLength": parameter.most_characters(limit),
-        }
-        | ({} if parameter.default is None else {"default": parameter.default})
-        for parameter in version.parameters
-    }
+    properties = {parameter.name: _input(parameter) for parameter in version.parameters}
     if version.allows_user_message:
         properties[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
     required = [p.name for p in version.parameters if p.required and p.default is None]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _input(parameter: Parameter) -> dict[str, object]:
+    """Build the JSON Schema of one value."""
+    config = settings()
+    told: dict[str, object] = {"type": "string", "description": parameter.description}
+    if attachments.is_kind(parameter.type):
+        return told | attachments.schema(parameter.type, parameter.most_bytes(config.file_limit))
+    told["maxLength"] = parameter.most_characters(config.value_limit)
+    return told if parameter.default is None else told | {"default": parameter.default}
 
 
 def _rules(version: versions.Version) -> list[str]:

@@ -38,7 +38,7 @@ FAST = Upstream("300ms", 0.3, 0.3)
 SLOW = Upstream("2-20s", 2.0, 20.0)
 
 
-def messages(topic: str) -> list[dict[str, str]]:
+def messages(topic: str) -> list[dict[str, object]]:
     """Build the messages that every contestant sends to the provider about a topic."""
     parameters = [template.Parameter(**parameter) for parameter in content()["parameters"]]
     return list(template.messages(SECRET_TEMPLATE, parameters, {"topic": topic}))

@@ -22,6 +22,7 @@ from cli import buy_answer, output
 from cli.buy_answer import how_to_resume
 from cli.shared import Json
 from core.failures import Misconfigured
+from core.media import files
 from core.resources import template
 from core.settings import SANDBOX_NETWORK, load
 
@@ -56,6 +57,7 @@ def buy(
     /,
     *,
     param: Annotated[tuple[str, ...], Parameter(name=("--param", "-p"), negative=())] = (),
+    file: Annotated[tuple[str, ...], Many] = (),
     message: str | None = None,
     max_price: Usdc = Decimal("0.10"),
     wallet_file: Path | None = None,
@@ -75,6 +77,7 @@ def buy(
     Args:
         url: the resource.
         param: an input as NAME=VALUE; repeat it for more.
+        file: a picture or PDF on this machine as NAME=PATH, which is sent with its content; repeat it for more.
         message: the user message, if the resource takes one.
         max_price: the most to pay, in USDC.
         wallet_file: a file with the wallet's private key, readable only by you. Default: the variable
@@ -95,7 +98,7 @@ def buy(
         _make(out)
     try:
         if url is not None and resume is None:
-            inputs = dict(_input(pair) for pair in param)
+            inputs = dict(_input(pair) for pair in param) | dict(_file(pair) for pair in file)
             if message is not None:
                 inputs[template.USER_MESSAGE] = message
             order, kept = asyncio.run(_sign(_Purchase(_checked(url), inputs, max_price, wallet_file, asset, fund)))
@@ -222,6 +225,23 @@ def _checked(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise Misconfigured("the URL of a resource begins with http:// or https://")
     return url
+
+
+def _file(pair: str) -> tuple[str, str]:
+    """Read a file as a `data:` URL."""
+    name, separator, path = pair.partition("=")
+    if not separator:
+        raise Misconfigured(f"--file: write NAME=PATH, not {pair}")
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        content = None
+    if content is None:
+        raise Misconfigured(f"--file: {path} cannot be read")
+    kind = files.kind_of(content)
+    if kind is None:
+        raise Misconfigured(f"--file: {path} is no picture and no PDF")
+    return name, files.Medium(kind, content).data_url
 
 
 def _input(pair: str) -> tuple[str, str]:

@@ -104,6 +104,11 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
     )
     if done.usual.basis == "estimate":
         output.line("\nTypical is an estimate: too few calls of it were answered in the last 30 days.")
+        if done.usual.error is not None:
+            share = f"{done.usual.error * 100:.0f} %"
+            output.line(
+                f"Half of {done.usual.error_calls} logged calls cost at most {share} more or less than estimated."
+            )
 
 
 @resources.command(name="list")

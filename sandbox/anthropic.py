@@ -3,7 +3,7 @@
 `/models` needs `x-api-key` and `anthropic-version`, `/chat/completions` a bearer token or `x-api-key`. Keys begin with
 `sk-ant-practice-`. The control endpoint `/practice/keys/{key}` takes the same faults, and records the cost of a call,
 which the answer does not say. A refusal's message quotes the prompt, as real ones may. `status:400;reason=credit`, or
-`limit`, `too_long`, `max_tokens`, gives the reason in words only.
+`limit`, `too_long`, `max_tokens`, `picture`, gives the reason in words only.
 Formats follow https://platform.claude.com/docs/en/api (openai-sdk, errors, models-list) as of 2026.
 """
 
@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request, Response
 
 from sandbox import openai_chat
 from sandbox import openrouter_answers as answers
+from sandbox import openrouter_parts as parts
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_chat import broken_by, json_answer, read_body
 from sandbox.openrouter_faults import Fault
@@ -45,6 +46,7 @@ _REASONS: Final = {
     "credit": "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade.",
     "limit": "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC.",
     "too_long": "prompt is too long: 208310 tokens > 200000 maximum",
+    "picture": "Could not process image",
     "max_tokens": "input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000, decrease input length",
 }
 
@@ -85,6 +87,9 @@ async def _chat(practice: Practice, account: Account, body: dict[str, Any], requ
     model = body["model"]
     if model not in PRICES:
         return _error(404, f"model: {model}")
+    if parts.parts(body["messages"], "file") or parts.problem(body["messages"]):
+        # The real one ignores files, so that the model answers without them.
+        return _error(400, _REASONS["picture"])
     if body.get("n", 1) != 1:
         return _error(400, "n: must be 1")
     fault = account.next_fault()

@@ -12,6 +12,8 @@ from decimal import Decimal
 from math import ceil
 from typing import Any, Final
 
+from sandbox import openrouter_parts as parts
+
 IMAGE_TOKENS: Final = 1290
 _SIDE = 64
 _MARK = uuid.uuid4().hex
@@ -127,6 +129,11 @@ def tokens(text: str) -> int:
     return ceil(len(text) / 4)
 
 
+def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Count the tokens of all messages, with their pictures and files."""
+    return sum(tokens(text_of(message)) + 4 for message in messages) + parts.tokens(messages)
+
+
 def usage_of(
     pricing: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], content: str, images: int, searches: int
 ) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def usage_of(
         images: pictures in the answer.
         searches: of the web, for the answer.
     """
-    prompt = sum(tokens(text_of(message)) + 4 for message in messages)
+    prompt, sent = prompt_tokens(messages), len(parts.parts(messages, "image_url"))
     completion, drawn = tokens(content), images * IMAGE_TOKENS
     prices = {key: value for key, value in pricing.items() if key != "overrides"}
     for override in pricing.get("overrides", ()):
@@ -148,6 +155,7 @@ def usage_of(
     price = {key: Decimal(prices.get(key, 0)) for key in ("prompt", "completion", "request")}
     image_price = Decimal(prices.get("image_output", price["completion"]))
     cost = price["prompt"] * prompt + price["completion"] * completion + price["request"] + image_price * drawn
+    cost += sent * Decimal(prices.get("image", 0))
     cost += searches * Decimal(prices.get("web_search", 0))
     cost *= 1 - Decimal(prices.get("discount", 0))
     return {

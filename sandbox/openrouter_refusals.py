@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox import openrouter_answers as answers
+from sandbox import openrouter_parts as parts
 
 _MILLION = 1_000_000
 # Parameters of a request beside those that every model takes, and what a model that takes one lists.
@@ -44,6 +45,11 @@ def _refusals(row: dict[str, Any], body: dict[str, Any]) -> Iterator[Refusal]:
         yield Refusal(
             404, f"No endpoints found that support the requested output modalities: {', '.join(map(str, wanted))}"
         )
+    for kind, modality in parts.KINDS.items():
+        if parts.parts(body["messages"], kind) and modality not in row["architecture"]["input_modalities"]:
+            yield Refusal(404, f"No endpoints found that support {modality} input")
+    if unreadable := parts.problem(body["messages"]):
+        yield _invalid(*unreadable)
     yield from _malformed(body)
     yield from _unreasonable(row.get("reasoning") or {}, body.get("reasoning") or {})
     yield from _too_long(row, body)
@@ -79,7 +85,7 @@ def _too_long(row: dict[str, Any], body: dict[str, Any]) -> Iterator[Refusal]:
         yield _invalid(f"max_output_tokens must be at least {_LEAST_TOKENS}", "invalid_request")
     if limit and longest and limit > longest:
         yield _invalid(f"This endpoint answers at most {longest} tokens", "max_tokens_exceeded")
-    asked = sum(answers.tokens(answers.text_of(message)) + 4 for message in body["messages"]) + (limit or 0)
+    asked = answers.prompt_tokens(body["messages"]) + (limit or 0)
     if row["context_length"] and asked > row["context_length"]:
         yield _invalid(
             f"This endpoint's maximum context length is {row['context_length']} tokens. You requested about {asked}.",

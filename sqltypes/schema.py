@@ -98,10 +98,15 @@ def read(conn: psycopg.Connection[Any]) -> Schema:
 
 
 def _function(
-    name: str, body: str, names: list[str], modes: list[str] | None, all_types: list[str] | None, types: list[str]
+    name: str,
+    body: str,
+    names: list[str] | None,
+    modes: list[str] | None,
+    all_types: list[str] | None,
+    types: list[str],
 ) -> Function:
     modes, all_types = modes or ["i"] * len(types), all_types or types
-    told = list(zip(names, modes, all_types, strict=True))
+    told = list(zip(names or [], modes, all_types, strict=True))
     columns = [one for one, mode, _ in told if mode == "t"]
     return Function(name, body, [(one, kind) for one, mode, kind in told if mode == "i"], columns or [name])
 

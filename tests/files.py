@@ -1,6 +1,8 @@
 """Small whole files, as real encoders (libpng, libjpeg, libwebp, giflib, libavif) write them."""
 
+import base64
 import struct
+import zlib
 from pathlib import Path
 
 _DATA = Path(__file__).parent / "data"
@@ -31,3 +33,20 @@ FILES |= {
     "audio/ogg": _page(2, b"OpusHead") + _page(4, bytes(40)),
 }
 """Whole files by their MIME type, of those whose containers say where they end."""
+
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+)
+
+
+def data_url(kind: str, data: bytes) -> str:
+    """A file as a `data:` URL (RFC 2397)."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def png_with(words: str) -> bytes:
+    """A whole picture with these words in it."""
+    text = b"tEXtComment\0" + words.encode()
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return FILES["image/png"][:33] + chunk + FILES["image/png"][33:]

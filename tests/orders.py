@@ -68,10 +68,10 @@ def terms(sold: versions.Version) -> matching.MatchedPayment:
     return matching.match(practice.payment(practice.wallet(), asked), sold, {SANDBOX_NETWORK: selling.ADDRESS})
 
 
-async def pay(pool: db.Pool, sold: versions.Version, owner: UUID) -> UUID:
+async def pay(pool: db.Pool, sold: versions.Version, owner: UUID, inputs: dict[str, str] = INPUTS) -> UUID:
     """A paid, queued execution."""
     async with pool.connection() as conn:
-        request = ledger.ClaimRequest(terms(sold), sold, INPUTS, owner)
+        request = ledger.ClaimRequest(terms(sold), sold, inputs, owner)
         assert await ledger.claim(conn, [request]) == [True]
         await ledger.pay(conn, [ledger.Paid(request.payment_id, a_transaction(), "settled")])
     return request.execution_id
@@ -142,6 +142,8 @@ async def mark(conn: db.Connection, execution_id: UUID, attempt_id: UUID) -> int
         attempt_ids=[attempt_id],
         sealed_requests=[None],
         model_ids=[None],
+        latin_characters=[None],
+        other_characters=[None],
         send_limit=limit,
     )
     return next(iter([row.number async for row in rows]), None)

@@ -73,7 +73,7 @@ def _listed(
     row: dict[str, object] = {
         "name": name,
         "context_length": context,
-        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "architecture": {"input_modalities": list(provider.inputs), "output_modalities": ["text"]},
         "top_provider": {"max_completion_tokens": most},
         "pricing": {
             "prompt": _per_token("prompt_usd", prompt_usd),

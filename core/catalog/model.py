@@ -121,7 +121,7 @@ class Model(Charges):
     logged_picture_tokens: tuple[int, int] | None = None
     raw: dict[str, object]
 
-    def charges_at(self, prompt_tokens: int) -> Charges:
+    def charges_at(self, prompt_tokens: int) -> "Model | PriceTier":
         """Return what a call with a prompt of at most so many tokens is charged by."""
         return reached(self.price_tiers, prompt_tokens) or self
 

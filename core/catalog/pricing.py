@@ -24,7 +24,7 @@ RULES: Mapping[str, Rule] = {
     # Only for a cache control with `ttl`, which we never send.
     "input_cache_write_1h": "never",
     "image_output": "image_output",
-    # Of models that make pictures. For all others it is about pictures in the prompt, and we send none.
+    # Of models that make pictures. For all others it is about pictures in the prompt alone: `pictures.input_usd`.
     "image_token": "image_output",
     "image": "picture",
     # Of models that search unasked. All others search only if they are asked to, and we never ask.

@@ -18,7 +18,7 @@ from core.db.queries.send import sql
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import registry as providers
 from core.providers.errors import UNAVAILABLE, charge_of
-from core.providers.request import Prompt, encode
+from core.providers.request import Prompt, characters, encode
 from core.providers.usage import Usage
 from core.secrets.private import Private
 from core.secrets.vault import vault
@@ -62,6 +62,7 @@ class _Mark:
     attempt_id: UUID
     sealed_request: bytes
     model_id: str
+    characters: tuple[int, int] | tuple[None, None]
 
 
 async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: UUID, worst_cost_usd: Decimal) -> Send:
@@ -211,7 +212,7 @@ def _send(prompt: Prompt, number: int, request: Private[bytes], place: int) -> S
 
 def _build_mark(prompt: Prompt, account_id: UUID, attempt_id: UUID, request: Private[bytes]) -> _Mark:
     sealed = vault().seal(request.reveal(), account=account_id, column=_COLUMN, row=prompt.execution_id)
-    return _Mark(prompt.execution_id, attempt_id, sealed, prompt.model)
+    return _Mark(prompt.execution_id, attempt_id, sealed, prompt.model, characters(prompt))
 
 
 async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit: int = 1) -> list[int | None]:
@@ -222,6 +223,8 @@ async def _commit_marks(conn: db.Connection, marks: Sequence[_Mark], send_limit:
         attempt_ids=[mark.attempt_id for mark in marks],
         sealed_requests=[mark.sealed_request for mark in marks],
         model_ids=[mark.model_id for mark in marks],
+        latin_characters=[mark.characters[0] for mark in marks],
+        other_characters=[mark.characters[1] for mark in marks],
         send_limit=send_limit,
     )
     numbers = {row.attempt_id: row.number async for row in rows}

@@ -1,4 +1,4 @@
-"""Check by its container whether a picture or sound is whole: its sizes add up and its end is there.
+"""Check by its container whether a picture, sound or document is whole: its sizes add up and its end is there.
 
 Nothing is decoded: a decoder for untrusted files is an attack surface, and a container holds its own length. Each check
 takes one step per part, and a file of more parts than encoders write is not whole.
@@ -16,7 +16,7 @@ def is_whole(kind: str, data: bytes) -> bool:
     """Whether a file of this MIME type has its end, and a picture its dimensions.
 
     Args:
-        kind: one of `core.media.files.KINDS`.
+        kind: one of `core.media.files.KINDS`, or application/pdf.
         data: the file.
     """
     try:
@@ -167,6 +167,11 @@ def _mpeg(data: bytes) -> bool:
     return data[offset] == 0xFF and data[offset + 1] & 0xE0 == 0xE0
 
 
+def _pdf(data: bytes) -> bool:
+    """PDF (ISO 32000): its end is in the last 1024 bytes, where readers look for it."""
+    return data.rfind(b"%%EOF", -1024) >= 0
+
+
 _CHECKS: dict[str, Callable[[bytes], bool]] = {
     "image/png": _png,
     "image/jpeg": _jpeg,
@@ -177,4 +182,5 @@ _CHECKS: dict[str, Callable[[bytes], bool]] = {
     "audio/mpeg": _mpeg,
     "audio/ogg": _ogg,
     "audio/flac": _flac,
+    "application/pdf": _pdf,
 }

@@ -1,4 +1,4 @@
-"""Identify pictures and sounds by their content: the first bytes give the type, the container whether it is whole."""
+"""Identify files by their content: the first bytes give the type, the container whether it is whole."""
 
 import base64
 import binascii
@@ -27,6 +27,7 @@ _IMAGES = (
     ("image/gif", re.compile(rb"GIF8[79]a")),
     ("image/avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
 )
+_DOCUMENTS = (("application/pdf", re.compile(rb"%PDF-[12]\.")),)
 _SOUNDS = (
     ("audio/wav", re.compile(rb"RIFF....WAVE", re.DOTALL)),
     ("audio/mpeg", re.compile(rb"ID3|\xff[\xe2-\xff]")),
@@ -77,6 +78,17 @@ def picture(url: str) -> Medium | str | None:
     if comma < 0 or not _DATA_URL.fullmatch(url, 0, comma) or not _BASE64.fullmatch(url, comma + 1):
         return None
     return _read(url[comma + 1 :], _IMAGES)
+
+
+def kind_of(data: bytes) -> str | None:
+    """Return the MIME type of a picture or document by its first bytes; None if it is neither."""
+    return next((kind for kind, signature in _IMAGES + _DOCUMENTS if signature.match(data)), None)
+
+
+def is_whole(kind: str, data: bytes) -> bool:
+    """Whether this is a whole picture or document of this MIME type, by its first bytes and its container."""
+    signatures = dict(_IMAGES + _DOCUMENTS)
+    return signatures[kind].match(data) is not None and containers.is_whole(kind, data)
 
 
 def sound(encoded: str) -> Medium | None:

@@ -17,6 +17,8 @@ from core.providers.usage import KeyFacts
 
 # The parameters of ours that models support here. `response_format` is ignored, so JSON is requested in words.
 PARAMETERS = ("max_tokens", "temperature", "top_p", "stop")
+# What its models take here: `image_url` parts are supported, `file` parts are ignored.
+INPUTS = ("text", "image")
 
 _VERSION = "2023-06-01"
 # Keys that manage an organisation and run no models (https://platform.claude.com/docs/en/api/administration-api).
@@ -48,6 +50,8 @@ _MESSAGE_PREFIXES = {
     "You have reached your specified API usage limits": "provider_403_budget",
     # https://github.com/anthropics/claude-code/issues/12186
     "prompt is too long": "provider_400_too_long",
+    # https://github.com/anthropics/claude-code/issues/8646
+    "Could not process image": "provider_400_media",
     # https://github.com/docker/docker-agent/issues/569
     "input length and `max_tokens` exceed context limit": "provider_400_too_long",
 }

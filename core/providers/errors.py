@@ -43,6 +43,7 @@ _EDGE = "The provider's edge could not reach the provider, so no model ran. If i
 _EDGE_UNKNOWN = "The provider's edge lost its answer; its cost is looked up later where the provider reports it."
 _LOST = "The connection to the provider broke; the cost is looked up later where the provider reports it."
 _MODERATED = "The provider's moderation declined this buyer's input; the buyer was told."
+_UNREADABLE = "The provider cannot fetch or read this buyer's picture or file; the buyer was told."
 _KEY_LIMIT = "Your key's spend limit is used up; raise it."
 _BUDGET = "A budget of your workspace is used up; raise it."
 _SETTINGS = "No provider is left after the privacy, region and price limits of your account and of this prompt."
@@ -53,6 +54,7 @@ PROVIDER_ERRORS = {
     "provider_400_too_long": ProviderError(
         "creator", "no", False, "The prompt with its inputs is too long for the model; choose one with more context."
     ),
+    "provider_400_media": ProviderError("buyer", "no", False, _UNREADABLE, _FILTERED),
     "provider_400_gone": ProviderError(
         "creator", "no", False, "The model cannot be called any more; choose another one."
     ),
@@ -81,6 +83,7 @@ PROVIDER_ERRORS = {
     "provider_403_budget": ProviderError("creator", "no", False, _BUDGET),
     "provider_403_filtered": ProviderError("creator", "no", False, _SETTINGS),
     "provider_404": ProviderError("creator", "no", False, "No provider serves this request; choose another model."),
+    "provider_404_media": ProviderError("buyer", "no", False, _UNREADABLE, _FILTERED),
     "provider_404_gone": ProviderError(
         "creator", "no", False, "The model cannot be called any more; choose another one."
     ),

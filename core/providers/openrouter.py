@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
-from core.providers.request import Prompt, messages, most_prompt_tokens, response_format_of
+from core.providers.request import Prompt, messages, most_prompt_tokens, parts_of, response_format_of
 from core.settings import settings
 
 _TITLE = "x402 Instant"
@@ -35,6 +35,8 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
         send: the number of the send within the round. The nonce made from it keeps buyers, rounds and deliberate
             repetitions from sharing a cached answer.
     """
+    # On by default for short contexts, where it would silently shorten a paid prompt.
+    plugins: list[dict[str, object]] = [{"id": "context-compression", "enabled": False}]
     body: dict[str, object] = {
         "model": prompt.model,
         "messages": messages(prompt),
@@ -43,9 +45,11 @@ def fields(prompt: Prompt, send: int) -> Mapping[str, object]:
         "stream": True,
         "user": prompt.buyer,
         "metadata": {"execution_id": str(prompt.execution_id), "nonce": f"{prompt.round}.{send}"},
-        # On by default for short contexts, where it would silently shorten a paid prompt.
-        "plugins": [{"id": "context-compression", "enabled": False}],
+        "plugins": plugins,
     }
+    if any(part["type"] == "file" for part in parts_of(prompt)):
+        # The model reads it itself, and charges for its tokens. Any other engine may charge by the page.
+        plugins.append({"id": "file-parser", "pdf": {"engine": "native"}})
     routing: dict[str, object] = dict(prompt.routing)
     if prompt.zdr:
         routing |= {"zdr": True, "data_collection": "deny"}

@@ -19,6 +19,13 @@ from core.providers.json_depth import is_deeper
 
 _MODERATED = frozenset({"content_policy_violation", "refusal"})
 _TOO_LONG = frozenset({"context_length_exceeded", "max_tokens_exceeded", "token_limit_exceeded", "string_too_long"})
+# Of a picture or file in the prompt, which only a buyer sends.
+_MEDIA = frozenset(
+    {
+        *("invalid_image", "image_too_large", "image_too_small", "unsupported_image_format", "image_download_failed"),
+        "image_not_found",
+    }
+)
 _GONE = frozenset(
     {"model_not_found", "wrong_endpoint", "model_deprecated", "model_unavailable_upstream", "free_variant_ended"}
 )
@@ -125,6 +132,8 @@ def _cause(
             return "policy"
         case 400 if kinds & _TOO_LONG:
             return "too_long"
+        case 400 | 404 if kinds & _MEDIA:
+            return "media"
         case 400 | 404 if code in _GONE:
             return "gone"
         case 402:

@@ -39,6 +39,7 @@ class Provider:
         id_header: the response header with the generation id.
         parameters: the parameters of its models; None if each model lists its own.
         optional_parameters: those that the operator may list for single models beside them.
+        inputs: what its models take: text, image, file; only where no model lists its own.
         most_temperature: the highest temperature that it supports.
         routes: it calls other providers, and can choose those that keep nothing (`zdr`).
         keeps_answers: its cache answers an identical request, so a send of unknown outcome may be repeated.
@@ -65,6 +66,7 @@ class Provider:
     credit_percent: Callable[[], Decimal]
     parameters: tuple[str, ...] | None = None
     optional_parameters: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ("text",)
     most_temperature: Decimal = Decimal(2)
     routes: bool = False
     keeps_answers: bool = False
@@ -114,6 +116,7 @@ ANTHROPIC = Provider(
     id_header="request-id",
     credit_percent=lambda: settings().anthropic_credit_percent,
     parameters=anthropic.PARAMETERS,
+    inputs=anthropic.INPUTS,
     # Higher values are silently capped to it.
     most_temperature=Decimal(1),
 )

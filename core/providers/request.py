@@ -1,7 +1,7 @@
 """Define a prompt, and build the parts of a request that are the same for all providers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
@@ -9,10 +9,20 @@ from uuid import UUID
 from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed
 from core.providers import answer_schema
+from core.providers.scripts import by_script
 from core.providers.usage import Prices
 
 # Role markers, the user turn that we add if the buyer sends none, and the words about an answer's format.
 FRAME_BYTES = 1024
+
+# No provider documents more tokens for a picture, except as `core.catalog.pictures` says: Qwen2-VL makes up to 16384
+# (https://huggingface.co/Qwen/Qwen2-VL-7B-Instruct), Claude 4784, Gemini 2240.
+PICTURE_TOKENS = 16_384
+# A file has any number of pages, so only the model's context bounds its tokens.
+FILE_TOKENS = 2**31
+
+Message = Mapping[str, object]
+"""`role` and `content`, which is text, or a list of parts: text, `image_url` and `file`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ class Prompt:
 
     Attributes:
         model: its id in our catalog.
-        messages: `role` and `content` of each.
+        messages: the conversation.
         modality: text, json (the answer must parse) or image.
         max_output_tokens: the most tokens of the answer, reasoning included.
         temperature: between 0 and 2; None leaves it to the model.
@@ -56,7 +66,7 @@ class Prompt:
     """
 
     model: str
-    messages: tuple[dict[str, str], ...] = field(repr=False)
+    messages: tuple[Message, ...] = field(repr=False)
     modality: Modality
     max_output_tokens: int
     temperature: Decimal | None
@@ -107,7 +117,32 @@ def most_prompt_tokens(prompt: Prompt) -> int:
     A schema counts twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     """
     schema_bytes = 2 * len((prompt.answer_schema or "").encode())
-    return sum(len(turn["content"].encode("utf-8", "replace")) for turn in prompt.messages) + schema_bytes + FRAME_BYTES
+    return sum(map(_most_tokens, parts_of(prompt))) + schema_bytes + FRAME_BYTES
+
+
+def parts_of(prompt: Prompt) -> Iterator[Message]:
+    """Yield the parts of all messages; content that is text is one part."""
+    for message in prompt.messages:
+        content = message["content"]
+        yield from content if isinstance(content, list) else [{"type": "text", "text": content}]
+
+
+def characters(prompt: Prompt) -> tuple[int, int] | tuple[None, None]:
+    """Count the Latin and the other characters of all messages; None if more than text is sent."""
+    parts = list(parts_of(prompt))
+    if prompt.answer_schema is not None or any(part["type"] != "text" for part in parts):
+        return None, None
+    counts = [by_script(str(part["text"])) for part in parts]
+    return sum(latin for latin, _ in counts), sum(other for _, other in counts)
+
+
+def _most_tokens(part: Message) -> int:
+    match part["type"]:
+        case "text":
+            return len(str(part["text"]).encode("utf-8", "replace"))
+        case "image_url":
+            return PICTURE_TOKENS
+    return FILE_TOKENS
 
 
 def response_format_of(prompt: Prompt) -> dict[str, object] | None:
@@ -121,7 +156,7 @@ def response_format_of(prompt: Prompt) -> dict[str, object] | None:
     return {"type": "json_object"} if "response_format" in prompt.supported else None
 
 
-def messages(prompt: Prompt) -> tuple[dict[str, str], ...]:
+def messages(prompt: Prompt) -> tuple[Message, ...]:
     """Build the messages, with words about the answer's format if no parameter enforces it."""
     response_format = response_format_of(prompt)
     if prompt.modality != "json" or (

@@ -1,6 +1,7 @@
 """Prompts for sale: drafts, versions, prices and readiness."""
 
 __all__ = (
+    "attachments",
     "departures",
     "draft",
     "estimates",

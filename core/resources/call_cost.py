@@ -10,8 +10,8 @@ from core.catalog.searches import most_searches
 from core.failures import InvalidInput
 from core.providers import registry as providers
 from core.providers.answer_schema import is_strict
-from core.providers.request import FRAME_BYTES
-from core.resources import model_fit
+from core.providers.request import FILE_TOKENS, FRAME_BYTES
+from core.resources import attachments, model_fit
 from core.resources.draft import Draft
 from core.settings import settings
 
@@ -39,21 +39,26 @@ def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
     """Compute the most that one call can cost its creator, in US dollars, exactly.
 
     Every byte of the prompt counts as a token, with inputs at their longest and as often as the template repeats
-    them, within the model's context; and the answer takes all its tokens. A picture is no part of them, because their
-    limit does not bound it. Prices are those of a prompt of that length, and credit at the provider costs its fee.
+    them, within the model's context; and the answer takes all its tokens. A picture in the answer is no part of them,
+    because their limit does not bound it. A picture in the prompt has as many tokens as any has, a file as many as fit
+    into the context. Prices are those of a prompt of that length, and credit at the provider costs its fee.
 
     Raises:
         ValueError: a price of the model is unknown, which is never so for a sellable model.
     """
-    tokens = _most_prompt_bytes(draft)
+    sent = _count(draft, "image")
+    of_pictures = sent * pictures.most_input_tokens(model)
+    tokens = _most_prompt_bytes(draft) + of_pictures + _count(draft, "file") * FILE_TOKENS
     if model.context_length is not None:
         tokens = min(tokens, model.context_length)
     prices = model.charges_at(tokens)
     prompt, completion = _known(prices)
     image = prices.image_output_usd or Decimal(0)
+    input_usd, picture_usd = pictures.input_usd(prices)
     # Catalog prices may have more digits than the default context keeps, and nothing may be rounded.
     with localcontext(prec=400):
-        cost = tokens * max(prompt, prices.cache_usd or Decimal(0))
+        prompt = max(prompt, prices.cache_usd or Decimal(0))
+        cost = tokens * prompt + sent * picture_usd + min(tokens, of_pictures) * max(Decimal(0), input_usd - prompt)
         cost += draft.max_output_tokens * max(completion, image)
         if "image" in model.output_modalities:
             cost += pictures.most_tokens(model) * max(completion, image) + (prices.picture_usd or 0)
@@ -64,7 +69,8 @@ def worst_cost_usd(draft: Draft, model: Model) -> Decimal:
 def least_cost_usd(draft: Draft, model: Model) -> Decimal:
     """Compute what nearly every call costs at least: the fewest tokens of the template, and the shortest answer.
 
-    An image prompt has a picture in its answer, and a model that searches unasked searches once.
+    An image prompt has a picture in its answer, and a model that searches unasked searches once. A picture that
+    buyers must send costs its own price, where the list has one.
     """
     tokens = len(draft.template) // model_fit.MOST_CHARACTERS_PER_TOKEN
     prices = model.charges_at(tokens)
@@ -73,6 +79,7 @@ def least_cost_usd(draft: Draft, model: Model) -> Decimal:
     with localcontext(prec=400):
         cost = tokens * prompt + _LEAST_OUTPUT_TOKENS * completion + (prices.request_usd or 0)
         cost += prices.search_usd or 0
+        cost += sum(one.required for one in draft.parameters if one.type == "image") * pictures.input_usd(prices)[1]
         if draft.modality == "image":
             # Where both are listed, the price per picture is one of pictures in the prompt.
             cost += pictures.least_tokens(model) * image or (prices.picture_usd or 0)
@@ -197,13 +204,14 @@ def _most_prompt_bytes(draft: Draft) -> int:
     config = settings()
     value_limit = config.value_limit
     inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
+    texts = [parameter for parameter in draft.parameters if parameter.type == "text"]
     uses = [
         (
             draft.template.count(f"{{{parameter.name}}}"),
             len((parameter.default or "").encode()),
             parameter.most_characters(value_limit) * _BYTES_PER_CHARACTER,
         )
-        for parameter in draft.parameters
+        for parameter in texts
     ]
     by_value = sum(count * max(value_bytes, default) for count, default, value_bytes in uses)
     by_total = sum(count * default for count, default, _ in uses) + inputs_bytes * max(
@@ -214,7 +222,17 @@ def _most_prompt_bytes(draft: Draft) -> int:
         by_total += inputs_bytes
     # Counted twice, in the prompt and as a parameter: providers do not document which of them they charge for.
     schema_bytes = 2 * len((draft.answer_schema or "").encode())
-    return len(draft.template.encode()) + schema_bytes + FRAME_BYTES + min(by_value, by_total)
+    # For each use in the template, and before the picture or file itself.
+    marker_bytes = sum(
+        len(attachments.marker(one.type, one.name)) * (1 + draft.template.count(f"{{{one.name}}}"))
+        for one in draft.parameters
+        if attachments.is_kind(one.type)
+    )
+    return len(draft.template.encode()) + schema_bytes + marker_bytes + FRAME_BYTES + min(by_value, by_total)
+
+
+def _count(draft: Draft, kind: attachments.Kind) -> int:
+    return sum(parameter.type == kind for parameter in draft.parameters)
 
 
 def _usd(draft: Draft) -> Decimal:

@@ -11,6 +11,7 @@ from core.db.states import Modality, ReasoningEffort
 from core.failures import InvalidInput
 from core.providers.answer_schema import read_schema
 from core.resources import short_text
+from core.resources.attachments import BYTES_LIMIT
 from core.resources.template import Parameter
 from core.settings import settings
 
@@ -30,16 +31,20 @@ def _is_price(text: str) -> str:
 
 
 def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Limit descriptions, which are in every offer, and defaults, which are sent like a buyer's value."""
-    limit = settings().value_limit
+    """Limit descriptions, which are in every offer, defaults, which are sent like a buyer's value, and files."""
+    limit, file_limit = settings().value_limit, settings().file_limit
     for parameter in parameters:
         if len(parameter.description) > 500:
             raise ValueError("a parameter's description must have at most 500 characters")
         short_text.lines(parameter.description)
         if (parameter.max_length or 0) > limit:
             raise ValueError(f"a parameter's max_length must be at most {limit}")
+        if (parameter.max_bytes or 0) > file_limit:
+            raise ValueError(f"a parameter's max_bytes must be at most {file_limit}")
         if len(parameter.default or "") > (most := parameter.most_characters(limit)):
             raise ValueError(f"a parameter's default must have at most {most} characters")
+    if sum(parameter.most_bytes(file_limit) for parameter in parameters) > BYTES_LIMIT:
+        raise ValueError(f"pictures and files must have at most {BYTES_LIMIT} bytes together; lower their max_bytes")
     return parameters
 
 

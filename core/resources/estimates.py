@@ -10,23 +10,24 @@ from uuid import UUID
 
 from core import db
 from core.amounts import LEAST_PRICE_ATOMIC
+from core.catalog import pictures
 from core.catalog import search as catalog
 from core.catalog.model import Model
 from core.catalog.search import Filters
 from core.db.queries.estimate import sql
 from core.failures import InvalidInput
+from core.resources import token_ratios
 from core.resources.call_cost import least_cost_usd, refuse_unsupported, worst_cost_usd
 from core.resources.draft import Draft
+from core.resources.token_ratios import TokenRatios
 
 CHEAPER = 5
 
 # Fewer calls may all be alike.
 _LEAST_CALLS = 5
-# Rules of thumb where no call was made yet. Text that is not Latin has fewer characters in a token.
-_CHARACTERS_PER_TOKEN = Decimal(4)
-_CHARACTERS_PER_OTHER_TOKEN = Decimal("1.5")
-_LATIN_UNTIL = "\u024f"
+# Rules of thumb where no call was made yet.
 _VALUE_CHARACTERS = 200
+_TOKENS = {"text": 0, "image": 1_000, "file": 5_000}
 
 Basis = Literal["usage", "estimate"]
 
@@ -49,12 +50,17 @@ class Usual:
     Attributes:
         basis: measured on calls of the last 30 days, or estimated from the draft.
         calls: how many calls were measured; 0 for an estimate.
+        error: half of the logged calls cost at most this share more or less than such an estimate; None if too few were
+            logged, or if it is none.
+        error_calls: how many calls say so.
     """
 
     basis: Basis
     calls: int
     input_tokens: Decimal
     output_tokens: Decimal
+    error: Decimal | None = None
+    error_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ async def estimate(conn: db.Connection, account_id: UUID, draft: Draft, *, margi
     if model is None:
         raise InvalidInput({"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"})
     refuse_unsupported(draft, model)
-    usual = await _usual(conn, account_id, draft)
+    usual = await _usual(conn, account_id, draft, model)
     own = _cost(draft, model, usual, margin)
     rows, _ = await catalog.page(conn, Filters(sells_as=draft.modality, sort="newest"), most=1000)
     cheaper: list[Cost] = []
@@ -134,7 +140,8 @@ def _serves(model: Model, draft: Draft) -> bool:
 
 def _cost(draft: Draft, model: Model, usual: Usual, margin: Decimal | None) -> Cost:
     least, worst = least_cost_usd(draft, model), worst_cost_usd(draft, model)
-    typical = max(least, min(worst, _tokens_usd(model, usual)))
+    sent = sum(parameter.type == "image" for parameter in draft.parameters)
+    typical = max(least, min(worst, _tokens_usd(model, usual) + sent * pictures.input_usd(model)[1]))
     price = None if margin is None else lowest_price_atomic(typical, margin)
     safe_price = None if margin is None else lowest_price_atomic(worst, margin)
     return Cost(model.id, least, typical, worst, price, safe_price)
@@ -156,17 +163,20 @@ def lowest_price_atomic(cost_usd: Decimal, margin: Decimal = Decimal(0)) -> int:
     return max(LEAST_PRICE_ATOMIC, int(atomic))
 
 
-async def _usual(conn: db.Connection, account_id: UUID, draft: Draft) -> Usual:
+async def _usual(conn: db.Connection, account_id: UUID, draft: Draft, model: Model) -> Usual:
     row = await sql.usual_tokens(conn, account_id=account_id, slug=draft.slug, modality=draft.modality)
     if row.calls >= _LEAST_CALLS and row.input_tokens is not None and row.output_tokens is not None:
         return Usual("usage", row.calls, row.input_tokens, row.output_tokens)
-    return Usual("estimate", 0, _estimated_input(draft), Decimal(draft.max_output_tokens) / 2)
+    ratios = await token_ratios.read(conn, model)
+    tokens, output = _estimated_input(draft, ratios), Decimal(draft.max_output_tokens) / 2
+    return Usual("estimate", 0, tokens, output, ratios.error, ratios.calls)
 
 
-def _estimated_input(draft: Draft) -> Decimal:
-    """Estimate the tokens of the template with a short value for each use of an input."""
-    uses = sum(draft.template.count(f"{{{parameter.name}}}") for parameter in draft.parameters)
-    other = sum(character > _LATIN_UNTIL for character in draft.template)
-    latin = len(draft.template) - other + _VALUE_CHARACTERS * (uses + draft.allows_user_message)
-    tokens = latin / _CHARACTERS_PER_TOKEN + other / _CHARACTERS_PER_OTHER_TOKEN
+def _estimated_input(draft: Draft, ratios: TokenRatios) -> Decimal:
+    """Estimate the tokens of the template with a short value for each use of an input, and of pictures and files."""
+    texts = [parameter for parameter in draft.parameters if parameter.type == "text"]
+    uses = sum(draft.template.count(f"{{{parameter.name}}}") for parameter in texts)
+    tokens = ratios.tokens_of(draft.template)
+    tokens += ratios.tokens(_VALUE_CHARACTERS * (uses + draft.allows_user_message), 0)
+    tokens += sum(_TOKENS[parameter.type] for parameter in draft.parameters)
     return tokens.to_integral_value(ROUND_CEILING)

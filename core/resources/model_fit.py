@@ -1,5 +1,6 @@
-"""Compare a draft with what its model takes: how hard it reasons, who serves it, and how much fits into its context."""
+"""Compare a draft with what its model takes: how hard it reasons, who serves it, what it reads, and how much fits."""
 
+from core.catalog import pictures
 from core.catalog.model import Model
 from core.catalog.reasoning import reasoning_of
 from core.db.states import ReasoningEffort
@@ -36,6 +37,24 @@ def problems(draft: Draft, model: Model) -> dict[str, str]:
     window = model.context_length
     if window is not None and len(draft.template) // MOST_CHARACTERS_PER_TOKEN + draft.max_output_tokens >= window:
         found["max_output_tokens"] = f"{model.id} takes {window} tokens of prompt and answer together"
+    return found | _unreadable(draft, model)
+
+
+def _unreadable(draft: Draft, model: Model) -> dict[str, str]:
+    """Name the parameters whose pictures or files the model does not take, or that nobody can tell the price of."""
+    found = {}
+    for index, parameter in enumerate(draft.parameters):
+        if parameter.type == "text":
+            continue
+        if parameter.type not in model.input_modalities:
+            problem = f"{model.id} takes no {parameter.type}, only {', '.join(model.input_modalities)}"
+        elif parameter.type == "file" and model.context_length is None:
+            problem = f"what a file costs on {model.id} is not known, because its context length is not"
+        elif parameter.type == "image" and not pictures.is_input_priced(model):
+            problem = f"what a picture in the prompt costs on {model.id} is not known"
+        else:
+            continue
+        found[f"parameters.{index}.type"] = problem
     return found
 
 

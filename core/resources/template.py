@@ -5,10 +5,12 @@ A tag is `{name}{/name}`. An empty string counts as absent everywhere, so `{"top
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.failures import InvalidInput
+from core.resources import attachments
 
 USER_MESSAGE = "user_message"
 NO_USER_MESSAGE = "Please respond based on the system instructions."
@@ -28,20 +30,34 @@ class Parameter(BaseModel):
 
     Attributes:
         name: the name in the tag.
+        type: text, or what the string is the address or the `data:` URL of.
         description: shown to buyers in the offer.
         required: whether a buyer must send it, unless it has a default.
         default: replaces an absent value; None: the empty string does.
-        max_length: the most characters of its value; None: as many as any value may have.
+        max_length: the most characters of its value, if that is text; None: as many as any value may have.
+        max_bytes: the most bytes of a picture or file in a `data:` URL; None: as many as any may have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     name: str
+    type: Literal["text", "image", "file"] = "text"
     description: str = ""
     required: bool = True
     default: str | None = None
     # Text too, because a YAML file gives every number as text.
     max_length: int | None = Field(default=None, ge=1, strict=False)
+    max_bytes: int | None = Field(default=None, ge=1, strict=False)
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.type == "text" and self.max_bytes is not None:
+            raise ValueError("max_bytes needs the type image or file; text has a max_length")
+        if self.type != "text" and self.max_length is not None:
+            raise ValueError("max_length needs the type text; a picture or file has max_bytes")
+        if self.type != "text" and self.default is not None:
+            raise ValueError("a picture or file has no default")
+        return self
 
     def most_characters(self, value_limit: int) -> int:
         """The most characters of its value.
@@ -51,12 +67,23 @@ class Parameter(BaseModel):
         """
         return value_limit if self.max_length is None else min(self.max_length, value_limit)
 
+    def most_bytes(self, file_limit: int) -> int:
+        """The most bytes of a picture or file in a `data:` URL; 0 for text.
+
+        Args:
+            file_limit: the most bytes of any picture or file, which may have been lowered since this was published.
+        """
+        if self.type == "text":
+            return 0
+        return file_limit if self.max_bytes is None else min(self.max_bytes, file_limit)
+
 
 def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
     """Check whether a template may be published with these parameters.
 
     Returns:
-        The names of parameters whose tag the template lacks: allowed, but probably a mistake.
+        The names of parameters whose tag the template lacks: allowed, but probably a mistake. A picture or file needs
+        none, because it is sent beside the template.
 
     Raises:
         InvalidInput: names each wrong field (`template`, `parameters.0.name` ...).
@@ -78,7 +105,7 @@ def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str,
                 fields[f"parameters.{index}.{field}"] = f"The {field} contains a character that cannot be stored"
     if fields:
         raise InvalidInput(fields)
-    return tuple(name for name in names if name not in tags)
+    return tuple(parameter.name for parameter in parameters if parameter.type == "text" and parameter.name not in tags)
 
 
 def tag_names(template: str) -> tuple[str, ...]:
@@ -93,6 +120,7 @@ def validate_inputs(
     allows_user_message: bool,
     value_limit: int,
     inputs_limit: int,
+    file_limit: int,
 ) -> dict[str, str]:
     """Validate a buyer's inputs.
 
@@ -101,8 +129,9 @@ def validate_inputs(
     Args:
         inputs: the decoded JSON body.
         allows_user_message: whether the buyer may also send the user turn.
-        value_limit: most characters of one value.
-        inputs_limit: most characters of all values together.
+        value_limit: most characters of one text.
+        inputs_limit: most characters of all texts together.
+        file_limit: most bytes of one picture or file.
 
     Returns:
         The values that are neither absent nor empty; `substitute` fills in defaults.
@@ -118,7 +147,7 @@ def validate_inputs(
         value = inputs.get(parameter.name, "")
         if value == "" and parameter.required and not parameter.default:
             fields[parameter.name] = f"Missing required parameter: {parameter.name}"
-        elif problem := _value_problem(f"Parameter '{parameter.name}'", value, parameter.most_characters(value_limit)):
+        elif problem := _parameter_problem(parameter, value, value_limit, file_limit):
             fields[parameter.name] = problem
     message = inputs.get(USER_MESSAGE, "")
     if message != "" and not allows_user_message:
@@ -129,7 +158,9 @@ def validate_inputs(
     for name in [name for name in inputs if name not in known][:UNKNOWN_LIMIT]:
         fields.setdefault(_shown(name), f"Unknown parameter: {_shown(name)}")
     values = {name: value for name, value in inputs.items() if name in known and value != ""}
-    if sum(len(value) for value in values.values() if isinstance(value, str)) > inputs_limit:
+    files = {parameter.name for parameter in declared.values() if parameter.type != "text"}
+    texts = (value for name, value in values.items() if isinstance(value, str) and name not in files)
+    if sum(map(len, texts)) > inputs_limit:
         fields.setdefault("body", f"The inputs together are longer than {inputs_limit} characters")
     if fields:
         raise InvalidInput(fields)
@@ -137,17 +168,36 @@ def validate_inputs(
 
 
 def substitute(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> str:
-    """Replace every tag of the template in one pass: the content of a value is never read as a tag."""
-    values = {parameter.name: inputs.get(parameter.name) or parameter.default or "" for parameter in parameters}
+    """Replace every tag of the template in one pass: the content of a value is never read as a tag.
+
+    A picture or file is a marker in the text: `[image: photo]`.
+    """
+    values = {parameter.name: _words(parameter, inputs.get(parameter.name)) for parameter in parameters}
     return _TAG.sub(lambda tag: values.get(tag[1], tag[0]), template)
 
 
-def messages(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> tuple[dict[str, str], ...]:
-    """Build the messages: the substituted template as system turn, then the buyer's message or a placeholder."""
+def messages(template: str, parameters: Sequence[Parameter], inputs: dict[str, str]) -> tuple[dict[str, object], ...]:
+    """Build the messages: the substituted template as system turn, then the buyer's message or a placeholder.
+
+    Pictures and files follow that message, each behind its marker, in the order of the parameters.
+    """
+    words = inputs.get(USER_MESSAGE) or NO_USER_MESSAGE
+    sent = [
+        part
+        for parameter in parameters
+        if attachments.is_kind(parameter.type) and (value := inputs.get(parameter.name))
+        for part in attachments.parts(parameter.type, parameter.name, value)
+    ]
     return (
         {"role": "system", "content": substitute(template, parameters, inputs)},
-        {"role": "user", "content": inputs.get(USER_MESSAGE) or NO_USER_MESSAGE},
+        {"role": "user", "content": [{"type": "text", "text": words}, *sent] if sent else words},
     )
+
+
+def _words(parameter: Parameter, value: str | None) -> str:
+    if value and attachments.is_kind(parameter.type):
+        return attachments.marker(parameter.type, parameter.name)
+    return value or parameter.default or ""
 
 
 def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
@@ -160,6 +210,14 @@ def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
     if name in earlier:
         return f"The name {name} is used twice"
     return None
+
+
+def _parameter_problem(parameter: Parameter, value: object, value_limit: int, file_limit: int) -> str | None:
+    subject = f"Parameter '{parameter.name}'"
+    if not attachments.is_kind(parameter.type) or not isinstance(value, str) or value == "":
+        return _value_problem(subject, value, parameter.most_characters(value_limit))
+    problem = attachments.problem(parameter.type, value, parameter.most_bytes(file_limit))
+    return None if problem is None else f"{subject} {problem}"
 
 
 def _value_problem(subject: str, value: object, limit: int) -> str | None:

@@ -15,7 +15,7 @@ from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.request import Alternative
 from core.providers.usage import Prices, TierPrices
-from core.resources import template
+from core.resources import attachments, template
 from core.resources.draft import Draft, ProviderChoice
 from core.resources.template import Parameter
 from core.secrets.private import Private
@@ -110,7 +110,17 @@ def validate_inputs(version: Version, inputs: object) -> dict[str, str]:
         allows_user_message=version.allows_user_message,
         value_limit=config.value_limit,
         inputs_limit=config.inputs_limit,
+        file_limit=config.file_limit,
     )
+
+
+def body_limit(version: Version) -> int:
+    """Return the most bytes of a request for a version: more than for text alone only if it takes pictures or files."""
+    config = settings()
+    sizes = [parameter.most_bytes(config.file_limit) for parameter in version.parameters]
+    characters = sum(attachments.most_characters(size) for size in sizes if size)
+    # The operator may have raised the limit of one since this was published.
+    return config.body_limit + min(characters, attachments.most_characters(attachments.BYTES_LIMIT))
 
 
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:

@@ -183,6 +183,12 @@ class Settings(BaseSettings):
     payment_header_limit: int = Field(default=16_384, gt=0, description="largest payment header")
     value_limit: int = Field(default=20_000, gt=0, description="most characters in one input value")
     inputs_limit: int = Field(default=60_000, gt=0, description="most characters in all input values together")
+    file_limit: int = Field(
+        default=5_242_880,
+        gt=0,
+        le=20_971_520,
+        description="most bytes of one picture or file in an input; the body limit of such a prompt is larger by that",
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(),
         description="JSON list: networks of the proxies before the door, whose X-Forwarded-For names the client",

@@ -27,6 +27,7 @@ from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.settings import settings
 from tasks.policy import step
 from tests import doors, leaks, orders, planted, scrapes, servers, shops
+from tests.files import data_url, png_with
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
 
@@ -57,12 +58,16 @@ class Sale:
 
 async def open_sale(pool: db.Pool, name: str, faults: list[str]) -> Sale:
     """Make a creator with a prompt of canaries, whose provider (Anthropic if the name says so) has these faults."""
-    words = {kind: canary(kind) for kind in ("template", "input", "message")}
+    words = {kind: canary(kind) for kind in ("template", "input", "message", "picture")}
     shop = await shops.open_shop(pool, ANTHROPIC if name.startswith("anthropic: ") else OPENROUTER)
     template = f"{words['template']} about {{topic}}{{/topic}}"
-    await shop.publish(pool, template=template, allows_user_message=True, timeout_seconds=5)
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE models SET input_modalities = '{text,image}' WHERE id = %s", [shop.model])
+    parameters = [{"name": "topic"}, {"name": "photo", "type": "image"}]
+    await shop.publish(pool, template=template, parameters=parameters, allows_user_message=True, timeout_seconds=5)
     await shop.openrouter(faults=faults, latency_seconds=0.1)
-    inputs = {"topic": words["input"], "user_message": words["message"]}
+    photo = data_url("image/png", png_with(words["picture"]))
+    inputs = {"topic": words["input"], "user_message": words["message"], "photo": photo}
     return Sale(name, shop, inputs, words | {"key": shop.key, "creator's token": shop.token})
 
 
@@ -177,6 +182,8 @@ async def ask_wrongly(door: str, sale: Sale) -> None:
             "offer": client.post(url, json=inputs),
             "wrong type": client.post(url, json=inputs | {"topic": [inputs["topic"]]}),
             "too long": client.post(url, json=inputs | {"topic": inputs["topic"] * 10_000}),
+            "cut picture": client.post(url, json=inputs | {"photo": inputs["photo"][:-8]}),
+            "address": client.post(url, json=inputs | {"photo": f"https://{inputs['topic']}@example.org/"}),
             "no JSON": client.post(url, content=inputs["topic"]),
             "query": client.get(url, params=inputs),
             "cut header": client.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid["PAYMENT-SIGNATURE"][:-9]}),

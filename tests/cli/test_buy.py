@@ -16,6 +16,7 @@ import pytest
 from cli.app import main
 from core import db
 from tests import forks, selling, shops
+from tests.files import FILES, PDF, data_url
 from tests.sellers import TOKEN, leading_away, losing_the_first_paid_reply, strange_seller
 from tests.shops import Buyer, Shop
 
@@ -183,6 +184,23 @@ async def test_only_tokens_that_are_known_or_named(desk: Desk) -> None:
     assert "--asset" in unknown.err
     assert (named.code, len(payments)) == (1, 3)
     assert payments[2]
+
+
+async def test_files_are_sent_with_their_content(desk: Desk, tmp_path: Path) -> None:
+    """By what they are, whatever their name says; what is no picture and no PDF is refused before any request."""
+    photo, paper, words = (tmp_path / name for name in ("photo.txt", "paper.pdf", "words.png"))
+    photo.write_bytes(FILES["image/gif"])
+    paper.write_bytes(PDF)
+    words.write_text("no picture")
+    async with strange_seller() as (url, payments):
+        wrong = [await desk.buy(url, "--file", f"a={words}"), await desk.buy(url, "--file", "a=/no/such")]
+        assert ([done.code for done in wrong], payments) == ([2, 2], [])
+        named = ("--file", f"photo={photo}", "--file", f"paper={paper}", "-p", "words=two")
+        await desk.buy(url, "--asset", f"eip155:402402={TOKEN}", *named)
+    (kept,) = desk.kept()
+
+    sent = {"photo": data_url("image/gif", FILES["image/gif"]), "paper": data_url("application/pdf", PDF)}
+    assert json.loads(kept.read_text())["body"] == sent | {"words": "two"}
 
 
 async def test_a_refusal_after_silence_is_no_proof(desk: Desk) -> None:

@@ -70,6 +70,17 @@ async def test_errors_have_two_envelopes(http: httpx.AsyncClient, key: str) -> N
     assert versionless.status_code == 400
 
 
+async def test_pictures_are_read_and_files_are_not(http: httpx.AsyncClient, key: str) -> None:
+    """The compatible endpoint takes `image_url` alone."""
+    said = {"type": "text", "text": "What is it?"}
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    paper = {"type": "file", "file": {"filename": "a.pdf", "file_data": "https://example.org/a.pdf"}}
+    answers = [await chat(http, key, messages=[{"role": "user", "content": [said, part]}]) for part in (picture, paper)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[0].json()["usage"]["prompt_tokens"] > 700
+
+
 async def test_there_is_no_cache_and_no_generation(http: httpx.AsyncClient, key: str) -> None:
     """The identical request is run and charged again, with any headers, and its cost cannot be requested later."""
     headers = {"Authorization": f"Bearer {key}", "X-OpenRouter-Cache": "true"}

@@ -226,6 +226,13 @@ async def test_faults_queue_up_and_repeat(caller: Caller) -> None:
 
 TOO_MANY = {f"name{number}": "value" for number in range(17)}
 ELSEWHERE = {"only": ["elsewhere"]}
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "https://example.org/a.pdf"}}
+
+
+def sends(*parts: dict[str, Any]) -> dict[str, Any]:
+    """A prompt of these parts."""
+    return {"messages": [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, *parts]}]}
 
 
 @pytest.mark.parametrize(
@@ -250,6 +257,20 @@ ELSEWHERE = {"only": ["elsewhere"]}
         ({"provider": {"require_parameters": True}, "temperature": 1}, 404, "constraint_filtered"),
         ({"provider": {"require_parameters": True}, "reasoning": {"effort": "low"}}, 200, None),
         ({"temperature": 1}, 200, None),
+        (sends(PICTURE), 200, None),
+        (sends(PAPER), 200, None),
+        (sends(PICTURE) | {"model": "deepseek/deepseek-r1-0528"}, 404, None),
+        (sends(PAPER) | {"model": "x-ai/grok-4.1"}, 404, None),
+        (sends({"type": "image_url", "image_url": {"url": "http://example.org/a.png"}}), 400, "invalid_image"),
+        (sends({"type": "image_url", "image_url": {"url": "https://a.invalid/a.png"}}), 400, "image_download_failed"),
+        (sends({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}), 400, "invalid_image"),
+        (
+            sends({"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}),
+            400,
+            "unsupported_image_format",
+        ),
+        (sends({"type": "image_url", "image_url": "https://example.org/a.png"}), 400, "invalid_request"),
+        (sends({"type": "file", "file": {"file_data": "https://example.org/a.pdf"}}), 400, "invalid_request"),
     ],
 )
 async def test_what_the_real_one_refuses_is_refused(

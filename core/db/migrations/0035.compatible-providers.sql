@@ -1,4 +1,4 @@
--- depends: 0032.payment-aliases
+-- depends: 0034.dearer-models
 -- The operator names OpenAI-compatible providers, also with digits and hyphens.
 
 ALTER TABLE provider_keys

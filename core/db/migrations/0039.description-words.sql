@@ -1,4 +1,4 @@
--- depends: 0032.payment-aliases
+-- depends: 0038.prompt-characters
 -- The words of a description are computed when it changes, and not again with every change of a price.
 
 ALTER TABLE models ALTER COLUMN description_words DROP EXPRESSION;

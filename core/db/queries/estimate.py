@@ -3,6 +3,7 @@
 At run time `sql` is what aiosql makes of that file, and rows are named tuples of psycopg's: the classes describe them.
 """
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -18,6 +19,17 @@ class UsualTokensRow(NamedTuple):
     output_tokens: Decimal | None
 
 
+class CallsByTokenizerRow(NamedTuple):
+    latin_characters: int
+    other_characters: int
+    input_tokens: int
+    output_tokens: int
+    max_output_tokens: int
+    prompt_usd: Decimal
+    completion_usd: Decimal
+    request_usd: Decimal
+
+
 class Queries(Protocol):
     """What `estimate.sql` offers."""
 
@@ -26,6 +38,11 @@ class Queries(Protocol):
     ) -> UsualTokensRow:
         """What the answered calls of a creator's resource used on average in the last 30 days, on whatever model.
         Providers count reasoning as output.
+        """
+
+    def calls_by_tokenizer(self, conn: Connection, *, tokenizer: str) -> AsyncIterator[CallsByTokenizerRow]:
+        """The last answered calls of all creators to models with this tokenizer, of the newest 10,000: how long the
+        prompt was, what it used, and today's prices. A cached answer has no tokens.
         """
 
 

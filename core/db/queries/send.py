@@ -42,6 +42,8 @@ class Queries(Protocol):
         attempt_ids: list[UUID],
         sealed_requests: list[bytes | None],
         model_ids: list[str | None],
+        latin_characters: list[int | None],
+        other_characters: list[int | None],
         send_limit: int,
     ) -> AsyncIterator[MarkRow]:
         """The durable marks of sends. They are committed first, so no execution is sent more often than its limit."""

@@ -12,25 +12,30 @@ WHERE executions.id = :id
 ORDER BY sends.number DESC NULLS LAST
 LIMIT 1;
 
--- name: mark(ids, attempt_ids, sealed_requests, model_ids, send_limit)
+-- name: mark(ids, attempt_ids, sealed_requests, model_ids, latin_characters, other_characters, send_limit)
 -- The durable marks of sends. They are committed first, so no execution is sent more often than its limit.
 WITH asked AS (
     SELECT *
-    FROM unnest(:ids::uuid[], :attempt_ids::uuid[], :sealed_requests::bytea[], :model_ids::text[])
-        AS asked (id, attempt_id, sealed_request, model_id)
+    FROM unnest(
+        :ids::uuid[], :attempt_ids::uuid[], :sealed_requests::bytea[], :model_ids::text[],
+        :latin_characters::integer[], :other_characters::integer[]
+    ) AS asked (id, attempt_id, sealed_request, model_id, latin_characters, other_characters)
 ), marked AS (
     UPDATE executions SET sends = sends + 1, call_started_at = coalesce(call_started_at, now())
     FROM asked
     WHERE executions.id = asked.id AND executions.attempt_id = asked.attempt_id AND state = 'running'
         AND sends < :send_limit
-    RETURNING executions.id, round, sends, asked.attempt_id, asked.sealed_request, asked.model_id
+    RETURNING executions.id, round, sends, asked.attempt_id, asked.sealed_request, asked.model_id,
+        asked.latin_characters, asked.other_characters
 ), noted AS (
     UPDATE attempts SET sends = attempts.sends + 1, call_started_at = coalesce(call_started_at, now())
     FROM marked
     WHERE attempts.id = marked.attempt_id
 )
-INSERT INTO sends (execution_id, round, number, attempt_id, sealed_request, model_id)
-SELECT id, round, sends, attempt_id, sealed_request, model_id FROM marked
+INSERT INTO sends (
+    execution_id, round, number, attempt_id, sealed_request, model_id, latin_characters, other_characters
+)
+SELECT id, round, sends, attempt_id, sealed_request, model_id, latin_characters, other_characters FROM marked
 RETURNING attempt_id, number;
 
 -- name: note(execution_ids, rounds, numbers, generation_ids)!

@@ -36,6 +36,7 @@ async def test_a_price_per_million_becomes_an_exact_price_per_token(conn: db.Con
     listed = await catalog.find(conn, CLAUDE)
     assert listed
     assert (listed.prompt_usd, listed.completion_usd) == (Decimal("8e-7"), Decimal("0.000004123456789012345678901"))
+    assert listed.input_modalities == ("text", "image")
     assert (listed.not_sellable, listed.output_modalities, listed.context_length) == (None, ("text",), 200_000)
     assert "temperature" in listed.supported_parameters
     assert "response_format" not in listed.supported_parameters

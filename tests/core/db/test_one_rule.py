@@ -80,3 +80,18 @@ def test_what_stops_a_model(
     refused = nullcontext() if obstacle is None else pytest.raises(InvalidInput)
     with refused:
         call_cost.refuse_unsupported(draft.read(selling.content(model=model.id)), model)
+
+
+@given(takes=st.sets(st.sampled_from(["text", "image", "file"])), kinds=st.lists(st.sampled_from(["image", "file"])))
+@settings(deadline=None, max_examples=30)
+def test_what_a_model_reads(asked: Connection, takes: set[str], kinds: list[str]) -> None:
+    """Publishing refuses pictures and files exactly when a sale of them would be stopped."""
+    model = selling.model(input_modalities=sorted(takes))
+    parameters = [{"name": f"p{number}", "type": kind, "max_bytes": 9} for number, kind in enumerate(kinds)]
+    wanted = draft.read(selling.content(model=model.id, parameters=[{"name": "topic"}, *parameters]))
+    ((is_sold,),) = asked.execute(
+        "SELECT takes_inputs(jsonb_populate_record(NULL::models, %s::jsonb), %s::jsonb)",
+        [model.model_dump_json(), wanted.model_dump_json(include={"parameters"})[len('{"parameters":') : -1]],
+    ).fetchall()
+    with nullcontext() if is_sold else pytest.raises(InvalidInput):
+        call_cost.refuse_unsupported(wanted, model)

@@ -19,12 +19,16 @@ from core.providers.registry import OPENROUTER
 from core.resources import versions
 from core.resources.repricing import reprice
 from core.secrets.private import Private
+from sandbox import openrouter_parts
 from tests import orders, selling, shops
+from tests.files import FILES, PDF, data_url
 
 SCHEMA = """{"type": "object", "properties": {"line": {"type": "string"}}, "required": ["line"],
     "additionalProperties": false}"""
 # What the practice provider counts for the prompt of these drafts, or more.
 PROMPT_TOKENS = 256
+SENT_TOKENS = openrouter_parts.PICTURE_TOKENS + openrouter_parts.FILE_TOKENS
+SENT = {"image": data_url("image/png", FILES["image/png"]), "file": data_url("application/pdf", PDF)}
 
 
 @pytest.fixture
@@ -34,13 +38,20 @@ async def pool(own_database: str, practice_openrouter: str) -> AsyncIterator[db.
 
 
 def drafts_for(model: Model) -> Iterator[dict[str, Any]]:
-    """Drafts that ask for all that a model offers: the longest answer, a schema, a picture, the ends of its efforts."""
+    """Drafts that ask for all that a model offers: the longest answer, a schema, pictures in and out, both efforts."""
     window = model.context_length or 128_000
     longest = min(model.max_completion_tokens or window, window - PROMPT_TOKENS, 128_000)
     efforts = reasoning_of(model).efforts or (None,)
     asked = {"model": model.id, "max_output_tokens": longest, "temperature": "0.5", "reasoning_effort": efforts[0]}
     yield asked | {"providers": {"only": ["practice"]}}
-    yield asked | {"reasoning_effort": efforts[-1]}
+    # All that it reads, in the other effort.
+    sent = [{"name": kind, "type": kind} for kind in ("image", "file") if kind in model.input_modalities]
+    least = min(longest, window - PROMPT_TOKENS - SENT_TOKENS)
+    yield asked | {
+        "reasoning_effort": efforts[-1],
+        "parameters": [{"name": "topic"}, *sent],
+        "max_output_tokens": least if sent else longest,
+    }
     # A model without the parameter is asked in words, which the practice provider does not read.
     if "response_format" in model.supported_parameters:
         yield asked | {"modality": "json", "answer_schema": SCHEMA}
@@ -66,7 +77,8 @@ async def test_every_sellable_model_answers(pool: db.Pool) -> None:
         async with pool.connection() as conn:
             published = await selling.publish(conn, owner, slug=f"haiku-{number}", price_usdc="1000", **changes)
             sold = await versions.version(conn, published.version_id)
-        asked[await orders.pay(pool, sold, worker)] = changes
+        inputs = {one.name: SENT.get(one.type, "the sea") for one in sold.parameters}
+        asked[await orders.pay(pool, sold, worker, inputs)] = changes
     assert len(models) > 30
 
     await run(pool, await orders.begin(pool, worker, list(asked)))

@@ -185,6 +185,21 @@ async def test_a_list_that_cannot_be_kept_is_refused(market: Market) -> None:
     with pytest.raises(InvalidInput) as caught:
         await market.sold("no/such", CLAUDE, SECOND, THIRD)
     assert list(caught.value.fields) == ["fallbacks.0", "fallbacks.1", "fallbacks.2"]
+    async with market.pool.connection() as conn:
+        await selling.add_model(conn, id=FIRST, input_modalities=["text", "image"])
+    pictured = [{"name": "topic"}, {"name": "photo", "type": "image"}]
+    reading: dict[str, object] = {"model": FIRST, "fallbacks": [THIRD], "parameters": pictured}
+    with pytest.raises(InvalidInput) as caught:
+        await market.sold(THIRD, parameters=pictured)
+    assert caught.value.fields == {"fallbacks.0": f"{THIRD} takes no image, only text"}
+    for takes, left in ((["text", "image"], [THIRD]), (["text"], [])):
+        async with market.pool.connection() as conn:
+            await selling.add_model(conn, id=THIRD, input_modalities=["text", "image"])
+            sold = await versions.version(conn, (await selling.publish(conn, market.owner, **reading)).version_id)
+            await selling.add_model(conn, id=THIRD, input_modalities=takes)
+            now = await versions.version(conn, sold.version_id)
+        # One that takes pictures no more is left out, like any that cannot be called.
+        assert [other.model for other in now.alternatives] == left
     for twice in ((FIRST,), (THIRD, THIRD)):
         with pytest.raises(InvalidInput) as caught:
             await market.sold(*twice)

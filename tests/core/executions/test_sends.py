@@ -76,9 +76,10 @@ async def test_a_send_is_recorded_before_it_leaves(call: Call) -> None:
     sent = await call.begin()
     await sends.note(call.pool, sent, "gen-1")
 
-    ((number, attempt_id, sealed, generation_id, outcome, cost),) = await call.rows(
-        "number, attempt_id, sealed_request, generation_id, outcome, cost_usd"
+    ((number, attempt_id, sealed, generation_id, outcome, cost, latin, other),) = await call.rows(
+        "number, attempt_id, sealed_request, generation_id, outcome, cost_usd, latin_characters, other_characters"
     )
+    assert (latin, other) == (sum(len(str(turn["content"])) for turn in callers.PROMPT.messages), 0)
     assert (number, attempt_id, generation_id, outcome, cost) == (1, call.order.attempt_id, "gen-1", None, None)
     opened = vault().open(sealed, account=call.order.account_id, column="sends.sealed_request", row=call.order.id)
     assert opened.reveal() == sent.request.reveal()

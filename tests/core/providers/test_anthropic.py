@@ -35,6 +35,7 @@ TABLE = {
     "status:400;reason=limit": ("provider_403_budget", "no", False),
     "status:400;reason=too_long": ("provider_400_too_long", "no", False),
     "status:400;reason=max_tokens": ("provider_400_too_long", "no", False),
+    "status:400;reason=picture": ("provider_400_media", "no", False),
     "status:401": ("provider_401", "no", False),
     "status:402": ("provider_402", "no", False),
     "status:403": ("provider_403_denied", "no", False),

@@ -105,8 +105,23 @@ def test_a_ceiling_never_shuts_out_its_own_price(price: Decimal) -> None:
     assert price * 10**6 <= ceiling <= price * 10**6 * (1 + Decimal(2) ** -50)
 
 
-@pytest.mark.parametrize(("words", "ceiling"), [("x" * 30_000, 1), ("x" * 31_000, 4), ("ü" * 15_500, 4)])
-def test_the_ceiling_is_the_price_of_a_prompt_of_that_length(words: str, ceiling: int) -> None:
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "https://example.org/a.pdf"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "ceiling"),
+    [
+        *(("x" * 30_000, 1), ("x" * 31_000, 4), ("ü" * 15_500, 4)),
+        *(
+            ([PICTURE], 1),
+            ([PICTURE, PICTURE], 4),
+            ([{"type": "text", "text": "x" * 15_000}, PICTURE], 4),
+            ([PAPER], 4),
+        ),
+    ],
+)
+def test_the_ceiling_is_the_price_of_a_prompt_of_that_length(words: object, ceiling: int) -> None:
     """A prompt that cannot reach a tier, with every byte as a token, is not called at that tier's price."""
     long = TierPrices(Decimal("4e-6"), Decimal("4e-6"), Decimal(0), above=32_000)
     prices = Prices(Decimal("1e-6"), Decimal("1e-6"), Decimal(0), (long,))

@@ -107,8 +107,9 @@ TABLE = {
 
 # The provider's own kinds of error, each with its status, and our classification.
 KINDS = {
-    "provider_400": (
-        *("invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "image_too_small"),
+    "provider_400": ("invalid_request", "invalid_prompt"),
+    "provider_400_media": (
+        *("invalid_image", "image_too_large", "image_too_small"),
         *("unsupported_image_format", "image_download_failed"),
     ),
     "provider_400_policy": ("content_policy_violation", "refusal"),
@@ -121,7 +122,8 @@ KINDS = {
     "provider_401": ("authentication",),
     "provider_402": ("payment_required",),
     "provider_403_denied": ("permission_denied",),
-    "provider_404": ("not_found", "image_not_found"),
+    "provider_404": ("not_found",),
+    "provider_404_media": ("image_not_found",),
     "provider_412": ("precondition_failed",),
     "provider_413": ("payload_too_large",),
     "provider_422": ("unprocessable",),

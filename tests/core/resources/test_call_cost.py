@@ -127,18 +127,45 @@ def test_credit_costs_its_fee() -> None:
     assert worst == call_cost.worst_cost_usd(written(), elsewhere) * Decimal("1.055")
 
 
+def test_a_picture_in_the_prompt_has_its_price() -> None:
+    """Its own price and its tokens are in the most; its own price is in the least, if buyers must send it."""
+    reader = {"input_modalities": ["text", "image", "file"], "output_modalities": ["text"]}
+    plain = {"prompt": "0.000001", "completion": "0.000001"}
+    wide, model = (
+        read(architecture=reader, pricing=plain, context_length=10**6),
+        read(architecture=reader, pricing=plain),
+    )
+    photo, paper = {"name": "photo", "type": "image"}, {"name": "paper", "type": "file"}
+    none, one, two = (written(parameters=parameters) for parameters in ([], [photo], [photo, photo | {"name": "b"}]))
+    fee = read(architecture=reader, pricing=plain | {"image": "0.003", "image_token": "0.000004"}, context_length=10**6)
+
+    worst = [call_cost.worst_cost_usd(draft, wide) for draft in (none, one, two)]
+    assert worst[1] - worst[0] > 16_384 * Decimal("0.000001")
+    assert worst[2] - worst[1] > 16_384 * Decimal("0.000001")
+    # A file fills the context, and nothing is longer than that.
+    assert call_cost.worst_cost_usd(written(parameters=[paper]), model) == Decimal("0.000001") * (8_192 + 200)
+    assert call_cost.worst_cost_usd(one, fee) - worst[1] == Decimal("0.003") + 16_384 * Decimal("0.000003")
+    assert call_cost.least_cost_usd(one, fee) - call_cost.least_cost_usd(none, fee) == Decimal("0.003")
+    assert call_cost.least_cost_usd(written(parameters=[photo | {"required": False}]), fee) < Decimal("0.003")
+    with pytest.raises(InvalidInput):
+        call_cost.refuse_certain_loss(written(parameters=[photo], price_usdc="0.002"), fee)
+
+
 KEYS = (
     *("prompt", "completion", "internal_reasoning", "request", "input_cache_read", "input_cache_write", "image"),
     *("input_cache_write_1h", "image_token", "image_output", "web_search", "audio", "audio_output", "tool_call"),
 )
-prices = st.dictionaries(
-    st.sampled_from(KEYS), st.integers(0, 10**6).map(lambda millionths: f"{millionths}e-6"), max_size=len(KEYS)
-)
+price = st.integers(0, 10**6).map(lambda millionths: f"{millionths}e-6")
+prices = st.dictionaries(st.sampled_from(KEYS), price, max_size=len(KEYS))
+# Among all keys, those of pictures rarely decide; and a picture costs more than a token.
+whole = st.integers(0, 99_999).map(str)
+reading = st.fixed_dictionaries({"prompt": price, "image": whole, "image_token": price})
 conditions = st.fixed_dictionaries(
     {}, optional={"min_prompt_tokens": st.sampled_from([1, 500, 1_100, 5_000]), "utc_start": st.sampled_from([0, 1200])}
 )
 overrides = st.lists(st.tuples(conditions, prices).map(lambda pair: pair[1] | pair[0]), max_size=3)
 outputs = st.sampled_from([["text"], ["image"], ["image", "text"]])
+attachments = st.lists(st.sampled_from(["image", "image", "file"]), max_size=3)
 
 
 def bill(pricing: dict[str, Any], call: st.DataObject, draft: drafts.Draft, *, images: bool, searches: int) -> Decimal:
@@ -149,22 +176,27 @@ def bill(pricing: dict[str, Any], call: st.DataObject, draft: drafts.Draft, *, i
     def some(most: int) -> int:
         return most if is_greedy else call.draw(st.integers(0, most))
 
-    prompt = some(min(8_192, len(draft.template) + 1_024))
+    sent = [parameter.type for parameter in draft.parameters]
+    attached = sum(11 + (16_384 if kind == "image" else 8_192) for kind in sent)
+    prompt = some(min(8_192, len(draft.template) + 1_024 + attached))
     hour = call.draw(st.sampled_from([0, 1200]))
     now = {key: value for key, value in pricing.items() if key != "overrides"}
     for entry in pricing["overrides"]:
         if prompt > entry.get("min_prompt_tokens", -1) and hour == entry.get("utc_start", hour):
             now |= entry
     usd = {key: Decimal(now[key]) for key in KEYS if key in now}
-    written = some(prompt)
-    cached = some(prompt - written)
+    pictured = some(min(prompt, 16_384 * sent.count("image")))
+    written = some(prompt - pictured)
+    cached = some(prompt - pictured - written)
     answer = some(draft.max_output_tokens)
     thought = some(answer)
     drawn = some(answer - thought) if images else 0
     beyond = some(4_200) if images else 0
     image = max(usd.get(key, usd["completion"]) for key in ("image_output", "image_token"))
     owed = {
-        "prompt": (prompt - written - cached) * usd["prompt"],
+        "prompt": (prompt - pictured - written - cached) * usd["prompt"],
+        "pictured": pictured * usd.get("image_token", usd["prompt"]),
+        "sent": sent.count("image") * usd.get("image", Decimal(0)),
         "written": written * usd.get("input_cache_write", usd["prompt"]),
         "cached": cached * usd.get("input_cache_read", usd["prompt"]),
         "answer": (answer - thought - drawn) * usd["completion"],
@@ -178,25 +210,35 @@ def bill(pricing: dict[str, Any], call: st.DataObject, draft: drafts.Draft, *, i
     return sum(owed.values(), Decimal(0))
 
 
-@given(call=st.data(), base=prices, more=overrides, makes=outputs, searches=st.booleans(), size=st.integers(1, 7_000))
+@given(
+    call=st.data(),
+    base=prices | reading,
+    more=overrides,
+    makes=outputs,
+    sent=attachments,
+    searches=st.booleans(),
+    size=st.integers(1, 7_000),
+)
 def test_no_bill_is_above_the_most(
     call: st.DataObject,
     base: dict[str, str],
     more: list[dict[str, Any]],
     makes: list[str],
+    sent: list[str],
     searches: bool,
     size: int,
 ) -> None:
-    """Whatever a row lists, its model is not sellable or no call costs more than we say; and none of them is free."""
+    """Whatever a row lists, its model is not sellable or no call costs more than we say, pictures in it or not."""
     pricing = {"prompt": "0", "completion": "0"} | base | {"overrides": more}
     model = read(
-        architecture={"output_modalities": makes},
+        architecture={"input_modalities": ["text", "image", "file"], "output_modalities": makes},
         pricing=pricing,
         supported_parameters=["web_search_options"] if searches else [],
     )
     if model.not_sellable:
         return
-    draft = written(template="x" * size, modality="image" if "image" in makes else "text")
+    parameters = [{"name": f"p{number}", "type": kind, "max_bytes": 9} for number, kind in enumerate(sent)]
+    draft = written(template="x" * size, modality="image" if "image" in makes else "text", parameters=parameters)
 
     most = bill(pricing, call, draft, images="image" in makes, searches=settings().search_limit if searches else 0)
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
+from core.db.queries.estimate import CallsByTokenizerRow
 from core.failures import InvalidInput
 from core.resources import draft as drafts
-from core.resources import estimates
+from core.resources import estimates, token_ratios
 from tests import histories
 from tests.selling import add_model, content, creator
 
@@ -64,6 +65,66 @@ async def test_usage_says_what_is_typical(shelf: AsyncConnection[Any]) -> None:
     assert (done.usual.basis, done.usual.calls) == ("usage", 5)
     spent = done.usual.input_tokens * PRICES["prompt_usd"] + done.usual.output_tokens * PRICES["completion_usd"]
     assert done.on_its_model.typical_usd == spent
+
+
+async def test_characters_of_logged_calls_say_what_a_token_is(shelf: AsyncConnection[Any]) -> None:
+    """Without a history of its own, an estimate has the ratio of the model's tokenizer and says its error."""
+    sold = await histories.publish(shelf)
+    await shelf.execute("UPDATE models SET raw = %s::jsonb", ['{"architecture": {"tokenizer": "GPT"}}'])
+
+    async def usual() -> estimates.Usual:
+        return (await estimates.estimate(shelf, sold.account_id, _draft(slug="other"))).usual
+
+    async def sell() -> None:
+        await histories.sell(shelf, sold, datetime.now(UTC), histories.Ending(tokens=100), paid=False)
+        await shelf.execute("UPDATE sends SET latin_characters = 200, other_characters = 0")
+
+    before = await usual()
+    for _ in range(token_ratios.LEAST_CALLS - 1):
+        await sell()
+    assert await usual() == before
+    await sell()
+    learned = await usual()
+    await shelf.execute("UPDATE models SET raw = %s::jsonb WHERE id = %s", ['{"architecture": {}}', DEAR])
+    unlisted = await usual()
+
+    assert (learned.basis, learned.calls, learned.error_calls) == ("estimate", 0, token_ratios.LEAST_CALLS)
+    # Two characters a token instead of four.
+    assert abs(learned.input_tokens - 2 * before.input_tokens) <= 1
+    # An answer has 100 tokens at ten times the price of the prompt; half of max_output_tokens was estimated.
+    assert learned.error == round((Decimal(sold.max_output_tokens) / 2 - 100) * 10 / 1100, 2)
+    assert unlisted == before
+
+
+def test_scripts_have_ratios_of_their_own() -> None:
+    """Latin is learned from prompts of Latin, the rest from prompts that are mostly other; nonsense is bounded."""
+
+    def calls(latin: int, other: int, tokens: int, output: int = 50) -> list[CallsByTokenizerRow]:
+        price = Decimal("0.000001")
+        return [CallsByTokenizerRow(latin, other, tokens, output, 100, price, price, Decimal(0))] * 20
+
+    both = token_ratios.learn(calls(300, 0, 100) + calls(30, 100, 210))
+    assert (both.latin, both.other, both.error, both.calls) == (3, Decimal("0.5"), 0, 40)
+    assert both.tokens_of("abc" * 10 + "海" * 5) == 20
+    assert token_ratios.learn(calls(300, 0, 1)).latin == 8
+    assert token_ratios.learn(calls(1, 0, 300)).latin == Decimal("0.25")
+    assert token_ratios.learn(calls(300, 0, 100, output=0)).error == Decimal("0.5")
+    assert token_ratios.learn([]) == token_ratios.TokenRatios()
+
+
+async def test_pictures_and_files_are_in_an_estimate(shelf: AsyncConnection[Any]) -> None:
+    """By a rule of thumb, and with the price of a picture; only models that read them are named."""
+    owner = await creator(shelf)
+    reader = {"input_modalities": ["text", "image", "file"], "prices": {"image": Decimal("0.01")}}
+    await add_model(shelf, id=DEAR, **PRICES, **reader)
+    await add_model(shelf, id="test/cheap3", input_modalities=["text", "image", "file"])
+    parameters = [{"name": "topic"}, {"name": "photo", "type": "image"}, {"name": "paper", "type": "file"}]
+    plain = await estimates.estimate(shelf, owner.id, _draft())
+    done = await estimates.estimate(shelf, owner.id, _draft(parameters=parameters))
+
+    assert done.usual.input_tokens == plain.usual.input_tokens + 6_000
+    assert done.on_its_model.typical_usd > Decimal("0.01") + 6_000 * PRICES["prompt_usd"]
+    assert [cost.model_id for cost in done.cheaper] == ["test/cheap3"]
 
 
 @pytest.mark.parametrize("margin", ["1", "-0.1", "NaN", "2"])

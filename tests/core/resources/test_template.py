@@ -12,7 +12,7 @@ from core.failures import InvalidInput
 from core.resources import template
 from core.resources.template import Parameter
 
-LIMITS = {"value_limit": 20, "inputs_limit": 30}
+LIMITS = {"value_limit": 20, "inputs_limit": 30, "file_limit": 200}
 NAMES = ["a", "b", "ab", "_", "A1"]
 MEAN = ["{a}{/a}", "{b}{/b}", "{ab}{/ab}", "{a}", "{/a}", r"\1", r"\g<0>", "$&", "$`", "\\", "{", "}", ""]
 
