@@ -73,14 +73,14 @@ async def switch(
     candidate, test = await _begin(pool, account_id, slug, model_id, inputs or {})
     until = time.monotonic() + candidate.version.timeout_seconds + settings().lease_seconds
     row = await views.follow(pool, hub, test.id, until)
-    async with pool.connection() as conn:
+    async with db.acting_for(pool, account_id) as conn:
         told = await sql.tested(conn, id=test.id)
     if row.state != "succeeded":
         raise _failed(row.detail or row.state, row.fault or "ours")
     if told.outcome != "succeeded":
         # A fallback answered, which says nothing about the model.
         raise _failed(told.outcome or "send_refused", "creator")
-    async with pool.connection() as conn:
+    async with db.acting_for(pool, account_id) as conn:
         await switching.offer(conn, candidate)
     return Switched(candidate, test.id, views.open_result(row), told.cost_usd)
 
@@ -90,7 +90,7 @@ async def _begin(
 ) -> tuple[Candidate, lifecycle.NewExecution]:
     """Queue the test in the transaction that adds the version, so that a refused test leaves none."""
     try:
-        async with pool.connection() as conn:
+        async with db.acting_for(pool, account_id) as conn:
             candidate = await switching.prepare(conn, account_id, slug, model_id)
             version = candidate.version
             valid = versions.validate_inputs(version, switching.sample_inputs(version) | dict(inputs))
@@ -101,7 +101,7 @@ async def _begin(
     except Unavailable as obstacle:
         code = obstacle.code
     provider = provider_for(model_id)
-    async with pool.connection() as conn:
+    async with db.acting_for(pool, account_id) as conn:
         key = await provider_keys.key_state(conn, account_id, provider)
     if key is not None and key.obstacle == code and key.sentence:
         raise SwitchFailed(code, f"Your key at {provider.title} cannot be used: {key.sentence}.")

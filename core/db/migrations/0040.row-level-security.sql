@@ -53,3 +53,27 @@ GRANT SELECT, INSERT, UPDATE ON accounts, resources, resource_versions, executio
     reservations TO instant_creator;
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_tokens, payout_addresses, provider_keys, notice_addresses
     TO instant_creator;
+
+-- An estimate learns from the calls of all creators how many characters are a token.
+CREATE FUNCTION calls_by_tokenizer(of_tokenizer text) RETURNS TABLE (
+    latin_characters integer, other_characters integer, input_tokens integer, output_tokens integer,
+    max_output_tokens integer, prompt_usd numeric, completion_usd numeric, request_usd numeric
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH newest AS (
+        SELECT execution_id, round, version_id FROM usage_log
+        WHERE outcome = 'succeeded' AND created_at > now() - interval '30 days'
+        ORDER BY created_at DESC
+        LIMIT 10000
+    )
+    SELECT sent.latin_characters, sent.other_characters, sent.input_tokens, sent.output_tokens, version.max_output_tokens,
+        model.prompt_usd, model.completion_usd, coalesce(model.request_usd, 0) AS request_usd
+    FROM newest
+    JOIN sends AS sent USING (execution_id, round)
+    JOIN resource_versions AS version ON version.id = newest.version_id
+    JOIN models AS model ON model.id = coalesce(sent.model_id, version.model_id)
+    WHERE model.raw #>> '{architecture,tokenizer}' = of_tokenizer AND sent.outcome = 'succeeded'
+        AND sent.latin_characters + sent.other_characters > 0 AND sent.input_tokens > 0 AND sent.output_tokens IS NOT NULL
+        AND model.prompt_usd IS NOT NULL AND model.completion_usd IS NOT NULL AND NOT 'image' = ANY(model.output_modalities)
+    LIMIT 500
+$$;
+COMMENT ON FUNCTION calls_by_tokenizer IS 'Lengths and tokens of the last answered calls to models with a tokenizer, of the newest 10,000 of all creators; not whose they were. A cached answer has no tokens.';

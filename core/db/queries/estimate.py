@@ -41,8 +41,8 @@ class Queries(Protocol):
         """
 
     def calls_by_tokenizer(self, conn: Connection, *, tokenizer: str) -> AsyncIterator[CallsByTokenizerRow]:
-        """The last answered calls of all creators to models with this tokenizer, of the newest 10,000: how long the
-        prompt was, what it used, and today's prices. A cached answer has no tokens.
+        """The last answered calls of all creators to models with this tokenizer, without saying whose they were: how
+        long the prompt was, what it used, and today's prices.
         """
 
 
