@@ -80,16 +80,25 @@ async def usage(
     until: Annotated[
         str, Query(description="the day after the last; default all of today", json_schema_extra=_DAY)
     ] = "",
+    form: Annotated[
+        str, Query(alias="format", description="csv: only the rows", json_schema_extra=_one_of("json", "csv"))
+    ] = "json",
 ) -> Response:
-    """Calls, revenue, cost and times, counted every hour, and why calls failed."""
+    """Calls, revenue, cost, refunds and times, as of now, and why calls failed."""
+    if form not in ("json", "csv"):
+        raise InvalidInput({"format": "must be json or csv"})
     first, end = _day("since", since), _day("until", until)
     async with db.snapshot(door.pool) as conn:
         await db.act_for(conn, creator.id)
         report = await usage_report.report(conn, creator.id, by=by, since=first, until=end)
+    if form == "csv":
+        headers = _NO_STORE | {"Content-Disposition": 'attachment; filename="usage.csv"'}
+        return Response(usage_report.as_csv(report), media_type="text/csv", headers=headers)
     document = {
         "since": report.since,
         "until": report.until,
         "completeUntil": report.complete_until,
+        "inProgress": report.in_progress,
         "rows": [_figures(row) for row in report.rows],
         "total": report.total and _figures(report.total),
         "causes": report.causes,

@@ -64,6 +64,9 @@ class Figures(BaseModel):
     p99Ms: int | None
     upstreamP95Ms: int | None
     queueP95Ms: int | None
+    refunds: int = Field(description="calls that stayed unanswered, and were or are owed back")
+    refundedUsdc: str = Field(description="of their price, what was paid back")
+    dueUsdc: str = Field(description="of their price, what is still owed")
 
 
 class Cause(BaseModel):
@@ -81,7 +84,8 @@ class UsageReport(BaseModel):
 
     since: str
     until: str
-    completeUntil: str = Field(description="what was sold before is counted; of what is newer some may be missing")
+    completeUntil: str = Field(description="when this was read; every call that was at rest then is counted")
+    inProgress: int = Field(description="paid calls that are not at rest yet, and are counted when they are")
     rows: list[Figures]
     total: Figures | None
     causes: list[Cause]

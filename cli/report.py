@@ -1,7 +1,6 @@
 """`instant usage report`: print sales as a table, CSV or JSON."""
 
 import asyncio
-import csv
 import sys
 from dataclasses import asdict
 from datetime import date
@@ -49,7 +48,7 @@ def report(
         document = asdict(found) | {"rows": [usage_report.document(row) for row in found.rows]}
         output.document(document | {"total": found.total and usage_report.document(found.total)})
     elif csv:
-        _write(found)
+        sys.stdout.write(usage_report.as_csv(found))
     else:
         _show(found, by)
 
@@ -62,24 +61,14 @@ async def _read(
         return await usage_report.report(conn, account_id, by=by, since=since, until=until, kind=kind)
 
 
-def _write(found: Report) -> None:
-    lines = [
-        {
-            name: output.escaped(cell) if isinstance(cell, str) else cell
-            for name, cell in usage_report.document(row).items()
-        }
-        for row in found.rows
-    ]
-    writer = csv.DictWriter(sys.stdout, usage_report.columns(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-
-
 def _show(found: Report, by: By) -> None:
     rows = [_line(by, row.subject or "–", row) for row in found.rows]
     if found.total:
         rows.append(_line(by, "total", found.total))
-    output.table(rows, empty=f"Nothing was sold from {found.since} to {found.until}.")
+    begun = f"{found.in_progress} paid calls are not at rest yet." if found.in_progress else ""
+    output.table(rows, empty=begun or f"Nothing was sold from {found.since} to {found.until}.")
+    if rows and begun:
+        output.line(f"\n{begun}")
     if found.causes:
         output.line()
         output.table(
@@ -89,7 +78,9 @@ def _show(found: Report, by: By) -> None:
             ),
             empty="",
         )
-    output.line(f"\nCounted until {found.complete_until:%Y-%m-%d %H:%M} UTC; later calls may be missing.")
+    if found.total and found.total.refunds:
+        due = usd(Decimal(found.total.due_atomic).scaleb(-6))
+        output.line(f"\n{found.total.refunds} calls were or are to be refunded; {due} USDC are due.")
 
 
 def _line(by: By, subject: str, row: Figures) -> dict[str, object]:

@@ -35,7 +35,7 @@ async def compose(conn: db.Connection, now: datetime | None = None) -> str:
     return "\n\n".join(
         [
             f"# {title}",
-            f"All is counted until {day.complete_until:%Y-%m-%d %H:%M}; of what is newer some may be missing.",
+            f"As of {day.complete_until:%Y-%m-%d %H:%M}; {day.in_progress} paid calls are not at rest yet.",
             f"![calls by the hour, money by the day](data:image/png;base64,{base64.b64encode(picture).decode()})",
             _table(
                 ["", "today", "yesterday", f"{_DAYS} days"],

@@ -1,5 +1,10 @@
-"""Report sales as figures summed from the rollup, for creators, the operator and the day's page."""
+"""Report sales as figures, for creators, the operator and the day's page.
 
+They are summed from the rollup, and from the log where the rollup has not counted yet.
+"""
+
+import csv
+import io
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,11 +16,12 @@ from core.db.queries.report import sql
 from core.db.states import ExecutionKind, Fault, Span
 from core.executions import advice
 from core.failures import InvalidInput
-from core.reporting.rollup import midnight, watermark
+from core.reporting.rollup import midnight
 
-By = Literal["hour", "day", "month", "resource", "creator", "model", "network"]
+By = Literal["hour", "day", "month", "resource", "version", "creator", "model", "network"]
 BY: tuple[By, ...] = get_args(By)
 
+_MONEY = {"revenue_atomic": "revenue_usdc", "refunded_atomic": "refunded_usdc", "due_atomic": "due_usdc"}
 _DAYS = 30
 _FIRST, _LAST = date(2000, 1, 1), date(2200, 1, 1)
 _MOST_DAYS_OF_HOURS = 31
@@ -39,6 +45,8 @@ class Figures:
         margin_usd: revenue minus cost; unknown costs count at their worst case.
         p50_ms, p95_ms, p99_ms: total duration of calls; None without calls. Within 9.1 %.
         upstream_p95_ms, queue_p95_ms: of that, the time at the provider, and the time in the queue.
+        refunds: calls that stayed unanswered, and were or are owed back.
+        refunded_atomic, due_atomic: of their price, what was paid back, and what is still owed, in atomic USDC.
     """
 
     subject: str | None
@@ -62,6 +70,9 @@ class Figures:
     p99_ms: int | None
     upstream_p95_ms: int | None
     queue_p95_ms: int | None
+    refunds: int
+    refunded_atomic: int
+    due_atomic: int
 
     @property
     def success(self) -> Decimal | None:
@@ -91,13 +102,15 @@ class Report:
     """Figures of whole days (UTC), from `since` to the day before `until`.
 
     Attributes:
-        complete_until: everything sold before is counted; later sales may be missing.
+        complete_until: when this was read; every call that was at rest then is counted.
+        in_progress: paid calls that are not at rest yet.
         total: the sum; None if nothing was sold.
     """
 
     since: date
     until: date
     complete_until: datetime
+    in_progress: int
     rows: list[Figures]
     total: Figures | None
     causes: list[Cause]
@@ -142,7 +155,8 @@ async def report(
         Cause(row.detail, row.fault, row.calls, row.charged, advice.advice_for(row.detail, row.fault))
         async for row in sql.causes(conn, since=first, until=end, account_id=account_id, kind=kind)
     ]
-    return Report(since, until, await watermark(conn, "hour"), rows, totals[0] if totals else None, causes)
+    in_progress = await sql.in_progress(conn, account_id=account_id, since=first, until=end)
+    return Report(since, until, await sql.now(conn), in_progress, rows, totals[0] if totals else None, causes)
 
 
 def days_of(since: date | None, until: date | None) -> tuple[date, date]:
@@ -163,20 +177,35 @@ def days_of(since: date | None, until: date | None) -> tuple[date, date]:
 
 def columns() -> list[str]:
     """List the names of the values in `document`, in order."""
-    return [*(field.name for field in fields(Figures) if field.name != "revenue_atomic"), "revenue_usdc", "success"]
+    kept = (field.name for field in fields(Figures) if field.name not in _MONEY)
+    return [*kept, *_MONEY.values(), "success"]
 
 
 def document(figures: Figures) -> dict[str, object]:
     """Convert figures for JSON or CSV: money as text, and the share of success with four digits."""
     values = asdict(figures)
     share = figures.success
-    del values["revenue_atomic"]
-    return values | {
-        "revenue_usdc": _text(Decimal(figures.revenue_atomic).scaleb(-6)),
-        "cost_usd": _text(figures.cost_usd),
-        "margin_usd": _text(figures.margin_usd),
-        "success": None if share is None else str(share.quantize(Decimal("0.0001"))),
-    }
+    money = {name: _text(Decimal(values.pop(atomic)).scaleb(-6)) for atomic, name in _MONEY.items()}
+    return (
+        values
+        | money
+        | {
+            "cost_usd": _text(figures.cost_usd),
+            "margin_usd": _text(figures.margin_usd),
+            "success": None if share is None else str(share.quantize(Decimal("0.0001"))),
+        }
+    )
+
+
+def as_csv(found: Report) -> str:
+    """Write the rows as comma-separated values (RFC 4180) with a header. No cell can be taken for a formula."""
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, columns(), lineterminator="\n")
+    writer.writeheader()
+    for row in found.rows:
+        subject = (row.subject or "").encode("unicode_escape").decode()
+        writer.writerow(document(row) | {"subject": f"'{subject}" if subject[:1] in ("=", "+", "-", "@") else subject})
+    return lines.getvalue()
 
 
 def _text(amount: Decimal) -> str:

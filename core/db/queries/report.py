@@ -11,7 +11,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ExecutionKind, Fault, Span
+from core.db.states import ExecutionKind, Fault
 
 
 class FiguresRow(NamedTuple):
@@ -36,6 +36,9 @@ class FiguresRow(NamedTuple):
     p99_ms: int | None
     upstream_p95_ms: int | None
     queue_p95_ms: int | None
+    refunds: int
+    refunded_atomic: int
+    due_atomic: int
 
 
 class CausesRow(NamedTuple):
@@ -52,19 +55,27 @@ class Queries(Protocol):
         self,
         conn: Connection,
         *,
-        by: str,
-        span: Span,
+        span: str,
         since: datetime,
         until: datetime,
+        by: str,
         account_id: UUID | None,
         kind: ExecutionKind | None,
     ) -> AsyncIterator[FiguresRow]:
-        """Sum the rollup by one dimension. An hour may have two rows with the same key, so always sum."""
+        """Sum the live rollup by one dimension, and the refunds of the same calls. Rows of a dimension may be many,
+        so always sum.
+        """
 
     def causes(
         self, conn: Connection, *, since: datetime, until: datetime, account_id: UUID | None, kind: ExecutionKind | None
     ) -> AsyncIterator[CausesRow]:
         """Why calls failed, most frequent first. Only the log has the causes, not the rollup."""
+
+    async def now(self, conn: Connection) -> datetime:
+        """The moment that a snapshot shows."""
+
+    async def in_progress(self, conn: Connection, *, since: datetime, until: datetime, account_id: UUID | None) -> int:
+        """Paid calls of a period that are not at rest, so that the log does not have them."""
 
 
 sql: Queries = load("report")

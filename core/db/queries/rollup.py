@@ -48,9 +48,7 @@ class Queries(Protocol):
         """Delete earlier counts, except of hours whose log rows were dropped."""
 
     async def count_hours(self, conn: Connection, *, starts: list[datetime]) -> int:
-        """Count the log by hours, one at a time, so that each is grouped in memory. Times are collected into arrays
-        first, because a custom aggregate for histograms is several times slower.
-        """
+        """Count the log by hours, one at a time, so that each is grouped in memory."""
 
     async def add_up(self, conn: Connection, *, span: Span, starts: list[datetime], finer: Span) -> int:
         """Sum hours to days and days to months. Hours whose log rows were dropped count like any other."""

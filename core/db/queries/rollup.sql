@@ -54,8 +54,7 @@ SELECT DISTINCT starts_at FROM taken ORDER BY starts_at;
 DELETE FROM usage_rollup WHERE span = :span AND starts_at = ANY(:starts::timestamptz[]) AND log_dropped_at IS NULL;
 
 -- name: count_hours(starts)!
--- Count the log by hours, one at a time, so that each is grouped in memory. Times are collected into arrays first,
--- because a custom aggregate for histograms is several times slower.
+-- Count the log by hours, one at a time, so that each is grouped in memory.
 INSERT INTO usage_rollup (
     span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
     fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
@@ -63,21 +62,7 @@ INSERT INTO usage_rollup (
 )
 SELECT 'hour', start, counted.*
 FROM unnest(:starts::timestamptz[]) AS start
-CROSS JOIN LATERAL (
-    SELECT account_id, version_id, model_served, network, kind, count(*),
-        count(*) FILTER (WHERE outcome = 'succeeded'), count(*) FILTER (WHERE outcome = 'failed'),
-        count(*) FILTER (WHERE outcome = 'declined'),
-        count(*) FILTER (WHERE fault = 'buyer'), count(*) FILTER (WHERE fault = 'creator'),
-        count(*) FILTER (WHERE fault = 'provider'), count(*) FILTER (WHERE fault = 'ours'),
-        count(*) FILTER (WHERE charged), sum(sends), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
-        sum(amount_atomic), coalesce(sum(cost_usd), 0), count(*) FILTER (WHERE cost_usd IS NULL AND spent_usd > 0),
-        sum(spent_usd), count(*) FILTER (WHERE truncated),
-        histogram(array_agg(histogram_bucket(settle_ms))), histogram(array_agg(histogram_bucket(queue_ms))),
-        histogram(array_agg(histogram_bucket(upstream_ms))), histogram(array_agg(histogram_bucket(total_ms)))
-    FROM usage_log
-    WHERE created_at >= start AND created_at < start + interval '1 hour'
-    GROUP BY account_id, version_id, model_served, network, kind
-) AS counted;
+CROSS JOIN LATERAL counted_usage(start) AS counted;
 
 -- name: add_up(span, finer, starts)!
 -- Sum hours to days and days to months. Hours whose log rows were dropped count like any other.

@@ -12,6 +12,7 @@ from core import db
 from core.db.migrate import MIGRATIONS, migrate
 from core.payments import reconciliation
 from core.reporting import partitions as usage_partitions
+from core.reporting import report as usage_report
 from core.reporting import rollup as usage_rollup
 from core.resources import versions
 from core.settings import settings
@@ -117,10 +118,16 @@ async def test_what_is_logged_after_its_month_was_dropped_is_added(pool: db.Pool
     """Such a row is unexpected, but it is accepted, and its counts are added to the existing ones."""
     await sell(pool, sold, OLD, histories.Ending())
     await usage_partitions.create_months(pool)
-    for log_rows in (1, 1):
+    for reported in (2, 3):
         await usage_rollup.roll_up(pool)
-        assert list((await usage_partitions.drop_months(pool)).log_rows.values()) == [log_rows]
+        assert list((await usage_partitions.drop_months(pool)).log_rows.values()) == [1]
         await sell(pool, sold, OLD, histories.Ending())
+        # A report has both before and after it is counted.
+        for by in ("hour", "day"):
+            async with db.snapshot(pool) as conn:
+                day = {"since": OLD.date(), "until": OLD.date() + timedelta(days=1)}
+                (row,) = (await usage_report.report(conn, None, by=by, **day)).rows
+                assert row.calls == reported
         await usage_rollup.roll_up(pool)
         await usage_partitions.create_months(pool)
 

@@ -16,7 +16,7 @@ from core.reporting import day_page
 from core.reporting import report as usage_report
 from core.reporting.report import Figures
 from core.resources import versions
-from tests import orders, past
+from tests import histories, orders, past
 from tests.past import Calls, happened
 
 NOON = datetime(2026, 3, 14, 12, 30, tzinfo=UTC)
@@ -84,6 +84,49 @@ async def test_cut_off_answers_are_counted_apart(pool: db.Pool, sold: versions.V
         (row,) = found.rows
         assert (row.calls, row.succeeded, row.truncated, row.failed) == (8, 8, 2, 0)
         assert row.success == Decimal("0.75")
+
+
+async def test_what_is_owed_and_what_is_not_at_rest(pool: db.Pool) -> None:
+    """Refunds are summed with the calls that they are for, and a call that is still running is no lack of sales."""
+    async with pool.connection() as conn:
+        sold = await histories.publish(conn)
+        for state, transaction in (("due", None), ("recorded", "0x" + "a" * 64), ("due", None)):
+            execution_id = await histories.sell(conn, sold, NOON, histories.FAILED)
+            await conn.execute(
+                "INSERT INTO refunds (execution_id, payment_id, account_id, amount_atomic, state, reason, transaction,"
+                " decided_at) SELECT id, payment_id, account_id, 10000, %s, 'provider_503', %s::text,"
+                " CASE WHEN %s = 'recorded' THEN now() END FROM executions WHERE id = %s",
+                [state, transaction, state, execution_id],
+            )
+        await histories.sell(conn, sold, NOON, histories.Ending())
+        running = await histories.sell(conn, sold, NOON + timedelta(days=2), histories.Ending())
+        await conn.execute("DELETE FROM usage_log WHERE execution_id = %s", [running])
+        await conn.execute(
+            "UPDATE executions SET state = 'queued', sealed_result = NULL, finished_at = NULL WHERE id = %s", [running]
+        )
+    for by in ("day", "version", "network"):
+        async with db.snapshot(pool) as conn:
+            await db.act_for(conn, sold.account_id)
+            found = await usage_report.report(conn, sold.account_id, by=by, **DAYS)
+        (row,) = found.rows
+        assert row.subject in ("2026-03-14", f"/@{sold.handle}/{sold.slug} v1", "eip155:402402")
+        assert (row.calls, row.refunds, row.refunded_atomic, row.due_atomic) == (4, 3, 10_000, 20_000)
+        assert found.in_progress == 1
+
+
+def test_no_cell_is_a_formula() -> None:
+    """A provider names the models, and a spreadsheet runs what begins like a formula."""
+    zeros = {field.name: Decimal(0) for field in fields(Figures)}
+    rows = [Figures(**zeros | {"subject": subject}) for subject in ("=cmd()", "@x", "a\nb", None)]
+    found = usage_report.Report(DAYS["since"], DAYS["until"], NOON, 0, rows, None, [])
+
+    assert [line.split(",")[0] for line in usage_report.as_csv(found).splitlines()] == [
+        "subject",
+        "'=cmd()",
+        "'@x",
+        "a\\nb",
+        "",
+    ]
 
 
 async def test_whose_and_when(pool: db.Pool, sold: versions.Version) -> None:
