@@ -17,6 +17,9 @@ from core.settings import settings
 # How much of an oversized body is read and discarded, so that the client reads the 413.
 _DRAIN_BYTES = 32 * 1024 * 1024
 
+# The standard library's parser takes seconds for parameters that fill a head, and fails on some.
+_MEDIA_TYPE_LENGTH = 200
+
 _NOT_JSON = object()
 _SECONDS = re.compile("[0-9]+")
 
@@ -76,7 +79,9 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
 
 
 def _claims_json(content_type: str) -> bool:
-    """Whether a media type is JSON in UTF-8; without one, the body has to speak for itself."""
+    """Whether a media type is JSON in UTF-8; without one, the body has to speak for itself. None that is long is."""
+    if len(content_type) > _MEDIA_TYPE_LENGTH:
+        return False
     message = Message()
     message["Content-Type"] = content_type or "application/json"
     kind, charset = message.get_content_type(), message.get_content_charset("utf-8")

@@ -78,6 +78,10 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP: as uvicorn does, with the security headers of every other answer."""
+        if self.conn.our_state is not h11.IDLE and self.conn.our_state is not h11.SEND_RESPONSE:
+            # The request was answered before the rest of its body came, and nothing can be answered after that.
+            self.transport.close()
+            return
         headers = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close", **security.HEADERS}
         answer = h11.Response(status_code=HTTPStatus.BAD_REQUEST, headers=list(headers.items()), reason=b"Bad Request")
         for event in (answer, h11.Data(data=msg.encode("ascii")), h11.EndOfMessage()):

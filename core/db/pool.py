@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection, IsolationLevel, OperationalError
+from psycopg import AsyncConnection, IsolationLevel, OperationalError, ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -180,19 +181,33 @@ def database_url(config: Settings) -> str:
     """Return the libpq URL of our Postgres.
 
     Raises:
-        Misconfigured: it is not set. The `instant` command starts the embedded Postgres and sets it.
+        Misconfigured: it is not set, or libpq cannot read it. The `instant` command starts the embedded Postgres and
+            sets it.
     """
     if config.database_url is None:
         raise Misconfigured("INSTANT_DATABASE_URL is not set; `instant env` prints the embedded one's")
-    return config.database_url.get_secret_value()
+    return _checked("INSTANT_DATABASE_URL", config.database_url.get_secret_value())
 
 
 def owner_database_url(config: Settings) -> str:
     """Return the libpq URL of our Postgres for migrations: the owner's, or that of everything else.
 
     Raises:
-        Misconfigured: neither is set.
+        Misconfigured: neither is set, or libpq cannot read it.
     """
     if config.owner_database_url is None:
         return database_url(config)
-    return config.owner_database_url.get_secret_value()
+    return _checked("INSTANT_OWNER_DATABASE_URL", config.owner_database_url.get_secret_value())
+
+
+def _checked(name: str, url: str) -> str:
+    """Return what libpq can read. Its own error shows the whole text, with the password."""
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        is_readable = False
+    else:
+        is_readable = True
+    if not is_readable:
+        raise Misconfigured(f"{name} must be a URL that begins with postgresql://")
+    return url

@@ -79,6 +79,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         TooManyUndecided: the same, because the wallet has too many undecided payments.
         Conflict: the payment was used for something else, or its bearer did not prove to be the sender.
         TooManyFailures: too many calls of this product that the wallet paid for failed at its creator's cost.
+        TooManyRequests: the wallet pays too often, or too many payments of its client were refused.
     """
     if execution_id := await _replay(door, purchase):
         return execution_id, False
@@ -86,7 +87,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         raise NotFound
     matched = await _match(door, purchase)
     # A wallet gets only what is proved to be its own: its name may be anybody's word.
-    if matched.is_proved and (execution_id := await _retry(door, purchase, matched)):
+    if matched.is_proved and (execution_id := await _retry(door, purchase, matched, is_counted=False)):
         return execution_id, False
     presenter = _presenter(purchase, matched)
     await door.limit_refused(presenter)
@@ -99,14 +100,14 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         raise PaymentRequired(verdict.reason)
     # Only now: a signature proves who signed, and anybody can present one that was used before.
     await door.limit_payer(matched.payer)
-    if not matched.is_proved and (execution_id := await _retry(door, purchase, matched)):
+    if not matched.is_proved and (execution_id := await _retry(door, purchase, matched, is_counted=True)):
         return execution_id, False
     await _limit_failures(door, matched.payer, purchase.version)
     request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
     # A concurrent request claimed the same authorization or identifier, and is found now; or the wallet has no room.
-    if execution_id := await _replay(door, purchase) or await _retry(door, purchase, matched):
+    if execution_id := await _replay(door, purchase) or await _retry(door, purchase, matched, is_counted=True):
         return execution_id, False
     async with db.autocommit(door.pool) as conn:
         await ledger.require_room(conn, matched.payer)
@@ -207,13 +208,17 @@ async def _replay(door: Door, purchase: Purchase) -> UUID | None:
     return payment.execution_id
 
 
-async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPayment) -> UUID | None:
+async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPayment, *, is_counted: bool) -> UUID | None:
     """Return the execution that a fresh authorization asks for again, as stock clients do after a lost reply.
 
     The authorization is recorded as an alias of what paid for that execution, and is never settled, so the same request
     is not paid twice (docs/decisions/0021). It must be proved to be the wallet's.
 
+    Args:
+        is_counted: whether the wallet's rate has counted it. It must, because an alias is kept as long as the answer.
+
     Raises:
+        TooManyRequests: the wallet pays too often.
         Conflict: its identifier names another request of the same wallet, whose receipt is shown.
     """
     async with db.autocommit(door.pool) as conn:
@@ -222,6 +227,8 @@ async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPaymen
         return None
     if first.request_sha256 != purchase.request_sha256:
         raise Conflict("identifier_reused", first)
+    if not is_counted:
+        await door.limit_payer(matched.payer)
     async with door.pool.connection() as conn:
         is_recorded = await aliases.record(conn, first.id, matched)
     # Otherwise another request with the same authorization was first, and it may have bought.

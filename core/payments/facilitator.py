@@ -47,7 +47,16 @@ SUPPORTED_SECONDS = 600
 
 # How often the log repeats what is wrong with a facilitator.
 _REPEAT_SECONDS = 60
-_AUTHORIZATION_MEMBERS = ("from", "to", "value", "validAfter", "validBefore", "nonce")
+
+
+def _plain_number(digits: str) -> str:
+    return digits.lstrip("0") or "0"
+
+
+# Members of an authorization, and how we spell them: a signature is over their values, in whatever spelling.
+_SPELLED = dict.fromkeys(("from", "to", "nonce"), str.lower) | dict.fromkeys(
+    ("value", "validAfter", "validBefore"), _plain_number
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +252,8 @@ def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> Paym
     """Build the payload for the facilitator: the signed authorization of the buyer, and our own words for the rest.
 
     Facilitators validate members that nobody signed, such as `resource.description` and `extensions`. A buyer could
-    write anything there, and would choose what the facilitator answers.
+    write anything there, and would choose what the facilitator answers. The spelling is ours for the same reason: viem
+    throws at an address whose capitals are no checksum (EIP-55), and a facilitator may then answer 500.
 
     Args:
         payload: as the buyer sent it, matched with our offer.
@@ -253,8 +263,10 @@ def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> Paym
     return PaymentPayload(
         x402_version=2,
         payload={
-            "signature": payload.payload.get("signature"),
-            "authorization": {name: authorization[name] for name in _AUTHORIZATION_MEMBERS if name in authorization},
+            "signature": payload.payload["signature"].lower(),
+            "authorization": {
+                name: spell(authorization[name]) for name, spell in _SPELLED.items() if name in authorization
+            },
         },
         accepted=requirements,
         resource=ResourceInfo(url=payload.resource.url) if payload.resource else None,

@@ -107,6 +107,9 @@ OTHER_BODIES: dict[str, tuple[bytes, dict[str, str], int]] = {
     "UTF-16": ('{"topic": "the sea"}'.encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}, 415),
     "form": (b"topic=the+sea", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
     "broken, and called JSON": (b"topic=the+sea", {"Content-Type": "application/json"}, 400),
+    # The standard library's parser is quadratic in these, and reads that number with a bound of its own.
+    "of many parameters": (b"{", {"Content-Type": 'application/json; a="' + ";a" * 2000}, 415),
+    "of a parameter with a long number": (b"{", {"Content-Type": f"application/json; charset*{'9' * 5000}=x"}, 415),
     "JSON, and called a form": (b'{"topic": "the sea"}', {"Content-Type": "application/x-www-form-urlencoded"}, 402),
     "a byte order mark": (b'\xef\xbb\xbf{"topic": "the sea"}', {"Content-Type": "application/json"}, 402),
 }

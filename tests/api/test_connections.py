@@ -128,6 +128,12 @@ async def test_nobody_is_waited_for_after_an_answer(surroundings: Path) -> None:
         with connect(door.url) as idle:
             idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: door\r\n\r\n")
             assert b" 200 " in read_to_the_end(idle)
+        with connect(door.url) as early:
+            early.sendall(b"POST /nothing HTTP/1.1\r\nHost: door\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+            assert b" 404 " in early.recv(65536)
+            early.sendall(b"no chunk\r\n")
+            assert b" 400 " not in read_to_the_end(early)
+            assert "Fatal error" not in door.output.read_text(), "the request was answered already"
         with connect(door.url) as deaf:
             deaf.sendall(many)
             assert deaf.recv(1)

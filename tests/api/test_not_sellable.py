@@ -5,7 +5,9 @@ import base64
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 
@@ -93,8 +95,12 @@ async def test_rates(surroundings: Path, shop: Shop, buyer: Buyer, http: httpx.A
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         again = await http.post(url, json=TOPIC, headers=headers[0])
         assert again.json() == answers[0].json(), "fetching what was paid for is no payment"
-        other = {"PAYMENT-SIGNATURE": await (await Buyer().fund()).pay(url, TOPIC)}
-        assert (await http.post(url, json=TOPIC, headers=other)).status_code == 200
+        # Retries of a purchase under fresh signatures count too: each is kept as long as the answer.
+        repeats = partial(shops.named, identifier=uuid4().hex)
+        other = await Buyer().fund()
+        signed = [{"PAYMENT-SIGNATURE": await other.pay(url, TOPIC, repeats)} for _ in range(4)]
+        retried = [(await http.post(url, json=TOPIC, headers=header)).status_code for header in signed]
+        assert retried == [200, 200, 200, 429]
         async with asyncio.timeout(20):
             while (probe := await http.get(url)).status_code == 402:
                 pass

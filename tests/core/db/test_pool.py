@@ -1,12 +1,17 @@
 """Connections of the pool: alive when a caller gets them, and without state of the previous user."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
 from psycopg import AsyncConnection, OperationalError
 from psycopg.pq import TransactionStatus
+from pydantic import SecretStr
 
 from core import db
+from core.db.pool import database_url, owner_database_url
+from core.failures import Misconfigured
+from core.settings import Settings, settings
 
 CONNECTIONS = 8  # at which looking at one after the other would take longer than anybody waits
 
@@ -64,3 +69,16 @@ async def test_a_statement_is_planned_once(database: str) -> None:
         async with pool.connection() as conn:
             plans = await (await conn.execute("SHOW plan_cache_mode")).fetchone()
             assert plans == ("force_generic_plan",)
+
+
+_READERS = {"database_url": database_url, "owner_database_url": owner_database_url}
+
+
+@pytest.mark.parametrize(("field", "read"), _READERS.items())
+def test_what_libpq_cannot_read_is_not_shown(database: str, field: str, read: Callable[[Settings], str]) -> None:
+    """The setting is named, and nothing of it is shown: it holds a password."""
+    misspelt = settings().model_copy(update={field: SecretStr("postgresql//somebody:hidden@host/name")})
+    with pytest.raises(Misconfigured, match=f"INSTANT_{field.upper()} must be a URL") as wrong:
+        read(misspelt)
+    assert wrong.value.__context__ is None
+    assert "hidden" not in str(wrong.value)

@@ -62,7 +62,7 @@ async def test_a_payment_without_money_is_refused_at_both_doors(http: Client, ne
 
 async def test_a_malformed_payment_is_refused_at_both_doors(http: Client, network: Network) -> None:
     """Both refuse it, although the status is 400; even what JSON cannot encode raises nothing on our side."""
-    strange = {"authorization": {"nonce": "\ud800", "value": "1e3"}, "signature": None}
+    strange = {"authorization": {"nonce": "\ud800", "value": "1e3"}, "signature": ""}
     paid = PaymentPayload(payload=strange, accepted=practice.requirements())
     facilitator = Facilitator(network, http)
 

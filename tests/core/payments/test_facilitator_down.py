@@ -208,9 +208,18 @@ async def test_what_may_mend_is_warned_of(
 def test_only_what_was_signed_goes_out() -> None:
     """Whatever else a buyer writes, the facilitator reads the authorization, its signature and our own terms."""
     ours = practice.requirements()
+    signed = {name: value.lower() for name, value in PAID.payload["authorization"].items()}
+    # No other spelling of the same values goes out either: viem throws at capitals that are no checksum.
+    spelled = {name: "0x" + signed[name][2:].upper() for name in ("from", "to", "nonce")}
+    spelled |= {name: signed[name].zfill(78) for name in ("value", "validAfter", "validBefore")}
+    signature = PAID.payload["signature"]
     written = PAID.model_copy(
         update={
-            "payload": PAID.payload | {"memo": "x"},
+            "payload": {
+                "signature": "0x" + signature[2:].upper(),
+                "authorization": spelled | {"gas": "1"},
+                "memo": "x",
+            },
             "accepted": PAID.accepted.model_copy(update={"extra": {"evil": 1}}),
             "resource": ResourceInfo(url="http://door/@a/b", description="a" * 501),
             "extensions": {"unknown": {}},
@@ -218,7 +227,7 @@ def test_only_what_was_signed_goes_out() -> None:
     )
     sent = outgoing(written, ours)
 
-    assert sent.payload == PAID.payload
+    assert sent.payload == {"signature": signature.lower(), "authorization": signed}
     assert sent.accepted == ours
     assert sent.resource == ResourceInfo(url="http://door/@a/b")
     assert sent.extensions is None
