@@ -20,30 +20,6 @@ from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
-_IMPORTED_ONCE = [
-    "api.app",
-    "cli.app",
-    "cli.buy_wallet",
-    "cli.catalog",
-    "cli.creators",
-    "cli.money",
-    "cli.notices",
-    "cli.refunds",
-    "cli.resources",
-    "cli.usage",
-    "core.db.migrate",
-    "deployments.ports",
-    "deployments.postgres",
-    "flows.catalog_sync",
-    "flows.instant_execution",
-    "sandbox.facilitator",
-    "sandbox.openrouter",
-    "tasks.unfinished_runs",
-    "tests.forks",
-    "tests.servers",
-    "uvicorn",
-]
-
 
 @dataclass(frozen=True)
 class Fork:
@@ -106,7 +82,7 @@ def start(
         words: its standard input.
         first: called in the new process before the module is; of a module that both can import.
     """
-    CONTEXT.set_forkserver_preload(_IMPORTED_ONCE)
+    CONTEXT.set_forkserver_preload(["tests.preloaded"])
     files = (words, output, errors or output)
     process = CONTEXT.Process(target=_become, args=(command, dict(environment), files, first), daemon=True)
     process.start()
