@@ -36,12 +36,18 @@ UPSTREAM_KEY = f"sk-or-v1-practice-{uuid4().hex}"
 MODELS = {"haiku-writer": UPSTREAM_KEY, "team/broken:8b": "sk-or-v1-practised-no-more"}
 
 
-@pytest.fixture(scope="module")
-def proxy(practice_openrouter: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The proxy in front of the practice OpenRouter, without a database: the master key is the only key."""
-    executable = INSTALLED if INSTALLED.exists() else shutil.which("litellm")
-    if executable is None:
+@pytest.fixture(scope="session", autouse=True)
+def executable() -> str:
+    """The proxy, if it is installed; asked for before any server is started."""
+    found = str(INSTALLED) if INSTALLED.exists() else shutil.which("litellm")
+    if found is None:
         pytest.skip("LiteLLM's proxy is not in .litellm/ nor on the PATH; `make .litellm` puts it there")
+    return found
+
+
+@pytest.fixture(scope="module")
+def proxy(executable: str, practice_openrouter: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The proxy in front of the practice OpenRouter, without a database: the master key is the only key."""
     folder, port = tmp_path_factory.mktemp("litellm"), servers.free_port()
     listed = [
         {
@@ -54,7 +60,7 @@ def proxy(practice_openrouter: str, tmp_path_factory: pytest.TempPathFactory) ->
     config.write_text(json.dumps({"model_list": listed, "general_settings": {"master_key": KEY}}))
     # A clean environment, so that nothing leaves this machine and only its own settings apply.
     variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    command = [str(executable), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    command = [executable, "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
     with servers.running(
         *command, "--telemetry", "False", ready=f"{url}/health/liveliness", environment=variables, patience_seconds=120
