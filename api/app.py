@@ -78,7 +78,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
     app.add_middleware(metrics.counting)
-    app.add_middleware(methods.serving_head)
+    app.add_middleware(methods.read_request_line)
     app.add_middleware(security.headed)
     app.add_exception_handler(Failure, problems.handle)
     app.add_exception_handler(HTTPException, _no_such_route)

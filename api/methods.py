@@ -1,4 +1,7 @@
-"""Serve HEAD wherever GET works, and say which methods a path has (RFC 9110, 9.3.2 and 10.2.1)."""
+"""Read a request line: HEAD wherever GET works, whole URLs as targets, and which methods a path has.
+
+RFC 9110, 9.3.2 and 10.2.1; RFC 9112, 3.2.2.
+"""
 
 from fastapi import Request
 from starlette.routing import Match
@@ -9,16 +12,24 @@ _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _PAYMENTS = (b"payment-signature", b"x-payment")
 
 
-def serving_head(app: ASGIApp) -> ASGIApp:
-    """Answer HEAD as GET; the HTTP server, which knows the request as HEAD, sends no body."""
+def read_request_line(app: ASGIApp) -> ASGIApp:
+    """Answer HEAD as GET, whose body the HTTP server does not send, and a whole URL as its path."""
 
-    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             headers = [(name, value) for name, value in scope["headers"] if name not in _PAYMENTS]
             scope = {**scope, "method": "GET", "headers": headers}
+        if scope["type"] == "http" and not scope["path"].startswith("/"):
+            scope = {**scope, "path": _path_of(scope["path"])}
         await app(scope, receive, send)
 
-    return served
+    return reading
+
+
+def _path_of(target: str) -> str:
+    """Return the path of a target that is a whole URL; other targets stay as they are, and nothing is there."""
+    scheme, _, rest = target.partition("://")
+    return f"/{rest.partition('/')[2]}" if scheme.lower() in ("http", "https") else target
 
 
 def allowed(request: Request) -> str:

@@ -54,6 +54,7 @@ def _plain_number(digits: str) -> str:
 
 
 # Members of an authorization, and how we spell them: a signature is over their values, in whatever spelling.
+_SIGNATURE_DIGITS = 2 + 2 * 65
 _SPELLED = dict.fromkeys(("from", "to", "nonce"), str.lower) | dict.fromkeys(
     ("value", "validAfter", "validBefore"), _plain_number
 )
@@ -219,7 +220,9 @@ class Facilitator:
             if is_heard or (is_evidence and outcome not in facilitator_outcomes.SETUP):
                 self._breaker.record(answered=is_heard)
             metrics.asked_facilitator(self._network.id, verb, outcome, time.monotonic() - began)
-            self._note(outcome, response)
+            # What an unproved payment was answered says nothing about the facilitator, unless it is our own mistake.
+            if is_heard or is_evidence or outcome in facilitator_outcomes.SETUP:
+                self._note(outcome, response)
             if self._breaker.is_open != was_open:
                 log.warning("the facilitator of %s is %s", self._network.id, "back" if was_open else "down")
 
@@ -263,7 +266,7 @@ def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> Paym
     return PaymentPayload(
         x402_version=2,
         payload={
-            "signature": payload.payload["signature"].lower(),
+            "signature": _spelled_signature(payload.payload["signature"]),
             "authorization": {
                 name: spell(authorization[name]) for name, spell in _SPELLED.items() if name in authorization
             },
@@ -271,3 +274,10 @@ def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> Paym
         accepted=requirements,
         resource=ResourceInfo(url=payload.resource.url) if payload.resource else None,
     )
+
+
+def _spelled_signature(signature: str) -> str:
+    """Spell a signature of 65 bytes with 27 or 28 at its end, as ecrecover takes it; others stay as they are."""
+    spelled = signature.lower()
+    end = {"00": "1b", "01": "1c"}.get(spelled[-2:]) if len(spelled) == _SIGNATURE_DIGITS else None
+    return spelled if end is None else spelled[:-2] + end

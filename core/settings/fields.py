@@ -1,6 +1,5 @@
 """Every setting, with its default and its description, from environment variables `INSTANT_*` or `instant.env`."""
 
-import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -9,14 +8,13 @@ from typing import Annotated, Literal, Self, get_origin
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.settings import rules, urls
+from core.settings import headers, rules, urls
 from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
 
 PREFIX = "INSTANT_"
-_REDIS_URL = re.compile(r"rediss?://([^@/]*@)?([^@/:?#\[\]]+|\[[0-9a-f:]+\]):[0-9]{1,5}(/[0-9]+)?")
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -214,9 +212,22 @@ class Settings(BaseSettings):
     @field_validator("limits_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not _REDIS_URL.fullmatch(url.get_secret_value()):
-            raise ValueError("must be redis://HOST:PORT or rediss://HOST:PORT, and may have /DATABASE after that")
+        if url:
+            rules.require_redis(url.get_secret_value())
         return url
+
+    @field_validator("operator_token", "prefect_auth_string")
+    @classmethod
+    def _fits_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
+        return headers.checked_secret(secret)
+
+    @field_validator("trusted_proxies", "notice_networks", mode="before")
+    @classmethod
+    def _names_networks(cls, networks: object) -> object:
+        """Take texts only: a number would be an address."""
+        if isinstance(networks, list) and not all(isinstance(network, str) for network in networks):
+            raise ValueError("must be a JSON list of texts such as 10.0.0.0/8")
+        return networks
 
     @field_validator("*", mode="before")
     @classmethod

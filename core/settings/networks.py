@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from core.settings import urls
+from core.settings import headers, urls
 
 SANDBOX_NETWORK = "eip155:402402"
 SANDBOX_ASSET = "0x5a4db0c500000000000000000000000000402402"
@@ -87,6 +87,11 @@ class Network(BaseModel):
     def _is_url(cls, url: str) -> str:
         # Nothing is appended to it, and some companies take the key of their nodes in a query.
         return urls.checked(url)
+
+    @field_validator("facilitator_token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        return headers.checked_secret(token)
 
     @model_validator(mode="after")
     def _one_way_to_authenticate(self) -> Self:

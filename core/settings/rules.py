@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from core.settings.fields import Settings
 
 # The notation of the library `limits`, which takes 0.2 s to load, while every command reads the settings.
+_REDIS_URL = re.compile(r"rediss?://([^@/]*@)?([^@/:?#\[\]]+|\[[0-9a-f:]+\]):(?P<port>[0-9]{1,5})(/[0-9]+)?")
 _RATE = re.compile(r"[1-9][0-9]{0,9} ?(/|per) ?([1-9][0-9]{0,4} ?)?(second|minute|hour|day|month|year)s?", re.I)
 
 
@@ -19,15 +21,34 @@ def decoded(value: object) -> object:
     """Decode the JSON of a setting; a value that is no text is one already.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or names a member twice.
     """
     if not isinstance(value, str):
         return value
+    twice: list[str] = []
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        twice.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        return dict(pairs)
+
     try:
-        return json.loads(value)
+        document = json.loads(value, object_pairs_hook=unique)
     except ValueError:
-        pass
-    raise ValueError("must be a JSON list")
+        raise ValueError("must be a JSON list") from None
+    if twice:
+        raise ValueError(f"names a member twice: {ascii(twice[0])[1:-1]}")
+    return document
+
+
+def require_redis(url: str) -> None:
+    """Check the URL of a Redis.
+
+    Raises:
+        ValueError: it is none, or more than one.
+    """
+    read = _REDIS_URL.fullmatch(url)
+    if read is None or not 1 <= int(read["port"]) <= 65_535:
+        raise ValueError("must be redis://HOST:PORT or rediss://HOST:PORT, and may have /DATABASE after that")
 
 
 def checked_rate(rate: str) -> str:

@@ -27,6 +27,14 @@ async def test_head_wherever_get_works(door: str, shop: Shop, buyer: Buyer, http
     assert (await http.post(url, json=TOPIC, headers=paid)).status_code == 200
 
 
+async def test_a_target_may_be_a_whole_url(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """As clients write it to a proxy (RFC 9112, 3.2.2): the path counts, and the host is not ours to judge."""
+    async with httpx.AsyncClient(proxy=door, timeout=30) as through:
+        for path in (f"{shop.path}?a=1", "/models", "/nothing"):
+            whole, plain_form = await through.get(f"http://shop.example{path}"), await http.get(door + path)
+            assert whole.status_code == plain_form.status_code
+
+
 async def test_a_right_token_beside_a_wrong_one(door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:
     """The status token counts in the URL or in the header, whatever the other one is."""
     url = door + shop.path

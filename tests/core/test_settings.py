@@ -105,6 +105,8 @@ SEPOLIA = {"id": "eip155:84532"}
 PUBLIC = {"INSTANT_HOST": "0.0.0.0", "INSTANT_PUBLIC_URL": "https://shop.example"}  # noqa: S104
 NO_HOST = "names a host that is neither a name nor an IP address"
 NO_SCHEME = "must begin with https:// or http://"
+NO_HEADER = "must have only visible ASCII characters, and no space or newline"
+NO_REDIS = "must be redis://HOST:PORT or rediss://HOST:PORT, and may have /DATABASE after that"
 
 # One row for each wrong setting, with its whole sentence.
 MISTAKES: list[tuple[dict[str, str], str]] = [
@@ -229,6 +231,7 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     (networks({"asset_name": 3}), "INSTANT_NETWORKS[0].asset_name must be text"),
     (networks({"asset_nmae": "x"}), "INSTANT_NETWORKS[0].asset_nmae is unknown; did you mean asset_name?"),
     (networks({"zzz": "x"}), "INSTANT_NETWORKS[0].zzz is unknown; remove it"),
+    (networks({"facilitator_token": "canary\n"}), f"INSTANT_NETWORKS[0].facilitator_token {NO_HEADER}"),
     (networks({"facilitator_token": ""}), "INSTANT_NETWORKS[0].facilitator_token must have 1 or more characters"),
     (networks({"cdp_key_id": "a"}), "INSTANT_NETWORKS[0] must have cdp_key_id and cdp_key_secret together"),
     # Providers beside the built-in ones.
@@ -271,6 +274,13 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     (SANDBOX | {"INSTANT_WATCH_SECONDS": "0"}, "INSTANT_WATCH_SECONDS must be more than 0"),
     (SANDBOX | {"INSTANT_POOL_SIZE": "1"}, "INSTANT_POOL_SIZE must be at least 2"),
     (SANDBOX | {"INSTANT_OPERATOR_TOKEN": "short"}, "INSTANT_OPERATOR_TOKEN must have 16 or more characters"),
+    (SANDBOX | {"INSTANT_OPERATOR_TOKEN": "canary-canary-canär"}, f"INSTANT_OPERATOR_TOKEN {NO_HEADER}"),
+    (SANDBOX | {"INSTANT_PREFECT_AUTH_STRING": "user:canary\n"}, f"INSTANT_PREFECT_AUTH_STRING {NO_HEADER}"),
+    (SANDBOX | {"INSTANT_LIMITS_URL": "redis://h:99999"}, f"INSTANT_LIMITS_URL {NO_REDIS}"),
+    (
+        LIVE | {"INSTANT_NETWORKS": '[{"id": "eip155:8453", "rpc_url": "x", "rpc_url": "y"}]'},
+        "INSTANT_NETWORKS names a member twice: rpc_url",
+    ),
     *(
         (SANDBOX | {f"INSTANT_{name}_RATE": rate}, f"INSTANT_{name}_RATE must be a rate such as 240/minute")
         for name in ("ADDRESS", "PAYER", "REFUSED")
@@ -281,6 +291,7 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
         for name in ("TRUSTED_PROXIES", "NOTICE_NETWORKS")
         for value, says in (
             ("10.0.0.0/8", " must be a JSON list"),
+            ("[10]", " must be a JSON list of texts such as 10.0.0.0/8"),
             ('["10.0.0.0/33"]', "[0] must be an IP network such as 10.0.0.0/8"),
         )
     ),

@@ -70,6 +70,34 @@ async def test_a_malformed_payment_is_refused_at_both_doors(http: Client, networ
     assert await facilitator.settle(paid, paid.accepted) == Refused("invalid_payload")
 
 
+@pytest.mark.parametrize(("end", "sent"), [("00", "1b"), ("01", "1c"), ("1C", "1c")])
+async def test_a_signature_ends_as_tokens_want_it(http: Client, end: str, sent: str) -> None:
+    """ecrecover takes 27 and 28, and wallets also write 0 and 1."""
+    told: list[bytes] = []
+
+    def hang_up(body: bytes) -> bytes:
+        told.append(body)
+        return b""
+
+    paid = practice.payment(practice.wallet(), practice.requirements())
+    paid.payload["signature"] = paid.payload["signature"][:-2] + end
+    async with practice.scripted(hang_up) as url:
+        await Facilitator(practice.network(url), http).settle(paid, paid.accepted)
+
+    assert json.loads(told[0])["paymentPayload"]["payload"]["signature"][-2:] == sent
+
+
+async def test_what_nobody_signed_is_no_word_about_the_facilitator(http: Client) -> None:
+    """An answer about a payment that is not proved changes neither what readiness says nor the breaker."""
+    paid = practice.payment(practice.wallet(), practice.requirements())
+    async with practice.scripted(lambda _: b"") as url:
+        facilitator = Facilitator(practice.network(url), http)
+        for is_proved, standing in ((False, "unknown"), (True, "connection_lost")):
+            with pytest.raises(Unavailable):
+                await facilitator.verify(paid, paid.accepted, is_proved=is_proved)
+            assert facilitator.standing == standing
+
+
 DOUBTFUL = [
     ("lose_reply", "connection_lost", 1),
     ("pending", "settlement_pending", 1),
