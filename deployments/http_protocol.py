@@ -5,6 +5,7 @@ not read its answer. Silent connections would use up the file descriptors of the
 """
 
 import asyncio
+import logging
 import resource
 from collections import Counter, OrderedDict
 from http import HTTPStatus
@@ -19,6 +20,9 @@ from core.settings import settings
 
 # File descriptors for everything else: Postgres, facilitators, providers, logs.
 _RESERVED_FILES = 200
+
+# uvicorn logs each request that it cannot read, so strangers would fill the log. The answer, 400, says it already.
+logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != "Invalid HTTP request received.")
 
 _open: Counter[str] = Counter()
 # Connections on which no request is being answered, those that have waited longest first.

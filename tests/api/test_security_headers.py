@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -88,8 +89,8 @@ async def test_the_page_runs_only_its_own_scripts(door: str, http: httpx.AsyncCl
     assert (page.headers["x-content-type-options"], page.headers["referrer-policy"]) == ("nosniff", "no-referrer")
 
 
-def test_what_is_no_http(door: str) -> None:
-    """uvicorn answers what it cannot read."""
+def test_what_is_no_http(door: str, surroundings: Path) -> None:
+    """uvicorn answers what it cannot read, and writes nothing that a stranger could repeat into the log."""
     with socket.create_connection((urlsplit(door).hostname, urlsplit(door).port), timeout=10) as connection:
         connection.sendall(b"<script>\r\n\r\n")
         answer = b""
@@ -99,6 +100,7 @@ def test_what_is_no_http(door: str) -> None:
 
     assert head[0] == "http/1.1 400 bad request"
     assert {f"{name}: {value}" for name, value in DATA.items()} <= set(head)
+    assert "Invalid HTTP" not in (surroundings / f"door-{urlsplit(door).port}.log").read_text()
 
 
 async def test_a_defect_of_ours() -> None:
