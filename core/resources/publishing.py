@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
+from core.amounts import usdc
 from core.catalog import search as catalog
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
@@ -14,6 +15,9 @@ from core.resources.call_cost import refuse_certain_loss
 from core.resources.draft import Draft
 from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
 from core.secrets.vault import vault
+
+# Atomic USDC, and which clients pay no more by default; the highest first.
+_CLIENTS_PAY = {1_000_000: "most clients", 100_000: "older clients, such as x402-fetch and x402-axios,"}
 
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
@@ -100,6 +104,7 @@ async def check(conn: db.Connection, draft: Draft, *, allow_loss: bool = False) 
         *(f"The template has no tag for the parameter {name}" for name in unused),
         *fallbacks.warnings(draft, models),
         *await _far_dearer(conn, draft),
+        *_price_warnings(draft.price_atomic),
     )
     return Checked(fallbacks.worst_cost_usd(draft, models), fallbacks.least_cost_usd(draft, models), all_warnings)
 
@@ -148,6 +153,14 @@ async def _far_dearer(conn: db.Connection, draft: Draft) -> list[str]:
         f"{draft.model} costs at least ten times as much as {cheaper.id}, the cheapest model that is recommended for "
         f"{draft.modality} here; instant resources estimate, or POST /estimate, compares them for this prompt"
     ]
+
+
+def _price_warnings(price_atomic: int) -> list[str]:
+    """Warn of a price above what buyers' clients pay without being asked."""
+    for most, clients in _CLIENTS_PAY.items():
+        if price_atomic > most:
+            return [f"Above {usdc(most)} USDC {clients} refuse to pay unless their owner allows more"]
+    return []
 
 
 def _is_same(current: Version, draft: Draft, worst: Decimal) -> bool:

@@ -196,7 +196,25 @@ async def test_what_the_model_ignores_is_a_warning(conn: db.Connection) -> None:
     assert [
         next(word for word in ("topic", "temperature", "response_format") if word in line)
         for line in published.warnings
+        if "refuse to pay" not in line
     ] == ["topic", "temperature", "response_format"]
+
+
+@pytest.mark.parametrize(
+    ("price", "limit"), [("0.10", None), ("0.100001", "0.1 USDC"), ("1", "0.1 USDC"), ("1.000001", "1 USDC")]
+)
+async def test_a_price_that_clients_refuse_by_themselves_is_a_warning(
+    conn: db.Connection, price: str, limit: str | None
+) -> None:
+    """Stock clients pay up to a limit of their own; above it a buyer has to allow more."""
+    owner = await creator(conn)
+    await add_model(conn)
+    published = await publish(conn, owner, price_usdc=price)
+
+    assert [limit for line in published.warnings if "refuse to pay" in line and f"Above {limit} " in line] == (
+        [limit] if limit else []
+    )
+    assert limit or not any("refuse to pay" in line for line in published.warnings)
 
 
 # --- archiving
