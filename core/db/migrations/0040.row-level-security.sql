@@ -77,3 +77,21 @@ CREATE FUNCTION calls_by_tokenizer(of_tokenizer text) RETURNS TABLE (
     LIMIT 500
 $$;
 COMMENT ON FUNCTION calls_by_tokenizer IS 'Lengths and tokens of the last answered calls to models with a tokenizer, of the newest 10,000 of all creators; not whose they were. A cached answer has no tokens.';
+
+CREATE FUNCTION logged_picture_tokens(of_model text) RETURNS bigint[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT CASE WHEN sum(calls) >= 20 THEN ARRAY[min(output_tokens / calls), max(output_tokens / calls)] END
+    FROM usage_rollup
+    JOIN resource_versions AS version ON version.id = usage_rollup.version_id
+    WHERE version.model_id = of_model AND version.modality = 'image' AND usage_rollup.span = 'day'
+        AND starts_at > now() - interval '60 days' AND calls = succeeded AND calls = sends AND output_tokens > 0
+$$;
+COMMENT ON FUNCTION logged_picture_tokens IS 'The least and the most tokens of a picture of a model: averages of days on which nothing but answers came, of all creators. NULL without 20 calls.';
+
+CREATE FUNCTION hold_prices() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    LOCK TABLE models IN ROW EXCLUSIVE MODE;
+END
+$$;
+COMMENT ON FUNCTION hold_prices IS 'No sync changes a price until this transaction ends. A creator may do so who may not write models.';

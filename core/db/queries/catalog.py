@@ -159,9 +159,7 @@ class Queries(Protocol):
     """What `catalog.sql` offers."""
 
     async def find(self, conn: Connection, *, id: str) -> ModelRow | None:
-        """Also finds models that cannot be sold: the caller decides, and reports the reason. Tokens of a picture are
-        the averages of days on which nothing but answers came, from the rollup of our usage log.
-        """
+        """Also finds models that cannot be sold: the caller decides, and reports the reason."""
 
     async def hold_prices(self, conn: Connection) -> int:
         """No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those

@@ -1,24 +1,19 @@
 -- name: find(id)^
 -- Also finds models that cannot be sold: the caller decides, and reports the reason.
--- Tokens of a picture are the averages of days on which nothing but answers came, from the rollup of our usage log.
 -- types: row=ModelRow price_tiers=list[dict[str,object]] prices=dict[str,str|None] logged_picture_tokens=list[int]|None
 SELECT
     id, name, modality, capabilities, alias_target, released_at, expires_on, context_length,
     max_completion_tokens, input_modalities, output_modalities, supported_parameters, prompt_usd, completion_usd,
     request_usd, image_output_usd, cache_usd, search_usd, picture_usd, price_tiers, prices, not_sellable, curated,
-    modality_override, disabled, missing_since, raw, CASE WHEN 'image' = ANY(output_modalities) THEN (
-        SELECT CASE WHEN sum(calls) >= 20 THEN ARRAY[min(output_tokens / calls), max(output_tokens / calls)] END
-        FROM usage_rollup
-        JOIN resource_versions AS version ON version.id = usage_rollup.version_id
-        WHERE version.model_id = models.id AND version.modality = 'image' AND usage_rollup.span = 'day'
-            AND starts_at > now() - interval '60 days' AND calls = succeeded AND calls = sends AND output_tokens > 0
-    ) END AS logged_picture_tokens, CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor
+    modality_override, disabled, missing_since, raw,
+    CASE WHEN 'image' = ANY(output_modalities) THEN logged_picture_tokens(id) END AS logged_picture_tokens,
+    CASE WHEN missing_since IS NOT NULL THEN model_successor(models) END AS successor
 FROM models WHERE id = :id;
 
 -- name: hold_prices()!
 -- No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those of readers
 -- or of other publishers.
-LOCK TABLE models IN ROW EXCLUSIVE MODE;
+SELECT hold_prices();
 
 -- name: is_empty()$
 -- Whether the catalog has never been filled.
