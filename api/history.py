@@ -27,6 +27,7 @@ _MOST = 50
 _STATES: tuple[ExecutionState, ...] = get_args(ExecutionState)
 _NO_STORE = {"Cache-Control": "no-store"}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_AS_CSV: dict[int | str, dict[str, object]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 _DAY: dict[str, object] = {"anyOf": [{"format": "date"}, {"const": ""}]}
 
 
@@ -68,7 +69,7 @@ async def executions(
     "/usage",
     summary="What you sold, earned and spent",
     response_model=records.UsageReport,
-    responses=documents.problems(400, 401, 429, 503),
+    responses=documents.problems(400, 401, 429, 503) | _AS_CSV,
 )
 async def usage(
     door: LimitedDoor,
