@@ -8,9 +8,11 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from eth_utils.address import to_checksum_address
 from pydantic import ValidationError
 
 from core.failures import Unavailable, log_unexpected_end
@@ -53,11 +55,13 @@ def _plain_number(digits: str) -> str:
     return digits.lstrip("0") or "0"
 
 
-# Members of an authorization, and how we spell them: a signature is over their values, in whatever spelling.
 _SIGNATURE_DIGITS = 2 + 2 * 65
-_SPELLED = dict.fromkeys(("from", "to", "nonce"), str.lower) | dict.fromkeys(
-    ("value", "validAfter", "validBefore"), _plain_number
-)
+# Members of an authorization, and how we spell them: a signature is over their values, in whatever spelling.
+_SPELLED: dict[str, Callable[[str], str]] = {
+    **dict.fromkeys(("from", "to"), to_checksum_address),
+    "nonce": str.lower,
+    **dict.fromkeys(("value", "validAfter", "validBefore"), _plain_number),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +259,9 @@ def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> Paym
     """Build the payload for the facilitator: the signed authorization of the buyer, and our own words for the rest.
 
     Facilitators validate members that nobody signed, such as `resource.description` and `extensions`. A buyer could
-    write anything there, and would choose what the facilitator answers. The spelling is ours for the same reason: viem
-    throws at an address whose capitals are no checksum (EIP-55), and a facilitator may then answer 500.
+    write anything there, and would choose what the facilitator answers. The spelling is ours for the same reason:
+    viem throws at an address whose capitals are no checksum (EIP-55), web3.py also at one without capitals, and a
+    facilitator may then answer 500.
 
     Args:
         payload: as the buyer sent it, matched with our offer.

@@ -5,6 +5,7 @@ import logging
 import time
 
 import pytest
+from eth_utils.address import to_checksum_address
 from x402.schemas import ResourceInfo
 
 from core.failures import Misconfigured, Unavailable
@@ -209,7 +210,8 @@ def test_only_what_was_signed_goes_out() -> None:
     """Whatever else a buyer writes, the facilitator reads the authorization, its signature and our own terms."""
     ours = practice.requirements()
     signed = {name: value.lower() for name, value in PAID.payload["authorization"].items()}
-    # No other spelling of the same values goes out either: viem throws at capitals that are no checksum.
+    # No other spelling of the same values goes out either: viem throws at capitals that are no checksum, web3.py also
+    # at an address without capitals.
     spelled = {name: "0x" + signed[name][2:].upper() for name in ("from", "to", "nonce")}
     spelled |= {name: signed[name].zfill(78) for name in ("value", "validAfter", "validBefore")}
     signature = PAID.payload["signature"]
@@ -227,7 +229,8 @@ def test_only_what_was_signed_goes_out() -> None:
     )
     sent = outgoing(written, ours)
 
-    assert sent.payload == {"signature": signature.lower(), "authorization": signed}
+    addresses = {name: to_checksum_address(signed[name]) for name in ("from", "to")}
+    assert sent.payload == {"signature": signature.lower(), "authorization": signed | addresses}
     assert sent.accepted == ours
     assert sent.resource == ResourceInfo(url="http://door/@a/b")
     assert sent.extensions is None
