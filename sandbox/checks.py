@@ -4,7 +4,8 @@ import json
 from typing import Annotated, TypeVar
 
 from eth_keys.constants import SECPK1_N
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from eth_utils.address import is_checksum_address
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 from x402.mechanisms.evm.constants import (
     ERR_ASSET_NOT_DEPLOYED_CONTRACT,
     ERR_AUTHORIZATION_VALUE_MISMATCH,
@@ -40,6 +41,15 @@ ERR_INVALID_NETWORK = "invalid_network"
 ERR_INVALID_PAYLOAD = "invalid_payload"
 """Two names of the x402 v2 specification, section 9, for which the Python SDK has no constant."""
 
+
+def _lowered(address: str) -> str:
+    """Take an address as web3.py does, which wants its checksum (EIP-55); viem takes it without capitals too."""
+    if not is_checksum_address(address):
+        raise ValueError("its capitals are no checksum")
+    return address.lower()
+
+
+Checksummed = Annotated[str, AfterValidator(_lowered)]
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$", to_lower=True)]
 _Uint = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,77}$")]
 
@@ -47,8 +57,8 @@ _Uint = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,77}$")]
 class Authorization(BaseModel):
     """An EIP-3009 TransferWithAuthorization; numbers are decimal text, times seconds since 1970."""
 
-    payer: Address = Field(alias="from")
-    to: Address
+    payer: Checksummed = Field(alias="from")
+    to: Checksummed
     value: _Uint
     valid_after: _Uint = Field(alias="validAfter")
     valid_before: _Uint = Field(alias="validBefore")

@@ -16,7 +16,7 @@ from x402.schemas import PaymentPayload, PaymentRequirements
 from core.settings import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
 from tests import servers
 
-PAY_TO = "0x00000000000000000000000000000000000Cafe1"
+PAY_TO = "0x00000000000000000000000000000000000CaFE1"
 
 
 @contextmanager
