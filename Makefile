@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients drill bench queries check docs lock audit clean .venv .chain .clients .litellm
+.PHONY: help demo test test-fast test-clients test-drills drill bench queries check docs lock audit clean .venv .chain .clients .litellm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,17 +17,20 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 	@$(BIN)/instant dev --demo
 
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
-test test-fast: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-drills: export PYTHONDONTWRITEBYTECODE :=
 
-# In `make check test` the tests of the architecture have passed already, and test-clients has its own.
+# In `make check test` the tests of the architecture have passed already; test-clients and test-drills have their own.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/clients $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/clients --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
 test-clients: .venv/installed .clients ## run stock programs: x402 clients of npm, and LiteLLM (make .litellm) as provider
 	@$(BIN)/pytest -q tests/clients
+
+test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
+	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench
 
 drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak, schedules or siege (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
