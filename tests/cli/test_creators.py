@@ -321,3 +321,13 @@ def written(folder: Path, name: str, content: str) -> str:
     """Write a file with that content; return its path."""
     (folder / name).write_text(content, encoding="utf-8")
     return str(folder / name)
+
+
+def test_master_keys_rotate(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the key that everything is sealed under already, there is nothing to do, and both commands say so."""
+    rotated = said(capsys, "keys", "rotate")
+    code = main(["keys", "masters"])
+    printed = capsys.readouterr()
+
+    assert (rotated["resealed"], rotated["use"]["newest"], rotated["use"]["in_use"]) == (0, "test", {})
+    assert (code, printed.out.splitlines()[0]) == (0, "'test' seals.")
