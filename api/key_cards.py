@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -69,9 +70,9 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     if not isinstance(key, str):
         raise InvalidInput({"key": "must be the key, as text"})
     await door.count_request(SET_RATE, f"key:{creator.id}")
-    before = await _card(door, creator, provider_row)
+    before = await card_of(door, creator.id, provider_row)
     await provider_keys.set_key(door.pool, creator.id, Private(key), provider_row)
-    return await _changed(door, creator, provider_row, before)
+    return await changed(door, creator.id, provider_row, before)
 
 
 @router.patch(
@@ -87,10 +88,10 @@ async def switch_key(request: Request, door: LimitedDoor, creator: Creator, prov
     enabled = body["enabled"]
     if not isinstance(enabled, bool):
         raise InvalidInput({"enabled": "must be true or false"})
-    before = await _card(door, creator, provider_row)
+    before = await card_of(door, creator.id, provider_row)
     async with db.acting_for(door.pool, creator.id) as conn:
         await provider_keys.enable_key(conn, creator.id, enabled, provider_row)
-    return await _changed(door, creator, provider_row, before)
+    return await changed(door, creator.id, provider_row, before)
 
 
 @router.delete(
@@ -102,10 +103,10 @@ async def switch_key(request: Request, door: LimitedDoor, creator: Creator, prov
 async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
     """`stops` says which of your prompts are not sold until you set another. Succeeds also if there was none."""
     provider_row = providers.find(provider)
-    before = await _card(door, creator, provider_row)
+    before = await card_of(door, creator.id, provider_row)
     async with db.acting_for(door.pool, creator.id) as conn:
         await provider_keys.delete_key(conn, creator.id, provider_row)
-    return await _changed(door, creator, provider_row, before)
+    return await changed(door, creator.id, provider_row, before)
 
 
 @router.get(
@@ -138,14 +139,15 @@ async def show_log(door: LimitedDoor, creator: Creator, provider: ProviderName) 
     return JSONResponse(document, headers=_NO_STORE)
 
 
-async def _card(door: LimitedDoor, creator: Creator, provider: Provider) -> KeyCard | None:
-    async with db.acting_for(door.pool, creator.id) as conn:
-        return await key_cards.key_card(conn, creator.id, provider)
+async def card_of(door: LimitedDoor, account_id: UUID, provider: Provider) -> KeyCard | None:
+    """The card as it is now."""
+    async with db.acting_for(door.pool, account_id) as conn:
+        return await key_cards.key_card(conn, account_id, provider)
 
 
-async def _changed(door: LimitedDoor, creator: Creator, provider: Provider, before: KeyCard | None) -> Response:
+async def changed(door: LimitedDoor, account_id: UUID, provider: Provider, before: KeyCard | None) -> Response:
     """Answer with the card as it is now, and the difference to the one before."""
-    after = await _card(door, creator, provider)
+    after = await card_of(door, account_id, provider)
     was, now = before.sold if before else (), after.sold if after else ()
     document = {
         "card": None if after is None else _document(after),

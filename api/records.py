@@ -156,6 +156,20 @@ class KeySwitch(BaseModel):
     enabled: bool
 
 
+class Connection(BaseModel):
+    """A connection to OpenRouter that waits for you to agree."""
+
+    authorizationUrl: str = Field(description="OpenRouter's page; open it in a browser")
+    expiresAt: str = Field(description="until when it can be finished (UTC)")
+
+
+class ConnectionCode(BaseModel):
+    """What is in the address that the browser came back to."""
+
+    state: str
+    code: str
+
+
 class KeyChange(BaseModel):
     """A change of your key."""
 
@@ -229,3 +243,4 @@ NEW_NOTICE_ADDRESS = _body(NewNoticeAddress)
 NEW_KEY = _body(NewKey)
 KEY_TO_SET = _body(KeyToSet)
 KEY_SWITCH = _body(KeySwitch)
+CONNECTION_CODE = _body(ConnectionCode)

@@ -1,3 +1,12 @@
 """Creators: accounts, limits and provider keys."""
 
-__all__ = ("accounts", "key_cards", "key_health", "key_log", "key_rotation", "master_keys", "provider_keys")
+__all__ = (
+    "accounts",
+    "key_cards",
+    "key_connections",
+    "key_health",
+    "key_log",
+    "key_rotation",
+    "master_keys",
+    "provider_keys",
+)

@@ -20,6 +20,7 @@ class SealedRow(NamedTuple):
     place: Literal[
         "executions.sealed_inputs",
         "executions.sealed_result",
+        "key_connections.sealed_verifier",
         "notice_addresses.sealed_url",
         "payments.sealed_payload",
         "provider_keys.sealed_key",
@@ -33,6 +34,7 @@ class SealedCountRow(NamedTuple):
     place: Literal[
         "executions.sealed_inputs",
         "executions.sealed_result",
+        "key_connections.sealed_verifier",
         "notice_addresses.sealed_url",
         "payments.sealed_payload",
         "provider_keys.sealed_key",
@@ -82,6 +84,7 @@ class Queries(Protocol):
         place: Literal[
             "executions.sealed_inputs",
             "executions.sealed_result",
+            "key_connections.sealed_verifier",
             "notice_addresses.sealed_url",
             "payments.sealed_payload",
             "provider_keys.sealed_key",

@@ -66,6 +66,10 @@ async def sell_one(pool: db.Pool) -> UUID:
             "UPDATE executions SET state = 'succeeded', finished_at = now(), sealed_result = %s WHERE id = %s",
             [sealed("executions.sealed_result"), order.id],
         )
+        await conn.execute(
+            "INSERT INTO key_connections VALUES (%s, %s, sha256(%s), sha256('x'), %s, now(), now())",
+            [sold.account_id, order.id, order.id.bytes, sealed("key_connections.sealed_verifier")],
+        )
         await worker.sql.stop(conn, id=owner)
     return order.id
 
@@ -92,10 +96,12 @@ async def test_every_sealed_column_is_known(pool: db.Pool) -> None:
         " WHERE table_schema = 'public' AND data_type = 'bytea'",
     )
     ((source,),) = await shops.rows(pool, "SELECT prosrc FROM pg_proc WHERE proname = 'sealed_values'")
+    await sell_one(pool)
     known = re.findall(r"'(\w+\.\w+)'", source)
 
     assert {row.name for row in columns if not re.search(r"(_sha256|\.nonce)$", row.name)} == set(known)
-    assert len(set(known)) == len(known) >= 7
+    assert {*await stored(pool)} == set(known)
+    assert len(set(known)) == len(known)
 
 
 async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +127,8 @@ async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.Monk
     after = await stored(pool)
 
     assert {place: [opened(row) for row in rows if row.sealed != b"x"] for place, rows in after.items()} == plain
-    assert (rotated.resealed, rotated.unreadable, again.resealed) == (13, 1, 0)
-    assert (told[0].done, told[0].total, told[-1].percent) == (1, 14, 100.0)
+    assert (rotated.resealed, rotated.unreadable, again.resealed) == (15, 1, 0)
+    assert (told[0].done, told[0].total, told[-1].percent) == (1, 16, 100.0)
     assert (rotated.use.newest, rotated.use.in_use, list(rotated.use.unused_since)) == ("new", {}, ["old"])
     assert again.use.unused_since == rotated.use.unused_since
     assert [sentence.split(";")[0][:40] for sentence in again.use.sentences] == [
@@ -133,7 +139,7 @@ async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.Monk
     use(monkeypatch, OLD)
     await sell_one(pool)
     use(monkeypatch, NEW, OLD)
-    assert (await key_rotation.key_use(pool)).sentences[0] == "'old' still opens 7 values; keep it, and rotate again"
+    assert (await key_rotation.key_use(pool)).sentences[0] == "'old' still opens 8 values; keep it, and rotate again"
 
 
 async def test_a_change_meanwhile_is_kept(pool: db.Pool, own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,4 +179,4 @@ async def test_a_process_without_the_newest_key_is_not_locked_out(
         use(monkeypatch, NEW, OLD)
         with pytest.raises(Misconfigured, match=r"these processes does not begin with 'new': door \d+ on "):
             await key_rotation.rotate(pool, quiet)
-    assert (await key_rotation.key_use(pool)).in_use == {"old": 7}
+    assert (await key_rotation.key_use(pool)).in_use == {"old": 8}
