@@ -5,6 +5,7 @@ __all__ = (
     "key_cards",
     "key_connections",
     "key_health",
+    "key_import",
     "key_log",
     "key_rotation",
     "master_keys",
