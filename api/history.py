@@ -19,6 +19,7 @@ from core.db.states import ExecutionState
 from core.executions import advice
 from core.executions import views as execution_views
 from core.failures import InvalidInput
+from core.providers import registry as providers
 from core.reporting import report as usage_report
 
 router = APIRouter(prefix="/me", tags=["creators"])
@@ -146,7 +147,7 @@ def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
         "code": row.code,
         "fault": row.fault,
         "detail": row.detail,
-        "advice": advice.advice_for(row.detail, row.fault),
+        "advice": advice.advice_for(row.detail, row.fault, [providers.provider_for(row.model_id).name]),
         "truncated": row.truncated,
         "round": row.round,
         "sends": row.sends,

@@ -19,7 +19,7 @@ from core.secrets.private import Private
 router = APIRouter(prefix="/me", tags=["creators"])
 
 # Each new key is checked at its provider.
-_SET_RATE = rate("10/minute")
+SET_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 ProviderName = Annotated[
@@ -62,7 +62,7 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     if not is_well_formed or (key is None and enabled is None):
         raise InvalidInput({"body": "must be an object with key, or enabled, or both"})
     if key is not None:
-        await door.count_request(_SET_RATE, f"key:{creator.id}")
+        await door.count_request(SET_RATE, f"key:{creator.id}")
         await provider_keys.set_key(door.pool, creator.id, Private(key), provider_row)
     async with db.acting_for(door.pool, creator.id) as conn:
         if enabled is not None:

@@ -117,6 +117,88 @@ class Forgotten(BaseModel):
     affectedResources: int = Field(description="how many of your prompts cannot be bought now")
 
 
+class KeyCard(BaseModel):
+    """Your key at one provider, or the place for one. The key itself is never shown."""
+
+    provider: str = Field(examples=["openrouter"])
+    title: str = Field(examples=["OpenRouter"])
+    health: Literal["sound", "missing", "disabled", "rejected", "expired", "spent"]
+    obstacle: str | None = Field(description="why nothing is sold on it now, as a code; null when something can be")
+    advice: str | None = Field(description="what to do about that")
+    label: str | None = Field(description="its masked form; null without a key", examples=["sk-or-v1-0e6...1c96"])
+    enabled: bool | None = Field(description="your own switch")
+    setAt: str | None = Field(description="since when it is stored (UTC)")
+    checkedAt: str | None = Field(description="when its provider last confirmed it")
+    rejectedAt: str | None = Field(description="since when its provider refuses it")
+    expiresAt: str | None = Field(description="when it stops working (UTC); null if never")
+    lastUsedAt: str | None = Field(description="when a call last used your key there")
+    limitUsd: str | None = Field(description="US dollars of its own limit; null without one")
+    limitReset: str | None = Field(description="how often that limit starts anew", examples=["monthly"])
+    limitRemainingUsd: str | None = Field(description="US dollars left under that limit when it was last checked")
+    products: list[str] = Field(description="your prompts on sale that need it")
+    keysUrl: str | None = Field(description="where you make, limit and delete keys")
+    creditUrl: str | None = Field(description="where you buy credit and see your limits")
+
+
+class ChangedKey(BaseModel):
+    """A card after a change, and what the change did."""
+
+    card: KeyCard | None = Field(description="null if there is no such provider any more")
+    stops: list[str] = Field(description="your prompts that were sold before, and are not now")
+    revives: list[str] = Field(description="your prompts that were not sold before, and are now")
+
+
+class KeyToSet(BaseModel):
+    """A key, as its provider wrote it."""
+
+    key: str = Field(examples=["sk-or-v1-…"])
+
+
+class KeySwitch(BaseModel):
+    """Your switch of the stored key."""
+
+    enabled: bool
+
+
+class Connection(BaseModel):
+    """A connection to OpenRouter that waits for you to agree."""
+
+    authorizationUrl: str = Field(description="OpenRouter's page; open it in a browser")
+    expiresAt: str = Field(description="until when it can be finished (UTC)")
+
+
+class ConnectionCode(BaseModel):
+    """What is in the address that the browser came back to."""
+
+    state: str
+    code: str
+
+
+class KeyChange(BaseModel):
+    """A change of your key."""
+
+    at: str
+    event: Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
+    by: Literal["creator", "operator", "provider"]
+    label: str = Field(description="the masked key")
+
+
+class KeyUse(BaseModel):
+    """The calls of one day (UTC) that one key was opened for."""
+
+    day: str
+    label: str = Field(description="the masked key")
+    calls: int
+    lastUsedAt: str
+
+
+class KeyLog(BaseModel):
+    """The last 100 changes and the uses of the last 90 days, newest first, also of keys that are deleted."""
+
+    changes: list[KeyChange]
+    uses: list[KeyUse]
+
+
 class NoticeAddress(BaseModel):
     """An address that notices are sent to. Its URL is not shown again."""
 
@@ -163,3 +245,6 @@ def _body(model: type[BaseModel]) -> dict[str, object]:
 
 NEW_NOTICE_ADDRESS = _body(NewNoticeAddress)
 NEW_KEY = _body(NewKey)
+KEY_TO_SET = _body(KeyToSet)
+KEY_SWITCH = _body(KeySwitch)
+CONNECTION_CODE = _body(ConnectionCode)

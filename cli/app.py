@@ -37,7 +37,7 @@ _GROUPS = {
     "catalog": ("cli.catalog:catalog", "The models that prompts can be sold on."),
     "creators": ("cli.creators:creators", "The creators, their payout addresses and limits."),
     "executions": ("cli.executions:executions", "The executions and their outcomes."),
-    "keys": ("cli.creators:keys", "The provider keys that pay for calls. A key is never shown again."),
+    "keys": ("cli.keys:keys", "The provider keys that pay for calls, never shown again; and the master keys."),
     "money": ("cli.money:books", "Compare the books."),
     "notices": ("cli.notices:notices", "The notices to creators and the operator, and their addresses."),
     "payments": ("cli.money:payments", "The payments and their outcomes."),

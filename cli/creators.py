@@ -126,7 +126,7 @@ def set_key(
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 creator = await owner(conn, handle)
-            return await provider_keys.set_key(pool, creator.id, key, at)
+            return await provider_keys.set_key(pool, creator.id, key, at, actor="operator")
 
     state = asyncio.run(store())
     if json:
@@ -157,7 +157,7 @@ def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
     at = providers.provider_named(provider)
 
     async def delete(conn: db.Connection) -> int:
-        return await provider_keys.delete_key(conn, (await owner(conn, handle)).id, at)
+        return await provider_keys.delete_key(conn, (await owner(conn, handle)).id, at, actor="operator")
 
     affected = in_transaction(delete)
     if json:
@@ -172,7 +172,7 @@ def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
     async def switch(conn: db.Connection) -> bool:
         creator = await owner(conn, handle)
         try:
-            await provider_keys.enable_key(conn, creator.id, enabled, at)
+            await provider_keys.enable_key(conn, creator.id, enabled, at, actor="operator")
         except NotFound:
             return False
         return True

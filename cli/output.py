@@ -5,10 +5,12 @@ Only this module prints, so that everything is escaped that a creator, buyer, se
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -47,3 +49,26 @@ def table(rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
     for cells in lines:
         grid.add_row(*(Text("" if cell is None else escaped(str(cell))) for cell in cells.values()))
     console.print(grid)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal during the block, and a sentence with the last counts after it.
+
+    Args:
+        what: what is counted.
+
+    Yields:
+        It takes how much is done, and of how much.
+    """
+    console, counted = Console(stderr=True), (0, 0)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(done: int, total: int) -> None:
+            nonlocal counted
+            counted = done, total
+            bar.update(task, completed=done, total=total)
+
+        yield show
+    remark(f"{what}: {counted[0]} of {counted[1]}")

@@ -35,6 +35,33 @@ class Schedule:
         return f"{self.name}/{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """A flow without a schedule, which the operator starts when it is needed, with *Quick run* or the command line.
+
+    Attributes:
+        name: the name of the flow and of its deployment.
+        description: shown to the operator in Prefect.
+    """
+
+    name: str
+    description: str
+
+    @property
+    def entrypoint(self) -> str:
+        """The flow's entrypoint for Prefect."""
+        return f"flows.{self.name}.{self.name}"
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's name in Prefect."""
+        return f"{self.name}/{self.name}"
+
+
+BY_HAND = (
+    ByHand("key_rotation", "Seal everything anew under the newest master key; run it after the key was changed."),
+)
+
 SCHEDULES = (
     # The first run from 03:00 on also makes the day's report.
     Schedule("catalog_sync", "0 * * * *", timedelta(hours=3), "Update the model catalog and its prices."),

@@ -1,4 +1,4 @@
-"""Serve the scheduled flows on one machine: run each flow at its times in a process of its own.
+"""Serve the flows on one machine: run each at its times, or when it is started, in a process of its own.
 
 On a cluster a work pool does the same; `prefect.yaml` has the same schedules for it.
 """
@@ -18,7 +18,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from core import db
 from core.process import scheduled_runs
-from deployments.schedules import SCHEDULES
+from deployments.schedules import BY_HAND, SCHEDULES, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +42,15 @@ async def _serve() -> None:
     # that has already started.
     runner = Runner(pause_on_shutdown=False)
     deployment_ids = {}
-    for schedule in SCHEDULES:
-        flow: Flow[..., Any] = load_flow_from_entrypoint(schedule.entrypoint)
+    for served in (*SCHEDULES, *BY_HAND):
+        flow: Flow[..., Any] = load_flow_from_entrypoint(served.entrypoint)
         deployment = await flow.ato_deployment(
-            schedule.name,
-            schedule=Cron(schedule.cron, timezone="UTC"),
-            description=schedule.description,
+            served.name,
+            schedule=Cron(served.cron, timezone="UTC") if isinstance(served, Schedule) else None,
+            description=served.description,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
-        deployment_ids[schedule.name] = await runner.aadd_deployment(deployment)
+        deployment_ids[served.name] = await runner.aadd_deployment(deployment)
     async with db.transaction() as conn:
         await scheduled_runs.deployed(conn, deployment_ids)
     await runner.start()

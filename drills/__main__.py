@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, kill, money, schedules, siege, soak
+from drills import catalog, crash, kill, money, rotation, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
 from drills.surroundings import surroundings
 
@@ -30,7 +30,8 @@ def main() -> int:
     parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
     parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
     parser.add_argument("--payments", type=int, help="money: how many, default 1000; soak: 10000")
-    parser.add_argument("--logs", type=Path, help="kill, schedules, siege, soak: where to keep all output")
+    parser.add_argument("--values", type=int, default=100_000, help="rotation: how many are sealed before")
+    parser.add_argument("--logs", type=Path, help="kill, rotation, schedules, siege, soak: where to keep all output")
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     parser.add_argument("--seconds", type=float, default=120, help="siege: how long the attacks last")
     parser.add_argument("--only", action="append", choices=siege.NAMES, help="siege: an attack; all by default")
@@ -92,6 +93,11 @@ def _kill(arguments: argparse.Namespace) -> dict[str, object]:
         return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
 
 
+def _rotation(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings(durable=True) as around, _logs(around.folder, arguments.logs):
+        return asyncio.run(rotation.drill(around, arguments.seed, arguments.values))
+
+
 def _schedules(arguments: argparse.Namespace) -> dict[str, object]:
     told = schedules.Told()
     with tempfile.TemporaryDirectory(prefix="instant-drill-", ignore_cleanup_errors=True) as made:
@@ -140,6 +146,7 @@ _DRILLS = {
     "crash": _crash,
     "kill": _kill,
     "money": _money,
+    "rotation": _rotation,
     "schedules": _schedules,
     "siege": _siege,
     "soak": _soak,

@@ -1,10 +1,10 @@
 """A practice OpenRouter: the real protocol, without a model, everything in memory.
 
-It serves `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation` and
-`/key`. Keys that start with `sk-or-v1-practice-` are valid until revoked at the control endpoint
-`/practice/keys/{key}`, where faults are queued too. A body that is put at `/practice/models` is listed instead of the
-practice catalog, until it is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`, and a
-practice gateway (`openai_compatible`) at `/compatible/v1`, with the same control endpoint.
+It serves `/api/v1/models`, `/chat/completions` (plain and streamed, with its response cache), `/generation`, `/key` and
+OAuth PKCE (`openrouter_oauth`). Keys that start with `sk-or-v1-practice-` are valid until revoked at the control
+endpoint `/practice/keys/{key}`, where faults are queued too. A body that is put at `/practice/models` is listed instead
+of the practice catalog, until it is deleted there. The practice Anthropic (`anthropic`) is beside it at `/anthropic/v1`
+and a practice gateway (`openai_compatible`) at `/compatible/v1`, with the same control endpoint.
 Formats follow OpenRouter's OpenAPI description of October 2026.
 """
 
@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
 
-from sandbox import anthropic, openai_compatible
+from sandbox import anthropic, openai_compatible, openrouter_oauth
 from sandbox.openrouter_accounts import KEY_PREFIX, Account, Practice
 from sandbox.openrouter_chat import chat, error_answer, json_answer, read_body
 from sandbox.openrouter_faults import STATUS_WORDS, parse
@@ -58,8 +58,10 @@ def create_app(latency_seconds: float = 0.3) -> FastAPI:
         latency_seconds: how long a chat call takes unless its key has another latency.
     """
     app = FastAPI(title="Practice OpenRouter", docs_url=None, redoc_url=None)
-    practice = Practice(latency_seconds)
+    practice, codes = Practice(latency_seconds), openrouter_oauth.Codes()
     app.include_router(_api(practice), prefix="/api/v1")
+    app.include_router(openrouter_oauth.exchange(practice, codes), prefix="/api/v1")
+    app.include_router(openrouter_oauth.page(codes))
     app.include_router(anthropic.api(practice), prefix="/anthropic/v1")
     app.include_router(openai_compatible.api(practice), prefix="/compatible/v1")
     app.include_router(_control(practice), prefix="/practice")
@@ -167,7 +169,7 @@ def _key_facts(key: str, account: Account) -> dict[str, Any]:
         "label": f"{key[:12]}...{key[-4:]}",
         "limit": account.credits,
         "limit_remaining": remaining,
-        "limit_reset": None,
+        "limit_reset": account.limit_reset,
         "usage": account.usage,
         "usage_daily": account.usage,
         "usage_weekly": account.usage,

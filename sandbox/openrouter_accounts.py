@@ -34,6 +34,7 @@ class Account:
     management: bool = False
     expires_at: datetime | None = None
     credits: Decimal | None = None
+    limit_reset: str | None = None
     price_factor: Decimal = Decimal(1)
     usage: Decimal = Decimal(0)
     faults: deque[Fault] = field(default_factory=deque)

@@ -28,6 +28,8 @@ NAMES = {
     "catalog_syncs.outcome": "SyncOutcome",
     "workers.kind": "WorkerKind",
     "notices.rule": "NoticeRule",
+    "key_events.event": "KeyEvent",
+    "key_events.actor": "KeyActor",
     "notice_deliveries.state": "DeliveryState",
 }
 

@@ -91,7 +91,9 @@ async def hire(pool: db.Pool) -> UUID:
 async def hired(conn: db.Connection) -> UUID:
     """The same, when the transaction is committed."""
     worker_id = uuid4()
-    await worker.sql.register(conn, id=worker_id, kind="executor", host="here", pid=os.getpid(), flow_run_id=None)
+    await worker.sql.register(
+        conn, id=worker_id, kind="executor", host="here", pid=os.getpid(), flow_run_id=None, master_key_ids=[]
+    )
     return worker_id
 
 

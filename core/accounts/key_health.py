@@ -59,8 +59,14 @@ async def _check_key(pool: db.Pool, row: KeysInUseRow) -> Health:
             return "unknown"
     else:
         async with pool.connection() as conn:
-            limit_remaining_usd, expires_at = facts.limit_remaining_usd, facts.expires_at
-            await sql.note_key(conn, id=row.id, limit_remaining_usd=limit_remaining_usd, expires_at=expires_at)
+            await sql.note_key(
+                conn,
+                id=row.id,
+                limit_remaining_usd=facts.limit_remaining_usd,
+                limit_usd=facts.limit_usd,
+                limit_reset=facts.limit_reset,
+                expires_at=facts.expires_at,
+            )
         return "sound"
     async with pool.connection() as conn:
         await provider_keys.reject_key(conn, row.account_id, key, provider)

@@ -1,4 +1,4 @@
-"""Manage creators' provider keys: set, show masked, enable, disable, reject and delete.
+"""Manage creators' provider keys: set, show masked, enable, disable, reject and delete. Each change is logged.
 
 Functions take a connection and do not commit, except `set_key`, which asks the provider first.
 """
@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from core import db
 from core.accounts.accounts import sha256
 from core.db.queries.account import sql
+from core.db.states import KeyActor, KeyEvent
 from core.failures import ExecutionFailed, InvalidInput, NotFound
 from core.providers.registry import OPENROUTER, Provider
 from core.providers.usage import KeyFacts
@@ -53,6 +54,9 @@ class KeyState:
         limit_remaining_usd: US dollars left under its own limit at that time; None without a limit.
         expires_at: UTC, when it stops working; None if never.
         obstacle: a code for why nothing is sold on it now; None if it can be used.
+        limit_usd: US dollars of its own limit; None without one, or if its provider does not tell.
+        limit_reset: how often that limit starts anew: daily, weekly or monthly; None if never.
+        set_at: UTC, since when it is stored.
     """
 
     label: str
@@ -62,6 +66,9 @@ class KeyState:
     limit_remaining_usd: Decimal | None = None
     expires_at: datetime | None = None
     obstacle: str | None = None
+    limit_usd: Decimal | None = None
+    limit_reset: str | None = None
+    set_at: datetime | None = None
 
     @property
     def sentence(self) -> str | None:
@@ -69,10 +76,26 @@ class KeyState:
         return self.obstacle and _OBSTACLES[self.obstacle]
 
 
-async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], provider: Provider = OPENROUTER) -> KeyState:
+async def set_key(
+    pool: db.Pool,
+    account_id: UUID,
+    key: Private[str],
+    provider: Provider = OPENROUTER,
+    *,
+    event: KeyEvent = "set",
+    actor: KeyActor = "creator",
+) -> KeyState:
     """Check a key at its provider and store it sealed, replacing the previous one at the same provider.
 
     Takes the pool and commits: no connection is held while the provider is asked.
+
+    Args:
+        pool: the database.
+        account_id: the creator.
+        key: as its provider wrote it; spaces around it do not matter.
+        provider: whose key it is.
+        event: how it came here, for the log.
+        actor: who set it, for the log.
 
     Raises:
         InvalidInput: names `key`: it is malformed, rejected, can manage other keys, or could not be checked.
@@ -93,7 +116,11 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], provider: 
             key_sha256=sha256(key.reveal()),
             label=facts.label,
             limit_remaining_usd=facts.limit_remaining_usd,
+            limit_usd=facts.limit_usd,
+            limit_reset=facts.limit_reset,
             expires_at=facts.expires_at,
+            event=event,
+            actor=actor,
         )
         state = await key_state(conn, account_id, provider)
     if state is None:
@@ -101,28 +128,44 @@ async def set_key(pool: db.Pool, account_id: UUID, key: Private[str], provider: 
     return state
 
 
+async def key_states(conn: db.Connection, account_id: UUID) -> dict[str, KeyState]:
+    """Read the visible state of each stored key, by the name of its provider."""
+    return {
+        row.provider: KeyState(
+            label=row.label,
+            enabled=row.enabled,
+            rejected_at=row.rejected_at,
+            checked_at=row.checked_at,
+            limit_remaining_usd=row.limit_remaining_usd,
+            expires_at=row.expires_at,
+            obstacle=row.obstacle,
+            limit_usd=row.limit_usd,
+            limit_reset=row.limit_reset,
+            set_at=row.created_at,
+        )
+        async for row in sql.keys(conn, account_id=account_id)
+    }
+
+
 async def key_state(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> KeyState | None:
     """Read the visible state of the stored key; None if there is none."""
-    if (row := await sql.key(conn, account_id=account_id, provider=provider.name)) is None:
-        return None
-    return KeyState(
-        row.label,
-        row.enabled,
-        row.rejected_at,
-        row.checked_at,
-        row.limit_remaining_usd,
-        row.expires_at,
-        row.obstacle,
-    )
+    return (await key_states(conn, account_id)).get(provider.name)
 
 
-async def enable_key(conn: db.Connection, account_id: UUID, enabled: bool, provider: Provider = OPENROUTER) -> None:
+async def enable_key(
+    conn: db.Connection,
+    account_id: UUID,
+    enabled: bool,
+    provider: Provider = OPENROUTER,
+    *,
+    actor: KeyActor = "creator",
+) -> None:
     """Enable or disable the stored key; while it is disabled, nothing that needs it is sold.
 
     Raises:
         NotFound: there is no key.
     """
-    if not await sql.enable_key(conn, account_id=account_id, provider=provider.name, enabled=enabled):
+    if not await sql.enable_key(conn, account_id=account_id, provider=provider.name, enabled=enabled, actor=actor):
         raise NotFound
 
 
@@ -131,13 +174,15 @@ async def reject_key(conn: db.Connection, account_id: UUID, key: Private[str], p
     await sql.reject_key(conn, account_id=account_id, provider=provider.name, key_sha256=sha256(key.reveal()))
 
 
-async def delete_key(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> int:
+async def delete_key(
+    conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER, *, actor: KeyActor = "creator"
+) -> int:
     """Delete the key; prompts that need it cannot be sold until another is set.
 
     Returns:
         The number of those resources; also 0 if there was no key.
     """
-    return await sql.delete_key(conn, account_id=account_id, provider=provider.name)
+    return await sql.delete_key(conn, account_id=account_id, provider=provider.name, actor=actor)
 
 
 async def _checked(provider: Provider, key: Private[str]) -> KeyFacts:

@@ -11,6 +11,8 @@ __all__ = [
     "ExecutionKind",
     "ExecutionState",
     "Fault",
+    "KeyActor",
+    "KeyEvent",
     "Modality",
     "Mode",
     "ModelModality",
@@ -48,8 +50,11 @@ NoticeRule = Literal[
     "calls_unusual",
     "key_failing",
     "key_low",
+    "key_old",
     "chain_differs",
     "refunds_repeated",
     "model_leaving",
 ]
+KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
+KeyActor = Literal["creator", "operator", "provider"]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]

@@ -1,7 +1,10 @@
 """Advise creators on failures with codes of ours. `core/providers/errors.py` has the advice on provider failures."""
 
+from collections.abc import Iterable
+
 from core.failures import Fault
 from core.providers import errors as provider_errors
+from core.providers import registry as providers
 
 _NOTHING = "Nothing to do: the fault is ours, and the buyer may run it again for free."
 
@@ -30,14 +33,17 @@ _BY_FAULT: dict[str, str] = {
 }
 
 
-def advice_for(detail: str | None, fault: Fault | str | None) -> str | None:
+def advice_for(detail: str | None, fault: Fault | str | None, served_by: Iterable[str] = ()) -> str | None:
     """Return a sentence that tells the creator what to do about a failure.
 
     Args:
         detail: the precise cause, a code of ours.
         fault: who caused it. Decides the sentence for a code without one of its own. None: the call did not fail.
+        served_by: the names of the providers that failed so; an advice about credit or a limit ends with their pages.
     """
     if fault is None:
         return None
     of_provider = provider_errors.lookup(detail or "")
+    if of_provider and detail in provider_errors.ABOUT_CREDIT:
+        return of_provider.advice + "".join(providers.find(name).credit_page for name in sorted({*served_by}))
     return of_provider.advice if of_provider else ADVICE.get(detail or "") or _BY_FAULT[fault]

@@ -76,10 +76,10 @@ async def switch(
     async with db.acting_for(pool, account_id) as conn:
         told = await sql.tested(conn, id=test.id)
     if row.state != "succeeded":
-        raise _failed(row.detail or row.state, row.fault or "ours")
+        raise _failed(row.detail or row.state, row.fault or "ours", provider_for(model_id).name)
     if told.outcome != "succeeded":
         # A fallback answered, which says nothing about the model.
-        raise _failed(told.outcome or "send_refused", "creator")
+        raise _failed(told.outcome or "send_refused", "creator", provider_for(model_id).name)
     async with db.acting_for(pool, account_id) as conn:
         await switching.offer(conn, candidate)
     return Switched(candidate, test.id, views.open_result(row), told.cost_usd)
@@ -105,8 +105,8 @@ async def _begin(
         key = await provider_keys.key_state(conn, account_id, provider)
     if key is not None and key.obstacle == code and key.sentence:
         raise SwitchFailed(code, f"Your key at {provider.title} cannot be used: {key.sentence}.")
-    raise SwitchFailed(code, _NOT_READY[code]) if code in _NOT_READY else _failed(code, "creator")
+    raise SwitchFailed(code, _NOT_READY[code]) if code in _NOT_READY else _failed(code, "creator", provider.name)
 
 
-def _failed(detail: str, fault: str) -> SwitchFailed:
-    return SwitchFailed(detail, str(advice.advice_for(detail, fault)))
+def _failed(detail: str, fault: str, served_by: str) -> SwitchFailed:
+    return SwitchFailed(detail, str(advice.advice_for(detail, fault, [served_by])))

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 from uuid import UUID
 
 from core import db
-from core.accounts import provider_keys
+from core.accounts import key_log, provider_keys
 from core.db.queries.execution import sql
 from core.executions import outcomes, sends
 from core.executions import queue as execution_queue
@@ -149,7 +149,9 @@ async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Or
             raise ExecutionFailed("internal_error", "ours", "sealed_value_unreadable")
         return order, opened
 
-    return await _apply_to_each(conn, orders, open_one, order_of=lambda order: order)
+    opened = await _apply_to_each(conn, orders, open_one, order_of=lambda order: order)
+    await key_log.count_uses(conn, [(order.account_id, order.version.model_id) for order, _ in opened])
+    return opened
 
 
 async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]) -> list[PreparedCall]:

@@ -40,7 +40,7 @@ def _success_low(facts: Facts) -> tuple[str, str]:
     body = (
         f"{succeeded} of {calls} paid calls of the last {facts['days']} days succeeded ({_percent(succeeded, calls)})."
     )
-    return f"{_percent(succeeded, calls)} of its calls succeed", body + _causes(facts["causes"])
+    return f"{_percent(succeeded, calls)} of its calls succeed", body + _causes(facts)
 
 
 def _failures_charged(facts: Facts) -> tuple[str, str]:
@@ -49,7 +49,7 @@ def _failures_charged(facts: Facts) -> tuple[str, str]:
         f"{charged} of the {failed} calls that failed in the last {facts['days']} days were charged by the provider "
         f"all the same, or may have been: {_usd(facts['spent_usd'])} at most."
     )
-    return f"{_percent(charged, failed)} of its failures cost you money", body + _causes(facts["causes"])
+    return f"{_percent(charged, failed)} of its failures cost you money", body + _causes(facts)
 
 
 def _cost_unusual(facts: Facts) -> tuple[str, str]:
@@ -80,19 +80,29 @@ def _key_failing(facts: Facts) -> tuple[str, str]:
     if facts["rejected_at"]:
         return f"{title} rejects your key", str(advice.advice_for("provider_401", "creator"))
     body = f"{title} refused {facts['calls']} calls on your key in the last 24 hours."
-    return f"{title} refuses calls on your key", body + _causes(facts["causes"])
+    return f"{title} refuses calls on your key", body + _causes(facts)
 
 
 def _key_low(facts: Facts) -> tuple[str, str]:
     provider = _provider(facts)
     if facts["calls"]:
         body = f"{provider.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
-        return f"your {provider.title} credit is used up", body + _causes(facts["causes"])
+        return f"your {provider.title} credit is used up", body + _causes(facts)
     body = (
         f"{_usd(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
-        f"cost {_usd(facts['dearest_usd'])}. Raise the limit {provider.keys_place}."
+        f"cost {_usd(facts['dearest_usd'])}. Raise the limit {provider.keys_place}.{provider.credit_page}"
     )
     return f"your {provider.title} key is near its limit", body
+
+
+def _key_old(facts: Facts) -> tuple[str, str]:
+    provider = _provider(facts)
+    body = (
+        f"The key {facts['label']} at {provider.title} was set {facts['days']} days ago. Make a new one "
+        f"{provider.keys_place}, set it (PUT /me/keys/{provider.name}, or instant keys set), and then delete the old "
+        f"one there.{provider.credit_page}"
+    )
+    return f"your {provider.title} key is {facts['days']} days old", body
 
 
 def _refunds_repeated(facts: Facts) -> tuple[str, str]:
@@ -102,7 +112,7 @@ def _refunds_repeated(facts: Facts) -> tuple[str, str]:
     )
     if facts["wallets"] > 1:
         body += f" {facts['wallets'] - 1} more wallets had as many refunds as deserve a notice."
-    body += _causes(facts["causes"]) + (
+    body += _causes(facts) + (
         "\nIf its inputs ask for more than fits, say in the template how long and in which form the model answers, "
         "allow no user message, or let cut-off answers count (truncated_from_characters)."
     )
@@ -144,6 +154,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "calls_unusual": _calls_unusual,
     "key_failing": _key_failing,
     "key_low": _key_low,
+    "key_old": _key_old,
     "refunds_repeated": _refunds_repeated,
     "chain_differs": _chain_differs,
     "model_leaving": _model_leaving,
@@ -155,10 +166,12 @@ def _provider(facts: Facts) -> Provider:
     return providers.find(facts.get("provider", OPENROUTER.name))
 
 
-def _causes(causes: Sequence[Facts]) -> str:
+def _causes(facts: Facts) -> str:
+    causes: Sequence[Facts] = facts["causes"]
+    served_by = [name for name in (facts.get("provider"), facts.get("served_by")) if name]
     lines = [
         f"\n- {cause['detail']}, {cause['calls']} {'time' if cause['calls'] == 1 else 'times'}: "
-        f"{advice.advice_for(cause['detail'], cause['fault'])}"
+        f"{advice.advice_for(cause['detail'], cause['fault'], served_by)}"
         for cause in causes
     ]
     return "\nMost often:" + "".join(lines) if lines else ""

@@ -28,6 +28,8 @@ LEAST_REFUSALS = 3
 CALLS_LEFT = 20
 LEAST_REFUNDS = 3
 
+OLD_KEY_DAYS = 90
+
 PAUSE_DAYS = 7
 
 
@@ -52,6 +54,7 @@ async def record_findings(conn: db.Connection) -> int:
         ),
         "key_failing": sql.key_failing(conn, least_calls=LEAST_REFUSALS),
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
+        "key_old": sql.key_old(conn, days=OLD_KEY_DAYS),
         "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
         "chain_differs": sql.chain_differs(conn),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from core import db
 from core.db.queries.worker import sql
 from core.process.background_loop import run_in_thread
+from core.secrets.vault import vault
 from core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,13 @@ async def registered(
     worker_id = uuid4()
     async with pool.connection() as conn:
         await sql.register(
-            conn, id=worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid(), flow_run_id=flow_run_id
+            conn,
+            id=worker_id,
+            kind=kind,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            flow_run_id=flow_run_id,
+            master_key_ids=list(vault().key_ids),
         )
     _worker_ids[loop] = worker_id
     try:

@@ -1,3 +1,14 @@
 """Model providers: send a request, read the answer, and find its cost or the reason for a failure."""
 
-__all__ = ("answer_schema", "client", "errors", "model_ids", "registry", "request", "response", "scripts", "usage")
+__all__ = (
+    "answer_schema",
+    "client",
+    "errors",
+    "model_ids",
+    "openrouter_oauth",
+    "registry",
+    "request",
+    "response",
+    "scripts",
+    "usage",
+)

@@ -172,6 +172,11 @@ UNAVAILABLE = frozenset(
 )
 """Failures for which another model may answer: this one is not served now, and certainly nothing was charged."""
 
+ABOUT_CREDIT = frozenset(
+    name for name in PROVIDER_ERRORS if name.startswith("provider_402") or name.endswith(("_key_limit", "_budget"))
+)
+"""Failures that end when the creator buys credit or raises a limit: advice on them ends with the provider's page."""
+
 # Any other status: `provider_418` and its like.
 UNEXPECTED_STATUS = ProviderError("provider", "perhaps", False, "The provider answered with an unexpected status.")
 

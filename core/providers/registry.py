@@ -49,6 +49,7 @@ class Provider:
         credit_percent: returns what buying credit there costs on top of it, from the settings.
         relays: a 401 of it may be about its own key at a server behind it, and not about the creator's.
         is_configured: whether the settings name it; if not, nothing is sold or sent there.
+        credit_url: the page where creators buy credit and see their limits; None if it has none.
     """
 
     name: str
@@ -74,6 +75,12 @@ class Provider:
     insures: bool = False
     relays: bool = False
     is_configured: bool = True
+    credit_url: str | None = None
+
+    @property
+    def credit_page(self) -> str:
+        """A sentence to end an advice about credit and limits with, or nothing."""
+        return f" Credit and limits at {self.title}: {self.credit_url}" if self.credit_url else ""
 
     @property
     def keys_place(self) -> str:
@@ -99,6 +106,7 @@ OPENROUTER = Provider(
     keeps_answers=True,
     cost_path="/generation",
     insures=True,
+    credit_url="https://openrouter.ai/settings/credits",
 )
 
 ANTHROPIC = Provider(
@@ -119,6 +127,7 @@ ANTHROPIC = Provider(
     inputs=anthropic.INPUTS,
     # Higher values are silently capped to it.
     most_temperature=Decimal(1),
+    credit_url="https://platform.claude.com/settings/billing",
 )
 
 _BUILT_IN = {row.name: row for row in (OPENROUTER, ANTHROPIC)}

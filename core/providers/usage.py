@@ -13,6 +13,7 @@ _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 _LABEL = re.compile(r"[\x20-\x7e]{1,200}")
 _NO_COST_ABOVE = Decimal(100_000)
 _COST_DIGITS = 40
+_RESETS = ("daily", "weekly", "monthly")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,16 @@ class KeyFacts:
         limit_remaining_usd: US dollars left under the key's own limit; None without a limit, or if not reported.
         is_management_key: it can create keys and cannot run models; such a key must be refused.
         expires_at: UTC, when it stops working; None if never, or if not reported.
+        limit_usd: US dollars of the key's own limit; None without a limit, or if not reported.
+        limit_reset: how often that limit starts anew: daily, weekly or monthly; None if never, or if not reported.
     """
 
     label: str
     limit_remaining_usd: Decimal | None
     is_management_key: bool
     expires_at: datetime | None = None
+    limit_usd: Decimal | None = None
+    limit_reset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +133,14 @@ def read_key(body: bytes, _key: str = "") -> KeyFacts:
     if not isinstance(data, dict):
         raise malformed()
     label = data.get("label")
-    remaining = data.get("limit_remaining")
+    remaining, limit, reset = (data.get(name) for name in ("limit_remaining", "limit", "limit_reset"))
     return KeyFacts(
         label=label if isinstance(label, str) and _LABEL.fullmatch(label) else "",
         limit_remaining_usd=None if remaining is None else _amount(remaining, least=-_NO_COST_ABOVE),
         is_management_key=data.get("is_management_key") is True or data.get("is_provisioning_key") is True,
         expires_at=_moment(data.get("expires_at")),
+        limit_usd=None if limit is None else _amount(limit),
+        limit_reset=reset if isinstance(reset, str) and reset in _RESETS else None,
     )
 
 

@@ -152,7 +152,7 @@ async def report(
     rows = await added_up(by, "hour" if by == "hour" else "day")
     totals = await added_up("total", "day")
     causes = [
-        Cause(row.detail, row.fault, row.calls, row.charged, advice.advice_for(row.detail, row.fault))
+        Cause(row.detail, row.fault, row.calls, row.charged, advice.advice_for(row.detail, row.fault, row.served_by))
         async for row in sql.causes(conn, since=first, until=end, account_id=account_id, kind=kind)
     ]
     in_progress = await sql.in_progress(conn, account_id=account_id, since=first, until=end)

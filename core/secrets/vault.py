@@ -61,6 +61,16 @@ class Vault:
         """The ids of the configured keys, newest first. They are no secret: every envelope shows one."""
         return tuple(self._keys)
 
+    @property
+    def newest_key_id(self) -> str:
+        """The id of the key that seals and signs."""
+        return self._newest
+
+    @property
+    def newest_head(self) -> bytes:
+        """What every envelope under the newest key begins with, and no other."""
+        return _head(self._newest)
+
     def seal(self, plain: bytes, *, account: UUID, column: str, row: UUID) -> bytes:
         """Encrypt `plain` for one column and row.
 
@@ -70,11 +80,10 @@ class Vault:
             row: the row's id.
         """
         nonce = os.urandom(_NONCE)
-        key_id = self._newest.encode()
         sealed = AESGCM(self._derive(self._newest, b"seal", account.bytes)).encrypt(
             nonce, plain, _associated_data(column, row)
         )
-        return _ENVELOPE + bytes([len(key_id)]) + key_id + nonce + sealed
+        return self.newest_head + nonce + sealed
 
     def open(self, sealed: bytes, *, account: UUID, column: str, row: UUID) -> Private[bytes]:
         """Decrypt a value that `seal` made for the same account, column and row.
@@ -92,6 +101,15 @@ class Vault:
         except InvalidTag:
             pass
         raise Unreadable
+
+    def reseal(self, sealed: bytes, *, account: UUID, column: str, row: UUID) -> bytes:
+        """Seal anew, under the newest key, what `seal` sealed under any for the same account, column and row.
+
+        Raises:
+            Unreadable: it was altered or moved, or its master key is not configured.
+        """
+        plain = self.open(sealed, account=account, column=column, row=row)
+        return self.seal(plain.reveal(), account=account, column=column, row=row)
 
     def sign(self, purpose: str, message: bytes) -> str:
         """Sign `message` for a reader who has the message already; the signature is valid for `purpose` only."""
@@ -145,6 +163,10 @@ def _base64url(raw: bytes) -> str:
 
 def _associated_data(column: str, row: UUID) -> bytes:
     return column.encode() + b"\x00" + row.bytes
+
+
+def _head(key_id: str) -> bytes:
+    return _ENVELOPE + bytes([len(key_id)]) + key_id.encode()
 
 
 def _unpack(sealed: bytes) -> tuple[str, bytes, bytes]:

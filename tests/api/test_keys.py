@@ -55,6 +55,65 @@ async def test_a_key_is_set_switched_and_forgotten(door: str, claude: Shop, me: 
     assert leaks.found(b"".join(answer.content for answer in said), {"key": key}) == set()
 
 
+async def test_a_card_is_changed_and_told_what_that_does(claude: Shop, me: httpx.AsyncClient) -> None:
+    """Setting says what is sold again, switching off and deleting what stops; the log has it all, and never a key."""
+    key = f"sk-ant-practice-{uuid4().hex}"
+    said = [
+        await me.patch("/keys/anthropic", json={"enabled": False}),
+        await me.put("/keys/anthropic", json={"key": key}),
+        await me.patch("/keys/anthropic", json={"enabled": True}),
+        await me.delete("/keys/anthropic"),
+        await me.put("/keys/anthropic", json={"key": key}),
+        await me.get("/keys/anthropic"),
+        await me.get("/keys/anthropic/log"),
+        await me.get("/keys"),
+    ]
+    changes = [(one.json()["stops"], one.json()["revives"], one.json()["card"]["health"]) for one in said[:5]]
+
+    assert [answer.status_code for answer in said] == [200] * 8
+    assert {answer.headers["cache-control"] for answer in said} == {"no-store"}
+    assert changes == [
+        (["haiku"], [], "disabled"),
+        ([], [], "disabled"),
+        ([], ["haiku"], "sound"),
+        (["haiku"], [], "missing"),
+        ([], ["haiku"], "sound"),
+    ]
+    assert said[5].json() == said[4].json()["card"] == said[7].json()[1]
+    assert [change["event"] for change in said[6].json()["changes"]] == [
+        "set",
+        "deleted",
+        "enabled",
+        "set",
+        "disabled",
+        "set",
+    ]
+    assert leaks.found(b"".join(answer.content for answer in said), {"key": key}) == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "fields"),
+    [
+        ("PUT", "anthropic", None, 400, ["key"]),
+        ("PUT", "anthropic", {"key": 1}, 400, ["key"]),
+        ("PUT", "anthropic", {"key": "sk-or-v1-practice-x"}, 400, ["key"]),
+        ("PUT", "anthropic", {"key": "x", "enabled": True, "b": 1}, 400, ["b", "enabled"]),
+        ("PUT", "nobody", {"key": "x"}, 404, None),
+        ("PATCH", "anthropic", {"enabled": 1}, 400, ["enabled"]),
+        ("PATCH", "openrouter", {"enabled": True}, 404, None),
+        ("GET", "nobody", None, 404, None),
+        ("GET", "nobody/log", None, 404, None),
+    ],
+)
+async def test_what_is_no_change_of_a_card(
+    me: httpx.AsyncClient, method: str, path: str, body: Any, status: int, fields: list[str] | None
+) -> None:
+    """It is refused by field, and changes nothing."""
+    refused = await me.request(method, f"/keys/{path}", json=body)
+
+    assert (refused.status_code, sorted(refused.json().get("fields", {})) or None) == (status, fields)
+
+
 @pytest.mark.parametrize(
     "body",
     [

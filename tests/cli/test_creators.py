@@ -321,3 +321,28 @@ def written(folder: Path, name: str, content: str) -> str:
     """Write a file with that content; return its path."""
     (folder / name).write_text(content, encoding="utf-8")
     return str(folder / name)
+
+
+def test_master_keys_rotate(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the key that everything is sealed under already, there is nothing to do, and both commands say so."""
+    rotated = said(capsys, "keys", "rotate")
+    code = main(["keys", "masters"])
+    printed = capsys.readouterr()
+
+    assert (rotated["resealed"], rotated["use"]["newest"], rotated["use"]["in_use"]) == (0, "test", {})
+    assert (code, printed.out.splitlines()[0]) == (0, "'test' seals.")
+
+
+def test_old_keys_are_refused_by_row(capsys: pytest.CaptureFixture[str], tmp_path: Path, handle: str) -> None:
+    """A row that cannot be opened is told with its creator, and exit code 1; a file of another form names its row."""
+    rows, other = tmp_path / "rows.json", tmp_path / "other.json"
+    rows.write_text(json.dumps([{"handle": handle, "encrypted_api_key": "00:11", "user_id": 1}]))
+    other.write_text('[{"handle": "ada"}]')
+    os.environ["INSTANT_TEST_OLD"] = "practice"
+    codes = [main(["keys", "import", str(file), "--from-env", "INSTANT_TEST_OLD", "--json"]) for file in (rows, other)]
+    del os.environ["INSTANT_TEST_OLD"]
+    printed = capsys.readouterr()
+
+    assert codes == [1, 1]
+    assert json.loads(printed.out)[0]["reason"] == "the old secret does not open it"
+    assert printed.err.startswith("instant: 0.encrypted_api_key: must be a JSON list")

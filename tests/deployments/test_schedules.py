@@ -25,7 +25,7 @@ from prefect.types.entrypoint import EntrypointType
 from core import db
 from core.process import scheduled_runs, worker
 from core.settings import settings
-from deployments.schedules import SCHEDULES
+from deployments.schedules import BY_HAND, SCHEDULES
 from flows.recovery import recovery
 from flows.retention import retention
 from tasks import old_deployments, unfinished_runs
@@ -78,14 +78,18 @@ def test_prefect_yaml_is_the_table() -> None:
     assert scheduled == [
         (one.name, one.entrypoint, [{"cron": one.cron, "timezone": "UTC"}], one.description) for one in SCHEDULES
     ]
+    by_hand = [(one["name"], one["entrypoint"], one["description"]) for one in deployed if "schedules" not in one]
+    assert by_hand[1:] == [(one.name, one.entrypoint, one.description) for one in BY_HAND]
+    assert by_hand[0][0] == "pool"
     assert [one for one in deployed if "concurrency_limit" in one] == []
     assert len({one["name"] for one in deployed}) == len(deployed)
 
 
 def test_every_flow_of_the_table_is_there() -> None:
-    """Each entrypoint is a flow of that name, and every flow except `instant_execution` has a schedule."""
+    """Each entrypoint is a flow of that name, and every flow except `instant_execution` is served."""
     flows = {path.stem for path in (_ROOT / "flows").glob("[a-z]*.py")} - {"instant_execution"}
-    found = {one.name: getattr(import_module(one.entrypoint.rpartition(".")[0]), one.name) for one in SCHEDULES}
+    served = (*SCHEDULES, *BY_HAND)
+    found = {one.name: getattr(import_module(one.entrypoint.rpartition(".")[0]), one.name) for one in served}
 
     assert {one.name for one in found.values() if isinstance(one, Flow)} == set(found) == flows
 
@@ -109,7 +113,8 @@ async def test_what_is_served(pool: db.Pool) -> None:
     async with get_client() as prefect, deployment(prefect, "retention", limit=1):
         with serving() as process:
             ours = "SELECT count(deployment_id) = %(all)s AS done FROM schedules"
-            await shops.until(pool, ours, all=len(SCHEDULES))
+            await shops.until(pool, ours, all=len(SCHEDULES) + len(BY_HAND))
+            by_hand = [await prefect.read_deployment_by_name(one.deployment) for one in BY_HAND]
             served = [await prefect.read_deployment_by_name(one.deployment) for one in SCHEDULES]
             known = await shops.rows(pool, "SELECT name, deployment_id FROM schedules")
             path = {"id": served[0].id}
@@ -122,13 +127,14 @@ async def test_what_is_served(pool: db.Pool) -> None:
             process.terminate()
             code = await asyncio.to_thread(process.wait, 20)
         left = [await prefect.read_deployment(one.id) for one in served]
-        for one in served:
+        for one in (*served, *by_hand):
             await prefect.delete_deployment(one.id)
 
     assert [told(one) for one in served] == [
         (one.name, one.entrypoint, one.cron, "UTC", one.description, False, None) for one in SCHEDULES
     ]
-    assert {row.name: row.deployment_id for row in known} == {one.name: one.id for one in served}
+    assert {row.name: row.deployment_id for row in known} == {one.name: one.id for one in (*served, *by_hand)}
+    assert [(one.name, one.schedules, one.paused) for one in by_hand] == [(one.name, [], False) for one in BY_HAND]
     assert (after, code) == ("Completed", 0)
     assert (served[0].name, [tuple(row) for row in synced]) == ("catalog_sync", [("applied", True)])
     assert [one.name for one in served if (one.parameter_openapi_schema or {}).get("required")] == []

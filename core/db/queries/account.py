@@ -11,6 +11,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
+from core.db.states import KeyActor, KeyEvent
 
 
 class CreateRow(NamedTuple):
@@ -44,14 +45,16 @@ class AccountRow(NamedTuple):
     resources: int
 
 
-class KeyRow(NamedTuple):
-    id: UUID
-    sealed_key: bytes
+class KeysRow(NamedTuple):
+    provider: str
     label: str
     enabled: bool
     rejected_at: datetime | None
     checked_at: datetime
+    created_at: datetime
     limit_remaining_usd: Decimal | None
+    limit_usd: Decimal | None
+    limit_reset: str | None
     expires_at: datetime | None
     obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
 
@@ -117,29 +120,42 @@ class Queries(Protocol):
         key_sha256: bytes,
         label: str,
         limit_remaining_usd: Decimal | int | None,
+        limit_usd: Decimal | int | None,
+        limit_reset: str | None,
         expires_at: datetime | None,
+        event: KeyEvent,
+        actor: KeyActor,
     ) -> int:
         """One key per creator and provider. A new key gets a new row id, because the sealed value is bound to the
         id. It is not rejected at first, and stays disabled if the creator had disabled the old one.
         """
 
-    async def key(self, conn: Connection, *, account_id: UUID, provider: str) -> KeyRow | None:
-        """The key with everything known about it, still sealed."""
+    def keys(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[KeysRow]:
+        """An account's keys, one for each provider, with everything known about them."""
 
-    async def enable_key(self, conn: Connection, *, enabled: bool, account_id: UUID, provider: str) -> int:
+    async def enable_key(
+        self, conn: Connection, *, enabled: bool, account_id: UUID, provider: str, actor: KeyActor
+    ) -> int:
         """Enable or disable the key; nothing else changes."""
 
     async def reject_key(self, conn: Connection, *, account_id: UUID, provider: str, key_sha256: bytes) -> int:
         """Matched by hash, so that a late 401 for a replaced key does not reject its successor."""
 
-    async def delete_key(self, conn: Connection, *, account_id: UUID, provider: str) -> int:
+    async def delete_key(self, conn: Connection, *, account_id: UUID, provider: str, actor: KeyActor) -> int:
         """Delete the key, and count the resources that were on sale with it. Zero if there was no key."""
 
     def keys_in_use(self, conn: Connection) -> AsyncIterator[KeysInUseRow]:
         """Keys that resources are sold on. A rejected key is not checked again: only a new key helps."""
 
     async def note_key(
-        self, conn: Connection, *, limit_remaining_usd: Decimal | int | None, expires_at: datetime | None, id: UUID
+        self,
+        conn: Connection,
+        *,
+        limit_remaining_usd: Decimal | int | None,
+        limit_usd: Decimal | int | None,
+        limit_reset: str | None,
+        expires_at: datetime | None,
+        id: UUID,
     ) -> int:
         """Matched by id, so that the check of a replaced key is not recorded for its successor."""
 

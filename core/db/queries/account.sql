@@ -53,35 +53,58 @@ LEFT JOIN LATERAL (
 ) AS payouts ON true
 ORDER BY accounts.handle;
 
--- name: put_key(id, account_id, provider, sealed_key, key_sha256, label, limit_remaining_usd, expires_at)!
+-- name: put_key(id, account_id, provider, sealed_key, key_sha256, label, limit_remaining_usd, limit_usd, limit_reset, expires_at, event, actor)!
 -- One key per creator and provider. A new key gets a new row id, because the sealed value is bound to the id.
 -- It is not rejected at first, and stays disabled if the creator had disabled the old one.
-INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, limit_remaining_usd, expires_at,
-    checked_at)
-VALUES (:id, :account_id, :provider, :sealed_key, :key_sha256, :label, :limit_remaining_usd, :expires_at, now())
-ON CONFLICT (account_id, provider) DO UPDATE
-SET id = EXCLUDED.id, sealed_key = EXCLUDED.sealed_key, key_sha256 = EXCLUDED.key_sha256, label = EXCLUDED.label,
-    limit_remaining_usd = EXCLUDED.limit_remaining_usd, expires_at = EXCLUDED.expires_at, checked_at = EXCLUDED.checked_at, created_at = EXCLUDED.created_at, rejected_at = NULL;
+WITH stored AS (
+    INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, limit_remaining_usd, limit_usd,
+        limit_reset, expires_at, checked_at)
+    VALUES (:id, :account_id, :provider, :sealed_key, :key_sha256, :label, :limit_remaining_usd, :limit_usd, :limit_reset,
+        :expires_at, now())
+    ON CONFLICT (account_id, provider) DO UPDATE
+    SET id = EXCLUDED.id, sealed_key = EXCLUDED.sealed_key, key_sha256 = EXCLUDED.key_sha256, label = EXCLUDED.label,
+        limit_remaining_usd = EXCLUDED.limit_remaining_usd, limit_usd = EXCLUDED.limit_usd,
+        limit_reset = EXCLUDED.limit_reset, expires_at = EXCLUDED.expires_at, checked_at = EXCLUDED.checked_at,
+        created_at = EXCLUDED.created_at, rejected_at = NULL
+    RETURNING account_id, provider, label
+)
+INSERT INTO key_events (account_id, provider, label, event, actor)
+SELECT account_id, provider, label, :event, :actor FROM stored;
 
--- name: key(account_id, provider)^
--- The key with everything known about it, still sealed.
-SELECT id, sealed_key, label, enabled, rejected_at, checked_at, limit_remaining_usd, expires_at,
+-- name: keys(account_id)
+-- An account's keys, one for each provider, with everything known about them.
+SELECT provider, label, enabled, rejected_at, checked_at, created_at, limit_remaining_usd, limit_usd, limit_reset,
+    expires_at,
     key_obstacle(provider_keys) AS obstacle
-FROM provider_keys WHERE account_id = :account_id AND provider = :provider;
+FROM provider_keys WHERE account_id = :account_id;
 
--- name: enable_key(account_id, provider, enabled)!
+-- name: enable_key(account_id, provider, enabled, actor)!
 -- Enable or disable the key; nothing else changes.
-UPDATE provider_keys SET enabled = :enabled WHERE account_id = :account_id AND provider = :provider;
+WITH changed AS (
+    UPDATE provider_keys SET enabled = :enabled WHERE account_id = :account_id AND provider = :provider
+    RETURNING account_id, provider, label, enabled
+)
+INSERT INTO key_events (account_id, provider, label, event, actor)
+SELECT account_id, provider, label, CASE WHEN enabled THEN 'enabled' ELSE 'disabled' END, :actor FROM changed;
 
 -- name: reject_key(account_id, provider, key_sha256)!
 -- Matched by hash, so that a late 401 for a replaced key does not reject its successor.
-UPDATE provider_keys SET rejected_at = coalesce(rejected_at, now())
-WHERE account_id = :account_id AND provider = :provider AND key_sha256 = :key_sha256;
+WITH rejected AS (
+    UPDATE provider_keys SET rejected_at = now()
+    WHERE account_id = :account_id AND provider = :provider AND key_sha256 = :key_sha256 AND rejected_at IS NULL
+    RETURNING account_id, provider, label
+)
+INSERT INTO key_events (account_id, provider, label, event, actor)
+SELECT account_id, provider, label, 'rejected', 'provider' FROM rejected;
 
--- name: delete_key(account_id, provider)$
+-- name: delete_key(account_id, provider, actor)$
 -- Delete the key, and count the resources that were on sale with it. Zero if there was no key.
 WITH gone AS (
-    DELETE FROM provider_keys WHERE account_id = :account_id AND provider = :provider RETURNING account_id, provider
+    DELETE FROM provider_keys WHERE account_id = :account_id AND provider = :provider
+    RETURNING account_id, provider, label
+), noted AS (
+    INSERT INTO key_events (account_id, provider, label, event, actor)
+    SELECT account_id, provider, label, 'deleted', :actor FROM gone
 )
 SELECT count(*)
 FROM resources
@@ -96,7 +119,8 @@ SELECT id, account_id, provider, sealed_key FROM provider_keys AS keys
 WHERE enabled AND rejected_at IS NULL AND is_sold_on(keys)
 ORDER BY checked_at;
 
--- name: note_key(id, limit_remaining_usd, expires_at)!
+-- name: note_key(id, limit_remaining_usd, limit_usd, limit_reset, expires_at)!
 -- Matched by id, so that the check of a replaced key is not recorded for its successor.
-UPDATE provider_keys SET checked_at = now(), limit_remaining_usd = :limit_remaining_usd, expires_at = :expires_at
+UPDATE provider_keys SET checked_at = now(), limit_remaining_usd = :limit_remaining_usd, limit_usd = :limit_usd,
+    limit_reset = :limit_reset, expires_at = :expires_at
 WHERE id = :id;

@@ -158,6 +158,7 @@ class HistoryRow(NamedTuple):
     network: str | None
     transaction: str | None
     refund: RefundState | None
+    model_id: str
     model_served: str | None
     input_tokens: int | None
     output_tokens: int | None

@@ -259,8 +259,8 @@ LIMIT :most;
 SELECT executions.id, executions.kind, resources.slug, resource_versions.number, executions.state, executions.code,
     executions.fault, executions.detail, executions.truncated, executions.round, executions.sends,
     executions.created_at, executions.finished_at, CASE WHEN payments.state = 'paid' THEN payments.amount_atomic END AS amount_atomic,
-    payments.network, payments.transaction, refunds.state AS refund, used.model_served, used.input_tokens,
-    used.output_tokens, used.cost_usd
+    payments.network, payments.transaction, refunds.state AS refund, resource_versions.model_id, used.model_served,
+    used.input_tokens, used.output_tokens, used.cost_usd
 FROM executions
 JOIN resource_versions ON resource_versions.id = executions.version_id
 JOIN resources ON resources.id = resource_versions.resource_id

@@ -134,6 +134,9 @@ class Queries(Protocol):
         are refused for lack of credit.
         """
 
+    def key_old(self, conn: Connection, *, days: int) -> AsyncIterator[Finding]:
+        """Keys that are sold on and were set so many days ago."""
+
     def refunds_repeated(self, conn: Connection, *, days: int, least_refunds: Decimal | int) -> AsyncIterator[Finding]:
         """Resources of which one wallet has had many refunds; the facts name the wallet with the most."""
 
@@ -147,7 +150,7 @@ class Queries(Protocol):
 
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
-        told once for each date. Runs under `take_turns`.
+        told once for each date, and an old key once. Runs under `take_turns`.
         """
 
     async def address_all(self, conn: Connection, *, notice_ids: list[UUID]) -> int:

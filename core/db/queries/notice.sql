@@ -27,7 +27,8 @@ SELECT id, account_id, sealed_url FROM notice_addresses WHERE id = :id;
 -- Resources on sale whose paid calls fail too often; declined calls do not count, because the fault is the buyer's.
 -- types: row=Finding facts=dict[str,object]
 SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
-        'days', :days::integer, 'calls', counted.calls, 'succeeded', counted.succeeded, 'causes', why.causes
+        'days', :days::integer, 'calls', counted.calls, 'succeeded', counted.succeeded, 'causes', why.causes,
+        'served_by', served_by(resources)
     ) AS facts
 FROM (
     SELECT resource_versions.resource_id, sum(calls - declined)::bigint AS calls, sum(succeeded)::bigint AS succeeded
@@ -58,7 +59,7 @@ WHERE resources.archived_at IS NULL;
 -- types: row=Finding facts=dict[str,object]
 SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
         'days', :days::integer, 'failed', counted.failed, 'charged', why.charged, 'spent_usd', why.spent_usd::text,
-        'causes', why.causes
+        'causes', why.causes, 'served_by', served_by(resources)
     ) AS facts
 FROM (
     SELECT resource_versions.resource_id, sum(failed)::bigint AS failed
@@ -195,6 +196,15 @@ CROSS JOIN LATERAL (
 WHERE keys.rejected_at IS NULL AND on_sale.dearest_usd IS NOT NULL
     AND (keys.limit_remaining_usd < :calls_left * on_sale.dearest_usd OR refused.calls > 0);
 
+-- name: key_old(days)
+-- Keys that are sold on and were set so many days ago.
+-- types: row=Finding facts=dict[str,object]
+SELECT keys.account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'provider', keys.provider, 'label', keys.label, 'days', :days::integer, 'set_at', keys.created_at
+    ) AS facts
+FROM provider_keys AS keys
+WHERE keys.created_at < now() - make_interval(days => :days) AND keys.rejected_at IS NULL AND is_sold_on(keys);
+
 -- name: refunds_repeated(days, least_refunds)
 -- Resources of which one wallet has had many refunds; the facts name the wallet with the most.
 -- types: row=Finding facts=dict[str,object]
@@ -241,7 +251,7 @@ SELECT account_id, resource_id, facts FROM leaving_resources(CAST(:absence_toler
 
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
--- for each date. Runs under `take_turns`.
+-- for each date, and an old key once. Runs under `take_turns`.
 INSERT INTO notices (id, rule, account_id, resource_id, facts)
 SELECT gen_random_uuid(), :rule, found.account_id, found.resource_id, found.facts
 FROM jsonb_to_recordset(:subjects::jsonb) AS found (account_id uuid, resource_id uuid, facts jsonb)
@@ -255,7 +265,9 @@ WHERE NOT EXISTS (
         AND notices.facts ->> 'model' IS NOT DISTINCT FROM found.facts ->> 'model'
         AND notices.facts ->> 'cause' IS NOT DISTINCT FROM found.facts ->> 'cause'
         AND notices.facts ->> 'until' IS NOT DISTINCT FROM found.facts ->> 'until'
-        AND (found.facts ->> 'until' IS NOT NULL OR notices.found_at > now() - make_interval(days => :pause_days))
+        AND notices.facts ->> 'set_at' IS NOT DISTINCT FROM found.facts ->> 'set_at'
+        AND (found.facts ->> 'until' IS NOT NULL OR found.facts ->> 'set_at' IS NOT NULL
+            OR notices.found_at > now() - make_interval(days => :pause_days))
 )
 RETURNING id;
 

@@ -46,6 +46,7 @@ class CausesRow(NamedTuple):
     fault: Fault
     calls: int
     charged: int
+    served_by: list[str]
 
 
 class Queries(Protocol):

@@ -58,9 +58,10 @@ ORDER BY 1;
 
 -- name: causes(since, until, account_id, kind)
 -- Why calls failed, most frequent first. Only the log has the causes, not the rollup.
--- types: detail! fault!
-SELECT usage_log.detail, usage_log.fault, count(*) AS calls, count(*) FILTER (WHERE usage_log.charged) AS charged
-FROM usage_log
+-- types: detail! fault! served_by=list[str]
+SELECT usage_log.detail, usage_log.fault, count(*) AS calls, count(*) FILTER (WHERE usage_log.charged) AS charged,
+    array_remove(array_agg(DISTINCT models.served_by), NULL) AS served_by
+FROM usage_log LEFT JOIN models ON models.id = usage_log.model_id
 WHERE usage_log.created_at >= :since AND usage_log.created_at < :until AND usage_log.outcome <> 'succeeded'
     AND (:account_id::uuid IS NULL OR usage_log.account_id = :account_id)
     AND (:kind::text IS NULL OR usage_log.kind = :kind)

@@ -23,7 +23,15 @@ class Queries(Protocol):
     """What `worker.sql` offers."""
 
     async def register(
-        self, conn: Connection, *, id: UUID, kind: WorkerKind, host: str, pid: int, flow_run_id: UUID | None
+        self,
+        conn: Connection,
+        *,
+        id: UUID,
+        kind: WorkerKind,
+        host: str,
+        pid: int,
+        flow_run_id: UUID | None,
+        master_key_ids: list[str],
     ) -> int:
         """Register a process."""
 

@@ -1,6 +1,7 @@
--- name: register(id, kind, host, pid, flow_run_id)!
+-- name: register(id, kind, host, pid, flow_run_id, master_key_ids)!
 -- Register a process.
-INSERT INTO workers (id, kind, host, pid, flow_run_id) VALUES (:id, :kind, :host, :pid, :flow_run_id);
+INSERT INTO workers (id, kind, host, pid, flow_run_id, master_key_ids)
+VALUES (:id, :kind, :host, :pid, :flow_run_id, :master_key_ids);
 
 -- name: beat(id)!
 -- Record a heartbeat. A worker that was wrongly taken for dead is registered again; late writes of its lost attempts
