@@ -64,7 +64,7 @@ def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
             result = execution_views.open_result(row)
             body |= {"state": "succeeded"} | result
         case "failed" | "declined":
-            sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."
+            sentence = UNAVAILABLE if row.state == "failed" else _declined(row)
             body |= {"state": "failed", "code": row.code, "error": sentence}
             if row.may_rerun:
                 body["rerunUrl"] = url_of(row.id).replace("?", "/rerun?")
@@ -155,8 +155,15 @@ def _failed(row: Execution, headers: dict[str, str], **more: object) -> JSONResp
     code: OutcomeCode = db.required(row.code)
     fault: Fault = db.required(row.fault)
     response = of_failure(ExecutionFailed(code, fault, db.required(row.detail)))
-    sentence = UNAVAILABLE if fault != "buyer" else "The model's provider declined this input."
+    sentence = UNAVAILABLE if fault != "buyer" else _declined(row)
     return problem(response.status_code, sentence, code, headers, jobId=str(row.id), **more)
+
+
+def _declined(row: Execution) -> str:
+    """Say why an input counts as answered without an answer."""
+    if row.detail == "withheld_canary":
+        return "The answer showed the seller's private instructions, and was withheld."
+    return "The model's provider declined this input."
 
 
 def _timing(row: Execution) -> str:

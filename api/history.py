@@ -138,6 +138,7 @@ def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
         "detail": row.detail,
         "advice": advice.advice_for(row.detail, row.fault),
         "truncated": row.truncated,
+        "leak": row.leak,
         "round": row.round,
         "sends": row.sends,
         "createdAt": row.created_at,

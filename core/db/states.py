@@ -11,6 +11,8 @@ __all__ = [
     "ExecutionKind",
     "ExecutionState",
     "Fault",
+    "InputsIn",
+    "Leak",
     "Modality",
     "Mode",
     "ModelModality",
@@ -18,6 +20,7 @@ __all__ = [
     "Outcome",
     "OutcomeCode",
     "PaymentState",
+    "PromptShield",
     "ReasoningEffort",
     "RefundState",
     "Span",
@@ -31,12 +34,15 @@ PaymentState = Literal["settling", "paid", "failed", "unknown"]
 Verification = Literal["not_asked", "pending", "agrees", "transfer_missing", "transfer_differs"]
 ExecutionState = Literal["held", "queued", "running", "succeeded", "failed", "declined", "void"]
 ExecutionKind = Literal["paid", "test"]
+Leak = Literal["canary", "overlap"]
 AttemptReason = Literal["first", "resend", "rerun", "takeover"]
 RefundState = Literal["due", "recorded", "waived"]
 Outcome = Literal["succeeded", "failed", "declined"]
 Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+PromptShield = Literal["off", "watch", "block"]
+InputsIn = Literal["template", "user"]
 ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimodal", "other"]
 Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]
@@ -51,5 +57,6 @@ NoticeRule = Literal[
     "chain_differs",
     "refunds_repeated",
     "model_leaving",
+    "prompt_leaking",
 ]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]

@@ -28,6 +28,9 @@ LEAST_REFUSALS = 3
 CALLS_LEFT = 20
 LEAST_REFUNDS = 3
 
+# A canary is proof; a long repetition may be chance, or meant.
+LEAST_OVERLAPS = 3
+
 PAUSE_DAYS = 7
 
 
@@ -54,6 +57,7 @@ async def record_findings(conn: db.Connection) -> int:
         "key_low": sql.key_low(conn, calls_left=CALLS_LEFT),
         "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
         "chain_differs": sql.chain_differs(conn),
+        "prompt_leaking": sql.prompt_leaking(conn, days=PAUSE_DAYS, least_overlaps=LEAST_OVERLAPS),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
     }
     new = []

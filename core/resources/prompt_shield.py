@@ -14,14 +14,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
+from core.db.states import Leak
 from core.resources.letters import letters, steps, without_vowels
 from core.resources.overlaps import Hidden, Repeated, forms, letter_readings
 from core.secrets.vault import vault
-
-Leak = Literal["canary", "overlap"]
 
 # Measured by `make drill NAME=shield`: docs/decisions/0024-prompt-shield.md has the numbers.
 _LONGEST = 60

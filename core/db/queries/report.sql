@@ -10,6 +10,7 @@ SELECT CASE :by
         WHEN 'network' THEN usage_rollup.network
     END AS subject,
     sum(calls)::bigint AS calls, sum(succeeded)::bigint AS succeeded, sum(truncated)::bigint AS truncated,
+    sum(watched)::bigint AS watched, sum(withheld)::bigint AS withheld,
     sum(failed)::bigint AS failed,
     sum(declined)::bigint AS declined, sum(fault_creator)::bigint AS fault_creator,
     sum(fault_provider)::bigint AS fault_provider, sum(fault_ours)::bigint AS fault_ours,
