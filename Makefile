@@ -29,12 +29,12 @@ test-fast: .venv/installed ## run the tests that need no server, for the inner l
 test-clients: .venv/installed .clients ## run stock programs: x402 clients of npm, and LiteLLM (make .litellm) as provider
 	@$(BIN)/pytest -q tests/clients
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak, schedules or siege (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, soak, schedules, shield or siege (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(LOGS),--logs $(LOGS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed ## measure beside the alternatives: NAME=door, load or rollup
+bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup or shield
 	@$(BIN)/python -m bench $(NAME)
 
 queries: .venv/installed ## write the types of the SQL, after a change of a query or a migration

@@ -19,6 +19,7 @@ import httpx
 
 from drills import catalog, crash, kill, money, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
+from drills.shield import drill as shield
 from drills.surroundings import surroundings
 
 
@@ -106,6 +107,11 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, object]:
     return schedules.counts(told)
 
 
+def _shield(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings("sandbox.openrouter") as around:
+        return asyncio.run(shield.drill(around, arguments.seed))
+
+
 def _siege(arguments: argparse.Namespace) -> dict[str, object]:
     with (
         surroundings(changes=siege.SETTINGS, durable=True, pace={}) as around,
@@ -141,6 +147,7 @@ _DRILLS = {
     "kill": _kill,
     "money": _money,
     "schedules": _schedules,
+    "shield": _shield,
     "siege": _siege,
     "soak": _soak,
 }

@@ -3,7 +3,6 @@
 Letters become bytes from `a` to `z`. A letter of another script is mapped to one or more of them, always to the same.
 """
 
-import re
 import string
 import unicodedata
 
@@ -22,15 +21,12 @@ _LOOKALIKES = dict(
 _FIRST_IDEOGRAPH = 0x2E80
 
 
-_OTHERS = re.compile("[^\0-\x7f]+")
-
-
-class _Table(dict[int, str | None]):
+class _Table(dict[int, str]):
     """What becomes of each code point, found when it is first met; there are not more of them than Unicode has."""
 
-    def __missing__(self, point: int) -> str | None:
-        letter = chr(point)
-        self[point] = found = _LOOKALIKES.get(letter) or (_digits(point) if letter.isalpha() else None)
+    def __missing__(self, point: int) -> str:
+        folded = unicodedata.normalize("NFKD", chr(point)).casefold()
+        self[point] = found = "".join(_LOOKALIKES.get(one) or _digits(ord(one)) for one in folded if one.isalpha())
         return found
 
 
@@ -52,13 +48,9 @@ _NEGATED = bytes((26 - value) % 26 if value < 26 else value for value in range(2
 
 def letters(text: str) -> bytes:
     """Return the letters of a text, from a to z."""
-    if not text.isascii():
-        text = _OTHERS.sub(lambda others: _fold(others[0]), text)
-    return text.lower().encode().translate(None, _NO_LETTERS)
-
-
-def _fold(others: str) -> str:
-    return unicodedata.normalize("NFKD", others).casefold().translate(_TABLE)
+    if text.isascii():
+        return text.lower().encode().translate(None, _NO_LETTERS)
+    return text.translate(_TABLE).encode()
 
 
 def without_vowels(of: bytes) -> bytes:

@@ -6,7 +6,7 @@ words in reverse, and in an alphabet that is turned round. Consonants alone are 
 their vowels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,11 +67,11 @@ class Hidden:
             reading: the letters of an answer.
             known: what the reader knew before; repeating that is no leak.
         """
-        in_steps = _measure(steps(reading), self._steps, known._steps, 1)
+        in_steps = _measure(steps(reading), self._steps, lambda: known._steps, 1)
         return (
             in_steps
             if in_steps.longest
-            else _measure(without_vowels(reading), self._consonants, known._consonants, _OF_CONSONANTS)
+            else _measure(without_vowels(reading), self._consonants, lambda: known._consonants, _OF_CONSONANTS)
         )
 
 
@@ -87,6 +87,8 @@ def forms(text: str) -> Iterator[bytes]:
 def letter_readings(answer: str) -> Iterator[bytes]:
     """Yield the letters of an answer, and of each text that it carries in a code."""
     for reading in readings(answer):
+        # The alphabet of aviators, and other words that stand for their first letters.
+        yield letters("".join(word[0] for word in reading.split()))
         found = letters(reading)
         yield found
         if len(found) < _RUN:
@@ -102,11 +104,11 @@ def _runs(form: bytes) -> Iterator[bytes]:
     return (form[place : place + _RUN] for place in range(0, len(form) - _RUN + 1, _EVERY))
 
 
-def _measure(form: bytes, hidden: frozenset[bytes], known: frozenset[bytes], weight: float) -> Repeated:
+def _measure(form: bytes, hidden: frozenset[bytes], known: Callable[[], frozenset[bytes]], weight: float) -> Repeated:
     spans = list(_spans(form, hidden))
     if not spans:
         return Repeated()
-    told = [(start, end) for start, end in _spans(form, known)] if known else []
+    told = list(_spans(form, known()))
     lengths = [
         (length + 1) * weight for start, end in spans if (length := end - start - _common((start, end), told)) > 0
     ]

@@ -4,7 +4,7 @@ The system turn ends with two things of ours: what the markers mean, and a canar
 before. They come last, so that providers can cache the template before them. Marker and canary are MACs of the
 execution's id, so they are the same for every send of it, and neither a buyer nor a creator can write them.
 
-What a creator puts between quotation marks on one line is meant to be said, and counts as no leak.
+What a creator puts between quotation marks, within a paragraph, is meant to be said, and counts as no leak.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from core.resources.overlaps import Hidden, Repeated, forms, letter_readings
 from core.secrets.vault import vault
 
 # Measured by `make drill NAME=shield`: docs/decisions/0024-prompt-shield.md has the numbers.
-_LONGEST = 60
-_TOTAL = 120
+_LONGEST = 80
+_TOTAL = 160
 _LEAST = 24
 _SHARE = 0.6
 
@@ -32,7 +32,9 @@ _CONSONANTS = "bdfghjklmnprstvz"
 _VOWELS = "aiou"
 _SYLLABLES = 9
 _MARKER_DIGITS = 12
-_QUOTED = re.compile(r"\"[^\"\n]{1,400}\"|“[^“”\n]{1,400}”|„[^„“”\n]{1,400}[“”]|«[^«»\n]{1,400}»")
+# Within a paragraph; an inch sign opens none.
+_WITHIN = r"(?:[^{0}\n]|\n(?!\s*\n)){{1,400}}"
+_QUOTED = re.compile("|".join(f"{a}{_WITHIN.format(a + b)}{b}" for a, b in ('""', "“”", "„“", "«»")))
 _TAG = re.compile(r"\{[a-zA-Z_][a-zA-Z0-9_]*\}\{/[a-zA-Z_][a-zA-Z0-9_]*\}")
 
 # Comparing so many characters takes about a millisecond; more are compared in a thread of their own.
@@ -129,6 +131,8 @@ def compare(texts: Sequence[str], marks: Marks, template: str, known: str) -> Le
     hidden, told = Hidden(_hidden(template)), Hidden(known)
     found: Leak | None = None
     for text in texts:
+        if _has_canary_words(text, marks):
+            return "canary"
         for reading in letter_readings(text):
             if _has_canary(reading, canary):
                 return "canary"
@@ -151,6 +155,15 @@ def _hidden(template: str) -> str:
 def _has_canary(reading: bytes, canary: frozenset[bytes]) -> bool:
     in_steps, consonants = steps(reading), without_vowels(reading)
     return any(form in in_steps or form in consonants for form in canary)
+
+
+def _has_canary_words(text: str, marks: Marks) -> bool:
+    """Whether it has all words of the canary, at any places and with their letters in any order."""
+    words = marks.canary.split()
+    # Only words of the canary's letters; an ordinary text has few of them.
+    of = "".join(set(marks.canary) - {" "})
+    found = re.findall(rf"\b[{of}]{{{len(words[0])}}}\b", text.lower())
+    return {"".join(sorted(word)) for word in found} >= {"".join(sorted(word)) for word in words}
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -8,7 +8,7 @@ import re
 import string
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 # Codes within codes are undone so often.
 _DEPTH = 3
@@ -33,7 +33,7 @@ _UPSIDE_DOWN = "ɐɔǝɟƃɥᴉıɾʞɯɹʇʌʍʎ"
 _TURNED = re.compile(f"[{_UPSIDE_DOWN}]")
 _UPRIGHT = str.maketrans(_UPSIDE_DOWN + "bdpqnu", "acefghiijkmrtvwy" + "qpdbun")
 _PIG = re.compile(r"\b([^\W\d_]+?)([^\W\d_])ay\b")
-_WORD = re.compile(r"[^\W\d_]+")
+_LONG_WORD = re.compile(r"\S{20}")
 _MORSE_SIGNS = """
 .- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..
 """
@@ -69,15 +69,24 @@ def _undone(text: str) -> Iterator[str]:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    for pattern, decoders in _CODES:
-        for code in pattern.findall(text):
-            for decode in decoders:
-                try:
-                    plain = decode(code)
-                except (ValueError, OverflowError):
-                    continue
-                if len(plain) >= _LEAST and _is_text(plain):
-                    yield plain
+    digits = sum(map(text.count, string.digits)) * 12 > len(text)
+    has_long_word = _LONG_WORD.search(text) is not None
+    for pattern, is_spaced, decoders in _CODES:
+        if has_long_word or (is_spaced and digits):
+            yield from _plain_texts(pattern.findall(text), decoders)
+    if (text.count(".") + text.count("-")) * 3 > len(text):
+        yield from _plain_texts(_MORSE_CODE.findall(text), [_morse])
+
+
+def _plain_texts(codes: Iterable[str], decoders: list[Callable[[str], str]]) -> Iterator[str]:
+    for code in codes:
+        for decode in decoders:
+            try:
+                plain = decode(code)
+            except (ValueError, OverflowError):
+                continue
+            if len(plain) >= _LEAST and _is_text(plain):
+                yield plain
 
 
 def _respelled(text: str) -> Iterator[str]:
@@ -85,16 +94,14 @@ def _respelled(text: str) -> Iterator[str]:
         yield from (text.translate(table) for table in _LEET)
     if len(_TURNED.findall(text)) > _LEAST:
         yield text.translate(_UPRIGHT)
-    words = _WORD.findall(text)
+    words = text.split(maxsplit=_SAMPLE)[:_SAMPLE]
     if len(words) < _LEAST:
         return
-    if text.count("ay") * 2 > len(words):
+    if text.count("ay") * 10 > len(text):
         yield _PIG.sub(r"\2\1", text)
-    word, times = Counter(words[:_SAMPLE]).most_common(1)[0]
-    if times * 3 > min(len(words), _SAMPLE) and len(word) > 1:
-        yield re.sub(rf"\b{word}\b", "", text)
-    # The alphabet of aviators, and other words that stand for their first letters.
-    yield "".join(word[0] for word in words)
+    word, times = Counter(words).most_common(1)[0]
+    if times * 3 > len(words) and len(word) > 1:
+        yield " ".join(other for other in text.split() if other != word)
 
 
 def _is_text(plain: str) -> bool:
@@ -118,19 +125,24 @@ def _numbers(code: str, base: int) -> str:
     return bytes(int(number, base) for number in re.findall(r"\d+", code)).decode()
 
 
-_CODES: list[tuple[re.Pattern[str], list[Callable[[str], str]]]] = [
+def _morse(code: str) -> str:
+    return "".join(_MORSE.get(sign, "") for sign in re.findall(r"[.\-]+", code))
+
+
+# A form of code, whether blanks may stand within it, and what undoes it.
+_CODES: list[tuple[re.Pattern[str], bool, list[Callable[[str], str]]]] = [
     (
         _BASE64,
+        False,
         [
             _base64,
             lambda code: _base64(code.rstrip("=")[::-1]),
             lambda code: _base64(codecs.encode(code, "rot13")),
         ],
     ),
-    (_BASE32, [_base32]),
-    (_BASE85, [lambda code: base64.b85decode(code).decode(), lambda code: base64.a85decode(code).decode()]),
-    (_HEX, [lambda code: binascii.unhexlify(re.sub(r"0x|[^0-9A-Fa-f]", "", code)).decode()]),
-    (_BITS, [lambda code: bytes(int(bits, 2) for bits in re.findall("[01]{8}", code)).decode()]),
-    (_NUMBERS, [lambda code: _numbers(code, 10), lambda code: _numbers(code, 8)]),
-    (_MORSE_CODE, [lambda code: "".join(_MORSE.get(sign, "") for sign in re.findall(r"[.\-]+", code))]),
+    (_BASE32, False, [_base32]),
+    (_BASE85, False, [lambda code: base64.b85decode(code).decode(), lambda code: base64.a85decode(code).decode()]),
+    (_HEX, True, [lambda code: binascii.unhexlify(re.sub(r"0x|[^0-9A-Fa-f]", "", code)).decode()]),
+    (_BITS, True, [lambda code: bytes(int(bits, 2) for bits in re.findall("[01]{8}", code)).decode()]),
+    (_NUMBERS, True, [lambda code: _numbers(code, 10), lambda code: _numbers(code, 8)]),
 ]

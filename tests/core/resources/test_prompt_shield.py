@@ -131,7 +131,7 @@ def test_the_canary_proves_a_leak(way: str) -> None:
         *("verbatim", "first_half", "base64", "base64+base64", "base64_sentences", "base32", "hex_pairs", "binary"),
         *("decimal", "percent", "entities", "unicode_escapes", "rot13", "shift_of_19", "atbash", "morse", "nato"),
         *("spaced", "joined", "cased", "dashed", "zero_width", "accented", "wide", "bold", "cyrillic", "upside_down"),
-        *("leet", "no_vowels", "starred_vowels", "doubled", "filled", "filled_words", "pig", "mistyped", "reworded"),
+        *("leet", "no_vowels", "starred_vowels", "doubled", "filled", "filled_words", "pig", "mistyped"),
         *("reversed", "reversed_words", "each_reversed", "explained", "numbered_words", "json_words", "json_keys"),
     ],
 )
