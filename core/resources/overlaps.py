@@ -76,12 +76,11 @@ class Hidden:
 
 
 def forms(text: str) -> Iterator[bytes]:
-    """Yield the steps of a text as it is, with its words in reverse, both backwards, and all of it turned round."""
-    for in_order in (text, " ".join(reversed(text.split()))):
-        forwards = letters(in_order)
-        for one in (steps(forwards), steps(forwards[::-1])):
-            yield one
-            yield negated(one)
+    """Yield the steps of a text as it is and backwards, the same turned round, and both with its words in reverse."""
+    forwards, other_order = letters(text), letters(" ".join(reversed(text.split())))
+    in_steps, backwards = steps(forwards), steps(forwards[::-1])
+    yield from (in_steps, backwards, negated(in_steps), negated(backwards))
+    yield from (steps(other_order), steps(other_order[::-1]))
 
 
 def letter_readings(answer: str) -> Iterator[bytes]:
@@ -95,7 +94,7 @@ def letter_readings(answer: str) -> Iterator[bytes]:
             continue
         if steps(found).count(0) > len(found) * _DISGUISED:
             yield found[::2]
-        common = max(set(found[:200]), key=found.count)
+        common = max(set(found[:200]), key=found[:200].count)
         if found.count(common) > len(found) * _DISGUISED:
             yield found.replace(bytes([common]), b"")
 

@@ -22,7 +22,7 @@ from core.resources.letters import letters, steps, without_vowels
 from core.resources.overlaps import Hidden, Repeated, forms, letter_readings
 from core.secrets.vault import vault
 
-# Measured by `make drill NAME=shield`: docs/decisions/0024-prompt-shield.md has the numbers.
+# Measured by `make drill NAME=shield`: docs/decisions/0024 has the numbers.
 _LONGEST = 80
 _TOTAL = 160
 _LEAST = 24
