@@ -32,12 +32,12 @@ test-clients: .venv/installed .clients ## run stock programs: x402 clients of np
 test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules or siege (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules, shield or siege (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed ## measure beside the alternatives: NAME=door, load or rollup
+bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup or shield
 	@$(BIN)/python -m bench $(NAME)
 
 queries: .venv/installed ## write the types of the SQL, after a change of a query or a migration

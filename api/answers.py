@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi.responses import JSONResponse
 
-from api.problems import UNAVAILABLE, of_failure, problem
+from api.problems import UNAVAILABLE, declined, of_failure, problem
 from core import db
 from core.amounts import usdc
 from core.executions import status_tokens
@@ -64,7 +64,7 @@ def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
             result = execution_views.open_result(row)
             body |= {"state": "succeeded"} | result
         case "failed" | "declined":
-            sentence = UNAVAILABLE if row.state == "failed" else "The model's provider declined this input."
+            sentence = UNAVAILABLE if row.state == "failed" else declined(row.detail)
             body |= {"state": "failed", "code": row.code, "error": sentence}
             if row.may_rerun:
                 body["rerunUrl"] = url_of(row.id).replace("?", "/rerun?")
@@ -155,7 +155,7 @@ def _failed(row: Execution, headers: dict[str, str], **more: object) -> JSONResp
     code: OutcomeCode = db.required(row.code)
     fault: Fault = db.required(row.fault)
     response = of_failure(ExecutionFailed(code, fault, db.required(row.detail)))
-    sentence = UNAVAILABLE if fault != "buyer" else "The model's provider declined this input."
+    sentence = UNAVAILABLE if fault != "buyer" else declined(row.detail)
     return problem(response.status_code, sentence, code, headers, jobId=str(row.id), **more)
 
 

@@ -122,7 +122,7 @@ _PROBLEMS = {
     410: "Paid and answered; the answer was kept as long as promised, and then deleted",
     413: "The body is too large",
     415: "The body is not JSON, or is compressed",
-    422: "The model's provider declined this input",
+    422: "The model's provider declined this input, or the answer showed private instructions and was withheld",
     429: "Too many requests",
     431: "The payment header is too large",
     502: "There was no answer: it may be run again, or is owed back",

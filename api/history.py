@@ -149,6 +149,7 @@ def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
         "detail": row.detail,
         "advice": advice.advice_for(row.detail, row.fault, [providers.provider_for(row.model_id).name]),
         "truncated": row.truncated,
+        "leak": row.leak,
         "round": row.round,
         "sends": row.sends,
         "createdAt": row.created_at,

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
 
@@ -140,9 +141,18 @@ def _product(version: versions.Version) -> dict[str, object]:
             ("reasoningEffort", version.reasoning_effort),
             ("fallbacks", version.fallbacks or None),
             ("providers", version.providers and version.providers.as_request()),
+            ("withheld", _withheld(version)),
         )
         if value is not None
     }
+
+
+def _withheld(version: versions.Version) -> dict[str, object] | None:
+    """Say how often answers of a product that withholds them were withheld; None if it withholds none."""
+    if version.prompt_shield != "block":
+        return None
+    share = Decimal(version.withheld_calls) / max(version.shielded_calls, 1)
+    return {"days": 30, "calls": version.shielded_calls, "share": str(share.quantize(Decimal("0.0001")))}
 
 
 def _inputs(version: versions.Version) -> dict[str, object]:
@@ -178,6 +188,12 @@ def _rules(version: versions.Version) -> list[str]:
         rules.append(
             f"While {version.model_id} is unavailable, the first of the fallbacks that is available answers instead, at"
             " the same price; the receipt names it as modelServed."
+        )
+    if version.prompt_shield == "block":
+        rules.append(
+            "An answer that shows the seller's private instructions is withheld. With our own mark in it, it counts"
+            " as answered; with a long part of the instructions, it is asked for once more, and then owed like any"
+            " failure."
         )
     if least is not None:
         rules.append(f"An answer that is cut off at maxOutputTokens counts as answered from {least} characters on.")

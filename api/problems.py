@@ -84,6 +84,17 @@ def sentence_of(refusal: failures.PaymentRequired | failures.PaymentMalformed) -
     return 402, REFUSED.get(refusal.code, REFUSED_OTHERWISE)
 
 
+def declined(detail: str | None) -> str:
+    """Say why an input counts as answered without an answer.
+
+    Args:
+        detail: the precise cause, a code of ours.
+    """
+    if detail == "withheld_canary":
+        return "The answer showed the seller's private instructions, and was withheld."
+    return "The model's provider declined this input."
+
+
 def of_failure(failure: failures.Failure) -> JSONResponse:
     """Map a failure to an HTTP response."""
     match failure:
@@ -123,8 +134,8 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(429, sentence, failure.code, {"Retry-After": str(wait)})
         case failures.Unavailable():
             return problem(503, UNAVAILABLE, "resource_unavailable", {"Retry-After": "5"})
-        case failures.ExecutionFailed(fault="buyer"):
-            return problem(422, "The model's provider declined this input.", failure.code)
+        case failures.ExecutionFailed(fault="buyer", detail=detail):
+            return problem(422, declined(detail), failure.code)
         case failures.ExecutionFailed():
             return problem(502, UNAVAILABLE, failure.code)
         case _:

@@ -18,6 +18,9 @@ class Execution(BaseModel):
     detail: str | None = Field(description="the precise cause", examples=["provider_402"])
     advice: str | None = Field(description="what you can do about it")
     truncated: bool = Field(description="it succeeded with an answer that was cut off, as your version lets count")
+    leak: Literal["canary", "overlap"] | None = Field(
+        description="what the delivered answer gives away of your template: our canary, or a long part of it"
+    )
     round: int
     sends: int = Field(description="requests to the provider in this round")
     createdAt: str
@@ -46,6 +49,8 @@ class Figures(BaseModel):
     calls: int = Field(description="a re-run is a call of its own")
     succeeded: int
     truncated: int = Field(description="of these, with an answer that was cut off, as your version lets count")
+    watched: int = Field(description="of these, with an answer that gave your template away")
+    withheld: int = Field(description="failed or declined, because the answer gave your template away")
     failed: int
     declined: int = Field(description="by the buyer's own doing; counts as answered")
     success: str | None = Field(description="whole answers, of those that were not declined", examples=["0.9731"])

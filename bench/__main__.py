@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import door, load, rollup
+from bench import door, load, rollup, shield
 
-BENCHES = {"door": door.main, "load": load.main, "rollup": rollup.main}
+BENCHES = {"door": door.main, "load": load.main, "rollup": rollup.main, "shield": shield.main}
 
 if __name__ == "__main__":
     names = sys.argv[1:]

@@ -92,6 +92,8 @@ def _line(by: By, subject: str, row: Figures) -> dict[str, object]:
         "declined": row.declined,
         "failed": row.failed,
         "charged": row.charged,
+        "leaked": row.watched,
+        "withheld": row.withheld,
         "revenue": usd(Decimal(row.revenue_atomic).scaleb(-6)),
         "cost": usd(row.cost_usd),
         "unknown": row.cost_unknown,

@@ -19,6 +19,7 @@ import httpx
 
 from drills import catalog, crash, kill, money, rotation, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
+from drills.shield import drill as shield
 from drills.surroundings import surroundings
 
 
@@ -112,6 +113,11 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, object]:
     return schedules.counts(told)
 
 
+def _shield(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings("sandbox.openrouter") as around:
+        return asyncio.run(shield.drill(around, arguments.seed))
+
+
 def _siege(arguments: argparse.Namespace) -> dict[str, object]:
     with (
         surroundings(changes=siege.SETTINGS, durable=True, pace={}) as around,
@@ -148,6 +154,7 @@ _DRILLS = {
     "money": _money,
     "rotation": _rotation,
     "schedules": _schedules,
+    "shield": _shield,
     "siege": _siege,
     "soak": _soak,
 }

@@ -13,6 +13,7 @@ from fastapi import Request, Response
 
 from sandbox import openrouter_answers as answers
 from sandbox import openrouter_faults as faults
+from sandbox import openrouter_obeying as obeying
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_latency import drawn
 from sandbox.openrouter_refusals import refusal_of
@@ -104,9 +105,11 @@ def _again(stored: dict[str, Any], *, stream: bool, model: str) -> Response:
 def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) -> dict[str, Any]:
     """Make a valid chat completion, truncated at `max_completion_tokens`."""
     content, pictures = answers.answer(body, echo=fault.name == "echo")
+    if fault.name == "obeys":
+        content = obeying.repeat(answers.text_of(body["messages"][0]), fault.argument)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     reason = "stop"
-    if limit and fault.name != "echo" and answers.tokens(content) > limit:
+    if limit and fault.name not in ("echo", "obeys") and answers.tokens(content) > limit:
         content, reason = content[: limit * 4], "length"
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, "reasoning": None}
     if pictures:

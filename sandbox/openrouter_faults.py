@@ -15,6 +15,7 @@ empty;plain=1                            as a document, although events were req
 slow:3                                   a valid answer, three seconds late
 drip:3                                   events spread over three seconds; comments:3 sends keep-alives before them
 says:TEXT, draws:svg                     that content, that picture
+obeys:base64                             the system turn in that way (`openrouter_obeying`); several are joined by +
 """
 
 import re
@@ -47,6 +48,7 @@ _CONTENTS = frozenset(
     {
         *("finish_error", "no_choices", "empty_choices", "null_content", "parts", "empty", "truncated", "filtered"),
         *("refusal", "reasoning", "reasoning_only", "tool_call", "audio", "citations", "says", "draws", "echo"),
+        "obeys",
     }
 )
 _WAYS = frozenset({"html", "cut", "comment", "plain", "no_done", "error_chunk"})

@@ -49,6 +49,8 @@ def content(**changes: object) -> dict[str, Any]:
         "template": SECRET_TEMPLATE,
         "parameters": [{"name": "topic"}],
         "price_usdc": "0.01",
+        # What is sent is the template and the inputs, so that tests can say it.
+        "prompt_shield": "off",
     } | changes
 
 

@@ -11,8 +11,10 @@ __all__ = [
     "ExecutionKind",
     "ExecutionState",
     "Fault",
+    "InputsIn",
     "KeyActor",
     "KeyEvent",
+    "Leak",
     "Modality",
     "Mode",
     "ModelModality",
@@ -20,6 +22,7 @@ __all__ = [
     "Outcome",
     "OutcomeCode",
     "PaymentState",
+    "PromptShield",
     "ReasoningEffort",
     "RefundState",
     "Span",
@@ -33,12 +36,15 @@ PaymentState = Literal["settling", "paid", "failed", "unknown"]
 Verification = Literal["not_asked", "pending", "agrees", "transfer_missing", "transfer_differs"]
 ExecutionState = Literal["held", "queued", "running", "succeeded", "failed", "declined", "void"]
 ExecutionKind = Literal["paid", "test"]
+Leak = Literal["canary", "overlap"]
 AttemptReason = Literal["first", "resend", "rerun", "takeover"]
 RefundState = Literal["due", "recorded", "waived"]
 Outcome = Literal["succeeded", "failed", "declined"]
 Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+PromptShield = Literal["off", "watch", "block"]
+InputsIn = Literal["template", "user"]
 ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimodal", "other"]
 Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]
@@ -54,6 +60,7 @@ NoticeRule = Literal[
     "chain_differs",
     "refunds_repeated",
     "model_leaving",
+    "prompt_leaking",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
 KeyActor = Literal["creator", "operator", "provider"]

@@ -10,7 +10,7 @@ from uuid import UUID
 from core import db
 from core.catalog import price_sync
 from core.db.queries.execution import SucceedRow, sql
-from core.db.states import Modality
+from core.db.states import Leak, Modality
 from core.executions import lifecycle, refundable, sends
 from core.failures import ExecutionFailed
 from core.media import store as media
@@ -58,12 +58,14 @@ class Success:
         ended: the send that brought it.
         sealed_result: the buyer's result, sealed.
         truncated: whether the answer was cut off, and counts all the same.
+        leak: what it gives away of the template; None: nothing was found.
     """
 
     attempt_id: UUID
     ended: sends.Ended
     sealed_result: bytes
     truncated: bool
+    leak: Leak | None = None
 
 
 async def succeed(pool: db.Pool, success: Success) -> None:
@@ -108,13 +110,13 @@ async def _commit(conn: db.Connection, successes: Sequence[Success]) -> list[Suc
     ids = [success.ended.send.execution_id for success in successes]
     rounds = [success.ended.send.round for success in successes]
     results = [success.sealed_result for success in successes]
-    truncateds = [success.truncated for success in successes]
+    truncateds, leaks = [success.truncated for success in successes], [success.leak for success in successes]
     # Ten statements in two round trips. Replacing the reservations locks the creator's spending of the day, for which
     # their other calls wait. So it comes last, in one trip with the commit, and a busy event loop cannot prolong the
     # lock.
     async with conn.pipeline(), conn.transaction():
         await sends.finish(conn, [success.ended for success in successes])
-        answered = sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results, truncateds=truncateds)
+        answered = sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results, truncateds=truncateds, leaks=leaks)
         stored = {row.id: row async for row in answered}
         await sql.end_attempts(conn, attempt_ids=[success.attempt_id for success in successes], outcome="succeeded")
         await lifecycle.notify_finished(conn, list(stored))

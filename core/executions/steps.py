@@ -16,7 +16,8 @@ from uuid import UUID
 from core import db
 from core.accounts import key_log, provider_keys
 from core.db.queries.execution import sql
-from core.executions import outcomes, sends
+from core.db.states import Leak
+from core.executions import outcomes, prompts, release, sends
 from core.executions import queue as execution_queue
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.observability import metrics, tracing
@@ -27,7 +28,6 @@ from core.providers import registry as providers
 from core.providers.registry import Provider
 from core.providers.request import Prompt
 from core.providers.response import Reply
-from core.providers.usage import Usage
 from core.resources import readiness, template
 from core.resources import versions as resource_versions
 from core.secrets.private import Private
@@ -72,6 +72,7 @@ class PreparedCall:
     order: Order
     key: Private[str]
     prompt: Private[Prompt]
+    shield: release.Shield | None
 
     @property
     def most_sends(self) -> int:
@@ -167,25 +168,21 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
         if inputs is None:
             # The inputs were valid at the sale, so the fault cannot be the buyer's.
             raise ExecutionFailed("internal_error", "ours", "inputs_no_longer_valid")
-        prompt = Prompt(
-            model=version.model_id,
-            messages=template.messages(parts.template.reveal(), version.parameters, inputs),
-            modality=version.modality,
-            max_output_tokens=version.max_output_tokens,
-            temperature=version.temperature,
+        shield = release.shield_of(order.id, version, parts.template, inputs)
+        prompt = prompts.prompt_of(
+            version,
+            template.messages(
+                parts.template.reveal(),
+                version.parameters,
+                inputs,
+                shield.marks if shield else None,
+                inputs_in=version.inputs_in,
+            ),
             buyer=order.buyer,
             execution_id=order.id,
-            round=order.round,
-            zdr=version.zdr,
-            answer_schema=version.answer_schema,
-            reasoning_effort=version.reasoning_effort,
-            routing={} if version.providers is None else version.providers.as_request(),
-            supported=version.supported_parameters,
-            outputs=version.output_modalities,
-            prices=version.prices,
-            fallbacks=version.alternatives,
+            round_number=order.round,
         )
-        return PreparedCall(order, parts.key, Private(prompt))
+        return PreparedCall(order, parts.key, Private(prompt), shield)
 
     return await _apply_to_each(conn, opened, prepare, order_of=lambda opened_order: opened_order[0])
 
@@ -222,15 +219,16 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
             prices=prepared.prompt.reveal().at(send.place).prices,
             on_generation_id=lambda generation_id: sends.note(pool, send, generation_id),
         )
-        usage, reply = answer.reveal().usage, answer.reveal().reply
+        usage = answer.reveal().usage
+        reply, leak = await release.judge(prepared.shield, answer.reveal().reply)
         facts["outcome"] = outcome = "succeeded" if isinstance(reply, Reply) else reply.detail
         metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.metric_label(outcome))
         facts.update(generation=usage.generation_id, model=usage.model_served, output_tokens=usage.output_tokens)
     if isinstance(reply, Reply):
-        await _succeed(pool, order, send, usage, Private(reply))
+        await _succeed(pool, order, sends.Ended(send, "succeeded", usage), Private(reply), leak)
         return
     await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(send, reply.detail, usage)]))
-    pause = sends.pause_before_next(send, reply)
+    pause = None if release.is_last(send.number, reply) else sends.pause_before_next(send, reply)
     if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
         await asyncio.sleep(pause)
         raise ExecutionFailed(reply.code, reply.fault, reply.detail, resend=True)
@@ -264,11 +262,10 @@ async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
     await _fail_and_raise(pool, order, refused)
 
 
-async def _succeed(pool: db.Pool, order: Order, send: sends.Send, usage: Usage, reply: Private[Reply]) -> None:
-    document = await outcomes.result_document(order.id, order.version.modality, usage, reply)
+async def _succeed(pool: db.Pool, order: Order, ended: sends.Ended, reply: Private[Reply], leak: Leak | None) -> None:
+    document = await outcomes.result_document(order.id, order.version.modality, ended.usage, reply)
     sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
-    ended, is_truncated = sends.Ended(send, "succeeded", usage), reply.reveal().truncated
-    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, ended, sealed, is_truncated))
+    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, ended, sealed, reply.reveal().truncated, leak))
 
 
 async def _fail_and_raise(pool: db.Pool, order: Order, failure: ExecutionFailed) -> NoReturn:

@@ -119,6 +119,20 @@ def _refunds_repeated(facts: Facts) -> tuple[str, str]:
     return f"one wallet had {facts['refunds']} refunds", body
 
 
+def _prompt_leaking(facts: Facts) -> tuple[str, str]:
+    answers = facts["canaries"] + facts["overlaps"]
+    body = (
+        f"In the last {facts['days']} days {_answers(answers)} gave its template away: {facts['canaries']} with our "
+        f"canary, which stands beside the template and nowhere else, and {facts['overlaps']} with a long part of it. "
+        f"{facts['withheld']} of them were withheld."
+    )
+    if facts["shield"] != "block":
+        body += "\nTo withhold such answers, publish it with prompt_shield: block."
+    elif facts["overlaps"] > facts["canaries"]:
+        body += "\nIf the template wants its own words repeated, put those in quotation marks."
+    return f"{_answers(answers)} gave its template away", body
+
+
 def _chain_differs(facts: Facts) -> tuple[str, str]:
     network, payments = facts["network"], facts["payments"]
     some = "1 payment" if payments == 1 else f"{payments} payments"
@@ -156,6 +170,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "key_low": _key_low,
     "key_old": _key_old,
     "refunds_repeated": _refunds_repeated,
+    "prompt_leaking": _prompt_leaking,
     "chain_differs": _chain_differs,
     "model_leaving": _model_leaving,
 }
@@ -175,6 +190,10 @@ def _causes(facts: Facts) -> str:
         for cause in causes
     ]
     return "\nMost often:" + "".join(lines) if lines else ""
+
+
+def _answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count} answers"
 
 
 def _percent(part: int, total: int) -> str:

@@ -30,6 +30,9 @@ LEAST_REFUNDS = 3
 
 OLD_KEY_DAYS = 90
 
+# A canary is proof; a long repetition may be chance, or meant.
+LEAST_OVERLAPS = 3
+
 PAUSE_DAYS = 7
 
 
@@ -57,6 +60,7 @@ async def record_findings(conn: db.Connection) -> int:
         "key_old": sql.key_old(conn, days=OLD_KEY_DAYS),
         "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
         "chain_differs": sql.chain_differs(conn),
+        "prompt_leaking": sql.prompt_leaking(conn, days=PAUSE_DAYS, least_overlaps=LEAST_OVERLAPS),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
     }
     new = []

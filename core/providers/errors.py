@@ -155,6 +155,19 @@ PROVIDER_ERRORS = {
     ),
     "provider_content_filter": ProviderError("buyer", "yes", False, _MODERATED, _FILTERED),
     "provider_refused": ProviderError("buyer", "yes", False, "The model refused this buyer's input.", _FILTERED),
+    "withheld_canary": ProviderError(
+        "buyer",
+        "yes",
+        False,
+        "The answer had our canary, so this input asked for your prompt; it was withheld, and counts as answered.",
+        _FILTERED,
+    ),
+    "withheld_overlap": ProviderError(
+        "creator",
+        "yes",
+        True,
+        "Two answers repeated a long part of your prompt and were withheld; put what they may say in quotation marks.",
+    ),
 }
 
 CAUSED_BY_WORDS = frozenset(
@@ -196,7 +209,7 @@ def provider_failure(name: str, *, resend: bool | None = None, retry_after: floa
 
 def lookup(detail: str) -> ProviderError | None:
     """Look up a failure by name; None if the provider has no part in it."""
-    return PROVIDER_ERRORS.get(detail, UNEXPECTED_STATUS) if detail.startswith("provider_") else None
+    return PROVIDER_ERRORS.get(detail, UNEXPECTED_STATUS if detail.startswith("provider_") else None)
 
 
 def metric_label(name: str) -> str:

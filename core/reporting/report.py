@@ -37,6 +37,8 @@ class Figures:
         calls: finished rounds; a re-run is a call of its own.
         succeeded, failed, declined: their outcomes; declined is the buyer's fault, and counts as answered.
         truncated: of the succeeded, those whose answer was cut off, which their creators let count.
+        watched: of the succeeded, those whose answer gave its template away.
+        withheld: of the failed and declined, those whose answer was withheld for that.
         fault_creator, fault_provider, fault_ours: failed calls by fault.
         charged: calls without an answer that the provider charged, or may have.
         revenue_atomic: atomic USDC.
@@ -53,6 +55,8 @@ class Figures:
     calls: int
     succeeded: int
     truncated: int
+    watched: int
+    withheld: int
     failed: int
     declined: int
     fault_creator: int

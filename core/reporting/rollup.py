@@ -95,6 +95,9 @@ async def roll_up(pool: db.Pool, report: Callable[[Progress], Awaitable[None]] =
     await _count(pool, _HOURS, days, count_on)
     for step in (_DAYS, _MONTHS):
         await _count(pool, step, await _marked(pool, step))
+    # Days leave the last thirty also when nothing was sold, and then nothing is marked.
+    async with pool.connection() as conn:
+        await sql.count_withheld(conn)
     await report(Progress(of, of, is_over=True))
     return of
 

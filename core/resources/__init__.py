@@ -5,6 +5,7 @@ __all__ = (
     "departures",
     "draft",
     "estimates",
+    "prompt_shield",
     "publishing",
     "readiness",
     "repricing",

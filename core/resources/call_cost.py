@@ -11,8 +11,9 @@ from core.failures import InvalidInput
 from core.providers import registry as providers
 from core.providers.answer_schema import is_strict
 from core.providers.request import FILE_TOKENS, FRAME_BYTES
-from core.resources import attachments, model_fit
+from core.resources import attachments, model_fit, prompt_shield
 from core.resources.draft import Draft
+from core.resources.template import input_name
 from core.settings import settings
 
 # UTF-8 has at most four bytes per character, and no tokenizer makes more than one token of a byte.
@@ -228,7 +229,19 @@ def _most_prompt_bytes(draft: Draft) -> int:
         for one in draft.parameters
         if attachments.is_kind(one.type)
     )
-    return len(draft.template.encode()) + schema_bytes + marker_bytes + FRAME_BYTES + min(by_value, by_total)
+    shield_bytes = 0
+    if draft.prompt_shield != "off":
+        # In the user turn a value stands once, and its name once more.
+        shield_bytes = prompt_shield.DECLARATION_BYTES + sum(
+            prompt_shield.MARKERS_BYTES * max(1, count) + (count + 1) * len(input_name(parameter.name)) + 2
+            for parameter, (count, _, _) in zip(texts, uses, strict=True)
+        )
+        if draft.inputs_in == "user":
+            # Also of a parameter without a tag.
+            by_value += sum(largest for count, _, largest in uses if not count)
+            by_total = max(by_total, inputs_bytes)
+    added_bytes = schema_bytes + marker_bytes + shield_bytes + FRAME_BYTES
+    return len(draft.template.encode()) + added_bytes + min(by_value, by_total)
 
 
 def _count(draft: Draft, kind: attachments.Kind) -> int:

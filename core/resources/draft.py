@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.amounts import atomic_usdc
-from core.db.states import Modality, ReasoningEffort
+from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 from core.failures import InvalidInput
 from core.providers.answer_schema import read_schema
 from core.resources import short_text
@@ -92,9 +92,13 @@ class Draft(BaseModel):
         slug: the last part of its URL, for ever.
         model: the model's id in the catalog.
         fallbacks: ids of models to ask, in this order, while the one before is unavailable; all at the same provider.
-        template: the prompt with `{name}{/name}` for inputs. Never shown to buyers.
+        template: the prompt with `{name}{/name}` for inputs. No page or route shows it to buyers; `prompt_shield` says
+            what happens to an answer that does.
         max_output_tokens: the most tokens of one answer, reasoning included.
         reasoning_effort: how hard the model reasons before it answers; None: as it does by itself.
+        prompt_shield: watch counts the answers that give the template away, block withholds them, off does not look.
+            Watch and block mark buyers' values as data.
+        inputs_in: where buyers' values stand: at their tags in the template, or all in the user turn.
         zdr: zero data retention: only providers that keep nothing of a call.
         providers: which of the providers behind a router may serve a call; None: any.
         answer_schema: JSON Schema of every answer, as from `core.providers.answer_schema.read_schema`; only for json.
@@ -122,6 +126,9 @@ class Draft(BaseModel):
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
     reasoning_effort: ReasoningEffort | None = None
+    # Nothing is withheld that its creator did not ask for; but they learn whether their prompt leaks.
+    prompt_shield: PromptShield = "watch"
+    inputs_in: InputsIn = "template"
     zdr: bool = False
     providers: ProviderChoice | None = None
     answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
@@ -147,6 +154,12 @@ class Draft(BaseModel):
     def _only_text_is_cut_off(self) -> Self:
         if self.truncated_from_characters is not None and self.modality != "text":
             raise ValueError("truncated_from_characters needs the modality text")
+        return self
+
+    @model_validator(mode="after")
+    def _only_a_shield_moves_inputs(self) -> Self:
+        if self.inputs_in == "user" and self.prompt_shield == "off":
+            raise ValueError("inputs_in user needs the prompt_shield watch or block")
         return self
 
     @property

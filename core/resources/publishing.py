@@ -22,7 +22,7 @@ _CLIENTS_PAY = {1_000_000: "most clients", 100_000: "older clients, such as x402
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
     *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters", "reasoning_effort"),
-    *("providers", "fallbacks"),
+    *("prompt_shield", "inputs_in", "providers", "fallbacks"),
 )
 
 
@@ -138,6 +138,8 @@ async def add_version(
         answer_schema=draft.answer_schema,
         truncated_from_characters=draft.truncated_from_characters,
         reasoning_effort=draft.reasoning_effort,
+        prompt_shield=draft.prompt_shield,
+        inputs_in=draft.inputs_in,
         fallbacks=list(draft.fallbacks),
         providers=None if draft.providers is None else json.dumps(draft.providers.as_request()),
         allows_loss=allow_loss,

@@ -9,8 +9,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.db.states import InputsIn
 from core.failures import InvalidInput
 from core.resources import attachments
+from core.resources.prompt_shield import Marks
 
 USER_MESSAGE = "user_message"
 NO_USER_MESSAGE = "Please respond based on the system instructions."
@@ -167,37 +169,70 @@ def validate_inputs(
     return values
 
 
-def substitute(template: str, parameters: Iterable[Parameter], inputs: dict[str, str]) -> str:
+def substitute(
+    template: str, parameters: Iterable[Parameter], inputs: dict[str, str], marks: Marks | None = None
+) -> str:
     """Replace every tag of the template in one pass: the content of a value is never read as a tag.
 
-    A picture or file is a marker in the text: `[image: photo]`.
+    A picture or file is a marker in the text: `[image: photo]`. With marks, a buyer's text stands between markers.
     """
-    values = {parameter.name: _words(parameter, inputs.get(parameter.name)) for parameter in parameters}
+    values = {parameter.name: _words(parameter, inputs.get(parameter.name), marks) for parameter in parameters}
     return _TAG.sub(lambda tag: values.get(tag[1], tag[0]), template)
 
 
-def messages(template: str, parameters: Sequence[Parameter], inputs: dict[str, str]) -> tuple[dict[str, object], ...]:
+def messages(
+    template: str,
+    parameters: Sequence[Parameter],
+    inputs: dict[str, str],
+    marks: Marks | None = None,
+    *,
+    inputs_in: InputsIn = "template",
+) -> tuple[dict[str, object], ...]:
     """Build the messages: the substituted template as system turn, then the buyer's message or a placeholder.
 
     Pictures and files follow that message, each behind its marker, in the order of the parameters.
+
+    Args:
+        template: the prompt.
+        parameters: its parameters.
+        inputs: the buyer's values.
+        marks: what marks them as data; None: nothing does, and the system turn is the template alone.
+        inputs_in: where they stand; `user` needs marks: the system turn then has their names only.
     """
-    words = inputs.get(USER_MESSAGE) or NO_USER_MESSAGE
+    words, texts = inputs.get(USER_MESSAGE) or NO_USER_MESSAGE, inputs
+    if marks and inputs_in == "user":
+        words, texts = _in_user_turn(parameters, inputs, marks, words)
     sent = [
         part
         for parameter in parameters
         if attachments.is_kind(parameter.type) and (value := inputs.get(parameter.name))
         for part in attachments.parts(parameter.type, parameter.name, value)
     ]
+    system = substitute(template, parameters, texts, marks if texts is inputs else None)
     return (
-        {"role": "system", "content": substitute(template, parameters, inputs)},
+        {"role": "system", "content": system + (marks.declaration if marks else "")},
         {"role": "user", "content": [{"type": "text", "text": words}, *sent] if sent else words},
     )
 
 
-def _words(parameter: Parameter, value: str | None) -> str:
+def input_name(name: str) -> str:
+    """Return the words that stand for a value in the system turn while it is in the user turn."""
+    return f"[input: {name}]"
+
+
+def _in_user_turn(
+    parameters: Iterable[Parameter], inputs: dict[str, str], marks: Marks, words: str
+) -> tuple[str, dict[str, str]]:
+    """Put the buyer's texts before their message; return that, and what stands at the tags instead of them."""
+    texts = [one.name for one in parameters if not attachments.is_kind(one.type) and inputs.get(one.name)]
+    listed = [f"{input_name(name)} {marks.wrap(inputs[name])}" for name in texts]
+    return "\n\n".join([*listed, words]), inputs | {name: input_name(name) for name in texts}
+
+
+def _words(parameter: Parameter, value: str | None, marks: Marks | None) -> str:
     if value and attachments.is_kind(parameter.type):
         return attachments.marker(parameter.type, parameter.name)
-    return value or parameter.default or ""
+    return (marks.wrap(value) if marks else value) if value else parameter.default or ""
 
 
 def _name_problem(name: str, earlier: Sequence[str]) -> str | None:

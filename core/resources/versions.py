@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from core import amounts, db
 from core.db.queries.resource import ResolveRow, VersionRow, sql
-from core.db.states import Modality, ReasoningEffort
+from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.request import Alternative
 from core.providers.usage import Prices, TierPrices
@@ -39,6 +39,10 @@ class Version:
         answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
         truncated_from_characters: the least length of an answer that counts although it was cut off; None if none does.
         reasoning_effort: how hard the model is asked to reason; None: as it does by itself.
+        prompt_shield: what happens to an answer that gives the template away; off: nobody looks.
+        inputs_in: where buyers' values stand.
+        shielded_calls, withheld_calls: paid calls of the resource's versions that block, in the last 30 days, and how
+            many of their answers were withheld; from the last count of usage.
         providers: which of the providers behind a router may serve a call; None: any.
         fallbacks: ids of models to ask while its own is unavailable, in order.
         alternatives: those of them that can be called now, with what they are listed with.
@@ -70,6 +74,10 @@ class Version:
     answer_schema: str | None
     truncated_from_characters: int | None
     reasoning_effort: ReasoningEffort | None
+    prompt_shield: PromptShield
+    inputs_in: InputsIn
+    shielded_calls: int
+    withheld_calls: int
     providers: ProviderChoice | None
     fallbacks: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
@@ -204,6 +212,10 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
         answer_schema=row.answer_schema,
         truncated_from_characters=row.truncated_from_characters,
         reasoning_effort=row.reasoning_effort,
+        prompt_shield=row.prompt_shield,
+        inputs_in=row.inputs_in,
+        shielded_calls=row.shielded_calls,
+        withheld_calls=row.withheld_calls,
         providers=None if row.providers is None else ProviderChoice.model_validate(row.providers),
         fallbacks=tuple(row.fallbacks),
         alternatives=_ALTERNATIVES.validate_python(row.alternatives or ()),

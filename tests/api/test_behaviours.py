@@ -40,6 +40,7 @@ BEHAVIOURS: dict[str, tuple[str, str | None, Callable[[dict[str, Any]], bool] | 
     "image out": ("image", None, is_picture),
     "reasoning": ("text", "reasoning", is_text),
     "JSON": ("json", None, is_json),
+    "leak": ("text", "obeys:base64", (422, "content_filtered", "withheld_canary")),
     "refusal": ("text", "refusal", (422, "content_filtered", "provider_refused")),
     "empty": ("text", "empty", (502, "resource_unavailable", "provider_empty")),
     "truncated": ("text", "truncated", (502, "resource_unavailable", "provider_truncated")),
@@ -50,7 +51,7 @@ BEHAVIOURS: dict[str, tuple[str, str | None, Callable[[dict[str, Any]], bool] | 
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-async def test_ten_behaviours_have_one_shape(
+async def test_behaviours_have_one_shape(
     door: str, pool: db.Pool, shop: Shop, buyer: Buyer, http: httpx.AsyncClient, behaviour: str
 ) -> None:
     """The result is the documented one, paid, and the same when it is polled; or it is the documented failure.
@@ -92,4 +93,4 @@ async def sell(pool: db.Pool, shop: Shop, modality: str) -> None:
     model = PAINTER if modality == "image" else MODEL
     async with pool.connection() as conn:
         await selling.add_model(conn, id=PAINTER, output_modalities=["text", "image"])
-    await shop.publish(pool, model=model, modality=modality, max_output_tokens=2000)
+    await shop.publish(pool, model=model, modality=modality, max_output_tokens=2000, prompt_shield="block")

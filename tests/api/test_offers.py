@@ -38,12 +38,15 @@ async def test_an_offer_says_what_is_sold(door: str, shop: Shop) -> None:
             parameters=[{"name": "topic", "max_length": 7}],
             reasoning_effort="low",
             providers={"only": ["openai", "azure"], "order": ["azure"]},
+            prompt_shield="block",
         )
         offered = (await http.get(door + shop.path)).json()
         refused = await http.post(door + shop.path, json={"topic": "too long"})
 
     assert offered["product"]["reasoningEffort"] == "low"
     assert offered["product"]["providers"] == {"only": ["openai", "azure"], "order": ["azure"]}
+    assert offered["product"]["withheld"] == {"days": 30, "calls": 0, "share": "0.0000"}
+    assert any("private instructions is withheld" in rule for rule in offered["rules"])
     assert offered["inputs"]["properties"]["topic"]["maxLength"] == 7
     assert refused.status_code == 400
     assert refused.json()["fields"] == {"topic": "Parameter 'topic' is longer than 7 characters"}

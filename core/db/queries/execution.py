@@ -11,7 +11,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ExecutionKind, ExecutionState, Fault, Modality, OutcomeCode, PaymentState, RefundState
+from core.db.states import ExecutionKind, ExecutionState, Fault, Leak, Modality, OutcomeCode, PaymentState, RefundState
 
 
 class VoidRow(NamedTuple):
@@ -150,6 +150,7 @@ class HistoryRow(NamedTuple):
     fault: Fault | None
     detail: str | None
     truncated: bool
+    leak: Leak | None
     round: int
     sends: int
     created_at: datetime
@@ -260,6 +261,7 @@ class Queries(Protocol):
         rounds: list[int],
         sealed_results: list[bytes],
         truncateds: list[bool],
+        leaks: list[Leak | None],
     ) -> AsyncIterator[SucceedRow]:
         """The first valid answer is stored, from whichever attempt it comes."""
 

@@ -133,13 +133,14 @@ FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
 -- Notify the launcher that this run has begun its batch, so that it may start the next.
 SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
--- name: succeed(ids, rounds, sealed_results, truncateds)
+-- name: succeed(ids, rounds, sealed_results, truncateds, leaks)
 -- The first valid answer is stored, from whichever attempt it comes.
 -- types: :sealed_results[]!
 UPDATE executions
-SET state = 'succeeded', sealed_result = answered.sealed_result, truncated = answered.truncated, finished_at = now()
-FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[], :truncateds::boolean[])
-    AS answered (id, round, sealed_result, truncated)
+SET state = 'succeeded', sealed_result = answered.sealed_result, truncated = answered.truncated,
+    leak = answered.leak, finished_at = now()
+FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[], :truncateds::boolean[], :leaks::text[])
+    AS answered (id, round, sealed_result, truncated, leak)
 WHERE executions.id = answered.id AND executions.round = answered.round AND state IN ('queued', 'running')
 RETURNING executions.id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
     finished_at - CASE WHEN executions.round = 1 THEN created_at ELSE queued_at END AS total;
@@ -257,7 +258,7 @@ LIMIT :most;
 -- name: history(account_id, state, slug, after, most)
 -- A creator's executions, newest first, with the usage of all rounds together; never inputs or answers.
 SELECT executions.id, executions.kind, resources.slug, resource_versions.number, executions.state, executions.code,
-    executions.fault, executions.detail, executions.truncated, executions.round, executions.sends,
+    executions.fault, executions.detail, executions.truncated, executions.leak, executions.round, executions.sends,
     executions.created_at, executions.finished_at, CASE WHEN payments.state = 'paid' THEN payments.amount_atomic END AS amount_atomic,
     payments.network, payments.transaction, refunds.state AS refund, resource_versions.model_id, used.model_served,
     used.input_tokens, used.output_tokens, used.cost_usd

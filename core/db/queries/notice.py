@@ -148,6 +148,9 @@ class Queries(Protocol):
     def model_leaving(self, conn: Connection, *, absence_tolerated: timedelta) -> AsyncIterator[Finding]:
         """Resources on models that end, were lost, renamed or withdrawn, or make every call a loss."""
 
+    def prompt_leaking(self, conn: Connection, *, days: int, least_overlaps: int) -> AsyncIterator[Finding]:
+        """Resources whose answers gave their template away: our canary once, or a long part of it some times."""
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
         told once for each date, and an old key once. Runs under `take_turns`.

@@ -249,6 +249,27 @@ WHERE count_differing(network) > 0;
 -- types: row=Finding facts=dict[str,object] facts!
 SELECT account_id, resource_id, facts FROM leaving_resources(CAST(:absence_tolerated AS interval));
 
+-- name: prompt_leaking(days, least_overlaps)
+-- Resources whose answers gave their template away: our canary once, or a long part of it some times.
+-- types: row=Finding facts=dict[str,object]
+SELECT resources.account_id, resources.id AS resource_id, jsonb_build_object(
+        'days', :days::integer, 'canaries', counted.canaries, 'overlaps', counted.overlaps, 'withheld', counted.withheld,
+        'shield', current.prompt_shield
+    ) AS facts
+FROM (
+    SELECT resource_versions.resource_id,
+        count(*) FILTER (WHERE usage_log.leak = 'canary' OR usage_log.detail = 'withheld_canary') AS canaries,
+        count(*) FILTER (WHERE usage_log.leak = 'overlap' OR usage_log.detail = 'withheld_overlap') AS overlaps,
+        count(*) FILTER (WHERE usage_log.leak IS NULL) AS withheld
+    FROM usage_log JOIN resource_versions ON resource_versions.id = usage_log.version_id
+    WHERE usage_log.kind = 'paid' AND usage_log.created_at > now() - make_interval(days => :days)
+        AND (usage_log.leak IS NOT NULL OR usage_log.detail IN ('withheld_canary', 'withheld_overlap'))
+    GROUP BY resource_versions.resource_id
+) AS counted
+JOIN resources ON resources.id = counted.resource_id
+JOIN resource_versions AS current ON current.id = resources.version_id
+WHERE resources.archived_at IS NULL AND (counted.canaries > 0 OR counted.overlaps >= :least_overlaps);
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
 -- for each date, and an old key once. Runs under `take_turns`.

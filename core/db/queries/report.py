@@ -19,6 +19,8 @@ class FiguresRow(NamedTuple):
     calls: int
     succeeded: int
     truncated: int
+    watched: int
+    withheld: int
     failed: int
     declined: int
     fault_creator: int

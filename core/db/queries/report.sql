@@ -1,16 +1,16 @@
 -- name: figures(by, span, since, until, account_id, kind)
 -- Sum the live rollup by one dimension, and the refunds of the same calls. Rows of a dimension may be many, so always sum.
--- types: calls! succeeded! truncated! failed! declined! fault_creator! fault_provider! fault_ours! charged!
+-- types: calls! watched! withheld! succeeded! truncated! failed! declined! fault_creator! fault_provider! fault_ours! charged!
 -- types: input_tokens! output_tokens! revenue_atomic! cost_usd! cost_unknown! margin_usd! refunds! refunded_atomic! due_atomic!
 WITH sales AS (
     SELECT starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, truncated, failed, declined,
         fault_creator, fault_provider, fault_ours, charged, input_tokens, output_tokens, revenue_atomic, cost_usd,
-        cost_unknown, spent_usd, queue, upstream, total,
+        cost_unknown, spent_usd, watched, withheld, queue, upstream, total,
         0 AS refunds, 0 AS refunded_atomic, 0 AS due_atomic
     FROM live_usage(:span, :since, :until)
     UNION ALL
     SELECT executions.created_at, refunds.account_id, executions.version_id, last_round.model_served, payments.network,
-        executions.kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 1,
+        executions.kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 1,
         CASE WHEN refunds.state = 'recorded' THEN refunds.amount_atomic ELSE 0 END,
         CASE WHEN refunds.state = 'due' THEN refunds.amount_atomic ELSE 0 END
     FROM refunds
@@ -34,6 +34,7 @@ SELECT CASE :by
         WHEN 'network' THEN sales.network
     END AS subject,
     sum(calls)::bigint AS calls, sum(succeeded)::bigint AS succeeded, sum(truncated)::bigint AS truncated,
+    sum(watched)::bigint AS watched, sum(withheld)::bigint AS withheld,
     sum(failed)::bigint AS failed,
     sum(declined)::bigint AS declined, sum(fault_creator)::bigint AS fault_creator,
     sum(fault_provider)::bigint AS fault_provider, sum(fault_ours)::bigint AS fault_ours,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import Modality, ReasoningEffort
+from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 
 
 class ResolveRow(NamedTuple):
@@ -37,6 +37,10 @@ class ResolveRow(NamedTuple):
     answer_schema: str | None
     truncated_from_characters: int | None
     reasoning_effort: ReasoningEffort | None
+    prompt_shield: PromptShield
+    inputs_in: InputsIn
+    shielded_calls: int
+    withheld_calls: int
     providers: dict[str, list[str]] | None
     fallbacks: list[str]
     alternatives: object | None
@@ -83,6 +87,10 @@ class VersionRow(NamedTuple):
     answer_schema: str | None
     truncated_from_characters: int | None
     reasoning_effort: ReasoningEffort | None
+    prompt_shield: PromptShield
+    inputs_in: InputsIn
+    shielded_calls: int
+    withheld_calls: int
     providers: dict[str, list[str]] | None
     fallbacks: list[str]
     alternatives: object | None
@@ -178,6 +186,8 @@ class Queries(Protocol):
         answer_schema: str | None,
         truncated_from_characters: int | None,
         reasoning_effort: ReasoningEffort | None,
+        prompt_shield: PromptShield,
+        inputs_in: InputsIn,
         providers: str | None,
         fallbacks: list[str],
         allows_loss: bool | None,

@@ -12,7 +12,8 @@ WHERE handle = :handle AND slug = :slug AND is_on_offer;
 -- types: price_tiers=list[dict[str,str|int]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
-       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, alternatives,
+       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in,
+       shielded_calls, withheld_calls, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
        (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
 FROM sale_state(interval '0')
@@ -24,7 +25,8 @@ WHERE version_id = :version_id;
 -- types: price_tiers=list[dict[str,str|int]]
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
-       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, alternatives,
+       sealed_template, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in,
+       shielded_calls, withheld_calls, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
        (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
 FROM sale_state(interval '0')
@@ -45,12 +47,13 @@ RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 SELECT id, version_id, archived_at IS NOT NULL AS archived
 FROM resources WHERE account_id = :account_id AND slug = :slug FOR UPDATE;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, allows_loss)$
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks, allows_loss)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
     allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd,
-    zdr, answer_schema, truncated_from_characters, reasoning_effort, providers, fallbacks, allows_loss
+    zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks,
+    allows_loss
 )
 VALUES (
     :id, :resource_id,
@@ -58,6 +61,7 @@ VALUES (
     :title, :description, :modality, :model_id, :sealed_template, :parameters::jsonb,
     :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd,
     :zdr, CAST(:answer_schema AS json), :truncated_from_characters, :reasoning_effort,
+    :prompt_shield, :inputs_in,
     CAST(:providers AS jsonb), :fallbacks, :allows_loss
 )
 RETURNING number;

@@ -59,5 +59,10 @@ class Queries(Protocol):
     async def watermark(self, conn: Connection, *, span: str) -> datetime:
         """The watermark: every earlier period of this span equals a recount."""
 
+    async def count_withheld(self, conn: Connection) -> int:
+        """How many answers of each resource were withheld in the last 30 days, for its offer. Only versions that
+        block count, and only paid calls: an owner's test is nobody's purchase.
+        """
+
 
 sql: Queries = load("rollup")

@@ -58,7 +58,7 @@ DELETE FROM usage_rollup WHERE span = :span AND starts_at = ANY(:starts::timesta
 INSERT INTO usage_rollup (
     span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
     fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
-    revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, settle, queue, upstream, total
+    revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, settle, queue, upstream, total
 )
 SELECT 'hour', start, counted.*
 FROM unnest(:starts::timestamptz[]) AS start
@@ -69,12 +69,12 @@ CROSS JOIN LATERAL counted_usage(start) AS counted;
 INSERT INTO usage_rollup (
     span, starts_at, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
     fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
-    revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, settle, queue, upstream, total
+    revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, settle, queue, upstream, total
 )
 SELECT :span, start, account_id, version_id, model_served, network, kind, sum(calls), sum(succeeded), sum(failed),
     sum(declined), sum(fault_buyer), sum(fault_creator), sum(fault_provider), sum(fault_ours), sum(charged),
     sum(sends), sum(input_tokens), sum(output_tokens), sum(revenue_atomic), sum(cost_usd), sum(cost_unknown),
-    sum(spent_usd), sum(truncated), histogram_sum(settle), histogram_sum(queue), histogram_sum(upstream), histogram_sum(total)
+    sum(spent_usd), sum(truncated), sum(watched), sum(withheld), histogram_sum(settle), histogram_sum(queue), histogram_sum(upstream), histogram_sum(total)
 FROM unnest(:starts::timestamptz[]) AS start
 JOIN usage_rollup ON usage_rollup.span = :finer AND starts_at >= start
     AND starts_at < (start AT TIME ZONE 'UTC' + ('1 ' || :span::text)::interval) AT TIME ZONE 'UTC'
@@ -88,3 +88,19 @@ SELECT DISTINCT :span, date_trunc(:span::text, start, 'UTC') FROM unnest(:starts
 -- name: watermark(span)$
 -- The watermark: every earlier period of this span equals a recount.
 SELECT usage_watermark(:span);
+
+-- name: count_withheld()!
+-- How many answers of each resource were withheld in the last 30 days, for its offer. Only versions that block count, and
+-- only paid calls: an owner's test is nobody's purchase.
+UPDATE resources SET shielded_calls = counted.calls, withheld_calls = counted.withheld
+FROM (
+    SELECT resources.id, coalesce(sum(usage_rollup.calls), 0)::bigint AS calls,
+        coalesce(sum(usage_rollup.withheld), 0)::bigint AS withheld
+    FROM resources
+    JOIN resource_versions ON resource_versions.resource_id = resources.id AND resource_versions.prompt_shield = 'block'
+    LEFT JOIN usage_rollup ON usage_rollup.version_id = resource_versions.id AND usage_rollup.span = 'day'
+        AND usage_rollup.kind = 'paid' AND usage_rollup.starts_at > now() - interval '30 days'
+    GROUP BY resources.id
+) AS counted
+WHERE resources.id = counted.id
+    AND (resources.shielded_calls, resources.withheld_calls) IS DISTINCT FROM (counted.calls, counted.withheld);

@@ -175,7 +175,7 @@ WITH finished AS (
     INSERT INTO usage_log (
         execution_id, round, created_at, kind, account_id, version_id, model_id, model_served, network, amount_atomic,
         outcome, code, fault, detail, sends, input_tokens, output_tokens, cost_usd, spent_usd, settle_ms, queue_ms,
-        upstream_ms, total_ms, generation_id, truncated
+        upstream_ms, total_ms, generation_id, truncated, leak
     )
     SELECT finished.id, finished.round, finished.created_at, finished.kind, finished.account_id, finished.version_id,
         resource_versions.model_id, used.model_served, payments.network,
@@ -190,7 +190,7 @@ WITH finished AS (
             WHEN finished.round = 1 THEN finished.created_at
             ELSE finished.queued_at
         END),
-        used.generation_id, finished.truncated
+        used.generation_id, finished.truncated, finished.leak
     FROM finished
     JOIN resource_versions ON resource_versions.id = finished.version_id
     LEFT JOIN payments ON payments.id = finished.payment_id

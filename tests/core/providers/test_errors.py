@@ -202,13 +202,15 @@ def test_new_style_errors_without_code_are_read() -> None:
 
 @pytest.mark.parametrize("name", PROVIDER_ERRORS)
 def test_each_name_has_one_sentence_for_each_side(name: str) -> None:
-    """The creator's sentence gives advice and is in the documentation; buyers get one of two sentences."""
+    """The creator's sentence gives advice and is in the documentation; buyers get one of three sentences."""
     known = PROVIDER_ERRORS[name]
     advice = known.advice
     row = f"| `{name}` | {known.fault} | {known.charged} | {'yes' if known.resend else 'no'} | {advice} |"
     assert row in (Path(__file__).parents[3] / "docs" / "failures.md").read_text().splitlines()
     told = problems.of_failure(provider_failure(name)).body.decode()
-    assert ("declined this input" in told) == (PROVIDER_ERRORS[name].fault == "buyer")
+    is_withheld = name == "withheld_canary"
+    assert ("declined this input" in told) == (known.fault == "buyer" and not is_withheld)
+    assert ("private instructions" in told) == is_withheld
     assert name not in told
     assert advice not in told
 

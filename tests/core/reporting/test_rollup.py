@@ -28,7 +28,7 @@ Key = tuple[Any, ...]
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 SUMS = (  # noqa: SIM905 - it is a list of words
     "calls succeeded failed declined fault_buyer fault_creator fault_provider fault_ours charged sends input_tokens"
-    " output_tokens revenue_atomic cost_usd cost_unknown spent_usd margin_usd truncated"
+    " output_tokens revenue_atomic cost_usd cost_unknown spent_usd margin_usd truncated watched withheld"
 ).split()
 PHASES = ("settle", "queue", "upstream", "total")
 LIVE = [name for name in SUMS if name not in ("fault_buyer", "sends", "margin_usd")]
@@ -36,7 +36,7 @@ LIVE_PHASES = PHASES[1:]
 READ_LIVE = """
 SELECT 'hour' AS span, date_trunc('hour', starts_at, 'UTC') AS starts_at, account_id, version_id, model_served, network,
     kind, calls, succeeded, failed, declined, fault_creator, fault_provider, fault_ours, charged, input_tokens,
-    output_tokens, revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, queue, upstream, total
+    output_tokens, revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, queue, upstream, total
 FROM live_usage('hour', '2000-01-01Z', '2200-01-01Z')
 """
 
@@ -64,6 +64,8 @@ def counted_anew(rows: list[Any]) -> dict[Key, Any]:
                 "cost_unknown": int(row.cost_usd is None and row.spent_usd > 0),
                 "spent_usd": row.spent_usd,
                 "truncated": int(row.truncated),
+                "watched": int(row.leak is not None),
+                "withheld": int(row.detail in ("withheld_canary", "withheld_overlap")),
                 "margin_usd": Decimal(row.amount_atomic) / 1_000_000 - row.spent_usd,
             }
         )
