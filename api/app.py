@@ -34,6 +34,7 @@ from api import (
     schedules,
     security,
     setup,
+    tokens,
     upkeep,
 )
 from api.door import Door
@@ -73,7 +74,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
@@ -98,6 +99,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         model_switch.router,
         keys.router,
         notices.router,
+        tokens.router,
         operators.router,
         metrics.router,
         docs_page.router,

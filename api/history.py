@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic.alias_generators import to_camel
 
 from api import documents, records
+from api.authentication import Creator
 from api.bodies import NAME
-from api.creators import Creator
 from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
@@ -43,7 +43,7 @@ def _like(pattern: str) -> dict[str, object]:
     "/executions",
     summary="What was bought, and what became of it",
     response_model=records.History,
-    responses=documents.problems(400, 401, 429, 503),
+    responses=documents.problems(400, 401, 403, 429, 503),
 )
 async def executions(
     door: LimitedDoor,
@@ -68,7 +68,7 @@ async def executions(
     "/usage",
     summary="What you sold, earned and spent",
     response_model=records.UsageReport,
-    responses=documents.problems(400, 401, 429, 503),
+    responses=documents.problems(400, 401, 403, 429, 503),
 )
 async def usage(
     door: LimitedDoor,

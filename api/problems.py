@@ -93,6 +93,9 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(*sentence_of(failure), failure.code)
         case failures.Unauthorized():
             return problem(401, "A valid bearer token is needed.", failure.code, {"WWW-Authenticate": "Bearer"})
+        case failures.Forbidden(scopes=scopes):
+            sentence = f"This token lacks the scope {' and '.join(scopes)}; use one that has it."
+            return problem(403, sentence, failure.code, scopes=list(scopes))
         case failures.NotFound():
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():

@@ -14,6 +14,7 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ TooManyUndecided             one wallet has too many undecided payments         -> 429
   ├─ SwitchFailed(detail)         the owner's test on another model gave no answer    -> 409
   ├─ Unauthorized                 a missing or wrong token                           -> 401
+  ├─ Forbidden(scopes)            a token that may not do this                       -> 403
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
@@ -25,7 +26,7 @@ a value or a cause. The text of any other exception may quote a secret, so logs 
 import asyncio
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -156,6 +157,14 @@ class Unauthorized(Failure):
 
     def __init__(self) -> None:
         super().__init__("unauthorized")
+
+
+class Forbidden(Failure):
+    """The token is good, and may not do this: it lacks these `scopes`."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__("scope_missing")
+        self.scopes = tuple(scopes)
 
 
 class Unreadable(Failure):

@@ -1,20 +1,19 @@
-"""Manage creators' accounts: handle, payout addresses, limits and bearer tokens.
+"""Manage creators' accounts: handle, payout addresses and limits.
 
 Functions take a connection and do not commit.
 """
 
-import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
+from core.accounts import tokens
 from core.db.queries.account import AccountRow as AccountRow
 from core.db.queries.account import sql
-from core.failures import InvalidInput, NotFound, Unauthorized
+from core.failures import InvalidInput, NotFound
 from core.settings import settings
 
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -65,7 +64,7 @@ async def create(
         daily_spend_cap_usd: the most that may be spent on models in one UTC day.
 
     Returns:
-        The account's id and its bearer token. Only the token's hash is stored.
+        The account's id and a bearer token with every scope. Only the token's hash is stored.
 
     Raises:
         InvalidInput: names `handle`, `payouts` or a limit.
@@ -85,7 +84,7 @@ async def create(
         raise InvalidInput({"handle": f"{handle} is taken"})
     for network, address in payouts.items():
         await sql.add_payout(conn, account_id=created.id, network=network, address=address)
-    return created.id, await new_token(conn, created.id)
+    return created.id, (await tokens.create(conn, created.id, tokens.NewToken())).token
 
 
 async def set_limits(
@@ -113,24 +112,6 @@ async def set_limits(
     if row is None:
         raise NotFound
     return Limits(**row._asdict())
-
-
-async def new_token(conn: db.Connection, account_id: UUID) -> str:
-    """Make a fresh bearer token; earlier ones stop working when the transaction commits."""
-    token = "x4i_" + secrets.token_urlsafe(32)
-    await sql.replace_token(conn, id=uuid4(), account_id=account_id, token_sha256=sha256(token))
-    return token
-
-
-async def authenticate(conn: db.Connection, token: str) -> Account:
-    """Find the account of a bearer token.
-
-    Raises:
-        Unauthorized: the token is unknown or was replaced.
-    """
-    if (row := await sql.by_token(conn, token_sha256=sha256(token))) is None:
-        raise Unauthorized
-    return Account(row.id, row.handle)
 
 
 async def find(conn: db.Connection, handle: str) -> Account:
@@ -176,7 +157,3 @@ def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_
     if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
         problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
     return problems
-
-
-def sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

@@ -23,11 +23,6 @@ class SetLimitsRow(NamedTuple):
     daily_spend_cap_usd: Decimal
 
 
-class ByTokenRow(NamedTuple):
-    id: UUID
-    handle: str
-
-
 class ByHandleRow(NamedTuple):
     id: UUID
     handle: str
@@ -93,12 +88,6 @@ class Queries(Protocol):
 
     async def add_payout(self, conn: Connection, *, account_id: UUID, network: str, address: str) -> int:
         """Add the address that a creator is paid at on one network."""
-
-    async def replace_token(self, conn: Connection, *, account_id: UUID, id: UUID, token_sha256: bytes) -> int:
-        """One statement revokes the old token and adds the new one."""
-
-    async def by_token(self, conn: Connection, *, token_sha256: bytes) -> ByTokenRow | None:
-        """The token is found by its hash alone, so a wrong guess reveals nothing about any account."""
 
     async def by_handle(self, conn: Connection, *, handle: str) -> ByHandleRow | None:
         """The operator's command line names accounts by handle, as public URLs do."""
