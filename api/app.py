@@ -34,6 +34,7 @@ from api import (
     schedules,
     security,
     setup,
+    sign_in,
     tokens,
     upkeep,
 )
@@ -100,6 +101,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         keys.router,
         notices.router,
         tokens.router,
+        sign_in.router,
         operators.router,
         metrics.router,
         docs_page.router,

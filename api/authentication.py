@@ -6,28 +6,75 @@ A route names its scope by the type of its parameter: `Creator` may read, `Publi
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from api.door import Door, LimitedDoor
 from core import db
 from core.accounts import accounts, authentication
 from core.accounts.tokens import SCOPES, Scope
-from core.failures import Unauthorized
+from core.failures import CrossSite, Unauthorized
+from core.settings import settings
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 _bearer = HTTPBearer(
     scheme_name="creator", description="as `POST /me/tokens` or `instant creators token` gave it", auto_error=False
 )
+_cookie = APIKeyCookie(
+    name="__Host-session",
+    scheme_name="session",
+    description="as `POST /sign-in` set it; a door without https calls it `session`",
+    auto_error=False,
+)
+
+
+def is_https() -> bool:
+    """Whether browsers reach this door by https."""
+    return settings().public_url.lower().startswith("https:")
+
+
+def session_cookie() -> str:
+    """Return the name of the session's cookie. Browsers take `__Host-` only from https (RFC 6265bis, 4.1.3)."""
+    return "__Host-session" if is_https() else "session"
+
+
+def refuse_other_sites(request: Request, *, needs_proof: bool) -> None:
+    """Refuse a request that another site made a browser send (Fetch Metadata; RFC 6454, 7).
+
+    Args:
+        request: the request.
+        needs_proof: whether to refuse also what does not say where it comes from, as programs do, but not browsers.
+
+    Raises:
+        CrossSite: it is not from a page of ours.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    ours = urlsplit(settings().public_url)
+    is_wrong_site = site not in (None, "same-origin")
+    is_wrong_origin = site is None and origin not in (None, f"{ours.scheme}://{ours.netloc}".lower())
+    if is_wrong_site or is_wrong_origin or (needs_proof and site is None and origin is None):
+        raise CrossSite
 
 
 async def _identity(
-    door: LimitedDoor, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request,
+    door: LimitedDoor,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _documented: Annotated[str | None, Depends(_cookie)],
 ) -> AsyncIterator[authentication.Identity]:
-    if bearer is None:
-        raise Unauthorized
+    secret = request.cookies.get(session_cookie())
+    if bearer is None and secret and request.method not in _SAFE:
+        refuse_other_sites(request, needs_proof=True)
     async with door.pool.connection() as conn:
-        identity = await authentication.authenticate(conn, bearer.credentials)
+        if bearer is not None:
+            identity = await authentication.authenticate(conn, bearer.credentials)
+        elif secret:
+            identity = await authentication.authenticate_session(conn, secret)
+        else:
+            raise Unauthorized
     try:
         yield identity
     finally:  # the answer was sent, or the request failed

@@ -92,10 +92,17 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
         case failures.PaymentMalformed() | failures.PaymentRequired():
             return problem(*sentence_of(failure), failure.code)
         case failures.Unauthorized():
-            return problem(401, "A valid bearer token is needed.", failure.code, {"WWW-Authenticate": "Bearer"})
+            return problem(
+                401, "A valid bearer token is needed, or a session.", failure.code, {"WWW-Authenticate": "Bearer"}
+            )
         case failures.Forbidden(scopes=scopes):
             sentence = f"This token lacks the scope {' and '.join(scopes)}; use one that has it."
             return problem(403, sentence, failure.code, scopes=list(scopes))
+        case failures.CrossSite():
+            sentence = "A session changes something only from a page of ours, named by Origin or Sec-Fetch-Site."
+            return problem(403, sentence, failure.code)
+        case failures.WalletUnknown():
+            return problem(403, "This wallet belongs to no account here; ask the operator for one.", failure.code)
         case failures.NotFound():
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():

@@ -5,20 +5,27 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Annotated, Any
-from uuid import UUID
 
 from cyclopts import App, Parameter
 
 from cli import output
+from cli.access import show_token
 from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
-from core.accounts import accounts, provider_keys, tokens
+from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound
 from core.providers import registry as providers
 from core.providers.registry import OPENROUTER
 
 creators = App(name="creators")
 keys = App(name="keys")
+for name, (function, sentence) in {
+    "token": ("create_token", "Print a new bearer token, only this once."),
+    "tokens": ("list_tokens", "Show the tokens of a creator that work."),
+    "revoke": ("revoke_token", "End a token at once."),
+    "wallet": ("add_wallet", "Let a wallet sign in to an account."),
+}.items():
+    creators.command(f"cli.access:{function}", name=name, help=sentence)
 
 
 @creators.command(name="add")
@@ -37,85 +44,7 @@ def add_creator(
     """
     payouts = dict(_payout(pair) for pair in payout)
     _, token = in_transaction(lambda conn: accounts.create(conn, handle, payouts))
-    _show_token(handle, token, json)
-
-
-@creators.command(name="token")
-def create_token(
-    handle: str,
-    /,
-    *,
-    name: str = "",
-    scope: Annotated[list[str] | None, Parameter(negative=())] = None,
-    days: int | None = None,
-    json: Json = False,
-) -> None:
-    """Print a new bearer token, only this once. The others keep working.
-
-    Args:
-        handle: the creator.
-        name: what the creator calls it.
-        scope: what it may do: read, publish, keys or money; once for each. Without any it may do everything.
-        days: how long it works; without it, until it is revoked.
-    """
-    new = tokens.read({"name": name, "scopes": scope or tokens.SCOPES, "days": days})
-
-    async def create(conn: db.Connection) -> str:
-        return (await tokens.create(conn, (await owner(conn, handle)).id, new)).token
-
-    _show_token(handle, in_transaction(create), json)
-
-
-@creators.command(name="tokens")
-def list_tokens(handle: str, /, *, json: Json = False) -> None:
-    """Show the tokens of a creator that work, without the tokens themselves."""
-
-    async def listing(conn: db.Connection) -> list[tokens.TokenRow]:
-        return await tokens.listing(conn, (await owner(conn, handle)).id)
-
-    rows = in_transaction(listing)
-    if json:
-        output.document([row._asdict() for row in rows])
-        return
-    output.table(
-        (
-            {
-                "id": row.id,
-                "name": row.name,
-                "scopes": " ".join(row.scopes),
-                "made": f"{row.created_at:%Y-%m-%d}",
-                "ends": row.expires_at and f"{row.expires_at:%Y-%m-%d}",
-                "used": row.used_at and f"{row.used_at:%Y-%m-%d %H:%M}",
-            }
-            for row in rows
-        ),
-        empty=f"{handle} has no token; make one with: instant creators token {handle}",
-    )
-
-
-@creators.command(name="revoke")
-def revoke_token(handle: str, token_id: UUID, /, *, json: Json = False) -> None:
-    """End a token at once.
-
-    Args:
-        handle: the creator.
-        token_id: its id, as `instant creators tokens` shows it.
-    """
-
-    async def revoke(conn: db.Connection) -> bool:
-        creator = await owner(conn, handle)
-        try:
-            await tokens.revoke(conn, creator.id, token_id)
-        except NotFound:
-            return False
-        return True
-
-    if not in_transaction(revoke):
-        raise InvalidInput({"token_id": f"{handle} has no such token; look at: instant creators tokens {handle}"})
-    if json:
-        output.document({"handle": handle, "revoked": token_id})
-    else:
-        output.line(f"The token {token_id} of {handle} is revoked.")
+    show_token(handle, token, json)
 
 
 @creators.command(name="set")
@@ -252,13 +181,6 @@ def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
         output.document({"handle": handle, "enabled": enabled})
     else:
         output.line(f"The {at.title} key of {handle} is {'on' if enabled else 'off'}.")
-
-
-def _show_token(handle: str, token: str, json: bool) -> None:
-    if json:
-        output.document({"handle": handle, "token": token})
-    else:
-        output.line(f"{token}\nThis is the bearer token of {handle}. It cannot be shown again.")
 
 
 def _key_in_words(key: Mapping[str, Any]) -> str:

@@ -15,6 +15,8 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ SwitchFailed(detail)         the owner's test on another model gave no answer    -> 409
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Forbidden(scopes)            a token that may not do this                       -> 403
+  ├─ CrossSite                    a session's request that another site caused       -> 403
+  ├─ WalletUnknown                the signer has no account here                     -> 403
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
@@ -165,6 +167,20 @@ class Forbidden(Failure):
     def __init__(self, scopes: Sequence[str]) -> None:
         super().__init__("scope_missing")
         self.scopes = tuple(scopes)
+
+
+class CrossSite(Failure):
+    """A browser sent this because of a page that is not ours, or nothing says that the page is ours."""
+
+    def __init__(self) -> None:
+        super().__init__("cross_site")
+
+
+class WalletUnknown(Failure):
+    """The wallet signed well, and belongs to no account; nobody may open one."""
+
+    def __init__(self) -> None:
+        super().__init__("wallet_unknown")
 
 
 class Unreadable(Failure):

@@ -1,3 +1,3 @@
-"""Creators: accounts, limits, tokens and provider keys."""
+"""Creators: accounts, limits, sign-in, tokens and provider keys."""
 
-__all__ = ("accounts", "authentication", "key_health", "master_keys", "provider_keys", "tokens")
+__all__ = ("accounts", "authentication", "key_health", "master_keys", "provider_keys", "sessions", "sign_in", "tokens")

@@ -131,8 +131,6 @@ async def listing(conn: db.Connection) -> list[AccountRow]:
 
 
 def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
-    from eth_utils.address import is_checksum_address  # slow to import, and only new accounts need it
-
     problems = {}
     if not _HANDLE.fullmatch(handle) or len(handle) > 40:
         problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
@@ -142,11 +140,20 @@ def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
     for network, address in payouts.items():
         if network not in served:
             problems[f"payouts.{network}"] = f"is not served here; served: {', '.join(sorted(served))}"
-        elif not _ADDRESS.fullmatch(address) or not int(address, 16):
-            problems[f"payouts.{network}"] = "must be 0x and 40 hexadecimal digits, and not the zero address"
-        elif not address[2:].islower() and not is_checksum_address(address) and not address[2:].isupper():
-            problems[f"payouts.{network}"] = "its capitals say that a digit is wrong (EIP-55); copy it again"
+        else:
+            problems |= address_problem(address, f"payouts.{network}")
     return problems
+
+
+def address_problem(address: object, field: str) -> dict[str, str]:
+    """Return what is wrong with an address, under the name of its field; empty if nothing is."""
+    from eth_utils.address import is_checksum_address  # slow to import, and only accounts and sign-ins need it
+
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address) or not int(address, 16):
+        return {field: "must be 0x and 40 hexadecimal digits, and not the zero address"}
+    if not address[2:].islower() and not is_checksum_address(address) and not address[2:].isupper():
+        return {field: "its capitals say that a digit is wrong (EIP-55); copy it again"}
+    return {}
 
 
 def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:

@@ -8,33 +8,33 @@ from datetime import datetime
 from uuid import UUID
 
 from core import db
+from core.accounts import sessions, tokens
 from core.accounts.accounts import Account
-from core.accounts.tokens import Scope
-from core.db.queries.api_token import sql
+from core.accounts.tokens import SCOPES, Scope
 from core.failures import Forbidden, Unauthorized
-from core.secrets.digests import sha256
-
-# A use is noted at most so often, because each note is a write.
-_NOTED_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose request it is.
+    """Whose request it is: one with a token, or one of a session, which may do everything.
 
     Attributes:
         account: the creator.
         scopes: what the request may do.
-        token_id: the token that it came with.
-        expires_at: when that token ends (UTC); None if never.
+        token_id: the token that it came with; None for a session.
+        session_id: the session that it came with; None for a token.
+        signed_in_at: when the session's wallet signed in (UTC); None for a token.
+        expires_at: when that token ends (UTC); None if never, and for a session, whose tokens outlive it.
         is_use_to_note: whether its last noted use is older than a minute.
     """
 
     account: Account
     scopes: frozenset[str]
-    token_id: UUID
-    expires_at: datetime | None
-    is_use_to_note: bool
+    token_id: UUID | None = None
+    session_id: UUID | None = None
+    signed_in_at: datetime | None = None
+    expires_at: datetime | None = None
+    is_use_to_note: bool = False
 
     def require(self, *scopes: Scope) -> None:
         """Check that the request may do this.
@@ -52,14 +52,39 @@ async def authenticate(conn: db.Connection, token: str) -> Identity:
     Raises:
         Unauthorized: the token is unknown, has expired or was revoked.
     """
-    row = await sql.by_hash(conn, token_sha256=sha256(token), noted_seconds=_NOTED_SECONDS)
+    row = await tokens.find(conn, token)
     if row is None:
         raise Unauthorized
     return Identity(
-        Account(row.id, row.handle), frozenset(row.scopes), row.token_id, row.expires_at, row.is_use_to_note
+        Account(row.id, row.handle),
+        frozenset(row.scopes),
+        token_id=row.token_id,
+        expires_at=row.expires_at,
+        is_use_to_note=row.is_use_to_note,
+    )
+
+
+async def authenticate_session(conn: db.Connection, secret: str) -> Identity:
+    """Find the account of a session.
+
+    Raises:
+        Unauthorized: the session is unknown, or has ended.
+    """
+    row = await sessions.find(conn, secret)
+    if row is None:
+        raise Unauthorized
+    return Identity(
+        Account(row.id, row.handle),
+        frozenset(SCOPES),
+        session_id=row.session_id,
+        signed_in_at=row.created_at,
+        is_use_to_note=row.is_use_to_note,
     )
 
 
 async def note_use(conn: db.Connection, identity: Identity) -> None:
-    """Record that a token was used just now."""
-    await sql.note_use(conn, id=identity.token_id, noted_seconds=_NOTED_SECONDS)
+    """Record that a token or a session was used just now."""
+    if identity.token_id is not None:
+        await tokens.note_use(conn, identity.token_id)
+    if identity.session_id is not None:
+        await sessions.note_use(conn, identity.session_id)

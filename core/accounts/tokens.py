@@ -11,8 +11,8 @@ from typing import Literal, cast, get_args
 from uuid import UUID, uuid4
 
 from core import db
+from core.db.queries.api_token import ByHashRow, sql
 from core.db.queries.api_token import TokenRow as TokenRow
-from core.db.queries.api_token import sql
 from core.failures import InvalidInput, NotFound
 from core.secrets.digests import sha256
 
@@ -22,6 +22,9 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 MOST = 50
 """Most tokens of one account that work."""
+
+NOTED_SECONDS = 60
+"""A use is noted at most so often, because each note is a write."""
 
 _LONGEST_NAME = 60
 _MOST_DAYS = 3650
@@ -114,3 +117,13 @@ async def revoke(conn: db.Connection, account_id: UUID, token_id: UUID) -> None:
     """
     if not await sql.revoke(conn, account_id=account_id, id=token_id):
         raise NotFound
+
+
+async def find(conn: db.Connection, token: str) -> ByHashRow | None:
+    """Find a token with its account, whosever it is; None if it is unknown, or has ended."""
+    return await sql.by_hash(conn, token_sha256=sha256(token), noted_seconds=NOTED_SECONDS)
+
+
+async def note_use(conn: db.Connection, token_id: UUID) -> None:
+    """Record that a token was used just now."""
+    await sql.note_use(conn, id=token_id, noted_seconds=NOTED_SECONDS)

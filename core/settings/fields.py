@@ -170,6 +170,11 @@ class Settings(BaseSettings):
         default=(), description="JSON list: internal networks that the operator's notices may be sent to"
     )
 
+    session_seconds: int = Field(default=2_592_000, ge=900, description="how long a creator stays signed in at most")
+    session_idle_seconds: int = Field(
+        default=604_800, ge=300, description="how long a creator stays signed in without a request"
+    )
+
     books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
     operator_token: SecretStr | None = Field(
         default=None, min_length=16, description="bearer token for /health/money; unset: nobody has access"

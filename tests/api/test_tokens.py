@@ -25,7 +25,7 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/tokens"): "read",
 }
 # Their rules are below.
-OTHERS = {("POST", "/me/tokens"), ("DELETE", "/me/tokens/{token_id}")}
+OTHERS = {("POST", "/me/tokens"), ("DELETE", "/me/tokens/{token_id}"), ("DELETE", "/session")}
 ANY = {"slug": "nothing", "provider": "anthropic", "address_id": uuid4()}
 
 

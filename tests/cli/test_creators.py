@@ -99,6 +99,16 @@ def test_tokens_are_made_listed_and_revoked(capsys: pytest.CaptureFixture[str], 
     assert left == listed[1:]
 
 
+def test_a_wallet_signs_in_to_one_account(capsys: pytest.CaptureFixture[str], handle: str) -> None:
+    address = "0x" + uuid4().hex + "00000000"
+    added = said(capsys, "creators", "wallet", handle, address)
+
+    assert added == {"handle": handle, "address": address, "contract_on": None}
+    for wrong in ([address], ["0x" + address[2:].upper()], [address[:-1]], [ADDRESS, "--contract-on", "eip155:1"]):
+        assert main(["creators", "wallet", handle, *wrong]) == 1
+    capsys.readouterr()
+
+
 def test_limits_can_be_changed(capsys: pytest.CaptureFixture[str], handle: str) -> None:
     """Limits change one at a time; a list shows them; an invalid limit changes nothing."""
     changed = said(capsys, "creators", "set", handle, "--slots", "2", "--daily-spend-cap-usd", "0.50")

@@ -1,0 +1,122 @@
+"""`instant creators token`, `tokens`, `revoke`, `wallet`: what opens a creator's account."""
+
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from cli import output
+from cli.shared import Json, in_transaction, owner
+from core import db
+from core.accounts import accounts, sessions, tokens
+from core.failures import InvalidInput, NotFound
+from core.settings import settings
+
+
+def create_token(
+    handle: str,
+    /,
+    *,
+    name: str = "",
+    scope: Annotated[list[str] | None, Parameter(negative=())] = None,
+    days: int | None = None,
+    json: Json = False,
+) -> None:
+    """Print a new bearer token, only this once. The others keep working.
+
+    Args:
+        handle: the creator.
+        name: what the creator calls it.
+        scope: what it may do: read, publish, keys or money; once for each. Without any it may do everything.
+        days: how long it works; without it, until it is revoked.
+    """
+    new = tokens.read({"name": name, "scopes": scope or tokens.SCOPES, "days": days})
+
+    async def create(conn: db.Connection) -> str:
+        return (await tokens.create(conn, (await owner(conn, handle)).id, new)).token
+
+    show_token(handle, in_transaction(create), json)
+
+
+def list_tokens(handle: str, /, *, json: Json = False) -> None:
+    """Show the tokens of a creator that work, without the tokens themselves."""
+
+    async def listing(conn: db.Connection) -> list[tokens.TokenRow]:
+        return await tokens.listing(conn, (await owner(conn, handle)).id)
+
+    rows = in_transaction(listing)
+    if json:
+        output.document([row._asdict() for row in rows])
+        return
+    output.table(
+        (
+            {
+                "id": row.id,
+                "name": row.name,
+                "scopes": " ".join(row.scopes),
+                "made": f"{row.created_at:%Y-%m-%d}",
+                "ends": row.expires_at and f"{row.expires_at:%Y-%m-%d}",
+                "used": row.used_at and f"{row.used_at:%Y-%m-%d %H:%M}",
+            }
+            for row in rows
+        ),
+        empty=f"{handle} has no token; make one with: instant creators token {handle}",
+    )
+
+
+def revoke_token(handle: str, token_id: UUID, /, *, json: Json = False) -> None:
+    """End a token at once.
+
+    Args:
+        handle: the creator.
+        token_id: its id, as `instant creators tokens` shows it.
+    """
+
+    async def revoke(conn: db.Connection) -> bool:
+        creator = await owner(conn, handle)
+        try:
+            await tokens.revoke(conn, creator.id, token_id)
+        except NotFound:
+            return False
+        return True
+
+    if not in_transaction(revoke):
+        raise InvalidInput({"token_id": f"{handle} has no such token; look at: instant creators tokens {handle}"})
+    if json:
+        output.document({"handle": handle, "revoked": token_id})
+    else:
+        output.line(f"The token {token_id} of {handle} is revoked.")
+
+
+def add_wallet(handle: str, address: str, /, *, contract_on: str | None = None, json: Json = False) -> None:
+    """Let a wallet sign in to an account. Whoever has it may do everything that the creator may.
+
+    Args:
+        handle: the creator.
+        address: the wallet's.
+        contract_on: for a contract wallet, the network where it is, such as eip155:8453.
+    """
+    problems = accounts.address_problem(address, "address")
+    served = {network.id for network in settings().networks}
+    if contract_on is not None and contract_on not in served:
+        problems["contract_on"] = f"is not served here; served: {', '.join(sorted(served))}"
+    if problems:
+        raise InvalidInput(problems)
+
+    async def add(conn: db.Connection) -> bool:
+        return await sessions.add_wallet(conn, (await owner(conn, handle)).id, address, contract_on)
+
+    if not in_transaction(add):
+        raise InvalidInput({"address": f"{address} signs in to an account already"})
+    if json:
+        output.document({"handle": handle, "address": address, "contract_on": contract_on})
+    else:
+        output.line(f"{handle} may sign in with {address}.")
+
+
+def show_token(handle: str, token: str, json: bool) -> None:
+    """Print a token, which cannot be shown again."""
+    if json:
+        output.document({"handle": handle, "token": token})
+    else:
+        output.line(f"{token}\nThis is the bearer token of {handle}. It cannot be shown again.")

@@ -1,0 +1,75 @@
+"""Sign in with a wallet, use the session from a page of ours only, and sign out."""
+
+import httpx
+import pytest
+from eth_account import Account as Wallet
+from eth_account.messages import encode_defunct
+
+from core import db
+from core.accounts import sessions
+from tests.shops import Shop
+
+
+async def sign_in(http: httpx.AsyncClient, wallet: "Wallet", **more: object) -> httpx.Response:
+    """Ask for a message, sign it and send it."""
+    asked = await http.post("/sign-in/nonce", json={"address": wallet.address.lower()})
+    assert asked.status_code == 200, asked.text
+    text = asked.json()["message"]
+    signature = "0x" + wallet.sign_message(encode_defunct(text=text)).signature.hex()
+    return await http.post("/sign-in", json={"message": text, "signature": signature} | more)
+
+
+async def test_a_session_from_beginning_to_end(door: str, shop: Shop, pool: db.Pool) -> None:
+    wallet = Wallet.create()
+    async with pool.connection() as conn:
+        await sessions.add_wallet(conn, shop.account.id, wallet.address, None)
+    async with httpx.AsyncClient(base_url=door, timeout=30) as http:
+        stranger = await sign_in(http, Wallet.create())
+        assert (stranger.status_code, stranger.json()["code"]) == (403, "wallet_unknown")
+        assert "set-cookie" not in stranger.headers
+
+        begun = await sign_in(http, wallet)
+        assert (begun.status_code, begun.json()["handle"]) == (200, shop.account.handle)
+        cookie = begun.headers["set-cookie"].lower()
+        assert cookie.startswith("session=")
+        assert {"httponly", "path=/", "samesite=lax"} <= {part.strip() for part in cookie.split(";")}
+        replayed = await http.send(begun.request)
+        assert (replayed.status_code, list(replayed.json()["fields"])) == (400, ["message"])
+
+        assert (await http.get("/me/resources", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 200
+        wish = {"scopes": ["read"]}
+        for headers, status in (
+            ({}, 403),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Origin": "null"}, 403),
+            ({"Sec-Fetch-Site": "same-site", "Origin": door}, 403),
+            ({"Sec-Fetch-Site": "none"}, 403),
+            ({"Origin": door}, 201),
+            ({"Sec-Fetch-Site": "same-origin"}, 201),
+        ):
+            answer = await http.post("/me/tokens", json=wish, headers=headers)
+            assert answer.status_code == status, (headers, answer.text)
+        other_site = await http.post("/sign-in", json={}, headers={"Origin": "https://evil.example"})
+        assert (other_site.status_code, other_site.json()["code"]) == (403, "cross_site")
+
+        out = await http.delete("/session", headers={"Origin": door})
+        assert out.status_code == 204
+        secret = begun.headers["set-cookie"].partition(";")[0]
+        assert (await http.get("/me/resources", headers={"Cookie": secret})).status_code == 401
+        assert (await http.get("/me/resources")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fields"),
+    [
+        ("/sign-in/nonce", {"address": "0x1", "chainId": 1}, ["address", "chainId"]),
+        ("/sign-in/nonce", [], ["body"]),
+        ("/sign-in", {"message": "x"}, ["body"]),
+        ("/sign-in", {"message": "x", "signature": "0x"}, ["message"]),
+    ],
+)
+async def test_what_is_malformed(
+    door: str, http: httpx.AsyncClient, path: str, body: object, fields: list[str]
+) -> None:
+    refused = await http.post(door + path, json=body)
+    assert (refused.status_code, sorted(refused.json()["fields"])) == (400, fields)
