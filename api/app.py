@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from api import (
+    account,
     buyers,
     catalog,
     creators,
@@ -100,6 +101,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         model_switch.router,
         keys.router,
         notices.router,
+        account.router,
         tokens.router,
         sign_in.router,
         operators.router,

@@ -13,14 +13,15 @@ from api.bodies import read_json
 from api.door import LimitedDoor, client_of
 from api.rate_limits import rate
 from core import db
-from core.accounts import accounts, sessions, sign_in
-from core.failures import InvalidInput, WalletUnknown
+from core.accounts import accounts, sessions, sign_in, sign_up
+from core.failures import InvalidInput
 from core.settings import settings
 
 router = APIRouter(tags=["creators"])
 
 # A signature of a contract is checked by its chain, which is asked before anybody is known.
 _RATE = rate("20/minute")
+_SIGN_UP_RATE = rate("30/hour")
 _BODY_LIMIT = 65_536
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -48,6 +49,13 @@ class Signed(BaseModel):
 
     message: str = Field(description="exactly as it was signed")
     signature: str = Field(description="hexadecimal, with 0x")
+
+
+class SignedUp(Signed):
+    """What a wallet that is new adds, where INSTANT_SIGNUP lets it open an account."""
+
+    handle: str | None = Field(default=None, description="the name in your URLs, for ever; ignored if you have one")
+    invite: str | None = Field(default=None, description="the operator's invitation, where one is needed")
 
 
 class SignedIn(BaseModel):
@@ -104,7 +112,7 @@ async def nonce(request: Request, door: LimitedDoor) -> Response:
         200: {"headers": {"Set-Cookie": documents.header("the session")}},
         **documents.problems(400, 403, 413, 415, 429, 503),
     },
-    openapi_extra=_body(Signed),
+    openapi_extra=_body(SignedUp),
 )
 async def begin(request: Request, door: LimitedDoor) -> Response:
     """Sets the session's cookie. What changes something with it must come from a page of this door."""
@@ -112,14 +120,22 @@ async def begin(request: Request, door: LimitedDoor) -> Response:
     await door.count_request(_RATE, f"sign-in:{client_of(request)}")
     body = await read_json(request, _BODY_LIMIT)
     fields = body if isinstance(body, dict) else {}
-    message, signature = fields.get("message"), fields.get("signature")
-    if not isinstance(message, str) or not isinstance(signature, str) or {*fields} != {"message", "signature"}:
-        raise InvalidInput({"body": "must be an object with message and signature, both text"})
+    message, signature, handle, invite = (fields.get(name) for name in SignedUp.model_fields)
+    if not (
+        {*fields} <= {*SignedUp.model_fields}
+        and isinstance(message, str)
+        and isinstance(signature, str)
+        and isinstance(handle, str | None)
+        and isinstance(invite, str | None)
+    ):
+        raise InvalidInput({"body": "must be an object with message and signature, and perhaps handle and invite"})
     wallet = await sign_in.verify(door.clients.http, message, signature)
     async with door.pool.connection() as conn:
         account = await sessions.account_of(conn, wallet)
+        if account is None and settings().signup != "closed":
+            await door.count_request(_SIGN_UP_RATE, f"sign-up:{client_of(request)}")
         if account is None:
-            raise WalletUnknown
+            account = await sign_up.sign_up(conn, wallet, handle, invite)
         session = await sessions.begin(conn, account.id, wallet)
     document = {"handle": account.handle, "signedInAt": session.created_at, "endsAt": session.ends_at}
     response = JSONResponse(jsonable_encoder(document), headers=_NO_STORE)

@@ -1,4 +1,4 @@
-"""`instant creators token`, `tokens`, `revoke`, `wallet`: what opens a creator's account."""
+"""`instant creators token`, `tokens`, `revoke`, `invite`, `wallet`: what opens a creator's account."""
 
 from typing import Annotated
 from uuid import UUID
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cli import output
 from cli.shared import Json, in_transaction, owner
 from core import db
-from core.accounts import accounts, sessions, tokens
+from core.accounts import accounts, sessions, sign_up, tokens
 from core.failures import InvalidInput, NotFound
 from core.settings import settings
 
@@ -86,6 +86,19 @@ def revoke_token(handle: str, token_id: UUID, /, *, json: Json = False) -> None:
         output.document({"handle": handle, "revoked": token_id})
     else:
         output.line(f"The token {token_id} of {handle} is revoked.")
+
+
+def invite(*, days: int = 14, json: Json = False) -> None:
+    """Print an invitation to open an account, only this once. It is for one wallet, where INSTANT_SIGNUP is invite.
+
+    Args:
+        days: how long it can be used.
+    """
+    code, ends = in_transaction(lambda conn: sign_up.invite(conn, days))
+    if json:
+        output.document({"invite": code, "expires_at": ends})
+    else:
+        output.line(f"{code}\nThis opens one account until {ends:%Y-%m-%d %H:%M} UTC. It cannot be shown again.")
 
 
 def add_wallet(handle: str, address: str, /, *, contract_on: str | None = None, json: Json = False) -> None:

@@ -23,6 +23,7 @@ for name, (function, sentence) in {
     "token": ("create_token", "Print a new bearer token, only this once."),
     "tokens": ("list_tokens", "Show the tokens of a creator that work."),
     "revoke": ("revoke_token", "End a token at once."),
+    "invite": ("invite", "Print an invitation to open an account, only this once."),
     "wallet": ("add_wallet", "Let a wallet sign in to an account."),
 }.items():
     creators.command(f"cli.access:{function}", name=name, help=sentence)

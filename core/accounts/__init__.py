@@ -1,3 +1,13 @@
 """Creators: accounts, limits, sign-in, tokens and provider keys."""
 
-__all__ = ("accounts", "authentication", "key_health", "master_keys", "provider_keys", "sessions", "sign_in", "tokens")
+__all__ = (
+    "accounts",
+    "authentication",
+    "key_health",
+    "master_keys",
+    "provider_keys",
+    "sessions",
+    "sign_in",
+    "sign_up",
+    "tokens",
+)

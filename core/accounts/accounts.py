@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from core import db
 from core.accounts import tokens
 from core.db.queries.account import AccountRow as AccountRow
+from core.db.queries.account import ProfileRow as ProfileRow
 from core.db.queries.account import sql
 from core.failures import InvalidInput, NotFound
 from core.settings import settings
@@ -69,7 +70,24 @@ async def create(
     Raises:
         InvalidInput: names `handle`, `payouts` or a limit.
     """
-    problems = _problems(handle, payouts) | _limit_problems(slots, queue_limit, daily_spend_cap_usd)
+    account = await open_account(
+        conn, handle, payouts, slots=slots, queue_limit=queue_limit, daily_spend_cap_usd=daily_spend_cap_usd
+    )
+    return account.id, (await tokens.create(conn, account.id, tokens.NewToken())).token
+
+
+async def open_account(
+    conn: db.Connection,
+    handle: str,
+    payouts: Mapping[str, str],
+    *,
+    slots: int = 5,
+    queue_limit: int = 200,
+    daily_spend_cap_usd: Decimal = Decimal(50),
+) -> Account:
+    """Open an account as `create` does, without a token."""
+    problems = handle_problem(handle) | _payout_problems(payouts)
+    problems |= _limit_problems(slots, queue_limit, daily_spend_cap_usd)
     if problems:
         raise InvalidInput(problems)
     created = await sql.create(
@@ -84,7 +102,7 @@ async def create(
         raise InvalidInput({"handle": f"{handle} is taken"})
     for network, address in payouts.items():
         await sql.add_payout(conn, account_id=created.id, network=network, address=address)
-    return created.id, (await tokens.create(conn, created.id, tokens.NewToken())).token
+    return Account(created.id, handle)
 
 
 async def set_limits(
@@ -125,17 +143,36 @@ async def find(conn: db.Connection, handle: str) -> Account:
     return Account(row.id, row.handle)
 
 
+async def profile(conn: db.Connection, account_id: UUID) -> ProfileRow:
+    """Read what an account's owner sees of it."""
+    return db.required(await sql.profile(conn, id=account_id))
+
+
+async def set_display_name(conn: db.Connection, account_id: UUID, name: str) -> None:
+    """Change the name that people read; empty removes it.
+
+    Raises:
+        InvalidInput: names `displayName`.
+    """
+    if len(name) > 60 or not name.isprintable():
+        raise InvalidInput({"displayName": "must be a text of at most 60 characters, in one line"})
+    await sql.set_display_name(conn, id=account_id, display_name=name)
+
+
 async def listing(conn: db.Connection) -> list[AccountRow]:
     """List every account with its limits, payout addresses, keys and number of resources, by handle."""
     return [row async for row in sql.listing(conn)]
 
 
-def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
-    problems = {}
-    if not _HANDLE.fullmatch(handle) or len(handle) > 40:
-        problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
-    if not payouts:
-        problems["payouts"] = "at least one payout address is needed"
+def handle_problem(handle: str) -> dict[str, str]:
+    """Return what is wrong with a handle, under `handle`; empty if nothing is."""
+    if _HANDLE.fullmatch(handle) and len(handle) <= 40:
+        return {}
+    return {"handle": "must be 1 to 40 lower-case letters, digits and single hyphens between them"}
+
+
+def _payout_problems(payouts: Mapping[str, str]) -> dict[str, str]:
+    problems = {} if payouts else {"payouts": "at least one payout address is needed"}
     served = {network.id for network in settings().networks}
     for network, address in payouts.items():
         if network not in served:

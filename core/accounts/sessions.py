@@ -21,6 +21,9 @@ from core.settings import settings
 if TYPE_CHECKING:
     from core.accounts.sign_in import SignedIn  # it loads what only a sign-in needs
 
+IDLE_SECONDS = 604_800
+"""A session ends after a week without a request."""
+
 _MOST = 20
 
 
@@ -35,7 +38,7 @@ class Session:
 
 async def account_of(conn: db.Connection, wallet: "SignedIn") -> Account | None:
     """Find the account that a wallet belongs to; None if there is none."""
-    row = await sql.account_of_wallet(conn, address=wallet.address, network=_network(wallet))
+    row = await sql.account_of_wallet(conn, address=wallet.address, network=network_of(wallet))
     return None if row is None else Account(row.id, row.handle)
 
 
@@ -83,7 +86,7 @@ async def find(conn: db.Connection, secret: str) -> ByHashRow | None:
     return await sql.by_hash(
         conn,
         session_sha256=sha256(secret),
-        idle_seconds=settings().session_idle_seconds,
+        idle_seconds=IDLE_SECONDS,
         noted_seconds=NOTED_SECONDS,
     )
 
@@ -98,5 +101,6 @@ async def end(conn: db.Connection, account_id: UUID, session_id: UUID) -> None:
     await sql.end_session(conn, account_id=account_id, id=session_id)
 
 
-def _network(wallet: "SignedIn") -> str | None:
+def network_of(wallet: "SignedIn") -> str | None:
+    """Return where a contract wallet is; None for one that has a key, which is the same on every network."""
     return wallet.network if wallet.is_contract else None

@@ -37,6 +37,13 @@ async def test_a_session_from_beginning_to_end(door: str, shop: Shop, pool: db.P
         assert (replayed.status_code, list(replayed.json()["fields"])) == (400, ["message"])
 
         assert (await http.get("/me/resources", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 200
+        renamed = await http.patch("/me", json={"displayName": "Ada L."}, headers={"Origin": door})
+        assert (renamed.status_code, renamed.json()["displayName"]) == (200, "Ada L.")
+        assert (await http.get("/me")).json() == renamed.json()
+        assert [one["address"] for one in renamed.json()["wallets"]] == [wallet.address.lower()]
+        for wrong in ({"displayName": "a\u202eb"}, {"handle": "eve", "displayName": "Eve"}, {}):
+            assert (await http.patch("/me", json=wrong, headers={"Origin": door})).status_code == 400
+
         wish = {"scopes": ["read"]}
         for headers, status in (
             ({}, 403),

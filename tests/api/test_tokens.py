@@ -23,6 +23,8 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("POST", "/me/notice-addresses"): "publish",
     ("DELETE", "/me/notice-addresses/{address_id}"): "publish",
     ("GET", "/me/tokens"): "read",
+    ("GET", "/me"): "read",
+    ("PATCH", "/me"): "publish",
 }
 # Their rules are below.
 OTHERS = {("POST", "/me/tokens"), ("DELETE", "/me/tokens/{token_id}"), ("DELETE", "/session")}

@@ -27,7 +27,7 @@ CREATE TABLE sessions (
 COMMENT ON TABLE sessions IS 'Sign-ins. Only hashes are kept: a session has 256 random bits, so a plain hash is enough.';
 COMMENT ON COLUMN sessions.nonce_sha256 IS 'The nonce that the wallet signed: a message signs in once. Rows are kept for longer than a nonce lives.';
 COMMENT ON COLUMN sessions.created_at IS 'When the wallet signed in.';
-COMMENT ON COLUMN sessions.used_at IS 'A use of it, at most a minute before the last. It ends INSTANT_SESSION_IDLE_SECONDS later.';
+COMMENT ON COLUMN sessions.used_at IS 'A use of it, at most a minute before the last. It ends a week later, or at ends_at.';
 COMMENT ON COLUMN sessions.ends_at IS 'When it ends, however much it is used.';
 COMMENT ON COLUMN sessions.ended_at IS 'When its creator signed out; NULL until then.';
 CREATE INDEX sessions_account ON sessions (account_id);

@@ -28,6 +28,15 @@ class ByHandleRow(NamedTuple):
     handle: str
 
 
+class ProfileRow(NamedTuple):
+    handle: str
+    display_name: str
+    created_at: datetime
+    slots: int
+    queue_limit: int
+    daily_spend_cap_usd: Decimal
+
+
 class AccountRow(NamedTuple):
     handle: str
     slots: int
@@ -91,6 +100,12 @@ class Queries(Protocol):
 
     async def by_handle(self, conn: Connection, *, handle: str) -> ByHandleRow | None:
         """The operator's command line names accounts by handle, as public URLs do."""
+
+    async def profile(self, conn: Connection, *, id: UUID) -> ProfileRow | None:
+        """An account as its owner sees it."""
+
+    async def set_display_name(self, conn: Connection, *, display_name: str, id: UUID) -> int:
+        """A handle is in URLs, so it never changes; this may."""
 
     def listing(self, conn: Connection) -> AsyncIterator[AccountRow]:
         """All accounts, with payout addresses and the state of their keys."""

@@ -20,6 +20,14 @@ INSERT INTO payout_addresses (account_id, network, address) VALUES (:account_id,
 -- The operator's command line names accounts by handle, as public URLs do.
 SELECT id, handle FROM accounts WHERE handle = :handle;
 
+-- name: profile(id)^
+-- An account as its owner sees it.
+SELECT handle, display_name, created_at, slots, queue_limit, daily_spend_cap_usd FROM accounts WHERE id = :id;
+
+-- name: set_display_name(id, display_name)!
+-- A handle is in URLs, so it never changes; this may.
+UPDATE accounts SET display_name = :display_name WHERE id = :id;
+
 -- name: listing()
 -- All accounts, with payout addresses and the state of their keys.
 -- types: row=AccountRow payouts=dict[str,str] keys=list[dict[str,object]]

@@ -230,7 +230,7 @@ async def test_a_session_ends(conn: db.Connection) -> None:
         await begin("a")
     assert list(caught.value.fields) == ["message"]
 
-    pause = timedelta(seconds=settings().session_idle_seconds)
+    pause = timedelta(seconds=sessions.IDLE_SECONDS)
     used = "UPDATE sessions SET used_at = now() - %s, created_at = now() - %s WHERE session_sha256 = %s"
     await conn.execute(used, [pause, pause, sha256(idle)])
     await conn.execute(used, [pause - timedelta(seconds=1), pause, sha256(kept)])
