@@ -1,6 +1,7 @@
 """Find out which creator asks, and whether the request may do what its route needs.
 
-A route names its scope by the type of its parameter: `Creator` may read, `Publisher` publish, `KeyOwner` manage keys.
+A route names its scope by the type of its parameter: `Creator` may read, `Publisher` publish, `KeyOwner` manage keys,
+`Payee` see and keep payout addresses.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -104,6 +105,7 @@ def creator_for(*scopes: Scope) -> Callable[[authentication.Identity], Awaitable
 Creator = Annotated[accounts.Account, Depends(creator_for("read"))]
 Publisher = Annotated[accounts.Account, Depends(creator_for("publish"))]
 KeyOwner = Annotated[accounts.Account, Depends(creator_for("keys"))]
+Payee = Annotated[accounts.Account, Depends(creator_for("money"))]
 
 
 async def _owner(identity: Identity) -> authentication.Identity:

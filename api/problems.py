@@ -101,6 +101,9 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
         case failures.CrossSite():
             sentence = "A session changes something only from a page of ours, named by Origin or Sec-Fetch-Site."
             return problem(403, sentence, failure.code)
+        case failures.SignInNeeded():
+            sentence = "Sign in with your wallet and try again: this takes a sign-in of the last five minutes."
+            return problem(403, sentence, failure.code)
         case failures.WalletUnknown():
             return problem(403, "This wallet belongs to no account here; ask the operator for one.", failure.code)
         case failures.NotFound():

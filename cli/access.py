@@ -10,7 +10,6 @@ from cli.shared import Json, in_transaction, owner
 from core import db
 from core.accounts import accounts, sessions, sign_up, tokens
 from core.failures import InvalidInput, NotFound
-from core.settings import settings
 
 
 def create_token(
@@ -110,9 +109,8 @@ def add_wallet(handle: str, address: str, /, *, contract_on: str | None = None, 
         contract_on: for a contract wallet, the network where it is, such as eip155:8453.
     """
     problems = accounts.address_problem(address, "address")
-    served = {network.id for network in settings().networks}
-    if contract_on is not None and contract_on not in served:
-        problems["contract_on"] = f"is not served here; served: {', '.join(sorted(served))}"
+    if contract_on is not None:
+        problems |= accounts.network_problem(contract_on, "contract_on")
     if problems:
         raise InvalidInput(problems)
 

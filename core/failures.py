@@ -16,6 +16,7 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Forbidden(scopes)            a token that may not do this                       -> 403
   ├─ CrossSite                    a session's request that another site caused       -> 403
+  ├─ SignInNeeded                 what only a session that has just begun may do     -> 403
   ├─ WalletUnknown                the signer has no account here                     -> 403
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
@@ -174,6 +175,13 @@ class CrossSite(Failure):
 
     def __init__(self) -> None:
         super().__init__("cross_site")
+
+
+class SignInNeeded(Failure):
+    """Only a session whose wallet signed in within the last minutes may do this."""
+
+    def __init__(self) -> None:
+        super().__init__("sign_in_needed")
 
 
 class WalletUnknown(Failure):

@@ -5,6 +5,7 @@ __all__ = (
     "authentication",
     "key_health",
     "master_keys",
+    "payouts",
     "provider_keys",
     "sessions",
     "sign_in",

@@ -173,13 +173,16 @@ def handle_problem(handle: str) -> dict[str, str]:
 
 def _payout_problems(payouts: Mapping[str, str]) -> dict[str, str]:
     problems = {} if payouts else {"payouts": "at least one payout address is needed"}
-    served = {network.id for network in settings().networks}
     for network, address in payouts.items():
-        if network not in served:
-            problems[f"payouts.{network}"] = f"is not served here; served: {', '.join(sorted(served))}"
-        else:
-            problems |= address_problem(address, f"payouts.{network}")
+        field = f"payouts.{network}"
+        problems |= network_problem(network, field) or address_problem(address, field)
     return problems
+
+
+def network_problem(network: object, field: str) -> dict[str, str]:
+    """Return why nobody can be paid on a network, under the name of its field; empty if somebody can."""
+    served = sorted(one.id for one in settings().networks)
+    return {} if network in served else {field: f"is not served here; served: {', '.join(served)}"}
 
 
 def address_problem(address: object, field: str) -> dict[str, str]:

@@ -4,14 +4,16 @@ This crosses accounts, so it runs as the app: whose rows may be seen is not know
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core import db
 from core.accounts import sessions, tokens
 from core.accounts.accounts import Account
 from core.accounts.tokens import SCOPES, Scope
-from core.failures import Forbidden, Unauthorized
+from core.failures import Forbidden, SignInNeeded, Unauthorized
+
+_FRESH = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class Identity:
         """
         if missing := [scope for scope in scopes if scope not in self.scopes]:
             raise Forbidden(missing)
+
+    def require_fresh(self) -> None:
+        """Check that the wallet signed in within the last five minutes: nothing else proves who asks.
+
+        Raises:
+            SignInNeeded: it did not, or the request came with a token.
+        """
+        if self.signed_in_at is None or datetime.now(UTC) - self.signed_in_at > _FRESH:
+            raise SignInNeeded
 
 
 async def authenticate(conn: db.Connection, token: str) -> Identity:

@@ -51,5 +51,6 @@ NoticeRule = Literal[
     "chain_differs",
     "refunds_repeated",
     "model_leaving",
+    "payout_changing",
 ]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]

@@ -55,6 +55,7 @@ async def record_findings(conn: db.Connection) -> int:
         "refunds_repeated": sql.refunds_repeated(conn, days=DAYS, least_refunds=LEAST_REFUNDS),
         "chain_differs": sql.chain_differs(conn),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
+        "payout_changing": sql.payout_changing(conn, days=PAUSE_DAYS),
     }
     new = []
     for rule, rows in findings.items():

@@ -7,6 +7,7 @@ from eth_account.messages import encode_defunct
 
 from core import db
 from core.accounts import sessions
+from core.settings import SANDBOX_NETWORK
 from tests.shops import Shop
 
 
@@ -43,6 +44,16 @@ async def test_a_session_from_beginning_to_end(door: str, shop: Shop, pool: db.P
         assert [one["address"] for one in renamed.json()["wallets"]] == [wallet.address.lower()]
         for wrong in ({"displayName": "a\u202eb"}, {"handle": "eve", "displayName": "Eve"}, {}):
             assert (await http.patch("/me", json=wrong, headers={"Origin": door})).status_code == 400
+
+        new = {"network": SANDBOX_NETWORK, "address": "0x" + "ab" * 20}
+        with_token = {"Authorization": f"Bearer {shop.token}"}
+        refused = await http.post("/me/payouts", json=new, headers=with_token)
+        assert (refused.status_code, refused.json()["code"]) == (403, "sign_in_needed")
+        changed = await http.post("/me/payouts", json=new, headers={"Origin": door})
+        assert [row["next"]["address"] for row in changed.json()] == [new["address"]]
+        assert changed.json() == (await http.get("/me/payouts", headers=with_token)).json()
+        path = f"/me/payouts/{SANDBOX_NETWORK}/next"
+        assert [(await http.delete(path, headers=with_token)).status_code for _ in range(2)] == [204, 404]
 
         wish = {"scopes": ["read"]}
         for headers, status in (

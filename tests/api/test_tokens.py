@@ -25,10 +25,12 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/tokens"): "read",
     ("GET", "/me"): "read",
     ("PATCH", "/me"): "publish",
+    ("GET", "/me/payouts"): "money",
+    ("DELETE", "/me/payouts/{network}/next"): "money",
 }
 # Their rules are below.
-OTHERS = {("POST", "/me/tokens"), ("DELETE", "/me/tokens/{token_id}"), ("DELETE", "/session")}
-ANY = {"slug": "nothing", "provider": "anthropic", "address_id": uuid4()}
+OTHERS = {("POST", "/me/tokens"), ("DELETE", "/me/tokens/{token_id}"), ("DELETE", "/session"), ("POST", "/me/payouts")}
+ANY = {"slug": "nothing", "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ LEFT JOIN LATERAL (
     FROM provider_keys WHERE account_id = accounts.id
 ) AS known ON true
 LEFT JOIN LATERAL (
-    SELECT jsonb_object_agg(network, address) AS addresses FROM payout_addresses WHERE account_id = accounts.id
+    SELECT jsonb_object_agg(network, payout_in_force(payout_addresses)) AS addresses FROM payout_addresses WHERE account_id = accounts.id
 ) AS payouts ON true
 ORDER BY accounts.handle;
 

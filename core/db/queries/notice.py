@@ -145,6 +145,11 @@ class Queries(Protocol):
     def model_leaving(self, conn: Connection, *, absence_tolerated: timedelta) -> AsyncIterator[Finding]:
         """Resources on models that end, were lost, renamed or withdrawn, or make every call a loss."""
 
+    def payout_changing(self, conn: Connection, *, days: int) -> AsyncIterator[Finding]:
+        """Payout addresses that change, or that were added later than their account. Whoever did not do it can still
+        cancel.
+        """
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
         told once for each date. Runs under `take_turns`.

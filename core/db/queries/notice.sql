@@ -239,6 +239,18 @@ WHERE count_differing(network) > 0;
 -- types: row=Finding facts=dict[str,object] facts!
 SELECT account_id, resource_id, facts FROM leaving_resources(CAST(:absence_tolerated AS interval));
 
+-- name: payout_changing(days)
+-- Payout addresses that change, or that were added later than their account. Whoever did not do it can still cancel.
+-- types: row=Finding facts=dict[str,object]
+SELECT payout.account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'network', payout.network, 'address', coalesce(payout.next_address, payout.address),
+        'until', coalesce(payout.next_from, payout.created_at), 'replaces', payout.next_address IS NOT NULL
+    ) AS facts
+FROM payout_addresses AS payout
+JOIN accounts ON accounts.id = payout.account_id
+WHERE coalesce(payout.next_from, payout.created_at) > now() - make_interval(days => :days)
+    AND (payout.next_from IS NOT NULL OR payout.created_at > accounts.created_at);
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
 -- for each date. Runs under `take_turns`.
