@@ -1,5 +1,7 @@
 """Serve a creator's own account."""
 
+from uuid import UUID
+
 from fastapi import APIRouter, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
@@ -82,9 +84,15 @@ async def change(request: Request, door: LimitedDoor, creator: Publisher) -> Res
 
 async def _answer(door: Door, creator: accounts.Account) -> Response:
     async with db.acting_for(door.pool, creator.id) as conn:
-        row = await accounts.profile(conn, creator.id)
-        wallets = await sessions.wallets(conn, creator.id)
-    document = {
+        document = await account_document(conn, creator.id)
+    return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
+
+
+async def account_document(conn: db.Connection, account_id: UUID) -> dict[str, object]:
+    """Build what `Me` describes."""
+    row = await accounts.profile(conn, account_id)
+    wallets = await sessions.wallets(conn, account_id)
+    return {
         "handle": row.handle,
         "displayName": row.display_name,
         "createdAt": row.created_at,
@@ -97,4 +105,3 @@ async def _answer(door: Door, creator: accounts.Account) -> Response:
             {"address": wallet.address, "network": wallet.network, "addedAt": wallet.created_at} for wallet in wallets
         ],
     }
-    return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)

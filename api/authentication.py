@@ -16,7 +16,7 @@ from api.door import Door, LimitedDoor
 from core import db
 from core.accounts import accounts, authentication
 from core.accounts.tokens import SCOPES, Scope
-from core.failures import CrossSite, Unauthorized
+from core.failures import Denied, Unauthorized
 from core.settings import settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -50,14 +50,14 @@ def refuse_other_sites(request: Request, *, needs_proof: bool) -> None:
         needs_proof: whether to refuse also what does not say where it comes from, as programs do, but not browsers.
 
     Raises:
-        CrossSite: it is not from a page of ours.
+        Denied: it is not from a page of ours.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     ours = urlsplit(settings().public_url)
     is_wrong_site = site not in (None, "same-origin")
     is_wrong_origin = site is None and origin not in (None, f"{ours.scheme}://{ours.netloc}".lower())
     if is_wrong_site or is_wrong_origin or (needs_proof and site is None and origin is None):
-        raise CrossSite
+        raise Denied("cross_site")
 
 
 async def _identity(

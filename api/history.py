@@ -60,7 +60,7 @@ async def executions(
             conn, creator.id, state=_state(state), slug=slug or None, after=_id(after), most=_MOST + 1
         )
     rows, more = page[:_MOST], page[_MOST:]
-    document = {"executions": [_execution(row) for row in rows], "next": rows[-1].id if more else None}
+    document = {"executions": [execution_document(row) for row in rows], "next": rows[-1].id if more else None}
     return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
 
 
@@ -126,7 +126,8 @@ def _id(text: str) -> UUID | None:
     raise InvalidInput({"after": "must be `next` of the page before"})
 
 
-def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
+def execution_document(row: execution_views.HistoryRow) -> dict[str, object]:
+    """Build what `records.Execution` describes."""
     return {
         "id": row.id,
         "slug": row.slug,

@@ -93,7 +93,12 @@ async def cancel(door: LimitedDoor, creator: Payee, network: NetworkName) -> Res
 
 
 def _answer(rows: Sequence[payouts.PayoutRow]) -> Response:
-    document = [
+    return JSONResponse(jsonable_encoder(payout_documents(rows)), headers=_NO_STORE)
+
+
+def payout_documents(rows: Sequence[payouts.PayoutRow]) -> list[dict[str, object]]:
+    """Build what a list of `Payout` describes."""
+    return [
         {
             "network": row.network,
             "address": row.address,
@@ -101,4 +106,3 @@ def _answer(rows: Sequence[payouts.PayoutRow]) -> Response:
         }
         for row in rows
     ]
-    return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)

@@ -61,7 +61,7 @@ async def listing(door: LimitedDoor, creator: Creator) -> Response:
     """Those that work, the newest first."""
     async with db.acting_for(door.pool, creator.id) as conn:
         rows = await tokens.listing(conn, creator.id)
-    return JSONResponse(jsonable_encoder([_token(row) for row in rows]), headers=_NO_STORE)
+    return JSONResponse(jsonable_encoder([token_document(row) for row in rows]), headers=_NO_STORE)
 
 
 @router.post(
@@ -81,7 +81,7 @@ async def create(request: Request, door: LimitedDoor, owner: Owner) -> Response:
     new = tokens.read(body)
     async with db.acting_for(door.pool, owner.account.id) as conn:
         made = await tokens.create(conn, owner.account.id, new, not_after=owner.expires_at)
-    document = _token(made.row) | {"token": made.token}
+    document = token_document(made.row) | {"token": made.token}
     return JSONResponse(jsonable_encoder(document), status_code=201, headers=_NO_STORE)
 
 
@@ -101,7 +101,8 @@ async def revoke(door: LimitedDoor, identity: Identity, token_id: UUID) -> Respo
     return Response(status_code=204, headers=_NO_STORE)
 
 
-def _token(row: tokens.TokenRow) -> dict[str, object]:
+def token_document(row: tokens.TokenRow) -> dict[str, object]:
+    """Build what `Token` describes."""
     return {
         "id": row.id,
         "name": row.name,

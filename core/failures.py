@@ -15,9 +15,8 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ SwitchFailed(detail)         the owner's test on another model gave no answer    -> 409
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Forbidden(scopes)            a token that may not do this                       -> 403
-  ├─ CrossSite                    a session's request that another site caused       -> 403
-  ├─ SignInNeeded                 what only a session that has just begun may do     -> 403
-  ├─ WalletUnknown                the signer has no account here                     -> 403
+  ├─ Denied(code)                 a sign-in or session that may not do this          -> 403
+  ├─ AccountBusy(...)             an account with calls that are not at rest         -> 409
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
@@ -44,6 +43,7 @@ _MOST_ERRORS = 6
 Fault = Literal["buyer", "creator", "provider", "ours"]
 # What a buyer is told about an execution without an answer; its creator gets the precise cause.
 OutcomeCode = Literal["content_filtered", "generation_timeout", "resource_unavailable", "internal_error"]
+DenialCode = Literal["cross_site", "sign_in_needed", "wallet_unknown"]
 ConflictCode = Literal["other_request", "identifier_reused", "not_yours_to_read"]
 
 
@@ -170,25 +170,20 @@ class Forbidden(Failure):
         self.scopes = tuple(scopes)
 
 
-class CrossSite(Failure):
-    """A browser sent this because of a page that is not ours, or nothing says that the page is ours."""
+class Denied(Failure):
+    """A sign-in or a session may not do this, for the reason that the code names."""
 
-    def __init__(self) -> None:
-        super().__init__("cross_site")
-
-
-class SignInNeeded(Failure):
-    """Only a session whose wallet signed in within the last minutes may do this."""
-
-    def __init__(self) -> None:
-        super().__init__("sign_in_needed")
+    def __init__(self, code: DenialCode) -> None:
+        super().__init__(code)
+        self.code: DenialCode = code
 
 
-class WalletUnknown(Failure):
-    """The wallet signed well, and belongs to no account; nobody may open one."""
+class AccountBusy(Failure):
+    """An account cannot be closed: so many calls run, are owed, or have payments that may still land."""
 
-    def __init__(self) -> None:
-        super().__init__("wallet_unknown")
+    def __init__(self, running: int, owed: int, undecided: int) -> None:
+        super().__init__("account_busy")
+        self.running, self.owed, self.undecided = running, owed, undecided
 
 
 class Unreadable(Failure):

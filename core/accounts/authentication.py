@@ -11,7 +11,7 @@ from core import db
 from core.accounts import sessions, tokens
 from core.accounts.accounts import Account
 from core.accounts.tokens import SCOPES, Scope
-from core.failures import Forbidden, SignInNeeded, Unauthorized
+from core.failures import Denied, Forbidden, Unauthorized
 
 _FRESH = timedelta(minutes=5)
 
@@ -51,10 +51,10 @@ class Identity:
         """Check that the wallet signed in within the last five minutes: nothing else proves who asks.
 
         Raises:
-            SignInNeeded: it did not, or the request came with a token.
+            Denied: it did not, or the request came with a token.
         """
         if self.signed_in_at is None or datetime.now(UTC) - self.signed_in_at > _FRESH:
-            raise SignInNeeded
+            raise Denied("sign_in_needed")
 
 
 async def authenticate(conn: db.Connection, token: str) -> Identity:

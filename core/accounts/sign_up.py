@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core import db
 from core.accounts import accounts, sessions
 from core.db.queries.invite import sql
-from core.failures import InvalidInput, WalletUnknown
+from core.failures import Denied, InvalidInput
 from core.secrets.digests import sha256
 from core.settings import settings
 
@@ -43,12 +43,12 @@ async def sign_up(conn: db.Connection, wallet: "SignedIn", handle: str | None, c
         code: an invitation, where INSTANT_SIGNUP is `invite`.
 
     Raises:
-        WalletUnknown: INSTANT_SIGNUP is `closed`.
+        Denied: INSTANT_SIGNUP is `closed`.
         InvalidInput: names `handle` and `invite`.
     """
     how = settings().signup
     if how == "closed":
-        raise WalletUnknown
+        raise Denied("wallet_unknown")
     problems = {"handle": "choose one: this wallet has no account yet"} if handle is None else {}
     if handle is not None:
         problems |= accounts.handle_problem(handle)

@@ -8,6 +8,7 @@ from eth_account.messages import encode_defunct
 from core import db
 from core.accounts import sessions
 from core.settings import SANDBOX_NETWORK
+from tests.leaks import found
 from tests.shops import Shop
 
 
@@ -70,11 +71,27 @@ async def test_a_session_from_beginning_to_end(door: str, shop: Shop, pool: db.P
         other_site = await http.post("/sign-in", json={}, headers={"Origin": "https://evil.example"})
         assert (other_site.status_code, other_site.json()["code"]) == (403, "cross_site")
 
+        whole = await http.get("/me/export")
+        assert whole.status_code == 200
+        assert [row["slug"] for row in whole.json()["versions"]] == ["haiku"]
+        assert whole.json()["versions"][0]["template"]
+        assert whole.json()["keys"]["openrouter"] != shop.key
+        assert found(whole.content, {"key": shop.key, "token": shop.token}) == set()
+        assert (whole.json()["executions"], whole.json()["account"]["handle"]) == ([], shop.account.handle)
+        closing = await http.delete("/me", headers=with_token)
+        assert (closing.status_code, closing.json()["code"]) == (403, "sign_in_needed")
+
         out = await http.delete("/session", headers={"Origin": door})
         assert out.status_code == 204
         secret = begun.headers["set-cookie"].partition(";")[0]
         assert (await http.get("/me/resources", headers={"Cookie": secret})).status_code == 401
         assert (await http.get("/me/resources")).status_code == 401
+
+        await sign_in(http, wallet)
+        assert (await http.delete("/me", headers={"Origin": door})).status_code == 204
+        assert (await http.get("/me", headers=with_token)).status_code == 401
+        assert (await http.get(shop.path)).status_code == 404
+        assert (await sign_in(http, wallet)).json()["code"] == "wallet_unknown"
 
 
 @pytest.mark.parametrize(

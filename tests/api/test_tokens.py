@@ -29,7 +29,14 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("DELETE", "/me/payouts/{network}/next"): "money",
 }
 # Their rules are below.
-OTHERS = {("POST", "/me/tokens"), ("DELETE", "/me/tokens/{token_id}"), ("DELETE", "/session"), ("POST", "/me/payouts")}
+OTHERS = {
+    ("POST", "/me/tokens"),
+    ("DELETE", "/me/tokens/{token_id}"),
+    ("DELETE", "/session"),
+    ("POST", "/me/payouts"),
+    ("GET", "/me/export"),
+    ("DELETE", "/me"),
+}
 ANY = {"slug": "nothing", "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
 
 

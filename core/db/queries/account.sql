@@ -18,7 +18,7 @@ INSERT INTO payout_addresses (account_id, network, address) VALUES (:account_id,
 
 -- name: by_handle(handle)^
 -- The operator's command line names accounts by handle, as public URLs do.
-SELECT id, handle FROM accounts WHERE handle = :handle;
+SELECT id, handle FROM accounts WHERE handle = :handle AND closed_at IS NULL;
 
 -- name: profile(id)^
 -- An account as its owner sees it.

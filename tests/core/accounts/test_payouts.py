@@ -9,7 +9,7 @@ import pytest
 from core import db
 from core.accounts import authentication, payouts
 from core.accounts.accounts import Account
-from core.failures import InvalidInput, NotFound, PaymentRequired, SignInNeeded
+from core.failures import Denied, InvalidInput, NotFound, PaymentRequired
 from core.notices import messages
 from core.notices import rules as notice_rules
 from core.payments import matching, offers, quotes
@@ -135,5 +135,5 @@ def test_a_sign_in_is_fresh_for_five_minutes() -> None:
 
     identity(minutes=4).require_fresh()
     for old in (identity(minutes=6), identity()):
-        with pytest.raises(SignInNeeded):
+        with pytest.raises(Denied, match="sign_in_needed"):
             old.require_fresh()

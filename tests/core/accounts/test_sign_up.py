@@ -8,7 +8,7 @@ from eth_account import Account as Wallet
 from core import db
 from core.accounts import sessions, sign_up
 from core.accounts.sign_in import SignedIn
-from core.failures import InvalidInput, WalletUnknown
+from core.failures import Denied, InvalidInput
 from core.settings import SANDBOX_NETWORK, settings
 
 
@@ -30,7 +30,7 @@ def handle() -> str:
 
 async def test_nobody_unless_the_operator_says_so(conn: db.Connection) -> None:
     code, _ = await sign_up.invite(conn, 1)
-    with pytest.raises(WalletUnknown):
+    with pytest.raises(Denied, match="wallet_unknown"):
         await sign_up.sign_up(conn, wallet(), handle(), code)
 
 
