@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from api import (
+    account,
     buyers,
     catalog,
     creators,
@@ -26,16 +27,20 @@ from api import (
     key_cards,
     key_connect,
     keys,
+    leaving,
     media,
     methods,
     metrics,
     model_switch,
     notices,
     operators,
+    payouts,
     problems,
     schedules,
     security,
     setup,
+    sign_in,
+    tokens,
     upkeep,
 )
 from api.door import Door
@@ -75,7 +80,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=[*_PAYMENT_HEADERS, *_ANSWER_HEADERS],
     )
@@ -102,6 +107,11 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         key_connect.router,
         key_cards.router,
         notices.router,
+        account.router,
+        leaving.router,
+        payouts.router,
+        tokens.router,
+        sign_in.router,
         operators.router,
         metrics.router,
         docs_page.router,

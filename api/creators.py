@@ -1,21 +1,20 @@
-"""Serve creators, who authenticate with a bearer token."""
+"""Serve a creator's resources: the list, and free tests."""
 
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import answers, documents
+from api.authentication import Creator as Creator
+from api.authentication import Publisher
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
 from core import db
-from core.accounts import accounts
 from core.amounts import usdc
 from core.executions import lifecycle
 from core.executions import views as execution_views
-from core.failures import Unauthorized
 from core.observability import tracing
 from core.payments import offers
 from core.resources import departures, readiness
@@ -24,26 +23,11 @@ from core.resources import versions as resource_versions
 router = APIRouter(prefix="/me", tags=["creators"])
 
 
-_bearer = HTTPBearer(scheme_name="creator", description="as `instant creators add` printed it", auto_error=False)
-
-
-async def _creator(
-    door: LimitedDoor, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> accounts.Account:
-    if bearer is None:
-        raise Unauthorized
-    async with door.pool.connection() as conn:
-        return await accounts.authenticate(conn, bearer.credentials)
-
-
-Creator = Annotated[accounts.Account, Depends(_creator)]
-
-
 @router.get(
     "/resources",
     summary="What you sell",
     response_model=list[documents.Sold],
-    responses=documents.problems(401, 429, 503),
+    responses=documents.problems(401, 403, 429, 503),
 )
 async def resources(door: LimitedDoor, creator: Creator) -> Response:
     """Your resources, newest version each, without templates."""
@@ -70,13 +54,13 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
 @router.post(
     "/resources/{slug}/test",
     summary="Run your own resource for free",
-    responses=documents.EXECUTION | documents.problems(400, 401, 413, 415),
+    responses=documents.EXECUTION | documents.problems(400, 401, 403, 413, 415),
     openapi_extra=documents.INPUTS,
 )
 async def try_out(
     request: Request,
     door: LimitedDoor,
-    creator: Creator,
+    creator: Publisher,
     slug: Name,
     prefer: Annotated[list[str] | None, Header()] = None,
 ) -> Response:

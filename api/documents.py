@@ -116,9 +116,10 @@ _MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer,
 
 _PROBLEMS = {
     400: "The inputs, the query or the payment header are malformed; nothing was charged",
-    401: "The bearer token is missing or wrong",
+    401: "The bearer token or the session is missing, wrong or over",
+    403: "The token lacks a scope, which `scopes` names; or the request is from another site",
     404: "There is nothing at this address",
-    409: "The payment was used for something else, the execution cannot be run again, or a test gave no answer",
+    409: "The payment was used for something else, no re-run or closing is possible now, or a test gave no answer",
     410: "Paid and answered; the answer was kept as long as promised, and then deleted",
     413: "The body is too large",
     415: "The body is not JSON, or is compressed",

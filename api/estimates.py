@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from api import documents
+from api.authentication import Publisher
 from api.bodies import read_json
-from api.creators import Creator
 from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
@@ -60,10 +60,10 @@ _BODY = {"requestBody": {"required": True, "content": {"application/json": {"sch
     "/estimate",
     summary="What your draft costs, here and on cheaper models",
     response_model=Estimated,
-    responses=documents.problems(400, 401, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 413, 415, 429, 503),
     openapi_extra=_BODY,
 )
-async def estimate(request: Request, door: LimitedDoor, creator: Creator) -> Response:
+async def estimate(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
     """Nothing is published, and no model is called."""
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}

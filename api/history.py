@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic.alias_generators import to_camel
 
 from api import documents, records
+from api.authentication import Creator
 from api.bodies import NAME
-from api.creators import Creator
 from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
@@ -45,7 +45,7 @@ def _like(pattern: str) -> dict[str, object]:
     "/executions",
     summary="What was bought, and what became of it",
     response_model=records.History,
-    responses=documents.problems(400, 401, 429, 503),
+    responses=documents.problems(400, 401, 403, 429, 503),
 )
 async def executions(
     door: LimitedDoor,
@@ -62,7 +62,7 @@ async def executions(
             conn, creator.id, state=_state(state), slug=slug or None, after=_id(after), most=_MOST + 1
         )
     rows, more = page[:_MOST], page[_MOST:]
-    document = {"executions": [_execution(row) for row in rows], "next": rows[-1].id if more else None}
+    document = {"executions": [execution_document(row) for row in rows], "next": rows[-1].id if more else None}
     return JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
 
 
@@ -70,7 +70,7 @@ async def executions(
     "/usage",
     summary="What you sold, earned and spent",
     response_model=records.UsageReport,
-    responses=documents.problems(400, 401, 429, 503) | _AS_CSV,
+    responses=documents.problems(400, 401, 403, 429, 503) | _AS_CSV,
 )
 async def usage(
     door: LimitedDoor,
@@ -137,7 +137,8 @@ def _id(text: str) -> UUID | None:
     raise InvalidInput({"after": "must be `next` of the page before"})
 
 
-def _execution(row: execution_views.HistoryRow) -> dict[str, object]:
+def execution_document(row: execution_views.HistoryRow) -> dict[str, object]:
+    """Build what `records.Execution` describes."""
     return {
         "id": row.id,
         "slug": row.slug,

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import documents, records
+from api.authentication import KeyOwner
 from api.bodies import read_json
-from api.creators import Creator
 from api.door import LimitedDoor
 from api.rate_limits import rate
 from core import db
@@ -31,9 +31,9 @@ ProviderName = Annotated[
     "/{provider}-key",
     summary="Your key at a provider",
     response_model=records.Key,
-    responses=documents.problems(401, 404, 429, 503),
+    responses=documents.problems(401, 403, 404, 429, 503),
 )
-async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def show_key(door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """The key's masked form and its state; 404 if there is none."""
     async with db.acting_for(door.pool, creator.id) as conn:
         state = await provider_keys.key_state(conn, creator.id, providers.find(provider))
@@ -46,10 +46,10 @@ async def show_key(door: LimitedDoor, creator: Creator, provider: ProviderName) 
     "/{provider}-key",
     summary="Set or switch your key at a provider",
     response_model=records.Key,
-    responses=documents.problems(400, 401, 404, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 404, 413, 415, 429, 503),
     openapi_extra=records.NEW_KEY,
 )
-async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def set_key(request: Request, door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """`key` is checked at the provider and stored sealed; `enabled` enables or disables the stored key."""
     body, provider_row = await read_json(request), providers.find(provider)
     if not provider_row.is_configured:
@@ -77,9 +77,9 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     "/{provider}-key",
     summary="Forget your key at a provider",
     response_model=records.Forgotten,
-    responses=documents.problems(401, 404, 429, 503),
+    responses=documents.problems(401, 403, 404, 429, 503),
 )
-async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def delete_key(door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """Prompts that need this key cannot be bought until you set another. Succeeds also if there was none."""
     async with db.acting_for(door.pool, creator.id) as conn:
         affected = await provider_keys.delete_key(conn, creator.id, providers.find(provider))

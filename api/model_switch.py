@@ -5,8 +5,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api import documents
+from api.authentication import Publisher
 from api.bodies import Name, read_json
-from api.creators import Creator
 from api.door import LimitedDoor
 from core.amounts import usdc
 from core.executions import model_switch
@@ -58,10 +58,10 @@ _BODY = {"requestBody": {"required": True, "content": {"application/json": {"sch
     "/resources/{slug}/switch",
     summary="Move your resource to another model, after a test",
     response_model=Switched,
-    responses=documents.problems(400, 401, 404, 409, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 404, 409, 413, 415, 429, 503),
     openapi_extra=_BODY,
 )
-async def switch(request: Request, door: LimitedDoor, creator: Creator, slug: Name) -> Response:
+async def switch(request: Request, door: LimitedDoor, creator: Publisher, slug: Name) -> Response:
     """Answers when the test is over. You pay for it; without an answer nothing changes."""
     body = await read_json(request)
     try:

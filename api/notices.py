@@ -7,8 +7,8 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 
 from api import documents, records
+from api.authentication import Creator, Publisher
 from api.bodies import read_json
-from api.creators import Creator
 from api.door import LimitedDoor
 from api.rate_limits import rate
 from core import db
@@ -30,7 +30,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
     "/notices",
     summary="What you should know",
     response_model=list[records.Notice],
-    responses=documents.problems(401, 429, 503),
+    responses=documents.problems(401, 403, 429, 503),
 )
 async def notices(door: LimitedDoor, creator: Creator) -> Response:
     """The newest notices about your prompts and your key, with their deliveries. At most one a week for each matter."""
@@ -43,7 +43,7 @@ async def notices(door: LimitedDoor, creator: Creator) -> Response:
     "/notice-addresses",
     summary="Where you are told",
     response_model=list[records.NoticeAddress],
-    responses=documents.problems(401, 429, 503),
+    responses=documents.problems(401, 403, 429, 503),
 )
 async def addresses(door: LimitedDoor, creator: Creator) -> Response:
     """Your addresses by name; the URLs are not shown again."""
@@ -57,10 +57,10 @@ async def addresses(door: LimitedDoor, creator: Creator) -> Response:
     summary="Be told at another address",
     status_code=201,
     response_model=records.NoticeAddress,
-    responses=documents.problems(400, 401, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 413, 415, 429, 503),
     openapi_extra=records.NEW_NOTICE_ADDRESS,
 )
-async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> Response:
+async def add_address(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
     """Notices go to apprise URLs of chat services, ntfy, gotify, mail or any HTTPS receiver of JSON; kept sealed."""
     await door.count_request(_ADD_RATE, f"notice-address:{creator.id}")
     body = await read_json(request)
@@ -77,9 +77,9 @@ async def add_address(request: Request, door: LimitedDoor, creator: Creator) -> 
     summary="Be told there no more",
     status_code=204,
     response_class=Response,
-    responses=documents.problems(401, 404, 429, 503),
+    responses=documents.problems(401, 403, 404, 429, 503),
 )
-async def remove_address(door: LimitedDoor, creator: Creator, address_id: UUID) -> Response:
+async def remove_address(door: LimitedDoor, creator: Publisher, address_id: UUID) -> Response:
     """Deliveries to the address stay in the log."""
     async with db.acting_for(door.pool, creator.id) as conn:
         await notice_addresses.remove(conn, creator.id, address_id)

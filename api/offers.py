@@ -66,7 +66,7 @@ class Offered:
             raise Unavailable(self.obstacle)
         problem = _UNPAID if refusal.code == "payment_required" else problems.of_failure(refusal)
         encoded = _encode(self.version, self.payouts, _reason(refusal, during))
-        quote = quotes.make_quote(self.version).encode()
+        quote = quotes.make_quote(self.version, self.payouts).encode()
         header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()
         body = bytes(problem.body).removesuffix(b"}") + b"," + encoded.terms.replace(encoded.quote, quote)[1:]
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
@@ -111,7 +111,7 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
     Args:
         error: of a fixed set, so that no client fills the cache.
     """
-    quote = quotes.make_quote(version)
+    quote = quotes.make_quote(version, payouts)
     required = offers.payment_required(version, dict(payouts), error, quote)
     body = (codec.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"})
     terms = body | {

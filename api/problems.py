@@ -44,6 +44,12 @@ TOO_MANY_FAILURES = (
     "Nothing was charged; this wallet can buy it again in {wait}."
 )
 
+DENIED: dict[failures.DenialCode, str] = {
+    "cross_site": "A session changes something only from a page of ours, named by Origin or Sec-Fetch-Site.",
+    "sign_in_needed": "Sign in with your wallet and try again: this takes a sign-in of the last five minutes.",
+    "wallet_unknown": "This wallet belongs to no account here; ask the operator for one.",
+}
+
 CONFLICT: dict[failures.ConflictCode, str] = {
     "other_request": "This payment was made for another request.",
     "identifier_reused": "This payment-identifier names another purchase. To buy again, choose a new one.",
@@ -103,7 +109,20 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
         case failures.PaymentMalformed() | failures.PaymentRequired():
             return problem(*sentence_of(failure), failure.code)
         case failures.Unauthorized():
-            return problem(401, "A valid bearer token is needed.", failure.code, {"WWW-Authenticate": "Bearer"})
+            return problem(
+                401, "A valid bearer token is needed, or a session.", failure.code, {"WWW-Authenticate": "Bearer"}
+            )
+        case failures.Forbidden(scopes=scopes):
+            sentence = f"This token lacks the scope {' and '.join(scopes)}; use one that has it."
+            return problem(403, sentence, failure.code, scopes=list(scopes))
+        case failures.Denied():
+            return problem(403, DENIED[failure.code], failure.code)
+        case failures.AccountBusy(running=running, owed=owed, undecided=undecided):
+            sentence = (
+                f"{running} calls run, {owed} are owed or may be run again, and {undecided} payments may still land;"
+                " archive your prompts, and close the account when all that is over."
+            )
+            return problem(409, sentence, failure.code)
         case failures.NotFound():
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():

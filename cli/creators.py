@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from cli import output
+from cli.access import show_token
 from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
 from core.accounts import accounts, provider_keys
@@ -18,6 +19,14 @@ from core.providers.registry import OPENROUTER
 
 creators = App(name="creators")
 keys = App(name="keys")
+for name, (function, sentence) in {
+    "token": ("create_token", "Print a new bearer token, only this once."),
+    "tokens": ("list_tokens", "Show the tokens of a creator that work."),
+    "revoke": ("revoke_token", "End a token at once."),
+    "invite": ("invite", "Print an invitation to open an account, only this once."),
+    "wallet": ("add_wallet", "Let a wallet sign in to an account."),
+}.items():
+    creators.command(f"cli.access:{function}", name=name, help=sentence)
 
 
 @creators.command(name="add")
@@ -36,17 +45,7 @@ def add_creator(
     """
     payouts = dict(_payout(pair) for pair in payout)
     _, token = in_transaction(lambda conn: accounts.create(conn, handle, payouts))
-    _show_token(handle, token, json)
-
-
-@creators.command(name="token")
-def replace_token(handle: str, /, *, json: Json = False) -> None:
-    """Print a new bearer token, only this once; the previous one stops working."""
-
-    async def replace(conn: db.Connection) -> str:
-        return await accounts.new_token(conn, (await owner(conn, handle)).id)
-
-    _show_token(handle, in_transaction(replace), json)
+    show_token(handle, token, json)
 
 
 @creators.command(name="set")
@@ -183,13 +182,6 @@ def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
         output.document({"handle": handle, "enabled": enabled})
     else:
         output.line(f"The {at.title} key of {handle} is {'on' if enabled else 'off'}.")
-
-
-def _show_token(handle: str, token: str, json: bool) -> None:
-    if json:
-        output.document({"handle": handle, "token": token})
-    else:
-        output.line(f"{token}\nThis is the bearer token of {handle}. It cannot be shown again.")
 
 
 def _key_in_words(key: Mapping[str, Any]) -> str:

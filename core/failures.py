@@ -14,6 +14,9 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ TooManyUndecided             one wallet has too many undecided payments         -> 429
   ├─ SwitchFailed(detail)         the owner's test on another model gave no answer    -> 409
   ├─ Unauthorized                 a missing or wrong token                           -> 401
+  ├─ Forbidden(scopes)            a token that may not do this                       -> 403
+  ├─ Denied(code)                 a sign-in or session that may not do this          -> 403
+  ├─ AccountBusy(...)             an account with calls that are not at rest         -> 409
   ├─ Unreadable                   a sealed value that no configured master key opens
   ├─ ExecutionFailed(code, fault) one execution failed: recorded in its row, never raised for its batch
   └─ Misconfigured(sentence)      the operator must change something before we start -> exit 2
@@ -25,7 +28,7 @@ a value or a cause. The text of any other exception may quote a secret, so logs 
 import asyncio
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +43,7 @@ _MOST_ERRORS = 6
 Fault = Literal["buyer", "creator", "provider", "ours"]
 # What a buyer is told about an execution without an answer; its creator gets the precise cause.
 OutcomeCode = Literal["content_filtered", "generation_timeout", "resource_unavailable", "internal_error"]
+DenialCode = Literal["cross_site", "sign_in_needed", "wallet_unknown"]
 ConflictCode = Literal["other_request", "identifier_reused", "not_yours_to_read"]
 
 
@@ -156,6 +160,30 @@ class Unauthorized(Failure):
 
     def __init__(self) -> None:
         super().__init__("unauthorized")
+
+
+class Forbidden(Failure):
+    """The token is good, and may not do this: it lacks these `scopes`."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__("scope_missing")
+        self.scopes = tuple(scopes)
+
+
+class Denied(Failure):
+    """A sign-in or a session may not do this, for the reason that the code names."""
+
+    def __init__(self, code: DenialCode) -> None:
+        super().__init__(code)
+        self.code: DenialCode = code
+
+
+class AccountBusy(Failure):
+    """An account cannot be closed: so many calls run, are owed, or have payments that may still land."""
+
+    def __init__(self, running: int, owed: int, undecided: int) -> None:
+        super().__init__("account_busy")
+        self.running, self.owed, self.undecided = running, owed, undecided
 
 
 class Unreadable(Failure):

@@ -19,7 +19,7 @@ from x402.http.clients.httpx import PaymentError
 from x402.mechanisms.evm.exact import register_exact_evm_client
 
 from core import db
-from core.accounts import accounts, provider_keys
+from core.accounts import accounts, provider_keys, tokens
 from core.executions import views as execution_views
 from core.failures import Failure, InvalidInput, NotFound
 from core.resources import draft as drafts
@@ -69,7 +69,7 @@ async def _set_up_creator(pool: db.Pool) -> None:
             # This wallet's key is not kept, because its earnings are worthless.
             owner_id, _ = await accounts.create(conn, HANDLE, {SANDBOX_NETWORK: Wallet.create().address})
         if not _token_file().exists():
-            _keep(await accounts.new_token(conn, owner_id))
+            _keep((await tokens.create(conn, owner_id, tokens.NewToken("demo"))).token)
         has_key = await provider_keys.key_state(conn, owner_id) is not None
     if not has_key:
         await provider_keys.set_key(pool, owner_id, Private(_KEY))

@@ -32,6 +32,9 @@ FORGET = (
     "DELETE FROM provider_keys WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM payout_addresses WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM api_tokens WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM sessions WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM wallets WHERE account_id = ANY(%(accounts)s)",
+    "DELETE FROM invites WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM accounts WHERE id = ANY(%(accounts)s)",
     # Other tests may sell on the same model.
     "DELETE FROM model_history WHERE model_id = %(model)s"

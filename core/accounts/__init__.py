@@ -1,7 +1,8 @@
-"""Creators: accounts, limits and provider keys."""
+"""Creators: accounts, limits, sign-in, tokens and provider keys."""
 
 __all__ = (
     "accounts",
+    "authentication",
     "key_cards",
     "key_connections",
     "key_health",
@@ -9,5 +10,10 @@ __all__ = (
     "key_log",
     "key_rotation",
     "master_keys",
+    "payouts",
     "provider_keys",
+    "sessions",
+    "sign_in",
+    "sign_up",
+    "tokens",
 )

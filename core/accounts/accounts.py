@@ -1,20 +1,20 @@
-"""Manage creators' accounts: handle, payout addresses, limits and bearer tokens.
+"""Manage creators' accounts: handle, payout addresses and limits.
 
 Functions take a connection and do not commit.
 """
 
-import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
+from core.accounts import tokens
 from core.db.queries.account import AccountRow as AccountRow
+from core.db.queries.account import ProfileRow as ProfileRow
 from core.db.queries.account import sql
-from core.failures import InvalidInput, NotFound, Unauthorized
+from core.failures import InvalidInput, NotFound
 from core.settings import settings
 
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -65,12 +65,29 @@ async def create(
         daily_spend_cap_usd: the most that may be spent on models in one UTC day.
 
     Returns:
-        The account's id and its bearer token. Only the token's hash is stored.
+        The account's id and a bearer token with every scope. Only the token's hash is stored.
 
     Raises:
         InvalidInput: names `handle`, `payouts` or a limit.
     """
-    problems = _problems(handle, payouts) | _limit_problems(slots, queue_limit, daily_spend_cap_usd)
+    account = await open_account(
+        conn, handle, payouts, slots=slots, queue_limit=queue_limit, daily_spend_cap_usd=daily_spend_cap_usd
+    )
+    return account.id, (await tokens.create(conn, account.id, tokens.NewToken())).token
+
+
+async def open_account(
+    conn: db.Connection,
+    handle: str,
+    payouts: Mapping[str, str],
+    *,
+    slots: int = 5,
+    queue_limit: int = 200,
+    daily_spend_cap_usd: Decimal = Decimal(50),
+) -> Account:
+    """Open an account as `create` does, without a token."""
+    problems = handle_problem(handle) | _payout_problems(payouts)
+    problems |= _limit_problems(slots, queue_limit, daily_spend_cap_usd)
     if problems:
         raise InvalidInput(problems)
     created = await sql.create(
@@ -85,7 +102,7 @@ async def create(
         raise InvalidInput({"handle": f"{handle} is taken"})
     for network, address in payouts.items():
         await sql.add_payout(conn, account_id=created.id, network=network, address=address)
-    return created.id, await new_token(conn, created.id)
+    return Account(created.id, handle)
 
 
 async def set_limits(
@@ -115,24 +132,6 @@ async def set_limits(
     return Limits(**row._asdict())
 
 
-async def new_token(conn: db.Connection, account_id: UUID) -> str:
-    """Make a fresh bearer token; earlier ones stop working when the transaction commits."""
-    token = "x4i_" + secrets.token_urlsafe(32)
-    await sql.replace_token(conn, id=uuid4(), account_id=account_id, token_sha256=sha256(token))
-    return token
-
-
-async def authenticate(conn: db.Connection, token: str) -> Account:
-    """Find the account of a bearer token.
-
-    Raises:
-        Unauthorized: the token is unknown or was replaced.
-    """
-    if (row := await sql.by_token(conn, token_sha256=sha256(token))) is None:
-        raise Unauthorized
-    return Account(row.id, row.handle)
-
-
 async def find(conn: db.Connection, handle: str) -> Account:
     """Find an account by its handle.
 
@@ -144,28 +143,57 @@ async def find(conn: db.Connection, handle: str) -> Account:
     return Account(row.id, row.handle)
 
 
+async def profile(conn: db.Connection, account_id: UUID) -> ProfileRow:
+    """Read what an account's owner sees of it."""
+    return db.required(await sql.profile(conn, id=account_id))
+
+
+async def set_display_name(conn: db.Connection, account_id: UUID, name: str) -> None:
+    """Change the name that people read; empty removes it.
+
+    Raises:
+        InvalidInput: names `displayName`.
+    """
+    if len(name) > 60 or not name.isprintable():
+        raise InvalidInput({"displayName": "must be a text of at most 60 characters, in one line"})
+    await sql.set_display_name(conn, id=account_id, display_name=name)
+
+
 async def listing(conn: db.Connection) -> list[AccountRow]:
     """List every account with its limits, payout addresses, keys and number of resources, by handle."""
     return [row async for row in sql.listing(conn)]
 
 
-def _problems(handle: str, payouts: Mapping[str, str]) -> dict[str, str]:
-    from eth_utils.address import is_checksum_address  # slow to import, and only new accounts need it
+def handle_problem(handle: str) -> dict[str, str]:
+    """Return what is wrong with a handle, under `handle`; empty if nothing is."""
+    if _HANDLE.fullmatch(handle) and len(handle) <= 40:
+        return {}
+    return {"handle": "must be 1 to 40 lower-case letters, digits and single hyphens between them"}
 
-    problems = {}
-    if not _HANDLE.fullmatch(handle) or len(handle) > 40:
-        problems["handle"] = "must be 1 to 40 lower-case letters, digits and single hyphens between them"
-    if not payouts:
-        problems["payouts"] = "at least one payout address is needed"
-    served = {network.id for network in settings().networks}
+
+def _payout_problems(payouts: Mapping[str, str]) -> dict[str, str]:
+    problems = {} if payouts else {"payouts": "at least one payout address is needed"}
     for network, address in payouts.items():
-        if network not in served:
-            problems[f"payouts.{network}"] = f"is not served here; served: {', '.join(sorted(served))}"
-        elif not _ADDRESS.fullmatch(address) or not int(address, 16):
-            problems[f"payouts.{network}"] = "must be 0x and 40 hexadecimal digits, and not the zero address"
-        elif not address[2:].islower() and not is_checksum_address(address) and not address[2:].isupper():
-            problems[f"payouts.{network}"] = "its capitals say that a digit is wrong (EIP-55); copy it again"
+        field = f"payouts.{network}"
+        problems |= network_problem(network, field) or address_problem(address, field)
     return problems
+
+
+def network_problem(network: object, field: str) -> dict[str, str]:
+    """Return why nobody can be paid on a network, under the name of its field; empty if somebody can."""
+    served = sorted(one.id for one in settings().networks)
+    return {} if network in served else {field: f"is not served here; served: {', '.join(served)}"}
+
+
+def address_problem(address: object, field: str) -> dict[str, str]:
+    """Return what is wrong with an address, under the name of its field; empty if nothing is."""
+    from eth_utils.address import is_checksum_address  # slow to import, and only accounts and sign-ins need it
+
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address) or not int(address, 16):
+        return {field: "must be 0x and 40 hexadecimal digits, and not the zero address"}
+    if not address[2:].islower() and not is_checksum_address(address) and not address[2:].isupper():
+        return {field: "its capitals say that a digit is wrong (EIP-55); copy it again"}
+    return {}
 
 
 def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:
@@ -176,7 +204,3 @@ def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_
     if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
         problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
     return problems
-
-
-def sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

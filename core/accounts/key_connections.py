@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 
 from core import db
 from core.accounts import provider_keys
-from core.accounts.accounts import sha256
 from core.accounts.provider_keys import KeyState
 from core.db.queries.key_connection import sql
 from core.failures import InvalidInput, Unreadable
 from core.providers import openrouter_oauth
 from core.providers.registry import OPENROUTER
+from core.secrets.digests import sha256
 from core.secrets.private import Private
 from core.secrets.vault import vault
 

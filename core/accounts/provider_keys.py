@@ -9,12 +9,12 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from core import db
-from core.accounts.accounts import sha256
 from core.db.queries.account import sql
 from core.db.states import KeyActor, KeyEvent
 from core.failures import ExecutionFailed, InvalidInput, NotFound
 from core.providers.registry import OPENROUTER, Provider
 from core.providers.usage import KeyFacts
+from core.secrets.digests import sha256
 from core.secrets.private import Private
 from core.secrets.vault import vault
 

@@ -60,6 +60,7 @@ NoticeRule = Literal[
     "chain_differs",
     "refunds_repeated",
     "model_leaving",
+    "payout_changing",
     "prompt_leaking",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]

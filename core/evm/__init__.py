@@ -1,3 +1,3 @@
-"""Ethereum: requests to nodes, and recovery of signers."""
+"""Ethereum: requests to nodes, and signatures of wallets."""
 
-__all__ = ("checks", "node", "signatures")
+__all__ = ("checks", "node", "signatures", "wallets")

@@ -149,13 +149,15 @@ async def block(http: Client, network: Network, tag: str) -> Block:
     return await request(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
 
 
-async def call(http: Client, network: Network, call_data: bytes, tag: str = "latest") -> bytes | None:
-    """Call the asset's contract (eth_call), and return what it returns; None if it reverts or is no contract.
+async def call(
+    http: Client, network: Network, call_data: bytes, tag: str = "latest", *, to: str | None = None
+) -> bytes | None:
+    """Call a contract (eth_call), by default the asset's; None if it reverts or is no contract.
 
     Raises:
         Unavailable: `chain_unreachable`.
     """
-    transaction = {"to": network.asset, "data": "0x" + call_data.hex()}
+    transaction = {"to": to or network.asset, "data": "0x" + call_data.hex()}
     body = await _post(http, network, "eth_call", transaction, tag)
     error = body.get("error")
     if error is None:

@@ -1,6 +1,7 @@
 """Write the texts of notices: what was found, and what to do. They hold counts, codes and sums, but no secrets."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -161,6 +162,18 @@ def _model_leaving(facts: Facts) -> tuple[str, str]:
     return titles[facts["cause"]], body
 
 
+def _payout_changing(facts: Facts) -> tuple[str, str]:
+    network, address = facts["network"], facts["address"]
+    when = f"{datetime.fromisoformat(facts['until']).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if not facts["replaces"]:
+        return f"you are paid on {network} too", f"Since {when} buyers may pay {address} on {network}."
+    body = (
+        f"From {when} on buyers pay {address} on {network}.\nIf that was not you: DELETE /me/payouts/{network}/next"
+        " until then, and tell your operator."
+    )
+    return f"your payout address on {network} changes", body
+
+
 _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
@@ -173,6 +186,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "prompt_leaking": _prompt_leaking,
     "chain_differs": _chain_differs,
     "model_leaving": _model_leaving,
+    "payout_changing": _payout_changing,
 }
 
 

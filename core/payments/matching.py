@@ -13,7 +13,7 @@ from core import failures
 from core.evm import signatures
 from core.payments import codec
 from core.payments.offers import requirements_of, url_of
-from core.payments.quotes import quote_of
+from core.payments.quotes import Quote, quote_of
 from core.payments.x402_sdk import (
     ExactEIP3009Authorization,
     PaymentPayload,
@@ -81,7 +81,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     Args:
         payload: as decoded.
         version: the version that was quoted, or the current one.
-        payouts: the creator's payout address for each network.
+        payouts: the creator's payout address for each network. A quote keeps the one that it was made with.
 
     Raises:
         PaymentMalformed: the payload is not an EIP-3009 authorization.
@@ -93,7 +93,10 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     _require(accepted.scheme == "exact", "wrong_scheme")
     if network is None:
         raise failures.PaymentRequired("wrong_network")
+    quote = quote_of(payload)
     pay_to = payouts[network.id]
+    if quote and _keeps_address(quote, version, network, accepted.pay_to):
+        pay_to = accepted.pay_to
     _require(accepted.asset.lower() == network.asset.lower(), "wrong_asset")
     _require(accepted.pay_to.lower() == authorization.to.lower() == pay_to.lower(), "wrong_pay_to")
     _require(accepted.amount == authorization.value == str(version.price_atomic), "wrong_amount")
@@ -110,9 +113,14 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
         pay_to=pay_to.lower(),
         amount_atomic=version.price_atomic,
         valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
-        quoted=quote_of(payload) is not None or codec.identifier(payload) is not None,
+        quoted=quote is not None or codec.identifier(payload) is not None,
         is_proved=_recovers(authorization, signature, network),
     )
+
+
+def _keeps_address(quote: Quote, version: versions.Version, network: Network, address: str) -> bool:
+    """Whether a quote that is valid asked to pay this address, which may have been replaced since."""
+    return quote.version_id == version.version_id and quote.expires >= time.time() and quote.names(network.id, address)
 
 
 def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:

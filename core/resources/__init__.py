@@ -2,9 +2,11 @@
 
 __all__ = (
     "attachments",
+    "closing",
     "departures",
     "draft",
     "estimates",
+    "export",
     "prompt_shield",
     "publishing",
     "readiness",

@@ -13,6 +13,7 @@ from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NE
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
+Signup = Literal["closed", "invite", "open"]
 
 PREFIX = "INSTANT_"
 
@@ -167,6 +168,12 @@ class Settings(BaseSettings):
     notice_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(), description="JSON list: internal networks that the operator's notices may be sent to"
     )
+
+    signup: Signup = Field(
+        default="closed", description="who may open an account: nobody, whoever was sent an invitation, or anybody"
+    )
+    session_seconds: int = Field(default=2_592_000, ge=900, description="most time that a creator stays signed in")
+    payout_delay_seconds: int = Field(default=86_400, ge=0, description="time until a new payout address is in force")
 
     books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
     operator_token: SecretStr | None = Field(

@@ -82,6 +82,33 @@ def test_adding_a_creator_prints_the_token_once(capsys: pytest.CaptureFixture[st
     assert replaced["token"] != token
 
 
+def test_tokens_are_made_listed_and_revoked(capsys: pytest.CaptureFixture[str], handle: str) -> None:
+    """A token has the name, scopes and days that were asked for; a list shows all that work, and no token."""
+    made = said(
+        capsys, "creators", "token", handle, "--name", "shop", "--scope", "read", "--scope", "keys", "--days", "3"
+    )
+    listed = said(capsys, "creators", "tokens", handle)
+    newest = listed[0]
+    revoked = said(capsys, "creators", "revoke", handle, newest["id"])
+    left = said(capsys, "creators", "tokens", handle)
+
+    assert (newest["name"], newest["scopes"], newest["used_at"]) == ("shop", ["read", "keys"], None)
+    assert newest["expires_at"] is not None
+    assert made["token"] not in str(listed)
+    assert revoked == {"handle": handle, "revoked": newest["id"]}
+    assert left == listed[1:]
+
+
+def test_a_wallet_signs_in_to_one_account(capsys: pytest.CaptureFixture[str], handle: str) -> None:
+    address = "0x" + uuid4().hex + "00000000"
+    added = said(capsys, "creators", "wallet", handle, address)
+
+    assert added == {"handle": handle, "address": address, "contract_on": None}
+    for wrong in ([address], ["0x" + address[2:].upper()], [address[:-1]], [ADDRESS, "--contract-on", "eip155:1"]):
+        assert main(["creators", "wallet", handle, *wrong]) == 1
+    capsys.readouterr()
+
+
 def test_limits_can_be_changed(capsys: pytest.CaptureFixture[str], handle: str) -> None:
     """Limits change one at a time; a list shows them; an invalid limit changes nothing."""
     changed = said(capsys, "creators", "set", handle, "--slots", "2", "--daily-spend-cap-usd", "0.50")
@@ -101,6 +128,8 @@ def test_limits_can_be_changed(capsys: pytest.CaptureFixture[str], handle: str) 
         (["creators", "add", "ada", "--payout", ADDRESS], "payout"),
         (["creators", "add", "ada", "--payout", f"eip155:8453={ADDRESS}"], "payouts.eip155:8453"),
         (["creators", "token", "nobody"], "handle"),
+        (["creators", "token", "nobody", "--scope", "write"], "scopes"),
+        (["creators", "revoke", "nobody", str(uuid4())], "handle"),
         (["creators", "set", "nobody", "--slots", "2"], "handle"),
         (["keys", "set", "nobody", "--from-env", "INSTANT_TEST_NO_SUCH_VARIABLE"], "from_env"),
         (["keys", "delete", "nobody"], "handle"),

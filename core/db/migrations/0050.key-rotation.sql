@@ -1,4 +1,4 @@
--- depends: 0040.row-level-security
+-- depends: 0044.payout-changes
 -- Master keys rotate while the system serves: where everything sealed is, and which processes seal under which key.
 
 CREATE FUNCTION sealed_values() RETURNS TABLE (

@@ -55,5 +55,5 @@ COMMENT ON FUNCTION served_by IS 'The provider that a resource on sale is called
 ALTER TABLE notices DROP CONSTRAINT notices_rule_check;
 ALTER TABLE notices ADD CONSTRAINT notices_rule_check CHECK (rule IN (
     'success_low', 'failures_charged', 'cost_unusual', 'calls_unusual', 'key_failing', 'key_low', 'key_old',
-    'chain_differs', 'refunds_repeated', 'model_leaving'
+    'chain_differs', 'refunds_repeated', 'model_leaving', 'payout_changing'
 ));

@@ -63,7 +63,7 @@ CREATE FUNCTION sale_state(absence_tolerated interval) RETURNS TABLE (
                 + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
                 <= resource.daily_spend_cap_usd, true),
         coalesce(count_waiting(account.id) < account.queue_limit, false),
-        (SELECT coalesce(jsonb_object_agg(network, CASE WHEN NOT is_paused(network) THEN address END), '{}')
+        (SELECT coalesce(jsonb_object_agg(network, CASE WHEN NOT is_paused(network) THEN payout_in_force(payout_addresses) END), '{}')
          FROM payout_addresses WHERE payout_addresses.account_id = account.id)
     FROM resource_versions AS version
     JOIN resources AS resource ON resource.id = version.resource_id

@@ -14,5 +14,5 @@ COMMENT ON COLUMN usage_rollup.withheld IS 'Calls whose answer was withheld beca
 ALTER TABLE notices DROP CONSTRAINT notices_rule_check;
 ALTER TABLE notices ADD CONSTRAINT notices_rule_check CHECK (rule IN (
     'success_low', 'failures_charged', 'cost_unusual', 'calls_unusual', 'key_failing', 'key_low', 'key_old', 'chain_differs',
-    'refunds_repeated', 'model_leaving', 'prompt_leaking'
+    'refunds_repeated', 'model_leaving', 'payout_changing', 'prompt_leaking'
 ));

@@ -24,14 +24,18 @@ class SetLimitsRow(NamedTuple):
     daily_spend_cap_usd: Decimal
 
 
-class ByTokenRow(NamedTuple):
-    id: UUID
-    handle: str
-
-
 class ByHandleRow(NamedTuple):
     id: UUID
     handle: str
+
+
+class ProfileRow(NamedTuple):
+    handle: str
+    display_name: str
+    created_at: datetime
+    slots: int
+    queue_limit: int
+    daily_spend_cap_usd: Decimal
 
 
 class AccountRow(NamedTuple):
@@ -97,14 +101,14 @@ class Queries(Protocol):
     async def add_payout(self, conn: Connection, *, account_id: UUID, network: str, address: str) -> int:
         """Add the address that a creator is paid at on one network."""
 
-    async def replace_token(self, conn: Connection, *, account_id: UUID, id: UUID, token_sha256: bytes) -> int:
-        """One statement revokes the old token and adds the new one."""
-
-    async def by_token(self, conn: Connection, *, token_sha256: bytes) -> ByTokenRow | None:
-        """The token is found by its hash alone, so a wrong guess reveals nothing about any account."""
-
     async def by_handle(self, conn: Connection, *, handle: str) -> ByHandleRow | None:
         """The operator's command line names accounts by handle, as public URLs do."""
+
+    async def profile(self, conn: Connection, *, id: UUID) -> ProfileRow | None:
+        """An account as its owner sees it."""
+
+    async def set_display_name(self, conn: Connection, *, display_name: str, id: UUID) -> int:
+        """A handle is in URLs, so it never changes; this may."""
 
     def listing(self, conn: Connection) -> AsyncIterator[AccountRow]:
         """All accounts, with payout addresses and the state of their keys."""

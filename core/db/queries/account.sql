@@ -16,22 +16,17 @@ RETURNING slots, queue_limit, daily_spend_cap_usd;
 -- Add the address that a creator is paid at on one network.
 INSERT INTO payout_addresses (account_id, network, address) VALUES (:account_id, :network, :address);
 
--- name: replace_token(id, account_id, token_sha256)!
--- One statement revokes the old token and adds the new one.
-WITH ended AS (
-    UPDATE api_tokens SET revoked_at = now() WHERE account_id = :account_id AND revoked_at IS NULL
-)
-INSERT INTO api_tokens (id, account_id, token_sha256) VALUES (:id, :account_id, :token_sha256);
-
--- name: by_token(token_sha256)^
--- The token is found by its hash alone, so a wrong guess reveals nothing about any account.
-SELECT accounts.id, accounts.handle
-FROM api_tokens JOIN accounts ON accounts.id = api_tokens.account_id
-WHERE api_tokens.token_sha256 = :token_sha256 AND api_tokens.revoked_at IS NULL;
-
 -- name: by_handle(handle)^
 -- The operator's command line names accounts by handle, as public URLs do.
-SELECT id, handle FROM accounts WHERE handle = :handle;
+SELECT id, handle FROM accounts WHERE handle = :handle AND closed_at IS NULL;
+
+-- name: profile(id)^
+-- An account as its owner sees it.
+SELECT handle, display_name, created_at, slots, queue_limit, daily_spend_cap_usd FROM accounts WHERE id = :id;
+
+-- name: set_display_name(id, display_name)!
+-- A handle is in URLs, so it never changes; this may.
+UPDATE accounts SET display_name = :display_name WHERE id = :id;
 
 -- name: listing()
 -- All accounts, with payout addresses and the state of their keys.
@@ -49,7 +44,7 @@ LEFT JOIN LATERAL (
     FROM provider_keys WHERE account_id = accounts.id
 ) AS known ON true
 LEFT JOIN LATERAL (
-    SELECT jsonb_object_agg(network, address) AS addresses FROM payout_addresses WHERE account_id = accounts.id
+    SELECT jsonb_object_agg(network, payout_in_force(payout_addresses)) AS addresses FROM payout_addresses WHERE account_id = accounts.id
 ) AS payouts ON true
 ORDER BY accounts.handle;
 

@@ -151,6 +151,11 @@ class Queries(Protocol):
     def prompt_leaking(self, conn: Connection, *, days: int, least_overlaps: int) -> AsyncIterator[Finding]:
         """Resources whose answers gave their template away: our canary once, or a long part of it some times."""
 
+    def payout_changing(self, conn: Connection, *, days: int) -> AsyncIterator[Finding]:
+        """Payout addresses that change, or that were added later than their account. Whoever did not do it can still
+        cancel.
+        """
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
         told once for each date, and an old key once. Runs under `take_turns`.

@@ -270,6 +270,18 @@ JOIN resources ON resources.id = counted.resource_id
 JOIN resource_versions AS current ON current.id = resources.version_id
 WHERE resources.archived_at IS NULL AND (counted.canaries > 0 OR counted.overlaps >= :least_overlaps);
 
+-- name: payout_changing(days)
+-- Payout addresses that change, or that were added later than their account. Whoever did not do it can still cancel.
+-- types: row=Finding facts=dict[str,object]
+SELECT payout.account_id, NULL::uuid AS resource_id, jsonb_build_object(
+        'network', payout.network, 'address', coalesce(payout.next_address, payout.address),
+        'until', coalesce(payout.next_from, payout.created_at), 'replaces', payout.next_address IS NOT NULL
+    ) AS facts
+FROM payout_addresses AS payout
+JOIN accounts ON accounts.id = payout.account_id
+WHERE coalesce(payout.next_from, payout.created_at) > now() - make_interval(days => :days)
+    AND (payout.next_from IS NOT NULL OR payout.created_at > accounts.created_at);
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
 -- for each date, and an old key once. Runs under `take_turns`.

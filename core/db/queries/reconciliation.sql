@@ -261,10 +261,13 @@ ORDER BY day;
 
 -- name: addresses(network)
 -- The addresses to watch, and since when: every address that buyers were asked to pay, now or before.
+-- types: address!
 SELECT lower(address) AS address, min(created_at) AS offered_at, NULL::timestamptz AS paid_at
 FROM payout_addresses
 WHERE network = :network
 GROUP BY 1
+UNION ALL
+SELECT lower(next_address), next_from, NULL FROM payout_addresses WHERE network = :network AND next_from <= now()
 UNION ALL
 SELECT pay_to, NULL, min(created_at) FROM payments WHERE network = :network GROUP BY pay_to;
 

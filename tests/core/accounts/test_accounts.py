@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import db
-from core.accounts import accounts, provider_keys
+from core.accounts import accounts, authentication, provider_keys
 from core.failures import InvalidInput, NotFound, Unauthorized
 from core.providers import client as provider_client
 from core.providers.registry import OPENROUTER
@@ -57,8 +57,8 @@ async def test_a_token_opens_its_own_account_only(conn: db.Connection) -> None:
     bob_id, bob = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
 
     assert ada.startswith("x4i_")
-    assert (await accounts.authenticate(conn, ada)).id == ada_id
-    assert (await accounts.authenticate(conn, bob)).id == bob_id
+    assert (await authentication.authenticate(conn, ada)).account.id == ada_id
+    assert (await authentication.authenticate(conn, bob)).account.id == bob_id
     assert len({ada_id, bob_id, ada, bob}) == 4
 
 
@@ -71,19 +71,7 @@ async def test_a_wrong_token_opens_nothing(conn: db.Connection, change: object) 
     assert callable(change)
 
     with pytest.raises(Unauthorized):
-        await accounts.authenticate(conn, change(token))
-
-
-async def test_a_new_token_ends_the_old_one_and_no_other(conn: db.Connection) -> None:
-    """A new token ends the creator's old one; other creators' tokens still work."""
-    ada_id, old = await accounts.create(conn, f"a{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    bob_id, other = await accounts.create(conn, f"b{uuid4().hex[:9]}", {SANDBOX_NETWORK: ADDRESS})
-    new = await accounts.new_token(conn, ada_id)
-
-    with pytest.raises(Unauthorized):
-        await accounts.authenticate(conn, old)
-    assert (await accounts.authenticate(conn, new)).id == ada_id
-    assert (await accounts.authenticate(conn, other)).id == bob_id
+        await authentication.authenticate(conn, change(token))
 
 
 async def test_a_token_is_nowhere_in_the_rows(conn: db.Connection) -> None:

@@ -73,7 +73,7 @@ def version(**changes: Any) -> Version:
 
 def paid(sold: Version) -> PaymentPayload:
     """A payment as a stock client signs it for our offer."""
-    required = offers.payment_required(sold, PAYOUTS, "Payment required", quotes.make_quote(sold))
+    required = offers.payment_required(sold, PAYOUTS, "Payment required", quotes.make_quote(sold, PAYOUTS.items()))
     payload = practice.payment(WALLET, required.accepts[0])
     payload.resource = required.resource
     return payload
@@ -102,18 +102,18 @@ def test_a_quote_says_what_was_put_in(version_id: UUID, price: int) -> None:
     """Version, price and expiry are read back; two quotes for the same version differ."""
     sold = version(version_id=version_id, price_atomic=price)
     before = int(time.time())
-    quote = quotes.make_quote(sold)
+    quote = quotes.make_quote(sold, PAYOUTS.items())
     read = quotes.read_quote(quote)
 
     assert read
     assert (read.version_id, read.price_atomic) == (version_id, price)
     assert before <= read.expires - settings().quote_seconds <= time.time()
-    assert quote != quotes.make_quote(sold)
+    assert quote != quotes.make_quote(sold, PAYOUTS.items())
 
 
 def test_no_flipped_bit_passes() -> None:
     """Every single bit of a quote is covered by its MAC."""
-    quote = quotes.make_quote(version())
+    quote = quotes.make_quote(version(), PAYOUTS.items())
     raw = base64.urlsafe_b64decode(quote + "=" * (-len(quote) % 4))
     for bit in range(8 * len(raw)):
         flipped = bytearray(raw)
@@ -132,7 +132,7 @@ def test_anything_else_is_no_quote(text: object) -> None:
 
 def test_quotes_and_master_keys(other_master_key: Callable[[bool], None]) -> None:
     """A quote stays valid after a rotation that keeps its key, and not after its key is lost."""
-    quote = quotes.make_quote(version())
+    quote = quotes.make_quote(version(), PAYOUTS.items())
     other_master_key(True)
     assert quotes.read_quote(quote)
     other_master_key(False)
@@ -237,7 +237,7 @@ def test_capitals_are_the_same_money(spelled: set[str]) -> None:
 
 def priced(price: int) -> PaymentRequirements:
     sold = version(price_atomic=price)
-    return offers.payment_required(sold, PAYOUTS, "", quotes.make_quote(sold)).accepts[0]
+    return offers.payment_required(sold, PAYOUTS, "", quotes.make_quote(sold, PAYOUTS.items())).accepts[0]
 
 
 @quick

@@ -18,7 +18,8 @@ async def test_the_quote_does_not_reach_the_facilitator(own_database: str, http:
 
     async with db.pool() as pool, practice.scripted(say) as url:
         sold = await orders.version(pool)
-        quote, payouts = quotes.make_quote(sold), {SANDBOX_NETWORK: selling.ADDRESS}
+        payouts = {SANDBOX_NETWORK: selling.ADDRESS}
+        quote = quotes.make_quote(sold, payouts.items())
         (offered,) = offers.payment_required(sold, payouts, "", quote).accepts
         matched = matching.match(practice.payment(practice.wallet(), offered), sold, payouts)
         await Facilitator(practice.network(url), http).settle(matched.payload, matched.requirements)

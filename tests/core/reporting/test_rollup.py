@@ -36,7 +36,8 @@ LIVE_PHASES = PHASES[1:]
 READ_LIVE = """
 SELECT 'hour' AS span, date_trunc('hour', starts_at, 'UTC') AS starts_at, account_id, version_id, model_served, network,
     kind, calls, succeeded, failed, declined, fault_creator, fault_provider, fault_ours, charged, input_tokens,
-    output_tokens, revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, queue, upstream, total
+    output_tokens, revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, queue, upstream,
+    total
 FROM live_usage('hour', '2000-01-01Z', '2200-01-01Z')
 """
 

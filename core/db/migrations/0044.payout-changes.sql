@@ -1,0 +1,82 @@
+-- depends: 0043.sign-up
+-- A creator changes a payout address; the old one stays in offers until the change is in force.
+
+ALTER TABLE payout_addresses
+    ADD next_address text CHECK (next_address ~ '^0x[0-9a-fA-F]{40}$'),
+    ADD next_from timestamptz,
+    ADD CHECK ((next_address IS NULL) = (next_from IS NULL));
+COMMENT ON COLUMN payout_addresses.address IS 'Where buyers pay, until next_from if there is one.';
+COMMENT ON COLUMN payout_addresses.next_address IS 'Where buyers pay from next_from on. It becomes address with the next change.';
+
+CREATE FUNCTION payout_in_force(payout payout_addresses) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN payout.next_from <= now() THEN payout.next_address ELSE payout.address END
+$$;
+COMMENT ON FUNCTION payout_in_force IS 'The address that buyers are asked to pay now.';
+
+ALTER TABLE notices DROP CONSTRAINT notices_rule_check;
+ALTER TABLE notices ADD CONSTRAINT notices_rule_check CHECK (rule IN (
+    'success_low', 'failures_charged', 'cost_unusual', 'calls_unusual', 'key_failing', 'key_low', 'chain_differs',
+    'refunds_repeated', 'model_leaving', 'payout_changing'
+));
+
+DROP FUNCTION sale_state;
+CREATE FUNCTION sale_state(absence_tolerated interval) RETURNS TABLE (
+    version_id uuid, resource_id uuid, account_id uuid, handle text, slug text, number integer, title text,
+    description text, modality text, model_id text, parameters jsonb, allows_user_message boolean,
+    max_output_tokens integer, temperature numeric, timeout_seconds integer, price_atomic bigint,
+    worst_cost_usd numeric, zdr boolean, sealed_template bytea, answer_schema text, truncated_from_characters integer,
+    reasoning_effort text, providers jsonb, fallbacks text[], alternatives jsonb, supported_parameters text[], output_modalities text[],
+    prompt_usd numeric, completion_usd numeric, request_usd numeric, archived boolean, allows_loss boolean,
+    is_on_offer boolean, key_id uuid, sealed_key bytea, key_obstacle text,
+    model_withdrawn boolean, is_certain_loss boolean, has_budget boolean, resource_has_budget boolean,
+    has_room boolean, payouts jsonb
+) LANGUAGE sql STABLE AS $$
+    SELECT version.id, version.resource_id, resource.account_id, account.handle, resource.slug, version.number,
+        version.title, version.description, version.modality, version.model_id, version.parameters,
+        version.allows_user_message, version.max_output_tokens, version.temperature, version.timeout_seconds,
+        version.price_atomic, coalesce(repriced.worst_cost_usd, version.worst_cost_usd), version.zdr,
+        version.sealed_template, CAST(version.answer_schema AS text), version.truncated_from_characters,
+        version.reasoning_effort, version.providers, version.fallbacks,
+        (SELECT jsonb_agg(jsonb_build_object(
+             'model', other.id, 'supported', other.supported_parameters, 'outputs', other.output_modalities,
+             -- As text: JSON's numbers would be read as floating point.
+             'prices', jsonb_build_object(
+                 'prompt_usd', CAST(other.prompt_usd AS text), 'completion_usd', CAST(other.completion_usd AS text),
+                 'request_usd', CAST(coalesce(other.request_usd, 0) AS text),
+                 'tiers', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                      'above', long.prices -> 'above', 'prompt_usd', long.prices -> 'prompt_usd',
+                      'completion_usd', long.prices -> 'completion_usd', 'request_usd', long.prices -> 'request_usd'
+                  )), '[]')
+                  FROM jsonb_array_elements(other.price_tiers) AS long (prices)))
+             ) ORDER BY declared.place)
+         FROM unnest(version.fallbacks) WITH ORDINALITY AS declared (id, place)
+         JOIN models AS other ON other.id = declared.id
+         WHERE model_obstacle(other, absence_tolerated) IS NULL AND takes_inputs(other, version.parameters)),
+        model.supported_parameters, model.output_modalities, model.prompt_usd, model.completion_usd,
+        model.request_usd, resource.archived_at IS NOT NULL, version.allows_loss,
+        resource.version_id IS NOT DISTINCT FROM version.id,
+        provider_key.id, provider_key.sealed_key, key_obstacle(provider_key),
+        coalesce(model_obstacle(model, absence_tolerated) IS NOT NULL OR NOT takes_inputs(model, version.parameters), true),
+        coalesce(repriced.is_certain_loss AND NOT version.allows_loss, false),
+        coalesce(spend.reserved_usd + spend.spent_usd, 0) + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
+            <= account.daily_spend_cap_usd,
+        coalesce(
+            coalesce(resource_spend.reserved_usd + resource_spend.spent_usd, 0)
+                + coalesce(repriced.worst_cost_usd, version.worst_cost_usd)
+                <= resource.daily_spend_cap_usd, true),
+        coalesce(count_waiting(account.id) < account.queue_limit, false),
+        (SELECT coalesce(jsonb_object_agg(network, CASE WHEN NOT is_paused(network) THEN payout_in_force(payout_addresses) END), '{}')
+         FROM payout_addresses WHERE payout_addresses.account_id = account.id)
+    FROM resource_versions AS version
+    JOIN resources AS resource ON resource.id = version.resource_id
+    JOIN accounts AS account ON account.id = resource.account_id
+    JOIN models AS model ON model.id = version.model_id
+    LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
+    LEFT JOIN provider_keys AS provider_key
+        ON provider_key.account_id = account.id AND provider_key.provider = model.served_by
+    LEFT JOIN spend_days AS spend
+        ON spend.account_id = account.id AND spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
+    LEFT JOIN resource_spend_days AS resource_spend
+        ON resource_spend.resource_id = resource.id AND resource_spend.day = CAST(now() AT TIME ZONE 'UTC' AS date)
+$$;
+COMMENT ON FUNCTION sale_state IS 'Every version with what it sells, and everything that could stop a sale of it now. Postgres inlines it, so a query pays only for the columns that it names.';

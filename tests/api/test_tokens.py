@@ -1,0 +1,89 @@
+"""A creator's tokens over HTTP: each route takes exactly its scope."""
+
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from core.accounts.tokens import SCOPES, Scope
+from tests.shops import Shop
+
+SCOPE_OF: dict[tuple[str, str], Scope] = {
+    ("GET", "/me/resources"): "read",
+    ("POST", "/me/resources/{slug}/test"): "publish",
+    ("POST", "/me/resources/{slug}/switch"): "publish",
+    ("POST", "/estimate"): "publish",
+    ("GET", "/me/executions"): "read",
+    ("GET", "/me/usage"): "read",
+    ("GET", "/me/{provider}-key"): "keys",
+    ("PUT", "/me/{provider}-key"): "keys",
+    ("DELETE", "/me/{provider}-key"): "keys",
+    ("GET", "/me/notices"): "read",
+    ("GET", "/me/notice-addresses"): "read",
+    ("POST", "/me/notice-addresses"): "publish",
+    ("DELETE", "/me/notice-addresses/{address_id}"): "publish",
+    ("GET", "/me/tokens"): "read",
+    ("GET", "/me"): "read",
+    ("PATCH", "/me"): "publish",
+    ("GET", "/me/payouts"): "money",
+    ("DELETE", "/me/payouts/{network}/next"): "money",
+}
+# Their rules are below.
+OTHERS = {
+    ("POST", "/me/tokens"),
+    ("DELETE", "/me/tokens/{token_id}"),
+    ("DELETE", "/session"),
+    ("POST", "/me/payouts"),
+    ("GET", "/me/export"),
+    ("DELETE", "/me"),
+}
+ANY = {"slug": "nothing", "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
+
+
+@pytest.fixture
+def me(door: str, shop: Shop) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"{door}/me", headers={"Authorization": f"Bearer {shop.token}"}, timeout=30)
+
+
+async def test_every_route_names_its_scope(door: str, me: httpx.AsyncClient) -> None:
+    """A token with one scope opens the routes of that scope, and no other; the answer names what is missing."""
+    async with me:
+        paths = (await me.get(f"{door}/openapi.json")).json()["paths"]
+        described = {
+            (method.upper(), path)
+            for path, operations in paths.items()
+            for method, operation in operations.items()
+            if {"creator": []} in operation.get("security", [])
+        }
+        assert described == SCOPE_OF.keys() | OTHERS
+        for scope in SCOPES:
+            made = await me.post("/tokens", json={"scopes": [scope]})
+            headers = {"Authorization": f"Bearer {made.json()['token']}"}
+            for (method, path), needed in SCOPE_OF.items():
+                answer = await me.request(method, door + path.format_map(ANY), json=[], headers=headers)
+                assert (answer.status_code == 403) == (scope != needed), (method, path, scope, answer.text)
+                if scope != needed:
+                    assert answer.json()["scopes"] == [needed]
+            assert (await me.post("/tokens", json={"scopes": [scope]}, headers=headers)).status_code == 403
+
+
+async def test_a_token_is_made_used_and_revoked(me: httpx.AsyncClient) -> None:
+    """It is shown once; its use is noted; it may revoke itself, and another one only with every scope."""
+    async with me:
+        made = await me.post("/tokens", json={"name": "page", "scopes": ["read"], "days": 30})
+        assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+        token, token_id = made.json()["token"], made.json()["id"]
+        reader = {"Authorization": f"Bearer {token}"}
+        assert (await me.get("/resources", headers=reader)).status_code == 200
+        listed = await me.get("/tokens", headers=reader)
+        row, maker = listed.json()
+        assert (row["id"], row["name"], row["scopes"]) == (token_id, "page", ["read"])
+        assert row["usedAt"] is not None
+        assert row["expiresAt"] is not None
+        assert token not in listed.text
+        assert (await me.delete(f"/tokens/{maker['id']}", headers=reader)).status_code == 403
+        assert (await me.delete(f"/tokens/{token_id}", headers=reader)).status_code == 204
+        assert (await me.get("/resources", headers=reader)).status_code == 401
+        assert (await me.delete(f"/tokens/{token_id}")).status_code == 404
+        refused = await me.post("/tokens", json={"scopes": ["all"], "days": -1})
+        assert (refused.status_code, sorted(refused.json()["fields"])) == (400, ["days", "scopes"])
