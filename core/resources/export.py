@@ -1,7 +1,6 @@
 """Give a creator everything that they made: every version of every resource, with its template."""
 
 import json
-from typing import Any
 from uuid import UUID
 
 from core import db
@@ -13,7 +12,7 @@ from core.secrets.vault import vault
 _OURS = ("id", "resource_id", "sealed_")
 
 
-async def versions(conn: db.Connection, account_id: UUID) -> list[dict[str, Any]]:
+async def versions(conn: db.Connection, account_id: UUID) -> list[dict[str, object]]:
     """List all versions by slug and number, also replaced and archived ones.
 
     Each is a dict of its slug, `archived_at` (UTC), its columns, and `template`: None if its master key is gone.

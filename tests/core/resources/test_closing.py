@@ -6,6 +6,7 @@ from core import db
 from core.accounts import accounts, authentication, sessions, tokens
 from core.accounts.sign_in import SignedIn
 from core.failures import AccountBusy, ExecutionFailed, NotFound, Unauthorized, Unavailable
+from core.payments import ledger
 from core.resources import closing, export, readiness, versions
 from core.settings import SANDBOX_NETWORK
 from tests import orders, selling
@@ -45,6 +46,12 @@ async def test_an_account_with_calls_is_not_closed(own_database: str) -> None:
             " RETURNING note",
             id=paid,
         )
+        request = ledger.ClaimRequest(orders.terms(sold), sold, {"topic": "rain"}, worker)
+        async with pool.connection() as conn:
+            assert await ledger.claim(conn, [request]) == [True]
+            await ledger.fail(conn, request.payment_id, "expired")
+        await refused()
+        await rows(pool, "UPDATE payments SET proved_at = now() WHERE id = %(id)s RETURNING id", id=request.payment_id)
         await close(pool, other)
         await close(pool, sold)
         kept = await rows(
@@ -53,8 +60,8 @@ async def test_an_account_with_calls_is_not_closed(own_database: str) -> None:
             " (SELECT count(*) FROM refunds) AS refunds",
         )
 
-    assert seen == [(1, 0, 0), (0, 1, 0), (0, 1, 0)]
-    assert tuple(kept[0]) == (1, 1, 1)
+    assert seen == [(1, 0, 0), (0, 1, 0), (0, 1, 0), (0, 0, 1)]
+    assert tuple(kept[0]) == (2, 1, 1)
 
 
 async def test_what_is_gone_and_what_stays(conn: db.Connection) -> None:
