@@ -1,6 +1,9 @@
 """Connect OpenRouter with one click: begin, and finish when the browser comes back."""
 
-from typing import Annotated
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Cookie, Query, Request
@@ -15,6 +18,7 @@ from api.keys import SET_RATE
 from core import db
 from core.accounts import key_connections
 from core.failures import InvalidInput
+from core.providers.openrouter_oauth import KeyLimits, LimitReset
 from core.providers.registry import OPENROUTER
 from core.settings import settings
 
@@ -22,6 +26,8 @@ router = APIRouter(prefix="/me/keys/openrouter", tags=["creators"])
 
 _CALLBACK = "/me/keys/openrouter/callback"
 _COOKIE = "instant-connect"
+_LIMITS = frozenset({"limitUsd", "limitReset", "expiresAt"})
+_AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 @router.post(
@@ -86,6 +92,57 @@ async def finish(request: Request, door: LimitedDoor, creator: Creator) -> Respo
     if not isinstance(state, str) or not isinstance(code, str) or {*fields} != {"state", "code"}:
         raise InvalidInput({"body": "must be an object with state and code, both text"})
     return await _finish(door, state, code, account_id=creator.id)
+
+
+@router.post(
+    "/renew",
+    summary="Replace your OpenRouter key by a new one with limits",
+    response_model=records.ChangedKey,
+    responses=documents.problems(400, 401, 404, 413, 415, 429, 503),
+    openapi_extra=records.KEY_LIMITS,
+)
+async def renew(request: Request, door: LimitedDoor, creator: Creator) -> Response:
+    """Asks OpenRouter for another key of your account, with a spend limit and an expiry. Delete the old one there."""
+    limits = _limits(await read_json(request))
+    await door.count_request(SET_RATE, f"key:{creator.id}")
+    before = await card_of(door, creator.id, OPENROUTER)
+    await key_connections.renew(door.pool, creator.id, settings().public_url + _CALLBACK, limits)
+    return await changed(door, creator.id, OPENROUTER, before)
+
+
+def _limits(body: object) -> KeyLimits:
+    """Read limits, and tell all that is wrong at once.
+
+    Raises:
+        InvalidInput: names each member.
+    """
+    if not isinstance(body, dict | None):
+        raise InvalidInput({"body": "must be an object"})
+    fields = body or {}
+    problems = dict.fromkeys(sorted({*fields} - _LIMITS), f"is not known here, only {', '.join(sorted(_LIMITS))}")
+    limit, reset, expiry = (fields.get(name) for name in ("limitUsd", "limitReset", "expiresAt"))
+    usd, expires_at = _usd(limit), _time(expiry)
+    if limit is not None and usd is None:
+        problems["limitUsd"] = "must be an amount of US dollars above 0, as text such as 20.00"
+    if reset is not None and (reset not in get_args(LimitReset) or limit is None):
+        problems["limitReset"] = f"must be one of {', '.join(get_args(LimitReset))}, beside limitUsd"
+    if expiry is not None and expires_at is None:
+        problems["expiresAt"] = "must be a time to come with its zone, such as 2031-01-31T00:00:00Z"
+    if problems:
+        raise InvalidInput(problems)
+    return KeyLimits(usd, reset, expires_at)
+
+
+def _usd(value: object) -> Decimal | None:
+    return Decimal(value) if isinstance(value, str) and _AMOUNT.fullmatch(value) and Decimal(value) > 0 else None
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.astimezone(UTC) if moment and moment.tzinfo and moment > datetime.now(UTC) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 async def _finish(

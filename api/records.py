@@ -172,6 +172,16 @@ class Connection(BaseModel):
     expiresAt: str = Field(description="until when it can be finished (UTC)")
 
 
+class KeyLimits(BaseModel):
+    """What the new key may do; without any of these it has no limit."""
+
+    limitUsd: str | None = Field(default=None, description="US dollars that it may spend", examples=["20.00"])
+    limitReset: Literal["daily", "weekly", "monthly"] | None = Field(
+        default=None, description="how often that limit starts anew; without it, never"
+    )
+    expiresAt: str | None = Field(default=None, description="when it stops working", examples=["2031-01-31T00:00:00Z"])
+
+
 class ConnectionCode(BaseModel):
     """What is in the address that the browser came back to."""
 
@@ -253,3 +263,4 @@ NEW_KEY = _body(NewKey)
 KEY_TO_SET = _body(KeyToSet)
 KEY_SWITCH = _body(KeySwitch)
 CONNECTION_CODE = _body(ConnectionCode)
+KEY_LIMITS = _body(KeyLimits)

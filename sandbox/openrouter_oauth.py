@@ -19,10 +19,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from sandbox.openrouter_accounts import KEY_PREFIX, Practice
 from sandbox.openrouter_chat import error_answer, json_answer
+from sandbox.openrouter_faults import STATUS_WORDS
 
 _CODE_LIVES = timedelta(minutes=10)
 # BASE64URL of a SHA-256 hash (RFC 7636, 4.2).
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+_CALLBACK = "callback_url must be https, or http to localhost"
+
+
+def _may_call_back(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
 
 
 class Consent(BaseModel):
@@ -34,6 +43,18 @@ class Consent(BaseModel):
     limit_reset: Literal["daily", "weekly", "monthly"] | None = None
     expires_at: AwareDatetime | None = None
     management: bool = False
+
+
+class AskedCode(BaseModel):
+    """The body of `POST /auth/keys/code`."""
+
+    callback_url: str
+    code_challenge: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$")
+    code_challenge_method: Literal["S256"]
+    limit: Decimal | None = Field(default=None, gt=0)
+    usage_limit_type: Literal["daily", "weekly", "monthly"] | None = None
+    expires_at: AwareDatetime | None = None
+    key_label: str | None = Field(default=None, max_length=100)
 
 
 class Exchange(BaseModel):
@@ -59,10 +80,14 @@ class Codes:
         self._codes: dict[str, _Code] = {}
 
     def agree(self, challenge: str) -> str:
+        """Make a code for what the person sets."""
+        consent, self.consent = self.consent, Consent()
+        return self.make(challenge, consent)
+
+    def make(self, challenge: str, consent: Consent) -> str:
         """Make a code that works once, for ten minutes."""
         code = f"auth_code_practice_{secrets.token_urlsafe(24)}"
-        self._codes[code] = _Code(challenge, self.consent)
-        self.consent = Consent()
+        self._codes[code] = _Code(challenge, consent)
         return code
 
     def use(self, code: str, verifier: str) -> Consent | None:
@@ -82,8 +107,8 @@ def page(codes: Codes) -> APIRouter:
         callback_url: str = "", code_challenge: str = "", code_challenge_method: str = "", key_label: str = ""
     ) -> Response:
         parts = urlsplit(callback_url)
-        if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")):
-            return error_answer(400, "callback_url must be https, or http to localhost")
+        if not _may_call_back(callback_url):
+            return error_answer(400, _CALLBACK)
         if code_challenge_method != "S256" or not _CHALLENGE.fullmatch(code_challenge):
             return error_answer(400, "Invalid code_challenge")
         query = [*parse_qsl(parts.query), ("code", codes.agree(code_challenge))]
@@ -97,8 +122,24 @@ def page(codes: Codes) -> APIRouter:
 
 
 def exchange(practice: Practice, codes: Codes) -> APIRouter:
-    """`POST /auth/keys`, which needs no authorization."""
+    """`POST /auth/keys`, which needs no authorization, and `/auth/keys/code`, which needs a key of the account."""
     router = APIRouter()
+
+    @router.post("/auth/keys/code")
+    async def code(request: Request) -> Response:
+        if practice.bearer(request) is None:
+            return error_answer(401, STATUS_WORDS[401])
+        try:
+            asked = AskedCode.model_validate_json(await request.body())
+        except ValidationError:
+            return error_answer(400, "Invalid request body")
+        if not _may_call_back(asked.callback_url):
+            return error_answer(400, _CALLBACK)
+        if asked.expires_at and asked.expires_at <= datetime.now(UTC):
+            return error_answer(400, "expires_at must be in the future")
+        consent = Consent(limit=asked.limit, limit_reset=asked.usage_limit_type, expires_at=asked.expires_at)
+        made = codes.make(asked.code_challenge, consent)
+        return json_answer({"data": {"id": made, "app_id": 1, "created_at": datetime.now(UTC).isoformat()}})
 
     @router.post("/auth/keys")
     async def keys(request: Request) -> Response:

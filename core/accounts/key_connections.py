@@ -14,8 +14,9 @@ from core import db
 from core.accounts import provider_keys
 from core.accounts.provider_keys import KeyState
 from core.db.queries.key_connection import sql
-from core.failures import InvalidInput, Unreadable
+from core.failures import InvalidInput, NotFound, Unreadable
 from core.providers import openrouter_oauth
+from core.providers.openrouter_oauth import KeyLimits
 from core.providers.registry import OPENROUTER
 from core.secrets.digests import sha256
 from core.secrets.private import Private
@@ -113,3 +114,22 @@ async def finish(pool: db.Pool, taken: Taken, code: str) -> KeyState:
     """
     key = await openrouter_oauth.exchange(code, taken.verifier)
     return await provider_keys.set_key(pool, taken.account_id, key, OPENROUTER, event="connected")
+
+
+async def renew(pool: db.Pool, account_id: UUID, callback: str, limits: KeyLimits) -> KeyState:
+    """Replace the stored key by a new one of the same account, with these limits. The old one goes on at OpenRouter.
+
+    Takes the pool and commits: no connection is held while OpenRouter is asked.
+
+    Raises:
+        NotFound: there is no key that works.
+        InvalidInput: names `key` or `code`; nothing was changed.
+    """
+    async with db.acting_for(pool, account_id) as conn:
+        old = await provider_keys.open_key(conn, account_id, OPENROUTER)
+    if old is None:
+        raise NotFound
+    verifier = Private(secrets.token_urlsafe(32))
+    code = await openrouter_oauth.code_with(old, openrouter_oauth.reachable(callback), verifier, limits)
+    key = await openrouter_oauth.exchange(code, verifier)
+    return await provider_keys.set_key(pool, account_id, key, OPENROUTER, event="connected")

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from core import db
 from core.db.queries.account import sql
 from core.db.states import KeyActor, KeyEvent
-from core.failures import ExecutionFailed, InvalidInput, NotFound
+from core.failures import ExecutionFailed, InvalidInput, NotFound, Unreadable
 from core.providers.registry import OPENROUTER, Provider
 from core.providers.usage import KeyFacts
 from core.secrets.digests import sha256
@@ -150,6 +150,16 @@ async def key_states(conn: db.Connection, account_id: UUID) -> dict[str, KeyStat
 async def key_state(conn: db.Connection, account_id: UUID, provider: Provider = OPENROUTER) -> KeyState | None:
     """Read the visible state of the stored key; None if there is none."""
     return (await key_states(conn, account_id)).get(provider.name)
+
+
+async def open_key(conn: db.Connection, account_id: UUID, provider: Provider) -> Private[str] | None:
+    """Open a stored key that works; None if there is none, or if no configured master key opens it."""
+    row = await sql.sealed_key(conn, account_id=account_id, provider=provider.name)
+    try:
+        plain = row and vault().open(row.sealed_key, account=account_id, column=KEY_COLUMN, row=row.id)
+    except Unreadable:
+        return None
+    return Private(plain.reveal().decode()) if plain else None
 
 
 async def enable_key(

@@ -106,3 +106,38 @@ async def test_what_connects_nothing(shop: Shop, browser: httpx.AsyncClient) -> 
 
     assert [list(answer.json()["fields"]) for answer in answers] == [["state"], ["code"], ["state"], ["key"]]
     assert after == before
+
+
+async def test_a_key_is_renewed_with_limits(shop: Shop, browser: httpx.AsyncClient) -> None:
+    """The new key has the limits that were asked for; a creator whose key does not work has to connect instead."""
+    expiry = "2099-01-31T00:00:00+00:00"
+    limits = {"limitUsd": "20.50", "limitReset": "weekly", "expiresAt": expiry}
+    renewed = await browser.post("/me/keys/openrouter/renew", json=limits, headers=shop.bearer)
+    await browser.patch("/me/keys/openrouter", json={"enabled": False}, headers=shop.bearer)
+    unusable = await browser.post("/me/keys/openrouter/renew", json=limits, headers=shop.bearer)
+
+    assert renewed.status_code == 200, renewed.text
+    card = renewed.json()["card"]
+    assert (card["health"], card["limitUsd"], card["limitReset"]) == ("sound", "20.5", "weekly")
+    assert card["expiresAt"] == expiry
+    assert unusable.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ([], ["body"]),
+        ({"limitUsd": 5, "limitReset": "hourly", "expiresAt": "tomorrow", "x": 1}, 4),
+        ({"limitUsd": "0"}, ["limitUsd"]),
+        ({"limitReset": "daily"}, ["limitReset"]),
+        ({"limitReset": ["daily"], "limitUsd": "1"}, ["limitReset"]),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, ["expiresAt"]),
+        ({"expiresAt": "2099-01-01T00:00:00"}, ["expiresAt"]),
+    ],
+)
+async def test_what_is_no_limit(shop: Shop, browser: httpx.AsyncClient, body: object, fields: list[str] | int) -> None:
+    """All that is wrong is told at once, by field."""
+    refused = await browser.post("/me/keys/openrouter/renew", json=body, headers=shop.bearer)
+    told = list(refused.json()["fields"])
+
+    assert (refused.status_code, len(told) if isinstance(fields, int) else told) == (400, fields)

@@ -63,6 +63,11 @@ class KeysRow(NamedTuple):
     obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
 
 
+class SealedKeyRow(NamedTuple):
+    id: UUID
+    sealed_key: bytes
+
+
 class KeysInUseRow(NamedTuple):
     id: UUID
     account_id: UUID
@@ -136,6 +141,9 @@ class Queries(Protocol):
 
     def keys(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[KeysRow]:
         """An account's keys, one for each provider, with everything known about them."""
+
+    async def sealed_key(self, conn: Connection, *, account_id: UUID, provider: str) -> SealedKeyRow | None:
+        """To use a creator's key for something other than a call."""
 
     async def enable_key(
         self, conn: Connection, *, enabled: bool, account_id: UUID, provider: str, actor: KeyActor

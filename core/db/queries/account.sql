@@ -73,6 +73,11 @@ SELECT provider, label, enabled, rejected_at, checked_at, created_at, limit_rema
     key_obstacle(provider_keys) AS obstacle
 FROM provider_keys WHERE account_id = :account_id;
 
+-- name: sealed_key(account_id, provider)^
+-- To use a creator's key for something other than a call.
+SELECT id, sealed_key FROM provider_keys
+WHERE account_id = :account_id AND provider = :provider AND key_obstacle(provider_keys) IS NULL;
+
 -- name: enable_key(account_id, provider, enabled, actor)!
 -- Enable or disable the key; nothing else changes.
 WITH changed AS (
