@@ -233,7 +233,7 @@ def _most_prompt_bytes(draft: Draft) -> int:
     if draft.prompt_shield != "off":
         # In the user turn a value stands once, and its name once more.
         shield_bytes = prompt_shield.DECLARATION_BYTES + sum(
-            prompt_shield.MARKERS_BYTES * max(1, count) + (count + 1) * len(input_name(parameter.name)) + 2
+            prompt_shield.MARKERS_BYTES * max(1, count) + (count + 1) * len(input_name(parameter.name)) + 3
             for parameter, (count, _, _) in zip(texts, uses, strict=True)
         )
         if draft.inputs_in == "user":

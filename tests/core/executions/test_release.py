@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from core import db
-from core.executions import lifecycle
+from core.executions import lifecycle, release
 from core.notices import messages, rules
+from core.providers.errors import provider_failure
 from core.reporting import report as usage_report
 from core.reporting import rollup as usage_rollup
 from core.resources import readiness
@@ -86,3 +87,11 @@ async def test_what_the_creator_and_the_buyers_learn(market: Market) -> None:
     message = messages.message_for("prompt_leaking", "ada", "haiku", notice.facts, to_operator=False)
     assert message.title == "/@ada/haiku: 3 answers gave its template away"
     assert "put those in quotation marks" in message.body
+
+
+def test_a_repetition_is_asked_for_once_more_whatever_the_limit_of_sends() -> None:
+    """The operator may allow more sends for lost answers; this one was read."""
+    overlap, lost = provider_failure("withheld_overlap"), provider_failure("provider_cut")
+
+    assert [release.is_last(number, overlap) for number in (1, 2, 3)] == [False, True, True]
+    assert not release.is_last(3, lost)

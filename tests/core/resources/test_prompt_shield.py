@@ -4,8 +4,6 @@ import json
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.providers.request import Prompt, most_prompt_tokens
 from core.resources import call_cost, prompt_shield, template
@@ -20,7 +18,8 @@ TEMPLATE = """You are the senior editor of a travel magazine. A reader asks abou
 
 Write a guide of four hundred words. Begin with a scene at sunrise, then name three places that locals love and tourists
 miss, each with the nearest stop of public transport. Never mention hotels by name, and round prices to five euros.
-End every guide with "Travel lightly, and leave nothing behind but your thanks to those who showed you the way."
+End every guide with "Travel lightly, and leave nothing behind but your thanks to those who showed you the way home.
+Ferries wait for nobody."
 """
 PLACE = (Parameter(name="place"),)
 EXECUTION = UUID("01890000-0000-7000-8000-000000000001")
@@ -77,32 +76,31 @@ def test_all_inputs_in_the_user_turn() -> None:
     assert user["content"] == f"[input: place] <{marks.marker}>Lisbon</{marks.marker}>\n\nQuickly, please"
 
 
-@given(
-    st.sampled_from(["watch", "block", "off"]),
-    st.booleans(),
-    st.text(min_size=1, max_size=40),
-    st.integers(min_value=0, max_value=3),
-    st.booleans(),
-)
-def test_no_prompt_is_longer_than_it_was_costed(
-    shield: str, in_user_turn: bool, value: str, uses: int, has_message: bool
-) -> None:
-    """Markers and declaration count in the worst case, wherever the values stand."""
-    draft = drafts.read(
-        selling.content(
-            template="Say: " + "{topic}{/topic} " * uses,
-            parameters=[{"name": name, "max_length": 40} for name in ("topic", "mood")],
-            prompt_shield=shield,
-            inputs_in="user" if in_user_turn and shield != "off" else "template",
-            allows_user_message=True,
+@pytest.mark.parametrize("inputs_in", ["template", "user"])
+@pytest.mark.parametrize("uses", [0, 1, 3])
+@pytest.mark.parametrize("has_message", [True, False])
+def test_what_a_shield_adds_is_in_the_worst_case(inputs_in: str, uses: int, has_message: bool) -> None:
+    """Markers, names and the declaration count, wherever the values stand, and a value without a tag too."""
+    drafted = [
+        drafts.read(
+            selling.content(
+                template="Say: " + "{topic}{/topic} " * uses,
+                parameters=[{"name": name, "max_length": 40} for name in ("topic", "mood")],
+                allows_user_message=True,
+                **shield,
+            )
         )
-    )
-    inputs = {"topic": value, "mood": value} | ({"user_message": value} if has_message else {})
-    marks = None if draft.prompt_shield == "off" else prompt_shield.marks_of(EXECUTION)
-    sent = template.messages(draft.template, draft.parameters, inputs, marks, inputs_in=draft.inputs_in)
+        for shield in ({"prompt_shield": "block", "inputs_in": inputs_in}, {"prompt_shield": "off"})
+    ]
+    inputs = dict.fromkeys(("topic", "mood", *(["user_message"] if has_message else [])), "🌊" * 40)
 
-    prompt = Prompt("test/small", sent, "text", 100, None, "b", EXECUTION)
-    assert most_prompt_tokens(prompt) <= call_cost._most_prompt_bytes(draft)
+    def sent(draft: Draft) -> int:
+        marks = None if draft.prompt_shield == "off" else prompt_shield.marks_of(EXECUTION)
+        turns = template.messages(draft.template, draft.parameters, inputs, marks, inputs_in=draft.inputs_in)
+        return most_prompt_tokens(Prompt("test/small", turns, "text", 100, None, "b", EXECUTION))
+
+    shielded, plain = drafted
+    assert sent(shielded) - sent(plain) <= call_cost._most_prompt_bytes(shielded) - call_cost._most_prompt_bytes(plain)
 
 
 def test_inputs_move_only_behind_a_shield() -> None:
@@ -153,7 +151,7 @@ def test_other_scripts_are_compared_too() -> None:
     "answer",
     [
         "Lisbon wakes early. The ferries cross, and bakers near Rato open. Begin with the tram, then walk.",
-        'Go slowly. "Travel lightly, and leave nothing behind but your thanks to those who showed you the way."',
+        f"Go slowly. {TEMPLATE.splitlines()[-2]} {TEMPLATE.splitlines()[-1]}".replace("End every guide with ", ""),
         "Three places that locals love: the market of Arroios, the stairs of Graça, the quay.",
         "",
     ],
