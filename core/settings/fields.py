@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.settings import headers, rules, urls
@@ -17,6 +17,7 @@ Signup = Literal["closed", "invite", "open"]
 
 PREFIX = "INSTANT_"
 
+HeaderSecret = Annotated[SecretStr | None, AfterValidator(headers.checked_secret)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     prefect_port: Port = Field(default=4200, description="the port of the Prefect server in `instant dev`")
     public_url: str = Field(default="", description="the door's URL for buyers; default http://HOST:PORT")
     prefect_api_url: str = Field(default="", description="Prefect's API; default http://127.0.0.1:PREFECT_PORT/api")
-    prefect_auth_string: SecretStr | None = Field(default=None, description="user:password of Prefect's API")
+    prefect_auth_string: HeaderSecret = Field(default=None, description="user:password of Prefect's API")
 
     master_keys: SecretStr = Field(
         description="keys that seal secrets: id:base64 of 32 bytes, comma-separated, newest first"
@@ -176,7 +177,7 @@ class Settings(BaseSettings):
     payout_delay_seconds: int = Field(default=86_400, ge=0, description="time until a new payout address is in force")
 
     books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
-    operator_token: SecretStr | None = Field(
+    operator_token: HeaderSecret = Field(
         default=None, min_length=16, description="bearer token for /health/money; unset: nobody has access"
     )
 
@@ -211,22 +212,10 @@ class Settings(BaseSettings):
         default="20/minute",
         description="most refused payments of one client address; those with a wallet's own signature count apart",
     )
-    limits_url: SecretStr | None = Field(
+    limits_url: Annotated[SecretStr | None, AfterValidator(rules.checked_redis)] = Field(
         default=None,
         description="the Redis where all doors count these rates together: redis://HOST:PORT; unset: each counts alone",
     )
-
-    @field_validator("limits_url")
-    @classmethod
-    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url:
-            rules.require_redis(url.get_secret_value())
-        return url
-
-    @field_validator("operator_token", "prefect_auth_string")
-    @classmethod
-    def _fits_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
-        return headers.checked_secret(secret)
 
     @field_validator("trusted_proxies", "notice_networks", mode="before")
     @classmethod

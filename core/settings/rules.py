@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from core.settings import providers, urls
 from core.settings.networks import SANDBOX_NETWORK, TEST_NETWORKS, member
 
@@ -40,15 +42,16 @@ def decoded(value: object) -> object:
     return document
 
 
-def require_redis(url: str) -> None:
-    """Check the URL of a Redis.
+def checked_redis(url: SecretStr | None) -> SecretStr | None:
+    """Return the URL of a Redis.
 
     Raises:
         ValueError: it is none, or more than one.
     """
-    read = _REDIS_URL.fullmatch(url)
-    if read is None or not 1 <= int(read["port"]) <= 65_535:
+    read = _REDIS_URL.fullmatch(url.get_secret_value()) if url else None
+    if url and not (read and 1 <= int(read["port"]) <= 65_535):
         raise ValueError("must be redis://HOST:PORT or rediss://HOST:PORT, and may have /DATABASE after that")
+    return url
 
 
 def checked_rate(rate: str) -> str:
