@@ -44,6 +44,12 @@ TOO_MANY_FAILURES = (
     "Nothing was charged; this wallet can buy it again in {wait}."
 )
 
+_REPETITIONS = {
+    "idempotency_key_reused": (409, "This Idempotency-Key came with another request; choose a new one."),
+    "changed_meanwhile": (412, "The resource was changed since you read it; read it again, and repeat your change."),
+    "precondition_required": (428, "Send the ETag that you read in the header If-Match, or `*` to change it anyway."),
+}
+
 CONFLICT: dict[failures.ConflictCode, str] = {
     "other_request": "This payment was made for another request.",
     "identifier_reused": "This payment-identifier names another purchase. To buy again, choose a new one.",
@@ -97,9 +103,16 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():
             return problem(409, CONFLICT[failure.code], failure.code)
+        case failures.SlugTaken(slug=slug):
+            sentence = f"You have a resource {slug} already; a slug is never given to another one. Choose another slug."
+            return problem(409, sentence, failure.code, fields={"slug": sentence})
+        case failures.KeyReused() | failures.Changed() | failures.PreconditionRequired():
+            return problem(*_REPETITIONS[failure.code], failure.code)
         case failures.SwitchFailed(detail=detail, advice=advice):
             sentence = f"The test on that model gave no answer, so nothing was changed. {advice}"
             return problem(409, sentence, failure.code, cause=detail)
+        case failures.OwnTestRefused(detail=detail, advice=advice):
+            return problem(409, f"The test cannot run now. {advice}", failure.code, cause=detail)
         case failures.UnsupportedBody():
             return problem(415, _JSON_ONLY, failure.code, {"Accept-Encoding": "identity"})
         case failures.TooLarge(code="body_too_large", limit=limit):

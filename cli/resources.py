@@ -155,7 +155,7 @@ async def _publish(
 async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]:
     try:
         await readiness.readiness(conn, version)
-        state = "ready"
+        state = "ready" if version.offered_at else "draft"
     except Unavailable as obstacle:
         state = obstacle.code
     return {

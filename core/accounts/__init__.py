@@ -1,3 +1,3 @@
 """Creators: accounts, limits and provider keys."""
 
-__all__ = ("accounts", "key_health", "master_keys", "provider_keys")
+__all__ = ("accounts", "idempotency", "key_health", "master_keys", "provider_keys")

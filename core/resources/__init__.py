@@ -3,8 +3,12 @@
 __all__ = (
     "attachments",
     "departures",
+    "document",
     "draft",
+    "editing",
     "estimates",
+    "field_errors",
+    "parameters",
     "publishing",
     "readiness",
     "repricing",

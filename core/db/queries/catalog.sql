@@ -18,7 +18,7 @@ FROM models WHERE id = :id;
 -- name: hold_prices()!
 -- No sync changes a price until this transaction ends. The lock conflicts with a sync's, but not with those of readers
 -- or of other publishers.
-LOCK TABLE models IN ROW EXCLUSIVE MODE;
+SELECT hold_prices();
 
 -- name: is_empty()$
 -- Whether the catalog has never been filled.
