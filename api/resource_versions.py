@@ -30,7 +30,7 @@ async def versions(door: LimitedDoor, creator: Creator, slug: Name) -> Response:
     listed = [
         {
             "version": row.number,
-            "state": _state(resource, row),
+            "state": editing.state_of(resource, row),
             "title": row.title,
             "model": row.model_id,
             "priceUsdc": usdc(row.price_atomic),
@@ -83,11 +83,3 @@ async def preview(door: LimitedDoor, creator: Creator, slug: Name, version: Vers
         obstacle, payouts = await readiness.obstacle(conn, resource.version)
     shown = offers.preview(resource.version, payouts)
     return conditional.answer(described(resource) | {"obstacle": obstacle} | shown)
-
-
-def _state(resource: editing.Resource, row: editing.HistoryRow) -> str:
-    if row.number == resource.offered:
-        return "on_offer"
-    if row.number == resource.drafted:
-        return "draft"
-    return "replaced" if row.offered_at else "unused"

@@ -8,6 +8,7 @@ __all__ = (
     "editing",
     "estimates",
     "field_errors",
+    "older_prompts",
     "parameters",
     "publishing",
     "readiness",

@@ -82,12 +82,13 @@ def differences(before: dict[str, object], after: dict[str, object]) -> list[dic
 
 @cache
 def schema() -> dict[str, object]:
-    """Return the JSON Schema of a document. It allows some that publishing refuses, never the reverse."""
+    """Return the JSON Schema of a document, for editors; the reader and publishing have the last word."""
     described = Draft.model_json_schema()
     described |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A prompt for x402 Instant"}
     properties, parameter = described["properties"], described["$defs"]["Parameter"]["properties"]
     scalar = [{"type": kind} for kind in ("string", "number", "boolean")]
-    exact, nothing = [{"type": "integer"}, {"type": "string"}], {"type": "null"}
+    # A YAML file may have a number, which is read as it is written; over HTTP decimals are text.
+    exact, nothing = [{"type": "number"}, {"type": "string"}], {"type": "null"}
     properties["$schema"] = {"type": "string"}
     properties["price_usdc"] = {"anyOf": exact, "examples": ["0.05"]}
     properties["daily_spend_cap_usd"] = {"anyOf": [*exact, nothing], "default": None}

@@ -74,6 +74,19 @@ async def create(conn: db.Connection, account_id: UUID, values: Mapping[str, obj
     return Saved(await find(conn, account_id, draft.slug), checked, is_new=True)
 
 
+async def keep(conn: db.Connection, account_id: UUID, values: Mapping[str, object]) -> Saved:
+    """Save a whole document as the draft of a new resource, or of the one that has its slug.
+
+    Raises:
+        InvalidInput: names each wrong field.
+    """
+    try:
+        return await create(conn, account_id, values)
+    except SlugTaken as taken:
+        slug = taken.slug
+    return await replace(conn, account_id, slug, values, revisions=None)
+
+
 async def replace(
     conn: db.Connection, account_id: UUID, slug: str, values: Mapping[str, object], *, revisions: Collection[int] | None
 ) -> Saved:
@@ -219,6 +232,15 @@ async def lock(
 async def history(conn: db.Connection, resource: Resource) -> list[HistoryRow]:
     """List the versions of a resource, newest first."""
     return [row async for row in sql.history(conn, resource_id=resource.row.id)]
+
+
+def state_of(resource: Resource, row: HistoryRow) -> Literal["on_offer", "draft", "replaced", "unused"]:
+    """Say what a version is now; unused: it was never on offer, and is not the draft any more."""
+    if row.number == resource.offered:
+        return "on_offer"
+    if row.number == resource.drafted:
+        return "draft"
+    return "replaced" if row.offered_at else "unused"
 
 
 def document_of(resource: Resource) -> dict[str, object]:

@@ -6,8 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from x402.http.utils import decode_payment_required_header
+from x402.schemas import PaymentPayload
 
 from core import db
+from core.payments import quotes
+from core.resources import editing
 from tests import shops
 from tests.selling import SECRET_TEMPLATE, content
 from tests.shops import MODEL, Buyer, Shop
@@ -123,9 +126,19 @@ async def test_nobody_elses(door: str, me: httpx.AsyncClient, pool: db.Pool) -> 
 
 
 async def test_what_a_buyer_sees_of_a_draft(
-    door: str, shop: Shop, me: httpx.AsyncClient, http: httpx.AsyncClient, pool: db.Pool
+    door: str, shop: Shop, me: httpx.AsyncClient, http: httpx.AsyncClient, pool: db.Pool, buyer: Buyer
 ) -> None:
     """The preview is what the door answers once it is published, but for the quote; a draft's quote buys nothing."""
+    await me.patch("/resources/haiku", json={"title": "Cheaper"}, headers={"If-Match": "*"})
+    async with pool.connection() as conn:
+        drafted = (await editing.find(conn, shop.account.id, "haiku")).version
+
+    def quoted(payload: PaymentPayload) -> None:
+        payload.accepted.extra["quoteId"] = quotes.make_quote(drafted)
+
+    header = await buyer.pay(door + shop.path, {"topic": "x"}, quoted)
+    bought = await http.post(door + shop.path, json={"topic": "x"}, headers={"PAYMENT-SIGNATURE": header})
+    assert (bought.status_code, bought.json()["code"]) == (402, "wrong_resource")
     await me.post("/resources", json=wanted())
     shown = (await me.get("/resources/poem/preview")).json()
     await me.post("/resources/poem/publish")
@@ -138,7 +151,7 @@ async def test_what_a_buyer_sees_of_a_draft(
     assert (shown["status"], shown["obstacle"]) == (offered.status_code, None)
     assert shown["body"] == real
     assert decode_payment_required_header(shown["headers"]["PAYMENT-REQUIRED"]).accepts[0].extra["quoteId"] == "preview"
-    assert (await me.get("/resources/haiku/preview")).json()["body"]["product"]["title"] == "Haiku"
+    assert (await me.get("/resources/haiku/preview")).json()["body"]["product"]["title"] == "Cheaper"
     assert (await me.get("/resources/poem/preview?version=x")).json()["fields"] == {
         "version": "must be the number of a version"
     }

@@ -1,8 +1,11 @@
 """Drafts: never for sale, never lost, published with every check, and a way back."""
 
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from core import db
 from core.accounts import accounts, idempotency
@@ -12,6 +15,8 @@ from core.resources import compatibility, document, editing, publishing, readine
 from core.resources import draft as drafts
 from tests import orders
 from tests.selling import SECRET_TEMPLATE, add_model, content, creator, publish
+
+ROOT = Path(__file__).parents[3]
 
 
 async def sell(conn: db.Connection, version: versions.Version) -> None:
@@ -235,6 +240,17 @@ async def test_a_repeated_request_gets_the_first_answer(conn: db.Connection) -> 
         await ask(ada, b"y")
     await conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
     assert (await ask(ada, b"y")).body == {"number": 3}
+
+
+def test_editors_know_the_form() -> None:
+    """The schema takes the documents of the demo and of the docs, and not a misspelt field."""
+    validator = jsonschema.Draft202012Validator(document.schema())
+    page = (ROOT / "docs" / "creators.md").read_text(encoding="utf-8")
+    files = [path.read_text() for path in sorted((ROOT / "deployments" / "demo_resources").glob("*.yaml"))]
+    for text in (*files, page.split("```yaml\n", 1)[1].split("```", 1)[0]):
+        assert list(validator.iter_errors(yaml.safe_load(text))) == []
+    assert not validator.is_valid(content(titel="x"))
+    assert not validator.is_valid(content(modality="jsn"))
 
 
 def test_what_differs_is_told_field_by_field() -> None:
