@@ -1,5 +1,6 @@
 """A creator's own resources over HTTP: drafts, changes that are not lost, publishing, and going back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from x402.http.utils import decode_payment_required_header
 from x402.schemas import PaymentPayload
 
+from cli.app import main
 from core import db
 from core.payments import quotes
 from core.resources import editing
@@ -157,7 +159,9 @@ async def test_what_a_buyer_sees_of_a_draft(
     }
 
 
-async def test_a_draft_is_tried_before_it_is_sold(me: httpx.AsyncClient) -> None:
+async def test_a_draft_is_tried_before_it_is_sold(
+    shop: Shop, me: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The owner's test of a draft runs on the owner's key, and tells tokens, real cost, markup and time."""
     await me.post("/resources", json=wanted())
     answer = await me.post("/resources/poem/test", json={"topic": "the sea"}, headers={"Prefer": "wait=20"})
@@ -168,6 +172,9 @@ async def test_a_draft_is_tried_before_it_is_sold(me: httpx.AsyncClient) -> None
     assert float(told["costUsd"]) > 0
     assert told["seconds"] > 0
     assert (await me.get("/resources/poem")).json()["state"] == "draft"
+    command = ["resources", "test", shop.account.handle, "poem", "-p", "topic=the sea"]
+    assert await asyncio.to_thread(main, command) == 0
+    assert "version 1: model $" in capsys.readouterr().err
 
 
 async def test_a_test_that_fails_says_why_to_its_owner(shop: Shop, me: httpx.AsyncClient) -> None:
