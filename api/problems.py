@@ -94,7 +94,7 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
     """Map a failure to an HTTP response."""
     match failure:
         case failures.InvalidInput(fields=fields):
-            return problem(400, next(iter(fields.values())), failure.code, fields=fields)
+            return problem(400, _with_subject(*next(iter(fields.items()))), failure.code, fields=fields)
         case failures.PaymentMalformed() | failures.PaymentRequired():
             return problem(*sentence_of(failure), failure.code)
         case failures.Unauthorized():
@@ -142,6 +142,11 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(502, UNAVAILABLE, failure.code)
         case _:
             return our_fault()
+
+
+def _with_subject(field: str, sentence: str) -> str:
+    """Name the field before a sentence that begins with a verb, so that it can be understood alone."""
+    return f"{field}: {sentence}" if sentence[:1].islower() else sentence
 
 
 def in_words(seconds: int) -> str:

@@ -44,6 +44,8 @@ async def test_from_a_draft_to_a_sale_and_back(
     assert (made.status_code, made.json()["state"], made.headers["etag"]) == (201, "draft", '"2"')
     assert made.headers["cache-control"] == "no-store"
     assert SECRET_TEMPLATE not in made.text
+    wrong = await me.post("/resources", json=wanted(slug="x", titel=""))
+    assert wrong.json()["error"] == "titel: is no field here; did you mean title?"
     taken = await me.post("/resources", json=wanted())
     assert (taken.status_code, taken.json()["code"]) == (409, "SLUG_TAKEN")
     dry = await me.post("/resources/poem/publish", json={"dry_run": True})
@@ -147,6 +149,10 @@ async def test_what_a_buyer_sees_of_a_draft(
     offered = await http.get(f"{door}/@{shop.account.handle}/poem")
     real = offered.json()
 
+    async with pool.connection() as conn:
+        await conn.execute("DELETE FROM payout_addresses WHERE account_id = %s", [shop.account.id])
+    unpaid = (await me.get("/resources/poem/preview")).json()
+    assert (unpaid["obstacle"], unpaid["body"]["accepts"]) == ("no_payout_address", [])
     for body in (shown["body"], real):
         for entry in body["accepts"]:
             entry["extra"].pop("quoteId")
