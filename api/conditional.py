@@ -57,19 +57,35 @@ async def answer_once(
     """Do a creator's work in one transaction, and answer with its document; once for each Idempotency-Key.
 
     Raises:
+        InvalidInput, KeyReused: as `once`.
+    """
+
+    async def do(conn: db.Connection) -> idempotency.Answer:
+        return idempotency.Answer(status, await work(conn))
+
+    async with db.acting_for(door.pool, creator.id) as conn:
+        done = await once(request, conn, creator, body, do)
+    return answer(done.body, done.status)
+
+
+async def once(
+    request: Request,
+    conn: db.Connection,
+    creator: accounts.Account,
+    body: object,
+    work: Callable[[db.Connection], Awaitable[idempotency.Answer]],
+) -> idempotency.Answer:
+    """Do the work of a request in its transaction, unless its Idempotency-Key is known; without a key, do it.
+
+    Raises:
         InvalidInput: names `Idempotency-Key`, if that is no key.
         KeyReused: the key came with another request.
     """
     key = request.headers.get("idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
+    if key is None:
+        return await work(conn)
+    if not _KEY.fullmatch(key):
         raise InvalidInput({"Idempotency-Key": "must be 1 to 255 visible ASCII characters"})
-    async with db.acting_for(door.pool, creator.id) as conn:
-        if key is None:
-            return answer(await work(conn), status)
-        sent = json.dumps([request.method, request.url.path, request.headers.get("if-match"), body], sort_keys=True)
-
-        async def once() -> idempotency.Answer:
-            return idempotency.Answer(status, await work(conn))
-
-        done = await idempotency.once(conn, creator.id, key, sent.encode(), once)
-    return answer(done.body, done.status)
+    address = [request.method, request.url.path, request.url.query, request.headers.get("if-match")]
+    sent = json.dumps([*address, body], sort_keys=True).encode()
+    return await idempotency.once(conn, creator.id, key, sent, lambda: work(conn))

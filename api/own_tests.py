@@ -2,16 +2,18 @@
 
 import time
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
-from api import answers, documents
+from api import answers, conditional, documents, resource_records
 from api.bodies import Name, patience, read_json
 from api.creators import Creator
 from api.door import LimitedDoor
 from api.resources import VersionQuery, number_of
 from core import db
+from core.accounts import idempotency
 from core.amounts import usdc
 from core.executions import own_tests
 from core.executions import views as execution_views
@@ -26,7 +28,7 @@ router = APIRouter(prefix="/me", tags=["creators"])
     "/resources/{slug}/test",
     summary="Run your own resource for free",
     responses=documents.EXECUTION | documents.problems(400, 401, 409, 413, 415),
-    openapi_extra=documents.INPUTS,
+    openapi_extra=documents.INPUTS | {"parameters": [resource_records.KEY]},
 )
 async def try_out(
     request: Request,
@@ -44,16 +46,24 @@ async def try_out(
     async with db.acting_for(door.pool, creator.id) as conn:
         tried = (await editing.find(conn, creator.id, slug, number=number_of(version))).version
     body = await read_json(request, versions.body_limit(tried))
-    async with db.acting_for(door.pool, creator.id) as conn:
+
+    async def begin(conn: db.Connection) -> idempotency.Answer:
         test = await own_tests.begin(conn, tried, {} if body is None else body)
-    row = await execution_views.follow(door.pool, door.hub, test.id, started + wait.seconds)
+        return idempotency.Answer(202, {"execution": str(test.id), "version": str(tried.version_id)})
+
+    # A repeated request is answered as the first one, which may still run.
+    async with db.acting_for(door.pool, creator.id) as conn:
+        begun = await conditional.once(request, conn, creator, body, begin)
+        execution_id = UUID(str(begun.body["execution"]))
+        tried = await versions.version(conn, UUID(str(begun.body["version"])))
+    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
     more: dict[str, object] = {}
     if row.finished_at is not None:
         async with db.acting_for(door.pool, creator.id) as conn:
             more = _told(tried, await own_tests.report(conn, tried, row))
     response = answers.answer(row, more=more)
     facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
-    tracing.record("test", test.id, began, facts, is_root=True)
+    tracing.record("test", execution_id, began, facts, is_root=True)
     return response
 
 

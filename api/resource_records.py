@@ -99,7 +99,7 @@ _IF_MATCH = {
     "description": "the ETag that you saw, or `*`; another revision is 412, and 428 asks for it where it is required",
     "schema": {"type": "string"},
 }
-_KEY = {
+KEY = {
     "name": "idempotency-key",
     "in": "header",
     "description": "a repetition with the same key within a day gets the first answer",
@@ -125,6 +125,6 @@ def takes(body: type[BaseModel] | None = None, *, required: bool = True, repeata
     if body is not None:
         described = body.model_json_schema()
     return {
-        "parameters": [_IF_MATCH, *([_KEY] if repeatable else [])],
+        "parameters": [_IF_MATCH, *([KEY] if repeatable else [])],
         "requestBody": {"required": required, "content": {"application/json": {"schema": described}}},
     }

@@ -170,7 +170,9 @@ async def test_a_draft_is_tried_before_it_is_sold(
 ) -> None:
     """The owner's test of a draft runs on the owner's key, and tells tokens, real cost, markup and time."""
     await me.post("/resources", json=wanted())
-    answer = await me.post("/resources/poem/test", json={"topic": "the sea"}, headers={"Prefer": "wait=20"})
+    asked = {"json": {"topic": "the sea"}, "headers": {"Prefer": "wait=20", "Idempotency-Key": "once"}}
+    answer, again = [await me.post("/resources/poem/test", **asked) for _ in range(2)]
+    assert answer.headers["content-location"] == again.headers["content-location"]
     told = answer.json()["test"]
 
     assert (answer.status_code, told["version"]) == (200, 1)
