@@ -1,5 +1,6 @@
 """Render an execution for its buyer, in each of its states."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from uuid import UUID
 
@@ -21,23 +22,30 @@ _RETRY_AFTER_SECONDS = 2
 _DELETED = "This was paid and answered; the answer was kept as long as promised, and then deleted."
 
 
-def answer(row: Execution, *, ahead: int = 0) -> JSONResponse:
-    """Answer a purchase: 200 the result, 202 a status URL, 410 deleted, 422 declined, 502 failed after payment."""
+def answer(row: Execution, *, ahead: int = 0, more: Mapping[str, object] | None = None) -> JSONResponse:
+    """Answer a purchase: 200 the result, 202 a status URL, 410 deleted, 422 declined, 502 failed after payment.
+
+    Args:
+        row: the execution.
+        ahead: how many begin before it.
+        more: members that the owner's test adds once it has ended.
+    """
+    told = dict(more or {})
     status_url = url_of(row.id)
     headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
     receipt = receipt_of(row)
     match row.state:
         case "succeeded" if row.content_deleted_at:
-            more = {"jobId": str(row.id), "receipt": receipt, "deletedAt": row.content_deleted_at.isoformat()}
-            return problem(410, _DELETED, "deleted", headers, **more)
+            gone = {"jobId": str(row.id), "receipt": receipt, "deletedAt": row.content_deleted_at.isoformat()}
+            return problem(410, _DELETED, "deleted", headers, **gone)
         case "succeeded":
             result = execution_views.open_result(row)
-            return JSONResponse(result | {"receipt": receipt}, headers=headers)
+            return JSONResponse(result | {"receipt": receipt} | told, headers=headers)
         case "declined":
-            return _failed(row, headers, receipt=receipt)
+            return _failed(row, headers, receipt=receipt, **told)
         case "failed":
             rerun = {"rerunUrl": f"{status_url.replace('?', '/rerun?')}"} if row.may_rerun else {}
-            return _failed(row, headers, receipt=receipt, **rerun)
+            return _failed(row, headers, receipt=receipt, **rerun, **told)
         case "held" | "queued" | "running" | "void":
             body = {
                 "jobId": str(row.id),

@@ -37,6 +37,18 @@ class Citation(BaseModel):
     title: str
 
 
+class OwnTest(BaseModel):
+    """What the owner's test of a version cost and took, in US dollars and seconds."""
+
+    version: int
+    costUsd: str | None = Field(description="what the provider billed; null if it did not say")
+    markupUsd: str | None = Field(description="what of the price is left; less than zero is a loss")
+    priceUsdc: str
+    sum: str | None = Field(examples=["model $0.002 + markup $0.008 = $0.01"])
+    seconds: float = Field(description="from the request until the answer was stored")
+    modelSeconds: float | None = Field(description="until the provider had answered")
+
+
 class Result(BaseModel):
     """The answer."""
 
@@ -48,6 +60,7 @@ class Result(BaseModel):
     truncated: bool = Field(default=False, description="cut off at its length limit, which counts as the offer said")
     citations: list[Citation] = Field(default=[], description="the pages that the answer names as its sources")
     receipt: Receipt | None = Field(description="null for the owner's test")
+    test: OwnTest | None = Field(default=None, description="only of the owner's test")
 
 
 class Processing(BaseModel):
@@ -109,6 +122,7 @@ class Sold(BaseModel):
     model: str
     priceUsdc: str
     archived: bool
+    state: Literal["draft", "on_offer", "archived"] = Field(description="a draft was never published")
     modelNotice: str | None = Field(description="what becomes of its model, and what to switch to; null if nothing")
 
 
@@ -119,11 +133,14 @@ _PROBLEMS = {
     401: "The bearer token or the session is missing, wrong or over",
     403: "The token lacks a scope, which `scopes` names; or the request is from another site",
     404: "There is nothing at this address",
-    409: "The payment was used for something else, no re-run or closing is possible now, or a test gave no answer",
+    409: "Something stands against it: the payment was used for something else, no re-run or closing is possible now, "
+    "a test gave no answer, the slug is taken, or the Idempotency-Key came with another request",
     410: "Paid and answered; the answer was kept as long as promised, and then deleted",
+    412: "The resource was changed since the revision in If-Match",
     413: "The body is too large",
     415: "The body is not JSON, or is compressed",
     422: "The model's provider declined this input, or the answer showed private instructions and was withheld",
+    428: "If-Match is missing",
     429: "Too many requests",
     431: "The payment header is too large",
     502: "There was no answer: it may be run again, or is owed back",
@@ -188,10 +205,11 @@ MEDIUM: Answers = {
     **problems(404, 429, 503),
 }
 
+_VALUE = ["string", "number", "boolean"]
 INPUTS: dict[str, object] = {
     "requestBody": {
         "description": "the inputs, as the offer describes them",
-        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": _VALUE}}}},
     }
 }
 

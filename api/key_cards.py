@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import documents, records
+from api.authentication import KeyOwner
 from api.bodies import read_json
-from api.creators import Creator
 from api.door import LimitedDoor
 from api.keys import SET_RATE, ProviderName
 from core import db
@@ -30,9 +30,9 @@ _NO_STORE = {"Cache-Control": "no-store"}
     "",
     summary="Your keys, one card for each provider",
     response_model=list[records.KeyCard],
-    responses=documents.problems(401, 429, 503),
+    responses=documents.problems(401, 403, 429, 503),
 )
-async def show_cards(door: LimitedDoor, creator: Creator) -> Response:
+async def show_cards(door: LimitedDoor, creator: KeyOwner) -> Response:
     """How each key stands, what is left under its own limit, and which of your prompts need it; never a key."""
     async with db.acting_for(door.pool, creator.id) as conn:
         cards = await key_cards.key_cards(conn, creator.id)
@@ -43,9 +43,9 @@ async def show_cards(door: LimitedDoor, creator: Creator) -> Response:
     "/{provider}",
     summary="Your key at a provider, as a card",
     response_model=records.KeyCard,
-    responses=documents.problems(401, 404, 429, 503),
+    responses=documents.problems(401, 403, 404, 429, 503),
 )
-async def show_card(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def show_card(door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """The card is there also without a key; 404 if there is no such provider."""
     async with db.acting_for(door.pool, creator.id) as conn:
         card = await key_cards.key_card(conn, creator.id, providers.find(provider))
@@ -58,10 +58,10 @@ async def show_card(door: LimitedDoor, creator: Creator, provider: ProviderName)
     "/{provider}",
     summary="Set your key at a provider",
     response_model=records.ChangedKey,
-    responses=documents.problems(400, 401, 404, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 404, 413, 415, 429, 503),
     openapi_extra=records.KEY_TO_SET,
 )
-async def set_key(request: Request, door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def set_key(request: Request, door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """The key is checked at the provider and stored sealed. `revives` says which of your prompts are sold again."""
     body, provider_row = _members(await read_json(request), "key"), providers.find(provider)
     if not provider_row.is_configured:
@@ -79,10 +79,10 @@ async def set_key(request: Request, door: LimitedDoor, creator: Creator, provide
     "/{provider}",
     summary="Switch your key at a provider on or off",
     response_model=records.ChangedKey,
-    responses=documents.problems(400, 401, 404, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 404, 413, 415, 429, 503),
     openapi_extra=records.KEY_SWITCH,
 )
-async def switch_key(request: Request, door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def switch_key(request: Request, door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """While it is off, nothing that needs it is sold. It stays stored."""
     body, provider_row = _members(await read_json(request), "enabled"), providers.find(provider)
     enabled = body["enabled"]
@@ -98,9 +98,9 @@ async def switch_key(request: Request, door: LimitedDoor, creator: Creator, prov
     "/{provider}",
     summary="Delete your key at a provider",
     response_model=records.ChangedKey,
-    responses=documents.problems(401, 404, 429, 503),
+    responses=documents.problems(401, 403, 404, 429, 503),
 )
-async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def delete_key(door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """`stops` says which of your prompts are not sold until you set another. Succeeds also if there was none."""
     provider_row = providers.find(provider)
     before = await card_of(door, creator.id, provider_row)
@@ -113,9 +113,9 @@ async def delete_key(door: LimitedDoor, creator: Creator, provider: ProviderName
     "/{provider}/log",
     summary="What happened to your key at a provider",
     response_model=records.KeyLog,
-    responses=documents.problems(401, 404, 429, 503),
+    responses=documents.problems(401, 403, 404, 429, 503),
 )
-async def show_log(door: LimitedDoor, creator: Creator, provider: ProviderName) -> Response:
+async def show_log(door: LimitedDoor, creator: KeyOwner, provider: ProviderName) -> Response:
     """Each change, with who made it, and how many calls each key was used for on each day (UTC)."""
     provider_row = providers.find(provider)
     async with db.acting_for(door.pool, creator.id) as conn:

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Cookie, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api import documents, records
+from api.authentication import KeyOwner
 from api.bodies import read_json
-from api.creators import Creator
 from api.door import LimitedDoor
 from api.key_cards import card_of, changed
 from api.keys import SET_RATE
@@ -34,9 +34,9 @@ _AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
     "/connect",
     summary="Connect OpenRouter: begin",
     response_model=records.Connection,
-    responses=documents.problems(401, 429, 503),
+    responses=documents.problems(401, 403, 429, 503),
 )
-async def connect(door: LimitedDoor, creator: Creator) -> Response:
+async def connect(door: LimitedDoor, creator: KeyOwner) -> Response:
     """Open `authorizationUrl` in the browser that got this answer, and agree there; you may set
     a spend limit and an expiry.
 
@@ -81,10 +81,10 @@ async def come_back(
     "/callback",
     summary="Connect OpenRouter: finish by hand",
     response_model=records.ChangedKey,
-    responses=documents.problems(400, 401, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 413, 415, 429, 503),
     openapi_extra=records.CONNECTION_CODE,
 )
-async def finish(request: Request, door: LimitedDoor, creator: Creator) -> Response:
+async def finish(request: Request, door: LimitedDoor, creator: KeyOwner) -> Response:
     """For who began a connection outside of the browser: `state` and `code` are in the address that it came back to."""
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}
@@ -98,10 +98,10 @@ async def finish(request: Request, door: LimitedDoor, creator: Creator) -> Respo
     "/renew",
     summary="Replace your OpenRouter key by a new one with limits",
     response_model=records.ChangedKey,
-    responses=documents.problems(400, 401, 404, 413, 415, 429, 503),
+    responses=documents.problems(400, 401, 403, 404, 413, 415, 429, 503),
     openapi_extra=records.KEY_LIMITS,
 )
-async def renew(request: Request, door: LimitedDoor, creator: Creator) -> Response:
+async def renew(request: Request, door: LimitedDoor, creator: KeyOwner) -> Response:
     """Asks OpenRouter for another key of your account, with a spend limit and an expiry. Delete the old one there."""
     limits = _limits(await read_json(request))
     await door.count_request(SET_RATE, f"key:{creator.id}")

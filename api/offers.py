@@ -16,8 +16,8 @@ from core.amounts import usdc
 from core.failures import InvalidInput, PaymentMalformed, PaymentRequired, Unavailable
 from core.payments import codec, offers, quotes, reasons
 from core.payments.facilitator import Facilitator
-from core.resources import attachments, readiness, versions
-from core.resources.template import USER_MESSAGE, Parameter
+from core.resources import readiness, versions
+from core.resources.template import USER_MESSAGE
 from core.settings import settings
 
 _RULES = (
@@ -32,6 +32,7 @@ _RULES = (
 )
 
 
+_EXAMPLE_CHARACTERS = 2_000
 # What almost every offer says; it is made once.
 _UNPAID = problems.of_failure(PaymentRequired("payment_required"))
 
@@ -124,6 +125,18 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
     return _EncodedOffer(header, json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode(), quote.encode())
 
 
+def preview(version: versions.Version, payouts: Mapping[str, str]) -> dict[str, object]:
+    """Return the offer of a version as its buyers would get it: status, headers and body, with a quote of nothing."""
+    encoded = _encode(version, tuple(payouts.items()), "Payment required")
+    header, terms = (part.replace(encoded.quote, b"preview") for part in (encoded.header, encoded.terms))
+    problem: dict[str, object] = json.loads(bytes(_UNPAID.body))
+    return {
+        "status": _UNPAID.status_code,
+        "headers": {"PAYMENT-REQUIRED": base64.b64encode(header).decode()},
+        "body": problem | json.loads(terms),
+    }
+
+
 def _product(version: versions.Version) -> dict[str, object]:
     """Describe the product, for people and for programs that compare offers."""
     return {
@@ -142,6 +155,9 @@ def _product(version: versions.Version) -> dict[str, object]:
             ("fallbacks", version.fallbacks or None),
             ("providers", version.providers and version.providers.as_request()),
             ("withheld", _withheld(version)),
+            ("tags", version.tags or None),
+            ("icon", version.icon),
+            ("example", _small_example(version)),
         )
         if value is not None
     }
@@ -155,24 +171,22 @@ def _withheld(version: versions.Version) -> dict[str, object] | None:
     return {"days": 30, "calls": version.shielded_calls, "share": str(share.quantize(Decimal("0.0001")))}
 
 
+def _small_example(version: versions.Version) -> dict[str, object] | None:
+    """Return the example if it does not make every offer long."""
+    if version.example is None or len(version.example.model_dump_json()) > _EXAMPLE_CHARACTERS:
+        return None
+    return version.example.model_dump()
+
+
 def _inputs(version: versions.Version) -> dict[str, object]:
     """Build the JSON Schema of the request body."""
-    limit = settings().value_limit
-    properties = {parameter.name: _input(parameter) for parameter in version.parameters}
+    config = settings()
+    limit = config.value_limit
+    properties = {parameter.name: parameter.json_schema(limit, config.file_limit) for parameter in version.parameters}
     if version.allows_user_message:
         properties[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
     required = [p.name for p in version.parameters if p.required and p.default is None]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-def _input(parameter: Parameter) -> dict[str, object]:
-    """Build the JSON Schema of one value."""
-    config = settings()
-    told: dict[str, object] = {"type": "string", "description": parameter.description}
-    if attachments.is_kind(parameter.type):
-        return told | attachments.schema(parameter.type, parameter.most_bytes(config.file_limit))
-    told["maxLength"] = parameter.most_characters(config.value_limit)
-    return told if parameter.default is None else told | {"default": parameter.default}
 
 
 def _rules(version: versions.Version) -> list[str]:

@@ -50,6 +50,12 @@ DENIED: dict[failures.DenialCode, str] = {
     "wallet_unknown": "This wallet belongs to no account here; ask the operator for one.",
 }
 
+_REPETITIONS = {
+    "idempotency_key_reused": (409, "This Idempotency-Key came with another request; choose a new one."),
+    "changed_meanwhile": (412, "The resource was changed since you read it; read it again, and repeat your change."),
+    "precondition_required": (428, "Send the ETag that you read in the header If-Match, or `*` to change it anyway."),
+}
+
 CONFLICT: dict[failures.ConflictCode, str] = {
     "other_request": "This payment was made for another request.",
     "identifier_reused": "This payment-identifier names another purchase. To buy again, choose a new one.",
@@ -105,7 +111,7 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
     """Map a failure to an HTTP response."""
     match failure:
         case failures.InvalidInput(fields=fields):
-            return problem(400, next(iter(fields.values())), failure.code, fields=fields)
+            return problem(400, _with_subject(*next(iter(fields.items()))), failure.code, fields=fields)
         case failures.PaymentMalformed() | failures.PaymentRequired():
             return problem(*sentence_of(failure), failure.code)
         case failures.Unauthorized():
@@ -127,9 +133,16 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(404, "There is nothing at this address.", failure.code)
         case failures.PaymentConflict():
             return problem(409, CONFLICT[failure.code], failure.code)
+        case failures.SlugTaken(slug=slug):
+            sentence = f"You have a resource {slug} already; a slug is never given to another one. Choose another slug."
+            return problem(409, sentence, failure.code, fields={"slug": sentence})
+        case failures.KeyReused() | failures.Changed() | failures.PreconditionRequired():
+            return problem(*_REPETITIONS[failure.code], failure.code)
         case failures.SwitchFailed(detail=detail, advice=advice):
             sentence = f"The test on that model gave no answer, so nothing was changed. {advice}"
             return problem(409, sentence, failure.code, cause=detail)
+        case failures.OwnTestRefused(detail=detail, advice=advice):
+            return problem(409, f"The test cannot run now. {advice}", failure.code, cause=detail)
         case failures.UnsupportedBody():
             return problem(415, _JSON_ONLY, failure.code, {"Accept-Encoding": "identity"})
         case failures.TooLarge(code="body_too_large", limit=limit):
@@ -159,6 +172,11 @@ def of_failure(failure: failures.Failure) -> JSONResponse:
             return problem(502, UNAVAILABLE, failure.code)
         case _:
             return our_fault()
+
+
+def _with_subject(field: str, sentence: str) -> str:
+    """Name the field before a sentence that begins with a verb, so that it can be understood alone."""
+    return f"{field}: {sentence}" if sentence[:1].islower() else sentence
 
 
 def in_words(seconds: int) -> str:

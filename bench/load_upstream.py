@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from core.resources import template
+from core.resources import parameters, template
 from core.settings import settings
 from sandbox.openrouter_latency import drawn
 from tests.selling import SECRET_TEMPLATE, content
@@ -40,5 +40,5 @@ SLOW = Upstream("2-20s", 2.0, 20.0)
 
 def messages(topic: str) -> list[dict[str, object]]:
     """Build the messages that every contestant sends to the provider about a topic."""
-    parameters = [template.Parameter(**parameter) for parameter in content()["parameters"]]
-    return list(template.messages(SECRET_TEMPLATE, parameters, {"topic": topic}))
+    declared = [parameters.Parameter(**parameter) for parameter in content()["parameters"]]
+    return list(template.messages(SECRET_TEMPLATE, declared, {"topic": topic}))

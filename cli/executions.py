@@ -12,12 +12,12 @@ from cli.shared import Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
 from core.db import notifications
-from core.executions import lifecycle, model_switch
+from core.executions import lifecycle, model_switch, own_tests
 from core.executions import views as execution_views
-from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound
+from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound, OwnTestRefused
 from core.process import worker
 from core.providers.errors import advice
-from core.resources import readiness, template, versions
+from core.resources import editing, template, versions
 from core.settings import settings
 
 executions = App(name="executions")
@@ -74,24 +74,31 @@ def try_resource(
     *,
     param: Annotated[tuple[str, ...], Parameter(name=("--param", "-p"))] = (),
     message: str | None = None,
+    version: int | None = None,
     json: Json = False,
 ) -> None:
-    """Run a resource for free as its owner, like a paid call, and print the answer.
+    """Run a resource for free as its owner, like a paid call, and print the answer with its cost.
 
     Args:
         handle: the creator's handle.
         slug: the resource's slug.
+        version: which; by default the draft, or what is on offer if there is none.
         param: an input as NAME=VALUE; repeat it for more.
         message: the user message, if the template takes one.
         json: print JSON.
     """
-    result = asyncio.run(_test(handle, slug, _inputs(param, message)))
+    result, report, tried = asyncio.run(_test(handle, slug, _inputs(param, message), version))
+    price = amounts.usdc(tried.price_atomic)
+    facts = {"version": tried.number, "cost_usd": report.cost_usd, "price_usdc": price, "seconds": report.seconds}
     if json:
-        output.document(result)
-    else:
-        output.line(result["response"])
-        for image in result.get("images", ()):
-            output.line(f"{image[:60]}… ({len(image)} characters)")
+        output.document(result | {"test": facts})
+        return
+    output.line(result["response"])
+    for image in result.get("images", ()):
+        output.line(f"{image[:60]}… ({len(image)} characters)")
+    if report.cost_usd is not None and report.markup_usd is not None:
+        cost = f"model ${report.cost_usd:f} + markup ${report.markup_usd:f} = ${price}"
+        output.remark(f"version {tried.number}: {cost}, {report.seconds:.1f} s")
 
 
 def switch_model(
@@ -158,22 +165,28 @@ def _inputs(param: tuple[str, ...], message: str | None) -> dict[str, str]:
     return dict(_input(pair) for pair in param) | ({} if message is None else {template.USER_MESSAGE: message})
 
 
-async def _test(handle: str, slug: str, inputs: dict[str, str]) -> dict[str, Any]:
+async def _test(
+    handle: str, slug: str, inputs: dict[str, str], number: int | None
+) -> tuple[dict[str, Any], own_tests.Report, versions.Version]:
     config = settings()
     async with db.pool() as pool, notifications.listening() as hub:
-        async with pool.connection() as conn:
-            await _need_launcher(conn)
-            creator = await accounts.find(conn, handle)
-            version = await readiness.resolve(conn, creator.handle, slug)
-            valid = versions.validate_inputs(version, inputs)
-            await readiness.readiness(conn, version)
-            test = lifecycle.NewExecution(version, valid)
-            await lifecycle.create(conn, [test])
-        until = time.monotonic() + version.timeout_seconds + config.lease_seconds
-        row = await execution_views.follow(pool, hub, test.id, until)
-    if row.state != "succeeded":
-        raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
-    return execution_views.open_result(row)
+        try:
+            async with pool.connection() as conn:
+                await _need_launcher(conn)
+                creator = await accounts.find(conn, handle)
+                version = (await editing.find(conn, creator.id, slug, number=number)).version
+                test = await own_tests.begin(conn, version, inputs)
+        except OwnTestRefused as refused:
+            fields = {slug: f"the test cannot run now ({refused.detail}). {refused.advice}"}
+        else:
+            until = time.monotonic() + version.timeout_seconds + config.lease_seconds
+            row = await execution_views.follow(pool, hub, test.id, until)
+            async with pool.connection() as conn:
+                report = await own_tests.report(conn, version, row)
+            if row.state != "succeeded":
+                raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
+            return execution_views.open_result(row), report, version
+    raise InvalidInput(fields)
 
 
 def _input(pair: str) -> tuple[str, str]:

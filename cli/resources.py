@@ -1,69 +1,76 @@
 """`instant resources`: publish, list, archive and restore a creator's prompts."""
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from cli import output
 from cli.executions import switch_model, try_resource
-from cli.shared import Json, in_transaction, owner
+from cli.resource_versions import diff_versions, import_older, list_versions, publish_resource, show_resource
+from cli.shared import Flag, Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
 from core.failures import InvalidInput, NotFound, Unavailable
-from core.resources import departures, estimates, publishing, readiness, versions
+from core.resources import departures, document, editing, estimates, publishing, readiness, versions
 from core.resources import draft as resource_drafts
 from core.settings import settings
 
 resources = App(name="resources")
 resources.command(try_resource, name="test")
 resources.command(switch_model, name="switch")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which everything except null, true and false is text, so that a price never becomes a float."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way, and its type
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(~|null|)$"), ["~", "n", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|false)$"), ["t", "f"])
+resources.command(show_resource, name="show")
+resources.command(publish_resource, name="publish")
+resources.command(list_versions, name="versions")
+resources.command(diff_versions, name="diff")
+resources.command(import_older, name="import")
 
 
 @resources.command(name="create")
-def create_resources(handle: str, /, *files: ExistingFile, allow_loss: bool = False, json: Json = False) -> None:
+def create_resources(
+    handle: str,
+    /,
+    *files: ExistingFile,
+    draft: Flag = False,
+    dry_run: Flag = False,
+    allow_loss: bool = False,
+    allow_breaking: Flag = False,
+    json: Json = False,
+) -> None:
     """Put prompts on sale, or new versions of them: all of the files, or none.
 
     Args:
         handle: the creator.
-        files: one YAML file for each prompt; docs/creators.md describes it.
+        files: one YAML or JSON file for each prompt; docs/creators.md describes it.
+        draft: only save them as drafts, which `instant resources publish` puts on sale.
+        dry_run: change nothing, and say everything that this would.
         allow_loss: publish even if nearly every call costs more than the price.
+        allow_breaking: publish even if requests that buyers' programs send today would be refused.
+        json: print JSON.
     """
-    drafts = sorted(((path, _read_draft(path)) for path in files), key=lambda pair: pair[1].slug)
+    documents = sorted(((path, _read_file(path)) for path in files), key=lambda pair: str(pair[1].get("slug")))
 
     async def publish(conn: db.Connection) -> list[dict[str, Any]]:
         creator = await owner(conn, handle)
-        return [
-            {
-                "url": f"{settings().public_url}/@{handle}/{content.slug}",
-                "price_usdc": amounts.usdc(content.price_atomic),
-                **asdict(await _publish(conn, creator, path, content, allow_loss=allow_loss)),
-            }
-            for path, content in drafts
-        ]
+        async with conn.transaction(force_rollback=dry_run):
+            return [
+                await _keep(conn, creator, path, values, draft, allow_loss=allow_loss, allow_breaking=allow_breaking)
+                for path, values in documents
+            ]
 
     published = in_transaction(publish)
     if json:
         output.document(published)
         return
+    done = (
+        "could be saved" if draft and dry_run else "a draft" if draft else "to go on sale" if dry_run else "on sale now"
+    )
     for one in published:
-        state = "on sale now" if one["is_new"] else "unchanged"
+        state = done if one["is_new"] else "unchanged"
         cost = amounts.dollars(one["worst_cost_usd"])
         output.line(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
         for warning in one["warnings"]:
@@ -142,13 +149,42 @@ def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     _switch(handle, slug, versions.restore, json, f"/@{handle}/{slug} is on sale again.")
 
 
-async def _publish(
-    conn: db.Connection, creator: accounts.Account, path: Path, content: resource_drafts.Draft, *, allow_loss: bool
-) -> publishing.Published:
+async def _keep(
+    conn: db.Connection,
+    creator: accounts.Account,
+    path: Path,
+    values: dict[str, object],
+    is_draft: bool,
+    *,
+    allow_loss: bool,
+    allow_breaking: bool,
+) -> dict[str, Any]:
+    """Publish one file, or save it as a draft; every refusal names the file."""
     try:
-        return await publishing.publish(conn, creator.id, content, allow_loss=allow_loss)
+        if is_draft:
+            saved = await editing.keep(conn, creator.id, values)
+            sold, worst, warnings = saved.resource.version, saved.checked.worst_cost_usd, saved.checked.warnings
+            is_new = saved.is_new
+        else:
+            content, _ = await publishing.read(conn, values, allow_loss=allow_loss)
+            published = await publishing.publish(
+                conn, creator.id, content, allow_loss=allow_loss, allow_breaking=allow_breaking
+            )
+            sold = await versions.version(conn, published.version_id)
+            worst, warnings, is_new = published.worst_cost_usd, published.warnings, published.is_new
     except InvalidInput as refusal:
         fields = _named(path, refusal)
+    else:
+        return {
+            "url": f"{settings().public_url}/@{creator.handle}/{sold.slug}",
+            "price_usdc": amounts.usdc(sold.price_atomic),
+            "resource_id": sold.resource_id,
+            "version_id": sold.version_id,
+            "number": sold.number,
+            "worst_cost_usd": worst,
+            "warnings": warnings,
+            "is_new": is_new,
+        }
     raise InvalidInput(fields)
 
 
@@ -158,6 +194,8 @@ async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]
         state = "ready"
     except Unavailable as obstacle:
         state = obstacle.code
+    if versions.state(version) == "draft":
+        state = "draft"
     return {
         "slug": version.slug,
         "title": version.title,
@@ -189,19 +227,21 @@ def _switch(
         output.line(sentence)
 
 
-def _read_draft(path: Path) -> resource_drafts.Draft:
+def _read_file(path: Path) -> dict[str, object]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
-        if isinstance(values, dict):
-            return resource_drafts.read(values)
-        fields = {str(path): "must be a mapping of fields, such as `slug: haiku`"}
+        return document.read_text(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         fields = {str(path): "is not UTF-8 text"}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        fields = {str(path): f"is not YAML, from line {mark.line + 1}" if mark else "is not YAML"}
     except InvalidInput as refusal:
-        fields = _named(path, refusal)
+        fields = {str(path): sentence for sentence in refusal.fields.values()}
+    raise InvalidInput(fields)
+
+
+def _read_draft(path: Path) -> resource_drafts.Draft:
+    try:
+        return resource_drafts.read(_read_file(path))
+    except InvalidInput as refusal:
+        fields = refusal.fields if str(path) in refusal.fields else _named(path, refusal)
     raise InvalidInput(fields)
 
 

@@ -12,7 +12,12 @@ Failure(code)                     str() is the code and nothing else, so it is s
   ├─ TooManyRequests              one address or one wallet asks too often           -> 429
   │    └─ TooManyFailures         a wallet's calls of one product failed too often   -> 429
   ├─ TooManyUndecided             one wallet has too many undecided payments         -> 429
+  ├─ SlugTaken(slug)              the creator has a resource with that slug          -> 409
+  ├─ KeyReused                    an Idempotency-Key that named another request      -> 409
+  ├─ Changed                      a resource was changed since it was read           -> 412
+  ├─ PreconditionRequired         a change that does not say what it was made from   -> 428
   ├─ SwitchFailed(detail)         the owner's test on another model gave no answer    -> 409
+  ├─ OwnTestRefused(detail)       the owner's test of a prompt cannot run now          -> 409
   ├─ Unauthorized                 a missing or wrong token                           -> 401
   ├─ Forbidden(scopes)            a token that may not do this                       -> 403
   ├─ Denied(code)                 a sign-in or session that may not do this          -> 403
@@ -148,11 +153,47 @@ class SwitchFailed(Failure):
 
     def __init__(self, detail: str, advice: str) -> None:
         super().__init__("test_failed")
-        self.detail = detail
-        self.advice = advice
+        self.detail, self.advice = detail, advice
 
     def __str__(self) -> str:
         return f"the test gave no answer ({self.detail}), so nothing was changed. {self.advice}"
+
+
+class SlugTaken(Failure):
+    """A creator's slug is never given to another resource, not even after archiving; the code is x402.jobs' own."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__("SLUG_TAKEN")
+        self.slug = slug
+
+
+class KeyReused(Failure):
+    """An Idempotency-Key came back with another request."""
+
+    def __init__(self) -> None:
+        super().__init__("idempotency_key_reused")
+
+
+class Changed(Failure):
+    """A resource was changed since the revision that its creator saw (RFC 9110, 13.1.1)."""
+
+    def __init__(self) -> None:
+        super().__init__("changed_meanwhile")
+
+
+class PreconditionRequired(Failure):
+    """A change that could undo another says nothing of what it was made from (RFC 6585, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__("precondition_required")
+
+
+class OwnTestRefused(Failure):
+    """The owner's test of a prompt cannot run now; `detail` is the cause, and `advice` a sentence about what to do."""
+
+    def __init__(self, detail: str, advice: str) -> None:
+        super().__init__("test_refused")
+        self.detail, self.advice = detail, advice
 
 
 class Unauthorized(Failure):

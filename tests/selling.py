@@ -24,7 +24,7 @@ SECRET_TEMPLATE = "canary-template: write a haiku about {topic}{/topic}"
 _PRICES = {*Charges.model_fields, "price_tiers", "prices"}
 
 FORGET = (
-    "UPDATE resources SET version_id = NULL WHERE account_id = ANY(%(accounts)s)",
+    "UPDATE resources SET version_id = NULL, draft_id = NULL WHERE account_id = ANY(%(accounts)s)",
     "DELETE FROM repriced_versions WHERE version_id IN (SELECT version.id FROM resource_versions AS version"
     " JOIN resources ON resources.id = resource_id WHERE account_id = ANY(%(accounts)s))",
     "DELETE FROM resource_versions USING resources WHERE resources.id = resource_id AND account_id = ANY(%(accounts)s)",

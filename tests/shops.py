@@ -94,7 +94,11 @@ class Shop:
         """Put another prompt, or another version, on sale."""
         async with pool.connection() as conn:
             return await publishing.publish(
-                conn, self.account.id, drafts.read(selling.content(**{"model": self.model} | changes)), allow_loss=True
+                conn,
+                self.account.id,
+                drafts.read(selling.content(**{"model": self.model} | changes)),
+                allow_loss=True,
+                allow_breaking=True,
             )
 
 

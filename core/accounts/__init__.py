@@ -3,6 +3,7 @@
 __all__ = (
     "accounts",
     "authentication",
+    "idempotency",
     "key_cards",
     "key_connections",
     "key_health",

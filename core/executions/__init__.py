@@ -1,3 +1,14 @@
 """Executions: their life, queue, steps, sends and outcomes."""
 
-__all__ = ("advice", "lifecycle", "model_switch", "queue", "refundable", "retention", "status_tokens", "steps", "views")
+__all__ = (
+    "advice",
+    "lifecycle",
+    "model_switch",
+    "own_tests",
+    "queue",
+    "refundable",
+    "retention",
+    "status_tokens",
+    "steps",
+    "views",
+)

@@ -7,23 +7,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
-from core.accounts import provider_keys
 from core.db import notifications
 from core.db.queries.execution import sql
-from core.executions import advice, lifecycle, views
-from core.failures import SwitchFailed, Unavailable
+from core.executions import advice, lifecycle, own_tests, views
+from core.failures import OwnTestRefused, SwitchFailed
 from core.providers.registry import provider_for
-from core.resources import readiness, switching, versions
+from core.resources import switching
 from core.resources.switching import Candidate
 from core.settings import settings
-
-_NOT_READY = {
-    "network_paused": "Nothing is sold on the networks of your payout addresses now; ask the operator.",
-    "no_payout_address": "You have no payout address on a network of this installation; ask the operator for one.",
-    "queue_full": "Your queue is full; try again when it is shorter.",
-    "resource_spend_cap": "The prompt's own daily cap has no room for a test; raise it, or wait for tomorrow (UTC).",
-    "spend_cap": "Your daily spend cap has no room for a test; raise it, or wait for tomorrow (UTC).",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +83,11 @@ async def _begin(
     try:
         async with db.acting_for(pool, account_id) as conn:
             candidate = await switching.prepare(conn, account_id, slug, model_id)
-            version = candidate.version
-            valid = versions.validate_inputs(version, switching.sample_inputs(version) | dict(inputs))
-            await readiness.readiness(conn, version)
-            test = lifecycle.NewExecution(version, valid)
-            await lifecycle.create(conn, [test])
-            return candidate, test
-    except Unavailable as obstacle:
-        code = obstacle.code
-    provider = provider_for(model_id)
-    async with db.acting_for(pool, account_id) as conn:
-        key = await provider_keys.key_state(conn, account_id, provider)
-    if key is not None and key.obstacle == code and key.sentence:
-        raise SwitchFailed(code, f"Your key at {provider.title} cannot be used: {key.sentence}.")
-    raise SwitchFailed(code, _NOT_READY[code]) if code in _NOT_READY else _failed(code, "creator", provider.name)
+            sample = switching.sample_inputs(candidate.version)
+            return candidate, await own_tests.begin(conn, candidate.version, sample | dict(inputs))
+    except OwnTestRefused as refused:
+        detail, told = refused.detail, refused.advice
+    raise SwitchFailed(detail, told)
 
 
 def _failed(detail: str, fault: str, served_by: str) -> SwitchFailed:

@@ -59,7 +59,8 @@ async def quoted_version(door: Door, payload: codec.PaymentPayload, current: ver
         return current
     async with db.autocommit(door.pool) as conn:
         version = await versions.version(conn, quote.version_id)
-        if version.resource_id == current.resource_id:
+        # Nobody was quoted what was never on offer.
+        if version.resource_id == current.resource_id and version.offered_at is not None:
             return version
         used = await ledger.find(conn, payload)
     if used:

@@ -67,7 +67,7 @@ def schema(kind: Kind, most_bytes: int) -> dict[str, object]:
 def problem(kind: Kind, value: str, most_bytes: int) -> str | None:
     """Say what is wrong with a value, as the end of a sentence that begins with its name; None if nothing is."""
     if value.startswith("https://"):
-        return _url_problem(value)
+        return url_problem(value)
     head, comma, _ = value[:_LONGEST_HEAD].partition(",")
     media_type = head.removeprefix("data:").removesuffix(";base64")
     if not comma or head != f"data:{media_type};base64" or media_type not in MEDIA_TYPES[kind]:
@@ -86,7 +86,7 @@ def problem(kind: Kind, value: str, most_bytes: int) -> str | None:
     return None if files.is_whole(media_type, content) else f"is no whole file of the type {media_type}"
 
 
-def _url_problem(url: str) -> str | None:
+def url_problem(url: str) -> str | None:
     """Refuse an address that only leads somewhere from inside a network. The provider fetches it, and nobody here."""
     if len(url) > URL_LIMIT:
         return f"has more than {URL_LIMIT} characters"

@@ -205,12 +205,12 @@ def _most_prompt_bytes(draft: Draft) -> int:
     config = settings()
     value_limit = config.value_limit
     inputs_bytes = config.inputs_limit * _BYTES_PER_CHARACTER
-    texts = [parameter for parameter in draft.parameters if parameter.type == "text"]
+    texts = [parameter for parameter in draft.parameters if not attachments.is_kind(parameter.type)]
     uses = [
         (
             draft.template.count(f"{{{parameter.name}}}"),
             len((parameter.default or "").encode()),
-            parameter.most_characters(value_limit) * _BYTES_PER_CHARACTER,
+            parameter.most_text_bytes(value_limit),
         )
         for parameter in texts
     ]

@@ -1,6 +1,7 @@
 """Define and validate a draft: a prompt as its creator describes it, before it is published."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Self
 
@@ -10,12 +11,16 @@ from core.amounts import atomic_usdc
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 from core.failures import InvalidInput
 from core.providers.answer_schema import read_schema
-from core.resources import short_text
+from core.resources import attachments, field_errors, short_text, template
 from core.resources.attachments import BYTES_LIMIT
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 from core.settings import settings
 
 PARAMETER_LIMIT = 64
+TAG_LIMIT = 8
+_EXAMPLE_LIMIT = 10_000
+# Below a creator's address stand other things than prompts.
+_RESERVED = frozenset({"mcp", "status"})
 
 
 def _no_float(value: object) -> object:
@@ -28,24 +33,6 @@ def _no_float(value: object) -> object:
 def _is_price(text: str) -> str:
     atomic_usdc(text)
     return text
-
-
-def _bounded(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Limit descriptions, which are in every offer, defaults, which are sent like a buyer's value, and files."""
-    limit, file_limit = settings().value_limit, settings().file_limit
-    for parameter in parameters:
-        if len(parameter.description) > 500:
-            raise ValueError("a parameter's description must have at most 500 characters")
-        short_text.lines(parameter.description)
-        if (parameter.max_length or 0) > limit:
-            raise ValueError(f"a parameter's max_length must be at most {limit}")
-        if (parameter.max_bytes or 0) > file_limit:
-            raise ValueError(f"a parameter's max_bytes must be at most {file_limit}")
-        if len(parameter.default or "") > (most := parameter.most_characters(limit)):
-            raise ValueError(f"a parameter's default must have at most {most} characters")
-    if sum(parameter.most_bytes(file_limit) for parameter in parameters) > BYTES_LIMIT:
-        raise ValueError(f"pictures and files must have at most {BYTES_LIMIT} bytes together; lower their max_bytes")
-    return parameters
 
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+([-./][a-z0-9]+)*$", max_length=100)]
@@ -85,6 +72,48 @@ class ProviderChoice(BaseModel):
 Line = Annotated[str, AfterValidator(short_text.one_line)]
 
 
+def _is_free(slug: str) -> str:
+    if slug in _RESERVED:
+        raise ValueError(f"must not be {slug}, which is an address of its own")
+    return slug
+
+
+def _is_icon(url: str) -> str:
+    problem = attachments.url_problem(url) if url.startswith("https://") else "must be an https:// address"
+    if problem is not None:
+        raise ValueError(problem)
+    return url
+
+
+def _differ(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if len({*tags}) < len(tags):
+        raise ValueError("names a tag twice")
+    return tags
+
+
+def _is_scalar(value: object) -> object:
+    if not isinstance(value, str | int | float):
+        raise ValueError("must be text, a number, true or false")
+    return value
+
+
+Tag = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=30)]
+
+
+class Example(BaseModel):
+    """Inputs, and the answer to them, which buyers see before they pay.
+
+    Attributes:
+        inputs: as a buyer would send them, without pictures and files.
+        answer: what the model answered, as text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    inputs: dict[str, Annotated[object, AfterValidator(_is_scalar)]] = {}
+    answer: str = Field(min_length=1, max_length=_EXAMPLE_LIMIT)
+
+
 class Draft(BaseModel):
     """A resource as its creator describes it; see docs/creators.md.
 
@@ -107,20 +136,21 @@ class Draft(BaseModel):
         timeout_seconds: the time after which a call fails.
         daily_spend_cap_usd: the most that this prompt may cost on models in one UTC day; None: no cap of its own.
         price_usdc: the price of one call in USDC, as text: `0.01`.
+        tags: words that buyers find it by.
+        icon: https address of a picture for lists; nobody here fetches it.
+        example: inputs and an answer that buyers see; None: none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60), AfterValidator(_is_free)]
     title: Line = Field(min_length=1, max_length=100)
     description: Annotated[str, AfterValidator(short_text.lines)] = Field(default="", max_length=500)
     modality: Modality = "text"
     model: Line = Field(min_length=1, max_length=200)
     fallbacks: tuple[Annotated[Line, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=4)
     template: str = Field(min_length=1, max_length=100_000, repr=False)
-    parameters: Annotated[tuple[Parameter, ...], AfterValidator(_bounded)] = Field(
-        default=(), max_length=PARAMETER_LIMIT
-    )
+    parameters: tuple[Parameter, ...] = Field(default=(), max_length=PARAMETER_LIMIT)
     allows_user_message: bool = False
     max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
@@ -138,23 +168,9 @@ class Draft(BaseModel):
     )
     price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
 
-    @model_validator(mode="after")
-    def _only_json_has_a_schema(self) -> Self:
-        if self.answer_schema is not None and self.modality != "json":
-            raise ValueError("answer_schema needs the modality json")
-        return self
-
-    @model_validator(mode="after")
-    def _names_each_model_once(self) -> Self:
-        if len({self.model, *self.fallbacks}) <= len(self.fallbacks):
-            raise ValueError("model and fallbacks name a model twice")
-        return self
-
-    @model_validator(mode="after")
-    def _only_text_is_cut_off(self) -> Self:
-        if self.truncated_from_characters is not None and self.modality != "text":
-            raise ValueError("truncated_from_characters needs the modality text")
-        return self
+    tags: Annotated[tuple[Tag, ...], AfterValidator(_differ)] = Field(default=(), max_length=TAG_LIMIT)
+    icon: Annotated[str, Field(max_length=500), AfterValidator(_is_icon)] | None = None
+    example: Example | None = None
 
     @model_validator(mode="after")
     def _only_a_shield_moves_inputs(self) -> Self:
@@ -168,19 +184,123 @@ class Draft(BaseModel):
         return atomic_usdc(self.price_usdc)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read of a document.
+
+    Attributes:
+        draft: the draft; a field that is wrong has a stand-in, so that the others can be checked.
+        problems: one sentence for each wrong field, never quoting its value.
+        wrong: the top-level names of the wrong fields.
+    """
+
+    draft: Draft
+    problems: dict[str, str]
+    wrong: frozenset[str]
+
+
 def read(values: Mapping[str, object]) -> Draft:
     """Build a draft from the values of a file or a request body.
 
     Raises:
         InvalidInput: one sentence per wrong field, never quoting its value.
     """
+    reading = read_all(values)
+    if reading.problems:
+        raise InvalidInput(reading.problems)
+    return reading.draft
+
+
+def read_all(values: Mapping[str, object]) -> Reading:
+    """Read as much of a document as there is. `$schema`, by which editors know its form, is left out."""
+    given: dict[str, object] = {name: value for name, value in values.items() if name != "$schema"}
+    problems, paths = dict[str, str](), list[tuple[int | str, ...]]()
     try:
-        return Draft.model_validate(values)
+        draft = Draft.model_validate(given)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-    raise InvalidInput(
-        {
-            ".".join(map(str, problem["loc"])) or "draft": problem["msg"].removeprefix("Value error, ")
-            for problem in problems
-        }
-    )
+        problems, paths = field_errors.sentences(Draft, error), field_errors.paths(error)
+    wrong = frozenset(str(path[0]) for path in paths)
+    if problems:
+        right = {name: given[name] for name in Draft.model_fields if name in given and name not in wrong}
+        draft = Draft.model_validate(right | _stand_ins(given, paths, wrong))
+    for field, sentence in _problems_between(draft).items():
+        if field.partition(".")[0] not in wrong:
+            problems[field] = sentence
+    return Reading(draft, problems, wrong | {field.partition(".")[0] for field in problems})
+
+
+def _stand_ins(
+    given: Mapping[str, object], paths: Sequence[tuple[int | str, ...]], wrong: frozenset[str]
+) -> dict[str, object]:
+    stand_ins: dict[str, object] = {"slug": "x", "title": "x", "model": "x/x", "template": "x", "price_usdc": "1"}
+    parameters = given.get("parameters")
+    if "parameters" in wrong and isinstance(parameters, list) and len(parameters) <= PARAMETER_LIMIT:
+        bad = {path[1] for path in paths if path[0] == "parameters" and len(path) > 1}
+        stand_ins["parameters"] = [
+            {"name": _name_of(one)} if index in bad else one for index, one in enumerate(parameters)
+        ]
+    return {name: value for name, value in stand_ins.items() if name in wrong}
+
+
+def _name_of(parameter: object) -> str:
+    name = parameter.get("name") if isinstance(parameter, dict) else None
+    return name if isinstance(name, str) else "x"
+
+
+def _problems_between(draft: Draft) -> dict[str, str]:
+    """Name each field that does not go with the others, or with the limits of this installation."""
+    problems: dict[str, str] = {}
+    if draft.answer_schema is not None and draft.modality != "json":
+        problems["answer_schema"] = "answer_schema needs the modality json"
+    if len({draft.model, *draft.fallbacks}) <= len(draft.fallbacks):
+        problems["fallbacks"] = "model and fallbacks name a model twice"
+    if draft.truncated_from_characters is not None and draft.modality != "text":
+        problems["truncated_from_characters"] = "truncated_from_characters needs the modality text"
+    file_limit = settings().file_limit
+    for index, parameter in enumerate(draft.parameters):
+        problems |= {f"parameters.{index}.{name}": told for name, told in _parameter_problems(parameter).items()}
+    if sum(parameter.most_bytes(file_limit) for parameter in draft.parameters) > BYTES_LIMIT:
+        problems["parameters"] = (
+            f"pictures and files must have at most {BYTES_LIMIT} bytes together; lower their max_bytes"
+        )
+    if draft.example is not None and not any(field.startswith("parameters") for field in problems):
+        problems |= _example_problems(draft, draft.example)
+    return problems
+
+
+def _parameter_problems(parameter: Parameter) -> dict[str, str]:
+    """Limit descriptions, which are in every offer, defaults, which are sent like a buyer's value, and files."""
+    limit, file_limit = settings().value_limit, settings().file_limit
+    problems = {}
+    try:
+        short_text.lines(parameter.description)
+    except ValueError as wrong:
+        problems["description"] = str(wrong)
+    if len(parameter.description) > 500:
+        problems["description"] = "a parameter's description must have at most 500 characters"
+    if (parameter.max_length or 0) > limit:
+        problems["max_length"] = f"a parameter's max_length must be at most {limit}"
+    elif len(parameter.default or "") > (most := parameter.most_characters(limit)):
+        problems["default"] = f"a parameter's default must have at most {most} characters"
+    if (parameter.max_bytes or 0) > file_limit:
+        problems["max_bytes"] = f"a parameter's max_bytes must be at most {file_limit}"
+    return problems
+
+
+def _example_problems(draft: Draft, example: Example) -> dict[str, str]:
+    pictures = {parameter.name for parameter in draft.parameters if attachments.is_kind(parameter.type)}
+    if not pictures.isdisjoint(example.inputs):
+        return {"example.inputs": "must have no picture and no file"}
+    config = settings()
+    try:
+        template.validate_inputs(
+            dict(example.inputs),
+            [parameter for parameter in draft.parameters if parameter.name not in pictures],
+            allows_user_message=draft.allows_user_message,
+            value_limit=config.value_limit,
+            inputs_limit=_EXAMPLE_LIMIT,
+            file_limit=config.file_limit,
+        )
+    except InvalidInput as refusal:
+        return {f"example.inputs.{name}": sentence for name, sentence in refusal.fields.items()}
+    return {}

@@ -16,7 +16,7 @@ from core.catalog.model import Model
 from core.catalog.search import Filters
 from core.db.queries.estimate import sql
 from core.failures import InvalidInput
-from core.resources import token_ratios
+from core.resources import attachments, token_ratios
 from core.resources.call_cost import least_cost_usd, refuse_unsupported, worst_cost_usd
 from core.resources.draft import Draft
 from core.resources.token_ratios import TokenRatios
@@ -27,7 +27,7 @@ CHEAPER = 5
 _LEAST_CALLS = 5
 # Rules of thumb where no call was made yet.
 _VALUE_CHARACTERS = 200
-_TOKENS = {"text": 0, "image": 1_000, "file": 5_000}
+_TOKENS = {"image": 1_000, "file": 5_000}
 
 Basis = Literal["usage", "estimate"]
 
@@ -174,9 +174,9 @@ async def _usual(conn: db.Connection, account_id: UUID, draft: Draft, model: Mod
 
 def _estimated_input(draft: Draft, ratios: TokenRatios) -> Decimal:
     """Estimate the tokens of the template with a short value for each use of an input, and of pictures and files."""
-    texts = [parameter for parameter in draft.parameters if parameter.type == "text"]
+    texts = [parameter for parameter in draft.parameters if not attachments.is_kind(parameter.type)]
     uses = sum(draft.template.count(f"{{{parameter.name}}}") for parameter in texts)
     tokens = ratios.tokens_of(draft.template)
     tokens += ratios.tokens(_VALUE_CHARACTERS * (uses + draft.allows_user_message), 0)
-    tokens += sum(_TOKENS[parameter.type] for parameter in draft.parameters)
+    tokens += sum(_TOKENS.get(parameter.type, 0) for parameter in draft.parameters)
     return tokens.to_integral_value(ROUND_CEILING)

@@ -15,18 +15,20 @@ from core.resources import call_cost
 from core.resources.draft import Draft
 
 
-async def find_models(conn: db.Connection, draft: Draft) -> list[Model]:
+async def find_models(conn: db.Connection, draft: Draft) -> tuple[list[Model], dict[str, str]]:
     """Find all models that a draft may call, its own first, and keep syncs from changing prices until the commit.
 
-    Raises:
-        InvalidInput: names `model` or `fallbacks.N` for one that is not in the catalog, and each field that one of them
-            cannot serve.
+    Returns:
+        The models that could be sold on; none if its own is not. And what is wrong: `model` or `fallbacks.N` for one
+        that is not in the catalog, and each field that one of them cannot serve.
     """
     own = await catalog.find_and_lock_prices(conn, draft.model)
     if own is None:
-        raise InvalidInput({"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"})
-    call_cost.refuse_unsupported(draft, own)
-    found, problems = [own], dict[str, str]()
+        return [], {"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"}
+    problems = _unsupported(draft, own)
+    if "model" in problems:
+        return [], problems
+    found = [own]
     for index, model_id in enumerate(draft.fallbacks):
         field = f"fallbacks.{index}"
         other = await catalog.find(conn, model_id)
@@ -34,15 +36,19 @@ async def find_models(conn: db.Connection, draft: Draft) -> list[Model]:
             problems[field] = f"{model_id} {await catalog.not_in_catalog(conn, model_id)}"
         elif (provider := provider_for(model_id)) is not provider_for(draft.model):
             problems[field] = f"{model_id} is served by {provider.title}, which takes another key than {draft.model}"
+        elif refused := _unsupported(draft, other):
+            problems[field] = "; ".join(refused.values())
         else:
-            try:
-                call_cost.refuse_unsupported(draft, other)
-            except InvalidInput as refusal:
-                problems[field] = "; ".join(refusal.fields.values())
             found.append(other)
-    if problems:
-        raise InvalidInput(problems)
-    return found
+    return found, problems
+
+
+def _unsupported(draft: Draft, model: Model) -> dict[str, str]:
+    try:
+        call_cost.refuse_unsupported(draft, model)
+    except InvalidInput as refusal:
+        return dict(refusal.fields)
+    return {}
 
 
 def worst_cost_usd(draft: Draft, models: Sequence[Model]) -> Decimal:

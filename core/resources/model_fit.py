@@ -5,6 +5,7 @@ from core.catalog.model import Model
 from core.catalog.reasoning import reasoning_of
 from core.db.states import ReasoningEffort
 from core.providers.registry import provider_for
+from core.resources import attachments
 from core.resources.draft import Draft
 
 # Ordinary text never has more characters per token, so this gives the fewest tokens of a template.
@@ -44,7 +45,7 @@ def _unreadable(draft: Draft, model: Model) -> dict[str, str]:
     """Name the parameters whose pictures or files the model does not take, or that nobody can tell the price of."""
     found = {}
     for index, parameter in enumerate(draft.parameters):
-        if parameter.type == "text":
+        if not attachments.is_kind(parameter.type):
             continue
         if parameter.type not in model.input_modalities:
             problem = f"{model.id} takes no {parameter.type}, only {', '.join(model.input_modalities)}"

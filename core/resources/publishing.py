@@ -1,29 +1,39 @@
 """Publish prompts, in versions that never change."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from core import db
 from core.amounts import usdc
 from core.catalog import search as catalog
+from core.catalog.model import Model
+from core.db.queries.repricing import sql as repricing_sql
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
-from core.resources import fallbacks, template
+from core.resources import compatibility, fallbacks, template
+from core.resources import draft as drafts
 from core.resources.call_cost import refuse_certain_loss
 from core.resources.draft import Draft
-from core.resources.versions import TEMPLATE_COLUMN, Version, open_template, version
+from core.resources.versions import TEMPLATE_COLUMN, Version, draft_of, open_template, version
 from core.secrets.vault import vault
 
 # Atomic USDC, and which clients pay no more by default; the highest first.
 _CLIENTS_PAY = {1_000_000: "most clients", 100_000: "older clients, such as x402-fetch and x402-axios,"}
 
+T = TypeVar("T")
+
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
     *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters", "reasoning_effort"),
-    *("prompt_shield", "inputs_in", "providers", "fallbacks"),
+    *("prompt_shield", "inputs_in", "providers", "fallbacks", "tags", "icon", "example"),
 )
+# What a call costs depends on these, so it is not said while one of them is wrong.
+_COSTING = frozenset({"template", "model", "parameters", "modality", "max_output_tokens", "price_usdc", "fallbacks"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +60,19 @@ class Checked:
     Attributes:
         worst_cost_usd: the most that one call can cost, in US dollars.
         least_cost_usd: what nearly every call costs at least; a lower price is a certain loss.
+        is_certain_loss: whether the price is lower, which its creator agreed to.
         warnings: sentences for the creator about what may be unintended.
     """
 
     worst_cost_usd: Decimal
     least_cost_usd: Decimal
+    is_certain_loss: bool
     warnings: tuple[str, ...]
 
 
-async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False) -> Published:
+async def publish(
+    conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False, allow_breaking: bool = False
+) -> Published:
     """Put a draft on sale: as a new resource, or as the next version of the one with that slug.
 
     Publishing an identical draft changes nothing; the last sync has already repriced its version. Agreeing to a certain
@@ -69,6 +83,7 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         account_id: the creator.
         draft: the prompt.
         allow_loss: publish even if nearly every call costs more than the price.
+        allow_breaking: publish even if requests that buyers' programs send today would be refused.
 
     Raises:
         InvalidInput: names each field that prevents publishing.
@@ -82,31 +97,112 @@ async def publish(conn: db.Connection, account_id: UUID, draft: Draft, *, allow_
         raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
     if resource.version_id is not None:
         current = await version(conn, resource.version_id)
-        if _is_same(current, draft, worst) and (current.allows_loss or not allow_loss):
+        if is_same(current, draft) and current.worst_cost_usd == worst and (current.allows_loss or not allow_loss):
             return Published(resource.id, current.version_id, current.number, worst, all_warnings, is_new=False)
+        if not allow_breaking:
+            await compatibility.refuse_breaking(conn, current, draft)
     version_id, number = await add_version(conn, account_id, resource.id, draft, worst, allow_loss=allow_loss)
-    await sql.offer(conn, id=resource.id, version_id=version_id)
+    await sql.offer(conn, id=resource.id, version_id=version_id, allows_loss=allow_loss)
     return Published(resource.id, version_id, number, worst, all_warnings, is_new=True)
 
 
-async def check(conn: db.Connection, draft: Draft, *, allow_loss: bool = False) -> Checked:
+async def offer(
+    conn: db.Connection, wanted: Version, current: Version | None, *, allow_loss: bool, allow_breaking: bool
+) -> Checked:
+    """Put a version that there is on sale, with the checks of publishing: a draft, or one that was sold before.
+
+    Args:
+        conn: the transaction, in which the resource is locked.
+        wanted: the version.
+        current: the version on offer now, if there is one.
+        allow_loss: as in `publish`; a version whose creator agreed once needs no new consent.
+        allow_breaking: as in `publish`.
+
+    Raises:
+        InvalidInput: names each field that prevents it.
+        ExecutionFailed: template_unreadable (our fault).
+    """
+    draft = draft_of(wanted)
+    checked = await check(
+        conn, draft, allow_loss=allow_loss or bool(wanted.allows_loss), current=None if allow_breaking else current
+    )
+    await sql.offer(conn, id=wanted.resource_id, version_id=wanted.version_id, allows_loss=allow_loss)
+    # Syncs reprice only what is on offer.
+    await repricing_sql.reprice(
+        conn,
+        version_id=wanted.version_id,
+        worst_cost_usd=checked.worst_cost_usd,
+        is_certain_loss=checked.is_certain_loss,
+    )
+    return checked
+
+
+async def check(
+    conn: db.Connection, draft: Draft, *, allow_loss: bool = False, current: Version | None = None
+) -> Checked:
     """Check whether a draft may be published now, and keep syncs from changing prices until the commit.
+
+    Args:
+        conn: the transaction.
+        draft: the prompt.
+        allow_loss: whether nearly every call may cost more than the price.
+        current: the version on offer, whose buyers' requests must go on to be accepted; None: any may break.
 
     Raises:
         InvalidInput: names each field that prevents publishing.
     """
-    models = await fallbacks.find_models(conn, draft)
-    unused = template.check_template(draft.template, draft.parameters)
-    if not allow_loss:
+    return await _check(conn, drafts.Reading(draft, {}, frozenset()), allow_loss=allow_loss, current=current)
+
+
+async def read(conn: db.Connection, values: Mapping[str, object], *, allow_loss: bool = False) -> tuple[Draft, Checked]:
+    """Read a draft from the values of a file or a request, and check it as `check` does.
+
+    Raises:
+        InvalidInput: names each wrong field at once, of the form, the model, the template and the cost.
+    """
+    reading = drafts.read_all(values)
+    return reading.draft, await _check(conn, reading, allow_loss=allow_loss)
+
+
+async def _check(
+    conn: db.Connection, reading: drafts.Reading, *, allow_loss: bool, current: Version | None = None
+) -> Checked:
+    draft, problems = reading.draft, dict(reading.problems)
+    models, unused = list[Model](), tuple[str, ...]()
+    if "model" not in reading.wrong:
+        models, unsupported = await fallbacks.find_models(conn, draft)
+        problems |= {name: told for name, told in unsupported.items() if name.partition(".")[0] not in reading.wrong}
+    if reading.wrong.isdisjoint({"template", "parameters"}):
+        unused = _gather(problems, partial(template.check_template, draft.template, draft.parameters)) or ()
+    if models and not allow_loss and reading.wrong.isdisjoint(_COSTING):
         for model in models:
-            refuse_certain_loss(draft, model)
+            _gather(problems, partial(refuse_certain_loss, draft, model))
+    if current is not None and "parameters" not in reading.wrong:
+        problems |= await compatibility.breaking(conn, current, draft)
+    if problems:
+        raise InvalidInput(problems)
     all_warnings = (
         *(f"The template has no tag for the parameter {name}" for name in unused),
         *fallbacks.warnings(draft, models),
         *await _far_dearer(conn, draft),
         *_price_warnings(draft.price_atomic),
     )
-    return Checked(fallbacks.worst_cost_usd(draft, models), fallbacks.least_cost_usd(draft, models), all_warnings)
+    return Checked(
+        fallbacks.worst_cost_usd(draft, models),
+        fallbacks.least_cost_usd(draft, models),
+        fallbacks.is_certain_loss(draft, models),
+        all_warnings,
+    )
+
+
+def _gather(problems: dict[str, str], check_one: Callable[[], T]) -> T | None:
+    """Run a check, and note what it refuses beside what is known to be wrong already."""
+    try:
+        return check_one()
+    except InvalidInput as refusal:
+        for field, sentence in refusal.fields.items():
+            problems.setdefault(field, sentence)
+    return None
 
 
 async def add_version(
@@ -143,6 +239,9 @@ async def add_version(
         fallbacks=list(draft.fallbacks),
         providers=None if draft.providers is None else json.dumps(draft.providers.as_request()),
         allows_loss=allow_loss,
+        tags=list(draft.tags),
+        icon=draft.icon,
+        example=None if draft.example is None else draft.example.model_dump_json(),
     )
     return version_id, number
 
@@ -165,8 +264,9 @@ def _price_warnings(price_atomic: int) -> list[str]:
     return []
 
 
-def _is_same(current: Version, draft: Draft, worst: Decimal) -> bool:
-    if current.worst_cost_usd != worst or current.model_id != draft.model:
+def is_same(current: Version, draft: Draft) -> bool:
+    """Whether a version is what this draft would be."""
+    if current.model_id != draft.model:
         return False
     if any(getattr(current, name) != getattr(draft, name) for name in _AS_WRITTEN):
         return False

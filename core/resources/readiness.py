@@ -64,6 +64,24 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     return _ready(version, row)
 
 
+async def obstacle(conn: db.Connection, version: Version) -> tuple[str | None, dict[str, str]]:
+    """Tell what stops a sale of this version now, by the codes of `readiness`, and where it would be paid to.
+
+    Returns:
+        The first obstacle, None if nothing stops it; and the creator's address on each configured network.
+    """
+    row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
+    if row is None:
+        raise NotFound
+    network_ids = {network.id for network in settings().networks}
+    payouts = {network: address for network, address in row.payouts.items() if address and network in network_ids}
+    try:
+        _ready(version, row)
+    except Unavailable as unavailable:
+        return unavailable.code, payouts
+    return None, payouts
+
+
 def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
     network_ids = {network.id for network in settings().networks}
     told = {network: address for network, address in row.payouts.items() if network in network_ids}

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from core import db
 from core.catalog.model import ID
-from core.db.queries.resource import LockRow, sql
+from core.db.queries.resource import ResourceRow, sql
 from core.failures import InvalidInput, NotFound
-from core.resources import estimates, publishing, repricing, versions
+from core.resources import estimates, publishing, versions
 from core.resources.versions import Version
 from core.settings import settings
 
@@ -65,24 +65,20 @@ async def offer(conn: db.Connection, candidate: Candidate) -> None:
     _, current = await _lock(conn, version.account_id, version.slug)
     if current.version_id != candidate.current.version_id:
         raise InvalidInput({"slug": f"{version.slug} was published anew during the test, so this changed nothing"})
-    checked = await publishing.check(conn, versions.draft_of(version))
-    await sql.offer(conn, id=version.resource_id, version_id=version.version_id)
-    if checked.worst_cost_usd != version.worst_cost_usd:
-        # A sync changed prices during the test, and repriced only what was on offer.
-        await repricing.reprice(conn, [version.model_id])
+    await publishing.offer(conn, version, current, allow_loss=False, allow_breaking=False)
 
 
 def sample_inputs(version: Version) -> dict[str, str]:
     """Make up a value for each input that a buyer must send: its description, or its name if it has none."""
     limit = settings().value_limit
     return {
-        parameter.name: (parameter.description or parameter.name)[: parameter.most_characters(limit)]
+        parameter.name: parameter.sample(limit)
         for parameter in version.parameters
         if parameter.required and parameter.default is None
     }
 
 
-async def _lock(conn: db.Connection, account_id: UUID, slug: str) -> tuple[LockRow, Version]:
+async def _lock(conn: db.Connection, account_id: UUID, slug: str) -> tuple[ResourceRow, Version]:
     resource = await sql.lock(conn, account_id=account_id, slug=slug)
     if resource is None or resource.version_id is None:
         raise NotFound

@@ -5,16 +5,16 @@ A tag is `{name}{/name}`. An empty string counts as absent everywhere, so `{"top
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.db.states import InputsIn
 from core.failures import InvalidInput
-from core.resources import attachments
+from core.resources import attachments, field_errors
+from core.resources.parameters import UNSTORABLE, Parameter, as_text
 from core.resources.prompt_shield import Marks
 
 USER_MESSAGE = "user_message"
+# Values that JSON may have as a number, true or false.
+_TYPED = frozenset({"enum", "integer", "number", "boolean"})
 NO_USER_MESSAGE = "Please respond based on the system instructions."
 
 NAME_LIMIT = 64
@@ -23,61 +23,6 @@ UNKNOWN_LIMIT = 16
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TAG = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}\{/\1\}")
-# Postgres text cannot hold NUL, and UTF-8 cannot hold half of a surrogate pair; JSON can hold both.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-
-class Parameter(BaseModel):
-    """One value that a buyer fills in; always a string.
-
-    Attributes:
-        name: the name in the tag.
-        type: text, or what the string is the address or the `data:` URL of.
-        description: shown to buyers in the offer.
-        required: whether a buyer must send it, unless it has a default.
-        default: replaces an absent value; None: the empty string does.
-        max_length: the most characters of its value, if that is text; None: as many as any value may have.
-        max_bytes: the most bytes of a picture or file in a `data:` URL; None: as many as any may have.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-    name: str
-    type: Literal["text", "image", "file"] = "text"
-    description: str = ""
-    required: bool = True
-    default: str | None = None
-    # Text too, because a YAML file gives every number as text.
-    max_length: int | None = Field(default=None, ge=1, strict=False)
-    max_bytes: int | None = Field(default=None, ge=1, strict=False)
-
-    @model_validator(mode="after")
-    def _fits_its_type(self) -> Self:
-        if self.type == "text" and self.max_bytes is not None:
-            raise ValueError("max_bytes needs the type image or file; text has a max_length")
-        if self.type != "text" and self.max_length is not None:
-            raise ValueError("max_length needs the type text; a picture or file has max_bytes")
-        if self.type != "text" and self.default is not None:
-            raise ValueError("a picture or file has no default")
-        return self
-
-    def most_characters(self, value_limit: int) -> int:
-        """The most characters of its value.
-
-        Args:
-            value_limit: the most characters of any value, which may have been lowered since this was published.
-        """
-        return value_limit if self.max_length is None else min(self.max_length, value_limit)
-
-    def most_bytes(self, file_limit: int) -> int:
-        """The most bytes of a picture or file in a `data:` URL; 0 for text.
-
-        Args:
-            file_limit: the most bytes of any picture or file, which may have been lowered since this was published.
-        """
-        if self.type == "text":
-            return 0
-        return file_limit if self.max_bytes is None else min(self.max_bytes, file_limit)
 
 
 def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
@@ -95,19 +40,24 @@ def check_template(template: str, parameters: Sequence[Parameter]) -> tuple[str,
     tags = tag_names(template)
     if not template.strip():
         fields["template"] = "The template is empty"
-    elif _UNSTORABLE.search(template):
+    elif UNSTORABLE.search(template):
         fields["template"] = "The template contains a character that cannot be stored"
     elif undefined := [tag for tag in tags if tag not in names]:
-        fields["template"] = f"Tags without a parameter: {', '.join(map(_shown, undefined[:UNKNOWN_LIMIT]))}"
+        hint = field_errors.nearest(undefined[0], names)
+        fields["template"] = f"Tags without a parameter: {', '.join(map(_shown, undefined[:UNKNOWN_LIMIT]))}{hint}"
     for index, parameter in enumerate(parameters):
         if problem := _name_problem(parameter.name, names[:index]):
             fields[f"parameters.{index}.name"] = problem
         for field in ("description", "default"):
-            if _UNSTORABLE.search(getattr(parameter, field) or ""):
+            if UNSTORABLE.search(getattr(parameter, field) or ""):
                 fields[f"parameters.{index}.{field}"] = f"The {field} contains a character that cannot be stored"
     if fields:
         raise InvalidInput(fields)
-    return tuple(parameter.name for parameter in parameters if parameter.type == "text" and parameter.name not in tags)
+    return tuple(
+        parameter.name
+        for parameter in parameters
+        if not attachments.is_kind(parameter.type) and parameter.name not in tags
+    )
 
 
 def tag_names(template: str) -> tuple[str, ...]:
@@ -126,7 +76,8 @@ def validate_inputs(
 ) -> dict[str, str]:
     """Validate a buyer's inputs.
 
-    Absent and empty are the same; null is neither and "must be a string".
+    Absent and empty are the same; null is neither and "must be a string". A number, true or false for a parameter of
+    such a type may be JSON's own or text, and is text from here on.
 
     Args:
         inputs: the decoded JSON body.
@@ -144,6 +95,9 @@ def validate_inputs(
     if not isinstance(inputs, dict):
         raise InvalidInput({"body": "The inputs must be a JSON object"})
     declared = {parameter.name: parameter for parameter in parameters}
+    inputs = inputs | {
+        name: as_text(inputs[name]) for name, one in declared.items() if one.type in _TYPED and name in inputs
+    }
     fields: dict[str, str] = {}
     for parameter in declared.values():
         value = inputs.get(parameter.name, "")
@@ -158,9 +112,9 @@ def validate_inputs(
         fields[USER_MESSAGE] = problem
     known = declared.keys() | {USER_MESSAGE}
     for name in [name for name in inputs if name not in known][:UNKNOWN_LIMIT]:
-        fields.setdefault(_shown(name), f"Unknown parameter: {_shown(name)}")
+        fields.setdefault(_shown(name), f"Unknown parameter: {_shown(name)}{field_errors.nearest(name, known)}")
     values = {name: value for name, value in inputs.items() if name in known and value != ""}
-    files = {parameter.name for parameter in declared.values() if parameter.type != "text"}
+    files = {parameter.name for parameter in declared.values() if attachments.is_kind(parameter.type)}
     texts = (value for name, value in values.items() if isinstance(value, str) and name not in files)
     if sum(map(len, texts)) > inputs_limit:
         fields.setdefault("body", f"The inputs together are longer than {inputs_limit} characters")
@@ -249,6 +203,11 @@ def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
 
 def _parameter_problem(parameter: Parameter, value: object, value_limit: int, file_limit: int) -> str | None:
     subject = f"Parameter '{parameter.name}'"
+    if parameter.type in _TYPED:
+        told = (
+            "must be of its type" if not isinstance(value, str) else None if value == "" else parameter.problem(value)
+        )
+        return None if told is None else f"{subject} {told}"
     if not attachments.is_kind(parameter.type) or not isinstance(value, str) or value == "":
         return _value_problem(subject, value, parameter.most_characters(value_limit))
     problem = attachments.problem(parameter.type, value, parameter.most_bytes(file_limit))
@@ -260,7 +219,7 @@ def _value_problem(subject: str, value: object, limit: int) -> str | None:
         return f"{subject} must be a string"
     if len(value) > limit:
         return f"{subject} is longer than {limit} characters"
-    if _UNSTORABLE.search(value):
+    if UNSTORABLE.search(value):
         return f"{subject} contains a character that cannot be stored"
     return None
 

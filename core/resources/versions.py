@@ -4,7 +4,9 @@ Functions take a connection and do not commit.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -16,8 +18,8 @@ from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.request import Alternative
 from core.providers.usage import Prices, TierPrices
 from core.resources import attachments, template
-from core.resources.draft import Draft, ProviderChoice
-from core.resources.template import Parameter
+from core.resources.draft import Draft, Example, ProviderChoice
+from core.resources.parameters import Parameter
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings
@@ -51,6 +53,8 @@ class Version:
         prices: the model's listed prices now; None if unknown.
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
+        tags, icon, example: what buyers find and judge it by.
+        offered_at: when it was first on offer (UTC); None: never, so nobody has a quote of it.
     """
 
     version_id: UUID
@@ -87,6 +91,10 @@ class Version:
     sealed_template: bytes = field(repr=False)
     archived: bool
     allows_loss: bool | None = None
+    tags: tuple[str, ...] = ()
+    icon: str | None = None
+    example: Example | None = None
+    offered_at: datetime | None = None
 
     def __hash__(self) -> int:
         """Hash the id alone: offers are cached by version, and hashing every field would cost as much as the rest."""
@@ -132,8 +140,15 @@ def body_limit(version: Version) -> int:
 
 
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
-    """List the current versions of a creator's resources by slug, archived ones last."""
+    """List what a creator sells, or drafts, by slug, archived ones last; a draft has no `offered_at`."""
     return [read_row(row) async for row in sql.listing(conn, account_id=account_id)]
+
+
+def state(version: Version) -> Literal["draft", "on_offer", "archived"]:
+    """Say whether what `listing` has is for sale; a draft was never published."""
+    if version.archived:
+        return "archived"
+    return "draft" if version.offered_at is None else "on_offer"
 
 
 async def archive(conn: db.Connection, account_id: UUID, slug: str) -> None:
@@ -225,6 +240,10 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
         sealed_template=row.sealed_template,
         archived=row.archived,
         allows_loss=row.allows_loss,
+        tags=tuple(row.tags),
+        icon=row.icon,
+        example=None if row.example is None else Example.model_validate(row.example),
+        offered_at=row.offered_at,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from core import db
 from core.providers import client as provider_client
 from core.resources import prompt_shield, template
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 from drills.shield.attempts import Attempt, attempts
 from drills.shield.honest import TEMPLATES, Honest, honest_answers
 from drills.surroundings import Surroundings, database, pool

@@ -10,6 +10,26 @@ from tests.shops import Shop
 
 SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/resources"): "read",
+    ("POST", "/me/resources"): "publish",
+    ("GET", "/me/resources/{slug}"): "publish",
+    ("PUT", "/me/resources/{slug}"): "publish",
+    ("PATCH", "/me/resources/{slug}"): "publish",
+    ("POST", "/me/resources/{slug}/publish"): "publish",
+    ("POST", "/me/resources/{slug}/archive"): "publish",
+    ("POST", "/me/resources/{slug}/restore"): "publish",
+    ("GET", "/me/resources/{slug}/preview"): "read",
+    ("GET", "/me/resources/{slug}/versions"): "read",
+    ("GET", "/me/resources/{slug}/versions/{number}/diff"): "publish",
+    ("POST", "/me/resources/{slug}/versions/{number}/offer"): "publish",
+    ("GET", "/me/keys"): "keys",
+    ("GET", "/me/keys/{provider}"): "keys",
+    ("PUT", "/me/keys/{provider}"): "keys",
+    ("PATCH", "/me/keys/{provider}"): "keys",
+    ("DELETE", "/me/keys/{provider}"): "keys",
+    ("GET", "/me/keys/{provider}/log"): "keys",
+    ("POST", "/me/keys/openrouter/connect"): "keys",
+    ("POST", "/me/keys/openrouter/callback"): "keys",
+    ("POST", "/me/keys/openrouter/renew"): "keys",
     ("POST", "/me/resources/{slug}/test"): "publish",
     ("POST", "/me/resources/{slug}/switch"): "publish",
     ("POST", "/estimate"): "publish",
@@ -37,7 +57,7 @@ OTHERS = {
     ("GET", "/me/export"),
     ("DELETE", "/me"),
 }
-ANY = {"slug": "nothing", "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
+ANY = {"slug": "nothing", "number": 1, "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
 
 
 @pytest.fixture

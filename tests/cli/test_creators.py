@@ -168,6 +168,51 @@ def test_a_prompt_goes_on_sale_and_off(capsys: pytest.CaptureFixture[str], handl
     assert main(["resources", "archive", handle, "nothing"]) == 1
 
 
+def test_a_draft_is_published_compared_and_taken_back(
+    capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path
+) -> None:
+    """Drafts, dry runs, versions, their difference, a rollback, and the document as a file that changes nothing."""
+    file = written(tmp_path, "haiku.yaml", HAIKU)
+    said(capsys, "resources", "create", handle, file, "--dry-run")
+    assert said(capsys, "resources", "list", handle) == []
+    said(capsys, "resources", "create", handle, file, "--draft")
+    assert said(capsys, "resources", "list", handle)[0]["state"] == "draft"
+    assert said(capsys, "resources", "publish", handle, "haiku", "--dry-run")["dry_run"] is True
+    assert [one["state"] for one in said(capsys, "resources", "versions", handle, "haiku")] == ["draft"]
+    said(capsys, "resources", "publish", handle, "haiku")
+    said(capsys, "resources", "create", handle, written(tmp_path, "dear.yaml", HAIKU.replace("2.01", "3")))
+    states = [one["state"] for one in said(capsys, "resources", "versions", handle, "haiku")]
+    differs = said(capsys, "resources", "diff", handle, "haiku", "2")
+    said(capsys, "resources", "publish", handle, "haiku", "--version", "1")
+    assert main(["resources", "show", handle, "haiku", "--version", "1"]) == 0
+    shown = written(tmp_path, "shown.yaml", capsys.readouterr().out)
+    (same,) = said(capsys, "resources", "create", handle, shown)
+    as_json = json.dumps(said(capsys, "resources", "show", handle, "haiku"))
+    (again,) = said(capsys, "resources", "create", handle, written(tmp_path, "shown.json", as_json))
+
+    assert states == ["on_offer", "replaced"]
+    assert differs == [{"field": "price_usdc", "before": "2.01", "after": "3"}]
+    assert (same["number"], same["is_new"], again["is_new"]) == (1, False, False)
+    assert main(["resources", "show", handle, "nothing"]) == 1
+    assert main(["resources", "publish", handle, "haiku", "--version", "9"]) == 1
+
+
+def test_older_prompts_become_drafts(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
+    """All rows of a file, or none; what differs is said, and nothing is on sale."""
+    row = {"resource_type": "prompt_template", "name": "Old", "pt_system_prompt": "Say {x}{/x}.", "price_usdc": 3}
+    row |= {"pt_parameters": [{"name": "x"}], "network": "base"}
+    good = written(tmp_path, "old.json", json.dumps(row))
+    bad = written(tmp_path, "bad.json", json.dumps([row, row | {"slug": "new", "pt_system_prompt": "{y}{/y}"}]))
+    assert main(["resources", "import", handle, bad, "--model", "test/cli"]) == 1
+    assert "new: template: Tags without a parameter: y" in capsys.readouterr().err
+    (kept,) = said(capsys, "resources", "import", handle, good, "--model", "test/cli")
+    assert main(["resources", "import", handle, good, "--model", "test/cli"]) == 1
+
+    assert kept["slug"] == "old"
+    assert any("network" in sentence for sentence in kept["differences"])
+    assert [one["state"] for one in said(capsys, "resources", "versions", handle, "old")] == ["draft"]
+
+
 def test_people_read_the_same_as_programs(capsys: pytest.CaptureFixture[str], handle: str, tmp_path: Path) -> None:
     """Without --json there are tables and sentences; a possible loss is a warning with both numbers."""
     cheap = written(tmp_path, "cheap.yaml", HAIKU.replace("2.01", "0.01").replace("2026", '"[red]loud[/red]"'))

@@ -1,4 +1,4 @@
--- depends: 0044.payout-changes
+-- depends: 0046.idempotency-keys
 -- Master keys rotate while the system serves: where everything sealed is, and which processes seal under which key.
 
 CREATE FUNCTION sealed_values() RETURNS TABLE (

@@ -24,6 +24,7 @@ CREATE FUNCTION sale_state(absence_tolerated interval) RETURNS TABLE (
     reasoning_effort text, prompt_shield text, inputs_in text,
     shielded_calls bigint, withheld_calls bigint, providers jsonb, fallbacks text[], alternatives jsonb, supported_parameters text[], output_modalities text[],
     prompt_usd numeric, completion_usd numeric, request_usd numeric, archived boolean, allows_loss boolean,
+    tags text[], icon text, example jsonb, offered_at timestamptz,
     is_on_offer boolean, key_id uuid, sealed_key bytea, key_obstacle text,
     model_withdrawn boolean, is_certain_loss boolean, has_budget boolean, resource_has_budget boolean,
     has_room boolean, payouts jsonb
@@ -52,6 +53,7 @@ CREATE FUNCTION sale_state(absence_tolerated interval) RETURNS TABLE (
          WHERE model_obstacle(other, absence_tolerated) IS NULL AND takes_inputs(other, version.parameters)),
         model.supported_parameters, model.output_modalities, model.prompt_usd, model.completion_usd,
         model.request_usd, resource.archived_at IS NOT NULL, version.allows_loss,
+        version.tags, version.icon, version.example, version.offered_at,
         resource.version_id IS NOT DISTINCT FROM version.id,
         provider_key.id, provider_key.sealed_key, key_obstacle(provider_key),
         coalesce(model_obstacle(model, absence_tolerated) IS NOT NULL OR NOT takes_inputs(model, version.parameters), true),

@@ -33,7 +33,10 @@ UPDATE accounts SET display_name = :display_name WHERE id = :id;
 -- types: row=AccountRow payouts=dict[str,str] keys=list[dict[str,object]]
 SELECT accounts.handle, accounts.slots, accounts.queue_limit, accounts.daily_spend_cap_usd, accounts.created_at,
        coalesce(payouts.addresses, '{}') AS payouts, coalesce(known.keys, '[]') AS keys,
-       (SELECT count(*) FROM resources WHERE account_id = accounts.id AND archived_at IS NULL) AS resources
+       (
+           SELECT count(*) FROM resources
+           WHERE account_id = accounts.id AND archived_at IS NULL AND version_id IS NOT NULL
+       ) AS resources
 FROM accounts
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(

@@ -24,7 +24,8 @@ WHERE resources.account_id = :account_id;
 -- name: empty_versions(ids, sealed_templates)!
 -- Titles and prices stay, because receipts and reports name them.
 UPDATE resource_versions AS version
-SET sealed_template = emptied.sealed_template, description = '', parameters = '[]', answer_schema = NULL
+SET sealed_template = emptied.sealed_template, description = '', parameters = '[]', answer_schema = NULL, tags = '{}',
+    icon = NULL, example = NULL
 FROM unnest(:ids::uuid[], :sealed_templates::bytea[]) AS emptied (id, sealed_template)
 WHERE version.id = emptied.id;
 
@@ -42,5 +43,13 @@ WITH archived AS (
     DELETE FROM wallets WHERE account_id = :account_id
 ), address AS (
     DELETE FROM notice_addresses WHERE account_id = :account_id
+), connection AS (
+    DELETE FROM key_connections WHERE account_id = :account_id
+), event AS (
+    DELETE FROM key_events WHERE account_id = :account_id
+), use AS (
+    DELETE FROM key_uses WHERE account_id = :account_id
+), repetition AS (
+    DELETE FROM idempotency_keys WHERE account_id = :account_id
 )
 UPDATE accounts SET closed_at = now(), display_name = '', daily_spend_cap_usd = 0 WHERE id = :account_id;

@@ -4,7 +4,7 @@ At run time `sql` is what aiosql makes of that file, and rows are named tuples o
 """
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
@@ -51,6 +51,10 @@ class ResolveRow(NamedTuple):
     request_usd: Decimal | None
     archived: bool
     allows_loss: bool | None
+    tags: list[str]
+    icon: str | None
+    example: dict[str, object] | None
+    offered_at: datetime | None
     is_on_offer: bool
     key_id: UUID | None
     sealed_key: bytes | None
@@ -102,6 +106,10 @@ class VersionRow(NamedTuple):
     price_tiers: list[dict[str, str | int]]
     archived: bool
     allows_loss: bool | None
+    tags: list[str]
+    icon: str | None
+    example: dict[str, object] | None
+    offered_at: datetime | None
 
 
 class TakeRow(NamedTuple):
@@ -110,10 +118,24 @@ class TakeRow(NamedTuple):
     archived: bool
 
 
-class LockRow(NamedTuple):
+class ResourceRow(NamedTuple):
     id: UUID
+    slug: str
     version_id: UUID | None
+    draft_id: UUID | None
+    revision: int
+    daily_spend_cap_usd: Decimal | None
     archived: bool
+
+
+class HistoryRow(NamedTuple):
+    id: UUID
+    number: int
+    created_at: datetime
+    offered_at: datetime | None
+    title: str
+    model_id: str
+    price_atomic: int
 
 
 class ReadinessRow(NamedTuple):
@@ -152,7 +174,7 @@ class Queries(Protocol):
         """Any version, also a replaced or archived one: a sold version stays readable for ever."""
 
     def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[VersionRow]:
-        """A creator's resources, archived ones last."""
+        """A creator's resources, each as the version on offer, or as its draft if there is none; archived ones last."""
 
     async def take(
         self, conn: Connection, *, id: UUID, account_id: UUID, slug: str, daily_spend_cap_usd: Decimal | int | None
@@ -161,8 +183,30 @@ class Queries(Protocol):
         Its cap is not part of a version, so a new cap needs no new version.
         """
 
-    async def lock(self, conn: Connection, *, account_id: UUID, slug: str) -> LockRow | None:
+    async def create(
+        self, conn: Connection, *, id: UUID, account_id: UUID, slug: str, daily_spend_cap_usd: Decimal | int | None
+    ) -> UUID | None:
+        """A new resource for a first draft; no row if its slug is taken."""
+
+    async def lock(self, conn: Connection, *, account_id: UUID, slug: str) -> ResourceRow | None:
         """Lock a resource that there is, as `take` does."""
+
+    async def find(self, conn: Connection, *, account_id: UUID, slug: str) -> ResourceRow | None:
+        """The same without a lock."""
+
+    async def keep_draft(
+        self, conn: Connection, *, draft_id: UUID | None, daily_spend_cap_usd: Decimal | int | None, id: UUID
+    ) -> int:
+        """What its creator works on, and its cap, which is not part of a version."""
+
+    async def numbered(self, conn: Connection, *, resource_id: UUID, number: int) -> UUID | None:
+        """The id of a version by its number."""
+
+    def history(self, conn: Connection, *, resource_id: UUID) -> AsyncIterator[HistoryRow]:
+        """The versions of a resource, newest first. The draft and what was never on offer have no `offered_at`."""
+
+    async def is_sold(self, conn: Connection, *, account_id: UUID, resource_id: UUID) -> bool:
+        """Whether anybody ever paid for it."""
 
     async def add_version(
         self,
@@ -191,17 +235,22 @@ class Queries(Protocol):
         providers: str | None,
         fallbacks: list[str],
         allows_loss: bool | None,
+        tags: list[str],
+        icon: str | None,
+        example: str | None,
     ) -> int:
         """Numbers are consecutive because `take` holds the resource until this commits."""
 
-    async def offer(self, conn: Connection, *, version_id: UUID | None, id: UUID) -> int:
-        """Make this version the one that buyers get."""
+    async def offer(self, conn: Connection, *, allows_loss: bool, version_id: UUID | None, id: UUID) -> int:
+        """Make this version the one that buyers get. If it was the draft, there is none any more. To agree to a
+        certain loss changes nothing of what is sold.
+        """
 
     async def archive(self, conn: Connection, *, account_id: UUID, slug: str) -> int:
         """Take the resource off sale; its slug stays taken. A repetition keeps the first date."""
 
     async def restore(self, conn: Connection, *, account_id: UUID, slug: str) -> int:
-        """Put the resource on sale again with its last version."""
+        """Put the resource on sale again with its last version; one that was never published stays a draft."""
 
     async def readiness(
         self, conn: Connection, *, absence_tolerated: timedelta, version_id: UUID

@@ -1,7 +1,7 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The hot path of every request, in one query: the current version, and its readiness.
 -- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives? payouts=dict[str,str|None]
--- types: price_tiers=list[dict[str,str|int]]
+-- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
 SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
@@ -9,28 +9,32 @@ WHERE handle = :handle AND slug = :slug AND is_on_offer;
 -- name: version(version_id)^
 -- Any version, also a replaced or archived one: a sold version stays readable for ever.
 -- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
--- types: price_tiers=list[dict[str,str|int]]
+-- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in,
        shielded_calls, withheld_calls, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
-       (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
+       (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss, tags, icon,
+       example, offered_at
 FROM sale_state(interval '0')
 WHERE version_id = :version_id;
 
 -- name: listing(account_id)
--- A creator's resources, archived ones last.
+-- A creator's resources, each as the version on offer, or as its draft if there is none; archived ones last.
 -- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
--- types: price_tiers=list[dict[str,str|int]]
+-- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in,
        shielded_calls, withheld_calls, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
-       (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss
+       (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss, tags, icon,
+       example, offered_at
 FROM sale_state(interval '0')
-WHERE account_id = :account_id AND is_on_offer
+WHERE account_id = :account_id AND version_id IN (
+    SELECT coalesce(own.version_id, own.draft_id) FROM resources AS own WHERE own.account_id = :account_id
+)
 ORDER BY archived, slug;
 
 -- name: take(id, account_id, slug, daily_spend_cap_usd)^
@@ -42,18 +46,54 @@ VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
 ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
+-- name: create(id, account_id, slug, daily_spend_cap_usd)$
+-- A new resource for a first draft; no row if its slug is taken.
+-- types: id?
+INSERT INTO resources (id, account_id, slug, daily_spend_cap_usd)
+VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
+ON CONFLICT (account_id, slug) DO NOTHING
+RETURNING id;
+
 -- name: lock(account_id, slug)^
 -- Lock a resource that there is, as `take` does.
-SELECT id, version_id, archived_at IS NOT NULL AS archived
+-- types: row=ResourceRow
+SELECT id, slug, version_id, draft_id, revision, daily_spend_cap_usd, archived_at IS NOT NULL AS archived
 FROM resources WHERE account_id = :account_id AND slug = :slug FOR UPDATE;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks, allows_loss)$
+-- name: find(account_id, slug)^
+-- The same without a lock.
+-- types: row=ResourceRow
+SELECT id, slug, version_id, draft_id, revision, daily_spend_cap_usd, archived_at IS NOT NULL AS archived
+FROM resources WHERE account_id = :account_id AND slug = :slug;
+
+-- name: keep_draft(id, draft_id, daily_spend_cap_usd)!
+-- What its creator works on, and its cap, which is not part of a version.
+UPDATE resources SET draft_id = :draft_id, daily_spend_cap_usd = :daily_spend_cap_usd WHERE id = :id;
+
+-- name: numbered(resource_id, number)$
+-- The id of a version by its number.
+-- types: id?
+SELECT id FROM resource_versions WHERE resource_id = :resource_id AND number = :number;
+
+-- name: history(resource_id)
+-- The versions of a resource, newest first. The draft and what was never on offer have no `offered_at`.
+SELECT id, number, created_at, offered_at, title, model_id, price_atomic
+FROM resource_versions WHERE resource_id = :resource_id ORDER BY number DESC LIMIT 1000;
+
+-- name: is_sold(account_id, resource_id)$
+-- Whether anybody ever paid for it.
+SELECT EXISTS (
+    SELECT FROM executions JOIN resource_versions ON resource_versions.id = executions.version_id
+    WHERE executions.account_id = :account_id AND resource_id = :resource_id AND kind = 'paid' AND state <> 'void'
+) AS is_sold;
+
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks, allows_loss, tags, icon, example)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
     allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd,
     zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks,
-    allows_loss
+    allows_loss, tags, icon, example
 )
 VALUES (
     :id, :resource_id,
@@ -62,20 +102,26 @@ VALUES (
     :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd,
     :zdr, CAST(:answer_schema AS json), :truncated_from_characters, :reasoning_effort,
     :prompt_shield, :inputs_in,
-    CAST(:providers AS jsonb), :fallbacks, :allows_loss
+    CAST(:providers AS jsonb), :fallbacks, :allows_loss, :tags, :icon, CAST(:example AS jsonb)
 )
 RETURNING number;
 
--- name: offer(id, version_id)!
--- Make this version the one that buyers get.
-UPDATE resources SET version_id = :version_id WHERE id = :id;
+-- name: offer(id, version_id, allows_loss)!
+-- Make this version the one that buyers get. If it was the draft, there is none any more. To agree to a certain loss
+-- changes nothing of what is sold.
+WITH noted AS (
+    UPDATE resource_versions
+    SET offered_at = coalesce(offered_at, now()), allows_loss = coalesce(allows_loss, false) OR :allows_loss
+    WHERE id = :version_id
+)
+UPDATE resources SET version_id = :version_id, draft_id = nullif(draft_id, :version_id) WHERE id = :id;
 
 -- name: archive(account_id, slug)!
 -- Take the resource off sale; its slug stays taken. A repetition keeps the first date.
 UPDATE resources SET archived_at = coalesce(archived_at, now()) WHERE account_id = :account_id AND slug = :slug;
 
 -- name: restore(account_id, slug)!
--- Put the resource on sale again with its last version.
+-- Put the resource on sale again with its last version; one that was never published stays a draft.
 UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug = :slug;
 
 -- name: readiness(version_id, absence_tolerated)^

@@ -18,7 +18,7 @@ from x402.schemas import PaymentPayload, PaymentRequirements
 
 from core import failures
 from core.payments import codec, matching, offers, quotes
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 from core.resources.versions import Version
 from core.secrets.vault import new_master_key, vault
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings

@@ -8,7 +8,7 @@ import pytest
 from core.failures import InvalidInput
 from core.resources import attachments, call_cost, template
 from core.resources import draft as drafts
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 from core.settings import settings
 from tests.files import FILES, PDF, data_url
 from tests.selling import content, model

@@ -11,7 +11,7 @@ from core import amounts
 from core.failures import InvalidInput
 from core.resources import call_cost, template
 from core.resources import draft as drafts
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 from core.settings import settings
 from tests.selling import content, model
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from core.failures import InvalidInput
 from core.resources import template
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 
 LIMITS = {"value_limit": 20, "inputs_limit": 30, "file_limit": 200}
 NAMES = ["a", "b", "ab", "_", "A1"]
@@ -239,9 +239,10 @@ def test_an_unused_parameter_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [{"name": "a", "default": 1}, {"name": 1}, {"name": "a", "required": "yes"}, {"name": "a", "type": "x"}]
+    "document",
+    [{"name": "a", "default": [1]}, {"name": 1}, {"name": "a", "required": "yes"}, {"name": "a", "type": "x"}],
 )
 def test_parameters_are_strict(document: dict[str, object]) -> None:
-    """Defaults are strings, flags are booleans, and unknown keys are refused rather than ignored."""
+    """Defaults are text or numbers, flags are booleans, and unknown keys are refused rather than ignored."""
     with pytest.raises(ValidationError):
         Parameter.model_validate(document)

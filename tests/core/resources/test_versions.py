@@ -15,7 +15,7 @@ from core.failures import ExecutionFailed, InvalidInput, NotFound, Unavailable
 from core.providers.registry import OPENROUTER
 from core.resources import draft as drafts
 from core.resources import publishing, readiness, versions
-from core.resources.template import Parameter
+from core.resources.parameters import Parameter
 from core.secrets.vault import Vault, new_master_key, vault
 from core.settings import SANDBOX_NETWORK
 from tests.selling import ADDRESS, SECRET_TEMPLATE, add_model, content, creator, forget, publish
