@@ -16,7 +16,7 @@ from core.catalog.model import Model
 from core.catalog.search import Filters
 from core.db.queries.estimate import sql
 from core.failures import InvalidInput
-from core.resources import attachments, token_ratios
+from core.resources import attachments, prompt_shield, token_ratios
 from core.resources.call_cost import least_cost_usd, refuse_unsupported, worst_cost_usd
 from core.resources.draft import Draft
 from core.resources.token_ratios import TokenRatios
@@ -178,5 +178,8 @@ def _estimated_input(draft: Draft, ratios: TokenRatios) -> Decimal:
     uses = sum(draft.template.count(f"{{{parameter.name}}}") for parameter in texts)
     tokens = ratios.tokens_of(draft.template)
     tokens += ratios.tokens(_VALUE_CHARACTERS * (uses + draft.allows_user_message), 0)
+    if draft.prompt_shield != "off":
+        # What a shield adds is in our words, which are Latin.
+        tokens += ratios.tokens(prompt_shield.DECLARATION_BYTES + uses * prompt_shield.MARKERS_BYTES, 0)
     tokens += sum(_TOKENS.get(parameter.type, 0) for parameter in draft.parameters)
     return tokens.to_integral_value(ROUND_CEILING)

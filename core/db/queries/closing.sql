@@ -45,10 +45,6 @@ WITH archived AS (
     DELETE FROM notice_addresses WHERE account_id = :account_id
 ), connection AS (
     DELETE FROM key_connections WHERE account_id = :account_id
-), event AS (
-    DELETE FROM key_events WHERE account_id = :account_id
-), use AS (
-    DELETE FROM key_uses WHERE account_id = :account_id
 ), repetition AS (
     DELETE FROM idempotency_keys WHERE account_id = :account_id
 )

@@ -65,7 +65,7 @@ def test_what_a_buyer_can_cause() -> None:
     """Length and form cause these, and each costs a generation. An outage does not."""
     assert {
         *("provider_truncated", "provider_reasoning_only", "provider_malformed_json", "provider_tool_call"),
-        *("provider_empty", "provider_bad_image", "provider_too_large", "provider_timeout"),
+        *("provider_empty", "provider_bad_image", "provider_too_large", "provider_timeout", "withheld_overlap"),
     } == CAUSED_BY_WORDS
 
 

@@ -229,7 +229,13 @@ async def test_nothing_that_runs_can_lose_its_inputs(pool: db.Pool) -> None:
 async def answer(pool: db.Pool, execution_id: UUID) -> None:
     """An answer for a running execution, and its usage row."""
     async with pool.connection() as conn:
-        answer = {"ids": [execution_id], "rounds": [1], "sealed_results": [b"practice"], "truncateds": [False]}
+        answer = {
+            "ids": [execution_id],
+            "rounds": [1],
+            "sealed_results": [b"practice"],
+            "truncateds": [False],
+            "leaks": [None],
+        }
         kept = lifecycle.sql.succeed(conn, **answer)
         assert [row.id async for row in kept] == [execution_id]
         await usage_log.append(conn, [execution_id])

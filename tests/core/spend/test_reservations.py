@@ -238,7 +238,13 @@ class Spending(RuleBasedStateMachine):
         async def succeed() -> None:
             used = provider_usage.Usage(cost_usd=share * self.sold.worst_cost_usd)
             await sends.finish(self.conn, [sends.Ended(self.last_send(row), "succeeded", used)])
-            answer = {"ids": [row.id], "rounds": [row.round], "sealed_results": [b"practice"], "truncateds": [False]}
+            answer = {
+                "ids": [row.id],
+                "rounds": [row.round],
+                "sealed_results": [b"practice"],
+                "truncateds": [False],
+                "leaks": [None],
+            }
             assert len([one async for one in lifecycle.sql.succeed(self.conn, **answer)]) <= 1
             await reservations.replace_by_cost(self.conn, [(row.id, row.round)])
 
