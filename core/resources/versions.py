@@ -18,8 +18,9 @@ from core.failures import ExecutionFailed, NotFound, Unreadable
 from core.providers.request import Alternative
 from core.providers.usage import Prices, TierPrices
 from core.resources import attachments, template
-from core.resources.draft import Draft, Example, ProviderChoice
+from core.resources.draft import Draft, Example
 from core.resources.parameters import Parameter
+from core.resources.provider_choice import ProviderChoice
 from core.secrets.private import Private
 from core.secrets.vault import vault
 from core.settings import settings

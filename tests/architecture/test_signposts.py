@@ -72,7 +72,7 @@ def test_signposts() -> None:
             lost[path] = set[str]().union(*map(astray, prose(path)))
 
     assert {path: names for path, names in lost.items() if names} == {}
-    assert {"README.md", "core/failures.py", "core/db/queries/payment.sql"} <= set(SIGNPOSTED)
+    assert {"README.md", "core/failures/kinds.py", "core/db/queries/payment.sql"} <= set(SIGNPOSTED)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/design.md"])
@@ -89,4 +89,4 @@ def test_a_planted_signpost_is_found() -> None:
     text = "See `core/nowhere.py`, docs/none.md#top and [x](tests/lost/test_it.py); python/cdp/jwt.py, tasks/NAME.py."
 
     assert astray(text) == {"core/nowhere.py", "docs/none.md", "tests/lost/test_it.py"}
-    assert astray("core/failures.py, ../tests/api/test_keys.py, flows/recovery.py.") == set()
+    assert astray("core/failures/kinds.py, ../tests/api/test_keys.py, flows/recovery.py.") == set()
