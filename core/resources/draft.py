@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.amounts import atomic_usdc
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
@@ -139,12 +139,6 @@ class Draft(BaseModel):
     icon: Annotated[str, Field(max_length=500), AfterValidator(_is_icon)] | None = None
     example: Example | None = None
 
-    @model_validator(mode="after")
-    def _only_a_shield_moves_inputs(self) -> Self:
-        if self.inputs_in == "user" and self.prompt_shield == "off":
-            raise ValueError("inputs_in user needs the prompt_shield watch or block")
-        return self
-
     @property
     def price_atomic(self) -> int:
         """The price in atomic USDC."""
@@ -223,6 +217,8 @@ def _problems_between(draft: Draft) -> dict[str, str]:
         problems["fallbacks"] = "model and fallbacks name a model twice"
     if draft.truncated_from_characters is not None and draft.modality != "text":
         problems["truncated_from_characters"] = "truncated_from_characters needs the modality text"
+    if draft.inputs_in == "user" and draft.prompt_shield == "off":
+        problems["inputs_in"] = "inputs_in user needs the prompt_shield watch or block"
     file_limit = settings().file_limit
     for index, parameter in enumerate(draft.parameters):
         problems |= {f"parameters.{index}.{name}": told for name, told in _parameter_problems(parameter).items()}

@@ -106,7 +106,7 @@ def test_what_a_shield_adds_is_in_the_worst_case(inputs_in: str, uses: int, has_
 def test_inputs_move_only_behind_a_shield() -> None:
     with pytest.raises(drafts.InvalidInput) as refused:
         drafts.read(selling.content(inputs_in="user", prompt_shield="off"))
-    assert "inputs_in user needs" in refused.value.fields["draft"]
+    assert "inputs_in user needs" in refused.value.fields["inputs_in"]
     assert Draft.model_fields["prompt_shield"].default == "watch"
 
 
