@@ -1,6 +1,7 @@
 """Signing in with a wallet: what is signed, by whom, once, and for how long."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,7 +35,7 @@ def stamp(minutes: float) -> str:
 
 
 def message(nonce: str = "", **changes: str) -> str:
-    """A message as EIP-4361 has it, with other parts than usual."""
+    """A message as EIP-4361 has it, with other parts than usual; `<3>` in one is the time in three minutes."""
     parts = {
         "domain": sign_in.domain(),
         "address": MINE.address,
@@ -45,7 +46,7 @@ def message(nonce: str = "", **changes: str) -> str:
         "nonce": nonce or sign_in.make_nonce(),
         "issued": stamp(0),
         "more": "",
-    } | changes
+    } | {name: re.sub(r"<(-?[0-9]+)>", lambda found: stamp(float(found[1])), part) for name, part in changes.items()}
     return (
         "{domain} wants you to sign in with your Ethereum account:\n{address}\n{statement}\nURI: {uri}\n"
         "Version: {version}\nChain ID: {chain}\nNonce: {nonce}\nIssued At: {issued}{more}"
@@ -64,7 +65,7 @@ async def http() -> AsyncIterator[json_client.Client]:
         {},
         {"statement": "\n"},
         {"domain": f"http://{sign_in.domain()}"},
-        {"more": f"\nExpiration Time: {stamp(5)}\nNot Before: {stamp(-5)}"},
+        {"more": "\nExpiration Time: <5>\nNot Before: <-5>"},
         {"more": "\nRequest ID: \nResources:"},
         {"more": "\nRequest ID: a-1\nResources:\n- ipfs://x/y?z\n- https://example.org/#a"},
         {"issued": datetime.now(UTC).isoformat()},
@@ -101,12 +102,12 @@ async def test_our_own_message_signs_in(http: json_client.Client) -> None:
         {"nonce": "a" * 64},
         {"nonce": sign_in.make_nonce().swapcase()},
         {"nonce": sign_in.make_nonce()[:-1]},
-        {"issued": stamp(3)},
+        {"issued": "<3>"},
         {"issued": "2026-02-30T00:00:00Z"},
         {"issued": "yesterday"},
-        {"more": f"\nExpiration Time: {stamp(-1)}"},
-        {"more": f"\nNot Before: {stamp(3)}"},
-        {"more": f"\nNot Before: {stamp(-3)}\nExpiration Time: {stamp(3)}"},
+        {"more": "\nExpiration Time: <-1>"},
+        {"more": "\nNot Before: <3>"},
+        {"more": "\nNot Before: <-3>\nExpiration Time: <3>"},
         {"more": "\n"},
         {"statement": "\nOne.\nTwo.\n"},
         {"statement": "\nPlease sïgn.\n"},
