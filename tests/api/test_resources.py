@@ -138,7 +138,7 @@ async def test_what_a_buyer_sees_of_a_draft(
         drafted = (await editing.find(conn, shop.account.id, "haiku")).version
 
     def quoted(payload: PaymentPayload) -> None:
-        payload.accepted.extra["quoteId"] = quotes.make_quote(drafted)
+        payload.accepted.extra["quoteId"] = quotes.make_quote(drafted, [(payload.accepted.network, shop.payout)])
 
     header = await buyer.pay(door + shop.path, {"topic": "x"}, quoted)
     bought = await http.post(door + shop.path, json={"topic": "x"}, headers={"PAYMENT-SIGNATURE": header})
