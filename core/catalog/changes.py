@@ -245,6 +245,8 @@ def _not_in(other: str, value: str) -> list[str]:
 def _consequence(row: SoldVersion, events: Sequence[Event], at: datetime) -> str:
     if row.not_sellable:
         return f"not sold: its model is {row.not_sellable}"
+    if not row.serves:
+        return "not sold: its model does not serve what it asks for any more"
     if "lost" in events:
         end = f"sold until {at + ABSENCE_TOLERATED:%Y-%m-%d %H:%M} UTC, unless its model is listed again"
         return f"{end}; it is {row.successor} now: publish on that" if row.successor else end

@@ -10,7 +10,7 @@ from core.catalog import pricing
 from core.catalog.model import ID, Capability, Charges, Model
 from core.db.states import ModelModality
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raise it when a row reads otherwise, here or in `model_list.parse`: a list that did not change is then read anew."""
 
 _DELIVERABLE = {"text", "image"}

@@ -37,12 +37,14 @@ RULES: Mapping[str, Rule] = {
 _ONLY_WITH_PICTURES = frozenset({"image", "image_token"})
 _REQUIRED = ("prompt", "completion")
 
-# What is no price. A discount may end at any time, so nobody counts on it.
+# What is no price. A discount may end at any time, so nobody counts on it; a negative one is a surcharge.
 _NO_PRICE = frozenset({"overrides", "discount", "min_prompt_tokens", "utc_start", "utc_end", "utc_days"})
 
 # "-1" means "varies"; Decimal itself would also accept "NaN", "Infinity" and "1_0".
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
 _MOST_TOKENS = 2**31
+# US dollars for one token: a typing error, and more than sums of money have room for.
+_NO_PRICE_FROM = 1_000_000
 
 Listed = dict[str, Decimal | None]
 
@@ -62,6 +64,8 @@ def _price(value: object) -> Decimal | None:
     if not exact or not _PRICE.fullmatch(str(value)):
         return None
     price = Decimal(str(value))
+    if price >= _NO_PRICE_FROM:
+        return None
     digits = f"{price:f}"
     return Decimal(digits.rstrip("0").rstrip(".")) if "." in digits and digits.endswith("0") else Decimal(digits)
 
@@ -132,7 +136,9 @@ def _above(value: object) -> int | None:
 
 def _prices(entry: Mapping[str, object]) -> Iterator[tuple[str, Decimal | None]]:
     for key, value in entry.items():
-        if key not in _NO_PRICE and (value is not None or key in _REQUIRED):
+        if key == "discount" and str(value).startswith("-"):
+            yield key, None
+        elif key not in _NO_PRICE and (value is not None or key in _REQUIRED):
             yield key, _price(value)
 
 

@@ -150,6 +150,7 @@ def _model_leaving(facts: Facts) -> tuple[str, str]:
     titles = {
         "renamed": "its model has another id now",
         "withdrawn": "it is off sale, because its model is",
+        "unfit": "it is off sale, because its model cannot do as much any more",
         "lost": "its model is not listed any more",
         "ends": f"its model is served until {facts['until']} only",
         "loss": "it is off sale, because its model got too dear",

@@ -87,6 +87,21 @@ def least_cost_usd(draft: Draft, model: Model) -> Decimal:
         return cost * _credit(model)
 
 
+def usual_cost_usd(draft: Draft, model: Model, input_tokens: Decimal, output_tokens: Decimal) -> Decimal:
+    """Compute what a call with so many tokens costs, all that is no token included.
+
+    A model that searches as often as it likes makes half of the searches that are counted at most.
+    """
+    prices = model.charges_at(int(input_tokens))
+    prompt, completion = _known(prices)
+    output = max(completion, prices.image_output_usd or Decimal(0))
+    with localcontext(prec=400):
+        cost = input_tokens * prompt + output_tokens * output + (prices.request_usd or 0)
+        cost += max(1, most_searches(model) // 2) * (prices.search_usd or 0)
+        cost += _count(draft, "image") * pictures.input_usd(prices)[1]
+        return cost * _credit(model)
+
+
 def refuse_unsupported(draft: Draft, model: Model) -> None:
     """Refuse a draft that asks for more than the model offers.
 
@@ -229,19 +244,24 @@ def _most_prompt_bytes(draft: Draft) -> int:
         for one in draft.parameters
         if attachments.is_kind(one.type)
     )
-    shield_bytes = 0
-    if draft.prompt_shield != "off":
-        # In the user turn a value stands once, and its name once more.
-        shield_bytes = prompt_shield.DECLARATION_BYTES + sum(
-            prompt_shield.MARKERS_BYTES * max(1, count) + (count + 1) * len(input_name(parameter.name)) + 3
-            for parameter, (count, _, _) in zip(texts, uses, strict=True)
-        )
-        if draft.inputs_in == "user":
-            # Also of a parameter without a tag.
-            by_value += sum(largest for count, _, largest in uses if not count)
-            by_total = max(by_total, inputs_bytes)
-    added_bytes = schema_bytes + marker_bytes + shield_bytes + FRAME_BYTES
+    if draft.prompt_shield != "off" and draft.inputs_in == "user":
+        # Also of a parameter without a tag.
+        by_value += sum(largest for count, _, largest in uses if not count)
+        by_total = max(by_total, inputs_bytes)
+    added_bytes = schema_bytes + marker_bytes + shield_bytes(draft) + FRAME_BYTES
     return len(draft.template.encode()) + added_bytes + min(by_value, by_total)
+
+
+def shield_bytes(draft: Draft) -> int:
+    """Count the bytes that a prompt shield adds to a prompt: what it says, and a marker around each use of an input."""
+    if draft.prompt_shield == "off":
+        return 0
+    texts = [parameter.name for parameter in draft.parameters if not attachments.is_kind(parameter.type)]
+    uses = [(name, draft.template.count(f"{{{name}}}")) for name in texts]
+    # In the user turn a value stands once, and its name once more.
+    return prompt_shield.DECLARATION_BYTES + sum(
+        prompt_shield.MARKERS_BYTES * max(1, count) + (count + 1) * len(input_name(name)) + 3 for name, count in uses
+    )
 
 
 def _count(draft: Draft, kind: attachments.Kind) -> int:

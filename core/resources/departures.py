@@ -13,6 +13,7 @@ from core.db.queries.resource import sql
 _CAUSES = {
     "renamed": "{model} has another id now, and is sold until {until}",
     "withdrawn": "nothing is sold on {model} any more",
+    "unfit": "{model} no longer does all that the prompt asks for (inputs, output, length or effort); it is not sold",
     "lost": "{model} is not listed any more; it is sold until {until}, unless it is listed again",
     "ends": "{model} is served until {until} only",
     "dear": "a call can cost up to ${worst} since prices rose, more than its price of {price} USDC; it is still sold",

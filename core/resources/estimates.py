@@ -3,6 +3,7 @@
 Functions take a connection and do not commit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Literal, Protocol
@@ -10,14 +11,13 @@ from uuid import UUID
 
 from core import db
 from core.amounts import LEAST_PRICE_ATOMIC
-from core.catalog import pictures
 from core.catalog import search as catalog
 from core.catalog.model import Model
 from core.catalog.search import Filters
 from core.db.queries.estimate import sql
 from core.failures import InvalidInput
-from core.resources import attachments, prompt_shield, token_ratios
-from core.resources.call_cost import least_cost_usd, refuse_unsupported, worst_cost_usd
+from core.resources import attachments, fallbacks, token_ratios
+from core.resources.call_cost import least_cost_usd, refuse_unsupported, shield_bytes, usual_cost_usd, worst_cost_usd
 from core.resources.draft import Draft
 from core.resources.token_ratios import TokenRatios
 
@@ -27,6 +27,8 @@ CHEAPER = 5
 _LEAST_CALLS = 5
 # Rules of thumb where no call was made yet.
 _VALUE_CHARACTERS = 200
+# A price that leaves more of itself is no price that anybody pays.
+_MOST_MARGIN = Decimal("0.999")
 _TOKENS = {"image": 1_000, "file": 5_000}
 
 Basis = Literal["usage", "estimate"]
@@ -102,19 +104,19 @@ async def estimate(conn: db.Connection, account_id: UUID, draft: Draft, *, margi
         conn: the transaction.
         account_id: the creator; calls of their resource with this slug say what a usual call uses.
         draft: the prompt.
-        margin: the share of the price to keep, from 0 to less than 1.
+        margin: the share of the price to keep, from 0 to 0.999.
 
     Raises:
-        InvalidInput: names `margin`, `model` or each field that the model cannot serve.
+        InvalidInput: names `margin`, `model`, `fallbacks.N` or each field that the model cannot serve.
     """
-    if margin is not None and not (margin.is_finite() and 0 <= margin < 1):
-        raise InvalidInput({"margin": "must be a share of the price, from 0 to less than 1, such as 0.3"})
-    model = await catalog.find(conn, draft.model)
-    if model is None:
-        raise InvalidInput({"model": f"{draft.model} {await catalog.not_in_catalog(conn, draft.model)}"})
-    refuse_unsupported(draft, model)
+    if margin is not None and not (margin.is_finite() and 0 <= margin <= _MOST_MARGIN):
+        raise InvalidInput({"margin": f"must be a share of the price, from 0 to {_MOST_MARGIN}, such as 0.3"})
+    models, problems = await fallbacks.find_models(conn, draft)
+    if problems:
+        raise InvalidInput(problems)
+    model, *others = models
     usual = await _usual(conn, account_id, draft, model)
-    own = _cost(draft, model, usual, margin)
+    own = _cost(draft, model, usual, margin, others)
     rows, _ = await catalog.page(conn, Filters(sells_as=draft.modality, sort="newest"), most=1000)
     cheaper: list[Cost] = []
     for row in sorted(rows, key=lambda row: not row.curated):
@@ -138,22 +140,29 @@ def _serves(model: Model, draft: Draft) -> bool:
     return True
 
 
-def _cost(draft: Draft, model: Model, usual: Usual, margin: Decimal | None) -> Cost:
+def _cost(draft: Draft, model: Model, usual: Usual, margin: Decimal | None, others: Sequence[Model] = ()) -> Cost:
+    """Compute the costs on one model; the worst is that of the dearest of it and its fallbacks, as is reserved."""
     least, worst = least_cost_usd(draft, model), worst_cost_usd(draft, model)
-    sent = sum(parameter.type == "image" for parameter in draft.parameters)
-    typical = max(least, min(worst, _tokens_usd(model, usual) + sent * pictures.input_usd(model)[1]))
+    typical = usual_cost_usd(draft, model, usual.input_tokens, usual.output_tokens)
+    typical = max(least, min(worst, _rounded(typical)))
+    worst = fallbacks.worst_cost_usd(draft, (model, *others))
     price = None if margin is None else lowest_price_atomic(typical, margin)
     safe_price = None if margin is None else lowest_price_atomic(worst, margin)
     return Cost(model.id, least, typical, worst, price, safe_price)
 
 
 def _tokens_usd(model: _Priced, usual: Usual) -> Decimal:
-    """Price the usual tokens, rounded up to a billionth of a dollar."""
+    """Price the usual tokens at the lowest tier and without anything else: no usual call costs less."""
     prompt, output = model.prompt_usd or Decimal(0), model.completion_usd or Decimal(0)
     output = max(output, model.image_output_usd or Decimal(0))
     with localcontext(prec=60):
-        cost = usual.input_tokens * prompt + usual.output_tokens * output + (model.request_usd or Decimal(0))
-        return cost.quantize(Decimal("1e-9"), ROUND_CEILING)
+        return usual.input_tokens * prompt + usual.output_tokens * output + (model.request_usd or Decimal(0))
+
+
+def _rounded(usd: Decimal) -> Decimal:
+    """Round up to a billionth of a dollar."""
+    with localcontext(prec=60):
+        return usd.quantize(Decimal("1e-9"), ROUND_CEILING)
 
 
 def lowest_price_atomic(cost_usd: Decimal, margin: Decimal = Decimal(0)) -> int:
@@ -178,8 +187,6 @@ def _estimated_input(draft: Draft, ratios: TokenRatios) -> Decimal:
     uses = sum(draft.template.count(f"{{{parameter.name}}}") for parameter in texts)
     tokens = ratios.tokens_of(draft.template)
     tokens += ratios.tokens(_VALUE_CHARACTERS * (uses + draft.allows_user_message), 0)
-    if draft.prompt_shield != "off":
-        # What a shield adds is in our words, which are Latin.
-        tokens += ratios.tokens(prompt_shield.DECLARATION_BYTES + uses * prompt_shield.MARKERS_BYTES, 0)
+    tokens += ratios.tokens(shield_bytes(draft), 0)
     tokens += sum(_TOKENS.get(parameter.type, 0) for parameter in draft.parameters)
     return tokens.to_integral_value(ROUND_CEILING)

@@ -152,6 +152,7 @@ class SoldVersion(NamedTuple):
     is_certain_loss: bool
     allows_loss: bool | None
     not_sellable: str | None
+    serves: bool
     successor: str | None
 
 

@@ -183,10 +183,11 @@ SELECT id, reason, first_seen_at, listed FROM quarantined_models ORDER BY first_
 
 -- name: sold_on(model_ids)
 -- Resources on sale on these models, with their creators. Archived resources are left out.
--- types: row=SoldVersion
+-- types: row=SoldVersion serves!
 SELECT version.model_id, account.handle, resource.slug, version.price_atomic,
        coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd,
        coalesce(repriced.is_certain_loss, false) AS is_certain_loss, version.allows_loss, model.not_sellable,
+       serves(model, version) AS serves,
        CASE WHEN model.missing_since IS NOT NULL THEN model_successor(model) END AS successor
 FROM resources AS resource
 JOIN resource_versions AS version ON version.id = resource.version_id

@@ -21,6 +21,17 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 IDS = st.text(st.sampled_from("ab-./:~1"), min_size=1, max_size=12) | st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=30
 )
+# A draft, and what a model needs at least to serve it.
+LIMITED: dict[str, Any] = {"modality": "text", "max_output_tokens": 101, "reasoning_effort": "low"}
+FITTING: dict[str, Any] = {
+    "takes": {"text"},
+    "kinds": [],
+    "makes": {"text"},
+    "asked_for": LIMITED,
+    "limits": (101, 480),
+    "reasons": {"supported_efforts": ["low"]},
+    "is_asked": True,
+}
 # Never today: SQL and Python may read their clocks before and after midnight.
 DAYS = st.none() | st.integers(-5, 5).filter(bool)
 
@@ -82,16 +93,63 @@ def test_what_stops_a_model(
         call_cost.refuse_unsupported(draft.read(selling.content(model=model.id)), model)
 
 
-@given(takes=st.sets(st.sampled_from(["text", "image", "file"])), kinds=st.lists(st.sampled_from(["image", "file"])))
-@settings(deadline=None, max_examples=30)
-def test_what_a_model_reads(asked: Connection, takes: set[str], kinds: list[str]) -> None:
-    """Publishing refuses pictures and files exactly when a sale of them would be stopped."""
-    model = selling.model(input_modalities=sorted(takes))
+@given(
+    takes=st.just({"text", "image", "file"}) | st.sets(st.sampled_from(["text", "image", "file"])),
+    kinds=st.lists(st.sampled_from(["image", "file"]), max_size=2),
+    makes=st.just({"text", "image"}) | st.sets(st.sampled_from(["text", "image"]), min_size=1),
+    asked_for=st.fixed_dictionaries(
+        {
+            "modality": st.sampled_from(["text", "json", "image"]),
+            "max_output_tokens": st.sampled_from([16, 100, 101, 400]),
+            "reasoning_effort": st.sampled_from([None, "none", "low", "high"]),
+        }
+    ),
+    limits=st.tuples(*[st.sampled_from([None, 100, 480])] * 2),
+    reasons=st.sampled_from(
+        [{}, {"mandatory": True}, {"mandatory": "yes"}, {"supported_efforts": ["low"]}, "nonsense"]
+    ),
+    is_asked=st.booleans(),
+)
+@example(**FITTING)
+@example(**FITTING | {"makes": {"image"}})
+@example(**FITTING | {"limits": (100, None)})
+@example(**FITTING | {"limits": (None, 101)})
+@example(**FITTING | {"is_asked": False})
+@example(**FITTING | {"reasons": {"supported_efforts": ["high"]}})
+@example(**FITTING | {"asked_for": LIMITED | {"reasoning_effort": "none"}, "reasons": {"mandatory": True}})
+@example(**FITTING | {"kinds": ["image"], "takes": {"text"}})
+@settings(deadline=None, max_examples=60)
+def test_what_a_model_serves(
+    asked: Connection,
+    takes: set[str],
+    kinds: list[str],
+    makes: set[str],
+    asked_for: dict[str, Any],
+    limits: tuple[int | None, int | None],
+    reasons: object,
+    is_asked: bool,
+) -> None:
+    """Publishing refuses a draft exactly when a sale of it would be stopped, whatever the model lacks."""
+    model = selling.model(
+        input_modalities=sorted(takes),
+        output_modalities=sorted(makes),
+        max_completion_tokens=limits[0],
+        context_length=limits[1],
+        supported_parameters=["reasoning"] if is_asked else [],
+        raw={"reasoning": reasons},
+    )
+    if "file" in kinds and model.context_length is None:
+        # A file on a model of unknown context costs more than any cap.
+        kinds = []
     parameters = [{"name": f"p{number}", "type": kind, "max_bytes": 9} for number, kind in enumerate(kinds)]
-    wanted = draft.read(selling.content(model=model.id, parameters=[{"name": "topic"}, *parameters]))
+    wanted = draft.read(
+        selling.content(model=model.id, template="Write.", parameters=[{"name": "topic"}, *parameters], **asked_for)
+    )
+    version = wanted.model_dump_json(include={"parameters", *asked_for})
     ((is_sold,),) = asked.execute(
-        "SELECT takes_inputs(jsonb_populate_record(NULL::models, %s::jsonb), %s::jsonb)",
-        [model.model_dump_json(), wanted.model_dump_json(include={"parameters"})[len('{"parameters":') : -1]],
+        "SELECT serves(jsonb_populate_record(NULL::models, %s::jsonb),"
+        " jsonb_populate_record(NULL::resource_versions, %s::jsonb))",
+        [model.model_dump_json(), version],
     ).fetchall()
     with nullcontext() if is_sold else pytest.raises(InvalidInput):
         call_cost.refuse_unsupported(wanted, model)

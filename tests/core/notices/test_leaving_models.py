@@ -21,6 +21,8 @@ async def owner(conn: AsyncConnection[Any]) -> Account:
     owner = await selling.creator(conn)
     for model_id in (MODEL, "maker/pro-2", "maker/mini-2", "other/pro-1"):
         await selling.add_model(conn, id=model_id)
+    # Nobody is pointed to a model that does not serve the prompt.
+    await selling.add_model(conn, id="maker/pro-3", max_completion_tokens=100)
     await selling.publish(conn, owner, model=MODEL)
     return owner
 
@@ -38,6 +40,7 @@ CHANGES = {
     "ends": "UPDATE models SET expires_on = '2099-01-05' WHERE id = %s",
     "lost": "UPDATE models SET missing_since = now() WHERE id = %s",
     "withdrawn": "UPDATE models SET disabled = true WHERE id = %s",
+    "unfit": "UPDATE models SET output_modalities = '{image}' WHERE id = %s",
     "loss": "INSERT INTO repriced_versions (version_id, worst_cost_usd, is_certain_loss)"
     " SELECT id, 9, true FROM resource_versions WHERE model_id = %s",
     "dear": "INSERT INTO repriced_versions (version_id, worst_cost_usd, is_certain_loss)"
@@ -63,6 +66,17 @@ async def test_a_creator_is_told_once_what_becomes_of_a_model(
     assert message.title.startswith(f"/@{owner.handle}/haiku: ")
     assert message.body.startswith(sentence)
     assert "switch to maker/pro-2 or maker/mini-2" in sentence
+
+
+@pytest.mark.parametrize("cause", ["unfit", "loss"])
+async def test_what_takes_a_prompt_off_sale_is_told_before_what_will(
+    conn: AsyncConnection[Any], owner: Account, cause: str
+) -> None:
+    """An end that is far away hides nothing."""
+    await conn.execute(CHANGES["ends"].encode(), [MODEL])
+    await conn.execute(CHANGES[cause].encode(), [MODEL])
+
+    assert [facts["cause"] for facts in await told(conn, owner)] == [cause]
 
 
 async def test_what_was_warned_of_when_it_was_published_is_not_told_again(

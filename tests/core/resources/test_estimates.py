@@ -127,7 +127,37 @@ async def test_pictures_and_files_are_in_an_estimate(shelf: AsyncConnection[Any]
     assert [cost.model_id for cost in done.cheaper] == ["test/cheap3"]
 
 
-@pytest.mark.parametrize("margin", ["1", "-0.1", "NaN", "2"])
+@pytest.mark.usefixtures("credit")
+async def test_a_usual_call_costs_all_that_is_charged(shelf: AsyncConnection[Any]) -> None:
+    """Searches, the tier of a long prompt, credit and a shield are in it; the worst is that of the dearest fallback."""
+    owner = await creator(shelf)
+
+    async def cost(**changes: Any) -> estimates.Estimate:
+        return await estimates.estimate(shelf, owner.id, _draft(**changes))
+
+    plain = await cost()
+    tokens = plain.usual.input_tokens * PRICES["prompt_usd"] + plain.usual.output_tokens * PRICES["completion_usd"]
+    shielded = await cost(prompt_shield="watch")
+    covered = await cost(fallbacks=["test/dearer"])
+    with pytest.raises(InvalidInput) as refused:
+        await cost(fallbacks=["test/dearer", "no/such"])
+    long = {"above": 2, "prompt_usd": Decimal(1), "completion_usd": Decimal(2), "request_usd": Decimal(0)}
+    await add_model(shelf, id=DEAR, **PRICES, search_usd=Decimal("0.01"))
+    searching = await cost()
+    await add_model(shelf, id=DEAR, **PRICES, price_tiers=[long | {"image_output_usd": None}])
+    tiered = await cost()
+
+    # Half of the 30 searches that are counted at most.
+    assert plain.on_its_model.typical_usd == tokens * Decimal("1.055")
+    assert searching.on_its_model.typical_usd == (tokens + Decimal("0.15")) * Decimal("1.055")
+    assert tiered.on_its_model.typical_usd > plain.usual.input_tokens
+    assert shielded.usual.input_tokens > plain.usual.input_tokens + 50
+    assert covered.on_its_model.worst_usd > 3 * plain.on_its_model.worst_usd
+    assert covered.on_its_model.typical_usd == plain.on_its_model.typical_usd
+    assert list(refused.value.fields) == ["fallbacks.1"]
+
+
+@pytest.mark.parametrize("margin", ["1", "-0.1", "NaN", "2", "0.9999", f"0.{'9' * 5000}"])
 async def test_a_margin_is_a_share_of_the_price(shelf: AsyncConnection[Any], margin: str) -> None:
     """No price leaves all of itself."""
     owner = await creator(shelf)

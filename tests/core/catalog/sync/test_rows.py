@@ -92,7 +92,7 @@ def test_modalities(outputs: object, reason: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "price", ["-1", "-0.1", "", "free", "NaN", "Infinity", "1_0", " 1", "١", "1.", ".5", 0.1, True, [], "1e999"]
+    "price", ["-1", "-0.1", "", "free", "NaN", "Infinity", "1_0", " 1", "١", "1.", ".5", 0.1, True, [], "1e999", "1e6"]
 )
 @pytest.mark.parametrize("key", CHARGED)
 def test_an_unknown_price_is_not_sellable(key: str, price: object) -> None:
@@ -219,6 +219,13 @@ def test_exact_prices() -> None:
 def test_a_discount_is_not_counted_on() -> None:
     """A discount may end at any time, so the worst case leaves it out."""
     assert priced(discount=0.5).prompt_usd == Decimal("0.000001")
+
+
+@pytest.mark.parametrize("surcharge", [-0.5, "-0.5", -1])
+def test_a_surcharge_is_no_discount(surcharge: object) -> None:
+    """What a negative discount adds to a call is in no price, so the price is unknown."""
+    assert priced(discount=surcharge).not_sellable == "unknown_price"
+    assert priced(overrides=[{"min_prompt_tokens": 9, "discount": surcharge}]).not_sellable == "unknown_price"
 
 
 def test_reasoning_that_costs_more_than_answers() -> None:
