@@ -53,6 +53,9 @@ WANTED: dict[str, Callable[[ListedModel], bool]] = {
     "nano banana": _is("google/gemini-2.5-flash-image", "google/gemini-3-pro-image"),
     "web search": lambda row: "web_search_options" in row.supported_parameters,
     "o3": _is("openai/o3"),
+    "the cheapest vision model with json": lambda row: row.tier == "budget" and "vision" in row.capabilities,
+    "text to image": lambda row: "image" in row.output_modalities,
+    "open source vision": lambda row: row.open_weights and "vision" in row.capabilities,
 }
 
 
