@@ -18,7 +18,7 @@ _CAUSES = {
     "ends": "{model} is served until {until} only",
     "dear": "a call can cost up to ${worst} since prices rose, more than its price of {price} USDC; it is still sold",
     "fallback": "{lost} cannot answer for {model} any more, so it has fewer fallbacks; publish it with others",
-    "loss": "{model}{other} costs so much that hardly any call earns its cost; it is not sold until its price is raised",
+    "loss": "{model}{other} costs so much that hardly any call earns its cost; it is not sold until its price rises",
 }
 
 
