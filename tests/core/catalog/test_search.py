@@ -70,6 +70,16 @@ async def test_the_wanted_model_comes_first(shelf: AsyncConnection[Any]) -> None
     assert missed == {}
 
 
+async def test_a_fee_for_each_call_is_not_cheap(conn: AsyncConnection[Any]) -> None:
+    """Whatever its tokens cost; a model without a fee is."""
+    row = FACTS[0] | {"name": "Zyx", "supported_parameters": ["web_search_options"]}
+    tokens = {"prompt": "0.0000001", "completion": "0.0000001"}
+    for fee in ({"request": "0.005"}, {"web_search": "0.005"}, {}):
+        listed = row | {"pricing": tokens | fee}
+        await catalog_sync.apply(conn, reprice, *model_list.parse({"data": [listed]}), accept_loss=True)
+        assert [model.id for model in await found(conn, search="cheap zyx")] == ([] if fee else [row["id"]])
+
+
 async def test_every_word_has_to_fit(shelf: AsyncConnection[Any]) -> None:
     """A word that fits nowhere finds nothing, and text without words does not find everything."""
     assert await found(shelf, search="claude xylophone") == []
