@@ -18,6 +18,7 @@ from core.providers import model_ids
 from core.providers import registry as providers
 
 _MILLION = Decimal(1_000_000)
+_MOST_TOKENS = 2**31
 
 
 async def set_prices(
@@ -46,7 +47,7 @@ async def set_prices(
         parameters: what the model takes beside the parameters that all models of its provider take.
 
     Raises:
-        InvalidInput: names `model`, `parameters` or a price.
+        InvalidInput: names `model`, `parameters`, a price or a number of tokens.
     """
     row = _listed(model_id, prompt_usd, completion_usd, context_length, max_completion_tokens, parameters)
     await sql.take_turns(conn)
@@ -63,6 +64,10 @@ def _listed(
     parameters: Sequence[str],
 ) -> Model:
     """Build the row in the format of a provider's list, and read it like any other."""
+    limits = {"context_length": context, "max_completion_tokens": most}
+    if wrong := [field for field, tokens in limits.items() if tokens is not None and not 0 < tokens < _MOST_TOKENS]:
+        # The reader of lists would take it for unknown.
+        raise InvalidInput(dict.fromkeys(wrong, "must be a number of tokens, more than 0"))
     provider_name, name = model_ids.provider_of(model_id)
     provider = providers.provider_named(provider_name)
     if provider.parameters is None:

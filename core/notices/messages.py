@@ -151,11 +151,14 @@ def _model_leaving(facts: Facts) -> tuple[str, str]:
         "renamed": "its model has another id now",
         "withdrawn": "it is off sale, because its model is",
         "unfit": "it is off sale, because its model cannot do as much any more",
+        "fallback": "a fallback of it cannot answer any more",
         "lost": "its model is not listed any more",
         "ends": f"its model is served until {facts['until']} only",
         "loss": "it is off sale, because its model got too dear",
         "dear": "a call of it can cost more than its price now",
     }
+    if facts["cause"] == "fallback":
+        return titles["fallback"], f"{departures.sentence(facts)}."
     body = (
         f"{departures.sentence(facts)}.\nTo switch: instant resources switch, which tests it there first, or "
         "POST /me/resources/{slug}/switch."

@@ -24,6 +24,7 @@ _LEAST_OUTPUT_TOKENS = 16
 _WHY = {
     "batch_only": ": it is served in batches only; leave out :batch",
     "free_variant": ": it has a few calls a day for a whole account; leave out :free",
+    "images_endpoint": ": it makes pictures alone, and is served elsewhere; choose one that makes text too",
     "router": ": which model answers, and at what price, is not known before",
     "unknown_price": ": what a call costs is not listed",
     "unsupported_modality": ": it does not make text or pictures alone",

@@ -17,7 +17,8 @@ _CAUSES = {
     "lost": "{model} is not listed any more; it is sold until {until}, unless it is listed again",
     "ends": "{model} is served until {until} only",
     "dear": "a call can cost up to ${worst} since prices rose, more than its price of {price} USDC; it is still sold",
-    "loss": "{model} costs so much that hardly any call earns its cost; it is not sold until its price is raised",
+    "fallback": "{lost} cannot answer for {model} any more, so it has fewer fallbacks; publish it with others",
+    "loss": "{model}{other} costs so much that hardly any call earns its cost; it is not sold until its price rises",
 }
 
 
@@ -35,9 +36,13 @@ def sentence(facts: Mapping[str, Any]) -> str:
     """
     said = _CAUSES[facts["cause"]].format(
         model=facts["model"],
+        other=" or a fallback" if facts.get("fallbacks") else "",
+        lost=" and ".join(facts.get("lost_fallbacks", ())),
         until=facts["until"],
         worst=facts.get("worst_cost_usd") and dollars(Decimal(facts["worst_cost_usd"])),
         price=facts.get("price_atomic") and usdc(facts["price_atomic"]),
     )
-    others = f"; switch to {' or '.join(facts['switch_to'])}" if facts["switch_to"] else ""
+    others = (
+        f"; switch to {' or '.join(facts['switch_to'])}" if facts["switch_to"] and facts["cause"] != "fallback" else ""
+    )
     return f"{said}{others}"

@@ -68,6 +68,22 @@ async def test_what_is_no_price_of_another_provider_is_refused(
     assert await catalog.find(conn, model_id) == before
 
 
+@pytest.mark.parametrize("tokens", [0, -1, 2**31])
+async def test_a_number_of_tokens_is_never_taken_for_unknown(conn: db.Connection, tokens: int) -> None:
+    """A limit that cannot be is refused: without one, drafts would fit that do not."""
+    with pytest.raises(InvalidInput) as caught:
+        await manual_prices.set_prices(
+            conn,
+            reprice,
+            CLAUDE,
+            prompt_usd=Decimal(3),
+            completion_usd=Decimal(15),
+            context_length=tokens,
+            max_completion_tokens=tokens,
+        )
+    assert list(caught.value.fields) == ["context_length", "max_completion_tokens"]
+
+
 async def test_a_new_price_reprices_what_is_on_sale(conn: db.Connection) -> None:
     """Reservations follow the new price, and a prompt that would lose money on most calls is not sold any more."""
     await put(conn)

@@ -53,6 +53,9 @@ WANTED: dict[str, Callable[[ListedModel], bool]] = {
     "nano banana": _is("google/gemini-2.5-flash-image", "google/gemini-3-pro-image"),
     "web search": lambda row: "web_search_options" in row.supported_parameters,
     "o3": _is("openai/o3"),
+    "the cheapest vision model with json": lambda row: row.tier == "budget" and "vision" in row.capabilities,
+    "text to image": lambda row: "image" in row.output_modalities,
+    "open source vision": lambda row: row.open_weights and "vision" in row.capabilities,
 }
 
 
@@ -65,6 +68,16 @@ async def test_the_wanted_model_comes_first(shelf: AsyncConnection[Any]) -> None
             missed[search] = [row.id for row in rows]
 
     assert missed == {}
+
+
+async def test_a_fee_for_each_call_is_not_cheap(conn: AsyncConnection[Any]) -> None:
+    """Whatever its tokens cost; a model without a fee is."""
+    row = FACTS[0] | {"name": "Zyx", "supported_parameters": ["web_search_options"]}
+    tokens = {"prompt": "0.0000001", "completion": "0.0000001"}
+    for fee in ({"request": "0.005"}, {"web_search": "0.005"}, {}):
+        listed = row | {"pricing": tokens | fee}
+        await catalog_sync.apply(conn, reprice, *model_list.parse({"data": [listed]}), accept_loss=True)
+        assert [model.id for model in await found(conn, search="cheap zyx")] == ([] if fee else [row["id"]])
 
 
 async def test_every_word_has_to_fit(shelf: AsyncConnection[Any]) -> None:

@@ -72,11 +72,30 @@ async def test_a_creator_is_told_once_what_becomes_of_a_model(
 async def test_what_takes_a_prompt_off_sale_is_told_before_what_will(
     conn: AsyncConnection[Any], owner: Account, cause: str
 ) -> None:
-    """An end that is far away hides nothing."""
+    """An end that is far away hides nothing, and it is told again when it comes back, for it has no date."""
     await conn.execute(CHANGES["ends"].encode(), [MODEL])
     await conn.execute(CHANGES[cause].encode(), [MODEL])
 
     assert [facts["cause"] for facts in await told(conn, owner)] == [cause]
+    await conn.execute("UPDATE notices SET found_at = now() - interval '30 days' WHERE account_id = %s", [owner.id])
+    assert [facts["cause"] for facts in await told(conn, owner)] == [cause, cause]
+
+
+async def test_a_fallback_that_cannot_answer_is_told(conn: AsyncConnection[Any], owner: Account) -> None:
+    """It is named, without models to switch to; and a loss may be that of a fallback."""
+    await selling.publish(conn, owner, model=MODEL, fallbacks=["maker/pro-2", "maker/mini-2"])
+    assert await told(conn, owner) == []
+    await conn.execute(CHANGES["withdrawn"].encode(), ["maker/pro-2"])
+    (facts,) = await told(conn, owner)
+    message = messages.message_for("model_leaving", owner.handle, "haiku", facts, to_operator=False)
+    await conn.execute(CHANGES["loss"].encode(), [MODEL])
+    ((_, sentence),) = (await departures(conn, owner.id)).items()
+
+    assert message.title.endswith(": a fallback of it cannot answer any more")
+    assert message.body == (
+        f"maker/pro-2 cannot answer for {MODEL} any more, so it has fewer fallbacks; publish it with others."
+    )
+    assert sentence.startswith(f"{MODEL} or a fallback costs so much")
 
 
 async def test_what_was_warned_of_when_it_was_published_is_not_told_again(
