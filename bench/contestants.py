@@ -23,7 +23,7 @@ from x402.schemas import AssetAmount
 from core.settings import settings
 from deployments.door import OPTIONS
 
-PAY_TO = "0x00000000000000000000000000000000000b0b0b"
+PAY_TO = "0x00000000000000000000000000000000000b0B0b"
 PRICE_ATOMIC = 10_000
 _TICK_SECONDS = 0.005
 
