@@ -8,21 +8,10 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """One row.
-
-    Attributes:
-        name: the name of the flow and of its deployment.
-        cron: its times, UTC.
-        longest: the age of the last success from which it counts as late. One run may fail, be missed, or take longer;
-            a nightly one has two hours.
-        description: shown to the operator in Prefect.
-    """
+class _Deployment:
+    """A flow with a deployment of its own name."""
 
     name: str
-    cron: str
-    longest: timedelta
-    description: str
 
     @property
     def entrypoint(self) -> str:
@@ -36,7 +25,24 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
+class Schedule(_Deployment):
+    """One row.
+
+    Attributes:
+        name: the name of the flow and of its deployment.
+        cron: its times, UTC.
+        longest: the age of the last success from which it counts as late. One run may fail, be missed, or take longer;
+            a nightly one has two hours.
+        description: shown to the operator in Prefect.
+    """
+
+    cron: str
+    longest: timedelta
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand(_Deployment):
     """A flow without a schedule, which the operator starts when it is needed, with *Quick run* or the command line.
 
     Attributes:
@@ -44,18 +50,7 @@ class ByHand:
         description: shown to the operator in Prefect.
     """
 
-    name: str
     description: str
-
-    @property
-    def entrypoint(self) -> str:
-        """The flow's entrypoint for Prefect."""
-        return f"flows.{self.name}.{self.name}"
-
-    @property
-    def deployment(self) -> str:
-        """The deployment's name in Prefect."""
-        return f"{self.name}/{self.name}"
 
 
 BY_HAND = (

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 from core.failures import ExecutionFailed
 from core.providers.errors import PROVIDER_ERRORS, provider_failure
-from core.providers.model_ids import provider_of
-from core.providers.openrouter_errors import malformed, mapping, parse, seconds
-from core.providers.request import Prompt, messages
+from core.providers.openrouter_errors import mapping, parse, require_models, seconds
+from core.providers.request import Prompt, common_fields
 from core.providers.usage import KeyFacts
 
 # The parameters of ours that models support here. `response_format` is ignored, so JSON is requested in words.
@@ -64,17 +63,7 @@ def headers(key: str, _cache_seconds: int) -> dict[str, str]:
 
 def fields(prompt: Prompt, _send: int) -> Mapping[str, object]:
     """Build the body of a request from supported fields only; others are silently ignored."""
-    body: dict[str, object] = {
-        "model": provider_of(prompt.model)[1],
-        "messages": messages(prompt),
-        "max_tokens": prompt.max_output_tokens,
-        "stream": True,
-        # Without it a streamed answer has no token counts, and so no cost.
-        "stream_options": {"include_usage": True},
-    }
-    if prompt.temperature is not None:
-        body["temperature"] = float(prompt.temperature)
-    return body
+    return common_fields(prompt)
 
 
 def read_key(body: bytes, key: str) -> KeyFacts:
@@ -83,8 +72,7 @@ def read_key(body: bytes, key: str) -> KeyFacts:
     Raises:
         ExecutionFailed: it lists no models.
     """
-    if not isinstance(mapping(parse(body)).get("data"), list):
-        raise malformed()
+    require_models(body)
     start, end = _SHOWN
     return KeyFacts(f"{key[:start]}...{key[-end:]}", None, is_management_key=key.startswith(_ADMIN_KEY_PREFIX))
 

@@ -11,9 +11,8 @@ from typing import Literal
 
 from core.failures import ExecutionFailed
 from core.providers.errors import PROVIDER_ERRORS, provider_failure
-from core.providers.model_ids import provider_of
-from core.providers.openrouter_errors import malformed, mapping, parse, seconds
-from core.providers.request import Prompt, messages, response_format_of
+from core.providers.openrouter_errors import mapping, parse, require_models, seconds
+from core.providers.request import Prompt, common_fields, messages, response_format_of
 from core.providers.usage import KeyFacts
 
 # The parameters that every such server knows, and those that the operator may list for a model beside them.
@@ -73,16 +72,7 @@ def fields(
         prompt: the prompt.
         max_tokens_field: the name of the field that bounds the answer, reasoning included.
     """
-    body: dict[str, object] = {
-        "model": provider_of(prompt.model)[1],
-        "messages": messages(prompt),
-        max_tokens_field: prompt.max_output_tokens,
-        "stream": True,
-        # Without it a streamed answer has no token counts, and so no cost.
-        "stream_options": {"include_usage": True},
-    }
-    if prompt.temperature is not None:
-        body["temperature"] = float(prompt.temperature)
+    body = common_fields(prompt, max_tokens_field)
     if (response_format := response_format_of(prompt)) is not None:
         body["response_format"] = response_format
     if response_format == {"type": "json_object"}:
@@ -97,8 +87,7 @@ def read_key(body: bytes, key: str) -> KeyFacts:
     Raises:
         ExecutionFailed: it lists no models.
     """
-    if not isinstance(mapping(parse(body)).get("data"), list):
-        raise malformed()
+    require_models(body)
     start, end = _SHOWN
     label = f"{key[:start]}...{key[-end:]}" if len(key) >= _LEAST_SHOWN else ""
     return KeyFacts(label, None, is_management_key=False)

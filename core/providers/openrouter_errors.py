@@ -116,6 +116,16 @@ def malformed() -> ExecutionFailed:
     return provider_failure("provider_malformed")
 
 
+def require_models(body: bytes) -> None:
+    """Check the body of a 200 response of `GET /models`, which shows that a key works.
+
+    Raises:
+        ExecutionFailed: it lists no models.
+    """
+    if not isinstance(mapping(parse(body)).get("data"), list):
+        raise malformed()
+
+
 def mapping(value: object) -> Mapping[str, object]:
     """Return the value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 from core.db.states import Modality, ReasoningEffort
 from core.failures import ExecutionFailed
 from core.providers import answer_schema
+from core.providers.model_ids import provider_of
 from core.providers.scripts import by_script
 from core.providers.usage import Prices
 
@@ -154,6 +156,28 @@ def response_format_of(prompt: Prompt) -> dict[str, object] | None:
         json_schema = {"name": "answer", "strict": is_strict, "schema": json.loads(prompt.answer_schema)}
         return {"type": "json_schema", "json_schema": json_schema}
     return {"type": "json_object"} if "response_format" in prompt.supported else None
+
+
+def common_fields(
+    prompt: Prompt, max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+) -> dict[str, object]:
+    """Build the fields of a request that OpenAI-compatible servers have in common; some refuse or ignore any other.
+
+    Args:
+        prompt: the prompt.
+        max_tokens_field: the name of the field that bounds the answer, reasoning included.
+    """
+    body: dict[str, object] = {
+        "model": provider_of(prompt.model)[1],
+        "messages": messages(prompt),
+        max_tokens_field: prompt.max_output_tokens,
+        "stream": True,
+        # Without it a streamed answer has no token counts, and so no cost.
+        "stream_options": {"include_usage": True},
+    }
+    if prompt.temperature is not None:
+        body["temperature"] = float(prompt.temperature)
+    return body
 
 
 def messages(prompt: Prompt) -> tuple[Message, ...]:

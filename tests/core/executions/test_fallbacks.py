@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
 from core import db
-from core.accounts import accounts, provider_keys
+from core.accounts import provider_keys
 from core.executions import sends, steps
 from core.executions import views as execution_views
 from core.failures import ExecutionFailed, InvalidInput
@@ -18,44 +17,17 @@ from core.providers.registry import OPENROUTER
 from core.providers.usage import Usage
 from core.resources import readiness, repricing, versions
 from core.secrets.private import Private
-from core.spend import usage_log
-from tests import orders, selling, shops
+from tests import orders, releases, selling, shops
 
 FIRST, SECOND, THIRD = "openai/gpt-5-mini", "openai/gpt-5-nano", "openai/gpt-4.1-mini"
 CLAUDE = "anthropic:claude-sonnet-4-5"
 
 
-@dataclass(frozen=True)
-class Market:
+class Market(releases.Market):
     """A creator who sells on three models, with a key of their own at the practice provider."""
 
-    pool: db.Pool
-    owner: accounts.Account
-    shop: shops.Shop
-
     async def sold(self, *fallbacks: str, **changes: object) -> versions.Version:
-        async with self.pool.connection() as conn:
-            published = await selling.publish(conn, self.owner, model=FIRST, fallbacks=fallbacks, **changes)
-            return await versions.version(conn, published.version_id)
-
-    async def call(self, sold: versions.Version, *faults: str) -> UUID:
-        """Buy it, send until there is nothing left to try as the flow does, and log it."""
-        await self.shop.openrouter(latency_seconds=0, faults=faults)
-        worker = await orders.hire(self.pool)
-        execution_id = await orders.pay(self.pool, sold, worker)
-        taken = await orders.begin(self.pool, worker, [execution_id])
-        async with self.pool.connection() as conn:
-            (prepared,) = await steps.substitute(conn, await steps.decrypt(conn, taken))
-        for _ in range(prepared.most_sends):
-            try:
-                await steps.call(self.pool, prepared)
-            except ExecutionFailed as failure:
-                if failure.resend:
-                    continue
-            break
-        async with self.pool.connection() as conn:
-            await usage_log.append(conn, [execution_id])
-        return execution_id
+        return await super().sold(model=FIRST, fallbacks=fallbacks, **changes)
 
     async def sends(self, execution_id: UUID) -> list[tuple[str, str]]:
         """The model and the outcome of each send."""
