@@ -1,10 +1,10 @@
-"""Serve a creator's resources: the list, and free tests."""
+"""Serve the list of a creator's resources."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from api import documents
-from api.authentication import Creator as Creator
+from api.authentication import Creator
 from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc

@@ -1,6 +1,5 @@
 """Cards of provider keys, the log of their changes and uses, and what an old key is told of."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -17,12 +16,6 @@ from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.secrets.private import Private
 from tests import orders, shops
 from tests.shops import Shop
-
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
 
 
 @pytest.fixture

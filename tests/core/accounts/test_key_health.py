@@ -1,6 +1,5 @@
 """The hourly check of keys in use, against the practice OpenRouter."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -13,12 +12,6 @@ from core.resources import readiness, versions
 from tests import shops
 
 pytestmark = pytest.mark.usefixtures("practice_openrouter")
-
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
 
 
 async def test_what_is_left_is_noted_and_a_rejected_key_sells_nothing(pool: db.Pool) -> None:

@@ -1,7 +1,6 @@
 """Everything sealed is sealed anew under the newest master key, whatever happens meanwhile."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -15,27 +14,11 @@ from core.failures import Misconfigured
 from core.notices import addresses
 from core.process import worker
 from core.secrets.private import Private
-from core.secrets.vault import Vault, new_master_key, vault
-from core.settings import settings
+from core.secrets.vault import Vault, vault
 from tests import orders, shops
-from tests.core.accounts.test_master_keys import use
+from tests.core.accounts.test_master_keys import NEW, OLD, use
 
-OLD, NEW = new_master_key("old"), new_master_key("new")
-
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process has its own keys again after the test."""
-    yield
-    monkeypatch.undo()
-    settings.cache_clear()
-    vault.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_keys_again")
 
 
 async def quiet(_progress: Progress) -> None:

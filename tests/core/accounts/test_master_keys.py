@@ -1,7 +1,5 @@
 """Master keys that open nothing of what is stored are found at the start, and by `/health/ready`."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from core import db
@@ -16,20 +14,7 @@ from tests import shops
 
 OLD, NEW = new_master_key("old"), new_master_key("new")
 
-
-@pytest.fixture
-async def pool(own_database: str) -> AsyncIterator[db.Pool]:
-    async with db.pool() as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def back(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """This process has its own keys again after the test."""
-    yield
-    monkeypatch.undo()
-    settings.cache_clear()
-    vault.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_keys_again")
 
 
 def use(monkeypatch: pytest.MonkeyPatch, *keys: str) -> None:
