@@ -17,7 +17,7 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 	@$(BIN)/instant dev --demo
 
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
-test test-fast test-drills: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-clients test-drills: export PYTHONDONTWRITEBYTECODE :=
 
 # In `make check test` the tests of the architecture have passed already; test-clients and test-drills have their own.
 test: .venv/installed .chain ## run the tests
@@ -26,8 +26,8 @@ test: .venv/installed .chain ## run the tests
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
-test-clients: .venv/installed .clients ## run stock programs: x402 clients of npm, and LiteLLM (make .litellm) as provider
-	@$(BIN)/pytest -q tests/clients
+test-clients: .venv/installed .clients ## run stock programs: x402 clients, schemathesis, and LiteLLM (make .litellm) as provider
+	@$(BIN)/pytest -q -n 2 --dist worksteal tests/clients
 
 test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench

@@ -29,6 +29,7 @@ from tasks.prefect_adapter import client_environment, server_environment  # noqa
 from tests import servers  # noqa: E402 - after the environment is clean
 
 if TYPE_CHECKING:
+    import schemathesis
     from psycopg import AsyncConnection
 
     from tests import shops
@@ -211,6 +212,22 @@ def door(surroundings: Path) -> Iterator[str]:
 
     with doors.door(surroundings) as running:
         yield running.url
+
+
+@pytest.fixture
+async def buyer(practice_facilitator: str) -> "shops.Buyer":
+    """A wallet with practice money."""
+    from tests import shops
+
+    return await shops.Buyer().fund()
+
+
+@pytest.fixture(scope="module")
+def document(door: str) -> "schemathesis.BaseSchema":
+    """The running door's own OpenAPI document."""
+    import schemathesis
+
+    return schemathesis.openapi.from_url(f"{door}/openapi.json")
 
 
 @pytest.fixture

@@ -6,13 +6,6 @@ import httpx
 import pytest
 
 from core import db
-from tests.shops import Buyer
-
-
-@pytest.fixture
-async def buyer(practice_facilitator: str) -> Buyer:
-    """A wallet with practice money."""
-    return await Buyer().fund()
 
 
 @pytest.fixture
