@@ -16,11 +16,6 @@ from tests import shops
 from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 
-@pytest.fixture
-async def buyer(practice_facilitator: str) -> Buyer:
-    return await Buyer().fund()
-
-
 async def test_stock_client_pays_and_gets_the_answer(door: str, shop: Shop, buyer: Buyer) -> None:
     """One paid call: the answer, the receipt, one transfer, one usage row, and a flow run with five kinds of task."""
     async with buyer.client() as client:
