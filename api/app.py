@@ -47,6 +47,7 @@ from api import (
     upkeep,
 )
 from api.door import Door
+from api.pages import assets, errors
 from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
@@ -80,6 +81,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
+    app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -122,6 +124,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         operators.router,
         metrics.router,
         docs_page.router,
+        assets.router,
     ):
         app.include_router(router)
     documents.describe(app)

@@ -24,6 +24,8 @@ HOMES = {
     "fastapi": ("api/", "sandbox/"),
     "fastapi_offline": ("api/app.py",),
     "starlette": ("api/", "sandbox/"),
+    "jinja2": ("api/pages/",),
+    "markdown_it": ("api/pages/",),
     "limits": ("api/rate_limits.py", "api/door.py"),
     "redis": ("api/rate_limits.py",),
     "apprise": ("core/notices/sender_process.py",),
