@@ -172,6 +172,15 @@ def problems(*statuses: int) -> Answers:
     }
 
 
+def cached(model: type[BaseModel], description: str) -> Answers:
+    """Describe an answer with an entity tag, and 304 for a client that has it."""
+    etag = {"ETag": header("for `If-None-Match`")}
+    return {
+        200: {"description": description, "model": model, "headers": etag},
+        304: {"description": "The same as what you have", "headers": etag},
+    }
+
+
 _PAID = {"PAYMENT-RESPONSE": header("x402 v2 receipt or refusal, base64 of JSON", always=False)}
 
 EXECUTION: Answers = {

@@ -4,7 +4,7 @@ from eth_utils.address import to_checksum_address
 
 from core.payments import codec
 from core.payments.x402_sdk import PaymentRequired, PaymentRequirements, ResourceInfo
-from core.resources import versions
+from core.resources import product, versions
 from core.settings import Network, settings
 
 
@@ -24,7 +24,7 @@ def payment_required(version: versions.Version, payouts: dict[str, str], error: 
     )
 
 
-def url_of(version: versions.Version) -> str:
+def url_of(version: product.Product) -> str:
     """Return the resource's public URL, built from PUBLIC_URL and never from a Host header."""
     return f"{settings().public_url}/@{version.handle}/{version.slug}"
 
