@@ -38,6 +38,7 @@ from api import (
     own_tests,
     payouts,
     problems,
+    product_records,
     resource_versions,
     resources,
     schedules,
@@ -103,6 +104,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     for router in (
         buyers.shop,
         buyers.router,
+        product_records.router,
         media.router,
         catalog.router,
         listing.router,

@@ -19,10 +19,14 @@ from core.failures import NotFound, TooManyRequests
 from core.net.addresses import client_at
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
+from core.reporting import record
 from core.resources import readiness, versions
 from core.settings import settings
 
 T = TypeVar("T")
+
+# A record may be as old as the copies that its readers may keep.
+RECORD_SECONDS = 60
 
 # Prometheus gives up a scrape after ten seconds, and most metrics need no database.
 _SNAPSHOT_SECONDS = 2.0
@@ -39,6 +43,7 @@ class Door:
             and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
         probes: what probes and scrapers were told last.
+        records: the records of products that were read last.
     """
 
     pool: db.Pool
@@ -51,6 +56,7 @@ class Door:
     refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
     probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
+    records: Recent[UUID, record.Record] = field(default_factory=lambda: Recent(RECORD_SECONDS))
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
 
@@ -73,6 +79,14 @@ class Door:
             Unavailable: it is not ready, as in `readiness.readiness`.
         """
         return await self._readiness.do(version.version_id, lambda: self._ready(version))
+
+    async def record_of(self, resource_id: UUID) -> record.Record:
+        """Return a product's record, at most RECORD_SECONDS old. Products are never deleted, so keys are few."""
+        return await self.records.get(resource_id, lambda: self._record_of(resource_id))
+
+    async def _record_of(self, resource_id: UUID) -> record.Record:
+        async with db.snapshot(self.pool) as conn:
+            return await record.record(conn, resource_id)
 
     async def _ready(self, version: versions.Version) -> readiness.Ready:
         async with db.autocommit(self.pool) as conn:
