@@ -280,6 +280,9 @@ class Settings(BaseSettings):
                     asset_name=SANDBOX_ASSET_NAME,
                     facilitator_url=facilitator,
                     rpc_url=f"{facilitator}/rpc",
+                    name="Practice chain",
+                    explorer_url=f"{facilitator}/practice",
+                    public_rpc_url=f"{facilitator}/rpc",
                     confirmations=0,  # its book never changes, and has a new block only with each transfer
                 )
             ]
