@@ -122,6 +122,11 @@ async def find(conn: db.Connection, handle: str, slug: str) -> Listed | None:
     return row and _listed(row)
 
 
+async def models(conn: db.Connection, *, most: int) -> list[str]:
+    """Name the models of what is listed, those with the most prompts first."""
+    return [row.model_id async for row in sql.models(conn, most=most)]
+
+
 async def everything(conn: db.Connection, filters: Filters = Filters(), *, most: int) -> tuple[list[Listed], bool]:
     """Read up to `most` entries, page by page; and whether these are all."""
     found, cursor = await page(conn, filters, most=min(PAGE_LIMIT, most))

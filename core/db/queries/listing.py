@@ -41,6 +41,11 @@ class Listed(NamedTuple):
     sort_number: Decimal
 
 
+class ModelsRow(NamedTuple):
+    model_id: str
+    prompts: int
+
+
 class Queries(Protocol):
     """What `listing.sql` offers."""
 
@@ -69,6 +74,9 @@ class Queries(Protocol):
         looks as `readiness` does, but for keys and templates that cannot be opened. The order is a number
         and the id, and one sort uses a text: a cursor is a position between two prompts.
         """
+
+    def models(self, conn: Connection, *, most: int) -> AsyncIterator[ModelsRow]:
+        """The models of what is listed, for people to choose from; those with the most prompts first."""
 
 
 sql: Queries = load("listing")

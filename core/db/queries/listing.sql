@@ -47,3 +47,13 @@ WHERE CAST(:after_id AS uuid) IS NULL
         > (CAST(:after_text AS text), CAST(:after_number AS numeric), CAST(:after_id AS uuid))
 ORDER BY ordered.sort_text, ordered.sort_number, ordered.resource_id
 LIMIT :most;
+
+-- name: models(most)
+-- The models of what is listed, for people to choose from; those with the most prompts first.
+SELECT version.model_id, count(*) AS prompts
+FROM resources AS resource
+JOIN resource_versions AS version ON version.id = resource.version_id
+WHERE resource.archived_at IS NULL AND version.listed
+GROUP BY version.model_id
+ORDER BY prompts DESC, version.model_id
+LIMIT :most;
