@@ -1,6 +1,7 @@
 """Assemble the front door as an ASGI application."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -49,7 +50,8 @@ from api import (
     upkeep,
 )
 from api.door import Door
-from api.pages import assets, errors
+from api.pages import assets, errors, negotiation
+from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
@@ -129,6 +131,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         metrics.router,
         docs_page.router,
         assets.router,
+        shop_pages.router,
     ):
         app.include_router(router)
     documents.describe(app)
@@ -189,10 +192,13 @@ async def _hung_up(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
-async def _our_fault(_request: Request, _error: Exception) -> JSONResponse:
+async def _our_fault(request: Request, _error: Exception) -> Response:
     """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
-    answer = problems.our_fault()
-    answer.headers.update(security.HEADERS)
+    answer: Response = problems.our_fault()
+    if negotiation.wants_page(request):
+        answer = errors.problem_page(json.loads(bytes(answer.body)), {})
+    for name, value in security.HEADERS.items():
+        answer.headers.setdefault(name, value)
     return answer
 
 

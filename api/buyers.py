@@ -13,6 +13,8 @@ from api import answers, documents, offers, problems
 from api.bodies import patience, read_json
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
+from api.pages import executions, products
+from api.pages.negotiation import wants_page
 from core import db
 from core.amounts import usdc
 from core.executions import lifecycle, status_tokens
@@ -55,6 +57,8 @@ async def buy(request: Request) -> Response:
     current, payload = offered.version, None
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
+        if wants_page(request) and request.method == "GET":
+            return products.product_page(offered, await door.record_of(offered.version.resource_id))
         return await _offer(request, offered)
     try:
         payload = admission.read_header(payments)
@@ -109,6 +113,7 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     responses=documents.STATUS,
 )
 async def show(
+    request: Request,
     door: LimitedDoor,
     execution_id: UUID,
     token: Annotated[str, Query(description="the status token, as in statusUrl")] = "",
@@ -116,7 +121,17 @@ async def show(
 ) -> Response:
     """Poll this after a 202. The bearer of the token may read the answer."""
     row = await _authorized_execution(door, execution_id, token, status_token)
-    return delivered(answers.status(row, ahead=await _ahead(door, row)), door, row)
+    ahead = await _ahead(door, row)
+    if wants_page(request):
+        return delivered(executions.execution_page(row, await _bought(door, row), ahead=ahead), door, row)
+    return delivered(answers.status(row, ahead=ahead), door, row)
+
+
+@router.get("/executions/{execution_id}/answer", include_in_schema=False)
+async def save(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
+    """The answer's text as a file, from its page."""
+    row = await _authorized_execution(door, execution_id, token)
+    return delivered(executions.saved_answer(row, await _bought(door, row)), door, row)
 
 
 @router.post(
@@ -125,6 +140,7 @@ async def show(
     responses=documents.EXECUTION | documents.problems(409),
 )
 async def rerun(
+    request: Request,
     door: LimitedDoor,
     execution_id: UUID,
     token: Annotated[str, Query()] = "",
@@ -138,6 +154,8 @@ async def rerun(
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
         return problems.problem(409, "This execution cannot be run again.", "rerun_refused")
+    if wants_page(request):
+        return executions.back_to_page(row)
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
     return delivered(answers.answer(row, ahead=await _ahead(door, row)), door, row)
 
@@ -151,6 +169,11 @@ async def _authorized_execution(door: Door, execution_id: UUID, *tokens: str) ->
     if row is None:
         raise NotFound
     return row
+
+
+async def _bought(door: Door, row: execution_views.Execution) -> versions.Version:
+    async with db.autocommit(door.pool) as conn:
+        return await versions.version(conn, row.version_id)
 
 
 async def _ahead(door: Door, row: execution_views.Execution) -> int:

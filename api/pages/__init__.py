@@ -4,4 +4,4 @@
 turns problem documents into pages. The other modules each serve the pages of one kind.
 """
 
-__all__ = ["assets", "errors", "negotiation", "rendering"]
+__all__ = ["assets", "errors", "executions", "negotiation", "products", "rendering", "shop"]

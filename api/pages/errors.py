@@ -73,4 +73,7 @@ def problem_page(problem: Mapping[str, object], headers: dict[str, str]) -> HTML
         headers: of the answer.
     """
     status = int(str(problem["status"]))
-    return page("problem.html", status=status, headers=headers, problem=problem, advice=_ADVICE.get(status))
+    fields = problem.get("fields", {})
+    return page(
+        "problem.html", status=status, headers=headers, problem=problem, fields=fields, advice=_ADVICE.get(status)
+    )

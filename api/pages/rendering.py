@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.pages import assets
+from api.pages.badges import badge
+from core.amounts import usdc
 from core.settings import settings
 
 VARY: Final = {"Vary": "Accept"}
@@ -27,6 +29,11 @@ def page(template: str, *, status: int = 200, headers: dict[str, str] | None = N
     text = _environment().get_template(template).render(practice_wallet=practice_wallet(), **values)
     own = {"Cache-Control": "no-store", "Content-Security-Policy": policy()} | VARY
     return HTMLResponse(text, status, own | (headers or {}))
+
+
+def text(template: str, **values: object) -> str:
+    """Render a template that is no page, such as a program to copy. The template escapes, or a page that shows it."""
+    return _environment().get_template(template).render(**values).strip("\n")
 
 
 def link(path: str) -> str:
@@ -71,5 +78,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"asset": lambda name: link(assets.path_of(name)), "link": link}
+    environment.globals |= {"asset": lambda name: link(assets.path_of(name)), "link": link, "badge": badge}
+    environment.filters |= {"usdc": usdc, "seconds": _seconds}
     return environment
+
+
+def _seconds(milliseconds: float) -> str:
+    """Say a duration as a person reads it."""
+    if milliseconds < 10_000:
+        return f"{milliseconds / 1000:.1f} s"
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
