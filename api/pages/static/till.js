@@ -34,9 +34,9 @@ function button(text, act) {
 
 /** An error whose text a person reads; `fields` has a sentence for each input that is wrong. */
 class Refused extends Error {
-  constructor(text, fields = {}) {
+  constructor(text, fields) {
     super(text);
-    this.fields = fields;
+    this.fields = fields ?? {};
   }
 }
 
@@ -163,8 +163,8 @@ async function buy() {
   mark({});
   const missing = [...form.elements].filter((one) => one.required && !one.value && !fileOf(one));
   if (missing.length) {
-    mark(Object.fromEntries(missing.map((one) => [one.name, "Please fill this in."])));
-    throw new Refused("Please look at the fields above.");
+    const fields = Object.fromEntries(missing.map((one) => [one.name, "Please fill this in."]));
+    throw new Refused("Please look at the fields above.", fields);
   }
   const chosen = found.get(new FormData(form).get("wallet"));
   if (!chosen) throw new Refused("Choose a wallet first.");
@@ -192,7 +192,7 @@ async function attempt(work) {
     await work();
   } catch (error) {
     if (error instanceof Refused) {
-      mark(error.fields ?? {});
+      mark(error.fields);
       say(error.message, "bad");
     } else if (error?.code === USER_REJECTED) {
       say("You declined in your wallet. Nothing was charged.");
