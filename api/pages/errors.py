@@ -45,7 +45,7 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 kind = headers.get("content-type", "").partition(";")[0]
-                if (is_page or is_read) and kind in _NEGOTIATED:
+                if (is_page or is_read) and kind in _NEGOTIATED and "Accept" not in headers.get("vary", ""):
                     headers.add_vary_header("Accept")
                 if is_page and kind == _PROBLEM:
                     held = message

@@ -1,31 +1,27 @@
 """Show a model's text as Markdown without HTML of its own, and without loading anything that it names."""
 
-from collections.abc import MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markdown_it.utils import OptionsDict
+from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
 # Longer texts are shown as they are: a page that long is read elsewhere.
 _MOST_CHARACTERS = 200_000
-_Surroundings = MutableMapping[str, Any]
 _LINK = {"rel": "noopener nofollow ugc", "target": "_blank"}
 
 
 class _Renderer(RendererHTML):
     """Links tell nobody where they come from and stand for no opinion of ours; a picture is a link, unopened."""
 
-    def link_open(
-        self, tokens: Sequence[Token], index: int, options: OptionsDict, env: MutableMapping[str, Any]
-    ) -> str:
+    def link_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         """Open a link."""
         tokens[index].attrs.update(_LINK)
         return self.renderToken(tokens, index, options, env)
 
-    def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: _Surroundings) -> str:
+    def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         """Name a picture by its text."""
         token = tokens[index]
         text = self.renderInlineAsText(token.children or [], options, env) or "picture"

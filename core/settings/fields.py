@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.settings import headers, rules, urls
-from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
+from core.settings.networks import Network, practice_network
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
@@ -273,19 +273,7 @@ class Settings(BaseSettings):
         )
         if is_sandbox:
             facilitator = f"http://127.0.0.1:{rules.port_or(4022, values.get('facilitator_port'))}"
-            values["networks"] = values.get("networks") or [
-                Network(
-                    id=SANDBOX_NETWORK,
-                    asset=SANDBOX_ASSET,
-                    asset_name=SANDBOX_ASSET_NAME,
-                    facilitator_url=facilitator,
-                    rpc_url=f"{facilitator}/rpc",
-                    name="Practice chain",
-                    explorer_url=f"{facilitator}/practice",
-                    public_rpc_url=f"{facilitator}/rpc",
-                    confirmations=0,  # its book never changes, and has a new block only with each transfer
-                )
-            ]
+            values["networks"] = values.get("networks") or [practice_network(facilitator)]
             practice = f"http://127.0.0.1:{rules.port_or(4021, values.get('openrouter_port'))}"
             values["openrouter_url"] = values.get("openrouter_url") or f"{practice}/api/v1"
             values["anthropic_url"] = values.get("anthropic_url") or f"{practice}/anthropic/v1"

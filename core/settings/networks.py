@@ -132,6 +132,21 @@ class Network(BaseModel):
         return int(self.id.split(":")[1])
 
 
+def practice_network(facilitator: str) -> Network:
+    """Return the practice chain, which exists only in the book of the practice facilitator at this base URL."""
+    return Network(
+        id=SANDBOX_NETWORK,
+        asset=SANDBOX_ASSET,
+        asset_name=SANDBOX_ASSET_NAME,
+        facilitator_url=facilitator,
+        rpc_url=f"{facilitator}/rpc",
+        name="Practice chain",
+        explorer_url=f"{facilitator}/practice",
+        public_rpc_url=f"{facilitator}/rpc",
+        confirmations=0,  # its book never changes, and has a new block only with each transfer
+    )
+
+
 def member(position: int, name: str) -> str:
     """Return the full name of a member of a network for errors, such as `INSTANT_NETWORKS[0].asset`.
 

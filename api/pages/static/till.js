@@ -119,18 +119,20 @@ async function send(purchase) {
           "Content-Type": "application/json",
           "PAYMENT-SIGNATURE": purchase.header,
           Prefer: "respond-async",
+          // Events, so that the text can be read while it is made; where there is no room for readers, without.
+          Accept: tried ? "application/json" : "text/event-stream, application/json",
         },
         body: purchase.body,
       });
+      const place = answer.headers.get("Content-Location");
+      if (place) {
+        await forget(url);
+        location.assign(place);
+        return;
+      }
       body = await answer.json();
     } catch {
       continue;
-    }
-    const place = answer.headers.get("Content-Location") ?? answer.headers.get("Location");
-    if (place) {
-      await forget(url);
-      location.assign(place);
-      return;
     }
     if (answer.status === 402 || answer.status === 400) {
       await forget(url);
