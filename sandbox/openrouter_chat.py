@@ -79,7 +79,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
             over(True)
         return _refuse(fault, body["model"], excerpt, completion["id"])
     headers = {"X-Generation-Id": completion["id"]} | ({"X-OpenRouter-Cache-Status": "MISS"} if place else {})
-    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over)
+    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over, gate=account.gate)
 
 
 def _place(account: Account, body: dict[str, Any], request: Request) -> tuple[int, bool, bytes] | None:

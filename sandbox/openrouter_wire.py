@@ -37,6 +37,7 @@ def deliver(
     model: str,
     over: Over,
     events: Events | None = None,
+    gate: asyncio.Event | None = None,
 ) -> Response:
     """Build the HTTP response.
 
@@ -48,6 +49,7 @@ def deliver(
         model: the requested model, which errors name.
         over: called when the answer was sent, or the client left.
         events: makes the events; None for OpenRouter's format.
+        gate: what the fault's option `gate` waits at, after so many events.
     """
     text = answers.dumps(completion)
     as_json: dict[str, Any] = {"media_type": "application/json", "headers": headers}
@@ -69,7 +71,7 @@ def deliver(
     if fault.name == "cut":
         over(False)
         return Cut("".join(told), **as_events)
-    return StreamingResponse(_paced(told, fault, over), **as_events)
+    return StreamingResponse(_paced(told, fault, over, gate), **as_events)
 
 
 async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> AsyncIterator[str]:
@@ -85,8 +87,11 @@ async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> Async
         over(is_whole)
 
 
-async def _paced(events: list[str], fault: Fault, over: Over) -> AsyncIterator[str]:
-    """Yield the events at the fault's pace: `drip` spreads them, `comments` delays them, `silent` never ends."""
+async def _paced(events: list[str], fault: Fault, over: Over, gate: asyncio.Event | None) -> AsyncIterator[str]:
+    """Yield the events at the fault's pace: `drip` spreads them, `comments` delays them, `silent` never ends.
+
+    With the option `gate`, the others wait until the gate is open.
+    """
     is_whole = False
     try:
         if fault.name == "comments":
@@ -96,6 +101,8 @@ async def _paced(events: list[str], fault: Fault, over: Over) -> AsyncIterator[s
         for number, event in enumerate(events):
             if fault.name == "silent" and number == len(events) // 2:
                 await asyncio.Event().wait()
+            if gate and fault.options.get("gate") == str(number):
+                await gate.wait()
             if fault.name == "drip":
                 await asyncio.sleep(fault.seconds / len(events))
             yield event

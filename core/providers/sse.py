@@ -108,6 +108,10 @@ class Collector:
             return {name: value for name, value in self._document.items() if name != "usage"}
         return self._document
 
+    def new_text(self) -> str:
+        """Return the text that has arrived since the last call. Nothing if it does not come as plain text."""
+        return self._message.new_text()
+
     def refuse_unreadable(self) -> None:
         """Raise if an event before the end of the answer was unreadable: a part of the answer may be missing.
 
@@ -222,6 +226,13 @@ class _Message:
         self._texts: dict[str, list[str]] = {}
         self._lists: dict[str, list[object]] = {}
         self._audio: dict[str, list[str]] = {}
+        self._told = 0
+
+    def new_text(self) -> str:
+        """Return the content since the last call; parts of content are put before it, so with them it is not known."""
+        pieces = self._texts.get("content", [])
+        new, self._told = pieces[self._told :], len(pieces)
+        return "" if "content" in self._lists else "".join(new)
 
     def add(self, delta: Mapping[str, object]) -> None:
         for name, value in delta.items():
