@@ -1,5 +1,7 @@
 """The text of an answer while it arrives: what is let through is what `cut` keeps."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def through(text: str, cuts: list[int]) -> tuple[str, reasoning.Gate]:
     """Feed a text cut at these places."""
     gate = reasoning.Gate()
     places = sorted({place % (len(text) + 1) for place in cuts} | {0, len(text)})
-    pieces = (text[start:end] for start, end in zip(places, places[1:], strict=False))
+    pieces = (text[start:end] for start, end in pairwise(places))
     return "".join(map(gate.feed, pieces)), gate
 
 
