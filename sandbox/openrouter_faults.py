@@ -15,6 +15,7 @@ empty;plain=1                            as a document, although events were req
 slow:3                                   a valid answer, three seconds late
 drip:3                                   events spread over three seconds; comments:3 sends keep-alives before them
 says:TEXT;gate=2                         two events, and the others when the control endpoint says `gate_open`
+stamps:2                                 words over two seconds, each `~NANOSECONDS~`: the monotonic time of its sending
 says:TEXT, draws:svg                     that content, that picture
 obeys:base64                             the system turn in that way (`openrouter_obeying`); several are joined by +
 """
@@ -53,7 +54,7 @@ _CONTENTS = frozenset(
     }
 )
 _WAYS = frozenset({"html", "cut", "comment", "plain", "no_done", "error_chunk"})
-_TIMES = frozenset({"hang", "slow", "whitespace", "comments", "drip", "silent"})
+_TIMES = frozenset({"hang", "slow", "whitespace", "comments", "drip", "silent", "stamps"})
 NAMES: Final = frozenset({"status", "error_200"}) | _CONTENTS | _WAYS | _TIMES
 _RETRYABLE = frozenset({"capacity_exhausted", "temporarily_unavailable"})
 _METADATA = ("error_type", "limit_source", "reason", "provider_name")

@@ -1,6 +1,7 @@
 """Deliver an answer of the practice OpenRouter: as a document or as events, whole or broken by a fault."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from sandbox import openrouter_answers as answers
 from sandbox.openrouter_faults import Fault, error_body
 
 _PROCESSING: Final = ": OPENROUTER PROCESSING\n\n"
+STAMP: Final = "@stamp"
 HTML: Final = "<!doctype html><title>Just a moment...</title>"
 
 # Called with whether the answer was sent to its end; a client that disconnects cancels the generation.
@@ -88,9 +90,10 @@ async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> Async
 
 
 async def _paced(events: list[str], fault: Fault, over: Over, gate: asyncio.Event | None) -> AsyncIterator[str]:
-    """Yield the events at the fault's pace: `drip` spreads them, `comments` delays them, `silent` never ends.
+    """Yield the events at the fault's pace.
 
-    With the option `gate`, the others wait until the gate is open.
+    `drip` and `stamps` spread them, `comments` delays them, `silent` never ends. With the option `gate`, the others
+    wait until the gate is open.
     """
     is_whole = False
     try:
@@ -103,9 +106,9 @@ async def _paced(events: list[str], fault: Fault, over: Over, gate: asyncio.Even
                 await asyncio.Event().wait()
             if gate and fault.options.get("gate") == str(number):
                 await gate.wait()
-            if fault.name == "drip":
+            if fault.name in ("drip", "stamps"):
                 await asyncio.sleep(fault.seconds / len(events))
-            yield event
+            yield event.replace(STAMP, f"~{time.monotonic_ns()}~")
         is_whole = True
     finally:
         over(is_whole)
