@@ -242,6 +242,7 @@ async def test_wrong_usage(tmp_path: Path, desk: Desk) -> None:
         await desk.buy("127.0.0.1:9"),
         await desk.buy(),
         await desk.buy("--resume", str(tmp_path / "nothing")),
+        await desk.buy(nobody, "--stream", "--json"),
     ]
 
     for done in attempts:
