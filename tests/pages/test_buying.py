@@ -69,7 +69,8 @@ async def test_a_reply_is_lost_in_the_middle(door: str, shop: Shop, pool: db.Poo
     """The page sends the same payment again by itself: one transfer, one execution, and the answer."""
     async with wire.to(door) as line:
         page = await open_page(line.url + shop.path)
-        line.lose(b"HTTP/1.1 202")
+        await page.locator("#till[data-ready]").wait_for()
+        line.lose(b"HTTP/1.1 200")
         await pay(page)
         await expect(page.locator("#answer")).to_contain_text(ANSWERED)
     await paid_once(shop, pool)
@@ -99,6 +100,17 @@ async def test_the_browser_closes_before_the_reply(door: str, shop: Shop, pool: 
     await again.get_by_role("button", name="Ask again with the same payment").click()
     await expect(again.locator("#answer")).to_contain_text(ANSWERED)
     await paid_once(shop, pool)
+
+
+async def test_the_text_is_read_while_it_is_made(door: str, shop: Shop, open_page: OpenPage) -> None:
+    """First what there is, as text; in the end the answer."""
+    await shop.openrouter(faults=["says:One small door opens onto _the sea_, and nobody is there;gate=2"])
+    page = await open_page(door + shop.path)
+    await pay(page)
+    await expect(page.locator("#draft")).to_contain_text("One")
+    await expect(page.get_by_text("do not pay again").first).to_be_visible()
+    await shop.openrouter(gate_open=True)
+    await expect(page.locator("#answer em")).to_have_text("the sea")
 
 
 async def test_a_call_fails_and_runs_again_for_free(door: str, shop: Shop, pool: db.Pool, open_page: OpenPage) -> None:
