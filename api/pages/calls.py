@@ -1,4 +1,4 @@
-"""Write calls of a product that run as they are copied: shell, Python, TypeScript.
+"""Write calls of a product that run as they are copied: curl, Python, TypeScript.
 
 Each tab is a template in `templates/calls`; another door to the same product, such as MCP, is another row.
 """
@@ -34,7 +34,6 @@ class Call:
 
 _KINDS = (
     ("curl", "curl.txt", "Shows the price and checks the inputs. It pays nothing: paying takes a wallet that signs."),
-    ("Command line", "instant.txt", ""),
     ("Python", "python.txt", ""),
     ("TypeScript", "typescript.txt", ""),
 )
@@ -49,7 +48,6 @@ def calls(version: product.Product) -> list[Call]:
         "url": offers.url_of(version),
         "shell_url": shlex.quote(offers.url_of(version)),
         "shell_body": shlex.quote(body),
-        "options": [shlex.quote(f"{name}={_plain(value)}") for name, value in inputs.items()],
         "json_inputs": json.dumps(inputs, ensure_ascii=False, indent=2),
         "python_inputs": pprint.pformat(inputs, width=80, sort_dicts=False),
         "json_url": json.dumps(offers.url_of(version)),
@@ -60,7 +58,3 @@ def calls(version: product.Product) -> list[Call]:
         "asset": network.asset,
     }
     return [Call(name, before, text(f"calls/{template}", **values)) for name, template, before in _KINDS]
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

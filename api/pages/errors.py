@@ -37,6 +37,9 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
             return
         request = Request(scope)
         is_page, is_read = wants_page(request), scope["method"] == "GET"
+        if not is_page and not is_read:
+            await app(scope, receive, send)
+            return
         held: Message | None = None
         body = bytearray()
 
@@ -45,7 +48,7 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 kind = headers.get("content-type", "").partition(";")[0]
-                if (is_page or is_read) and kind in _NEGOTIATED and "Accept" not in headers.get("vary", ""):
+                if kind in _NEGOTIATED and "Accept" not in headers.get("vary", ""):
                     headers.add_vary_header("Accept")
                 if is_page and kind == _PROBLEM:
                     held = message

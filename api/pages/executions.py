@@ -114,7 +114,7 @@ def _trouble(row: Execution) -> str | None:
         case "declined":
             return problems.declined(row.detail)
         case "failed":
-            return f"{problems.UNAVAILABLE}: there was no answer, and that was not your fault."
+            return "There was no answer, and that was not your fault."
         case "void":
             return "The payment failed; no money moved."
         case "succeeded" if row.content_deleted_at:

@@ -28,13 +28,13 @@ class _Renderer(RendererHTML):
         return str(outside_link(str(token.attrs.get("src", "")), text))
 
 
-_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}, renderer_cls=_Renderer).enable(
+_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True}, renderer_cls=_Renderer).enable(
     ["table", "strikethrough"]
 )
 
 
 def rendered(text: str) -> Markup:
-    """Render Markdown: CommonMark with tables, and HTML in it as text."""
+    """Render Markdown: CommonMark with tables and every line break, and HTML in it as text."""
     if len(text) > _MOST_CHARACTERS:
         return Markup('<pre class="wrap">{}</pre>').format(text)
     return Markup(_markdown.render(text))  # noqa: S704 - HTML in the text is escaped: `html` is off

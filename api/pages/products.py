@@ -89,6 +89,7 @@ def product_page(offered: Offered, measured: Record) -> Response:
             if network.id in payouts
         ],
         example=version.example,
+        example_inputs=_in_order(version),
         example_answer=version.example and shown_answer(version.modality, version.example.answer),
         answer_schema=product.answer_schema(version),
         calls=calls(version),
@@ -122,6 +123,13 @@ def _has_same_numbers(text: str, broken: str) -> bool:
 
 def _spelled(text: str) -> object:
     return json.loads(text, parse_float=str, parse_int=str)
+
+
+def _in_order(version: versions.Version) -> list[tuple[str, str]]:
+    """Return the inputs of the example as the form asks for them; the database keeps no order."""
+    given = dict(version.example.inputs) if version.example else {}
+    names = [parameter.name for parameter in version.parameters if parameter.name in given]
+    return [(name, _text(given[name])) for name in [*names, *(given.keys() - set(names))]]
 
 
 def _fields(version: versions.Version) -> list[Field]:

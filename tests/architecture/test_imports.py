@@ -26,6 +26,7 @@ HOMES = {
     "starlette": ("api/", "sandbox/"),
     "jinja2": ("api/pages/",),
     "markdown_it": ("api/pages/",),
+    "markupsafe": ("api/pages/",),
     "limits": ("api/rate_limits.py", "api/door.py"),
     "redis": ("api/rate_limits.py",),
     "apprise": ("core/notices/sender_process.py",),

@@ -44,14 +44,26 @@ async function inputsOf() {
   const inputs = {};
   for (const element of form.elements) {
     if (!element.dataset?.kind) continue;
-    const file = form.querySelector(`input[type="file"][data-for="${CSS.escape(element.id)}"]`)?.files[0];
-    const value = file ? await dataUrl(file) : element.value;
+    const value = (await dataUrl(element)) ?? element.value;
     if (value !== "") inputs[element.name] = value;
   }
   return inputs;
 }
 
-function dataUrl(file) {
+/** The file that was chosen instead of an address. */
+function chosen(element) {
+  return form.querySelector(`input[type="file"][data-for="${CSS.escape(element.id)}"]`);
+}
+
+/** Read it as a `data:` URL; undefined if there is none. */
+function dataUrl(element) {
+  const input = chosen(element);
+  const file = input?.files[0];
+  if (!file) return undefined;
+  if (file.size > Number(input.dataset.most)) {
+    const most = (Number(input.dataset.most) / 1e6).toFixed(1);
+    throw new Refused("Please look at the fields above.", { [element.name]: `This file is larger than ${most} MB.` });
+  }
   return new Promise((done, failed) => {
     const reader = new FileReader();
     reader.onload = () => done(reader.result);
@@ -126,7 +138,7 @@ async function send(purchase) {
       });
       const place = answer.headers.get("Content-Location");
       if (place) {
-        await forget(url);
+        await forget(url).catch(() => {}); // the page of the purchase matters more
         location.assign(place);
         return;
       }
@@ -134,13 +146,9 @@ async function send(purchase) {
     } catch {
       continue;
     }
-    if (answer.status === 402 || answer.status === 400) {
+    if ([400, 402, 409].includes(answer.status)) {
       await forget(url);
       throw new Refused(body.error, body.fields);
-    }
-    if (answer.status === 409) {
-      await forget(url);
-      throw new Refused(body.error);
     }
     if (answer.status === 429) {
       unfinished(purchase, body.error);
@@ -163,7 +171,7 @@ function unfinished(purchase, why) {
 
 async function buy() {
   mark({});
-  const missing = [...form.elements].filter((one) => one.required && !one.value && !fileOf(one));
+  const missing = [...form.elements].filter((one) => one.required && !one.value && !chosen(one)?.files.length);
   if (missing.length) {
     const fields = Object.fromEntries(missing.map((one) => [one.name, "Please fill this in."]));
     throw new Refused("Please look at the fields above.", fields);
@@ -180,10 +188,6 @@ async function buy() {
   await keep(purchase);
   say("Paying …");
   await send(purchase);
-}
-
-function fileOf(element) {
-  return form.querySelector(`input[type="file"][data-for="${CSS.escape(element.id)}"]`)?.files[0];
 }
 
 /** Do one thing at a time, and say how it failed. */
