@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 # HEAD is safe, so it never pays: its client could not read what it bought. Nor does it wait for events.
-_WITHOUT = (b"payment-signature", b"x-payment", b"accept")
+_PAYMENTS = (b"payment-signature", b"x-payment")
+_EVENTS = b"text/event-stream"
 
 
 def read_request_line(app: ASGIApp) -> ASGIApp:
@@ -17,13 +18,17 @@ def read_request_line(app: ASGIApp) -> ASGIApp:
 
     async def reading(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            headers = [(name, value) for name, value in scope["headers"] if name not in _WITHOUT]
+            headers = [header for header in scope["headers"] if _is_safe(*header)]
             scope = {**scope, "method": "GET", "headers": headers}
         if scope["type"] == "http" and not scope["path"].startswith("/"):
             scope = {**scope, "path": _path_of(scope["path"])}
         await app(scope, receive, send)
 
     return reading
+
+
+def _is_safe(name: bytes, value: bytes) -> bool:
+    return name not in _PAYMENTS and not (name == b"accept" and _EVENTS in value.lower())
 
 
 def _path_of(target: str) -> str:
