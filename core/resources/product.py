@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from core.db.states import Modality
@@ -51,7 +51,7 @@ class Product(Protocol):
     def offered_at(self) -> datetime | None: ...
 
 
-def inputs_schema(product: Product) -> dict[str, object]:
+def inputs_schema(product: Product) -> dict[str, Any]:
     """Build the JSON Schema (2020-12) of the request body."""
     config = settings()
     limit = config.value_limit
@@ -82,3 +82,42 @@ def sample_inputs(product: Product) -> dict[str, object]:
             continue
         given[parameter.name] = parameter.json_sample(limit)
     return given
+
+
+def result_schema(product: Product, pointer: str) -> dict[str, object]:
+    """Build the JSON Schema of an answer with status 200, as far as the product decides it.
+
+    A promised JSON document is text in `response`, so its schema is a `contentSchema` (JSON Schema 2020-12, section 8).
+
+    Args:
+        product: what is sold.
+        pointer: the JSON pointer of what this returns, within the document that it becomes a part of.
+    """
+    response: dict[str, object] = {"type": "string"}
+    if promised := answer_schema(product):
+        place = f"{pointer}/properties/response/contentSchema"
+        response |= {"contentMediaType": "application/json", "contentSchema": _moved(promised, place)}
+    properties: dict[str, object] = {"response": response, "modality": {"const": product.modality}}
+    if product.modality == "image":
+        properties["images"] = {"type": "array", "items": {"type": "string"}}
+    return {"type": "object", "required": ["response"], "properties": properties}
+
+
+# What these hold is data, and no schema.
+_DATA = frozenset({"const", "default", "enum", "examples"})
+
+
+def _moved(schema: object, pointer: str) -> object:
+    """Let the references of a schema, which all begin with `#`, lead to the same places below a JSON pointer."""
+    if isinstance(schema, list):
+        return [_moved(part, pointer) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: f"#{pointer}{part[1:]}"
+        if name == "$ref" and isinstance(part, str)
+        else part
+        if name in _DATA and not isinstance(part, dict)
+        else _moved(part, pointer)
+        for name, part in schema.items()
+    }
