@@ -95,7 +95,7 @@ def entry(row: listing.Listed) -> dict[str, object]:
         "kind": row.modality,
         "model": row.model_id,
         "priceUsdc": usdc(row.price_atomic),
-        "networks": list(row.networks),
+        "networks": [network for network, _ in row.payouts],
         "version": row.number,
         "offeredAt": row.offered_at and row.offered_at.isoformat(),
         "tags": list(row.tags),

@@ -4,9 +4,9 @@ Sources: x402 specs/extensions/bazaar.md; the `x402` SDK's `extensions.bazaar`, 
 is an HTTP header, and proxies refuse a large one; docs/decisions/0027 is the rule by which it is cut.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from core.payments.x402_sdk import BAZAAR, PaymentRequired, ResourceInfo
 from core.resources import product
@@ -32,7 +32,7 @@ class Told:
     """What an offer says about the product: words about the resource, and its block for lists; None: no room for it."""
 
     resource: ResourceInfo
-    block: dict[str, Any] | None
+    block: dict[str, object] | None
 
 
 def fitted(required: PaymentRequired, sold: Product) -> PaymentRequired:
@@ -78,40 +78,44 @@ def described(resource: ResourceInfo, sold: Product) -> ResourceInfo:
 
 def output_schema_v1(sold: Product) -> dict[str, object]:
     """Build `outputSchema` of x402 v1, which describes the request too; a body has room for all of it."""
-    schema = product.inputs_schema(sold)
-    fields = {name: told | {"required": name in schema["required"]} for name, told in schema["properties"].items()}
+    needed = product.required(sold)
+    fields = {name: told | {"required": name in needed} for name, told in product.properties(sold).items()}
     request = {"type": "http", "method": "POST", "discoverable": True, "bodyType": "json", "bodyFields": fields}
     return {"input": request, "output": product.result_schema(sold, "")}
 
 
 def _cuts(resource: ResourceInfo, sold: Product) -> Iterator[Told]:
     """Yield what an offer may say, from everything to the least; each is a cut of the one before."""
-    full = described(resource, sold)
-    inputs, sample = product.inputs_schema(sold), product.sample_inputs(sold)
-    result, answer = product.result_schema(sold, _OUTPUT), None if sold.example is None else sold.example.answer
+    full, comment = described(resource, sold), f"shortened; in full: {resource.url}{OPENAPI_PATH}"
+    members, needed, sample = product.properties(sold), product.required(sold), product.sample_inputs(sold)
+    inputs, result = product.object_schema(members, needed), product.result_schema(sold, _OUTPUT)
+    answer = None if sold.example is None else sold.example.answer
     yield Told(full, _block(inputs, sample, result, answer))
     answer = None if answer is None else shortened(answer, _SHORT)
     texts = {parameter.name for parameter in sold.parameters if parameter.type == "text"} | {USER_MESSAGE}
-    sample = {name: shortened(value, _SHORT) if name in texts else value for name, value in sample.items()}
+    sample = {name: shortened(str(value), _SHORT) if name in texts else value for name, value in sample.items()}
     yield Told(full, _block(inputs, sample, result, answer))
     result = {"type": "object", "required": ["response"], "properties": {"response": {"type": "string"}}}
     yield Told(full, _block(inputs, sample, result, answer))
-    inputs = _kept(inputs, resource.url, lambda keyword: keyword != "description")
+    members = {name: _without(told, "description") for name, told in members.items()}
+    inputs = product.object_schema(members, needed) | {"$comment": comment}
     yield Told(full, _block(inputs, sample, result, answer))
-    brief = full.model_copy(update={"description": shortened(full.description, _BRIEF)})
+    brief = full.model_copy(update={"description": shortened(full.description or "", _BRIEF)})
     yield Told(brief, _block(inputs, sample, result, answer))
-    inputs = _kept(inputs, resource.url, lambda keyword: keyword == "type")
+    members = {name: {"type": told["type"]} for name, told in members.items()}
+    inputs = product.object_schema(members, needed) | {"$comment": comment}
     sample = {name: _SAMPLE if isinstance(value, str) else value for name, value in sample.items()}
     yield Told(brief, _block(inputs, sample, result, answer))
-    plain = full.model_copy(update={"description": shortened(full.description, _SHORT), "tags": None, "icon_url": None})
+    words = shortened(full.description or "", _SHORT)
+    plain = full.model_copy(update={"description": words, "tags": None, "icon_url": None})
     yield Told(plain, _block(inputs, sample, result, None))
-    yield Told(plain, _block({"type": "object", "$comment": _comment(resource.url)}, {}, {"type": "object"}, None))
+    yield Told(plain, _block({"type": "object", "$comment": comment}, {}, {"type": "object"}, None))
     yield Told(plain, None)
 
 
 def _block(
-    inputs: dict[str, Any], sample: dict[str, object], result: dict[str, object], answer: str | None
-) -> dict[str, Any]:
+    inputs: dict[str, object], sample: dict[str, object], result: dict[str, object], answer: str | None
+) -> dict[str, object]:
     """Build the block: what a request and an answer look like, and the schema of just that."""
     info: dict[str, object] = {"input": {"type": "http", "method": "POST", "bodyType": "json", "body": sample}}
     if answer is not None:
@@ -137,19 +141,10 @@ def _block(
     return {"info": info, "schema": schema}
 
 
-def _kept(inputs: dict[str, Any], url: str, keeps: Callable[[str], bool]) -> dict[str, Any]:
-    """Keep some keywords of each property, and say where all of them stand."""
-    properties = {
-        name: {keyword: value for keyword, value in told.items() if keeps(keyword)}
-        for name, told in inputs["properties"].items()
-    }
-    return inputs | {"properties": properties, "$comment": _comment(url)}
+def _without(told: dict[str, object], keyword: str) -> dict[str, object]:
+    return {name: value for name, value in told.items() if name != keyword}
 
 
-def _comment(url: str) -> str:
-    return f"shortened; in full: {url}{OPENAPI_PATH}"
-
-
-def shortened(text: Any, most: int) -> Any:
+def shortened(text: str, most: int) -> str:
     """Return the beginning of a text, at most so many characters of it, and a sign that there is more."""
-    return text if not isinstance(text, str) or len(text) <= most else f"{text[: most - 1].rstrip()}…"
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

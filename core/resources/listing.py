@@ -36,7 +36,7 @@ class Listed:
         answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
         offered_at: when this version was first on offer (UTC).
         recent_calls: paid calls of the resource that were answered in the last 30 days, by the last count of usage.
-        networks: the networks (CAIP-2) that it can be paid on.
+        payouts: the networks (CAIP-2) that it can be paid on, with the payout addresses.
     """
 
     version_id: UUID
@@ -60,7 +60,7 @@ class Listed:
     example: Example | None
     offered_at: datetime | None
     recent_calls: int
-    networks: tuple[str, ...]
+    payouts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,5 +175,7 @@ def _listed(row: ListedRow) -> Listed:
         example=None if row.example is None else Example.model_validate(row.example),
         offered_at=row.offered_at,
         recent_calls=row.recent_calls,
-        networks=tuple(network.id for network in settings().networks if row.payouts.get(network.id)),
+        payouts=tuple(
+            (network.id, address) for network in settings().networks if (address := row.payouts.get(network.id))
+        ),
     )

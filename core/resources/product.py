@@ -1,9 +1,9 @@
 """Describe what a version takes and gives, as buyers see it, for offers, lists and manifests alike."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from core.db.states import Modality
@@ -51,15 +51,29 @@ class Product(Protocol):
     def offered_at(self) -> datetime | None: ...
 
 
-def inputs_schema(product: Product) -> dict[str, Any]:
+def inputs_schema(product: Product) -> dict[str, object]:
     """Build the JSON Schema (2020-12) of the request body."""
+    return object_schema(properties(product), required(product))
+
+
+def object_schema(members: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Build the schema of an object that has these members, those with these names always, and no others."""
+    return {"type": "object", "properties": members, "required": names, "additionalProperties": False}
+
+
+def properties(product: Product) -> dict[str, dict[str, object]]:
+    """Return the JSON Schema of each value that a buyer may send, with the limits of this installation."""
     config = settings()
     limit = config.value_limit
-    properties = {parameter.name: parameter.json_schema(limit, config.file_limit) for parameter in product.parameters}
+    told = {parameter.name: parameter.json_schema(limit, config.file_limit) for parameter in product.parameters}
     if product.allows_user_message:
-        properties[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
-    required = [p.name for p in product.parameters if p.required and p.default is None]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        told[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
+    return told
+
+
+def required(product: Product) -> list[str]:
+    """Return the names of the values that a buyer must send."""
+    return [parameter.name for parameter in product.parameters if parameter.required and parameter.default is None]
 
 
 def answer_schema(product: Product) -> dict[str, object] | None:
@@ -97,10 +111,10 @@ def result_schema(product: Product, pointer: str) -> dict[str, object]:
     if promised := answer_schema(product):
         place = f"{pointer}/properties/response/contentSchema"
         response |= {"contentMediaType": "application/json", "contentSchema": _moved(promised, place)}
-    properties: dict[str, object] = {"response": response, "modality": {"const": product.modality}}
+    members: dict[str, object] = {"response": response, "modality": {"const": product.modality}}
     if product.modality == "image":
-        properties["images"] = {"type": "array", "items": {"type": "string"}}
-    return {"type": "object", "required": ["response"], "properties": properties}
+        members["images"] = {"type": "array", "items": {"type": "string"}}
+    return {"type": "object", "required": ["response"], "properties": members}
 
 
 # What these hold is data, and no schema.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_origin
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.settings import headers, rules, service, urls
+from core.settings import headers, imprint, rules, urls
 from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
 from core.settings.providers import CompatibleProvider
 
@@ -56,9 +56,9 @@ class Settings(BaseSettings):
     facilitator_port: Port = Field(default=4022, description="the port of the practice facilitator")
     prefect_port: Port = Field(default=4200, description="the port of the Prefect server in `instant dev`")
     public_url: str = Field(default="", description="the door's URL for buyers; default http://HOST:PORT")
-    service_name: service.Name = Field(default="x402 Instant", description="what lists of services call this one")
-    contact: service.Contact = Field(default=None, description="e-mail or page for questions; default: the public URL")
-    service_icon: service.Icon = Field(default=None, description="https picture for products that have no icon")
+    service_name: imprint.Name = Field(default="x402 Instant", description="what lists of services call this one")
+    contact: imprint.Contact = Field(default=None, description="e-mail or page for questions; default: the public URL")
+    service_icon: imprint.Icon = Field(default=None, description="https picture for products that have no icon")
     prefect_api_url: str = Field(default="", description="Prefect's API; default http://127.0.0.1:PREFECT_PORT/api")
     prefect_auth_string: HeaderSecret = Field(default=None, description="user:password of Prefect's API")
 
