@@ -73,15 +73,27 @@ async def resources(
     """Page by page: `next` leads to the following ones, also while prompts come and go."""
     filters = query.filters()
     order = f"{filters.order} of resources"
-    after = None
-    if query.cursor is not None:
-        text, number, last_id = paging.read_cursor(order, query.cursor)
-        after = listing.Cursor(text, Decimal(number), UUID(last_id))
+    after = None if query.cursor is None else read_cursor(order, query.cursor)
     async with db.autocommit(door.pool) as conn:
         rows, cursor = await listing.page(conn, filters, after=after, most=query.limit)
-    token = None if cursor is None else paging.write_cursor(order, [cursor.text, f"{cursor.number:f}", str(cursor.id)])
+    token = None if cursor is None else write_cursor(order, cursor)
     page = {"resources": [entry(row) for row in rows], "next": paging.next_address(request, token)}
     return paging.known_or(page, if_none_match, seconds=FRESH_SECONDS)
+
+
+def write_cursor(order: str, place: listing.Cursor) -> str:
+    """Write a place in an order of prompts."""
+    return paging.write_cursor(order, [place.text, f"{place.number:f}", str(place.id)])
+
+
+def read_cursor(order: str, cursor: str) -> listing.Cursor:
+    """Read a place in an order of prompts.
+
+    Raises:
+        InvalidInput: we did not make it, or it belongs to another order.
+    """
+    text, number, last_id = paging.read_cursor(order, cursor)
+    return listing.Cursor(text, Decimal(number), UUID(last_id))
 
 
 def entry(row: listing.Listed) -> dict[str, object]:
