@@ -12,6 +12,7 @@ __all__ = (
     "facilitator_checks",
     "facilitator_payload",
     "ledger",
+    "listing_check",
     "matching",
     "offers",
     "purchase",

@@ -3,7 +3,8 @@
 Functions take a connection and do not commit.
 """
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +13,8 @@ from uuid import UUID
 
 from core import db
 from core.catalog.model import ABSENCE_TOLERATED
+from core.db.queries.listing import Creator as Creator
+from core.db.queries.listing import KnownRow as KnownRow
 from core.db.queries.listing import Listed as ListedRow
 from core.db.queries.listing import sql
 from core.db.states import Modality
@@ -122,13 +125,20 @@ async def find(conn: db.Connection, handle: str, slug: str) -> Listed | None:
     return row and _listed(row)
 
 
-async def everything(conn: db.Connection, filters: Filters = Filters(), *, most: int) -> tuple[list[Listed], bool]:
-    """Read up to `most` entries, page by page; and whether these are all."""
-    found, cursor = await page(conn, filters, most=min(PAGE_LIMIT, most))
-    while cursor and len(found) < most:
-        more, cursor = await page(conn, filters, after=cursor, most=min(PAGE_LIMIT, most - len(found)))
-        found += more
-    return found, cursor is None
+async def creators(conn: db.Connection, after: str, *, most: int) -> list[Creator]:
+    """Read creators of whom something was ever on offer, by handle, after this one."""
+    return [row async for row in sql.creators(conn, after=after, most=most)]
+
+
+async def known(conn: db.Connection, account_id: UUID) -> list[KnownRow]:
+    """Read everything that a creator ever published, and whether lists may name it."""
+    return [row async for row in sql.known(conn, account_id=account_id)]
+
+
+async def note_differences(conn: db.Connection, account_id: UUID, found: Mapping[UUID, Mapping[str, object]]) -> None:
+    """Keep how a creator's products differ, by resource; what is not named agrees."""
+    text = json.dumps({str(resource_id): dict(facts) for resource_id, facts in found.items()})
+    await sql.note_differences(conn, account_id=account_id, found=text)
 
 
 def _page(conn: db.Connection, filters: Filters, after: Cursor | None, most: int) -> AsyncIterator[ListedRow]:

@@ -41,6 +41,17 @@ class Listed(NamedTuple):
     sort_number: Decimal
 
 
+class Creator(NamedTuple):
+    id: UUID
+    handle: str
+
+
+class KnownRow(NamedTuple):
+    id: UUID
+    slug: str
+    may_be_listed: bool
+
+
 class Queries(Protocol):
     """What `listing.sql` offers."""
 
@@ -68,6 +79,17 @@ class Queries(Protocol):
         then whether it can be sold now is asked of one after the other, until the page is full. This
         looks as `readiness` does, but for keys and templates that cannot be opened. The order is a number
         and the id, and one sort uses a text: a cursor is a position between two prompts.
+        """
+
+    def creators(self, conn: Connection, *, after: str, most: int) -> AsyncIterator[Creator]:
+        """The creators of whom something is, or was, on offer, by handle: whoever lists them wrongly shows there."""
+
+    def known(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[KnownRow]:
+        """Everything of a creator that was ever published, also what is archived or in no list."""
+
+    async def note_differences(self, conn: Connection, *, found: str, account_id: UUID) -> int:
+        """Keep what differs at a creator's products, and forget what agrees again. `found` is an object by resource
+        id.
         """
 
 
