@@ -2,15 +2,25 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from x402.extensions.bazaar import validate_and_extract
 from x402.http.utils import decode_payment_required_header
 
+from api import listing as listed
+from api import manifest_texts, shop_openapi
+from api import offers as offered
 from core import db
+from core.resources import listing, readiness, template
+from tests import selling
+from tests.core.resources.test_listing import KEY
 from tests.shops import Shop
 
 PRODUCTS: tuple[dict[str, Any], ...] = (
@@ -44,6 +54,40 @@ PRODUCTS: tuple[dict[str, Any], ...] = (
     },
     {"slug": "secret", "title": "Secret of nobody's list", "listed": False},
 )
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Fields of a document, with words of any script."""
+    text = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zl", "Zp"]), max_size=60)
+    names = draw(st.lists(st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True), unique=True, max_size=6))
+    parameters = []
+    for name in names:
+        kind = draw(st.sampled_from(["text", "enum", "integer", "number", "boolean"]))
+        values = draw(st.lists(text.filter(bool), min_size=1, max_size=4, unique=True)) if kind == "enum" else None
+        told = {
+            "name": name,
+            "type": kind,
+            "description": draw(text),
+            "required": draw(st.booleans()),
+            "values": values,
+        }
+        parameters.append(told)
+    is_json = draw(st.booleans())
+    properties = draw(st.dictionaries(text, st.sampled_from([{"type": "string"}, {"$ref": "#/$defs/a"}]), max_size=5))
+    schema = {"type": "object", "properties": properties, "$defs": {"a": {"type": "integer"}}}
+    return {
+        "title": draw(text.filter(str.strip)),
+        "description": draw(text),
+        "parameters": parameters,
+        "template": "Say it." + "".join(f"{{{name}}}{{/{name}}}" for name in names),
+        "allows_user_message": draw(st.booleans()),
+        "modality": "json" if is_json else "text",
+        "answer_schema": schema if is_json else None,
+        "price_usdc": f"{Decimal(draw(st.integers(1_000, 10**11))).scaleb(-6):f}",
+        "tags": draw(st.lists(st.from_regex(r"[a-z]{1,12}", fullmatch=True), unique=True, max_size=8)),
+        "listed": draw(st.integers(0, 4)) > 0,
+    }
 
 
 @pytest.fixture
@@ -87,6 +131,47 @@ async def test_a_creators_document_is_the_live_offers(door: str, full_shop: Shop
             promised = answer["schema"]["allOf"][1]["properties"]["response"]["contentSchema"]
             assert "/contentSchema/$defs/fact" in json.dumps(promised)
             assert answer["example"]["response"] == offer["product"]["example"]["answer"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(documents())
+async def test_manifests_say_what_the_offer_says(conn: db.Connection, changes: dict[str, Any]) -> None:
+    """For any document that can be published: what lists read of it is what its offer is made of."""
+    owner = await selling.creator(conn)
+    await conn.execute(KEY, {"id": uuid4(), "account_id": owner.id})
+    await selling.publish(conn, owner, **changes)
+    version = await readiness.resolve(conn, owner.handle, "haiku")
+    row = await listing.find(conn, owner.handle, "haiku")
+    if not changes["listed"]:
+        assert row is None
+        return
+    assert row is not None
+    shown: Any = offered.preview(version, dict(row.payouts))
+    path = f"/@{owner.handle}/haiku"
+    operation: Any = shop_openapi.document([row])["paths"][path]["post"]  # type: ignore[index]
+    entry, item, body = listed.entry(row), manifest_texts.discovered(row), shown["body"]
+    required = decode_payment_required_header(shown["headers"]["PAYMENT-REQUIRED"])
+
+    assert shop_openapi.document([version])["paths"] == {path: {"post": operation}}
+    request = operation["requestBody"]["content"]["application/json"]
+    assert request["schema"] == entry["inputs"] == body["inputs"]
+    template.validate_inputs(
+        request["example"],
+        version.parameters,
+        allows_user_message=version.allows_user_message,
+        value_limit=20_000,
+        inputs_limit=60_000,
+        file_limit=5_242_880,
+    )
+    price = body["product"]["priceUsdc"]
+    assert operation["x-payment-info"]["price"]["amount"] == entry["priceUsdc"] == price
+    assert {one.amount for one in required.accepts} == {str(version.price_atomic)}
+    assert [one["amount"] for one in item["accepts"]] == [str(version.price_atomic)]  # type: ignore[index]
+    assert entry["title"] == operation["summary"] == body["product"]["title"]
+    assert entry["answer"] == body.get("answer")
+    assert required.resource is not None
+    assert required.resource.url == entry["url"] == item["resource"] == operation["x-product"]["url"]
+    assert json.loads(json.dumps(item)) == item
 
 
 async def test_what_is_unlisted_is_named_nowhere(door: str, full_shop: Shop, http: httpx.AsyncClient) -> None:
