@@ -30,6 +30,7 @@ from api import (
     keys,
     leaving,
     listing,
+    manifests,
     media,
     methods,
     metrics,
@@ -77,6 +78,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     # It serves the files that our page at /docs loads.
     app = FastAPIOffline(
         docs_url=None,
+        openapi_url=docs_page.OPENAPI_PATH,
         redoc_url=None,
         # Its redirects are built from the Host header, which anybody writes, and lose what a payment needs.
         redirect_slashes=False,
@@ -104,6 +106,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(Exception, _our_fault)
     for router in (
+        # Before the prompts: no prompt is at these addresses.
+        manifests.router,
         buyers.shop,
         buyers.router,
         product_records.router,

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.bodies import NAME
 from core.media.files import KINDS
+from core.settings import settings
 
 
 class Receipt(BaseModel):
@@ -248,8 +249,22 @@ PURCHASE: dict[str, Any] = INPUTS | {
 }
 
 
+def contact() -> dict[str, str]:
+    """Say whom to ask about this installation: a person's address, or a page."""
+    config = settings()
+    asked = config.contact or config.public_url
+    return {"name": config.service_name, "url" if "://" in asked else "email": asked}
+
+
+def servers() -> list[dict[str, str]]:
+    """Return the door's own address."""
+    return [{"url": settings().public_url}]
+
+
 def describe(app: FastAPI) -> None:
-    """Complete FastAPI's OpenAPI document: add these models, and remove FastAPI's own 422, which we never send.
+    """Complete FastAPI's OpenAPI document: address, contact, and these models.
+
+    FastAPI's own 422, which we never send, is removed.
 
     Args:
         app: the application with all its routes; the document is built when it is first requested.
@@ -258,13 +273,16 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate()
+            document = generate() | {"servers": servers()}
+            document["info"]["contact"] = contact()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for validation in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(validation, None)
             for operation in (operation for path in document["paths"].values() for operation in path.values()):
                 if "HTTPValidationError" in str(operation["responses"].get("422")):
                     del operation["responses"]["422"]
+                # For programs that look for keys: this one needs none.
+                operation.setdefault("security", [])
             _, ours = models_json_schema(
                 [(model, "serialization") for model in _MODELS], ref_template="#/components/schemas/{model}"
             )

@@ -83,15 +83,26 @@ async def read_page(door: Door, query: Filter) -> tuple[list[listing.Listed], st
         InvalidInput: the cursor is none of this order.
     """
     filters = query.filters()
-    order, after = f"{filters.order} of resources", None
-    if query.cursor is not None:
-        text, number, last_id = paging.read_cursor(order, query.cursor)
-        after = listing.Cursor(text, Decimal(number), UUID(last_id))
+    order = f"{filters.order} of resources"
+    after = None if query.cursor is None else read_cursor(order, query.cursor)
     async with db.autocommit(door.pool) as conn:
         rows, cursor = await listing.page(conn, filters, after=after, most=query.limit)
-    if cursor is None:
-        return rows, None
-    return rows, paging.write_cursor(order, [cursor.text, f"{cursor.number:f}", str(cursor.id)])
+    return rows, None if cursor is None else write_cursor(order, cursor)
+
+
+def write_cursor(order: str, place: listing.Cursor) -> str:
+    """Write a place in an order of prompts."""
+    return paging.write_cursor(order, [place.text, f"{place.number:f}", str(place.id)])
+
+
+def read_cursor(order: str, cursor: str) -> listing.Cursor:
+    """Read a place in an order of prompts.
+
+    Raises:
+        InvalidInput: we did not make it, or it belongs to another order.
+    """
+    text, number, last_id = paging.read_cursor(order, cursor)
+    return listing.Cursor(text, Decimal(number), UUID(last_id))
 
 
 def entry(row: listing.Listed) -> dict[str, object]:
@@ -105,7 +116,7 @@ def entry(row: listing.Listed) -> dict[str, object]:
         "kind": row.modality,
         "model": row.model_id,
         "priceUsdc": usdc(row.price_atomic),
-        "networks": list(row.networks),
+        "networks": [network for network, _ in row.payouts],
         "version": row.number,
         "offeredAt": row.offered_at and row.offered_at.isoformat(),
         "tags": list(row.tags),

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from api.documents import Answers, cached, problems
+from api.documents import Answers, cached, header, problems
 
 
 class Listed(BaseModel):
@@ -36,3 +36,18 @@ class ListPage(BaseModel):
 
 
 PAGE: Answers = cached(ListPage, "Prompts for sale") | problems(400, 429, 503)
+
+_TAG = {"ETag": header("for `If-None-Match`")}
+_KNOWN: Answers = {304: {"description": "The same as what you have", "headers": _TAG}}
+
+
+def _whole(media_type: str, schema: dict[str, object]) -> Answers:
+    told = {"description": "The document", "content": {media_type: {"schema": schema}}, "headers": _TAG}
+    return {200: told} | _KNOWN | problems(400, 404, 429, 503)
+
+
+MANIFEST: Answers = _whole("application/json", {"type": "object"})
+TEXT: Answers = _whole("text/plain", {"type": "string"})
+MARKDOWN: Answers = _whole("text/markdown", {"type": "string"})
+SITEMAP: Answers = _whole("application/xml", {"type": "string"})
+ICON: Answers = _whole("image/x-icon", {"type": "string", "contentEncoding": "binary"})

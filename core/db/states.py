@@ -52,18 +52,19 @@ Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]
 WorkerKind = Literal["door", "executor", "run", "recovery", "schedule"]
 NoticeRule = Literal[
-    "success_low",
-    "failures_charged",
-    "cost_unusual",
     "calls_unusual",
+    "chain_differs",
+    "cost_unusual",
+    "failures_charged",
     "key_failing",
     "key_low",
     "key_old",
-    "chain_differs",
-    "refunds_repeated",
+    "listing_differs",
     "model_leaving",
     "payout_changing",
     "prompt_leaking",
+    "refunds_repeated",
+    "success_low",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
 KeyActor = Literal["creator", "operator", "provider"]

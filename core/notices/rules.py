@@ -63,6 +63,7 @@ async def record_findings(conn: db.Connection) -> int:
         "prompt_leaking": sql.prompt_leaking(conn, days=PAUSE_DAYS, least_overlaps=LEAST_OVERLAPS),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
         "payout_changing": sql.payout_changing(conn, days=PAUSE_DAYS),
+        "listing_differs": sql.listing_differs(conn),
     }
     new = []
     for rule, rows in findings.items():

@@ -3,7 +3,8 @@
 Functions take a connection and do not commit.
 """
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +13,8 @@ from uuid import UUID
 
 from core import db
 from core.catalog.model import ABSENCE_TOLERATED
+from core.db.queries.listing import Creator as Creator
+from core.db.queries.listing import KnownRow as KnownRow
 from core.db.queries.listing import Listed as ListedRow
 from core.db.queries.listing import sql
 from core.db.states import Modality
@@ -36,7 +39,7 @@ class Listed:
         answer_schema: JSON Schema of every answer, as JSON; None if none is promised.
         offered_at: when this version was first on offer (UTC).
         recent_calls: paid calls of the resource that were answered in the last 30 days, by the last count of usage.
-        networks: the networks (CAIP-2) that it can be paid on.
+        payouts: the networks (CAIP-2) that it can be paid on, with the payout addresses.
     """
 
     version_id: UUID
@@ -60,7 +63,7 @@ class Listed:
     example: Example | None
     offered_at: datetime | None
     recent_calls: int
-    networks: tuple[str, ...]
+    payouts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,22 @@ async def everything(conn: db.Connection, filters: Filters = Filters(), *, most:
     return found, cursor is None
 
 
+async def creators(conn: db.Connection, after: str, *, most: int) -> list[Creator]:
+    """Read creators of whom something was ever on offer, by handle, after this one."""
+    return [row async for row in sql.creators(conn, after=after, most=most)]
+
+
+async def known(conn: db.Connection, account_id: UUID) -> list[KnownRow]:
+    """Read everything that a creator ever published, and whether lists may name it."""
+    return [row async for row in sql.known(conn, account_id=account_id)]
+
+
+async def note_differences(conn: db.Connection, account_id: UUID, found: Mapping[UUID, Mapping[str, object]]) -> None:
+    """Keep how a creator's products differ, by resource; what is not named agrees."""
+    text = json.dumps({str(resource_id): dict(facts) for resource_id, facts in found.items()})
+    await sql.note_differences(conn, account_id=account_id, found=text)
+
+
 def _page(conn: db.Connection, filters: Filters, after: Cursor | None, most: int) -> AsyncIterator[ListedRow]:
     return sql.page(
         conn,
@@ -180,5 +199,7 @@ def _listed(row: ListedRow) -> Listed:
         example=None if row.example is None else Example.model_validate(row.example),
         offered_at=row.offered_at,
         recent_calls=row.recent_calls,
-        networks=tuple(network.id for network in settings().networks if row.payouts.get(network.id)),
+        payouts=tuple(
+            (network.id, address) for network in settings().networks if (address := row.payouts.get(network.id))
+        ),
     )

@@ -158,6 +158,8 @@ class Parameter(BaseModel):
         """Make up a value as JSON has it, and the schema takes it; that of a picture leads nowhere."""
         if attachments.is_kind(self.type):
             return f"https://example.com/{self.name}"
+        if self.type == "text":
+            return self.name[: self.most_characters(value_limit)]
         return _typed(self.type, self.sample(value_limit))
 
 

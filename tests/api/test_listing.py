@@ -2,9 +2,12 @@
 
 import httpx
 import schemathesis
+from x402.schemas import PaymentPayload
 
 from core import db
-from tests.shops import Shop
+from core.settings import settings
+from tests.refusals import TOPIC
+from tests.shops import Buyer, Shop
 
 
 async def test_pages(door: str, shop: Shop, document: schemathesis.BaseSchema, http: httpx.AsyncClient) -> None:
@@ -42,3 +45,34 @@ async def test_conditional_and_foreign_requests(door: str, shop: Shop, http: htt
         refused = await http.get(f"{url}&{query}")
         assert refused.status_code == 400, query
         assert list(refused.json()["fields"]) == [query.partition("=")[0]]
+
+
+async def test_a_sale_is_listed_at_the_facilitator(
+    door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient
+) -> None:
+    """What was paid for stands in the facilitator's list in our words, whatever the buyer echoed; unlisted does not."""
+    async with db.pool() as pool:
+        await shop.publish(pool, tags=["verse"], description="Three lines.")
+        await shop.publish(pool, slug="secret", listed=False)
+    secret = f"{door}/@{shop.account.handle}/secret"
+
+    def forged(payload: PaymentPayload) -> None:
+        assert payload.extensions is not None
+        assert payload.resource is not None
+        payload.extensions["bazaar"]["info"]["input"]["body"] = {"topic": "forged"}
+        payload.resource.description = "forged"
+        payload.resource.tags = ["forged"]
+
+    for url, change in ((door + shop.path, forged), (secret, lambda _payload: None)):
+        header = await buyer.pay(url, TOPIC, change)
+        sold = await http.post(url, json=TOPIC, headers={"PAYMENT-SIGNATURE": header, "Prefer": "wait=20"})
+        assert sold.status_code == 200, sold.text
+
+    page = (await http.get(f"{settings().networks[0].facilitator_url}/discovery/resources")).json()
+    found = {item["resource"]: item for item in page["items"]}
+    listed = found[door + shop.path]
+    assert (listed["description"], listed["tags"], listed["method"]) == ("Three lines.", ["verse"], "POST")
+    assert listed["serviceName"] == "x402 Instant"
+    assert "forged" not in str(listed)
+    assert secret not in found
+    assert page["rejected"] == 0

@@ -46,6 +46,17 @@ class ModelsRow(NamedTuple):
     prompts: int
 
 
+class Creator(NamedTuple):
+    id: UUID
+    handle: str
+
+
+class KnownRow(NamedTuple):
+    id: UUID
+    slug: str
+    may_be_listed: bool
+
+
 class Queries(Protocol):
     """What `listing.sql` offers."""
 
@@ -77,6 +88,17 @@ class Queries(Protocol):
 
     def models(self, conn: Connection, *, most: int) -> AsyncIterator[ModelsRow]:
         """The models of what is listed, for people to choose from; those with the most prompts first."""
+
+    def creators(self, conn: Connection, *, after: str, most: int) -> AsyncIterator[Creator]:
+        """The creators of whom something is, or was, on offer, by handle: whoever lists them wrongly shows there."""
+
+    def known(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[KnownRow]:
+        """Everything of a creator that was ever published, also what is archived or in no list."""
+
+    async def note_differences(self, conn: Connection, *, found: str, account_id: UUID) -> int:
+        """Keep what differs at a creator's products, and forget what agrees again. `found` is an object by resource
+        id.
+        """
 
 
 sql: Queries = load("listing")

@@ -57,3 +57,27 @@ WHERE resource.archived_at IS NULL AND version.listed
 GROUP BY version.model_id
 ORDER BY prompts DESC, version.model_id
 LIMIT :most;
+
+-- name: creators(after, most)
+-- The creators of whom something is, or was, on offer, by handle: whoever lists them wrongly shows there.
+-- types: row=Creator
+SELECT account.id, account.handle FROM accounts AS account
+WHERE account.handle > :after AND EXISTS (
+    SELECT FROM resources AS resource WHERE resource.account_id = account.id AND resource.version_id IS NOT NULL
+)
+ORDER BY account.handle
+LIMIT :most;
+
+-- name: known(account_id)
+-- Everything of a creator that was ever published, also what is archived or in no list.
+SELECT resource.id, resource.slug, version.listed AND resource.archived_at IS NULL AS may_be_listed
+FROM resources AS resource
+JOIN resource_versions AS version ON version.id = resource.version_id
+WHERE resource.account_id = CAST(:account_id AS uuid)
+ORDER BY resource.slug;
+
+-- name: note_differences(account_id, found)!
+-- Keep what differs at a creator's products, and forget what agrees again. `found` is an object by resource id.
+UPDATE resources SET listing_difference = CAST(:found AS jsonb) -> CAST(id AS text)
+WHERE account_id = CAST(:account_id AS uuid)
+    AND listing_difference IS DISTINCT FROM CAST(:found AS jsonb) -> CAST(id AS text);

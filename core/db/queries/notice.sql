@@ -282,6 +282,13 @@ JOIN accounts ON accounts.id = payout.account_id
 WHERE coalesce(payout.next_from, payout.created_at) > now() - make_interval(days => :days)
     AND (payout.next_from IS NOT NULL OR payout.created_at > accounts.created_at);
 
+-- name: listing_differs()
+-- Products of which lists and the live offer said different things at the last look.
+-- types: row=Finding facts=dict[str,object] facts!
+SELECT resources.account_id, resources.id AS resource_id, resources.listing_difference AS facts
+FROM resources
+WHERE resources.listing_difference IS NOT NULL AND resources.archived_at IS NULL;
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
 -- for each date, and an old key once. Runs under `take_turns`.
