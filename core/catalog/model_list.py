@@ -195,7 +195,8 @@ def _is_storable(row: object) -> bool:
 def _is_too_deep(body: bytes | bytearray) -> bool:
     """Whether JSON is nested too deep, or not closed. Checked first, because the parser recurses without a limit."""
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    brackets = bytes(_STRING.sub(b"", unescaped.translate(None, _NO_SHAPE)))
+    # Most strings have no bracket, so nothing is left between their quotation marks.
+    brackets = _STRING.sub(b"", bytes(unescaped.translate(None, _NO_SHAPE)).replace(b'""', b""))
     for _level in range(_DEPTH_LIMIT):
         inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if inner == brackets:
