@@ -8,7 +8,6 @@ DROP TRIGGER model_described ON models;
 DROP FUNCTION describe_model;
 ALTER TABLE models DROP COLUMN description_words;
 
--- Only built-in functions: a restored backup computes the column again before it has a search_path.
 CREATE OR REPLACE FUNCTION search_words(words text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT array(
         SELECT DISTINCT btrim(word, '.')
@@ -60,7 +59,8 @@ ALTER TABLE models
     DROP COLUMN name_words,
     DROP COLUMN output_usd,
     DROP COLUMN tier,
-    ADD COLUMN name_words text[] GENERATED ALWAYS AS (search_words(id || ' ' || name)) STORED,
+    -- Not generated: that would compute it again with every change of a price.
+    ADD COLUMN name_words text[] NOT NULL DEFAULT '{}',
     -- A picture of a megapixel has 4096 tokens at the providers that bill it by its size.
     ADD COLUMN output_usd numeric GENERATED ALWAYS AS (
         greatest(completion_usd, image_output_usd, picture_usd / 4096)
@@ -82,6 +82,17 @@ ALTER TABLE models
 COMMENT ON COLUMN models.name_words IS 'The words of the id and the name, for search.';
 COMMENT ON COLUMN models.output_usd IS 'US dollars per token of the dearest output, of an answer of 1000 tokens: a fee for each request or search is spread over them. The order by price goes by it.';
 COMMENT ON COLUMN models.tier IS 'By output_usd: up to 1 US dollar per million tokens, up to 5, more; free only if nothing costs anything.';
+
+CREATE FUNCTION name_model() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.name_words := search_words(NEW.id || ' ' || NEW.name);
+    RETURN NEW;
+END
+$$;
+UPDATE models SET name_words = search_words(id || ' ' || name);
+CREATE TRIGGER model_named BEFORE INSERT ON models FOR EACH ROW EXECUTE FUNCTION name_model();
+CREATE TRIGGER model_renamed BEFORE UPDATE OF id, name ON models FOR EACH ROW
+    WHEN ((OLD.id, OLD.name) IS DISTINCT FROM (NEW.id, NEW.name)) EXECUTE FUNCTION name_model();
 
 -- Few calls fail so, so this index is small.
 CREATE INDEX usage_log_unserved ON usage_log (version_id, created_at)
