@@ -163,7 +163,8 @@ def _read(rows: Sequence[object]) -> tuple[list[Model], list[Quarantined]]:
     models: dict[str, Model] = {}
     quarantined: dict[str, Quarantined] = {}
     for position, row in enumerate(rows):
-        model_id = row.get("id") if isinstance(row, dict) else None
+        fields = row if isinstance(row, dict) else {}
+        model_id = fields.get("id")
         # No id contains a space, so these keys cannot collide with another row's.
         if not isinstance(model_id, str) or not model_id:
             _quarantine(quarantined, f"row {position}", "no_id", row)
@@ -176,7 +177,7 @@ def _read(rows: Sequence[object]) -> tuple[list[Model], list[Quarantined]]:
         elif not _is_storable(row):
             _quarantine(quarantined, model_id, "unstorable_text", row)
         else:
-            models[model_id] = openrouter_listing.read(model_id, row)
+            models[model_id] = openrouter_listing.read(model_id, fields)
     kept = [model for model_id, model in models.items() if model_id not in quarantined]
     return kept, list(quarantined.values())
 

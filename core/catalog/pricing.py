@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from core.catalog.model import PriceTier
 
@@ -48,8 +48,18 @@ _NO_PRICE_FROM = 1_000_000
 _FREE = Decimal(0)
 
 Listed = dict[str, Decimal | None]
-Charged = dict[str, Any]
-"""The fields of `Charges`. A list has thousands of rows, and each is checked once, as a whole model."""
+
+
+class Charged(TypedDict):
+    """The fields of `Charges`. A list has thousands of rows, and each is checked once, as a whole model."""
+
+    prompt_usd: Decimal | None
+    completion_usd: Decimal | None
+    request_usd: Decimal | None
+    image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
 
 
 class _UnknownPrice(ValueError):
@@ -196,7 +206,7 @@ def _refuse_hidden_bill(base: Charged, prices: Listed, outputs: Sequence[str]) -
     Raises:
         _UnknownPrice: what is billed is not listed, or not as something that we know to be charged.
     """
-    makes = [base[name] for name in ("completion_usd", "image_output_usd", "picture_usd", "request_usd")]
+    makes = (base["completion_usd"], base["image_output_usd"], base["picture_usd"], base["request_usd"])
     if {*outputs} - {"text"} and not any(makes) and ("image" in outputs or not base["prompt_usd"]):
         raise _UnknownPrice
     if not any(base.values()) and any(price is None or price for price in prices.values()):
