@@ -51,7 +51,8 @@ def list_models(
         capability: only with this capability; repeat it for more.
         parameter: only with this request parameter; repeat it for more.
         min_context: only with at least as many tokens of context.
-        max_price: only up to this price of the dearest output, in US dollars per million tokens.
+        max_price: only up to this price of the dearest output, in US dollars per million tokens; fees per
+            request and search are spread over 1000 tokens.
         expires_before: only what ends before this day, as its provider has announced.
         reasoning: only what can reason, or only the others.
         knows_until: only with this day or a later one as knowledge cutoff.
