@@ -10,7 +10,9 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -54,6 +56,7 @@ from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.observability import logs, tracing
 from core.payments import settlement
 from core.process import gc_tuning, scheduled_runs, worker
+from core.resources import field_errors
 from core.settings import settings
 from deployments import launch
 
@@ -193,9 +196,21 @@ async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:
     """Answer parameters that FastAPI cannot parse: 404, or 400 for a query of a route that documents 400."""
     if not isinstance(error, RequestValidationError):
         raise error
-    sentences = {problem["loc"]: problem["msg"] for problem in error.errors()}
-    if 400 not in request.scope["route"].responses or any(loc[0] != "query" for loc in sentences):
+    found, route = error.errors(), request.scope["route"]
+    if 400 not in route.responses or any(problem["loc"][0] != "query" for problem in found):
         return problems.of_failure(NotFound())
-    return problems.of_failure(
-        InvalidInput({".".join(map(str, loc[1:])): message for loc, message in sentences.items()})
-    )
+    return problems.of_failure(InvalidInput(field_errors.query_sentences(found, _query_names(route))))
+
+
+def _query_names(route: APIRoute) -> list[str]:
+    """The names of the parameters in a query, also of those that are fields of one model."""
+    parts = [(one.alias, one.field_info.annotation) for one in route.dependant.query_params]
+    return [
+        name
+        for alias, kind in parts
+        for name in (
+            [field.alias or own for own, field in kind.model_fields.items()]
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+            else [alias]
+        )
+    ]

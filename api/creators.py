@@ -9,8 +9,9 @@ from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
 from core.payments import offers
-from core.resources import departures
+from core.resources import departures, readiness
 from core.resources import versions as resource_versions
+from core.resources.obstacles import ADVICE
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -25,6 +26,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
     """Your resources without templates: the version on offer of each, or its draft if it was never published."""
     async with db.acting_for(door.pool, creator.id) as conn:
         versions = await resource_versions.listing(conn, creator.id)
+        obstacles = [await readiness.why_not_sold(conn, version) for version in versions]
         leaving = await departures.departures(conn, creator.id)
     return JSONResponse(
         [
@@ -37,8 +39,10 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
                 "priceUsdc": usdc(version.price_atomic),
                 "archived": version.archived,
                 "state": resource_versions.state(version),
+                "obstacle": obstacle,
+                "advice": obstacle and ADVICE[obstacle],
                 "modelNotice": leaving.get(version.slug),
             }
-            for version in versions
+            for version, obstacle in zip(versions, obstacles, strict=True)
         ]
     )

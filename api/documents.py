@@ -123,6 +123,8 @@ class Sold(BaseModel):
     priceUsdc: str
     archived: bool
     state: Literal["draft", "on_offer", "archived"] = Field(description="a draft was never published")
+    obstacle: str | None = Field(description="why it is not sold now, such as key_missing; null if it is")
+    advice: str | None = Field(description="what that means, and what to do about it")
     modelNotice: str | None = Field(description="what becomes of its model, and what to switch to; null if nothing")
 
 

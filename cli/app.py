@@ -8,6 +8,8 @@ import asyncio
 import inspect
 import os
 import shlex
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from importlib import metadata
@@ -134,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The command's exit code, or 0; 1 if it failed; 2 if the command line or the environment must change first; 130
-        after Ctrl-C.
+        after Ctrl-C; 141 if the reader of its output went away.
     """
     os.umask(_PRIVATE)
     try:
@@ -147,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
             result = command(*bound.args, **bound.kwargs)
             if inspect.isawaitable(result):
                 result = asyncio.run(_finish(result))
+        sys.stdout.flush()
     except CycloptsError:
         return 2
     except Misconfigured as failure:
@@ -157,9 +160,18 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(str(failure), 1)
     except UNREACHABLE:
         return _say("the database cannot be reached; check INSTANT_DATABASE_URL", 1)
+    except BrokenPipeError:
+        return _reader_left()
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _reader_left() -> int:
+    """End quietly when nobody reads the output any more, as after `| head`; as a shell sees it, by SIGPIPE."""
+    # Python flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _ready_to_run(*, is_selling: bool) -> Settings:

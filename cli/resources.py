@@ -15,9 +15,10 @@ from cli.resource_versions import diff_versions, import_older, list_versions, pu
 from cli.shared import Flag, Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
-from core.failures import InvalidInput, NotFound, Unavailable
+from core.failures import InvalidInput, NotFound
 from core.resources import departures, document, editing, estimates, publishing, readiness, versions
 from core.resources import draft as resource_drafts
+from core.resources.obstacles import ADVICE
 from core.settings import settings
 
 resources = App(name="resources")
@@ -109,6 +110,11 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
         ),
         empty="",
     )
+    if done.max_output_tokens < draft.max_output_tokens:
+        output.line(
+            f"\nWith {done.max_output_tokens} max_output_tokens, the most that its model answers: publishing needs "
+            "them in the document, because the default is higher."
+        )
     if done.usual.basis == "estimate":
         output.line("\nTypical is an estimate: too few calls of it were answered in the last 30 days.")
         if done.usual.error is not None:
@@ -189,13 +195,7 @@ async def _keep(
 
 
 async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]:
-    try:
-        await readiness.readiness(conn, version)
-        state = "ready"
-    except Unavailable as obstacle:
-        state = obstacle.code
-    if versions.state(version) == "draft":
-        state = "draft"
+    obstacle = await readiness.why_not_sold(conn, version)
     return {
         "slug": version.slug,
         "title": version.title,
@@ -204,7 +204,8 @@ async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]
         "version": version.number,
         "price_usdc": amounts.usdc(version.price_atomic),
         "worst_cost_usd": amounts.dollars(version.worst_cost_usd),
-        "state": state,
+        "state": obstacle or "ready",
+        "advice": obstacle and ADVICE[obstacle],
     }
 
 

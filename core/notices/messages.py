@@ -155,6 +155,7 @@ def _model_leaving(facts: Facts) -> tuple[str, str]:
         "lost": "its model is not listed any more",
         "ends": f"its model is served until {facts['until']} only",
         "loss": "it is off sale, because its model got too dear",
+        "unserved": "its calls fail, because nobody serves its model within the limits",
         "dear": "a call of it can cost more than its price now",
     }
     if facts["cause"] == "fallback":

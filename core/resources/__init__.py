@@ -10,6 +10,7 @@ __all__ = (
     "estimates",
     "export",
     "field_errors",
+    "obstacles",
     "older_prompts",
     "parameters",
     "prompt_shield",

@@ -19,6 +19,7 @@ from core.settings import settings
 
 PARAMETER_LIMIT = 64
 TAG_LIMIT = 8
+LEAST_OUTPUT_TOKENS = 16
 _EXAMPLE_LIMIT = 10_000
 # Below a creator's address stand other things than prompts.
 _RESERVED = frozenset({"mcp", "status"})
@@ -119,7 +120,7 @@ class Draft(BaseModel):
     template: str = Field(min_length=1, max_length=100_000, repr=False)
     parameters: tuple[Parameter, ...] = Field(default=(), max_length=PARAMETER_LIMIT)
     allows_user_message: bool = False
-    max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
+    max_output_tokens: int = Field(default=4096, ge=LEAST_OUTPUT_TOKENS, le=128_000)
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
     reasoning_effort: ReasoningEffort | None = None

@@ -9,6 +9,7 @@ from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.resource import ReadinessRow, ResolveRow, sql
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
 from core.providers.registry import Provider, provider_for
+from core.resources import versions
 from core.resources.versions import Version, open_template, read_row
 from core.secrets.private import Private
 from core.secrets.vault import vault
@@ -62,6 +63,11 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     if row is None:
         raise NotFound
     return _ready(version, row)
+
+
+async def why_not_sold(conn: db.Connection, version: Version) -> str | None:
+    """Tell why what a creator has listed is not sold now: `draft`, or the first obstacle. None if it is sold."""
+    return "draft" if versions.state(version) == "draft" else (await obstacle(conn, version))[0]
 
 
 async def obstacle(conn: db.Connection, version: Version) -> tuple[str | None, dict[str, str]]:
