@@ -1,4 +1,4 @@
--- depends: 0067.cheap-without-fees
+-- depends: 0068.seen
 -- A list of ten thousand models is applied within two seconds, searches know more spellings, the order by price knows fees,
 -- and a creator is told of calls that nobody serves at the listed price.
 
