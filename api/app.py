@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from api import (
     account,
+    batch,
     buyers,
     catalog,
     creators,
@@ -103,6 +104,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         media.router,
         catalog.router,
         creators.router,
+        batch.router,
         estimates.router,
         history.router,
         model_switch.router,

@@ -9,7 +9,7 @@ from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
 from core.payments import offers
-from core.resources import departures
+from core.resources import departures, readiness
 from core.resources import versions as resource_versions
 
 router = APIRouter(prefix="/me", tags=["creators"])
@@ -26,6 +26,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
     async with db.acting_for(door.pool, creator.id) as conn:
         versions = await resource_versions.listing(conn, creator.id)
         leaving = await departures.departures(conn, creator.id)
+        obstacles = [(await readiness.obstacle(conn, version))[0] for version in versions]
     return JSONResponse(
         [
             {
@@ -34,11 +35,14 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
                 "version": version.number,
                 "title": version.title,
                 "model": version.model_id,
+                "modality": version.modality,
                 "priceUsdc": usdc(version.price_atomic),
+                "worstCostUsd": f"{version.worst_cost_usd:f}",
                 "archived": version.archived,
                 "state": resource_versions.state(version),
+                "obstacle": obstacle,
                 "modelNotice": leaving.get(version.slug),
             }
-            for version in versions
+            for version, obstacle in zip(versions, obstacles, strict=True)
         ]
     )

@@ -120,9 +120,12 @@ class Sold(BaseModel):
     version: int
     title: str
     model: str
+    modality: str
     priceUsdc: str
+    worstCostUsd: str = Field(description="the most that a call can cost")
     archived: bool
     state: Literal["draft", "on_offer", "archived"] = Field(description="a draft was never published")
+    obstacle: str | None = Field(description="why it cannot be sold now, such as key_missing; null if nothing stops it")
     modelNotice: str | None = Field(description="what becomes of its model, and what to switch to; null if nothing")
 
 

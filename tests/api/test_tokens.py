@@ -11,6 +11,7 @@ from tests.shops import Shop
 SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/resources"): "read",
     ("POST", "/me/resources"): "publish",
+    ("POST", "/me/publish"): "publish",
     ("GET", "/me/resources/{slug}"): "publish",
     ("PUT", "/me/resources/{slug}"): "publish",
     ("PATCH", "/me/resources/{slug}"): "publish",
