@@ -1,13 +1,15 @@
 """What one creator has, in every table that creators have rows in; and whether it is as it was."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import httpx
 
 from core import db
-from core.accounts import key_connections, payouts, provider_keys, sessions
+from core.accounts import identities, key_connections, payouts, provider_keys, sessions
+from core.accounts.identities import Claims
 from core.accounts.sign_in import SignedIn
 from core.catalog import manual_prices
 from core.providers.registry import ANTHROPIC
@@ -39,6 +41,7 @@ class Goods:
     token_id: str
     address_id: str
     execution_id: str
+    identity_id: str
     state: str
     marks: frozenset[str]
 
@@ -65,6 +68,8 @@ async def stock(pool: db.Pool, door: str) -> Goods:
     await provider_keys.set_key(pool, account_id, Private(f"sk-ant-practice-{mark}-for-tests"), ANTHROPIC)
     async with db.acting_for(pool, account_id) as conn:
         await payouts.change(conn, account_id, SANDBOX_NETWORK, f"0x{mark:0<40}")
+        now = datetime.now(UTC)
+        identity = await identities.link(conn, account_id, Claims("https://login.example.com", mark, now, now))
         begun = await key_connections.begin(conn, account_id, f"{settings().public_url}/me/keys/openrouter/callback")
     async with httpx.AsyncClient(base_url=door, headers=shop.bearer, timeout=30) as http:
         token = await _made(http, "/me/tokens", {"name": f"token {mark}", "scopes": ["read"]})
@@ -89,10 +94,10 @@ async def stock(pool: db.Pool, door: str) -> Goods:
         id=account_id,
         facts=f'{{"label": "{mark}", "provider": "openrouter", "days": 91}}',
     )
-    ids = (token["id"], address["id"], execution.id, execution.transaction, account_id)
+    ids = (token["id"], address["id"], execution.id, execution.transaction, account_id, identity.id)
     marks = frozenset(map(str, (mark, shop.account.handle, shop.payout, *ids)))
     state = begun.url.partition("state%3D")[2].partition("&")[0]
-    return Goods(shop, slug, token["id"], address["id"], str(execution.id), state, marks)
+    return Goods(shop, slug, token["id"], address["id"], str(execution.id), str(identity.id), state, marks)
 
 
 async def session(pool: db.Pool, account_id: UUID) -> str:

@@ -78,6 +78,9 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     yield Attempt("DELETE", "/me/tokens/{token_id}", {"token_id": theirs.token_id}, expected=_GONE)
     yield Attempt("DELETE", "/me/notice-addresses/{address_id}", {"address_id": theirs.address_id}, expected=_GONE)
     yield Attempt("DELETE", "/me/payouts/{network}/next", {"network": SANDBOX_NETWORK}, expected=_GONE)
+    yield Attempt("DELETE", "/me/identities/{identity_id}", {"identity_id": theirs.identity_id}, expected=_GONE)
+    yield Attempt("POST", "/me/identities", body={"token": "a.b.c"}, expected=_GONE)
+    yield Attempt("POST", "/me/identities", body={"token": "a.b.c"}, as_session=True)
     yield Attempt("GET", "/me/executions")
     yield Attempt("GET", "/me/executions", query={"after": theirs.execution_id})
     yield Attempt("GET", "/me/executions", query={"slug": theirs.slug})
@@ -99,8 +102,10 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     yield Attempt("POST", f"{connect}/callback", body={"state": theirs.state, "code": "x"}, expected=frozenset({400}))
     yield Attempt("POST", f"{connect}/connect")
     yield Attempt("POST", f"{connect}/renew", body={"limitUsd": "5"})
-    for path in ("/me", "/me/tokens", "/me/resources", "/me/payouts", "/me/notices", "/me/notice-addresses"):
+    for path in ("/me", "/me/tokens", "/me/resources", "/me/payouts", "/me/notices"):
         yield Attempt("GET", path)
+    yield Attempt("GET", "/me/notice-addresses")
+    yield Attempt("GET", "/me/identities")
     yield Attempt("GET", "/me/export")
     yield Attempt("PATCH", "/me", body={"displayName": "Mine"})
     yield Attempt("POST", "/me/tokens", body={"scopes": ["read"]})

@@ -46,6 +46,7 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/tokens"): "read",
     ("GET", "/me"): "read",
     ("PATCH", "/me"): "publish",
+    ("GET", "/me/identities"): "read",
     ("GET", "/me/payouts"): "money",
     ("DELETE", "/me/payouts/{network}/next"): "money",
 }
@@ -55,6 +56,8 @@ OTHERS = {
     ("DELETE", "/me/tokens/{token_id}"),
     ("DELETE", "/session"),
     ("POST", "/me/payouts"),
+    ("POST", "/me/identities"),
+    ("DELETE", "/me/identities/{identity_id}"),
     ("GET", "/me/export"),
     ("DELETE", "/me"),
 }
