@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from api import (
     account,
+    batch,
     buyers,
     catalog,
     creators,
@@ -26,6 +27,7 @@ from api import (
     documents,
     estimates,
     history,
+    identities,
     key_cards,
     key_connect,
     keys,
@@ -106,6 +108,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         media.router,
         catalog.router,
         creators.router,
+        batch.router,
         estimates.router,
         history.router,
         model_switch.router,
@@ -121,6 +124,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         leaving.router,
         payouts.router,
         tokens.router,
+        identities.router,
+        identities.sign_up_router,
         sign_in.router,
         operators.router,
         metrics.router,

@@ -120,7 +120,9 @@ class Sold(BaseModel):
     version: int
     title: str
     model: str
+    modality: str
     priceUsdc: str
+    worstCostUsd: str = Field(description="the most that a call can cost")
     archived: bool
     state: Literal["draft", "on_offer", "archived"] = Field(description="a draft was never published")
     obstacle: str | None = Field(description="why it is not sold now, such as key_missing; null if it is")

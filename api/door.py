@@ -13,6 +13,7 @@ from api import offers
 from api.bodies import NAME
 from api.rate_limits import RateLimiter
 from core import db
+from core.accounts.identity_keys import IdentityKeys
 from core.db import notifications
 from core.db.single_flight import Recent, SingleFlight
 from core.failures import NotFound, TooManyRequests
@@ -39,6 +40,7 @@ class Door:
             and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
         probes: what probes and scrapers were told last.
+        identity_keys: those of the identity provider, as they were read last.
     """
 
     pool: db.Pool
@@ -51,6 +53,7 @@ class Door:
     refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
     probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
+    identity_keys: IdentityKeys = field(default_factory=IdentityKeys)
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
 

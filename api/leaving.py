@@ -14,11 +14,12 @@ from api.account import Me, account_document
 from api.authentication import Identity, Owner, is_https, session_cookie
 from api.door import Door, LimitedDoor
 from api.history import execution_document
+from api.identities import LinkedIdentity, identity_document
 from api.payouts import Payout, payout_documents
 from api.rate_limits import rate
 from api.tokens import Token, token_document
 from core import db
-from core.accounts import payouts, provider_keys, tokens
+from core.accounts import identities, payouts, provider_keys, tokens
 from core.executions import views as execution_views
 from core.notices import addresses as notice_addresses
 from core.providers import registry as providers
@@ -37,6 +38,7 @@ class Exported(BaseModel):
     account: Me
     payouts: list[Payout]
     tokens: list[Token]
+    identities: list[LinkedIdentity]
     keys: dict[str, str] = Field(description="the masked form of your key at each provider")
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
@@ -59,6 +61,7 @@ async def everything(door: LimitedDoor, owner: Owner) -> Response:
             "account": await account_document(conn, account_id),
             "payouts": payout_documents(await payouts.listing(conn, account_id)),
             "tokens": [token_document(row) for row in await tokens.listing(conn, account_id)],
+            "identities": [identity_document(row) for row in await identities.listing(conn, account_id)],
             "keys": {name: state.label for name, state in states.items() if state},
             "noticeAddresses": [row.name for row in await notice_addresses.listing(conn, account_id)],
             "versions": await export.versions(conn, account_id),

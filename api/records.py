@@ -237,6 +237,7 @@ class Delivery(BaseModel):
 
     name: str
     state: Literal["waiting", "sending", "sent", "failed"]
+    tries: int
     reason: str | None
     triedAt: str | None
 
@@ -250,6 +251,7 @@ class Notice(BaseModel):
     slug: str | None
     title: str
     body: str
+    facts: dict[str, object] = Field(description="what `title` and `body` say, for programs")
     sent: list[Delivery]
 
 

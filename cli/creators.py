@@ -10,6 +10,8 @@ from cyclopts import App, Parameter
 
 from cli import output
 from cli.access import show_token
+from cli.remote import door
+from cli.remote import keys as at_door
 from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
 from core.accounts import accounts, provider_keys
@@ -23,6 +25,7 @@ for name, (function, sentence) in {
     "token": ("create_token", "Print a new bearer token, only this once."),
     "tokens": ("list_tokens", "Show the tokens of a creator that work."),
     "revoke": ("revoke_token", "End a token at once."),
+    "payouts": ("list_payouts", "Show where a creator is paid."),
     "invite": ("invite", "Print an invitation to open an account, only this once."),
     "wallet": ("add_wallet", "Let a wallet sign in to an account."),
 }.items():
@@ -108,6 +111,7 @@ def list_creators(*, json: Json = False) -> None:
 
 
 @keys.command(name="set")
+@door.anywhere
 def set_key(
     handle: str, /, *, provider: str = OPENROUTER.name, from_env: str | None = None, json: Json = False
 ) -> None:
@@ -118,20 +122,21 @@ def set_key(
         provider: the key's provider: openrouter, anthropic, or a name of INSTANT_PROVIDERS.
         from_env: read the key from this environment variable instead.
     """
-    at = providers.provider_named(provider)
-    key = read_secret(f"{at.title} key", from_env)
+    title = _title(handle, provider)
+    key = read_secret(f"{title} key", from_env)
 
     async def store() -> provider_keys.KeyState:
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 creator = await owner(conn, handle)
+            at = providers.provider_named(provider)
             return await provider_keys.set_key(pool, creator.id, key, at, actor="operator")
 
-    state = asyncio.run(store())
+    state = at_door.set_key(provider, key) if door.chosen() else asyncio.run(store())
     if json:
         output.document(asdict(state))
     else:
-        name = f"key {state.label}" if state.label else f"{at.title} key"
+        name = f"key {state.label}" if state.label else f"{title} key"
         if state.obstacle:
             output.line(f"The {name} is stored, but {handle} sells nothing on it: {state.sentence}.")
         else:
@@ -139,26 +144,30 @@ def set_key(
 
 
 @keys.command(name="enable")
+@door.anywhere
 def enable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Sell on the stored key again."""
     _enable(handle, provider, True, json)
 
 
 @keys.command(name="disable")
+@door.anywhere
 def disable_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Stop sales on the stored key until it is enabled again. It stays stored."""
     _enable(handle, provider, False, json)
 
 
 @keys.command(name="delete")
+@door.anywhere
 def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = False) -> None:
     """Delete a key. Prompts that need it cannot be bought until another one is set."""
-    at = providers.provider_named(provider)
+    _title(handle, provider)
 
     async def delete(conn: db.Connection) -> int:
+        at = providers.provider_named(provider)
         return await provider_keys.delete_key(conn, (await owner(conn, handle)).id, at, actor="operator")
 
-    affected = in_transaction(delete)
+    affected = at_door.delete_key(provider) if door.chosen() else in_transaction(delete)
     if json:
         output.document({"affected_resources": affected})
     else:
@@ -166,22 +175,33 @@ def delete_key(handle: str, /, *, provider: str = OPENROUTER.name, json: Json = 
 
 
 def _enable(handle: str, provider: str, enabled: bool, json: bool) -> None:
-    at = providers.provider_named(provider)
+    title, is_known = _title(handle, provider), True
 
-    async def switch(conn: db.Connection) -> bool:
-        creator = await owner(conn, handle)
-        try:
-            await provider_keys.enable_key(conn, creator.id, enabled, at, actor="operator")
-        except NotFound:
-            return False
-        return True
+    async def switch(conn: db.Connection) -> None:
+        at = providers.provider_named(provider)
+        await provider_keys.enable_key(conn, (await owner(conn, handle)).id, enabled, at, actor="operator")
 
-    if not in_transaction(switch):
-        raise InvalidInput({"key": f"{handle} has no key at {at.title}; give one with: instant keys set {handle}"})
+    try:
+        if door.chosen():
+            at_door.enable_key(provider, enabled)
+        else:
+            in_transaction(switch)
+    except NotFound:
+        is_known = False
+    if not is_known:
+        raise InvalidInput({"key": f"{handle} has no key at {title}; give one with: instant keys set {handle}"})
     if json:
         output.document({"handle": handle, "enabled": enabled})
     else:
-        output.line(f"The {at.title} key of {handle} is {'on' if enabled else 'off'}.")
+        output.line(f"The {title} key of {handle} is {'on' if enabled else 'off'}.")
+
+
+def _title(handle: str, provider: str) -> str:
+    """Return the provider's name for people, after a look whether the creator and the provider may be named here."""
+    if door.chosen():
+        door.check_handle(handle)
+        return at_door.title(provider)
+    return providers.provider_named(provider).title
 
 
 def _key_in_words(key: Mapping[str, Any]) -> str:

@@ -90,7 +90,7 @@ async def add(pool: db.Pool, account_id: UUID | None, url: Private[str], name: s
         raise InvalidInput({"name": problem})
     row_id = uuid4()
     sealed = vault().seal(url.reveal().encode(), account=account_id or _OPERATOR, column=COLUMN, row=row_id)
-    async with pool.connection() as conn:
+    async with pool.connection() if account_id is None else db.acting_for(pool, account_id) as conn:
         await sql.take_turns(conn)
         row = await sql.add_address(
             conn, id=row_id, account_id=account_id, name=name or scheme, scheme=scheme, sealed_url=sealed, most=_MOST

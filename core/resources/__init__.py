@@ -2,6 +2,7 @@
 
 __all__ = (
     "attachments",
+    "batch",
     "closing",
     "departures",
     "document",

@@ -11,6 +11,7 @@ from tests.shops import Shop
 SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/resources"): "read",
     ("POST", "/me/resources"): "publish",
+    ("POST", "/me/publish"): "publish",
     ("GET", "/me/resources/{slug}"): "publish",
     ("PUT", "/me/resources/{slug}"): "publish",
     ("PATCH", "/me/resources/{slug}"): "publish",
@@ -45,6 +46,7 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/tokens"): "read",
     ("GET", "/me"): "read",
     ("PATCH", "/me"): "publish",
+    ("GET", "/me/identities"): "read",
     ("GET", "/me/payouts"): "money",
     ("DELETE", "/me/payouts/{network}/next"): "money",
 }
@@ -54,6 +56,8 @@ OTHERS = {
     ("DELETE", "/me/tokens/{token_id}"),
     ("DELETE", "/session"),
     ("POST", "/me/payouts"),
+    ("POST", "/me/identities"),
+    ("DELETE", "/me/identities/{identity_id}"),
     ("GET", "/me/export"),
     ("DELETE", "/me"),
 }
