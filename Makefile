@@ -37,7 +37,7 @@ drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup or shield
+bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup, shield or stream
 	@$(BIN)/python -m bench $(NAME)
 
 queries: .venv/installed ## write the types of the SQL, after a change of a query or a migration

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from api import answers, documents, offers, problems
+from api import answers, documents, offers, problems, streams
 from api.bodies import patience, read_json
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
@@ -25,6 +25,10 @@ from core.resources import versions
 shop = APIRouter(tags=["buyers"])
 router = APIRouter(tags=["buyers"])
 
+
+# A stream begins when its payment is decided, so that its headers can say how, and a refusal is a 402.
+_DECIDED = ("queued", "running", *lifecycle.FINAL_STATES)
+
 _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(409, 413, 415, 431)
 
 
@@ -36,20 +40,25 @@ _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(409, 413, 4
 )
 @shop.post("/@{handle}/{slug}", summary="Buy an execution", responses=_BUYING, openapi_extra=documents.PURCHASE)
 async def buy(request: Request) -> Response:
-    """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with its status URL."""
+    """Without a payment: 402 with the offer. With one: 200 with the answer, or 202 with its status URL.
+
+    With `Accept: text/event-stream`: the events of the execution, with the text while it is made.
+    """
     started, began = time.monotonic(), time.time_ns()
     door, headers = await door_of(request), request.headers
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
-    current, payload = offered.version, None
+    current, payload, is_watched = offered.version, None, streams.are_wanted(request)
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
         return await _offer(request, offered)
     try:
+        if is_watched:
+            door.readers.require_room()
         payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
         body = await read_json(request, versions.body_limit(version))
         inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request))
+        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request), is_watched)
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)
@@ -61,17 +70,20 @@ async def buy(request: Request) -> Response:
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
     wait = patience(headers.getlist("prefer"))
-    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
+    states = _DECIDED if is_watched else lifecycle.FINAL_STATES
+    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds, states)
     if row.state == "void":
         reason = PaymentRequired(db.required(row.reason))
         response = (await door.offered(current.handle, current.slug)).answer(reason, during="settle")
         response.headers.update(answers.paid_headers(row))
+    elif is_watched:
+        response = streams.answer(request, door, row)
     else:
         response = answers.answer(row, ahead=await _ahead(door, row))
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
     tracing.record("buy", execution_id, began, facts, is_root=is_new)
-    return delivered(response, door, row)
+    return response if is_watched and row.state != "void" else delivered(response, door, row)
 
 
 async def _offer(request: Request, offered: offers.Offered) -> Response:
@@ -97,13 +109,19 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     responses=documents.STATUS,
 )
 async def show(
+    request: Request,
     door: LimitedDoor,
     execution_id: UUID,
     token: Annotated[str, Query(description="the status token, as in statusUrl")] = "",
     status_token: Annotated[str, Header(description="the same, as a header")] = "",
 ) -> Response:
-    """Poll this after a 202. The bearer of the token may read the answer."""
+    """Poll this after a 202, or read it as events. The bearer of the token may read the answer.
+
+    With `Accept: text/event-stream`: events from `Last-Event-ID` on, or from `after` in the URL.
+    """
     row = await _authorized_execution(door, execution_id, token, status_token)
+    if streams.are_wanted(request):
+        return streams.answer(request, door, row)
     return delivered(answers.status(row, ahead=await _ahead(door, row)), door, row)
 
 
@@ -113,6 +131,7 @@ async def show(
     responses=documents.EXECUTION | documents.problems(409),
 )
 async def rerun(
+    request: Request,
     door: LimitedDoor,
     execution_id: UUID,
     token: Annotated[str, Query()] = "",
@@ -126,6 +145,8 @@ async def rerun(
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
         return problems.problem(409, "This execution cannot be run again.", "rerun_refused")
+    if streams.are_wanted(request):
+        return streams.answer(request, door, await execution_views.current(door.pool, execution_id))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
     return delivered(answers.answer(row, ahead=await _ahead(door, row)), door, row)
 

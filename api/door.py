@@ -12,6 +12,7 @@ from limits import RateLimitItem
 from api import offers
 from api.bodies import NAME
 from api.rate_limits import RateLimiter
+from api.readers import Readers
 from core import db
 from core.accounts.identity_keys import IdentityKeys
 from core.db import notifications
@@ -39,6 +40,7 @@ class Door:
         address_rate, payer_rate, refused_rate: limits on the requests of a client address, on the payments of a wallet,
             and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
+        readers: of event streams.
         probes: what probes and scrapers were told last.
         identity_keys: those of the identity provider, as they were read last.
     """
@@ -52,6 +54,7 @@ class Door:
     payer_rate: RateLimitItem
     refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
+    readers: Readers = field(default_factory=Readers)
     probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
     identity_keys: IdentityKeys = field(default_factory=IdentityKeys)
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)

@@ -147,6 +147,7 @@ def _product(version: versions.Version) -> dict[str, object]:
         "version": version.number,
         "maxOutputTokens": version.max_output_tokens,
         "maxSeconds": version.timeout_seconds,
+        "streaming": version.streams,
     } | {
         name: value
         for name, value in (

@@ -35,6 +35,11 @@ def line(text: str = "") -> None:
     print(escaped(text), flush=True)
 
 
+def part(text: str) -> None:
+    """Print the next words of an answer to standard output, at once."""
+    print(escaped(text), end="", flush=True)
+
+
 def remark(text: str) -> None:
     """Print a sentence to standard error."""
     print(escaped(text), file=sys.stderr)

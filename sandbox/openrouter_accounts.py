@@ -25,6 +25,7 @@ class Account:
 
     `latency_between` holds 95 percent of the answers' latencies, which then vary; it overrides `latency_seconds`.
     `price_factor` is how much more than the listed price the only available endpoint charges this key.
+    `gate` is what answers with the option `gate` wait at.
     `silence` is the number of `GET /generation` requests without a result before a generation is found.
     """
 
@@ -41,6 +42,7 @@ class Account:
     requests: list[dict[str, Any]] = field(default_factory=list)
     generations: list[dict[str, Any]] = field(default_factory=list)
     silence: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: Counter[str] = field(default_factory=Counter)
 
     @property

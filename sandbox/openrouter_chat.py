@@ -17,7 +17,9 @@ from sandbox import openrouter_obeying as obeying
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_latency import drawn
 from sandbox.openrouter_refusals import refusal_of
-from sandbox.openrouter_wire import HTML, deliver
+from sandbox.openrouter_wire import HTML, STAMP, deliver
+
+_STAMPS = 40
 
 
 async def chat(practice: Practice, account: Account, body: dict[str, Any], request: Request) -> Response:
@@ -79,7 +81,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
             over(True)
         return _refuse(fault, body["model"], excerpt, completion["id"])
     headers = {"X-Generation-Id": completion["id"]} | ({"X-OpenRouter-Cache-Status": "MISS"} if place else {})
-    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over)
+    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over, gate=account.gate)
 
 
 def _place(account: Account, body: dict[str, Any], request: Request) -> tuple[int, bool, bytes] | None:
@@ -183,6 +185,8 @@ def broken_by(completion: dict[str, Any], fault: faults.Fault, model: str, excer
             message["annotations"] = [{"type": "url_citation", "url_citation": page | {"end_index": 8}}] * 2
         case "says":
             message["content"] = fault.argument
+        case "stamps":
+            message["content"] = " ".join([STAMP] * _STAMPS)
         case "draws":
             message["images"] = [{"type": "image_url", "image_url": {"url": answers.drawing(fault.argument)}}]
     return completion

@@ -68,10 +68,12 @@ def terms(sold: versions.Version) -> matching.MatchedPayment:
     return matching.match(practice.payment(practice.wallet(), asked), sold, {SANDBOX_NETWORK: selling.ADDRESS})
 
 
-async def pay(pool: db.Pool, sold: versions.Version, owner: UUID, inputs: dict[str, str] = INPUTS) -> UUID:
+async def pay(
+    pool: db.Pool, sold: versions.Version, owner: UUID, inputs: dict[str, str] = INPUTS, *, is_watched: bool = False
+) -> UUID:
     """A paid, queued execution."""
     async with pool.connection() as conn:
-        request = ledger.ClaimRequest(terms(sold), sold, inputs, owner)
+        request = ledger.ClaimRequest(terms(sold), sold, inputs, owner, is_watched)
         assert await ledger.claim(conn, [request]) == [True]
         await ledger.pay(conn, [ledger.Paid(request.payment_id, a_transaction(), "settled")])
     return request.execution_id

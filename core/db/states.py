@@ -29,6 +29,7 @@ __all__ = [
     "SyncOutcome",
     "Tier",
     "Verification",
+    "Watched",
     "WorkerKind",
 ]
 
@@ -44,6 +45,7 @@ Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 PromptShield = Literal["off", "watch", "block"]
+Watched = Literal["progress", "text"]
 InputsIn = Literal["template", "user"]
 ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimodal", "other"]
 Tier = Literal["budget", "free", "premium", "standard", "unknown"]

@@ -1,4 +1,4 @@
-"""Executions: their life, queue, steps, sends and outcomes."""
+"""Executions: their life, queue, steps, sends and outcomes, and who watches them."""
 
 __all__ = (
     "advice",
@@ -11,4 +11,5 @@ __all__ = (
     "status_tokens",
     "steps",
     "views",
+    "watching",
 )

@@ -47,13 +47,16 @@ class Report:
     outcome: str | None
 
 
-async def begin(conn: db.Connection, version: Version, inputs: object) -> lifecycle.NewExecution:
+async def begin(
+    conn: db.Connection, version: Version, inputs: object, *, is_watched: bool = False
+) -> lifecycle.NewExecution:
     """Queue the owner's test of a version, which need not be on offer.
 
     Args:
         conn: the transaction; it must roll back if this raises.
         version: what to run.
         inputs: as a buyer would send them.
+        is_watched: whether the owner wants to hear of it while it is made.
 
     Raises:
         InvalidInput: names each input that does not fit.
@@ -62,7 +65,7 @@ async def begin(conn: db.Connection, version: Version, inputs: object) -> lifecy
     valid = versions.validate_inputs(version, inputs)
     try:
         await _need_ready(conn, version)
-        test = lifecycle.NewExecution(version, valid)
+        test = lifecycle.NewExecution(version, valid, is_watched=is_watched)
         await lifecycle.create(conn, [test])
         return test
     except Unavailable as obstacle:

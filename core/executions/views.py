@@ -38,7 +38,18 @@ async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Exec
 _executions: db.BatchWriter[UUID, Execution | None] = db.BatchWriter(_show, db.run_in_autocommit)
 
 
-async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id: UUID, until: float) -> Execution:
+async def current(pool: db.Pool, execution_id: UUID) -> Execution:
+    """Read one execution that exists. Takes the pool: reads of one moment share a statement."""
+    return db.required(await _executions.add(pool, execution_id))
+
+
+async def follow(
+    pool: db.Pool,
+    hub: notifications.NotificationHub,
+    execution_id: UUID,
+    until: float,
+    states: Sequence[ExecutionState] = FINAL_STATES,
+) -> Execution:
     """Wait until an execution has ended.
 
     Takes the pool: no connection is held during the wait.
@@ -48,6 +59,7 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
         hub: receives the notifications of changes.
         execution_id: the execution.
         until: `time.monotonic()` at which to stop waiting.
+        states: in which the wait ends. Of the others than final ones, only a streamed execution notifies.
 
     Returns:
         Its row as from `read`, ended or not.
@@ -55,9 +67,9 @@ async def follow(pool: db.Pool, hub: notifications.NotificationHub, execution_id
     with hub.event(notifications.CHANGED, str(execution_id)) as changed:
         while True:
             changed.clear()
-            row = db.required(await _executions.add(pool, execution_id))
+            row = await current(pool, execution_id)
             seconds_left = until - time.monotonic()
-            if row.state in FINAL_STATES or seconds_left <= 0:
+            if row.state in states or seconds_left <= 0:
                 return row
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), seconds_left)

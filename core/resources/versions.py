@@ -97,6 +97,11 @@ class Version:
     example: Example | None = None
     offered_at: datetime | None = None
 
+    @property
+    def streams(self) -> bool:
+        """Whether buyers may read the text while it is made: nothing has to be checked before it is released."""
+        return self.modality == "text" and self.answer_schema is None and self.prompt_shield != "block"
+
     def __hash__(self) -> int:
         """Hash the id alone: offers are cached by version, and hashing every field would cost as much as the rest."""
         return hash(self.version_id)

@@ -1,4 +1,4 @@
--- depends: 0070.leaner-shelf
+-- depends: 0071.streamed-answers
 -- Creators sign in with tokens of an outside identity provider.
 
 CREATE TABLE identities (

@@ -11,7 +11,17 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ExecutionKind, ExecutionState, Fault, Leak, Modality, OutcomeCode, PaymentState, RefundState
+from core.db.states import (
+    ExecutionKind,
+    ExecutionState,
+    Fault,
+    Leak,
+    Modality,
+    OutcomeCode,
+    PaymentState,
+    RefundState,
+    Watched,
+)
 
 
 class VoidRow(NamedTuple):
@@ -54,6 +64,7 @@ class TakeRow(NamedTuple):
     takeovers: int
     claimed_by: UUID | None
     sealed_inputs: bytes
+    watched: Watched | None
     payer: str | None
 
 
@@ -95,6 +106,7 @@ class Execution(NamedTuple):
     version_id: UUID
     sealed_result: bytes | None
     truncated: bool
+    watched: Watched | None
     model_served: str | None
     may_rerun: bool
     created_at: datetime
@@ -178,6 +190,7 @@ class Queries(Protocol):
         account_ids: list[UUID],
         version_ids: list[UUID],
         sealed_inputs: list[bytes | None],
+        watched: list[Watched | None],
     ) -> int:
         """A paid execution is held until its payment is settled; an owner's test is queued at once."""
 
@@ -188,7 +201,7 @@ class Queries(Protocol):
         """Wake the requests that wait for these executions."""
 
     async def release_payment_holds(self, conn: Connection, *, payment_ids: list[UUID]) -> int:
-        """The payments are settled: queue their executions and wake the launchers."""
+        """The payments are settled: queue their executions, and wake the launchers and those who read along."""
 
     async def void(self, conn: Connection, *, payment_id: UUID) -> VoidRow | None:
         """The payment failed: its execution never runs, and nothing is owed."""

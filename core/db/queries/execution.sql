@@ -1,11 +1,12 @@
--- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs)!
+-- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs, watched)!
 -- A paid execution is held until its payment is settled; an owner's test is queued at once.
-INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, state, queued_at)
+INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, watched, state, queued_at)
 SELECT id, CASE WHEN payment_id IS NULL THEN 'test' ELSE 'paid' END, payment_id, account_id, version_id, sealed,
-    CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
+    watched, CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
 FROM unnest(
-    :ids::uuid[], :payment_ids::uuid[], :account_ids::uuid[], :version_ids::uuid[], :sealed_inputs::bytea[]
-) AS asked (id, payment_id, account_id, version_id, sealed);
+    :ids::uuid[], :payment_ids::uuid[], :account_ids::uuid[], :version_ids::uuid[], :sealed_inputs::bytea[],
+    :watched::text[]
+) AS asked (id, payment_id, account_id, version_id, sealed, watched);
 
 -- name: notify_queued()!
 -- Wake the launchers, because there may be work to claim.
@@ -16,13 +17,15 @@ SELECT pg_notify('execution_queued', '');
 SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 
 -- name: release_payment_holds(payment_ids)!
--- The payments are settled: queue their executions and wake the launchers.
+-- The payments are settled: queue their executions, and wake the launchers and those who read along.
 WITH released AS (
     UPDATE executions SET state = 'queued', queued_at = now()
     WHERE payment_id = ANY(:payment_ids) AND state = 'held'
-    RETURNING id
+    RETURNING id, watched
 )
-SELECT pg_notify('execution_queued', '') FROM released LIMIT 1;
+SELECT pg_notify('execution_queued', '') WHERE EXISTS (SELECT 1 FROM released)
+UNION ALL
+SELECT pg_notify('execution_changed', id::text) FROM released WHERE watched IS NOT NULL;
 
 -- name: void(payment_id)^
 -- The payment failed: its execution never runs, and nothing is owed.
@@ -116,7 +119,7 @@ WITH taken AS (
     UPDATE executions SET state = 'running', attempt_id = gen_random_uuid(), claimed_by = :worker_id
     WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL AND batch_id = :batch_id
     RETURNING id, attempt_id, batch_id, account_id, version_id, payment_id, round, sends, takeovers, claimed_by,
-        sealed_inputs
+        sealed_inputs, watched
 ), noted AS (
     INSERT INTO attempts (id, execution_id, round, reason, worker_id, flow_run_id)
     SELECT attempt_id, id, round,
@@ -194,7 +197,7 @@ RETURNING id, round, account_id, version_id;
 -- types: row=Execution may_rerun!
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
-    executions.truncated,
+    executions.truncated, executions.watched,
     -- Only where a buyer cannot know it from the offer.
     CASE WHEN resource_versions.fallbacks <> '{}' THEN (
         SELECT coalesce(sends.model_served, sends.model_id) FROM sends

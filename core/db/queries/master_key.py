@@ -18,6 +18,7 @@ class SealedRow(NamedTuple):
     account_id: UUID
     row_id: UUID
     place: Literal[
+        "answer_pieces.sealed_text",
         "executions.sealed_inputs",
         "executions.sealed_result",
         "key_connections.sealed_verifier",
@@ -32,6 +33,7 @@ class SealedRow(NamedTuple):
 
 class SealedCountRow(NamedTuple):
     place: Literal[
+        "answer_pieces.sealed_text",
         "executions.sealed_inputs",
         "executions.sealed_result",
         "key_connections.sealed_verifier",
@@ -82,6 +84,7 @@ class Queries(Protocol):
         conn: Connection,
         *,
         place: Literal[
+            "answer_pieces.sealed_text",
             "executions.sealed_inputs",
             "executions.sealed_result",
             "key_connections.sealed_verifier",
