@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from cachetools import LRUCache
+
 from core import db
 from core.accounts.provider_keys import KEY_COLUMN
 from core.catalog.model import ABSENCE_TOLERATED
@@ -12,7 +14,7 @@ from core.providers.registry import Provider, provider_for
 from core.resources.versions import Version, open_template, read_row
 from core.secrets.private import Private
 from core.secrets.vault import vault
-from core.settings import settings
+from core.settings import Settings, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,21 @@ class Ready:
     """A version can be sold now; `payouts` maps each configured network to the creator's address there."""
 
     payouts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was on sale at an address, under these settings, when the database said `seen`."""
+
+    config: Settings
+    seen: str
+    version: Version
+    state: Ready | Unavailable
+
+
+# To read a row of what is sold costs more than the rest of an offer. What is here is never used unseen: each use asks
+# the database whether it is still so.
+_known: LRUCache[tuple[str, str], _Known] = LRUCache(1024)
 
 
 async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
@@ -32,7 +49,7 @@ async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
 
 
 async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
-    """Find the current version and check its readiness, in one query.
+    """Find the current version and check its readiness, in one query; in two if anything of them has changed.
 
     Returns:
         The version, and either its payout addresses or the first obstacle.
@@ -40,14 +57,24 @@ async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version,
     Raises:
         NotFound: there is no such resource.
     """
+    config, at = settings(), (handle, slug)
+    known = _known.get(at)
+    if known is not None and known.config is config:
+        if known.seen == await sql.seen(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED):
+            return known.version, known.state
+        del _known[at]
     row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
         raise NotFound
-    present = read_row(row)
+    version = read_row(row)
+    state: Ready | Unavailable
     try:
-        return present, _ready(present, row)
+        state = _ready(version, row)
     except Unavailable as obstacle:
-        return present, obstacle
+        state = Unavailable(obstacle.code)
+    if row.seen is not None:
+        _known[at] = _Known(config, row.seen, version, state)
+    return version, state
 
 
 async def readiness(conn: db.Connection, version: Version) -> Ready:

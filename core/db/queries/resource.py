@@ -55,7 +55,7 @@ class ResolveRow(NamedTuple):
     icon: str | None
     example: dict[str, object] | None
     offered_at: datetime | None
-    is_on_offer: bool
+    is_on_offer: bool | None
     key_id: UUID | None
     sealed_key: bytes | None
     key_obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
@@ -65,6 +65,7 @@ class ResolveRow(NamedTuple):
     resource_has_budget: bool
     has_room: bool
     payouts: dict[str, str | None]
+    seen: str | None
     price_tiers: list[dict[str, str | int]]
 
 
@@ -168,7 +169,10 @@ class Queries(Protocol):
     async def resolve(
         self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str
     ) -> ResolveRow | None:
-        """The hot path of every request, in one query: the current version, and its readiness."""
+        """The current version, and its readiness."""
+
+    async def seen(self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str) -> str | None:
+        """The hot path of every request: whether everything is as `resolve` read it. NULL: read it again."""
 
     async def version(self, conn: Connection, *, version_id: UUID) -> VersionRow | None:
         """Any version, also a replaced or archived one: a sold version stays readable for ever."""

@@ -1,9 +1,14 @@
 -- name: resolve(handle, slug, absence_tolerated)^
--- The hot path of every request, in one query: the current version, and its readiness.
+-- The current version, and its readiness.
 -- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives? payouts=dict[str,str|None]
 -- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
 SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers
 FROM sale_state(CAST(:absence_tolerated AS interval))
+WHERE handle = :handle AND slug = :slug AND is_on_offer;
+
+-- name: seen(handle, slug, absence_tolerated)$
+-- The hot path of every request: whether everything is as `resolve` read it. NULL: read it again.
+SELECT seen FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
