@@ -46,6 +46,7 @@ from api import (
     tokens,
     upkeep,
 )
+from api.direct import Answer, direct
 from api.door import Door
 from api.rate_limits import rate, rate_limiter
 from core import db
@@ -80,6 +81,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
+    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -90,12 +92,10 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(metrics.counting)
     app.add_middleware(methods.read_request_line)
     app.add_middleware(security.headed)
-    app.add_exception_handler(Failure, problems.handle)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
     app.add_exception_handler(HTTPException, _no_such_route)
-    for unreachable in db.UNREACHABLE:
-        app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
-    app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(Exception, _our_fault)
     for router in (
         buyers.shop,
@@ -180,6 +180,14 @@ async def _no_such_route(request: Request, error: Exception) -> JSONResponse:
 async def _hung_up(_request: Request, _error: Exception) -> Response:
     """End a request whose client closed the connection within the body: nobody reads this, and metrics count it."""
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+_ANSWERS: dict[type[Exception], Answer] = {
+    Failure: problems.handle,
+    ClientDisconnect: _hung_up,
+    **dict.fromkeys(db.UNREACHABLE, _no_database),
+}
+"""What any route may raise, and how it is answered."""
 
 
 async def _our_fault(_request: Request, _error: Exception) -> JSONResponse:
