@@ -25,7 +25,6 @@ from core.resources import versions
 shop = APIRouter(tags=["buyers"])
 router = APIRouter(tags=["buyers"])
 
-
 # A stream begins when its payment is decided, so that its headers can say how, and a refusal is a 402.
 _DECIDED = ("queued", "running", *lifecycle.FINAL_STATES)
 

@@ -63,7 +63,7 @@ async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version,
     if known is not None and known.config is config:
         if known.seen == await sql.seen(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED):
             return known.version, known.state
-        del _known[at]
+        _known.pop(at, None)  # it may be gone meanwhile
     row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
         raise NotFound
