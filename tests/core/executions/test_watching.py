@@ -37,10 +37,10 @@ class Call:
     def source(self) -> pieces.Source:
         return pieces.Source(self.order.account_id, self.order.id, self.order.attempt_id, self.order.round)
 
-    async def publish(self, *texts: str, order: steps.Order | None = None) -> pieces.Writer:
+    async def publish(self, *texts: str, writer: pieces.Writer | None = None) -> pieces.Writer:
         """Write a text as its model does, and wait until it is written, or its writer may not write."""
-        source = self.source if order is None else replace(self.source, attempt_id=order.attempt_id)
-        writer, size = pieces.Writer(self.pool, source, str), 0
+        size = await self.written() if writer else 0
+        writer = writer or pieces.Writer(self.pool, self.source, str)
         running = asyncio.create_task(writer.run())
 
         async def is_over() -> bool:
@@ -177,28 +177,29 @@ async def test_another_text_takes_back_what_was_shown(call: Call) -> None:
     await collect(watched, Progress)
     await call.publish("The hidden prompt says")
     seen = await collect(watched, Delta)
-    await call.answer("The answer.")
+    await call.answer(TEXT)
     seen += await collect(watched)
     stranger = await collect(call.watch(seen[0].id))  # type: ignore[union-attr] # no beats
     forged = await collect(call.watch("1-3-" + "A" * 22))
     nonsense = await collect(call.watch("x" * 5000))
 
     assert kinds(seen) == ["Delta", "Reset", "Delta", "Ended"]
-    assert text_of(seen) == text_of(stranger) == text_of(forged) == text_of(nonsense) == "The answer."
+    assert text_of(seen) == text_of(stranger) == text_of(forged) == text_of(nonsense) == TEXT
     assert kinds(stranger)[0] == kinds(forged)[0] == "Reset"
     assert "Reset" not in kinds(nonsense)
 
 
 async def test_a_late_writer_writes_nothing(call: Call) -> None:
     """The attempt that lost its execution adds no text; the one that has it does not send what was begun to be read."""
-    await call.publish("The sea ")
+    late = await call.publish("The sea ")
+    await call.publish("is ", writer=late)
     await call.begin_send()
-    late, call.order = call.order, await call.take_again()
-    writer = await call.publish("is", order=late)
+    call.order = await call.take_again()
+    await call.publish("wide", writer=late)
 
     with pytest.raises(ExecutionFailed) as refused:
         await call.begin_send()
-    assert (refused.value.detail, writer.is_shown, await call.written()) == ("interrupted", True, 8)
+    assert (refused.value.detail, late.is_shown, await call.written()) == ("interrupted", True, len("The sea is "))
     # Without a reader of text the same takeover sends again.
     await shops.rows(call.pool, "DELETE FROM answer_pieces RETURNING 1")
     assert (await call.begin_send()).number == 2
