@@ -263,7 +263,7 @@ def test_what_is_changed(logged_in: Shop, door: str, home: Path, capsys: pytest.
         ("http://example.com", None),
         ("http://10.0.0.1", None),
         ("http://localhost.example.com", None),
-        ("https://user:word@example.com", None),
+        ("https://canary:canary@example.com", None),
         ("https://example.com/?a=b", None),
         ("https://example.com:port", None),
         ("example.com", None),
