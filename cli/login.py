@@ -2,6 +2,7 @@
 
 import sys
 from getpass import getpass
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 from cli import output
 from cli.remote import door, logins
 from cli.remote.logins import Login
-from cli.shared import Json
+from cli.shared import Flag, Json
 from core.failures import InvalidInput
 from core.secrets.private import Private
 
@@ -24,28 +25,43 @@ def login(
         str | None,
         Parameter(allow_leading_hyphen=True, help="Read the token from this file; `-` is standard input."),
     ] = None,
+    wallet: Flag = False,
+    wallet_file: Path | None = None,
+    handle: str | None = None,
+    invite: str | None = None,
     json: Json = False,
 ) -> None:
     """Let `instant resources`, `keys`, `usage` and others run at a door, from any folder of this user.
 
-    The token is asked for without showing it, checked at the door, and kept in the user's config folder.
+    The token is asked for without showing it, or made by a sign-in with your wallet. It is checked at the door, and
+    kept in the user's config folder.
 
     Args:
         url: the door, such as https://prompts.example.com.
+        wallet: sign in with the wallet whose private key is in INSTANT_WALLET_KEY.
+        wallet_file: sign in with the wallet whose private key is in this file, readable only by you.
+        handle: open an account with this name, if the wallet has none and the door lets it.
+        invite: the operator's invitation, where a new account needs one.
         json: print JSON.
     """
     where = logins.door_url(url, "url")
-    opened = Login(where, _token(token_file))
     try:
-        handle = str(door.account(opened)["handle"])
+        if wallet or wallet_file:
+            from cli.remote import sign_in  # only wallets need it
+
+            token = sign_in.token_by_wallet(where, wallet_file, handle, invite)
+        else:
+            token = _token(token_file)
+        opened = Login(where, token)
+        own = str(door.account(opened)["handle"])
     except door.Refused as refused:
         sentence = f"{where}: {refused}"
     else:
-        logins.write(Login(where, opened.token, handle))
+        logins.write(Login(where, opened.token, own))
         if json:
-            output.document({"url": where, "handle": handle, "file": logins.file()})
+            output.document({"url": where, "handle": own, "file": logins.file()})
         else:
-            output.line(f"You are {handle} at {where}. The token is in {logins.file()}.")
+            output.line(f"You are {own} at {where}. The token is in {logins.file()}.")
         return
     raise door.Refused(sentence)
 

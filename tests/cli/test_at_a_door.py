@@ -4,19 +4,22 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from eth_account import Account
 
 from cli.app import main
-from cli.remote import logins
+from cli.remote import logins, sign_in
 from cli.remote.logins import Login
+from core import db
+from core.accounts import sessions
 from core.failures import InvalidInput
 from core.secrets.private import Private
-from tests import forks, leaks
+from tests import forks, leaks, shops
 from tests.shops import MODEL, Buyer, Shop
 
 SEA = f"""\
@@ -30,6 +33,13 @@ parameters:
 max_output_tokens: 64
 price_usdc: 0.05
 """
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[db.Pool]:
+    """The door's database."""
+    async with db.pool() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -87,6 +97,46 @@ async def test_from_a_token_to_the_numbers(door: str, shop: Shop, home: Path) ->
     assert not kept.exists()
     assert instant(home, "whoami").returncode == 2
     assert instant(home, "whoami", INSTANT_URL=door, INSTANT_TOKEN=shop.token).returncode == 0
+
+
+async def test_a_wallet_signs_in(door: str, shop: Shop, home: Path, pool: db.Pool) -> None:
+    """It makes a token with the name of this machine; the session ends; a wallet that is unknown opens nothing here."""
+    wallet, key = Account.create(), home / "wallet.key"
+    key.write_text(wallet.key.hex())
+    key.chmod(0o600)
+    stranger = instant(home, "login", door, "--wallet-file", str(key), "--handle", "ada")
+    assert (stranger.returncode, "belongs to no account" in stranger.stderr) == (1, True)
+    async with pool.connection() as conn:
+        await sessions.add_wallet(conn, shop.account.id, wallet.address, None)
+    begun = instant(home, "login", door, "--wallet", "--json", INSTANT_WALLET_KEY=key.read_text())
+    assert (begun.returncode, json.loads(begun.stdout)["handle"]) == (0, shop.account.handle), begun.stderr
+    tokens = json.loads(instant(home, "creators", "tokens", shop.account.handle, "--json").stdout)
+    assert tokens[0]["name"].startswith("instant on ")
+    open_sessions = "SELECT FROM sessions WHERE account_id = %(id)s AND ended_at IS NULL"
+    assert await shops.rows(pool, open_sessions, id=shop.account.id) == []
+    assert leaks.found((begun.stdout + begun.stderr).encode(), {"key": key.read_text()}) == set()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("good.example wants", "evil.example wants"),
+        ("URI: https://good.example", "URI: https://evil.example"),
+        ("URI: https://good.example", "URI: http://good.example"),
+        ("0x" + "ab" * 20, "0x" + "cd" * 20),
+        ("URI: ", "URL: "),
+        ("Version: 1", "URI: https://evil.example"),
+    ],
+)
+def test_nothing_is_signed_for_another_place(wrong: str, right: str) -> None:
+    """A door cannot have its visitors sign in to another door."""
+    message = (
+        "good.example wants you to sign in with your Ethereum account:\n0x" + "ab" * 20 + "\n\nSign in.\n\n"
+        "URI: https://good.example\nVersion: 1\nChain ID: 1\nNonce: 12345678\nIssued At: 2026-01-01T00:00:00Z"
+    )
+    address = "0x" + "AB" * 20
+    assert sign_in.is_for("https://good.example", address, message)
+    assert not sign_in.is_for("https://good.example", address, message.replace(wrong, right, 1))
 
 
 READS = [
@@ -213,7 +263,7 @@ def test_what_is_changed(logged_in: Shop, door: str, home: Path, capsys: pytest.
         ("http://example.com", None),
         ("http://10.0.0.1", None),
         ("http://localhost.example.com", None),
-        ("https://user:word@example.com", None),
+        ("https://canary:canary@example.com", None),
         ("https://example.com/?a=b", None),
         ("https://example.com:port", None),
         ("example.com", None),
