@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
+from pydantic.alias_generators import to_camel
 
 from api import documents
 from api.authentication import Creator
@@ -26,6 +27,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
     async with db.acting_for(door.pool, creator.id) as conn:
         versions = await resource_versions.listing(conn, creator.id)
         leaving = await departures.departures(conn, creator.id)
+        caps = await resource_versions.caps(conn, creator.id)
     return JSONResponse(
         [
             {
@@ -37,8 +39,18 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
                 "priceUsdc": usdc(version.price_atomic),
                 "archived": version.archived,
                 "state": resource_versions.state(version),
+                "caps": caps_document(caps[version.slug]),
                 "modelNotice": leaving.get(version.slug),
             }
             for version in versions
         ]
     )
+
+
+def caps_document(row: resource_versions.CapsRow) -> dict[str, str | None]:
+    """Build what `documents.ResourceCaps` describes."""
+    return {
+        to_camel(name): None if amount is None else f"{amount:f}"
+        for name, amount in row._asdict().items()
+        if name != "slug"
+    }

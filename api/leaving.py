@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from api import documents, records
 from api.account import Me, account_document
 from api.authentication import Identity, Owner, is_https, session_cookie
+from api.creators import caps_document
 from api.door import Door, LimitedDoor
 from api.history import execution_document
 from api.payouts import Payout, payout_documents
@@ -23,6 +24,7 @@ from core.executions import views as execution_views
 from core.notices import addresses as notice_addresses
 from core.providers import registry as providers
 from core.resources import closing, export
+from core.resources import versions as resource_versions
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -39,6 +41,7 @@ class Exported(BaseModel):
     tokens: list[Token]
     keys: dict[str, str] = Field(description="the masked form of your key at each provider")
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
+    caps: dict[str, documents.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
     executions: list[records.Execution] = Field(description="every call, the newest first")
 
@@ -55,12 +58,14 @@ async def everything(door: LimitedDoor, owner: Owner) -> Response:
     await door.count_request(_EXPORT_RATE, f"export:{account_id}")
     async with db.acting_for(door.pool, account_id) as conn:
         states = {name: await provider_keys.key_state(conn, account_id, at) for name, at in _providers().items()}
+        caps = await resource_versions.caps(conn, account_id)
         document = {
             "account": await account_document(conn, account_id),
             "payouts": payout_documents(await payouts.listing(conn, account_id)),
             "tokens": [token_document(row) for row in await tokens.listing(conn, account_id)],
             "keys": {name: state.label for name, state in states.items() if state},
             "noticeAddresses": [row.name for row in await notice_addresses.listing(conn, account_id)],
+            "caps": {slug: caps_document(row) for slug, row in caps.items()},
             "versions": await export.versions(conn, account_id),
         }
     start = json.dumps(jsonable_encoder(document), ensure_ascii=False).removesuffix("}")

@@ -166,7 +166,7 @@ async def _keep(
             sold, worst, warnings = saved.resource.version, saved.checked.worst_cost_usd, saved.checked.warnings
             is_new = saved.is_new
         else:
-            content, _ = await publishing.read(conn, values, allow_loss=allow_loss)
+            content, _ = await publishing.read(conn, creator.id, values, allow_loss=allow_loss)
             published = await publishing.publish(
                 conn, creator.id, content, allow_loss=allow_loss, allow_breaking=allow_breaking
             )
