@@ -45,6 +45,7 @@ from api import (
     sign_in,
     tokens,
     upkeep,
+    webhooks,
 )
 from api.door import Door
 from api.rate_limits import rate, rate_limiter
@@ -114,6 +115,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         key_connect.router,
         key_cards.router,
         notices.router,
+        webhooks.router,
         account.router,
         leaving.router,
         payouts.router,

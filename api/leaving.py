@@ -18,10 +18,13 @@ from api.history import execution_document
 from api.payouts import Payout, payout_documents
 from api.rate_limits import rate
 from api.tokens import Token, token_document
+from api.webhook_records import Webhook
+from api.webhooks import webhook_document
 from core import db
 from core.accounts import payouts, provider_keys, tokens
 from core.executions import views as execution_views
 from core.notices import addresses as notice_addresses
+from core.notices import webhooks
 from core.providers import registry as providers
 from core.resources import closing, export
 from core.resources import versions as resource_versions
@@ -42,6 +45,7 @@ class Exported(BaseModel):
     keys: dict[str, str] = Field(description="the masked form of your key at each provider")
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
     caps: dict[str, documents.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
+    webhooks: list[Webhook]
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
     executions: list[records.Execution] = Field(description="every call, the newest first")
 
@@ -66,6 +70,7 @@ async def everything(door: LimitedDoor, owner: Owner) -> Response:
             "keys": {name: state.label for name, state in states.items() if state},
             "noticeAddresses": [row.name for row in await notice_addresses.listing(conn, account_id)],
             "caps": {slug: caps_document(row) for slug, row in caps.items()},
+            "webhooks": [webhook_document(row) for row in await webhooks.listing(conn, account_id)],
             "versions": await export.versions(conn, account_id),
         }
     start = json.dumps(jsonable_encoder(document), ensure_ascii=False).removesuffix("}")

@@ -29,6 +29,7 @@ __all__ = [
     "SyncOutcome",
     "Tier",
     "Verification",
+    "WebhookEvent",
     "WorkerKind",
 ]
 
@@ -62,7 +63,9 @@ NoticeRule = Literal[
     "model_leaving",
     "payout_changing",
     "prompt_leaking",
+    "webhook_disabled",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
 KeyActor = Literal["creator", "operator", "provider"]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]
+WebhookEvent = Literal["call.sold", "call.failed", "product.paused", "key.trouble"]

@@ -5,6 +5,7 @@ rebinding cannot evade it.
 """
 
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -21,6 +22,7 @@ _RELAYED: tuple[Network, ...] = tuple(
     map(IPv6Network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
 )
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+){1,3}|[0-9a-f.]*:.*")
 _CONNECTIONS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _FORBIDDEN = frozenset(
     {
@@ -84,6 +86,11 @@ def may_reach(address: object, networks: Iterable[Network] = ()) -> bool:
     if isinstance(number, IPv6Address):
         number = _inside(number)
     return any(number in network for network in networks) or _is_public(number)
+
+
+def is_number(host: str) -> bool:
+    """Whether a host is written as an address, or as some look-ups read one, and not as a name."""
+    return _NUMBER.fullmatch(host) is not None
 
 
 def _inside(number: IPv6Address) -> IPv4Address | IPv6Address:

@@ -178,6 +178,15 @@ def _payout_changing(facts: Facts) -> tuple[str, str]:
     return f"your payout address on {network} changes", body
 
 
+def _webhook_disabled(facts: Facts) -> tuple[str, str]:
+    body = (
+        f"Nothing is sent to your webhook {facts['name']} any more: a message failed seven times in about eleven "
+        "hours, and none was taken meanwhile.\nMend its receiver, then try it: POST /me/webhooks/{id}/test, or "
+        "instant webhooks test. If that is taken, it works again; what it missed is not sent."
+    )
+    return f"your webhook {facts['name']} is switched off", body
+
+
 _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
@@ -191,6 +200,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "chain_differs": _chain_differs,
     "model_leaving": _model_leaving,
     "payout_changing": _payout_changing,
+    "webhook_disabled": _webhook_disabled,
 }
 
 

@@ -10,6 +10,7 @@ from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.notice import Finding, sql
 from core.db.queries.notice import Notice as Notice
 from core.db.states import NoticeRule
+from core.notices import webhooks
 
 # A month of calls, and enough of them to rule out chance.
 DAYS = 30
@@ -62,6 +63,7 @@ async def record_findings(conn: db.Connection) -> int:
         "chain_differs": sql.chain_differs(conn),
         "prompt_leaking": sql.prompt_leaking(conn, days=PAUSE_DAYS, least_overlaps=LEAST_OVERLAPS),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
+        "webhook_disabled": sql.webhook_disabled(conn),
         "payout_changing": sql.payout_changing(conn, days=PAUSE_DAYS),
     }
     new = []
@@ -70,6 +72,7 @@ async def record_findings(conn: db.Connection) -> int:
         recorded = sql.record(conn, rule=rule, subjects=subjects, pause_days=PAUSE_DAYS)
         new += [row.id async for row in recorded]
     await sql.address_all(conn, notice_ids=new)
+    await webhooks.tell_of(conn, new)
     return len(new)
 
 

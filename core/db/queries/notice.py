@@ -156,6 +156,9 @@ class Queries(Protocol):
         cancel.
         """
 
+    def webhook_disabled(self, conn: Connection) -> AsyncIterator[Finding]:
+        """Webhooks that took nothing for so long that nothing is sent there any more."""
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
         told once for each date, and an old key once. Runs under `take_turns`.
@@ -165,8 +168,8 @@ class Queries(Protocol):
         """Deliver every notice to the operator, and a creator's own notices to that creator too."""
 
     def claim(self, conn: Connection, *, patience_seconds: float, most: int) -> AsyncIterator[Delivery]:
-        """Claim deliveries that wait, or whose sender process never reported back. The try is counted before it is
-        made.
+        """Claim notices for people that wait, or whose sender process never reported back. The try is counted before
+        it is made.
         """
 
     async def end_delivery(self, conn: Connection, *, state: DeliveryState, reason: str | None, id: int) -> int:

@@ -282,6 +282,12 @@ JOIN accounts ON accounts.id = payout.account_id
 WHERE coalesce(payout.next_from, payout.created_at) > now() - make_interval(days => :days)
     AND (payout.next_from IS NOT NULL OR payout.created_at > accounts.created_at);
 
+-- name: webhook_disabled()
+-- Webhooks that took nothing for so long that nothing is sent there any more.
+-- types: row=Finding facts=dict[str,object]
+SELECT account_id, NULL::uuid AS resource_id, jsonb_build_object('name', name, 'set_at', disabled_at) AS facts
+FROM webhooks WHERE disabled_at IS NOT NULL;
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
 -- for each date, and an old key once. Runs under `take_turns`.
@@ -313,13 +319,13 @@ JOIN notice_addresses ON notice_addresses.account_id IS NULL OR notice_addresses
 WHERE notices.id = ANY(:notice_ids);
 
 -- name: claim(patience_seconds, most)
--- Claim deliveries that wait, or whose sender process never reported back. The try is counted before it is made.
+-- Claim notices for people that wait, or whose sender process never reported back. The try is counted before it is made.
 -- types: row=Delivery facts=dict[str,object]
 WITH claimed AS (
     UPDATE notice_deliveries SET state = 'sending', tries = tries + 1, tried_at = now()
     WHERE id IN (
         SELECT id FROM notice_deliveries
-        WHERE state IN ('waiting', 'sending')
+        WHERE event IS NULL AND state IN ('waiting', 'sending')
             AND (tried_at IS NULL OR tried_at < now() - make_interval(secs => :patience_seconds))
         ORDER BY tried_at NULLS FIRST, id
         LIMIT :most

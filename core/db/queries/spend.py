@@ -74,7 +74,9 @@ class Queries(Protocol):
         """
 
     def log(self, conn: Connection, *, ids: list[UUID] | None) -> AsyncIterator[LogRow]:
-        """Write one usage row per finished round. A round that is logged already is not found again."""
+        """Write one usage row per finished round, and queue what webhooks are told of it. A round that is logged
+        already is not found again.
+        """
 
 
 sql: Queries = load("spend")

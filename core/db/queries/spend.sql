@@ -159,7 +159,8 @@ WHERE usage_log.execution_id = used.execution_id AND usage_log.round = used.roun
         IS DISTINCT FROM (used.cost_usd, used.spent_usd, used.generation_id);
 
 -- name: log(ids)
--- Write one usage row per finished round. A round that is logged already is not found again.
+-- Write one usage row per finished round, and queue what webhooks are told of it. A round that is logged already is not
+-- found again.
 WITH finished AS (
     SELECT * FROM executions
     WHERE logged_round < round AND state IN ('succeeded', 'failed', 'declined')
@@ -206,6 +207,15 @@ WITH finished AS (
     LEFT JOIN payments ON payments.id = finished.payment_id
     LEFT JOIN used ON used.execution_id = finished.id AND used.round = finished.round
     LEFT JOIN reservations ON reservations.execution_id = finished.id AND reservations.round = finished.round
+), told AS (
+    INSERT INTO notice_deliveries (webhook_id, event, execution_id, round, to_operator, name)
+    SELECT webhooks.id, happened.event, finished.id, finished.round, false, webhooks.name
+    FROM finished
+    JOIN webhooks ON webhooks.account_id = finished.account_id AND webhooks.disabled_at IS NULL
+    CROSS JOIN LATERAL (VALUES
+        ('call.sold', finished.kind = 'paid' AND finished.round = 1), ('call.failed', finished.state = 'failed')
+    ) AS happened (event, is_so)
+    WHERE happened.is_so AND happened.event = ANY(webhooks.events)
 )
 UPDATE executions SET logged_round = executions.round
 FROM finished WHERE executions.id = finished.id
