@@ -126,6 +126,8 @@ async def test_the_usage_report(pool: db.Pool, sold: versions.Version, capsys: p
     assert document["total"]["success"] == "0.8000"
     assert [row["cost_usd"] for row in document["rows"]] == ["0.008"]
 
+    assert await instant("usage", "report", "--by", "payer", "--creator", sold.handle) == 0
+    assert await instant("usage", "report", "--by", "payer") == 1
     assert await instant("usage", "report", "--csv", "--json") == 1
     assert await instant("usage", "report", "--creator", "nobody") == 1
     assert await instant("usage", "report", "--by", "nonsense") == 2
