@@ -58,6 +58,7 @@ class Me(BaseModel):
     createdAt: str
     limits: Limits
     caps: Caps
+    weeklyDigest: bool = Field(description="whether you get a notice about each week that had calls")
     wallets: list[Wallet]
 
 
@@ -69,6 +70,7 @@ class Change(BaseModel):
     displayName: str = Field(default="", max_length=60)
     dailySpendCapUsd: str | None = Field(default=None, pattern=f"^{_USD.pattern}$", examples=["5.00"])
     monthlySpendCapUsd: str | None = Field(default=None, pattern=f"^{_USD.pattern}$", examples=["100"])
+    weeklyDigest: bool = True
     mostPerCallUsd: str | None = Field(default=None, pattern=f"^{_USD.pattern}$", examples=["0.25"])
 
 
@@ -88,7 +90,7 @@ async def show(door: LimitedDoor, creator: Creator) -> Response:
     },
 )
 async def change(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
-    """The display name, and your caps. A handle is in the URLs that buyers have."""
+    """The display name, your caps, and whether you get a weekly digest. A handle is in the URLs that buyers have."""
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}
     problems = {str(field)[:64]: "cannot be changed" for field in fields if field not in Change.model_fields}
@@ -100,12 +102,17 @@ async def change(request: Request, door: LimitedDoor, creator: Publisher) -> Res
     for field in _CAPS.keys() & fields.keys():
         if not (fields[field] is None or (isinstance(fields[field], str) and _USD.fullmatch(fields[field]))):
             problems[field] = 'must be US dollars as text with at most six decimals, such as "2.50", or null'
+    digest = fields.get("weeklyDigest", True)
+    if not isinstance(digest, bool):
+        problems["weeklyDigest"] = "must be true or false"
     if problems:
         raise InvalidInput(problems)
     caps = {_CAPS[field]: value and Decimal(value) for field, value in fields.items() if field in _CAPS}
     async with db.acting_for(door.pool, creator.id) as conn:
         if "displayName" in fields:
             await accounts.set_display_name(conn, creator.id, str(name))
+        if "weeklyDigest" in fields:
+            await accounts.set_weekly_digest(conn, creator.id, digest)
         await accounts.set_caps(conn, creator.id, caps)
     return await _answer(door, creator)
 
@@ -134,6 +141,7 @@ async def account_document(conn: db.Connection, account_id: UUID) -> dict[str, o
             "spentTodayUsd": _usd(row.spent_today_usd),
             "spentThisMonthUsd": _usd(row.spent_this_month_usd),
         },
+        "weeklyDigest": row.weekly_digest,
         "wallets": [
             {"address": wallet.address, "network": wallet.network, "addedAt": wallet.created_at} for wallet in wallets
         ],

@@ -154,6 +154,11 @@ async def set_caps(conn: db.Connection, account_id: UUID, changes: Mapping[str, 
     await sql.set_caps(conn, id=account_id, changed=[*changes], **values)
 
 
+async def set_weekly_digest(conn: db.Connection, account_id: UUID, wanted: bool) -> None:
+    """Say whether a creator gets a digest of each week with calls."""
+    await sql.set_weekly_digest(conn, id=account_id, wanted=wanted)
+
+
 async def find(conn: db.Connection, handle: str) -> Account:
     """Find an account by its handle.
 

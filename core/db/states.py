@@ -64,6 +64,13 @@ NoticeRule = Literal[
     "payout_changing",
     "prompt_leaking",
     "webhook_disabled",
+    "cap_reached",
+    "call_too_dear",
+    "refused_often",
+    "spend_unusual",
+    "payer_unusual",
+    "sold_below_cost",
+    "weekly_digest",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
 KeyActor = Literal["creator", "operator", "provider"]

@@ -98,6 +98,11 @@ async def test_notices_are_listed(pool: db.Pool, sold: versions.Version, capsys:
 
     assert await instant("notices", "list") == 0
     assert f"/@{sold.handle}/haiku: 0 % of its calls succeed" in capsys.readouterr().out
+    assert await instant("notices", "digest", sold.handle, "--off") == 0
+    assert await instant("notices", "digest", "nobody", "--weekly") == 1
+    assert "no digest" in capsys.readouterr().out
+    (off,) = await shops.rows(pool, "SELECT weekly_digest FROM accounts WHERE id = %(id)s", id=sold.account_id)
+    assert not off.weekly_digest
     assert await instant("notices", "list", "--creator", sold.handle, "--json") == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["rule"], told["facts"]["calls"], told["deliveries"]) == ("success_low", 9, [])

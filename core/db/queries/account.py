@@ -39,6 +39,7 @@ class ProfileRow(NamedTuple):
     own_daily_spend_cap_usd: Decimal | None
     monthly_spend_cap_usd: Decimal | None
     most_per_call_usd: Decimal | None
+    weekly_digest: bool
     spent_today_usd: Decimal
     spent_this_month_usd: Decimal
 
@@ -128,6 +129,9 @@ class Queries(Protocol):
         id: UUID,
     ) -> int:
         """A creator's own caps; those that `changed` does not name stay, and NULL removes one."""
+
+    async def set_weekly_digest(self, conn: Connection, *, wanted: bool, id: UUID) -> int:
+        """Whether a creator gets a digest of each week."""
 
     async def set_display_name(self, conn: Connection, *, display_name: str, id: UUID) -> int:
         """A handle is in URLs, so it never changes; this may."""
