@@ -41,21 +41,30 @@ COMMENT ON FUNCTION spent_in(resources, date, date) IS 'The same of one resource
 CREATE FUNCTION spend_obstacle(account accounts, resource resources, on_day date, call_usd numeric, more_usd numeric)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    month CONSTANT date := date_trunc('month', CAST(on_day AS timestamp));
-    next_month CONSTANT date := month + interval '1 month';
+    month date;
+    next_month date;
 BEGIN
     IF call_usd > account.most_per_call_usd THEN
         RETURN 'call_cap';
     ELSIF call_usd > resource.most_per_call_usd THEN
         RETURN 'resource_call_cap';
-    ELSIF spent_in(account, on_day, on_day + 1) + more_usd > daily_cap(account) THEN
+    ELSIF coalesce(
+        (SELECT reserved_usd + spent_usd FROM spend_days WHERE account_id = account.id AND day = on_day), 0
+    ) + more_usd > least(account.daily_spend_cap_usd, account.own_daily_spend_cap_usd) THEN
         RETURN 'spend_cap';
     END IF;
-    -- Days are added up only for who has such a cap.
-    IF resource.daily_spend_cap_usd IS NOT NULL
-        AND spent_in(resource, on_day, on_day + 1) + more_usd > resource.daily_spend_cap_usd THEN
+    IF resource.daily_spend_cap_usd IS NOT NULL AND coalesce(
+        (SELECT reserved_usd + spent_usd FROM resource_spend_days WHERE resource_id = resource.id AND day = on_day), 0
+    ) + more_usd > resource.daily_spend_cap_usd THEN
         RETURN 'resource_spend_cap';
-    ELSIF account.monthly_spend_cap_usd IS NOT NULL
+    END IF;
+    -- Days are added up only for who has such a cap.
+    IF account.monthly_spend_cap_usd IS NULL AND resource.monthly_spend_cap_usd IS NULL THEN
+        RETURN NULL;
+    END IF;
+    month := date_trunc('month', CAST(on_day AS timestamp));
+    next_month := month + interval '1 month';
+    IF account.monthly_spend_cap_usd IS NOT NULL
         AND spent_in(account, month, next_month) + more_usd > account.monthly_spend_cap_usd THEN
         RETURN 'monthly_spend_cap';
     ELSIF resource.monthly_spend_cap_usd IS NOT NULL
