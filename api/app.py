@@ -49,6 +49,7 @@ from api import (
     sign_in,
     tokens,
     upkeep,
+    webhooks,
 )
 from api.direct import Answer, direct
 from api.door import Door
@@ -120,6 +121,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         key_connect.router,
         key_cards.router,
         notices.router,
+        webhooks.router,
         account.router,
         leaving.router,
         payouts.router,

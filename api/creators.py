@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
+from pydantic.alias_generators import to_camel
 
 from api import documents
 from api.authentication import Creator
@@ -28,6 +29,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
         versions = await resource_versions.listing(conn, creator.id)
         obstacles = [await readiness.why_not_sold(conn, version) for version in versions]
         leaving = await departures.departures(conn, creator.id)
+        caps = await resource_versions.caps(conn, creator.id)
     return JSONResponse(
         [
             {
@@ -43,8 +45,18 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
                 "state": resource_versions.state(version),
                 "obstacle": obstacle,
                 "advice": obstacle and ADVICE[obstacle],
+                "caps": caps_document(caps[version.slug]),
                 "modelNotice": leaving.get(version.slug),
             }
             for version, obstacle in zip(versions, obstacles, strict=True)
         ]
     )
+
+
+def caps_document(row: resource_versions.CapsRow) -> dict[str, str | None]:
+    """Build what `documents.ResourceCaps` describes."""
+    return {
+        to_camel(name): None if amount is None else f"{amount:f}"
+        for name, amount in row._asdict().items()
+        if name != "slug"
+    }

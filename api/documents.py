@@ -112,6 +112,16 @@ class Offer(Problem):
     rules: list[str]
 
 
+class ResourceCaps(BaseModel):
+    """What you let one prompt cost on models, in US dollars; null: no cap of its own. Days and months are UTC."""
+
+    dailySpendCapUsd: str | None
+    monthlySpendCapUsd: str | None
+    mostPerCallUsd: str | None
+    spentTodayUsd: str = Field(description="what its calls cost or have reserved today")
+    spentThisMonthUsd: str = Field(description="likewise this month")
+
+
 class Sold(BaseModel):
     """A creator's resource."""
 
@@ -127,10 +137,11 @@ class Sold(BaseModel):
     state: Literal["draft", "on_offer", "archived"] = Field(description="a draft was never published")
     obstacle: str | None = Field(description="why it is not sold now, such as key_missing; null if it is")
     advice: str | None = Field(description="what that means, and what to do about it")
+    caps: ResourceCaps
     modelNotice: str | None = Field(description="what becomes of its model, and what to switch to; null if nothing")
 
 
-_MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer, Sold)
+_MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer, ResourceCaps, Sold)
 
 _PROBLEMS = {
     400: "The inputs, the query or the payment header are malformed; nothing was charged",

@@ -36,6 +36,10 @@ class Saved(Described):
     priceUsdc: str
     priceFloorUsdc: str = Field(description="the lowest price that is no certain loss")
     leastCostUsd: str = Field(description="what nearly every call costs at least")
+    typicalCostUsd: str = Field(description="what a usual call costs, at today's prices")
+    realCostUsd: str | None = Field(
+        description="what its paid calls of the last 30 days cost on average on this model; null if fewer than five"
+    )
     worstCostUsd: str = Field(description="the most that a call can cost")
     obstacle: str | None = Field(description="why it cannot be sold now, such as key_missing; null if nothing stops it")
     warnings: list[str]

@@ -85,7 +85,7 @@ async def show(door: LimitedDoor, creator: Publisher, slug: Name, version: Versi
     openapi_extra=resource_records.takes(),
 )
 async def replace(request: Request, door: LimitedDoor, creator: Publisher, slug: Name) -> Response:
-    """The whole document becomes a new version, which is your draft until you publish it. The cap changes at once."""
+    """The whole document becomes a new version, which is your draft until you publish it. Caps change at once."""
     revisions = conditional.if_match(request, required=True)
     values = await _object(request, door, creator)
     async with db.acting_for(door.pool, creator.id) as conn:
@@ -210,6 +210,8 @@ async def _saved(conn: db.Connection, saved: editing.Saved, *, dry_run: bool = F
         "priceUsdc": usdc(version.price_atomic),
         "priceFloorUsdc": usdc(estimates.lowest_price_atomic(checked.least_cost_usd)),
         "leastCostUsd": f"{checked.least_cost_usd:f}",
+        "typicalCostUsd": f"{checked.costs.typical_usd:f}",
+        "realCostUsd": None if checked.costs.real_usd is None else f"{checked.costs.real_usd:f}",
         "worstCostUsd": f"{checked.worst_cost_usd:f}",
         "obstacle": obstacle,
         "warnings": list(checked.warnings),

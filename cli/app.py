@@ -51,6 +51,7 @@ _GROUPS = {
     "payments": ("cli.money:payments", "The payments and their outcomes."),
     "refunds": ("cli.refunds:refunds", "The refunds for calls that were paid, not answered, and have no re-run left."),
     "resources": ("cli.resources:resources", "The prompts for sale."),
+    "webhooks": ("cli.webhooks:webhooks", "The addresses that programs of creators are told at."),
     "usage": ("cli.usage:usage", "Calls with their revenue and cost."),
 }
 for name, (path, sentence) in _GROUPS.items():

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -18,6 +18,8 @@ from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound
 from core.providers import registry as providers
 from core.providers.registry import OPENROUTER
+
+Usd = Annotated[str | None, Parameter(help="US dollars, or none.")]
 
 creators = App(name="creators")
 keys = App(name="keys")
@@ -84,6 +86,44 @@ def set_limits(
             f"{handle}: {limits.slots} at once, {limits.queue_limit} unfinished,"
             f" ${limits.daily_spend_cap_usd} a day on models."
         )
+
+
+@creators.command(name="caps")
+def set_caps(
+    handle: str,
+    /,
+    *,
+    daily_usd: Usd = None,
+    monthly_usd: Usd = None,
+    per_call_usd: Usd = None,
+    json: Json = False,
+) -> None:
+    """Change the caps that a creator sets on what models cost, and show them; `none` removes one.
+
+    Args:
+        handle: the creator.
+        daily_usd: the most that may be spent in one UTC day, within the limit that `instant creators set` sets.
+        monthly_usd: the most that may be spent in one UTC month.
+        per_call_usd: the most that one call may cost; a prompt of which a call can cost more is not sold.
+        json: print JSON.
+    """
+    given = dict(zip(accounts.CAPS, (daily_usd, monthly_usd, per_call_usd), strict=True))
+    changes = {name: _cap(name, text) for name, text in given.items() if text is not None}
+
+    async def change(conn: db.Connection) -> accounts.ProfileRow:
+        creator = await owner(conn, handle)
+        await accounts.set_caps(conn, creator.id, changes)
+        return await accounts.profile(conn, creator.id)
+
+    row = in_transaction(change)
+    caps = {name: getattr(row, name) for name in accounts.CAPS}
+    spent = {"spent_today_usd": row.spent_today_usd, "spent_this_month_usd": row.spent_this_month_usd}
+    if json:
+        output.document({"handle": handle, **caps, **spent})
+        return
+    day, month, call = ("no cap" if cap is None else f"${cap}" for cap in caps.values())
+    output.line(f"{handle}: a day {day}, a month {month}, a call {call}.")
+    output.line(f"Spent or reserved: ${row.spent_today_usd} today, ${row.spent_this_month_usd} this month (UTC).")
 
 
 @creators.command(name="list")
@@ -202,6 +242,14 @@ def _title(handle: str, provider: str) -> str:
         door.check_handle(handle)
         return at_door.title(provider)
     return providers.provider_named(provider).title
+
+
+def _cap(name: str, text: str) -> Decimal | None:
+    try:
+        return None if text == "none" else Decimal(text)
+    except InvalidOperation:
+        pass
+    raise InvalidInput({name: "must be an amount of US dollars, or none"})
 
 
 def _key_in_words(key: Mapping[str, Any]) -> str:

@@ -2,16 +2,17 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from cli import output
 from cli.remote import access as at_door
 from cli.remote import door
 from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
+from core.accounts import accounts
 from core.notices import addresses, messages, outbox
 from core.notices import rules as notice_rules
 
@@ -139,6 +140,26 @@ def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json
         output.document({"id": address_id, "state": "removed"})
     else:
         output.line("The address is removed.")
+
+
+@notices.command(name="digest")
+def set_digest(handle: str, /, *, weekly: Annotated[bool, Parameter(negative="--off")], json: Json = False) -> None:
+    """Switch a creator's weekly digest on or off.
+
+    Args:
+        handle: the creator.
+        weekly: whether there is one.
+        json: print JSON.
+    """
+
+    async def change(conn: db.Connection) -> None:
+        await accounts.set_weekly_digest(conn, (await owner(conn, handle)).id, weekly)
+
+    in_transaction(change)
+    if json:
+        output.document({"handle": handle, "weekly_digest": weekly})
+    else:
+        output.line(f"{handle} gets {'a' if weekly else 'no'} digest of each week.")
 
 
 @notices.command(name="try")

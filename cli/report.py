@@ -36,7 +36,7 @@ def report(
     """Report calls, outcomes, revenue, cost and durations.
 
     Args:
-        by: the subject of a row.
+        by: the subject of a row; payer needs a creator.
         since: the first day (UTC); default the last 30 days.
         until: the day after the last; default all of today.
         creator: only this creator's; at a door that is you.
@@ -104,8 +104,13 @@ def _line(by: By, subject: str, row: Figures) -> dict[str, object]:
         "withheld": row.withheld,
         "revenue": usd(Decimal(row.revenue_atomic).scaleb(-6)),
         "cost": usd(row.cost_usd),
+        "estimated": "–" if row.estimated_cost_usd is None else usd(row.estimated_cost_usd),
         "unknown": row.cost_unknown,
         "margin": usd(row.margin_usd),
         "p50": seconds(row.p50_ms),
         "p95": seconds(row.p95_ms),
-    }
+    } | ({"most often": _often(row)} if by in ("resource", "version", "model") else {})
+
+
+def _often(row: Figures) -> str:
+    return "\n".join(f"{detail} {calls}" for detail, calls in row.failures.items())

@@ -267,6 +267,15 @@ async def until(pool: db.Pool, query: str, *, seconds: float = 30, **parameters:
     await eventually(done, seconds)
 
 
+async def lock_awaited(pool: db.Pool) -> None:
+    """Wait until a session of this database waits for a lock."""
+    query = (
+        "SELECT count(*) > 0 AS done FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    await until(pool, query, seconds=10)
+
+
 async def at_rest(pool: db.Pool, shop: Shop, *, seconds: float = 30, but: str = "") -> list[Any]:
     """All executions of a shop, once each is at rest and logged; `but` is a state that does not count as rest."""
     await until(

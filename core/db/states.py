@@ -30,6 +30,7 @@ __all__ = [
     "Tier",
     "Verification",
     "Watched",
+    "WebhookEvent",
     "WorkerKind",
 ]
 
@@ -64,7 +65,16 @@ NoticeRule = Literal[
     "model_leaving",
     "payout_changing",
     "prompt_leaking",
+    "webhook_disabled",
+    "cap_reached",
+    "call_too_dear",
+    "refused_often",
+    "spend_unusual",
+    "payer_unusual",
+    "sold_below_cost",
+    "weekly_digest",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
 KeyActor = Literal["creator", "operator", "provider"]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]
+WebhookEvent = Literal["call.sold", "call.failed", "product.paused", "key.trouble"]

@@ -5,6 +5,7 @@ rebinding cannot evade it.
 """
 
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from core.net.addresses import Network as Network
 from core.net.addresses import may_reach as may_reach
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+){1,3}|[0-9a-f.]*:.*")
 _CONNECTIONS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _FORBIDDEN = frozenset(
     {
@@ -61,6 +63,11 @@ def hook(networks: Iterable[Network]) -> Callable[[str, tuple[object, ...]], Non
             raise PermissionError(event)
 
     return guard
+
+
+def is_number(host: str) -> bool:
+    """Whether a host is written as an address, or as some look-ups read one, and not as a name."""
+    return _NUMBER.fullmatch(host) is not None
 
 
 def _may_open(path: object, flags: int) -> bool:

@@ -70,7 +70,7 @@ async def keep(
                 version, checked = saved.resource.version, saved.checked
                 kept[number] = Kept(version, checked.worst_cost_usd, checked.warnings, saved.is_new)
             else:
-                draft, _ = await publishing.read(conn, documents[number], allow_loss=allow_loss)
+                draft, _ = await publishing.read(conn, account_id, documents[number], allow_loss=allow_loss)
                 published = await publishing.publish(
                     conn, account_id, draft, allow_loss=allow_loss, allow_breaking=allow_breaking
                 )

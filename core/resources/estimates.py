@@ -147,6 +147,19 @@ async def _bounded(conn: db.Connection, draft: Draft) -> Draft:
     return draft.model_copy(update={"max_output_tokens": max(LEAST_OUTPUT_TOKENS, most)})
 
 
+async def typical_usd(conn: db.Connection, account_id: UUID, draft: Draft, models: Sequence[Model]) -> Decimal:
+    """Compute what a usual call costs on the draft's own model, as `estimate` does, in US dollars.
+
+    Args:
+        conn: the transaction.
+        account_id: the creator.
+        draft: the prompt.
+        models: that it may call, its own first.
+    """
+    own, *others = models
+    return _cost(draft, own, await _usual(conn, account_id, draft, own), None, others).typical_usd
+
+
 def _serves(model: Model, draft: Draft) -> bool:
     try:
         refuse_unsupported(draft.model_copy(update={"model": model.id}), model)

@@ -84,7 +84,7 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     Raises:
         Unavailable: its code is the first obstacle (archived, unconfigured_provider, key_missing, key_disabled,
             key_rejected, key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss,
-            spend_cap, resource_spend_cap, queue_full, network_paused, no_payout_address).
+            a cap of `core.spend.reservations.CAPS`, queue_full, network_paused, no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
@@ -125,8 +125,7 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
         row.key_obstacle or "key": row.key_obstacle is not None,
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
-        "spend_cap": not row.has_budget,
-        "resource_spend_cap": not row.resource_has_budget,
+        row.spend_obstacle or "cap": row.spend_obstacle is not None,
         "queue_full": not row.has_room,
         "network_paused": bool(told) and not payouts,
         "no_payout_address": not told,

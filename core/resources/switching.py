@@ -47,7 +47,7 @@ async def prepare(conn: db.Connection, account_id: UUID, slug: str, model_id: st
         raise InvalidInput({"model": f"{slug} is on {model_id} already"})
     others = tuple(other for other in current.fallbacks if other != model_id)
     draft = versions.draft_of(current).model_copy(update={"model": model_id, "fallbacks": others})
-    checked = await publishing.check(conn, draft)
+    checked = await publishing.check(conn, account_id, draft)
     told = checked.warnings
     if others != current.fallbacks:
         left = f"only {' and '.join(others)} left" if others else "none left"

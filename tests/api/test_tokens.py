@@ -43,6 +43,11 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/notice-addresses"): "read",
     ("POST", "/me/notice-addresses"): "publish",
     ("DELETE", "/me/notice-addresses/{address_id}"): "publish",
+    ("GET", "/me/webhooks"): "read",
+    ("POST", "/me/webhooks"): "publish",
+    ("DELETE", "/me/webhooks/{webhook_id}"): "publish",
+    ("POST", "/me/webhooks/{webhook_id}/test"): "publish",
+    ("POST", "/me/webhooks/{webhook_id}/rotate"): "publish",
     ("GET", "/me/tokens"): "read",
     ("GET", "/me"): "read",
     ("PATCH", "/me"): "publish",
@@ -61,7 +66,14 @@ OTHERS = {
     ("GET", "/me/export"),
     ("DELETE", "/me"),
 }
-ANY = {"slug": "nothing", "number": 1, "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
+ANY = {
+    "slug": "nothing",
+    "number": 1,
+    "provider": "anthropic",
+    "address_id": uuid4(),
+    "webhook_id": uuid4(),
+    "network": "eip155:1",
+}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
--- depends: 0071.streamed-answers
+-- depends: 0075.spending-notices
 -- Creators sign in with tokens of an outside identity provider.
 
 CREATE TABLE identities (

@@ -45,6 +45,8 @@ WITH archived AS (
     DELETE FROM identities WHERE account_id = :account_id
 ), address AS (
     DELETE FROM notice_addresses WHERE account_id = :account_id
+), webhook AS (
+    DELETE FROM webhooks WHERE account_id = :account_id
 ), connection AS (
     DELETE FROM key_connections WHERE account_id = :account_id
 ), repetition AS (

@@ -11,7 +11,7 @@ from core import db
 from core.accounts import key_rotation
 from core.accounts.key_rotation import Progress
 from core.failures import Misconfigured
-from core.notices import addresses
+from core.notices import addresses, webhooks
 from core.process import worker
 from core.secrets.private import Private
 from core.secrets.vault import Vault, vault
@@ -36,6 +36,7 @@ async def sell_one(pool: db.Pool) -> UUID:
         return vault().seal(b"canary", account=sold.account_id, column=column, row=order.id)
 
     async with pool.connection() as conn:
+        await webhooks.add(conn, sold.account_id, "https://example.org/hook")
         await orders.mark(conn, order.id, order.attempt_id)
         await conn.execute(
             "INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)"
