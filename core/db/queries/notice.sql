@@ -401,10 +401,12 @@ FROM (
     SELECT account_id, payer, calls, count(*) OVER of_account - 1 AS others,
         (sum(calls) OVER of_account - calls) / nullif(count(*) OVER of_account - 1, 0) AS mean
     FROM (
-        SELECT executions.account_id, payments.payer, count(*) AS calls
-        FROM executions JOIN payments ON payments.id = executions.payment_id
-        WHERE executions.created_at >= date_trunc('day', now(), 'UTC') AND payments.state = 'paid'
-        GROUP BY executions.account_id, payments.payer
+        SELECT log.account_id, payments.payer, count(*) AS calls
+        FROM usage_log AS log
+        JOIN executions ON executions.id = log.execution_id
+        JOIN payments ON payments.id = executions.payment_id
+        WHERE log.created_at >= date_trunc('day', now(), 'UTC') AND log.kind = 'paid' AND log.round = 1
+        GROUP BY log.account_id, payments.payer
     ) AS bought
     WINDOW of_account AS (PARTITION BY account_id)
 ) AS compared

@@ -131,12 +131,19 @@ async def test_one_payer_above_all(pool: db.Pool, calls: int, others: int, is_to
                     sealed_payload, created_at, decided_at
                 FROM buyers CROSS JOIN payments
                 RETURNING id
+            ), called AS (
+                INSERT INTO executions (id, kind, payment_id, account_id, version_id, state, sealed_inputs, created_at,
+                    queued_at, finished_at, sealed_result, logged_round)
+                SELECT gen_random_uuid(), kind, paid.id, account_id, version_id, state, sealed_inputs, created_at,
+                    queued_at, finished_at, sealed_result, logged_round
+                FROM paid CROSS JOIN executions WHERE executions.id = %(first)s
+                RETURNING id
             )
-            INSERT INTO executions (id, kind, payment_id, account_id, version_id, state, sealed_inputs, created_at,
-                queued_at, finished_at, sealed_result, logged_round)
-            SELECT gen_random_uuid(), kind, paid.id, account_id, version_id, state, sealed_inputs, created_at,
-                queued_at, finished_at, sealed_result, logged_round
-            FROM paid CROSS JOIN executions WHERE executions.id = %(first)s
+            INSERT INTO usage_log (execution_id, round, created_at, kind, account_id, version_id, model_id,
+                amount_atomic, outcome, sends, spent_usd, total_ms)
+            SELECT called.id, round, created_at, kind, account_id, version_id, model_id, amount_atomic, outcome, sends,
+                spent_usd, total_ms
+            FROM called CROSS JOIN usage_log WHERE usage_log.execution_id = %(first)s
             """,
             {"payers": payers, "first": first},
         )

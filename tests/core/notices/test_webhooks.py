@@ -333,3 +333,14 @@ def test_a_message_is_json() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     written = webhooks.message(to, "msg_7", "call.sold", at, {"slug": "x"})
     assert json.loads(written.body) == {"type": "call.sold", "timestamp": at.isoformat(), "data": {"slug": "x"}}
+
+
+async def test_a_live_door_posts_to_https_only(
+    pool: db.Pool, sold: versions.Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever listens on the way could read who buys, and replay what was signed."""
+    monkeypatch.setattr(webhooks, "settings", lambda: settings().model_copy(update={"mode": "live"}))
+    with pytest.raises(InvalidInput) as refused:
+        await add(pool, sold, "http://example.org/hook")
+    assert refused.value.fields["url"].startswith("must be an https address")
+    assert (await add(pool, sold, "https://example.org/hook")).webhook.url == "https://example.org/hook"
