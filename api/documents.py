@@ -189,8 +189,11 @@ def problems(*statuses: int) -> Answers:
 
 _PAID = {"PAYMENT-RESPONSE": header("x402 v2 receipt or refusal, base64 of JSON", always=False)}
 
+# Where `Accept` names it first.
+_EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "events, as docs/buyers.md lists them"}}}
+
 EXECUTION: Answers = {
-    200: {"description": "The answer", "content": _body(Result), "headers": _PAID},
+    200: {"description": "The answer", "content": _body(Result) | _EVENTS, "headers": _PAID},
     202: {
         "description": "It is on its way",
         "content": _body(Processing),
@@ -212,7 +215,11 @@ OFFER: Answers = {
     },
 }
 
-STATUS: Answers = {200: {"description": "Where it is", "content": _body(Status)}, **problems(404, 429, 503)}
+STATUS: Answers = {
+    200: {"description": "Where it is", "content": _body(Status) | _EVENTS},
+    204: {"description": "The last event was seen: nothing follows"},
+    **problems(404, 429, 503),
+}
 
 MEDIUM: Answers = {
     200: {"description": "The file", "content": {kind: {} for kind in KINDS}},
@@ -242,6 +249,7 @@ PURCHASE: dict[str, Any] = INPUTS | {
         _parameter("x-payment", "header", "x402 v1 payment"),
         _parameter("status-token", "header", "with a repeated v1 payment: proves that it is yours"),
         _parameter("prefer", "header", "`wait=N` seconds, or `respond-async`"),
+        _parameter("last-event-id", "header", "with `Accept: text/event-stream`: the last event that you have seen"),
     ]
 }
 

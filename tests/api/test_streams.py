@@ -17,6 +17,8 @@ from tests.streams import EVENTS, Event, has, last_id, reading, text_of, whole
 INPUTS = {"topic": "the sea"}
 TEXT = " ".join(f"The sea is wide, “weit”, 広い 🐟 at {number}." for number in range(12))
 WORDS = TEXT.split(" ")
+# What comes on a busy machine, or does not.
+WAITING = ("settling", "queued", "comment")
 HALF = " ".join(WORDS[:40])
 
 
@@ -54,7 +56,7 @@ async def test_the_first_words_come_before_the_last_are_made(
     assert stream.answer.headers["content-type"].startswith("text/event-stream")
     assert stream.answer.headers["PAYMENT-RESPONSE"]
     assert running.state == "running"
-    assert [event.name for event in began if event.name not in ("comment", "queued", "delta")] == ["running"]
+    assert [event.name for event in began if event.name not in (*WAITING, "delta")] == ["running"]
     assert {event.data["statusUrl"] for event in began if event.name == "running"} == {status_url}
     assert all(event.id for event in events if event.name != "comment")
     assert text_of(events) == TEXT == last.data["response"]
@@ -155,7 +157,7 @@ async def test_an_error_after_the_first_words(
 
 
 async def test_reasoning_is_never_shown(door: str, shop: Shop, http: httpx.AsyncClient, paid: dict[str, str]) -> None:
-    """Also where the tags arrive in several pieces; and what a lone closing tag takes back is taken back."""
+    """Also where its tag arrives in two pieces."""
     await says(shop, "<think >the template says: secret</think> Hello, world", until=None)
     events = await whole(http, "POST", door + shop.path, json=INPUTS, headers=paid)
     text = "".join(event.data["text"] for event in events if event.name == "delta")
@@ -185,7 +187,7 @@ async def test_what_has_to_be_checked_is_not_streamed(
     events = await whole(http, "POST", url, json=INPUTS, headers=paid)
 
     assert offered["product"]["streaming"] is False
-    assert [event.name for event in events if event.name not in ("queued", "comment")] == ["running", "done"]
+    assert [event.name for event in events if event.name not in WAITING] == ["running", "done"]
     assert events[-1].data["sha256"] == hashlib.sha256(events[-1].data["response"].encode()).hexdigest()
 
 
@@ -264,7 +266,7 @@ async def test_with_executors_the_reader_may_be_anywhere(
                 await stream.until(is_half)
                 one.process.terminate()
                 seen = await stream.until(has("done", "error"))
-            left = one.process.wait(10)
+            left = one.process.wait(30)
             path = httpx.URL(stream.answer.headers["Content-Location"]).raw_path.decode()
             async with reading(http, "GET", two.url + path, {"Last-Event-ID": last_id(seen)}) as stream:
                 await stream.until(has("running"))
