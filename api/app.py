@@ -32,6 +32,8 @@ from api import (
     key_connect,
     keys,
     leaving,
+    listing,
+    manifests,
     media,
     methods,
     metrics,
@@ -79,6 +81,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     # It serves the files that our page at /docs loads.
     app = FastAPIOffline(
         docs_url=None,
+        openapi_url=docs_page.OPENAPI_PATH,
         redoc_url=None,
         # Its redirects are built from the Host header, which anybody writes, and lose what a payment needs.
         redirect_slashes=False,
@@ -104,10 +107,13 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(Exception, _our_fault)
     for router in (
+        # Before the prompts: no prompt is at these addresses.
+        manifests.router,
         buyers.shop,
         buyers.router,
         media.router,
         catalog.router,
+        listing.router,
         creators.router,
         batch.router,
         estimates.router,

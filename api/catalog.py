@@ -1,26 +1,24 @@
 """Serve the public catalog: the models, their prices and capabilities, and the history of both."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from api import catalog_documents as documents
+from api import paging
 from api.door import LimitedDoor
 from core import db
 from core.catalog import search as catalog
 from core.catalog.model import ID, Capability, Charges
 from core.catalog.search import Cursor
 from core.db.states import Modality, ModelModality, Tier
-from core.failures import InvalidInput, NotFound
-from core.secrets.vault import vault
+from core.failures import NotFound
 
 router = APIRouter(prefix="/models", tags=["catalog"])
 
@@ -28,10 +26,10 @@ router = APIRouter(prefix="/models", tags=["catalog"])
 _PRICES = {name: to_camel(name) for name in Charges.model_fields}
 
 # Models change once an hour at most, so pages that show them need not ask for each visitor.
-_CACHED = "public, max-age=60"
+_FRESH_SECONDS = 60
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Refuse text that Postgres cannot store."""
     if "\x00" in text:
         raise ValueError("must not contain the character U+0000")
@@ -43,7 +41,7 @@ class Filter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    search: Annotated[str, AfterValidator(_storable)] = Field(
+    search: Annotated[str, AfterValidator(storable)] = Field(
         default="",
         max_length=200,
         description="words of id, name or description, also misspelt, and traits: `cheap vision model`",
@@ -125,14 +123,9 @@ async def models(
     after = None if query.cursor is None else _read_cursor(query.cursor, filters.order)
     async with db.autocommit(door.pool) as conn:
         rows, next_cursor = await catalog.page(conn, filters, after=after, most=query.limit)
-    next_url = (
-        request.url.include_query_params(cursor=_write_cursor(next_cursor, filters.order)) if next_cursor else None
-    )
-    page: dict[str, object] = {
-        "models": [_listed(row) for row in rows],
-        "next": next_url and f"{next_url.path}?{next_url.query}",
-    }
-    return _unless_known(page, if_none_match)
+    next_token = _write_cursor(next_cursor, filters.order) if next_cursor else None
+    page = {"models": [_listed(row) for row in rows], "next": paging.next_address(request, next_token)}
+    return paging.known_or(page, if_none_match, seconds=_FRESH_SECONDS)
 
 
 @router.get("/{model_id:path}", summary="One model, with what it was since when", responses=documents.ENTRY)
@@ -151,7 +144,8 @@ async def model(
     times = {"firstSeenAt": _time(row.first_seen_at), "changedAt": _time(row.changed_at)}
     history = [{"at": _time(state.at), "listed": state.listed, **_state(state, state.not_sellable)} for state in past]
     own = {"successRate": None if rate is None else f"{rate:f}"}
-    return _unless_known({**_listed(row), **times, **own, "history": history}, if_none_match)
+    entry = {**_listed(row), **times, **own, "history": history}
+    return paging.known_or(entry, if_none_match, seconds=_FRESH_SECONDS)
 
 
 def _listed(row: catalog.ListedModel) -> dict[str, object]:
@@ -212,21 +206,9 @@ def _time(moment: datetime | date | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _unless_known(document: dict[str, object], known: str) -> Response:
-    """Return the document, or 304 if the client already has it (RFC 9110, 13.1.2)."""
-    response = JSONResponse(document)
-    etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": _CACHED}
-    if etag in (tag.strip().removeprefix("W/") for tag in known.split(",")) or known.strip() == "*":
-        return Response(status_code=304, headers=headers)
-    response.headers.update(headers)
-    return response
-
-
 def _write_cursor(cursor: Cursor, sort: catalog.Sort) -> str:
     """A place in one order, so a cursor is a token of that order."""
-    parts = json.dumps([cursor.text, f"{cursor.number:f}", cursor.id], ensure_ascii=False)
-    return vault().token(f"cursor by {sort}", parts.encode())
+    return paging.write_cursor(sort, [cursor.text, f"{cursor.number:f}", cursor.id])
 
 
 def _read_cursor(cursor: str, sort: catalog.Sort) -> Cursor:
@@ -235,8 +217,5 @@ def _read_cursor(cursor: str, sort: catalog.Sort) -> Cursor:
     Raises:
         InvalidInput: we did not make it, or it belongs to another sort order.
     """
-    parts = vault().read_token(f"cursor by {sort}", cursor)
-    if parts is None:
-        raise InvalidInput({"cursor": "this is no cursor of this order; begin without one"})
-    text, number, model_id = json.loads(parts)
+    text, number, model_id = paging.read_cursor(sort, cursor)
     return Cursor(text, Decimal(number), model_id)

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from api.documents import Answers, header, problems
+from api.documents import Answers, cached, problems
 
 
 class Charges(BaseModel):
@@ -97,13 +97,5 @@ class CatalogEntry(CatalogModel):
     history: list[PastModel] = Field(description="newest first, the last 100")
 
 
-def _cached(model: type[BaseModel], description: str) -> Answers:
-    etag = {"ETag": header("for `If-None-Match`")}
-    return {
-        200: {"description": description, "model": model, "headers": etag},
-        304: {"description": "The same as what you have", "headers": etag},
-    }
-
-
-PAGE: Answers = _cached(CatalogPage, "Models") | problems(400, 429, 503)
-ENTRY: Answers = _cached(CatalogEntry, "The model") | problems(404, 429, 503)
+PAGE: Answers = cached(CatalogPage, "Models") | problems(400, 429, 503)
+ENTRY: Answers = cached(CatalogEntry, "The model") | problems(404, 429, 503)

@@ -13,6 +13,9 @@ _FILES = "/static-offline-docs"
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
+OPENAPI_PATH = "/docs/openapi.json"
+"""The document of the door's own routes; `/openapi.json`, where directories look, has what is for sale."""
+
 router = APIRouter()
 
 
@@ -20,7 +23,7 @@ router = APIRouter()
 async def show() -> HTMLResponse:
     """The page may run its own scripts only, and may ask only the door."""
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url=OPENAPI_PATH,
         title="x402 Instant",
         swagger_js_url=f"{_FILES}/swagger-ui-bundle.js",
         swagger_css_url=f"{_FILES}/swagger-ui.css",

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.bodies import NAME
 from core.media.files import KINDS
+from core.settings import settings
 
 
 class Receipt(BaseModel):
@@ -187,6 +188,15 @@ def problems(*statuses: int) -> Answers:
     }
 
 
+def cached(model: type[BaseModel], description: str) -> Answers:
+    """Describe an answer with an entity tag, and 304 for a client that has it."""
+    etag = {"ETag": header("for `If-None-Match`")}
+    return {
+        200: {"description": description, "model": model, "headers": etag},
+        304: {"description": "The same as what you have", "headers": etag},
+    }
+
+
 _PAID = {"PAYMENT-RESPONSE": header("x402 v2 receipt or refusal, base64 of JSON", always=False)}
 
 # Where `Accept` names it first.
@@ -254,8 +264,22 @@ PURCHASE: dict[str, Any] = INPUTS | {
 }
 
 
+def contact() -> dict[str, str]:
+    """Say whom to ask about this installation: a person's address, or a page."""
+    config = settings()
+    asked = config.contact or config.public_url
+    return {"name": config.service_name, "url" if "://" in asked else "email": asked}
+
+
+def servers() -> list[dict[str, str]]:
+    """Return the door's own address."""
+    return [{"url": settings().public_url}]
+
+
 def describe(app: FastAPI) -> None:
-    """Complete FastAPI's OpenAPI document: add these models, and remove FastAPI's own 422, which we never send.
+    """Complete FastAPI's OpenAPI document: address, contact, and these models.
+
+    FastAPI's own 422, which we never send, is removed.
 
     Args:
         app: the application with all its routes; the document is built when it is first requested.
@@ -264,13 +288,16 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate()
+            document = generate() | {"servers": servers()}
+            document["info"]["contact"] = contact()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for validation in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(validation, None)
             for operation in (operation for path in document["paths"].values() for operation in path.values()):
                 if "HTTPValidationError" in str(operation["responses"].get("422")):
                     del operation["responses"]["422"]
+                # For programs that look for keys: this one needs none.
+                operation.setdefault("security", [])
             _, ours = models_json_schema(
                 [(model, "serialization") for model in _MODELS], ref_template="#/components/schemas/{model}"
             )

@@ -14,10 +14,9 @@ from api import problems
 from core import db
 from core.amounts import usdc
 from core.failures import InvalidInput, PaymentMalformed, PaymentRequired, Unavailable
-from core.payments import codec, offers, quotes, reasons
+from core.payments import bazaar, codec, offers, quotes, reasons
 from core.payments.facilitator import Facilitator
-from core.resources import readiness, versions
-from core.resources.template import USER_MESSAGE
+from core.resources import product, readiness, versions
 from core.settings import settings
 
 _RULES = (
@@ -114,15 +113,18 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
     """
     quote = quotes.make_quote(version, payouts)
     required = offers.payment_required(version, dict(payouts), error, quote)
-    body = (codec.offer_v1(required) or required).model_dump(by_alias=True, exclude_none=True, exclude={"error"})
+    schema_v1 = bazaar.output_schema_v1(version) if version.listed else None
+    body = (codec.offer_v1(required, schema_v1) or required).model_dump(
+        by_alias=True, exclude_none=True, exclude={"error"}
+    )
     terms = body | {
         "product": _product(version),
-        "inputs": _inputs(version),
-        **({} if version.answer_schema is None else {"answer": json.loads(version.answer_schema)}),
+        "inputs": product.inputs_schema(version),
+        **({} if version.answer_schema is None else {"answer": product.answer_schema(version)}),
         "rules": _rules(version),
     }
-    header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
-    return _EncodedOffer(header, json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode(), quote.encode())
+    encoded_terms = json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode()
+    return _EncodedOffer(bazaar.encoded(required), encoded_terms, quote.encode())
 
 
 def preview(version: versions.Version, payouts: Mapping[str, str]) -> dict[str, object]:
@@ -177,17 +179,6 @@ def _small_example(version: versions.Version) -> dict[str, object] | None:
     if version.example is None or len(version.example.model_dump_json()) > _EXAMPLE_CHARACTERS:
         return None
     return version.example.model_dump()
-
-
-def _inputs(version: versions.Version) -> dict[str, object]:
-    """Build the JSON Schema of the request body."""
-    config = settings()
-    limit = config.value_limit
-    properties = {parameter.name: parameter.json_schema(limit, config.file_limit) for parameter in version.parameters}
-    if version.allows_user_message:
-        properties[USER_MESSAGE] = {"type": "string", "description": "the user's turn", "maxLength": limit}
-    required = [p.name for p in version.parameters if p.required and p.default is None]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _rules(version: versions.Version) -> list[str]:

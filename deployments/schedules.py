@@ -78,6 +78,12 @@ SCHEDULES = (
         "Ask the providers for unknown costs of calls.",
     ),
     Schedule("retention", "15 * * * *", timedelta(hours=3), "Delete inputs and answers after their retention time."),
+    Schedule(
+        "listing_check",
+        "40 4 * * *",
+        timedelta(hours=26),
+        "Visit every product as a stranger, and compare what lists say with its offer.",
+    ),
     # After the usage rollup.
     Schedule(
         "notice",

@@ -26,7 +26,7 @@ from x402.mechanisms.evm.constants import (
 from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
 from x402.mechanisms.evm.types import ExactEIP3009Authorization
 from x402.mechanisms.evm.verify import verify_eoa_signature
-from x402.schemas import PaymentRequirements, SettleRequest, VerifyRequest
+from x402.schemas import PaymentPayload, PaymentRequirements, SettleRequest, VerifyRequest
 
 from core.settings import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK
 from sandbox.book import Book
@@ -79,6 +79,7 @@ class Payment(BaseModel):
     terms: _Terms
     accepted: PaymentRequirements
     requirements: PaymentRequirements
+    presented: PaymentPayload
 
 
 Presented = TypeVar("Presented", VerifyRequest, SettleRequest)
@@ -109,6 +110,7 @@ def read(shape: type[Presented], body: bytes) -> Payment | None:
             terms=request.payment_requirements.model_dump(by_alias=False),
             accepted=payment.accepted,
             requirements=request.payment_requirements,
+            presented=payment,
         )
     except ValidationError:
         return None

@@ -28,7 +28,7 @@ from x402.mechanisms.evm.constants import ERR_SETTLEMENT_PENDING, ERR_TRANSACTIO
 from x402.schemas import SettleRequest, SettleResponse, SupportedKind, SupportedResponse, VerifyRequest, VerifyResponse
 
 from core.settings import SANDBOX_NETWORK
-from sandbox import node
+from sandbox import bazaar, node
 from sandbox.book import Book, Reverted
 from sandbox.checks import (
     ERR_INVALID_PAYLOAD,
@@ -91,11 +91,12 @@ class Practice:
     def __init__(self, book: Book) -> None:
         self.book = book
         self._payers: defaultdict[str, _Payer] = defaultdict(_Payer)
+        self._listing = bazaar.Listing()
 
     async def supported(self) -> Response:
-        """GET /supported: exact on the practice chain, nothing else."""
+        """GET /supported: exact on the practice chain, nothing else; it lists services."""
         kind = SupportedKind(x402_version=2, scheme=SCHEME_EXACT, network=SANDBOX_NETWORK)
-        return _json(SupportedResponse(kinds=[kind], signers={"eip155:*": []}))
+        return _json(SupportedResponse(kinds=[kind], extensions=[bazaar.KEY], signers={"eip155:*": []}))
 
     async def verify(self, request: Request) -> Response:
         """POST /verify: would this payment settle now? 400 if it is malformed, without a verdict as CDP's is."""
@@ -137,6 +138,8 @@ class Practice:
                 with suppress(Reverted):
                     self.book.cancel(payer=payment.authorization.payer, nonce=payment.authorization.nonce)
         outcome = self._transfer(payment)
+        if outcome.success:
+            self._listing.note(payment.presented, payment.requirements)
         match fault:
             case "lose_reply":
                 return _BrokenReply()
@@ -172,6 +175,10 @@ class Practice:
             for row in transfers
         ]
         return {"transfers": rows, "received": received}
+
+    async def listed(self) -> dict[str, object]:
+        """GET /discovery/resources: the services that were paid for, as their offers tell of them."""
+        return self._listing.page()
 
     async def plan(self, address: Address, wanted: Faults) -> dict[str, object]:
         """PUT /practice/payers/{address}: replace this payer's queued faults. They end with the process."""
@@ -228,6 +235,7 @@ def create_app(book_path: Path | Literal[":memory:"]) -> FastAPI:
     app.add_api_route("/rpc", practice.rpc, methods=["POST"])
     app.add_api_route("/practice/faucet", practice.faucet, methods=["POST"])
     app.add_api_route("/practice/mine", practice.mine, methods=["POST"])
+    app.add_api_route("/discovery/resources", practice.listed, methods=["GET"])
     app.add_api_route("/practice/book", practice.transfers, methods=["GET"])
     app.add_api_route("/practice/payers/{address}", practice.plan, methods=["PUT"])
     app.add_api_route("/practice/payers/{address}", practice.payer, methods=["GET"])

@@ -227,7 +227,7 @@ def document(door: str) -> "schemathesis.BaseSchema":
     """The running door's own OpenAPI document."""
     import schemathesis
 
-    return schemathesis.openapi.from_url(f"{door}/openapi.json")
+    return schemathesis.openapi.from_url(f"{door}/docs/openapi.json")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ aiohttp's exceptions hold the request and its headers, so this module lets none 
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -34,11 +34,16 @@ Client = aiohttp.ClientSession
 
 @dataclass(frozen=True, slots=True)
 class JsonResponse:
-    """A response: its HTTP status, the body if it was a JSON object, and the host that a redirect leads to."""
+    """A response: its HTTP status, the body if it was a JSON object, and the host that a redirect leads to.
+
+    Attributes:
+        headers: as they came; their names have any case.
+    """
 
     status: int
     body: dict[str, object] | None
     redirect_host: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,11 @@ async def post(
     return await _request(http, "POST", url, json.dumps(body).encode(), {**_POST_HEADERS, **(headers or {})})
 
 
-async def get(http: Client, url: str, headers: Mapping[str, str] | None = None) -> JsonResponse | NoResponse:
+async def get(
+    http: Client, url: str, headers: Mapping[str, str] | None = None, *, most_bytes: int = MOST_BYTES
+) -> JsonResponse | NoResponse:
     """Send a GET request and read a JSON response of any status, within `facilitator_timeout_seconds`."""
-    return await _request(http, "GET", url, None, {**_GET_HEADERS, **(headers or {})})
+    return await _request(http, "GET", url, None, {**_GET_HEADERS, **(headers or {})}, most_bytes)
 
 
 async def get_guarded(url: str, networks: Iterable[Network]) -> JsonResponse | NoResponse:
@@ -90,7 +97,7 @@ async def get_guarded(url: str, networks: Iterable[Network]) -> JsonResponse | N
 
 
 async def _request(
-    http: Client, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
+    http: Client, method: str, url: str, content: bytes | None, headers: Mapping[str, str], most_bytes: int = MOST_BYTES
 ) -> JsonResponse | NoResponse:
     try:
         async with (
@@ -99,10 +106,10 @@ async def _request(
                 method, url, data=content, headers=headers, allow_redirects=False, proxy=net_http.proxy(url)
             ) as response,
         ):
-            received = await _read(response)
+            received = await _read(response, most_bytes)
             if received is None:
                 return NoResponse("unreadable")
-            return JsonResponse(response.status, _object(received), _redirect_host(response))
+            return JsonResponse(response.status, _object(received), _redirect_host(response), response.headers)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         return NoResponse("not_sent")
     except TimeoutError:
@@ -124,12 +131,12 @@ def _redirect_host(response: aiohttp.ClientResponse) -> str:
     return host if urls.is_host(host) else ""
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """Read the body; None if it is longer than MOST_BYTES."""
+async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
+    """Read the body; None if it is longer."""
     content = bytearray()
     async for part in response.content.iter_any():
         content += part
-        if len(content) > MOST_BYTES:
+        if len(content) > most_bytes:
             return None
     return bytes(content)
 

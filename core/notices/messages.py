@@ -182,6 +182,26 @@ def _webhook_disabled(facts: Facts) -> tuple[str, str]:
     return f"your webhook {facts['name']} is switched off", body
 
 
+def _listing_differs(facts: Facts) -> tuple[str, str]:
+    told = facts.get("told")
+    if isinstance(told, dict):
+        told = ", ".join(f"{where} {price}" for where, price in told.items())
+    found = {
+        "not_listed": "It can be sold, and lists do not name it.",
+        "unlisted_shown": "It is kept out of lists, and they name it.",
+        "unsold_listed": "It cannot be sold now, and lists name it.",
+        "not_offered": f"It can be sold, and a request for its offer got status {facts.get('status')}.",
+        "price_differs": f"Its price is {facts.get('price')} USDC, but: {told}.",
+        "address_differs": f"Its address is {facts.get('address')}, but its offer says {told}.",
+        "inputs_differ": "Its offer and the lists describe different inputs.",
+    }[facts["cause"]]
+    body = (
+        f"{found} A stranger saw that twice, at the public address.\nLook at GET /resources, at its openapi.json, and "
+        "at what stands between the door and its buyers: a cache, a proxy, or another door with other settings."
+    )
+    return "lists say otherwise than its offer", body
+
+
 _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "success_low": _success_low,
     "failures_charged": _failures_charged,
@@ -203,6 +223,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "payer_unusual": spending.payer_unusual,
     "sold_below_cost": spending.sold_below_cost,
     "weekly_digest": spending.weekly_digest,
+    "listing_differs": _listing_differs,
 }
 
 

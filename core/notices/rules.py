@@ -94,6 +94,7 @@ async def record_findings(conn: db.Connection) -> int:
         "weekly_digest": _digests(conn),
         "webhook_disabled": sql.webhook_disabled(conn),
         "payout_changing": sql.payout_changing(conn, days=PAUSE_DAYS),
+        "listing_differs": sql.listing_differs(conn),
     }
     new = []
     for rule, rows in findings.items():

@@ -183,7 +183,9 @@ async def _verify(door: Door, purchase: Purchase, matched: matching.MatchedPayme
     try:
         with metrics.phase("verify"), suppress(TimeoutError):
             async with asyncio.timeout(settings().answer_seconds):
-                return await facilitator.verify(matched.payload, matched.requirements, is_proved=matched.is_proved)
+                return await facilitator.verify(
+                    matched.payload, matched.requirements, is_proved=matched.is_proved, told=matched.told
+                )
         raise Unavailable("facilitator_slow")
     except Unavailable:
         if not matched.is_proved:
@@ -256,6 +258,8 @@ async def _try_again(door: Door, purchase: Purchase, payment: ledger.Payment) ->
 def _settle(door: Door, payment_id: UUID, execution_id: UUID, matched: matching.MatchedPayment) -> None:
     async def settle() -> None:
         with metrics.phase("settle"), tracing.span("settle", execution_id, network=matched.network.id):
-            await settlement.settle(door.pool, door.clients, payment_id, matched.payload, matched.requirements)
+            await settlement.settle(
+                door.pool, door.clients, payment_id, matched.payload, matched.requirements, matched.told
+            )
 
     door.spawn(settle()).add_done_callback(log_unexpected_end)

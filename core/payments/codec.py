@@ -105,8 +105,13 @@ def _finite(text: str) -> float:
     return number
 
 
-def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:
-    """Convert an offer for v1 clients, which read it from the body; None if v1 has a name for none of its networks."""
+def offer_v1(required: PaymentRequired, output_schema: dict[str, object] | None = None) -> PaymentRequiredV1 | None:
+    """Convert an offer for v1 clients, which read it from the body; None if v1 has a name for none of its networks.
+
+    Args:
+        required: the offer of v2.
+        output_schema: what v1 tells of request and answer; None if the product is unlisted.
+    """
     url = required.resource.url if required.resource else ""
     accepts = [
         PaymentRequirementsV1(
@@ -119,6 +124,7 @@ def offer_v1(required: PaymentRequired) -> PaymentRequiredV1 | None:
             pay_to=entry.pay_to,
             max_timeout_seconds=entry.max_timeout_seconds,
             asset=entry.asset,
+            output_schema=output_schema,
             extra=entry.extra,
         )
         for entry in required.accepts

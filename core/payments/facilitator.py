@@ -8,11 +8,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from eth_utils.address import to_checksum_address
 from pydantic import ValidationError
 
 from core.failures import Unavailable, log_unexpected_end
@@ -20,7 +18,9 @@ from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client, JsonResponse, NoResponse, get, post
 from core.observability import metrics
 from core.payments import facilitator_outcomes
+from core.payments.bazaar import Told
 from core.payments.facilitator_auth import credentials_of
+from core.payments.facilitator_payload import outgoing
 from core.payments.verdicts import (
     REFUSAL_STATUSES,
     Accepted,
@@ -32,9 +32,9 @@ from core.payments.verdicts import (
     settlement,
 )
 from core.payments.x402_sdk import (
+    BAZAAR,
     PaymentPayload,
     PaymentRequirements,
-    ResourceInfo,
     SettleRequest,
     SupportedResponse,
     VerifyRequest,
@@ -49,19 +49,6 @@ SUPPORTED_SECONDS = 600
 
 # How often the log repeats what is wrong with a facilitator.
 _REPEAT_SECONDS = 60
-
-
-def _plain_number(digits: str) -> str:
-    return digits.lstrip("0") or "0"
-
-
-_SIGNATURE_DIGITS = 2 + 2 * 65
-# Members of an authorization, and how we spell them: a signature is over their values, in whatever spelling.
-_SPELLED: dict[str, Callable[[str], str]] = {
-    **dict.fromkeys(("from", "to"), to_checksum_address),
-    "nonce": str.lower,
-    **dict.fromkeys(("value", "validAfter", "validBefore"), _plain_number),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +81,7 @@ class Facilitator:
         self._breaker = breaker or Breaker()
         self._credentials = credentials_of(network)
         self._serves = True
+        self._keeps_list = False
         self._refresh_at = 0.0
         self._refresh_task: asyncio.Task[None] | None = None
         self._last_supported: str | None = None
@@ -140,6 +128,7 @@ class Facilitator:
                 served = {(kind.x402_version, kind.scheme, kind.network) for kind in supported.kinds}
                 # Some answer eip155:* for every chain of the family (the SDK matches both).
                 self._serves = any((2, evm.SCHEME_EXACT, name) in served for name in (self._network.id, "eip155:*"))
+                self._keeps_list = BAZAAR in supported.extensions
                 outcome = "serving" if self._serves else "not_supported"
         self._last_supported = outcome
         if outcome == "serving":
@@ -150,7 +139,14 @@ class Facilitator:
         """Put what is wrong with it in words."""
         return Trouble(outcome, facilitator_outcomes.words(outcome, self._network, response))
 
-    async def verify(self, payload: PaymentPayload, requirements: PaymentRequirements, *, is_proved: bool) -> Verdict:
+    async def verify(
+        self,
+        payload: PaymentPayload,
+        requirements: PaymentRequirements,
+        *,
+        is_proved: bool,
+        told: Told | None = None,
+    ) -> Verdict:
         """Ask whether this payment would settle now. No money moves.
 
         Args:
@@ -158,6 +154,7 @@ class Facilitator:
             requirements: our own.
             is_proved: whether the signature is known to be the payer's. Otherwise a stranger chose its bytes, and a
                 failure about them says nothing to the breaker.
+            told: what it may tell of the product, if it keeps a list of services.
 
         Raises:
             Unavailable: `facilitator_down`, it gave no verdict, or the breaker is open; `facilitator_setup`, it
@@ -168,7 +165,9 @@ class Facilitator:
         if not self._breaker.may_send():
             raise Unavailable("facilitator_down")
         request = VerifyRequest(
-            x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
+            x402_version=2,
+            payment_payload=outgoing(payload, requirements, self._listed(told)),
+            payment_requirements=requirements,
         )
         response = await self._request("verify", request, "isValid", is_evidence=is_proved)
         if isinstance(response, JsonResponse):
@@ -182,7 +181,9 @@ class Facilitator:
         is_setup = facilitator_outcomes.trouble_of(response) in facilitator_outcomes.SETUP
         raise Unavailable("facilitator_setup" if is_setup else "facilitator_down")
 
-    async def settle(self, payload: PaymentPayload, requirements: PaymentRequirements) -> Settlement:
+    async def settle(
+        self, payload: PaymentPayload, requirements: PaymentRequirements, *, told: Told | None = None
+    ) -> Settlement:
         """Ask it to move the money, once.
 
         Returns:
@@ -191,7 +192,9 @@ class Facilitator:
             authorization can submit it until its validBefore.
         """
         request = SettleRequest(
-            x402_version=2, payment_payload=outgoing(payload, requirements), payment_requirements=requirements
+            x402_version=2,
+            payment_payload=outgoing(payload, requirements, self._listed(told)),
+            payment_requirements=requirements,
         )
         response = await self._request("settle", request, "success", is_evidence=True)
         if isinstance(response, NoResponse):
@@ -251,38 +254,8 @@ class Facilitator:
             level = logging.ERROR if trouble.outcome == "not_supported" else logging.WARNING
             log.log(level, "the facilitator of %s, asked what it supports, %s", self._network.id, trouble.words)
 
+    def _listed(self, told: Told | None) -> Told | None:
+        return told if self._keeps_list else None
+
     def _url(self, verb: str) -> str:
         return f"{self._network.facilitator_url.rstrip('/')}/{verb}"
-
-
-def outgoing(payload: PaymentPayload, requirements: PaymentRequirements) -> PaymentPayload:
-    """Build the payload for the facilitator: the signed authorization of the buyer, and our own words for the rest.
-
-    Facilitators validate members that nobody signed, such as `resource.description` and `extensions`. A buyer could
-    write anything there, and would choose what the facilitator answers. The spelling is ours for the same reason:
-    viem throws at an address whose capitals are no checksum (EIP-55), web3.py also at one without capitals, and a
-    facilitator may then answer 500.
-
-    Args:
-        payload: as the buyer sent it, matched with our offer.
-        requirements: our own.
-    """
-    authorization = payload.payload["authorization"]
-    return PaymentPayload(
-        x402_version=2,
-        payload={
-            "signature": _spelled_signature(payload.payload["signature"]),
-            "authorization": {
-                name: spell(authorization[name]) for name, spell in _SPELLED.items() if name in authorization
-            },
-        },
-        accepted=requirements,
-        resource=ResourceInfo(url=payload.resource.url) if payload.resource else None,
-    )
-
-
-def _spelled_signature(signature: str) -> str:
-    """Spell a signature of 65 bytes with 27 or 28 at its end, as ecrecover takes it; others stay as they are."""
-    spelled = signature.lower()
-    end = {"00": "1b", "01": "1c"}.get(spelled[-2:]) if len(spelled) == _SIGNATURE_DIGITS else None
-    return spelled if end is None else spelled[:-2] + end

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core import failures
 from core.evm import signatures
 from core.payments import codec
-from core.payments.offers import requirements_of, url_of
+from core.payments.bazaar import Told
+from core.payments.offers import requirements_of, told, url_of
 from core.payments.quotes import Quote, quote_of
 from core.payments.x402_sdk import (
     ExactEIP3009Authorization,
@@ -36,6 +37,7 @@ class MatchedPayment:
     Attributes:
         is_proved: whether the signature recovers to the payer. Otherwise only code at the payer's address can tell
             (EIP-1271), and until the facilitator has asked it, the payment may be anybody's.
+        told: what a facilitator that lists services may tell of the product, in our words; None: nothing.
     """
 
     network: Network
@@ -48,6 +50,7 @@ class MatchedPayment:
     valid_before: datetime
     quoted: bool
     is_proved: bool
+    told: Told | None = None
 
 
 class _Authorization(BaseModel):
@@ -115,6 +118,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
         valid_before=datetime.fromtimestamp(int(authorization.valid_before), UTC),
         quoted=quote is not None or codec.identifier(payload) is not None,
         is_proved=_recovers(authorization, signature, network),
+        told=told(version, tuple(payouts.items())),
     )
 
 

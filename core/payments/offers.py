@@ -1,20 +1,23 @@
 """Build offers: the 402 of x402 v2 and the payment requirements of one network."""
 
+from functools import lru_cache
+
 from eth_utils.address import to_checksum_address
 
-from core.payments import codec
-from core.payments.x402_sdk import PaymentRequired, PaymentRequirements, ResourceInfo
-from core.resources import versions
+from core.payments import bazaar, codec
+from core.payments.x402_sdk import BAZAAR, PaymentRequired, PaymentRequirements, ResourceInfo
+from core.resources import product, versions
 from core.settings import Network, settings
 
 
 def payment_required(version: versions.Version, payouts: dict[str, str], error: str, quote: str) -> PaymentRequired:
-    """Build the PaymentRequired of x402 v2 (specs/x402-specification-v2.md): one entry per network with a payout."""
-    return PaymentRequired(
+    """Build the PaymentRequired of x402 v2 (specs/x402-specification-v2.md): one entry per network with a payout.
+
+    What is listed has the block for lists, within the limit of the header.
+    """
+    required = PaymentRequired(
         error=error,
-        resource=ResourceInfo(
-            url=url_of(version), description=version.description or version.title, mime_type="application/json"
-        ),
+        resource=resource_of(version),
         accepts=[
             requirements_for(network, payouts[network.id], version.price_atomic, quote)
             for network in settings().networks
@@ -22,9 +25,24 @@ def payment_required(version: versions.Version, payouts: dict[str, str], error: 
         ],
         extensions=codec.extensions(),
     )
+    return bazaar.fitted(required, version) if version.listed else required
 
 
-def url_of(version: versions.Version) -> str:
+@lru_cache(maxsize=1024)
+def told(version: versions.Version, payouts: tuple[tuple[str, str], ...]) -> bazaar.Told | None:
+    """Return what the offer of a version tells lists, for facilitators that keep one; None if it is unlisted."""
+    if not version.listed:
+        return None
+    required = payment_required(version, dict(payouts), "", "")
+    return bazaar.Told(required.resource or resource_of(version), (required.extensions or {}).get(BAZAAR))
+
+
+def resource_of(sold: product.Product) -> ResourceInfo:
+    """Describe a product in the words of x402."""
+    return ResourceInfo(url=url_of(sold), description=sold.description or sold.title, mime_type="application/json")
+
+
+def url_of(version: product.Product) -> str:
     """Return the resource's public URL, built from PUBLIC_URL and never from a Host header."""
     return f"{settings().public_url}/@{version.handle}/{version.slug}"
 

@@ -15,6 +15,7 @@ from core import db
 from core.failures import Unavailable
 from core.net import json_client
 from core.payments import chain, ledger, offers
+from core.payments.bazaar import Told
 from core.payments.facilitator import Facilitator
 from core.payments.verdicts import Refused, Settled, Unknown
 from core.payments.x402_sdk import PaymentPayload, PaymentRequirements
@@ -54,9 +55,18 @@ async def settle(
     payment_id: UUID,
     payload: PaymentPayload,
     requirements: PaymentRequirements,
+    told: Told | None = None,
 ) -> None:
-    """Ask the facilitator once, and record the outcome: paid, failed, or unknown."""
-    outcome = await clients.facilitators[requirements.network].settle(payload, requirements)
+    """Ask the facilitator once, and record the outcome: paid, failed, or unknown.
+
+    Args:
+        pool: our database.
+        clients: the facilitators.
+        payment_id: the claimed payment.
+        payload, requirements: what was claimed.
+        told: what the facilitator may tell of the product, if it keeps a list.
+    """
+    outcome = await clients.facilitators[requirements.network].settle(payload, requirements, told=told)
     match outcome:
         case Settled(transaction):
             if not await _paid.add(pool, ledger.Paid(payment_id, transaction, "settled")):

@@ -6,6 +6,7 @@ imported. With that limit, deeply nested JSON ends the process instead of raisin
 
 import sys
 
+from x402.extensions.bazaar import BAZAAR as _BAZAAR
 from x402.extensions.payment_identifier import (
     PAYMENT_IDENTIFIER,
     declare_payment_identifier_extension,
@@ -27,7 +28,10 @@ from x402.schemas import (
 )
 from x402.schemas.v1 import PaymentPayloadV1, PaymentRequiredV1, PaymentRequirementsV1
 
+BAZAAR: str = _BAZAAR.key
+
 __all__ = (
+    "BAZAAR",
     "PAYMENT_IDENTIFIER",
     "V1_NETWORKS",
     "V1_NETWORK_CHAIN_IDS",

@@ -98,6 +98,7 @@ async def roll_up(pool: db.Pool, report: Callable[[Progress], Awaitable[None]] =
     # Days leave the last thirty also when nothing was sold, and then nothing is marked.
     async with pool.connection() as conn:
         await sql.count_withheld(conn)
+        await sql.count_recent(conn)
     await report(Progress(of, of, is_over=True))
     return of
 

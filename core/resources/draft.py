@@ -112,6 +112,7 @@ class Draft(BaseModel):
         tags: words that buyers find it by.
         icon: https address of a picture for lists; nobody here fetches it.
         example: inputs and an answer that buyers see; None: none.
+        listed: whether lists, searches and manifests name it; if not, it is sold to whoever knows its address.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -144,6 +145,7 @@ class Draft(BaseModel):
     tags: Annotated[tuple[Tag, ...], AfterValidator(_differ)] = Field(default=(), max_length=TAG_LIMIT)
     icon: Annotated[str, Field(max_length=500), AfterValidator(_is_icon)] | None = None
     example: Example | None = None
+    listed: bool = True
 
     @property
     def price_atomic(self) -> int:

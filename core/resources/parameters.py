@@ -154,6 +154,14 @@ class Parameter(BaseModel):
             return self.values[0]
         return (self.description or self.name)[: self.most_characters(value_limit)]
 
+    def json_sample(self, value_limit: int) -> object:
+        """Make up a value as JSON has it, and the schema takes it; that of a picture leads nowhere."""
+        if attachments.is_kind(self.type):
+            return f"https://example.com/{self.name}"
+        if self.type == "text":
+            return self.name[: self.most_characters(value_limit)]
+        return _typed(self.type, self.sample(value_limit))
+
 
 _SAMPLES = {"integer": "1", "number": "1", "boolean": "true"}
 _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {

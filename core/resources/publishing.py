@@ -30,7 +30,7 @@ T = TypeVar("T")
 _AS_WRITTEN = (
     *("title", "description", "modality", "parameters", "allows_user_message", "max_output_tokens", "temperature"),
     *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters", "reasoning_effort"),
-    *("prompt_shield", "inputs_in", "providers", "fallbacks", "tags", "icon", "example"),
+    *("prompt_shield", "inputs_in", "providers", "fallbacks", "tags", "icon", "example", "listed"),
 )
 # What a call costs depends on these, so it is not said while one of them is wrong.
 _COSTING = frozenset({"template", "model", "parameters", "modality", "max_output_tokens", "price_usdc", "fallbacks"})
@@ -260,6 +260,7 @@ async def add_version(
         tags=list(draft.tags),
         icon=draft.icon,
         example=None if draft.example is None else draft.example.model_dump_json(),
+        listed=draft.listed,
     )
     return version_id, number
 

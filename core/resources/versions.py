@@ -56,6 +56,7 @@ class Version:
         archived: whether its resource was off sale when this was read.
         allows_loss: whether its creator agreed to a certain loss; None if that was not recorded.
         tags, icon, example: what buyers find and judge it by.
+        listed: whether lists, searches and manifests name it.
         offered_at: when it was first on offer (UTC); None: never, so nobody has a quote of it.
     """
 
@@ -96,6 +97,7 @@ class Version:
     tags: tuple[str, ...] = ()
     icon: str | None = None
     example: Example | None = None
+    listed: bool = True
     offered_at: datetime | None = None
 
     @property
@@ -255,6 +257,7 @@ def read_row(row: VersionRow | ResolveRow) -> Version:
         tags=tuple(row.tags),
         icon=row.icon,
         example=None if row.example is None else Example.model_validate(row.example),
+        listed=row.listed,
         offered_at=row.offered_at,
     )
 

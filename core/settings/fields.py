@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_origin
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from core.settings import headers, rules, urls
+from core.settings import headers, imprint, rules, urls
 from core.settings.accounts import AccountSettings
 from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
 from core.settings.providers import CompatibleProvider
@@ -18,6 +18,7 @@ Mode = Literal["sandbox", "live"]
 PREFIX = "INSTANT_"
 
 HeaderSecret = Annotated[SecretStr | None, AfterValidator(headers.checked_secret)]
+Rate = Annotated[str, AfterValidator(rules.checked_rate)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -55,6 +56,9 @@ class Settings(AccountSettings):
     facilitator_port: Port = Field(default=4022, description="the port of the practice facilitator")
     prefect_port: Port = Field(default=4200, description="the port of the Prefect server in `instant dev`")
     public_url: str = Field(default="", description="the door's URL for buyers; default http://HOST:PORT")
+    service_name: imprint.Name = Field(default="x402 Instant", description="what lists of services call this one")
+    contact: imprint.Contact = Field(default=None, description="e-mail or page for questions; default: the public URL")
+    service_icon: imprint.Icon = Field(default=None, description="https picture for products that have no icon")
     prefect_api_url: str = Field(default="", description="Prefect's API; default http://127.0.0.1:PREFECT_PORT/api")
     prefect_auth_string: HeaderSecret = Field(default=None, description="user:password of Prefect's API")
 
@@ -200,9 +204,9 @@ class Settings(AccountSettings):
     keep_alive_seconds: int = Field(
         default=75, ge=1, description="how long an idle connection stays open: longer than a proxy keeps its own"
     )
-    address_rate: str = Field(default="1200/minute", description="most requests of one client address")
-    payer_rate: str = Field(default="240/minute", description="most payments of one wallet")
-    refused_rate: str = Field(
+    address_rate: Rate = Field(default="1200/minute", description="most requests of one client address")
+    payer_rate: Rate = Field(default="240/minute", description="most payments of one wallet")
+    refused_rate: Rate = Field(
         default="20/minute",
         description="most refused payments of one client address; those with a wallet's own signature count apart",
     )
@@ -241,11 +245,6 @@ class Settings(AccountSettings):
         if any(network.prefixlen == 0 for network in networks):
             raise ValueError("must name your proxies: whoever connects from there can claim to be any client")
         return networks
-
-    @field_validator("address_rate", "payer_rate", "refused_rate")
-    @classmethod
-    def _is_rate(cls, rate: str) -> str:
-        return rules.checked_rate(rate)
 
     @field_validator("public_url", "prefect_api_url", "openrouter_url", "anthropic_url", "otlp_endpoint")
     @classmethod

@@ -109,3 +109,8 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _last_label(host: str) -> str:
     return host.lower().removesuffix(".").rpartition(".")[2]
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, and no name."""
+    return _address(host) is not None

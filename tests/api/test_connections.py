@@ -122,7 +122,7 @@ async def _nothing(scope: object, receive: object, send: object) -> None:
 
 async def test_nobody_is_waited_for_after_an_answer(surroundings: Path) -> None:
     """A connection ends when its client takes nothing of its answers for the time, and when it is idle."""
-    many = b"GET /openapi.json HTTP/1.1\r\nHost: door\r\n\r\n" * 200
+    many = b"GET /docs/openapi.json HTTP/1.1\r\nHost: door\r\n\r\n" * 200
     limits = {"INSTANT_REQUEST_SECONDS": "1", "INSTANT_KEEP_ALIVE_SECONDS": "1"}
     with doors.door(surroundings, servers.free_port(), **limits) as door:
         with connect(door.url) as idle:

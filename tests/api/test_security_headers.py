@@ -42,7 +42,7 @@ def policy_of(answer: httpx.Response) -> dict[str, list[str]]:
         ("GET", "/health/live", 200),
         ("GET", "/health/money", 401),
         ("GET", "/metrics", 200),
-        ("GET", "/openapi.json", 200),
+        ("GET", "/docs/openapi.json", 200),
         ("GET", "/static-offline-docs/swagger-ui.css", 200),
         ("GET", "/static-offline-docs/nothing.js", 404),
     ],

@@ -84,7 +84,7 @@ def me(door: str, shop: Shop) -> httpx.AsyncClient:
 async def test_every_route_names_its_scope(door: str, me: httpx.AsyncClient) -> None:
     """A token with one scope opens the routes of that scope, and no other; the answer names what is missing."""
     async with me:
-        paths = (await me.get(f"{door}/openapi.json")).json()["paths"]
+        paths = (await me.get(f"{door}/docs/openapi.json")).json()["paths"]
         described = {
             (method.upper(), path)
             for path, operations in paths.items()

@@ -508,3 +508,29 @@ def test_where_doors_count_together(tmp_path: Path) -> None:
         assert said.startswith("INSTANT_LIMITS_URL must be ")
         assert "redis://HOST:PORT" in said
         assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("INSTANT_SERVICE_NAME", ("A", "Prompts of Ada & Co", "x" * 32), ("x" * 33, "Café", "a\tb", " a ")),
+        (
+            "INSTANT_CONTACT",
+            ("ada@example.com", "https://example.com/help"),
+            ("ada", "ada@", "@example.com", "mailto:ada@example.com", "ftp://example.com", "a b@example.com"),
+        ),
+        (
+            "INSTANT_SERVICE_ICON",
+            ("https://example.com/icon.png",),
+            ("http://example.com/i.png", "https://127.0.0.1/i.png", "https://localhost/i.png", "https://[::1]/i.png"),
+        ),
+    ],
+)
+def test_what_lists_show_is_what_they_take(
+    tmp_path: Path, name: str, right: tuple[str, ...], wrong: tuple[str, ...]
+) -> None:
+    """x402's own reader of lists drops no name and no icon that we accept."""
+    for value in right:
+        assert getattr(read(tmp_path, INSTANT_MODE="sandbox", **{name: value}), name[8:].lower()) == value
+    for value in wrong:
+        assert name in refusal(tmp_path, INSTANT_MODE="sandbox", **{name: value}), value

@@ -192,6 +192,9 @@ class Queries(Protocol):
     def webhook_disabled(self, conn: Connection) -> AsyncIterator[Finding]:
         """Webhooks that took nothing for so long that nothing is sent there any more."""
 
+    def listing_differs(self, conn: Connection) -> AsyncIterator[Finding]:
+        """Products of which lists and the live offer said different things at the last look."""
+
     def record(self, conn: Connection, *, rule: NoticeRule, subjects: str, pause_days: int) -> AsyncIterator[RecordRow]:
         """Record each subject at most once in so many days; for key rules, each provider's key. What has a date is
         told once for each date, and an old key once. Runs under `take_turns`.

@@ -474,6 +474,13 @@ WHERE account.weekly_digest AND account.closed_at IS NULL AND counted.calls > 0 
 SELECT account_id, NULL::uuid AS resource_id, jsonb_build_object('name', name, 'set_at', disabled_at) AS facts
 FROM webhooks WHERE disabled_at IS NOT NULL;
 
+-- name: listing_differs()
+-- Products of which lists and the live offer said different things at the last look.
+-- types: row=Finding facts=dict[str,object] facts!
+SELECT resources.account_id, resources.id AS resource_id, resources.listing_difference AS facts
+FROM resources
+WHERE resources.listing_difference IS NOT NULL AND resources.archived_at IS NULL;
+
 -- name: record(rule, subjects, pause_days)
 -- Record each subject at most once in so many days; for key rules, each provider's key. What has a date is told once
 -- for each date, and an old key once. Runs under `take_turns`.

@@ -66,6 +66,7 @@ class ResolveRow(NamedTuple):
     payouts: dict[str, str | None]
     seen: str | None
     price_tiers: list[dict[str, str | int]]
+    listed: bool
 
 
 class VersionRow(NamedTuple):
@@ -110,6 +111,7 @@ class VersionRow(NamedTuple):
     icon: str | None
     example: dict[str, object] | None
     offered_at: datetime | None
+    listed: bool
 
 
 class CapsRow(NamedTuple):
@@ -277,6 +279,7 @@ class Queries(Protocol):
         tags: list[str],
         icon: str | None,
         example: str | None,
+        listed: bool,
     ) -> int:
         """Numbers are consecutive because `take` holds the resource until this commits."""
 

@@ -1,8 +1,9 @@
 -- name: resolve(handle, slug, absence_tolerated)^
 -- The current version, and its readiness.
 -- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives? payouts=dict[str,str|None]
--- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
-SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers
+-- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None listed!
+SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers,
+       (SELECT resource_versions.listed FROM resource_versions WHERE resource_versions.id = version_id) AS listed
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
@@ -14,28 +15,30 @@ WHERE handle = :handle AND slug = :slug AND is_on_offer;
 -- name: version(version_id)^
 -- Any version, also a replaced or archived one: a sold version stays readable for ever.
 -- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
--- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
+-- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None listed!
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in,
        shielded_calls, withheld_calls, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
        (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss, tags, icon,
-       example, offered_at
+       example, offered_at,
+       (SELECT resource_versions.listed FROM resource_versions WHERE resource_versions.id = version_id) AS listed
 FROM sale_state(interval '0')
 WHERE version_id = :version_id;
 
 -- name: listing(account_id)
 -- A creator's resources, each as the version on offer, or as its draft if there is none; archived ones last.
 -- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
--- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None
+-- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None listed!
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
        allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr,
        sealed_template, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in,
        shielded_calls, withheld_calls, providers, fallbacks, alternatives,
        supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd,
        (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers, archived, allows_loss, tags, icon,
-       example, offered_at
+       example, offered_at,
+       (SELECT resource_versions.listed FROM resource_versions WHERE resource_versions.id = version_id) AS listed
 FROM sale_state(interval '0')
 WHERE account_id = :account_id AND version_id IN (
     SELECT coalesce(own.version_id, own.draft_id) FROM resources AS own WHERE own.account_id = :account_id
@@ -108,13 +111,13 @@ SELECT EXISTS (
     WHERE executions.account_id = :account_id AND resource_id = :resource_id AND kind = 'paid' AND state <> 'void'
 ) AS is_sold;
 
--- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks, allows_loss, tags, icon, example)$
+-- name: add_version(id, resource_id, title, description, modality, model_id, sealed_template, parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd, zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks, allows_loss, tags, icon, example, listed)$
 -- Numbers are consecutive because `take` holds the resource until this commits.
 INSERT INTO resource_versions (
     id, resource_id, number, title, description, modality, model_id, sealed_template, parameters,
     allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic, worst_cost_usd,
     zdr, answer_schema, truncated_from_characters, reasoning_effort, prompt_shield, inputs_in, providers, fallbacks,
-    allows_loss, tags, icon, example
+    allows_loss, tags, icon, example, listed
 )
 VALUES (
     :id, :resource_id,
@@ -123,7 +126,7 @@ VALUES (
     :allows_user_message, :max_output_tokens, :temperature, :timeout_seconds, :price_atomic, :worst_cost_usd,
     :zdr, CAST(:answer_schema AS json), :truncated_from_characters, :reasoning_effort,
     :prompt_shield, :inputs_in,
-    CAST(:providers AS jsonb), :fallbacks, :allows_loss, :tags, :icon, CAST(:example AS jsonb)
+    CAST(:providers AS jsonb), :fallbacks, :allows_loss, :tags, :icon, CAST(:example AS jsonb), :listed
 )
 RETURNING number;
 

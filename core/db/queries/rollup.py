@@ -64,5 +64,8 @@ class Queries(Protocol):
         block count, and only paid calls: an owner's test is nobody's purchase.
         """
 
+    async def count_recent(self, conn: Connection) -> int:
+        """How many paid calls of each resource were answered in the last 30 days, by which lists are sorted."""
+
 
 sql: Queries = load("rollup")

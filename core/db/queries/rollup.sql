@@ -104,3 +104,16 @@ FROM (
 ) AS counted
 WHERE resources.id = counted.id
     AND (resources.shielded_calls, resources.withheld_calls) IS DISTINCT FROM (counted.calls, counted.withheld);
+
+-- name: count_recent()!
+-- How many paid calls of each resource were answered in the last 30 days, by which lists are sorted.
+UPDATE resources SET recent_calls = counted.calls
+FROM (
+    SELECT resources.id, coalesce(sum(usage_rollup.succeeded), 0)::bigint AS calls
+    FROM resources
+    LEFT JOIN resource_versions ON resource_versions.resource_id = resources.id
+    LEFT JOIN usage_rollup ON usage_rollup.version_id = resource_versions.id AND usage_rollup.span = 'day'
+        AND usage_rollup.kind = 'paid' AND usage_rollup.starts_at > now() - interval '30 days'
+    GROUP BY resources.id
+) AS counted
+WHERE resources.id = counted.id AND resources.recent_calls IS DISTINCT FROM counted.calls;

@@ -13,7 +13,8 @@ from core.net.circuit_breaker import Breaker
 from core.net.json_client import Client
 from core.observability import metrics
 from core.payments import facilitator_checks
-from core.payments.facilitator import Facilitator, outgoing
+from core.payments.facilitator import Facilitator
+from core.payments.facilitator_payload import outgoing
 from core.payments.verdicts import Accepted, Refused, Settled, Unknown
 from core.settings import SANDBOX_NETWORK, Network
 from tests import practice, shops
