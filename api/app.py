@@ -1,6 +1,7 @@
 """Assemble the front door as an ASGI application."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,6 +44,7 @@ from api import (
     own_tests,
     payouts,
     problems,
+    product_records,
     resource_versions,
     resources,
     schedules,
@@ -55,6 +57,8 @@ from api import (
 )
 from api.direct import Answer, direct
 from api.door import Door
+from api.pages import assets, errors, negotiation
+from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
@@ -91,6 +95,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         lifespan=partial(_lifespan, launcher=launcher),
     )
     app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
+    app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -111,6 +116,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         manifests.router,
         buyers.shop,
         buyers.router,
+        product_records.router,
         media.router,
         catalog.router,
         listing.router,
@@ -138,6 +144,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         operators.router,
         metrics.router,
         docs_page.router,
+        assets.router,
+        shop_pages.router,
     ):
         app.include_router(router)
     documents.describe(app)
@@ -206,10 +214,13 @@ _ANSWERS: dict[type[Exception], Answer] = {
 """What any route may raise, and how it is answered."""
 
 
-async def _our_fault(_request: Request, _error: Exception) -> JSONResponse:
+async def _our_fault(request: Request, _error: Exception) -> Response:
     """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
-    answer = problems.our_fault()
-    answer.headers.update(security.HEADERS)
+    answer: Response = problems.our_fault()
+    if negotiation.wants_page(request):
+        answer = errors.problem_page(json.loads(bytes(answer.body)), {})
+    for name, value in security.HEADERS.items():
+        answer.headers.setdefault(name, value)
     return answer
 
 

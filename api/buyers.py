@@ -11,6 +11,8 @@ from api import answers, documents, offers, problems, streams
 from api.bodies import patience, read_json
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
+from api.pages import executions, products
+from api.pages.negotiation import wants_page
 from core import db
 from core.amounts import usdc
 from core.executions import lifecycle, status_tokens
@@ -49,6 +51,8 @@ async def buy(request: Request) -> Response:
     current, payload, is_watched = offered.version, None, streams.are_wanted(request)
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
+        if wants_page(request) and request.method == "GET":
+            return products.product_page(offered, await door.record_of(offered.version.resource_id))
         return await _offer(request, offered)
     try:
         if is_watched:
@@ -121,7 +125,17 @@ async def show(
     row = await _authorized_execution(door, execution_id, token, status_token)
     if streams.are_wanted(request):
         return streams.answer(request, door, row)
-    return delivered(answers.status(row, ahead=await _ahead(door, row)), door, row)
+    ahead = await _ahead(door, row)
+    if wants_page(request):
+        return delivered(executions.execution_page(row, await _bought(door, row), ahead=ahead), door, row)
+    return delivered(answers.status(row, ahead=ahead), door, row)
+
+
+@router.get("/executions/{execution_id}/answer", include_in_schema=False)
+async def save(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
+    """The answer's text as a file, from its page."""
+    row = await _authorized_execution(door, execution_id, token)
+    return delivered(executions.saved_answer(row, await _bought(door, row)), door, row)
 
 
 @router.post(
@@ -144,6 +158,8 @@ async def rerun(
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
         return problems.problem(409, "This execution cannot be run again.", "rerun_refused")
+    if wants_page(request):
+        return executions.back_to_page(row)
     if streams.are_wanted(request):
         return streams.answer(request, door, await execution_views.current(door.pool, execution_id))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
@@ -159,6 +175,11 @@ async def _authorized_execution(door: Door, execution_id: UUID, *tokens: str) ->
     if row is None:
         raise NotFound
     return row
+
+
+async def _bought(door: Door, row: execution_views.Execution) -> versions.Version:
+    async with db.autocommit(door.pool) as conn:
+        return await versions.version(conn, row.version_id)
 
 
 async def _ahead(door: Door, row: execution_views.Execution) -> int:

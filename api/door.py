@@ -21,10 +21,14 @@ from core.failures import NotFound, TooManyRequests
 from core.net.addresses import client_at
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
+from core.reporting import record
 from core.resources import readiness, versions
 from core.settings import settings
 
 T = TypeVar("T")
+
+# A record may be as old as the copies that its readers may keep.
+RECORD_SECONDS = 60
 
 # Prometheus gives up a scrape after ten seconds, and most metrics need no database.
 _SNAPSHOT_SECONDS = 2.0
@@ -43,6 +47,7 @@ class Door:
         readers: of event streams.
         probes: what probes and scrapers were told last.
         identity_keys: those of the identity provider, as they were read last.
+        records: the records of products that were read last.
     """
 
     pool: db.Pool
@@ -57,6 +62,7 @@ class Door:
     readers: Readers = field(default_factory=Readers)
     probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
     identity_keys: IdentityKeys = field(default_factory=IdentityKeys)
+    records: Recent[UUID, record.Record] = field(default_factory=lambda: Recent(RECORD_SECONDS))
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
 
@@ -79,6 +85,14 @@ class Door:
             Unavailable: it is not ready, as in `readiness.readiness`.
         """
         return await self._readiness.do(version.version_id, lambda: self._ready(version))
+
+    async def record_of(self, resource_id: UUID) -> record.Record:
+        """Return a product's record, at most RECORD_SECONDS old. Products are never deleted, so keys are few."""
+        return await self.records.get(resource_id, lambda: self._record_of(resource_id))
+
+    async def _record_of(self, resource_id: UUID) -> record.Record:
+        async with db.snapshot(self.pool) as conn:
+            return await record.record(conn, resource_id)
 
     async def _ready(self, version: versions.Version) -> readiness.Ready:
         async with db.autocommit(self.pool) as conn:

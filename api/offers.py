@@ -121,7 +121,7 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
         "product": _product(version),
         "inputs": product.inputs_schema(version),
         **({} if version.answer_schema is None else {"answer": product.answer_schema(version)}),
-        "rules": _rules(version),
+        "rules": rules_of(version),
     }
     encoded_terms = json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode()
     return _EncodedOffer(bazaar.encoded(required), encoded_terms, quote.encode())
@@ -181,7 +181,7 @@ def _small_example(version: versions.Version) -> dict[str, object] | None:
     return version.example.model_dump()
 
 
-def _rules(version: versions.Version) -> list[str]:
+def rules_of(version: versions.Version) -> list[str]:
     """Return the rules of this sale, as sentences."""
     rules, seconds, least = list(_RULES), settings().retry_seconds, version.truncated_from_characters
     if seconds:

@@ -28,7 +28,9 @@ _FOOT = """
 verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is built in; for other
 tokens give `asset`, `asset_name` and `asset_version`, as in the token's EIP-712 domain. If the facilitator needs
 authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`. `confirmations` (12) is how many blocks
-later a payment is [verified on the chain](operators.md#what-a-facilitator-is-trusted-with). A mainnet and a test
+later a payment is [verified on the chain](operators.md#what-a-facilitator-is-trusted-with). Pages show a chain by its
+`name`, link its transactions at `explorer_url`, and give `public_rpc_url` to wallets that do not know it; all three are
+built in for Base and Base Sepolia. A mainnet and a test
 network need two doors, because worthless money would buy the same answers.
 
 ## Providers

@@ -55,7 +55,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
     place = _place(account, body, request)
     if place and fault.name == "none" and (stored := practice.stored(place)):
         return _again(stored, stream=stream, model=body["model"])
-    completion = _completion(row, body, fault)
+    completion = _completion(row, body, fault, recites=account.recites)
     generation = {
         "id": completion["id"],
         "model": completion["model"],
@@ -104,9 +104,9 @@ def _again(stored: dict[str, Any], *, stream: bool, model: str) -> Response:
     return deliver(completion, faults.NO_FAULT, stream=stream, headers=headers, model=model, over=lambda _whole: None)
 
 
-def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) -> dict[str, Any]:
+def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault, *, recites: bool) -> dict[str, Any]:
     """Make a valid chat completion, truncated at `max_completion_tokens`."""
-    content, pictures = answers.answer(body, echo=fault.name == "echo")
+    content, pictures = answers.answer(body, echo=fault.name == "echo", recites=recites)
     if fault.name == "obeys":
         content = obeying.repeat(answers.text_of(body["messages"][0]), fault.argument)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from core.settings import headers, imprint, rules, urls
 from core.settings.accounts import AccountSettings
-from core.settings.networks import SANDBOX_ASSET, SANDBOX_ASSET_NAME, SANDBOX_NETWORK, Network
+from core.settings.networks import Network, practice_network
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
@@ -266,16 +266,7 @@ class Settings(AccountSettings):
         )
         if is_sandbox:
             facilitator = f"http://127.0.0.1:{rules.port_or(4022, values.get('facilitator_port'))}"
-            values["networks"] = values.get("networks") or [
-                Network(
-                    id=SANDBOX_NETWORK,
-                    asset=SANDBOX_ASSET,
-                    asset_name=SANDBOX_ASSET_NAME,
-                    facilitator_url=facilitator,
-                    rpc_url=f"{facilitator}/rpc",
-                    confirmations=0,  # its book never changes, and has a new block only with each transfer
-                )
-            ]
+            values["networks"] = values.get("networks") or [practice_network(facilitator)]
             practice = f"http://127.0.0.1:{rules.port_or(4021, values.get('openrouter_port'))}"
             values["openrouter_url"] = values.get("openrouter_url") or f"{practice}/api/v1"
             values["anthropic_url"] = values.get("anthropic_url") or f"{practice}/anthropic/v1"
