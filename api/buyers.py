@@ -48,20 +48,20 @@ async def buy(request: Request) -> Response:
     started, began = time.monotonic(), time.time_ns()
     door, headers = await door_of(request), request.headers
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
-    current, payload, is_watched = offered.version, None, streams.are_wanted(request)
+    current, payload, is_streamed = offered.version, None, streams.are_wanted(request)
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
     if not any(payments):
         if wants_page(request) and request.method == "GET":
             return products.product_page(offered, await door.record_of(offered.version.resource_id))
         return await _offer(request, offered)
     try:
-        if is_watched:
+        if is_streamed:
             door.readers.require_room()
         payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
         body = await read_json(request, versions.body_limit(version))
         inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request), is_watched)
+        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request), is_streamed)
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)
@@ -73,20 +73,20 @@ async def buy(request: Request) -> Response:
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
     wait = patience(headers.getlist("prefer"))
-    states = _DECIDED if is_watched else lifecycle.FINAL_STATES
+    states = _DECIDED if is_streamed else lifecycle.FINAL_STATES
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds, states)
     if row.state == "void":
         reason = PaymentRequired(db.required(row.reason))
         response = (await door.offered(current.handle, current.slug)).answer(reason, during="settle")
         response.headers.update(answers.paid_headers(row))
-    elif is_watched:
+    elif is_streamed:
         response = streams.answer(request, door, row)
     else:
         response = answers.answer(row, ahead=await _ahead(door, row))
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
     tracing.record("buy", execution_id, began, facts, is_root=is_new)
-    return response if is_watched and row.state != "void" else delivered(response, door, row)
+    return response if is_streamed and row.state != "void" else delivered(response, door, row)
 
 
 async def _offer(request: Request, offered: offers.Offered) -> Response:

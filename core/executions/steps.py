@@ -67,8 +67,8 @@ async def validate(
         taken = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in taken]
         await sql.notify_begun(conn, batch_id=batch.id)
-        if watched := [row.id for row in rows if row.watched]:
-            await sql.notify_changed(conn, ids=watched)
+        if read_along := [row.id for row in rows if row.streamed]:
+            await sql.notify_changed(conn, ids=read_along)
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
         versions = {
@@ -85,7 +85,7 @@ async def validate(
             buyer=hashlib.sha256(f"{row.account_id}:{row.payer}".encode()).hexdigest()[:32],
             deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
             flow_run_id=flow_run_id,
-            is_streamed=row.watched == "text",
+            is_streamed=row.streamed == "text",
             sealed_inputs=row.sealed_inputs,
         )
         for row in rows

@@ -20,7 +20,7 @@ from core.db.states import (
     OutcomeCode,
     PaymentState,
     RefundState,
-    Watched,
+    Streamed,
 )
 
 
@@ -64,7 +64,7 @@ class TakeRow(NamedTuple):
     takeovers: int
     claimed_by: UUID | None
     sealed_inputs: bytes
-    watched: Watched | None
+    streamed: Streamed | None
     payer: str | None
 
 
@@ -106,7 +106,7 @@ class Execution(NamedTuple):
     version_id: UUID
     sealed_result: bytes | None
     truncated: bool
-    watched: Watched | None
+    streamed: Streamed | None
     model_served: str | None
     may_rerun: bool
     created_at: datetime
@@ -190,7 +190,7 @@ class Queries(Protocol):
         account_ids: list[UUID],
         version_ids: list[UUID],
         sealed_inputs: list[bytes | None],
-        watched: list[Watched | None],
+        streamed: list[Streamed | None],
     ) -> int:
         """A paid execution is held until its payment is settled; an owner's test is queued at once."""
 

@@ -1,12 +1,12 @@
--- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs, watched)!
+-- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs, streamed)!
 -- A paid execution is held until its payment is settled; an owner's test is queued at once.
-INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, watched, state, queued_at)
+INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, streamed, state, queued_at)
 SELECT id, CASE WHEN payment_id IS NULL THEN 'test' ELSE 'paid' END, payment_id, account_id, version_id, sealed,
-    watched, CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
+    streamed, CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
 FROM unnest(
     :ids::uuid[], :payment_ids::uuid[], :account_ids::uuid[], :version_ids::uuid[], :sealed_inputs::bytea[],
-    :watched::text[]
-) AS asked (id, payment_id, account_id, version_id, sealed, watched);
+    :streamed::text[]
+) AS asked (id, payment_id, account_id, version_id, sealed, streamed);
 
 -- name: notify_queued()!
 -- Wake the launchers, because there may be work to claim.
@@ -21,11 +21,11 @@ SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 WITH released AS (
     UPDATE executions SET state = 'queued', queued_at = now()
     WHERE payment_id = ANY(:payment_ids) AND state = 'held'
-    RETURNING id, watched
+    RETURNING id, streamed
 )
 SELECT pg_notify('execution_queued', '') WHERE EXISTS (SELECT 1 FROM released)
 UNION ALL
-SELECT pg_notify('execution_changed', id::text) FROM released WHERE watched IS NOT NULL;
+SELECT pg_notify('execution_changed', id::text) FROM released WHERE streamed IS NOT NULL;
 
 -- name: void(payment_id)^
 -- The payment failed: its execution never runs, and nothing is owed.
@@ -119,7 +119,7 @@ WITH taken AS (
     UPDATE executions SET state = 'running', attempt_id = gen_random_uuid(), claimed_by = :worker_id
     WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL AND batch_id = :batch_id
     RETURNING id, attempt_id, batch_id, account_id, version_id, payment_id, round, sends, takeovers, claimed_by,
-        sealed_inputs, watched
+        sealed_inputs, streamed
 ), noted AS (
     INSERT INTO attempts (id, execution_id, round, reason, worker_id, flow_run_id)
     SELECT attempt_id, id, round,
@@ -197,7 +197,7 @@ RETURNING id, round, account_id, version_id;
 -- types: row=Execution may_rerun!
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
-    executions.truncated, executions.watched,
+    executions.truncated, executions.streamed,
     -- Only where a buyer cannot know it from the offer.
     CASE WHEN resource_versions.fallbacks <> '{}' THEN (
         SELECT coalesce(sends.model_served, sends.model_id) FROM sends
