@@ -38,6 +38,7 @@ from api import (
     payouts,
     problems,
     product_records,
+    purchases,
     resource_versions,
     resources,
     schedules,
@@ -46,6 +47,7 @@ from api import (
     sign_in,
     tokens,
     upkeep,
+    well_known,
 )
 from api.door import Door
 from api.rate_limits import rate, rate_limiter
@@ -53,7 +55,7 @@ from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.observability import logs, tracing
-from core.payments import settlement
+from core.payments import receipts, settlement
 from core.process import gc_tuning, scheduled_runs, worker
 from core.settings import settings
 from deployments import launch
@@ -102,6 +104,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         buyers.shop,
         buyers.router,
         product_records.router,
+        purchases.router,
+        well_known.router,
         media.router,
         catalog.router,
         creators.router,
@@ -156,6 +160,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
+            await receipts.publish_keys(conn)
         gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # a claim that finishes now starts its settlement next

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,8 +15,9 @@ from api import problems
 from core import db
 from core.amounts import usdc
 from core.failures import InvalidInput, PaymentMalformed, PaymentRequired, Unavailable
-from core.payments import codec, offers, quotes, reasons
+from core.payments import codec, offers, quotes, reasons, receipts
 from core.payments.facilitator import Facilitator
+from core.payments.receipts import OFFER_RECEIPT
 from core.resources import readiness, versions
 from core.resources.template import USER_MESSAGE
 from core.settings import settings
@@ -33,6 +35,8 @@ _RULES = (
 
 
 _EXAMPLE_CHARACTERS = 2_000
+# The longest PAYMENT-REQUIRED header, in base64; some clients and proxies take 4 kB for all headers.
+_HEADER_BYTES = 3_500
 # What almost every offer says; it is made once.
 _UNPAID = problems.of_failure(PaymentRequired("payment_required"))
 
@@ -66,12 +70,21 @@ class Offered:
         if self.obstacle:
             raise Unavailable(self.obstacle)
         problem = _UNPAID if refusal.code == "payment_required" else problems.of_failure(refusal)
-        encoded = _encode(self.version, self.payouts, _reason(refusal, during))
+        encoded = _encode(self.version, self.payouts, _reason(refusal, during), _valid_until())
         quote = quotes.make_quote(self.version, self.payouts).encode()
         header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()
         body = bytes(problem.body).removesuffix(b"}") + b"," + encoded.terms.replace(encoded.quote, quote)[1:]
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
         return Response(body, problem.status_code, headers, problem.media_type)
+
+
+def _valid_until() -> int:
+    """Until when a signed offer holds (unix seconds): as long as a fresh quote, or up to twice as long.
+
+    It moves in steps of that length, so that an offer is signed once in each.
+    """
+    seconds = settings().quote_seconds
+    return (int(time.time()) // seconds + 2) * seconds
 
 
 def _reason(refusal: PaymentRequired | PaymentMalformed | InvalidInput, during: Literal["verify", "settle"]) -> str:
@@ -106,11 +119,16 @@ class _EncodedOffer:
 
 
 @lru_cache(maxsize=1024)
-def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], error: str) -> _EncodedOffer:
+def _encode(
+    version: versions.Version, payouts: tuple[tuple[str, str], ...], error: str, valid_until: int | None
+) -> _EncodedOffer:
     """Encode the offer of a version. It is cached, because only the quote differs between buyers.
 
     Args:
+        version: what is on offer.
+        payouts: networks with payout addresses.
         error: of a fixed set, so that no client fills the cache.
+        valid_until: until when the signed offer holds (unix seconds); None: it is not signed.
     """
     quote = quotes.make_quote(version, payouts)
     required = offers.payment_required(version, dict(payouts), error, quote)
@@ -122,12 +140,19 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
         "rules": _rules(version),
     }
     header = required.model_dump_json(by_alias=True, exclude_none=True).encode()
+    if valid_until is not None:
+        # The signed offer comes last: it is left out of a header that it would make too long, and never of the body.
+        extensions = (required.extensions or {}) | {OFFER_RECEIPT: receipts.signed_offers(required, valid_until)}
+        terms |= {"extensions": extensions}
+        signed = required.model_copy(update={"extensions": extensions})
+        longer = signed.model_dump_json(by_alias=True, exclude_none=True).encode()
+        header = longer if len(longer) * 4 <= _HEADER_BYTES * 3 else header
     return _EncodedOffer(header, json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode(), quote.encode())
 
 
 def preview(version: versions.Version, payouts: Mapping[str, str]) -> dict[str, object]:
     """Return the offer of a version as its buyers would get it: status, headers and body, with a quote of nothing."""
-    encoded = _encode(version, tuple(payouts.items()), "Payment required")
+    encoded = _encode(version, tuple(payouts.items()), "Payment required", None)
     header, terms = (part.replace(encoded.quote, b"preview") for part in (encoded.header, encoded.terms))
     problem: dict[str, object] = json.loads(bytes(_UNPAID.body))
     return {
@@ -147,6 +172,7 @@ def _product(version: versions.Version) -> dict[str, object]:
         "version": version.number,
         "maxOutputTokens": version.max_output_tokens,
         "maxSeconds": version.timeout_seconds,
+        "zdr": version.zdr,
     } | {
         name: value
         for name, value in (

@@ -19,6 +19,7 @@ from cyclopts import App, CycloptsError
 from cli import output
 from cli.buy import buy
 from cli.shared import Flag, meet_prefect
+from cli.verify import verify
 from core.db.pool import UNREACHABLE, owner_database_url
 from core.failures import Failure, InvalidInput, Misconfigured
 from core.settings import Settings, load
@@ -31,6 +32,7 @@ app = App(
     result_action="return_value",
 )
 app.command(buy)
+app.command(verify)
 
 # cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
 _GROUPS = {
@@ -122,7 +124,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, verify)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.
