@@ -1,7 +1,5 @@
 """Serve the public keys of receipts: as a key set (RFC 7517), and as the document of this door's DID (did:web)."""
 
-from typing import Any
-
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
@@ -9,7 +7,7 @@ from api import documents
 from api.door import Door, LimitedDoor
 from core import db
 from core.payments import receipts
-from core.secrets import public_keys
+from core.secrets import signing
 from core.settings import settings
 
 router = APIRouter(tags=["buyers"])
@@ -25,11 +23,11 @@ def keys_url() -> str:
     return settings().public_url + _KEYS
 
 
-@router.get(_KEYS, summary="The public keys of receipts (JWKS)", response_model=dict[str, Any], responses=_ANSWERS)
+@router.get(_KEYS, summary="The public keys of receipts (JWKS)", response_model=dict[str, object], responses=_ANSWERS)
 async def key_set(door: LimitedDoor) -> JSONResponse:
     """Every key that ever signed a receipt here, newest first."""
     keys = [
-        public_keys.jwk(key) | {"kid": f"{receipts.did()}#{name}", "alg": public_keys.ALGORITHM, "use": "sig"}
+        signing.jwk(key) | {"kid": f"{receipts.did()}#{name}", "alg": signing.ALGORITHM, "use": "sig"}
         for name, key in (await _published(door)).items()
     ]
     return JSONResponse({"keys": keys}, headers=_CACHED)
@@ -37,12 +35,14 @@ async def key_set(door: LimitedDoor) -> JSONResponse:
 
 # A DID with a path has its document there, and not below .well-known (did:web, 3.2).
 @router.get("/did.json", include_in_schema=False)
-@router.get("/.well-known/did.json", summary="The DID of this door", response_model=dict[str, Any], responses=_ANSWERS)
+@router.get(
+    "/.well-known/did.json", summary="The DID of this door", response_model=dict[str, object], responses=_ANSWERS
+)
 async def did_document(door: LimitedDoor) -> JSONResponse:
     """The same keys, as the document of `did:web`, with which x402's receipts are verified."""
     did = receipts.did()
     methods = [
-        {"id": f"{did}#{name}", "type": "JsonWebKey2020", "controller": did, "publicKeyJwk": public_keys.jwk(key)}
+        {"id": f"{did}#{name}", "type": "JsonWebKey2020", "controller": did, "publicKeyJwk": signing.jwk(key)}
         for name, key in (await _published(door)).items()
     ]
     document = {

@@ -14,8 +14,8 @@ from cli.shared import Json
 from core.amounts import usdc
 from core.payments import receipt_checks
 from core.payments.receipt_checks import Mismatch
-from core.secrets import public_keys
-from core.secrets.public_keys import BadSignature
+from core.secrets import signing
+from core.secrets.signing import BadSignature
 from core.settings import urls
 
 _SECONDS = 15
@@ -133,7 +133,7 @@ def _keys(token: str, source: str | None) -> dict[str, bytes]:
     else:
         text = _fetched(source or _did_url(token))
     try:
-        return public_keys.read_keys(receipt_checks.read_json(text, "set of keys"))
+        return signing.read_keys(receipt_checks.read_json(text, "set of keys"))
     except (BadSignature, Mismatch) as bad:
         problem = str(bad)
     raise _NoKeys(problem)
@@ -142,7 +142,7 @@ def _keys(token: str, source: str | None) -> dict[str, bytes]:
 def _did_url(token: str) -> str:
     """Return where the DID document of a receipt's issuer is (did:web, 3.2)."""
     try:
-        did = str(public_keys.header_of(token).get("kid")).partition("#")[0]
+        did = str(signing.header_of(token).get("kid")).partition("#")[0]
     except BadSignature as bad:
         did = None
         problem = str(bad)

@@ -13,8 +13,8 @@ from core.amounts import usdc
 from core.executions import fingerprints
 from core.media.files import Medium
 from core.net.strict_json import refuse_constant, unique_members
-from core.secrets import public_keys
-from core.secrets.public_keys import BadSignature
+from core.secrets import signing
+from core.secrets.signing import BadSignature
 
 # What an answer has beside its hashed members: how it was delivered, and addresses that change.
 _ENVELOPE = {"receipt", "images", "audio", "jobId", "state", "money"}
@@ -47,8 +47,8 @@ def check_receipt(token: str, keys: Mapping[str, bytes]) -> dict[str, object]:
         Mismatch: it does not hold.
     """
     try:
-        payload = public_keys.check(token, keys, _KIND)
-        issuer = str(public_keys.header_of(token).get("kid")).rpartition("#")[0]
+        payload = signing.check(token, keys, _KIND)
+        issuer = str(signing.header_of(token).get("kid")).rpartition("#")[0]
         if not issuer.startswith("did:web:"):
             raise BadSignature("The receipt names no site (did:web) whose keys it was signed with.")
     except BadSignature as bad:

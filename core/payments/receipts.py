@@ -6,18 +6,20 @@ are derived from the master keys and published as a key set and as did:web (docs
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
+from cachetools import LRUCache
 from eth_utils.address import to_checksum_address
 
 from core import db
 from core.db.queries.receipt_key import sql
 from core.executions.views import Execution
 from core.payments.x402_sdk import PaymentRequired
-from core.secrets import public_keys
+from core.secrets import signing
 from core.secrets.vault import vault
 from core.settings import settings
 
@@ -27,6 +29,7 @@ OFFER_RECEIPT = "offer-receipt"
 RECEIPT_KIND, RECORD_KIND, X402_KIND = "receipt+jwt", "record+jwt", "JWT"
 """`typ` of what is signed."""
 
+_SIGNED: LRUCache[tuple[str, UUID, str | None], str] = LRUCache(4096)
 _OFFERS_SCHEMA = {
     "type": "object",
     "properties": {"offers": {"type": "array", "items": {"type": "object", "required": ["format", "signature"]}}},
@@ -42,26 +45,21 @@ def did() -> str:
 
 
 def sign(document: Mapping[str, object], kind: str) -> str:
-    """Sign a document with the newest key. The same document gets the same signature, so the last ones are kept.
+    """Sign a document with the newest key; the same document gets the same signature.
 
     Args:
         document: JSON.
         kind: `typ` of the signature, one of the kinds above.
     """
     payload = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
-    return _sign(payload, did(), kind)
-
-
-@lru_cache(maxsize=4096)
-def _sign(payload: bytes, issuer: str, kind: str) -> str:
     key = _signers()[0]
-    return key.sign(payload, key_id=f"{issuer}#{key.thumbprint}", kind=kind)
+    return key.sign(payload, key_id=f"{did()}#{key.thumbprint}", kind=kind)
 
 
 @cache
-def _signers() -> tuple[public_keys.Signer, ...]:
+def _signers() -> tuple[signing.Signer, ...]:
     """The key pairs of all configured master keys, newest first."""
-    return tuple(public_keys.signer(vault().seed(key_id, "receipt")) for key_id in vault().key_ids)
+    return tuple(signing.signer(vault().seed(key_id, "receipt")) for key_id in vault().key_ids)
 
 
 async def publish_keys(conn: db.Connection) -> None:
@@ -115,16 +113,20 @@ def x402_receipt(row: Execution) -> dict[str, object] | None:
     """
     if row.delivery is None or row.payment_state != "paid":
         return None
-    receipt = {
+    signature = _once(X402_KIND, row, lambda: _x402_receipt(row, row.delivery or {}))
+    signed = {"format": "jws", "signature": signature}
+    return {OFFER_RECEIPT: {"info": {"receipt": signed}, "schema": _RECEIPT_SCHEMA}}
+
+
+def _x402_receipt(row: Execution, delivery: Mapping[str, object]) -> dict[str, object]:
+    return {
         "version": 1,
         "network": row.network,
         "resourceUrl": _url_of(row),
         "payer": to_checksum_address(db.required(row.payer)),
-        "issuedAt": _unix(_answered_at(row.delivery)),
+        "issuedAt": _unix(_answered_at(delivery)),
         "transaction": row.transaction,
     }
-    signed = {"format": "jws", "signature": sign(receipt, X402_KIND)}
-    return {OFFER_RECEIPT: {"info": {"receipt": signed}, "schema": _RECEIPT_SCHEMA}}
 
 
 def receipt_of(row: Execution) -> str | None:
@@ -134,8 +136,11 @@ def receipt_of(row: Execution) -> str | None:
     """
     if row.delivery is None or row.payment_state != "paid":
         return None
-    told = row.delivery
-    claims = {
+    return _once(RECEIPT_KIND, row, lambda: _claims(row, row.delivery or {}))
+
+
+def _claims(row: Execution, told: Mapping[str, object]) -> dict[str, object]:
+    return {
         "iss": did(),
         "iat": _unix(_answered_at(told)),
         "jti": str(row.id),
@@ -163,7 +168,15 @@ def receipt_of(row: Execution) -> str | None:
         "paidAt": _text(row.decided_at),
         "answeredAt": _text(_answered_at(told)),
     }
-    return sign(claims, RECEIPT_KIND)
+
+
+def _once(kind: str, row: Execution, document: Callable[[], dict[str, object]]) -> str:
+    """Sign what is said of an execution, once while it is looked at often: what its rows say never changes."""
+    key = kind, row.id, row.transaction
+    signed = _SIGNED.get(key)
+    if signed is None:
+        signed = _SIGNED[key] = sign(document(), kind)
+    return signed
 
 
 def _answered_at(delivery: Mapping[str, object]) -> datetime:

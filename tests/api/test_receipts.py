@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,11 @@ from x402.http.utils import decode_payment_required_header, decode_payment_respo
 from api import offers as offer_pages
 from cli.app import main
 from core import db
-from core.executions import retention
-from core.secrets import public_keys
+from core.executions import retention, views
+from core.payments import receipts
+from core.secrets import signing
+from core.secrets.vault import new_master_key, vault
+from core.settings import settings
 from tests import shops
 from tests.shops import Buyer, Shop
 
@@ -36,15 +40,15 @@ async def bought(door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient, *
 async def keys_of(door: str, http: httpx.AsyncClient) -> dict[str, bytes]:
     """The published keys; the key set and the DID document have the same."""
     key_set, document = [(await http.get(f"{door}/.well-known/{name}")).json() for name in ("jwks.json", "did.json")]
-    assert public_keys.read_keys(key_set) == public_keys.read_keys(document)
+    assert signing.read_keys(key_set) == signing.read_keys(document)
     assert [key["kid"] for key in key_set["keys"]] == document["assertionMethod"]
-    return public_keys.read_keys(key_set)
+    return signing.read_keys(key_set)
 
 
 def opened(artifact: dict[str, Any], keys: dict[str, bytes]) -> dict[str, Any]:
     """The payload of an offer or receipt of x402."""
     assert artifact["format"] == "jws"
-    payload: dict[str, Any] = json.loads(public_keys.check(artifact["signature"], keys, "JWT"))
+    payload: dict[str, Any] = json.loads(signing.check(artifact["signature"], keys, "JWT"))
     return payload
 
 
@@ -107,7 +111,7 @@ async def test_what_it_says(door: str, shop: Shop, buyer: Buyer, http: httpx.Asy
     (row,) = await shops.at_rest(pool, shop)
     assert await retention.erase(pool, row.id)
     again = (await http.get(receipt_url)).json()
-    claims = json.loads(public_keys.check(first["jws"], keys, "receipt+jwt"))
+    claims = json.loads(signing.check(first["jws"], keys, "receipt+jwt"))
 
     assert first == again
     assert first["jws"] == body["receipt"]["jws"]
@@ -174,7 +178,40 @@ async def test_no_receipt_yet(
 async def test_a_record_is_signed(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
     """With a key of receipts, and as a whole."""
     told = (await http.get(f"{door}{shop.path}/record")).json()
-    signed = json.loads(public_keys.check(told.pop("jws"), await keys_of(door, http), "record+jwt"))
+    signed = json.loads(signing.check(told.pop("jws"), await keys_of(door, http), "record+jwt"))
 
     assert signed.pop("iss").startswith("did:web:")
     assert signed == told
+
+
+async def test_a_rotation_keeps_old_receipts(
+    door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient, pool: db.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receipt of the key before stays valid; under the new key the same receipt can be had again."""
+    answer = await bought(door, shop, buyer, http)
+    (row,) = await shops.at_rest(pool, shop)
+    old = answer.json()["receipt"]["jws"]
+    monkeypatch.setenv("INSTANT_MASTER_KEYS", f"{new_master_key('newer')},{os.environ['INSTANT_MASTER_KEYS']}")
+    forget_keys()
+    try:
+        async with pool.connection() as conn:
+            await receipts.publish_keys(conn)
+            await receipts.publish_keys(conn)
+            shown = db.required(await views.read(conn, row.id))
+        new = db.required(receipts.receipt_of(shown))
+    finally:
+        monkeypatch.undo()
+        forget_keys()
+    keys = await keys_of(door, http)
+    before, after = (json.loads(signing.check(token, keys, "receipt+jwt")) for token in (old, new))
+
+    assert signing.header_of(old)["kid"] != signing.header_of(new)["kid"]
+    assert before == after
+
+
+def forget_keys() -> None:
+    """Let this process read its master keys again."""
+    settings.cache_clear()
+    vault.cache_clear()
+    receipts._signers.cache_clear()
+    receipts._SIGNED.clear()

@@ -17,7 +17,7 @@ from core.executions import fingerprints
 from core.executions.views import Execution
 from core.payments import receipt_checks, receipts
 from core.payments.receipt_checks import Mismatch
-from core.secrets import public_keys
+from core.secrets import signing
 from core.secrets.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
 
@@ -47,7 +47,7 @@ class Held:
         answer = receipt_checks.read_json(self.answer, "answer")
         receipt: Any = answer.get("receipt")
         token = receipt.get("jws") if isinstance(receipt, dict) else None
-        claims = receipt_checks.check_receipt(str(token), public_keys.read_keys(json.loads(self.keys)))
+        claims = receipt_checks.check_receipt(str(token), signing.read_keys(json.loads(self.keys)))
         receipt_checks.check_answer(claims, answer)
         request = receipt_checks.read_json(self.request, "request")
         receipt_checks.check_request(claims, request, receipt_checks.salt_of(answer) or "")
@@ -97,7 +97,7 @@ def held() -> Held:
         "salt": "ab" * 16,
     }
     answer = RESULT | {"images": PICTURES, "receipt": receipt}
-    own = [public_keys.jwk(one.public_key) for one in receipts._signers()]
+    own = [signing.jwk(one.public_key) for one in receipts._signers()]
     return Held(json.dumps(answer).encode(), json.dumps(REQUEST).encode(), json.dumps({"keys": own}).encode())
 
 
@@ -162,7 +162,7 @@ def test_nobody_else_signs_for_us() -> None:
     whole = held()
     token = str(receipts.receipt_of(row()))
     ours = {one.thumbprint: one.public_key for one in receipts._signers()}
-    other = public_keys.signer(Private(b"7" * 32))
+    other = signing.signer(Private(b"7" * 32))
     payload = base64.urlsafe_b64decode(token.split(".")[1] + "==")
     elsewhere = receipts.sign(json.loads(payload) | {"resource": "https://example.com/@ada/haiku"}, "receipt+jwt")
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","typ":"receipt+jwt"}').decode().rstrip("=")
