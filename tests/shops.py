@@ -169,6 +169,11 @@ class Buyer:
         return encode_payment_signature_header(payload)
 
 
+def money(receipt: dict[str, Any]) -> dict[str, Any]:
+    """What of a receipt everybody may know who has the payment: the rest proves what was delivered."""
+    return {name: value for name, value in receipt.items() if name not in ("jws", "salt")}
+
+
 def named(payload: PaymentPayload, identifier: str | None = None) -> None:
     """Give a payment an identifier, by default one of its own, as the SDK's clients do where the offer declares it."""
     assert payload.extensions is not None
