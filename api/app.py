@@ -96,7 +96,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
+    app.add_middleware(direct, router=buyers.shop, others=[manifests.router], answers=_ANSWERS)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,

@@ -17,7 +17,7 @@ from api import offers as offer_pages
 from cli.app import main
 from core import db
 from core.executions import retention, views
-from core.payments import receipts
+from core.payments import bazaar, receipts
 from core.secrets import signing
 from core.secrets.vault import new_master_key, vault
 from core.settings import settings
@@ -150,7 +150,7 @@ async def test_offers_and_receipts_of_x402(
     assert (receipt["payer"], receipt["transaction"]) == (buyer.wallet.address, settled.transaction)
     assert (receipt["resourceUrl"], receipt["version"]) == (door + shop.path, 1)
 
-    monkeypatch.setattr(offer_pages, "_HEADER_BYTES", 1_000)
+    monkeypatch.setattr(bazaar, "HEADER_LIMIT", 1_000)
     payouts = (("eip155:402402", shop.payout),)
     short = offer_pages._encode(await shop.version(pool), payouts, "too long", 2**31)
     assert b"offer-receipt" not in short.header
