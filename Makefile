@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients test-drills drill bench queries check docs lock audit clean .venv .chain .clients .litellm
+.PHONY: help demo test test-fast test-clients test-pages test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,11 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 	@$(BIN)/instant dev --demo
 
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
-test test-fast test-clients test-drills: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-clients test-pages test-drills: export PYTHONDONTWRITEBYTECODE :=
 
-# In `make check test` the tests of the architecture have passed already; test-clients and test-drills have their own.
+# In `make check test` the tests of the architecture have passed already; the folders that it leaves out have commands of their own.
 test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/clients --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/clients --ignore tests/pages --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
@@ -29,15 +29,18 @@ test-fast: .venv/installed ## run the tests that need no server, for the inner l
 test-clients: .venv/installed .clients ## run stock programs: x402 clients, schemathesis, and LiteLLM (make .litellm) as provider
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/clients
 
+test-pages: .venv/installed .pages ## look at the pages in a real Chromium, where one is installed
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/pages
+
 test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules, shield or siege (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules, shield, siege or tenancy (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
 
-bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup or shield
+bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup, shield or stream
 	@$(BIN)/python -m bench $(NAME)
 
 queries: .venv/installed ## write the types of the SQL, after a change of a query or a migration
@@ -65,7 +68,7 @@ audit: ## check the lock for known vulnerabilities, where an index of them can b
 	@PYTHON=$(PYTHON) .ci/audit
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .venv-audit .chain .clients .litellm .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .litellm .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
@@ -89,14 +92,14 @@ ANVIL := @foundry-rs/anvil@1.7.1
 			&& mkdir -p $@/@foundry-rs && touch $@/$(ANVIL); } \
 		|| echo "The chain tests do not run: npm is not here, or could not install $(ANVIL)"
 
-# The stock clients of npm for tests/clients, which are skipped without them. Installing them runs none of their code.
-.clients:
-	@cmp -s tests/clients/package-lock.json $@/installed \
-		|| { mkdir -p $@ && cp tests/clients/package.json tests/clients/package-lock.json $@ \
+# What tests/clients and tests/pages take from npm; what needs it is skipped without it. Installing it runs none of its code.
+.clients .pages:
+	@cmp -s tests/$(@:.%=%)/package-lock.json $@/installed \
+		|| { mkdir -p $@ && cp tests/$(@:.%=%)/package.json tests/$(@:.%=%)/package-lock.json $@ \
 			&& npm ci --prefix $@ --no-audit --no-fund --ignore-scripts \
 			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 >/dev/null 2>&1 \
-			&& cp tests/clients/package-lock.json $@/installed; } \
-		|| echo "The client tests do not run: npm is not here, or could not install tests/clients/package-lock.json"
+			&& cp tests/$(@:.%=%)/package-lock.json $@/installed; } \
+		|| echo "Tests are skipped: npm is not here, or could not install tests/$(@:.%=%)/package-lock.json"
 
 # LiteLLM's proxy for tests/clients, in an environment of its own, because its pins conflict with ours. Nothing installs it
 # unasked: that takes over a minute.

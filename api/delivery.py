@@ -26,9 +26,20 @@ def delivered(response: Response, door: Door, row: Execution) -> Response:
     A response that holds no outcome of a paid execution, and one of an outcome that was fetched before, stay as they
     are.
     """
-    if row.payment_state != "paid" or row.state not in FINAL_STATES or row.fetched_at is not None:
-        return response
-    return _Delivery(response, door, row)
+    return _Delivery(response, door, row) if _is_news(row) else response
+
+
+async def mark_fetched(door: Door, row: Execution) -> None:
+    """Mark the payment of an outcome that is about to be written to a client who is still connected."""
+    if not _is_news(row):
+        return
+    with suppress(TimeoutError, *db.UNREACHABLE):
+        async with asyncio.timeout(_MARK_SECONDS):
+            await ledger.mark_fetched(door.pool, db.required(row.payment_id))
+
+
+def _is_news(row: Execution) -> bool:
+    return row.payment_state == "paid" and row.state in FINAL_STATES and row.fetched_at is None
 
 
 class _Delivery(Response):
@@ -41,7 +52,7 @@ class _Delivery(Response):
     def __init__(self, response: Response, door: Door, row: Execution) -> None:
         super().__init__(status_code=response.status_code)
         self.body, self.raw_headers = response.body, response.raw_headers
-        self._door, self._payment_id = door, db.required(row.payment_id)
+        self._door, self._row = door, row
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write the response (ASGI)."""
@@ -53,12 +64,7 @@ class _Delivery(Response):
             # uvicorn waits for the client before it takes the next part, and not after this one.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
         if not await Request(scope, receive).is_disconnected():
-            await self._mark()
+            await mark_fetched(self._door, self._row)
         if not first:
             await send(start)
         await send({"type": "http.response.body", "body": last})
-
-    async def _mark(self) -> None:
-        with suppress(TimeoutError, *db.UNREACHABLE):
-            async with asyncio.timeout(_MARK_SECONDS):
-                await ledger.mark_fetched(self._door.pool, self._payment_id)

@@ -12,17 +12,23 @@ from limits import RateLimitItem
 from api import offers
 from api.bodies import NAME
 from api.rate_limits import RateLimiter
+from api.readers import Readers
 from core import db
+from core.accounts.identity_keys import IdentityKeys
 from core.db import notifications
 from core.db.single_flight import Recent, SingleFlight
 from core.failures import NotFound, TooManyRequests
 from core.net.addresses import client_at
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
+from core.reporting import record
 from core.resources import readiness, versions
 from core.settings import settings
 
 T = TypeVar("T")
+
+# A record may be as old as the copies that its readers may keep.
+RECORD_SECONDS = 60
 
 # Prometheus gives up a scrape after ten seconds, and most metrics need no database.
 _SNAPSHOT_SECONDS = 2.0
@@ -38,7 +44,10 @@ class Door:
         address_rate, payer_rate, refused_rate: limits on the requests of a client address, on the payments of a wallet,
             and on the refused payments of a client address that nobody had proved.
         settling: tasks that claim or settle; shutdown waits for them.
+        readers: of event streams.
         probes: what probes and scrapers were told last.
+        identity_keys: those of the identity provider, as they were read last.
+        records: the records of products that were read last.
     """
 
     pool: db.Pool
@@ -50,7 +59,10 @@ class Door:
     payer_rate: RateLimitItem
     refused_rate: RateLimitItem
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
+    readers: Readers = field(default_factory=Readers)
     probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
+    identity_keys: IdentityKeys = field(default_factory=IdentityKeys)
+    records: Recent[UUID, record.Record] = field(default_factory=lambda: Recent(RECORD_SECONDS))
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)
 
@@ -73,6 +85,14 @@ class Door:
             Unavailable: it is not ready, as in `readiness.readiness`.
         """
         return await self._readiness.do(version.version_id, lambda: self._ready(version))
+
+    async def record_of(self, resource_id: UUID) -> record.Record:
+        """Return a product's record, at most RECORD_SECONDS old. Products are never deleted, so keys are few."""
+        return await self.records.get(resource_id, lambda: self._record_of(resource_id))
+
+    async def _record_of(self, resource_id: UUID) -> record.Record:
+        async with db.snapshot(self.pool) as conn:
+            return await record.record(conn, resource_id)
 
     async def _ready(self, version: versions.Version) -> readiness.Ready:
         async with db.autocommit(self.pool) as conn:

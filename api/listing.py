@@ -12,7 +12,7 @@ from api import listing_documents as documents
 from api import paging
 from api.bodies import NAME
 from api.catalog import storable
-from api.door import LimitedDoor
+from api.door import Door, LimitedDoor
 from core import db
 from core.amounts import usdc
 from core.catalog.model import ID
@@ -71,14 +71,23 @@ async def resources(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Page by page: `next` leads to the following ones, also while prompts come and go."""
+    rows, token = await read_page(door, query)
+    page = {"resources": [entry(row) for row in rows], "next": paging.next_address(request, token)}
+    return paging.known_or(page, if_none_match, seconds=FRESH_SECONDS)
+
+
+async def read_page(door: Door, query: Filter) -> tuple[list[listing.Listed], str | None]:
+    """Read one page, and the cursor of the next one; None at the end.
+
+    Raises:
+        InvalidInput: the cursor is none of this order.
+    """
     filters = query.filters()
     order = f"{filters.order} of resources"
     after = None if query.cursor is None else read_cursor(order, query.cursor)
     async with db.autocommit(door.pool) as conn:
         rows, cursor = await listing.page(conn, filters, after=after, most=query.limit)
-    token = None if cursor is None else write_cursor(order, cursor)
-    page = {"resources": [entry(row) for row in rows], "next": paging.next_address(request, token)}
-    return paging.known_or(page, if_none_match, seconds=FRESH_SECONDS)
+    return rows, None if cursor is None else write_cursor(order, cursor)
 
 
 def write_cursor(order: str, place: listing.Cursor) -> str:

@@ -8,8 +8,8 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
-# HEAD is safe, so it never pays: its client could not read what it bought.
-_PAYMENTS = (b"payment-signature", b"x-payment")
+# HEAD is safe, so it never pays: its client could not read what it bought. Nor does it wait for events.
+_WITHOUT = (b"payment-signature", b"x-payment", b"accept")
 
 
 def read_request_line(app: ASGIApp) -> ASGIApp:
@@ -17,7 +17,7 @@ def read_request_line(app: ASGIApp) -> ASGIApp:
 
     async def reading(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            headers = [(name, value) for name, value in scope["headers"] if name not in _PAYMENTS]
+            headers = [(name, value) for name, value in scope["headers"] if name not in _WITHOUT]
             scope = {**scope, "method": "GET", "headers": headers}
         if scope["type"] == "http" and not scope["path"].startswith("/"):
             scope = {**scope, "path": _path_of(scope["path"])}

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
-from api import answers, conditional, documents, resource_records
+from api import answers, conditional, documents, resource_records, streams
 from api.authentication import Publisher
 from api.bodies import Name, patience, read_json
 from api.door import LimitedDoor
@@ -41,14 +41,17 @@ async def try_out(
     """Your draft, or what is on offer if there is none. Runs like a paid call and is logged as a test with amount 0.
 
     You pay for the model as always. With the answer come what it cost, what the price leaves, and the time it took.
+    With `Accept: text/event-stream`, progress and text come as events, as to a buyer.
     """
     started, began, wait = time.monotonic(), time.time_ns(), patience(prefer)
     async with db.acting_for(door.pool, creator.id) as conn:
         tried = (await editing.find(conn, creator.id, slug, number=number_of(version))).version
     body = await read_json(request, versions.body_limit(tried))
 
+    is_streamed = streams.are_wanted(request)
+
     async def begin(conn: db.Connection) -> idempotency.Answer:
-        test = await own_tests.begin(conn, tried, {} if body is None else body)
+        test = await own_tests.begin(conn, tried, {} if body is None else body, is_streamed=is_streamed)
         return idempotency.Answer(202, {"execution": str(test.id), "version": str(tried.version_id)})
 
     # A repeated request is answered as the first one, which may still run.
@@ -56,12 +59,17 @@ async def try_out(
         begun = await conditional.once(request, conn, creator, body, begin)
         execution_id = UUID(str(begun.body["execution"]))
         tried = await versions.version(conn, UUID(str(begun.body["version"])))
-    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
-    more: dict[str, object] = {}
-    if row.finished_at is not None:
+
+    async def told(row: execution_views.Execution) -> dict[str, object]:
         async with db.acting_for(door.pool, creator.id) as conn:
-            more = _told(tried, await own_tests.report(conn, tried, row))
-    response = answers.answer(row, more=more)
+            return _told(tried, await own_tests.report(conn, tried, row))
+
+    response: Response
+    if is_streamed:
+        response = streams.answer(request, door, await execution_views.current(door.pool, execution_id), told)
+    else:
+        row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)
+        response = answers.answer(row, more=await told(row) if row.finished_at else {})
     facts: dict[str, tracing.Fact] = {"resource": f"@{creator.handle}/{slug}", "status": response.status_code}
     tracing.record("test", execution_id, began, facts, is_root=True)
     return response

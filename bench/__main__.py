@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import door, load, rollup, shield
+from bench import door, load, rollup, shield, stream
 
-BENCHES = {"door": door.main, "load": load.main, "rollup": rollup.main, "shield": shield.main}
+BENCHES = {"door": door.main, "load": load.main, "rollup": rollup.main, "shield": shield.main, "stream": stream.main}
 
 if __name__ == "__main__":
     names = sys.argv[1:]

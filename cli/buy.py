@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from cli.buy_delivery import Outcome
     from cli.buy_order import Order
+    from cli.buy_stream import Reader
 
 _PROBE_SECONDS = 20
 
@@ -66,6 +67,7 @@ def buy(
     wait: Seconds = 120,
     out: Path | None = None,
     resume: Path | None = None,
+    stream: Annotated[bool, Many] = False,
     json: Json = False,
 ) -> int:
     """Buy one execution: show the price, sign one payment, and wait for the answer.
@@ -87,6 +89,7 @@ def buy(
         wait: seconds from the first attempt until the command stops waiting.
         out: a folder for images.
         resume: continue a payment that was signed before, from the file that the command named.
+        stream: print the text while it is made, where the seller streams it.
         json: print one JSON document.
     """
     from cli import buy_order
@@ -96,6 +99,9 @@ def buy(
     order, kept = None, resume
     if out is not None:
         _make(out)
+    if stream and json:
+        raise Misconfigured("give --stream or --json: one prints words as they come, the other one whole document")
+    reader = _reader() if stream else None
     try:
         if url is not None and resume is None:
             inputs = dict(_input(pair) for pair in param) | dict(_file(pair) for pair in file)
@@ -107,7 +113,7 @@ def buy(
             order = buy_order.read(resume)
         else:
             raise Misconfigured("give the URL of a resource, or an unfinished payment with --resume")
-        outcome = asyncio.run(_deliver(order, wait))
+        outcome = asyncio.run(_deliver(order, wait, reader))
     except NotBought as refusal:
         outcome = Outcome("refused", f"Not bought: {refusal}. Nothing was signed.")
     images = buy_answer.images(outcome.body, out, order.url if order else None)
@@ -116,7 +122,7 @@ def buy(
     if json:
         output.document(buy_answer.document(order, outcome, images, left))
     else:
-        buy_answer.show(order, outcome, images, left)
+        buy_answer.show(order, outcome, images, left, reader.text if reader else "")
     if kept and order and is_over:
         buy_order.drop(kept)
     elif order and outcome.state == "refused" and kept == buy_order.place(order):
@@ -200,11 +206,17 @@ async def _fund(http: httpx.AsyncClient, network: str, address: str, amount: str
         raise Misconfigured(f"the practice facilitator does not answer at {faucet}; start `instant dev`")
 
 
-async def _deliver(order: Order, seconds: float) -> Outcome:
+async def _deliver(order: Order, seconds: float, reader: Reader | None) -> Outcome:
     from cli.buy_delivery import deliver
 
     async with _client() as http:
-        return await deliver(http, order, time.monotonic() + seconds)
+        return await deliver(http, order, time.monotonic() + seconds, reader.ask if reader else None)
+
+
+def _reader() -> Reader:
+    from cli.buy_stream import Reader
+
+    return Reader(output.part, lambda: output.line("\n[That was not the answer. It begins anew:]"))
 
 
 def _client() -> httpx.AsyncClient:

@@ -53,10 +53,12 @@ def document(order: Order | None, outcome: Outcome, pictures: list[str], kept: P
     )
 
 
-def show(order: Order | None, outcome: Outcome, pictures: list[str], kept: Path | None) -> None:
-    """Print the result for people."""
+def show(order: Order | None, outcome: Outcome, pictures: list[str], kept: Path | None, shown: str = "") -> None:
+    """Print the result for people; of the answer, what was not shown while it was made."""
+    if shown and outcome.state != "answered":
+        output.line()
     if outcome.state == "answered":
-        output.line(str(outcome.body.get("response") or ""))
+        output.line(str(outcome.body.get("response") or "").removeprefix(shown))
         for image in pictures:
             output.line(image if len(image) < _LONGEST_LINE else f"an image of {len(image) * 3 // 4} bytes; see --out")
     output.remark(outcome.sentence)

@@ -6,7 +6,7 @@ After a lost or inconclusive reply the identical request is sent again, and the 
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -74,6 +74,10 @@ class Reply:
         return None
 
 
+Ask = Callable[[httpx.AsyncClient, str, str, Mapping[str, str], bytes | None, float], Coroutine[Any, Any, Reply]]
+"""How a request is sent: see `ask`."""
+
+
 class NoReply(Exception):
     """The connection broke, or no reply came in time. `sent` is False if no byte of the request was sent."""
 
@@ -103,7 +107,7 @@ async def ask(
                 if len(read) > MOST_BYTES:
                     break
             else:
-                return Reply(response.status_code, response.headers, _object(read), read.decode(errors="replace"))
+                return Reply(response.status_code, response.headers, json_object(read), read.decode(errors="replace"))
     except (httpx.ConnectError, httpx.ConnectTimeout):
         sent = False
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
@@ -111,19 +115,21 @@ async def ask(
     raise NoReply(sent=sent)
 
 
-async def deliver(http: httpx.AsyncClient, order: Order, deadline: float) -> Outcome:
+async def deliver(http: httpx.AsyncClient, order: Order, deadline: float, present: Ask | None = None) -> Outcome:
     """Present the payment until there is an answer, a refusal, or no time left.
 
     Args:
         http: a client that follows no redirects.
         order: the signed order.
         deadline: `time.monotonic()` of the end.
+        present: sends the request instead of `ask`, and reads its answer as events, which take until it is whole.
     """
     pause, in_doubt, last = _FIRST_PAUSE, False, "there was no time to ask"
     while (left := deadline - time.monotonic()) > 0:
         wait: float | None = None
         try:
-            reply = await ask(http, "POST", order.url, _headers(order, left), encode(order.body), _attempt(left))
+            send, seconds = (present, left) if present else (ask, _attempt(left))
+            reply = await send(http, "POST", order.url, _headers(order, left), encode(order.body), seconds)
         except NoReply as silence:
             in_doubt, last = in_doubt or silence.sent, "there was no reply"
         else:
@@ -236,7 +242,8 @@ async def _rest(seconds: float, deadline: float) -> None:
     await asyncio.sleep(max(0.0, min(seconds, deadline - time.monotonic())))
 
 
-def _object(read: bytes) -> dict[str, Any]:
+def json_object(read: bytes) -> dict[str, Any]:
+    """Parse a JSON object; empty if it is none."""
     try:
         parsed = from_json(read)
     except ValueError:

@@ -28,7 +28,9 @@ _FOOT = """
 verifies and settles, and the `rpc_url` of a node of that chain. USDC on Base and Base Sepolia is built in; for other
 tokens give `asset`, `asset_name` and `asset_version`, as in the token's EIP-712 domain. If the facilitator needs
 authentication, give `facilitator_token`, or `cdp_key_id` and `cdp_key_secret`. `confirmations` (12) is how many blocks
-later a payment is [verified on the chain](operators.md#what-a-facilitator-is-trusted-with). A mainnet and a test
+later a payment is [verified on the chain](operators.md#what-a-facilitator-is-trusted-with). Pages show a chain by its
+`name`, link its transactions at `explorer_url`, and give `public_rpc_url` to wallets that do not know it; all three are
+built in for Base and Base Sepolia. A mainnet and a test
 network need two doors, because worthless money would buy the same answers.
 
 ## Providers
@@ -47,6 +49,7 @@ Every command reads all settings first. If one is wrong, missing or unknown it s
 - In live mode facilitators, nodes and providers on other hosts are reached over https, and `INSTANT_PUBLIC_URL` is
   required unless the door listens on loopback (127.0.0.0/8, ::1, localhost).
 - In sandbox mode the door and the providers are on loopback.
+- The identity provider's issuer, keys and audience are set together, and its keys are reached over https.
 - No two providers have the same name, and `openrouter` and `anthropic` are built in.
 - In `instant.env` every name that begins with `INSTANT_` is a setting. In the environment, where other programs have
   variables too, only a name that is nearly a setting is refused.
@@ -60,7 +63,9 @@ def page() -> str:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    return list(Settings.model_fields.items())
+    # Those of other classes last.
+    own = Settings.__annotations__
+    return sorted(Settings.model_fields.items(), key=lambda field: field[0] not in own)
 
 
 def _default(field: FieldInfo) -> str:

@@ -33,7 +33,7 @@ HANDLE = "demo"
 SLUG = "haiku"
 INPUTS = {"topic": "a small payment", "mood": "hopeful"}
 
-# A practice key has this form; it works only on this machine.
+# A practice key has this form; it works only on this machine. This one is answered with the prompt itself.
 _KEY = "sk-or-v1-practice-demo"
 _RESOURCES = Path(__file__).parent / "demo_resources"
 _WALLET_ATOMIC = 1_000_000
@@ -127,6 +127,7 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
     config = settings()
     receipt = answer["receipt"]
     door, prefect, facilitator = config.public_url, ui_url(config), config.networks[0].facilitator_url
+    _lines("the shop", {"open": f"{door}/  and buy something: a practice wallet is one click"})
     _out.rule(f"the answer of /@{HANDLE}/{SLUG}", align="left")
     _out.print(Text(short_text.escaped(str(answer["response"]))), "")
     _lines(
@@ -141,8 +142,8 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
     _lines(
         "where to look",
         {
-            "door": f"{door}, described at {door}/docs",
-            "prompts": "  ".join(f"{door}/@{HANDLE}/{slug}" for slug in slugs),
+            "products": "  ".join(f"{door}/@{HANDLE}/{slug}" for slug in slugs),
+            "HTTP API": f"{door}/docs",
             "flow runs": f"{prefect}, {how_to_log_in(config)}",
             "facilitator": f"{facilitator}/practice/book",
             "creator": f"{HANDLE}; the bearer token is in {_token_file()}",

@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 
+from core.process import shutdown
 from core.settings import Settings
 from deployments.http_protocol import BoundedProtocol
 
@@ -36,6 +37,7 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             # Recovery takes over unfinished work when the heartbeat stops, as after a SIGKILL.
             os._exit(128 + sig)
+        shutdown.begin()
         log.warning("door: stopping after what was begun; a second signal ends it at once")
         self.should_exit = True
 

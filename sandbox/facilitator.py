@@ -28,8 +28,8 @@ from x402.mechanisms.evm.constants import ERR_SETTLEMENT_PENDING, ERR_TRANSACTIO
 from x402.schemas import SettleRequest, SettleResponse, SupportedKind, SupportedResponse, VerifyRequest, VerifyResponse
 
 from core.settings import SANDBOX_NETWORK
-from sandbox import bazaar, node
-from sandbox.book import Book, Reverted
+from sandbox import bazaar, node, wallet
+from sandbox.book import Book, Reverted, Transaction
 from sandbox.checks import (
     ERR_INVALID_PAYLOAD,
     Address,
@@ -170,11 +170,12 @@ class Practice:
         received: defaultdict[str, int] = defaultdict(int)
         for transfer in transfers:
             received[str(transfer.pay_to)] += transfer.amount or 0
-        rows = [
-            {"transaction": row.hash, "payer": row.payer, "payTo": row.pay_to, "amount": row.amount, "nonce": row.nonce}
-            for row in transfers
-        ]
-        return {"transfers": rows, "received": received}
+        return {"transfers": [_shown(row) for row in transfers], "received": received}
+
+    async def transfer(self, transaction: str) -> Response:
+        """GET /practice/tx/{hash}: one settled payment, at the address that an explorer gives it (EIP-3091)."""
+        found = self.book.transaction(transaction.lower())
+        return JSONResponse(_shown(found)) if found else Response("no such transaction", status_code=404)
 
     async def listed(self) -> dict[str, object]:
         """GET /discovery/resources: the services that were paid for, as their offers tell of them."""
@@ -237,9 +238,15 @@ def create_app(book_path: Path | Literal[":memory:"]) -> FastAPI:
     app.add_api_route("/practice/mine", practice.mine, methods=["POST"])
     app.add_api_route("/discovery/resources", practice.listed, methods=["GET"])
     app.add_api_route("/practice/book", practice.transfers, methods=["GET"])
+    app.add_api_route("/practice/tx/{transaction}", practice.transfer, methods=["GET"])
+    app.include_router(wallet.routes(practice.book))
     app.add_api_route("/practice/payers/{address}", practice.plan, methods=["PUT"])
     app.add_api_route("/practice/payers/{address}", practice.payer, methods=["GET"])
     return app
+
+
+def _shown(row: Transaction) -> dict[str, object]:
+    return {"transaction": row.hash, "payer": row.payer, "payTo": row.pay_to, "amount": row.amount, "nonce": row.nonce}
 
 
 def _refused(reason: str, payment: Payment | None, transaction: str = "") -> SettleResponse:

@@ -29,7 +29,7 @@ PracticeKey = Annotated[str, Path(pattern=f"^({KEY_PREFIX}|{anthropic.KEY_PREFIX
 
 
 class Order(BaseModel):
-    """Changes to one key; missing fields stay unchanged, `faults` replaces the queue."""
+    """Changes to one key; missing fields stay unchanged, `faults` replaces the queue, `gate_open` opens or closes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,6 +41,7 @@ class Order(BaseModel):
     credits: Decimal | None = None
     price_factor: Decimal = Field(default=Decimal(1), gt=0)
     silence: int = Field(default=0, ge=0)
+    gate_open: bool = False
     faults: list[str] = []
 
     @field_validator("faults")
@@ -130,8 +131,10 @@ def _control(practice: Practice) -> APIRouter:
     @router.put("/keys/{key}", status_code=204)
     async def order(key: PracticeKey, wish: Order) -> None:
         account = practice.account(key)
-        for name in wish.model_fields_set - {"faults"}:
+        for name in wish.model_fields_set - {"faults", "gate_open"}:
             setattr(account, name, getattr(wish, name))
+        if "gate_open" in wish.model_fields_set:
+            (account.gate.set if wish.gate_open else account.gate.clear)()
         if "faults" in wish.model_fields_set:
             account.faults = deque(map(parse, wish.faults))
 

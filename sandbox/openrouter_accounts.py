@@ -14,6 +14,8 @@ from fastapi import Request
 from sandbox.openrouter_faults import NO_FAULT, Fault
 
 KEY_PREFIX: Final = "sk-or-v1-practice-"
+DEMO_KEY: Final = f"{KEY_PREFIX}demo"
+"""Keys that begin so are answered with what a model was asked, so that a reader sees what substitution did."""
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key"})
 _CATALOG = Path(__file__).with_name("catalog.json")
 _ROUTED_TO = "openai/gpt-5-mini"
@@ -25,6 +27,8 @@ class Account:
 
     `latency_between` holds 95 percent of the answers' latencies, which then vary; it overrides `latency_seconds`.
     `price_factor` is how much more than the listed price the only available endpoint charges this key.
+    `recites` says that its answers show the whole prompt.
+    `gate` is what answers with the option `gate` wait at.
     `silence` is the number of `GET /generation` requests without a result before a generation is found.
     """
 
@@ -36,11 +40,13 @@ class Account:
     credits: Decimal | None = None
     limit_reset: str | None = None
     price_factor: Decimal = Decimal(1)
+    recites: bool = False
     usage: Decimal = Decimal(0)
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[dict[str, Any]] = field(default_factory=list)
     generations: list[dict[str, Any]] = field(default_factory=list)
     silence: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -102,7 +108,7 @@ class Practice:
 
     def account(self, key: str) -> Account:
         """Return the account of a key, created when it is first seen."""
-        return self.accounts.setdefault(key, Account())
+        return self.accounts.setdefault(key, Account(recites=key.startswith(DEMO_KEY)))
 
     def bearer(self, request: Request) -> Account | None:
         """Return the account of the Authorization header; None if it is not valid."""

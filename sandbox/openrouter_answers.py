@@ -34,12 +34,13 @@ def text_of(message: Mapping[str, Any]) -> str:
     return str(content or "")
 
 
-def answer(body: Mapping[str, Any], *, echo: bool) -> tuple[str, list[str]]:
+def answer(body: Mapping[str, Any], *, echo: bool, recites: bool = False) -> tuple[str, list[str]]:
     """Make the content and picture URLs for one request.
 
     Args:
         body: the chat completion request.
         echo: answer with the messages themselves, for tests that look for leaks.
+        recites: answer with the prompt in words, for readers of the demo.
     """
     messages = [message for message in body["messages"] if isinstance(message, dict)]
     asked = next((text_of(message) for message in reversed(messages) if message.get("role") == "user"), "")
@@ -50,13 +51,24 @@ def answer(body: Mapping[str, Any], *, echo: bool) -> tuple[str, list[str]]:
     if echo:
         everything = json.dumps(messages, ensure_ascii=False)
         return (json.dumps({"echo": messages}, ensure_ascii=False) if _wants_json(shape) else everything), []
+    if recites and not _wants_json(shape):
+        return _recital(messages), []
     sentence = f"Practice answer {seed.hex()[:6]}: you asked “{' '.join(asked.split()[:24])}”."
+    if recites:
+        sentence = " ".join(" ".join(map(text_of, messages)).split())
     if shape.get("type") == "json_schema":
         schema = (shape.get("json_schema") or {}).get("schema") or {}
         return json.dumps(fitting(schema, schema, sentence, seed), ensure_ascii=False), []
     if _wants_json(shape):
         return json.dumps({"answer": sentence, "words": len(asked.split())}, ensure_ascii=False), []
     return f"{sentence} A real model would now write as much as max_completion_tokens allows.", []
+
+
+def _recital(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Write what a model would be asked, as Markdown."""
+    said = [line for message in messages for line in text_of(message).strip().splitlines()]
+    quoted = "\n".join(f"> {line}".rstrip() + "  " for line in said)
+    return f"This is practice: no model was asked. With your words in place, it would have read:\n\n{quoted}"
 
 
 def fitting(schema: Mapping[str, Any], root: Mapping[str, Any], sentence: str, seed: bytes, depth: int = 0) -> Any:
@@ -134,13 +146,22 @@ def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
     return sum(tokens(text_of(message)) + 4 for message in messages) + parts.tokens(messages)
 
 
+def prices_at(pricing: Mapping[str, Any], prompt: int) -> dict[str, Any]:
+    """Return the prices of a prompt of so many tokens; `overrides` by its length apply, those by hour do not."""
+    prices = {key: value for key, value in pricing.items() if key != "overrides"}
+    for override in pricing.get("overrides", ()):
+        if prompt > override.get("min_prompt_tokens", prompt):
+            prices |= override
+    return prices
+
+
 def usage_of(
     pricing: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], content: str, images: int, searches: int
 ) -> dict[str, Any]:
     """Build OpenRouter's `usage`; `cost` is US dollars, computed from the catalog's decimal strings.
 
     Args:
-        pricing: of the model that answered; `overrides` by prompt length apply, those by hour do not.
+        pricing: of the model that answered.
         messages: of the request.
         content: of the answer.
         images: pictures in the answer.
@@ -148,10 +169,7 @@ def usage_of(
     """
     prompt, sent = prompt_tokens(messages), len(parts.parts(messages, "image_url"))
     completion, drawn = tokens(content), images * IMAGE_TOKENS
-    prices = {key: value for key, value in pricing.items() if key != "overrides"}
-    for override in pricing.get("overrides", ()):
-        if prompt > override.get("min_prompt_tokens", prompt):
-            prices |= override
+    prices = prices_at(pricing, prompt)
     price = {key: Decimal(prices.get(key, 0)) for key in ("prompt", "completion", "request")}
     image_price = Decimal(prices.get("image_output", price["completion"]))
     cost = price["prompt"] * prompt + price["completion"] * completion + price["request"] + image_price * drawn

@@ -17,7 +17,9 @@ from sandbox import openrouter_obeying as obeying
 from sandbox.openrouter_accounts import Account, Practice
 from sandbox.openrouter_latency import drawn
 from sandbox.openrouter_refusals import refusal_of
-from sandbox.openrouter_wire import HTML, deliver
+from sandbox.openrouter_wire import HTML, STAMP, deliver
+
+_STAMPS = 40
 
 
 async def chat(practice: Practice, account: Account, body: dict[str, Any], request: Request) -> Response:
@@ -53,7 +55,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
     place = _place(account, body, request)
     if place and fault.name == "none" and (stored := practice.stored(place)):
         return _again(stored, stream=stream, model=body["model"])
-    completion = _completion(row, body, fault)
+    completion = _completion(row, body, fault, recites=account.recites)
     generation = {
         "id": completion["id"],
         "model": completion["model"],
@@ -79,7 +81,7 @@ async def chat(practice: Practice, account: Account, body: dict[str, Any], reque
             over(True)
         return _refuse(fault, body["model"], excerpt, completion["id"])
     headers = {"X-Generation-Id": completion["id"]} | ({"X-OpenRouter-Cache-Status": "MISS"} if place else {})
-    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over)
+    return deliver(broken, fault, stream=stream, headers=headers, model=body["model"], over=over, gate=account.gate)
 
 
 def _place(account: Account, body: dict[str, Any], request: Request) -> tuple[int, bool, bytes] | None:
@@ -102,9 +104,9 @@ def _again(stored: dict[str, Any], *, stream: bool, model: str) -> Response:
     return deliver(completion, faults.NO_FAULT, stream=stream, headers=headers, model=model, over=lambda _whole: None)
 
 
-def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault) -> dict[str, Any]:
+def _completion(row: dict[str, Any], body: dict[str, Any], fault: faults.Fault, *, recites: bool) -> dict[str, Any]:
     """Make a valid chat completion, truncated at `max_completion_tokens`."""
-    content, pictures = answers.answer(body, echo=fault.name == "echo")
+    content, pictures = answers.answer(body, echo=fault.name == "echo", recites=recites)
     if fault.name == "obeys":
         content = obeying.repeat(answers.text_of(body["messages"][0]), fault.argument)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
@@ -183,6 +185,8 @@ def broken_by(completion: dict[str, Any], fault: faults.Fault, model: str, excer
             message["annotations"] = [{"type": "url_citation", "url_citation": page | {"end_index": 8}}] * 2
         case "says":
             message["content"] = fault.argument
+        case "stamps":
+            message["content"] = " ".join([STAMP] * _STAMPS)
         case "draws":
             message["images"] = [{"type": "image_url", "image_url": {"url": answers.drawing(fault.argument)}}]
     return completion
@@ -194,8 +198,15 @@ def _generation_id() -> str:
 
 def _endpoint(row: dict[str, Any], price_factor: Decimal) -> dict[str, Any]:
     """Return the model at the price of the endpoint that serves this key."""
-    dearer = {kind: str(Decimal(row["pricing"][kind]) * price_factor) for kind in ("prompt", "completion")}
-    return row | {"pricing": row["pricing"] | dearer}
+
+    def dearer(prices: dict[str, Any]) -> dict[str, Any]:
+        tokens = [kind for kind in ("prompt", "completion") if kind in prices]
+        return prices | {kind: str(Decimal(prices[kind]) * price_factor) for kind in tokens}
+
+    pricing = dearer(row["pricing"])
+    if "overrides" in pricing:
+        pricing["overrides"] = [dearer(override) for override in pricing["overrides"]]
+    return row | {"pricing": pricing}
 
 
 def _refuse(fault: faults.Fault, model: str, excerpt: str, generation_id: str) -> Response:

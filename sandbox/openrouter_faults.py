@@ -14,6 +14,8 @@ status:404;availability=no_endpoints;form=new      with `http_status` and `error
 empty;plain=1                            as a document, although events were requested
 slow:3                                   a valid answer, three seconds late
 drip:3                                   events spread over three seconds; comments:3 sends keep-alives before them
+says:TEXT;gate=2                         two events, and the others when the control endpoint says `gate_open`
+stamps:2                                 words over two seconds, each `~NANOSECONDS~`: the monotonic time of its sending
 says:TEXT, draws:svg                     that content, that picture
 obeys:base64                             the system turn in that way (`openrouter_obeying`); several are joined by +
 """
@@ -52,11 +54,13 @@ _CONTENTS = frozenset(
     }
 )
 _WAYS = frozenset({"html", "cut", "comment", "plain", "no_done", "error_chunk"})
-_TIMES = frozenset({"hang", "slow", "whitespace", "comments", "drip", "silent"})
+_TIMES = frozenset({"hang", "slow", "whitespace", "comments", "drip", "silent", "stamps"})
 NAMES: Final = frozenset({"status", "error_200"}) | _CONTENTS | _WAYS | _TIMES
 _RETRYABLE = frozenset({"capacity_exhausted", "temporarily_unavailable"})
 _METADATA = ("error_type", "limit_source", "reason", "provider_name")
-_OPTIONS = frozenset({*_METADATA, "patterns", "retry_after", "availability", "code", "form", "body", "done", "plain"})
+_OPTIONS = frozenset(
+    {*_METADATA, "patterns", "retry_after", "availability", "code", "form", "body", "done", "plain", "gate"}
+)
 _SHAPE = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^;*]+))?(?P<options>(?:;[^*]+)?)(?:\*(?P<times>[1-9]\d*|always))?")
 
 

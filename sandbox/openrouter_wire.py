@@ -1,6 +1,7 @@
 """Deliver an answer of the practice OpenRouter: as a document or as events, whole or broken by a fault."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from sandbox import openrouter_answers as answers
 from sandbox.openrouter_faults import Fault, error_body
 
 _PROCESSING: Final = ": OPENROUTER PROCESSING\n\n"
+STAMP: Final = "@stamp"
 HTML: Final = "<!doctype html><title>Just a moment...</title>"
 
 # Called with whether the answer was sent to its end; a client that disconnects cancels the generation.
@@ -37,6 +39,7 @@ def deliver(
     model: str,
     over: Over,
     events: Events | None = None,
+    gate: asyncio.Event | None = None,
 ) -> Response:
     """Build the HTTP response.
 
@@ -48,6 +51,7 @@ def deliver(
         model: the requested model, which errors name.
         over: called when the answer was sent, or the client left.
         events: makes the events; None for OpenRouter's format.
+        gate: what the fault's option `gate` waits at, after so many events.
     """
     text = answers.dumps(completion)
     as_json: dict[str, Any] = {"media_type": "application/json", "headers": headers}
@@ -69,7 +73,7 @@ def deliver(
     if fault.name == "cut":
         over(False)
         return Cut("".join(told), **as_events)
-    return StreamingResponse(_paced(told, fault, over), **as_events)
+    return StreamingResponse(_paced(told, fault, over, gate), **as_events)
 
 
 async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> AsyncIterator[str]:
@@ -85,8 +89,12 @@ async def _kept_alive(text: str, sign: str, seconds: float, over: Over) -> Async
         over(is_whole)
 
 
-async def _paced(events: list[str], fault: Fault, over: Over) -> AsyncIterator[str]:
-    """Yield the events at the fault's pace: `drip` spreads them, `comments` delays them, `silent` never ends."""
+async def _paced(events: list[str], fault: Fault, over: Over, gate: asyncio.Event | None) -> AsyncIterator[str]:
+    """Yield the events at the fault's pace.
+
+    `drip` and `stamps` spread them, `comments` delays them, `silent` never ends. With the option `gate`, the others
+    wait until the gate is open.
+    """
     is_whole = False
     try:
         if fault.name == "comments":
@@ -96,9 +104,11 @@ async def _paced(events: list[str], fault: Fault, over: Over) -> AsyncIterator[s
         for number, event in enumerate(events):
             if fault.name == "silent" and number == len(events) // 2:
                 await asyncio.Event().wait()
-            if fault.name == "drip":
+            if gate and fault.options.get("gate") == str(number):
+                await gate.wait()
+            if fault.name in ("drip", "stamps"):
                 await asyncio.sleep(fault.seconds / len(events))
-            yield event
+            yield event.replace(STAMP, f"~{time.monotonic_ns()}~")
         is_whole = True
     finally:
         over(is_whole)

@@ -25,6 +25,7 @@ NAMES = {
     "resource_versions.modality": "Modality",
     "resource_versions.reasoning_effort": "ReasoningEffort",
     "resource_versions.prompt_shield": "PromptShield",
+    "executions.streamed": "Streamed",
     "resource_versions.inputs_in": "InputsIn",
     "models.modality": "ModelModality",
     "models.tier": "Tier",
@@ -34,6 +35,7 @@ NAMES = {
     "key_events.event": "KeyEvent",
     "key_events.actor": "KeyActor",
     "notice_deliveries.state": "DeliveryState",
+    "notice_deliveries.event": "WebhookEvent",
 }
 
 # What stands elsewhere, because it is no word of the database alone.

@@ -13,8 +13,13 @@ TOKEN = "0x" + "77" * 20
 
 
 @asynccontextmanager
-async def losing_the_first_paid_reply(door: str) -> AsyncIterator[str]:
-    """A proxy in front of the door, as its URL: it reads the first answer to a payment, and hangs up on the buyer."""
+async def losing_the_first_paid_reply(door: str, *, after: int = 0) -> AsyncIterator[str]:
+    """A proxy in front of the door, as its URL: it reads the first answer to a payment, and hangs up on the buyer.
+
+    Args:
+        door: the door's URL.
+        after: bytes of that answer that the buyer still gets.
+    """
     lost: list[bytes] = []
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,10 +33,16 @@ async def losing_the_first_paid_reply(door: str) -> AsyncIterator[str]:
                 back.write(data)
 
         async def downwards() -> None:
+            passed = b""
             while data := await there.read(65_536):
                 if paid.is_set() and not lost:
-                    lost.append(data)
-                    return
+                    passed += data
+                    if len(passed) >= after:
+                        writer.write(passed[:after])
+                        await writer.drain()
+                        lost.append(data)
+                        return
+                    continue
                 writer.write(data)
 
         try:

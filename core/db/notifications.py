@@ -20,6 +20,8 @@ QUEUED = "execution_queued"
 BEGUN = "batch_begun"
 # An execution changed its state; the payload is its id.
 CHANGED = "execution_changed"
+# The text of an answer that is being made has grown; the payload is the execution's id.
+GROWING = "answer_growing"
 # A call failed because its model got dearer; no payload.
 OUTDATED = "catalog_outdated"
 
@@ -37,9 +39,15 @@ class NotificationHub:
         self._waiting: dict[tuple[str, str], set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def event(self, channel: str, payload: str = "") -> Iterator[asyncio.Event]:
-        """Yield an event that is set by each matching notification. Subscribe first, then read, then wait."""
-        event, key = asyncio.Event(), (channel, payload)
+    def event(self, channel: str, payload: str = "", event: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
+        """Yield an event that is set by each matching notification. Subscribe first, then read, then wait.
+
+        Args:
+            channel: the channel.
+            payload: the payload.
+            event: one that waits for other notifications already; None: a new one.
+        """
+        event, key = event or asyncio.Event(), (channel, payload)
         self._waiting[key].add(event)
         try:
             yield event
@@ -80,7 +88,7 @@ async def _feed(hub: NotificationHub, ready: asyncio.Event) -> None:
     while True:
         try:
             async with await connect() as conn:
-                for channel in (QUEUED, BEGUN, CHANGED, OUTDATED):
+                for channel in (QUEUED, BEGUN, CHANGED, GROWING, OUTDATED):
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 ready.set()
                 hub.wake_all()

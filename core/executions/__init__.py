@@ -1,7 +1,8 @@
-"""Executions: their life, queue, steps, sends and outcomes."""
+"""Executions: their life, queue, steps, sends and outcomes, and who watches them."""
 
 __all__ = (
     "advice",
+    "fingerprints",
     "lifecycle",
     "model_switch",
     "own_tests",
@@ -11,4 +12,5 @@ __all__ = (
     "status_tokens",
     "steps",
     "views",
+    "watching",
 )

@@ -6,10 +6,12 @@ The steps of a run are in `core/executions/steps.py`. Functions take `conn` and 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID, uuid4
 
 from core import db
 from core.db.queries.execution import sql
+from core.db.states import ExecutionState, Streamed
 from core.executions import refundable
 from core.observability import metrics
 from core.resources import versions
@@ -18,7 +20,7 @@ from core.settings import settings
 from core.spend import reservations, usage_log
 
 # Final states: they change only if the buyer asks for a re-run or a late payment lands.
-FINAL_STATES = ("succeeded", "failed", "declined", "void")
+FINAL_STATES: Final[tuple[ExecutionState, ...]] = ("succeeded", "failed", "declined", "void")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class NewExecution:
         inputs: validated inputs.
         payment_id: the payment it waits for; None for the owner's free test, which is queued at once.
         id: a fresh id.
+        is_streamed: whether somebody wants its progress, and its text while it is made where the version allows that.
         sealed_inputs: the inputs, sealed for their column at once, before any shared transaction.
     """
 
@@ -37,7 +40,15 @@ class NewExecution:
     inputs: dict[str, str]
     payment_id: UUID | None = None
     id: UUID = field(default_factory=uuid4)
+    is_streamed: bool = False
     sealed_inputs: bytes = field(init=False, repr=False)
+
+    @property
+    def streamed(self) -> Streamed | None:
+        """What is published of it while it runs."""
+        if not self.is_streamed:
+            return None
+        return "text" if self.version.streams else "progress"
 
     def __post_init__(self) -> None:
         """Seal the inputs."""
@@ -63,6 +74,7 @@ async def create(conn: db.Connection, executions: Sequence[NewExecution]) -> Non
         account_ids=[execution.version.account_id for execution in executions],
         version_ids=[execution.version.version_id for execution in executions],
         sealed_inputs=[execution.sealed_inputs for execution in executions],
+        streamed=[execution.streamed for execution in executions],
     )
     await reservations.reserve(
         conn, [reservations.Round(execution.id, 1, execution.version.worst_cost_usd) for execution in executions]

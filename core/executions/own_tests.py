@@ -16,9 +16,13 @@ from core.resources.versions import Version
 _OF_PAYMENTS = frozenset({"network_paused", "no_payout_address"})
 _REFUSED = {
     "archived": "It is archived; restore it first.",
+    "call_cap": "A call can cost more than most_per_call_usd of your account; raise it, or make the call cheaper.",
     "certain_loss": "It sells at a certain loss now; raise its price, or publish it again with allow_loss.",
     "model_withdrawn": "Nothing is sold on its model any more, or it does not take such inputs; choose another one.",
+    "monthly_spend_cap": "Your monthly spend cap has no room for a test; raise it, or wait for the next month (UTC).",
     "queue_full": "Your queue is full; try again when it is shorter.",
+    "resource_call_cap": "A call can cost more than the prompt's most_per_call_usd; raise it, or cap the answer.",
+    "resource_monthly_spend_cap": "The prompt's own monthly cap has no room for a test; raise it, or wait.",
     "resource_spend_cap": "The prompt's own daily cap has no room for a test; raise it, or wait for tomorrow (UTC).",
     "spend_cap": "Your daily spend cap has no room for a test; raise it, or wait for tomorrow (UTC).",
 }
@@ -47,13 +51,16 @@ class Report:
     outcome: str | None
 
 
-async def begin(conn: db.Connection, version: Version, inputs: object) -> lifecycle.NewExecution:
+async def begin(
+    conn: db.Connection, version: Version, inputs: object, *, is_streamed: bool = False
+) -> lifecycle.NewExecution:
     """Queue the owner's test of a version, which need not be on offer.
 
     Args:
         conn: the transaction; it must roll back if this raises.
         version: what to run.
         inputs: as a buyer would send them.
+        is_streamed: whether the owner wants to hear of it while it is made.
 
     Raises:
         InvalidInput: names each input that does not fit.
@@ -62,7 +69,7 @@ async def begin(conn: db.Connection, version: Version, inputs: object) -> lifecy
     valid = versions.validate_inputs(version, inputs)
     try:
         await _need_ready(conn, version)
-        test = lifecycle.NewExecution(version, valid)
+        test = lifecycle.NewExecution(version, valid, is_streamed=is_streamed)
         await lifecycle.create(conn, [test])
         return test
     except Unavailable as obstacle:

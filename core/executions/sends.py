@@ -15,6 +15,7 @@ from uuid import UUID
 
 from core import db
 from core.db.queries.send import sql
+from core.executions import pieces
 from core.failures import ExecutionFailed, Unreadable
 from core.providers import registry as providers
 from core.providers.errors import UNAVAILABLE, charge_of
@@ -80,8 +81,8 @@ async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: 
 
     Raises:
         ExecutionFailed: `send_refused` (the attempt is not the current one, or the limit is reached), `interrupted`
-            (the outcome of the last send is unknown, and no cache can return its answer), `spend_cap`,
-            `resource_spend_cap`, `prompt_not_text`.
+            (the outcome of the last send is unknown, and no cache can return its answer; or somebody has read the
+            beginning of an answer), one of `reservations.CAPS`, `prompt_not_text`.
     """
     # A round's first send is by far the most common, and needs no look-up.
     request = Private(encode(providers.provider_for(prompt.model).fields(prompt, 1)))
@@ -101,6 +102,9 @@ async def begin_next(
     It goes to the model of the last send, or to the next one if that was unavailable and no send of the round may have
     been charged without anybody knowing.
     """
+    if await pieces.is_shown(conn, prompt.execution_id, prompt.round):
+        # A second answer would contradict what a reader has seen.
+        raise ExecutionFailed("internal_error", "ours", "interrupted")
     last = await sql.last(conn, id=prompt.execution_id)
     charged = "no" if last.number is None else "perhaps" if last.outcome is None else charge_of(last.outcome)
     place = prompt.place_of(last.model_id)

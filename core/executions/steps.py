@@ -7,8 +7,8 @@ commit, except `validate` and `call`, which take the pool for the reason in thei
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 from uuid import UUID
@@ -17,8 +17,11 @@ from core import db
 from core.accounts import key_log, provider_keys
 from core.db.queries.execution import sql
 from core.db.states import Leak
-from core.executions import outcomes, prompts, release, sends
+from core.executions import outcomes, pieces, prompts, release, sends
 from core.executions import queue as execution_queue
+from core.executions.prepared import Opened as Opened
+from core.executions.prepared import Order as Order
+from core.executions.prepared import PreparedCall as PreparedCall
 from core.failures import ExecutionFailed, InvalidInput, Unreadable
 from core.observability import metrics, tracing
 from core.process import worker
@@ -26,7 +29,6 @@ from core.providers import client as provider_client
 from core.providers import errors as provider_errors
 from core.providers import registry as providers
 from core.providers.registry import Provider
-from core.providers.request import Prompt
 from core.providers.response import Reply
 from core.resources import readiness, template
 from core.resources import versions as resource_versions
@@ -39,45 +41,6 @@ Result = TypeVar("Result")
 
 # With fewer seconds left than this, a call is not sent again.
 _LEAST_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An execution that this run has begun, with the version that was sold."""
-
-    id: UUID
-    attempt_id: UUID
-    round: int
-    account_id: UUID
-    version: resource_versions.Version
-    buyer: str
-    deadline: datetime
-    flow_run_id: UUID | None
-    sealed_inputs: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The decrypted parts of an order: the creator's key and template, the buyer's inputs."""
-
-    key: Private[str]
-    template: Private[str]
-    inputs: Private[dict[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedCall:
-    """A call that is ready to be sent."""
-
-    order: Order
-    key: Private[str]
-    prompt: Private[Prompt]
-    shield: release.Shield | None
-
-    @property
-    def most_sends(self) -> int:
-        """How often it may be sent in its round, fallbacks included."""
-        return sends.most_sends(self.prompt.reveal())
 
 
 async def validate(
@@ -104,6 +67,8 @@ async def validate(
         taken = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in taken]
         await sql.notify_begun(conn, batch_id=batch.id)
+        if read_along := [row.id for row in rows if row.streamed]:
+            await sql.notify_changed(conn, ids=read_along)
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
         versions = {
@@ -120,6 +85,7 @@ async def validate(
             buyer=hashlib.sha256(f"{row.account_id}:{row.payer}".encode()).hexdigest()[:32],
             deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
             flow_run_id=flow_run_id,
+            is_streamed=row.streamed == "text",
             sealed_inputs=row.sealed_inputs,
         )
         for row in rows
@@ -128,7 +94,6 @@ async def validate(
 
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
     """Open the key, template and inputs of each order. An order that cannot be opened fails and is left out."""
-
     keys: dict[tuple[UUID, Provider], Private[str]] = {}
 
     async def open_one(order: Order) -> tuple[Order, Opened]:
@@ -182,7 +147,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             execution_id=order.id,
             round_number=order.round,
         )
-        return PreparedCall(order, parts.key, Private(prompt), shield)
+        return PreparedCall(order, parts.key, Private(prompt), Private(inputs), shield)
 
     return await _apply_to_each(conn, opened, prepare, order_of=lambda opened_order: opened_order[0])
 
@@ -207,28 +172,31 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
     provider = providers.provider_for(order.version.model_id)
     send = await _begin_send(pool, prepared)
     with tracing.span("upstream", order.id, round=send.round, send=send.number) as facts:
-        answer = await provider_client.complete(
-            provider,
-            prepared.key,
-            send.request,
-            order.version.modality,
-            order.version.answer_schema,
-            order.version.truncated_from_characters,
-            deadline_seconds=_seconds_left(order),
-            cache_seconds=send.cache_seconds,
-            prices=prepared.prompt.reveal().at(send.place).prices,
-            on_generation_id=lambda generation_id: sends.note(pool, send, generation_id),
-        )
+        async with _publishing(pool, prepared) as writer:
+            answer = await provider_client.complete(
+                provider,
+                prepared.key,
+                send.request,
+                order.version.modality,
+                order.version.answer_schema,
+                order.version.truncated_from_characters,
+                deadline_seconds=_seconds_left(order),
+                cache_seconds=send.cache_seconds,
+                prices=prepared.prompt.reveal().at(send.place).prices,
+                on_generation_id=lambda generation_id: sends.note(pool, send, generation_id),
+                on_text=None if writer is None else writer.add,
+            )
         usage = answer.reveal().usage
         reply, leak = await release.judge(prepared.shield, answer.reveal().reply)
         facts["outcome"] = outcome = "succeeded" if isinstance(reply, Reply) else reply.detail
         metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.metric_label(outcome))
         facts.update(generation=usage.generation_id, model=usage.model_served, output_tokens=usage.output_tokens)
     if isinstance(reply, Reply):
-        await _succeed(pool, order, sends.Ended(send, "succeeded", usage), Private(reply), leak)
+        await _succeed(pool, prepared, sends.Ended(send, "succeeded", usage), Private(reply), leak)
         return
     await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(send, reply.detail, usage)]))
-    pause = None if release.is_last(send.number, reply) else sends.pause_before_next(send, reply)
+    is_last = (writer is not None and writer.is_shown) or release.is_last(send.number, reply)
+    pause = None if is_last else sends.pause_before_next(send, reply)
     if pause is not None and pause + _LEAST_SECONDS < _seconds_left(order):
         await asyncio.sleep(pause)
         raise ExecutionFailed(reply.code, reply.fault, reply.detail, resend=True)
@@ -238,6 +206,18 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
             pool, lambda conn: provider_keys.reject_key(conn, order.account_id, prepared.key, provider)
         )
     await _fail_and_raise(pool, order, reply)
+
+
+@asynccontextmanager
+async def _publishing(pool: db.Pool, prepared: PreparedCall) -> AsyncIterator[pieces.Writer | None]:
+    """Yield what publishes the text of the answer within the block; None if nobody asked for it."""
+    order, shield = prepared.order, prepared.shield
+    if not order.is_streamed:
+        yield None
+        return
+    source = pieces.Source(order.account_id, order.id, order.attempt_id, order.round)
+    async with pieces.writing(pool, source, shield.marks.unwrap if shield else str) as writer:
+        yield writer
 
 
 async def fail(conn: db.Connection, order: Order, failure: ExecutionFailed) -> None:
@@ -262,10 +242,12 @@ async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
     await _fail_and_raise(pool, order, refused)
 
 
-async def _succeed(pool: db.Pool, order: Order, ended: sends.Ended, reply: Private[Reply], leak: Leak | None) -> None:
-    document = await outcomes.result_document(order.id, order.version.modality, ended.usage, reply)
-    sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
-    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, ended, sealed, reply.reveal().truncated, leak))
+async def _succeed(
+    pool: db.Pool, prepared: PreparedCall, ended: sends.Ended, reply: Private[Reply], leak: Leak | None
+) -> None:
+    order, model_id = prepared.order, prepared.prompt.reveal().at(ended.send.place).model
+    parts = ended, reply.reveal(), prepared.inputs.reveal(), leak
+    await outcomes.succeed(pool, await outcomes.answered(order.version, order.attempt_id, model_id, *parts))
 
 
 async def _fail_and_raise(pool: db.Pool, order: Order, failure: ExecutionFailed) -> NoReturn:

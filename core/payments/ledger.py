@@ -87,10 +87,10 @@ class ClaimRequest:
         version: the version that it buys.
         inputs: validated inputs.
         owner: the worker that will settle it.
+        is_streamed: whether the buyer wants to hear of it while it is made.
         payment_id, execution_id: fresh ids.
         execution: what it buys, sealed.
-        payload_sha256, request_sha256, identifier_sha256: as `matching` hashes them.
-        sealed_payload: the payload, sealed for the ledger.
+        payload_sha256, request_sha256, identifier_sha256, sealed_payload: hashed by `matching`, and sealed.
 
     Raises:
         PaymentMalformed: its payment-identifier has another form.
@@ -100,6 +100,7 @@ class ClaimRequest:
     version: versions.Version
     inputs: dict[str, str]
     owner: UUID
+    is_streamed: bool = False
     payment_id: UUID = field(default_factory=uuid4)
     execution_id: UUID = field(default_factory=uuid4)
     execution: lifecycle.NewExecution = field(init=False)
@@ -110,10 +111,10 @@ class ClaimRequest:
 
     def __post_init__(self) -> None:
         """Compute everything that depends on what the buyer wrote."""
-        payload, resource_id = self.matched.payload, self.version.resource_id
+        payload, resource_id, wants = self.matched.payload, self.version.resource_id, self.is_streamed
         plain = payload.model_dump_json(by_alias=True, exclude_none=True).encode()
         computed = {
-            "execution": lifecycle.NewExecution(self.version, self.inputs, self.payment_id, self.execution_id),
+            "execution": lifecycle.NewExecution(self.version, self.inputs, self.payment_id, self.execution_id, wants),
             "payload_sha256": matching.payload_sha256(payload),
             "request_sha256": matching.request_sha256(resource_id, self.inputs),
             "identifier_sha256": matching.identifier_sha256(resource_id, payload),
@@ -238,7 +239,7 @@ async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bo
         conn: one transaction.
         payment_id: the payment.
         reason: the reason, as a code.
-        proved: whether the chain shows that it can never land; otherwise the chain is watched until then.
+        proved: whether the chain shows that it can never land; otherwise the chain is streamed until then.
     """
     if await sql.fail(conn, id=payment_id, reason=reason, proved=proved):
         await lifecycle.void(conn, payment_id)

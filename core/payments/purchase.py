@@ -72,6 +72,7 @@ class Purchase:
 
     Attributes:
         client: the address that presents it.
+        is_streamed: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
     """
 
     payload: codec.PaymentPayload
@@ -79,6 +80,7 @@ class Purchase:
     inputs: dict[str, str]
     status_token: str = ""
     client: str = ""
+    is_streamed: bool = False
 
     @property
     def request_sha256(self) -> bytes:

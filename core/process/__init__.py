@@ -1,3 +1,3 @@
-"""Event loops, garbage collection, heartbeats and scheduled runs."""
+"""Event loops, garbage collection, heartbeats, scheduled runs and the end of a process."""
 
-__all__ = ("background_loop", "gc_tuning", "scheduled_runs", "worker")
+__all__ = ("background_loop", "gc_tuning", "scheduled_runs", "shutdown", "worker")

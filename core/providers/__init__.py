@@ -6,6 +6,7 @@ __all__ = (
     "errors",
     "model_ids",
     "openrouter_oauth",
+    "reasoning",
     "registry",
     "request",
     "response",

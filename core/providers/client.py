@@ -26,7 +26,7 @@ from core.providers.connections import client_of, close, connections
 from core.providers.errors import provider_failure
 from core.providers.json_answer import RepairNeeded
 from core.providers.registry import Provider
-from core.providers.response import ModelAnswer, Wanted, judge
+from core.providers.response import ModelAnswer, Wanted, judge, storable
 from core.providers.usage import KeyFacts, Prices, Usage
 from core.secrets.private import Private
 
@@ -34,6 +34,7 @@ __all__ = ["KeyFacts", "ModelAnswer", "Usage", "check_key", "close", "complete",
 
 T = TypeVar("T")
 OnGenerationId = Callable[[str], Awaitable[None]]
+OnText = Callable[[str], None]
 
 _CHECK_SECONDS = 15.0
 _LEAST_CHECK_SECONDS = 1.0
@@ -67,6 +68,7 @@ async def complete(
     cache_seconds: int = 0,
     prices: Prices | None = None,
     on_generation_id: OnGenerationId,
+    on_text: OnText | None = None,
 ) -> Private[ModelAnswer]:
     """Send a request once and read the answer. A failure is returned, not raised; only cancellation raises.
 
@@ -82,6 +84,7 @@ async def complete(
         cache_seconds: how long the provider should cache the answer for the identical request; 0: not at all.
         prices: the model's listed prices, which give the cost if the provider reports none.
         on_generation_id: called with the provider's generation id when the headers arrive, before the body.
+        on_text: called with the text of the answer as it arrives, reasoning between tags included; None: nobody reads.
     """
     collector = sse.Collector()
     header_usage = Usage()
@@ -92,7 +95,7 @@ async def complete(
             header_usage = charges.read_headers(provider, response.headers)
             if header_usage.generation_id is not None:
                 await on_generation_id(header_usage.generation_id)
-            await _read(response, collector)
+            await _read(response, collector, on_text)
 
     began = time.monotonic()
     broken = await _attempt(provider, key, send, deadline_seconds, cache_seconds)
@@ -243,7 +246,7 @@ async def _stream(
         await response.aclose()
 
 
-async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
+async def _read(response: httpx2.Response, collector: sse.Collector, on_text: OnText | None) -> None:
     """Read until the answer and its usage have arrived; what the connection does after that changes nothing.
 
     Raises:
@@ -260,6 +263,8 @@ async def _read(response: httpx2.Response, collector: sse.Collector) -> None:
                     if start:
                         # A little body can hold a lot of events, compressed; nobody waits for all of them.
                         await asyncio.sleep(0)
+                if on_text and (text := collector.new_text()):
+                    on_text(storable(text))
                 if collector.size > _BODY_LIMIT or collector.lines > _MOST_LINES:
                     raise provider_failure("provider_too_large")
                 if collector.is_over and not was_over:

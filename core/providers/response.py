@@ -130,7 +130,7 @@ def _reply(collector: sse.Collector, document: Mapping[str, object], wanted: Wan
     audio = mapping(message.get("audio"))
     transcript, data = audio.get("transcript"), audio.get("data")
     if not text.strip() and isinstance(transcript, str):
-        text = _storable(transcript)
+        text = storable(transcript)
     if len(text) > _MOST_CHARACTERS:
         raise provider_failure("provider_too_large")
     if wanted.modality == "image":
@@ -192,10 +192,10 @@ def _text(message: Mapping[str, object]) -> str:
     """Read the content, from text or from parts."""
     content = message.get("content")
     text = content if isinstance(content, str) else "".join(filter(None, map(_text_of, _parts(message))))
-    return _storable(text)
+    return storable(text)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Replace lone surrogates, which are valid JSON and cannot be written as UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -237,4 +237,4 @@ def _citations(annotations: object) -> Iterator[dict[str, str]]:
         url, title = citation.get("url"), citation.get("title")
         if isinstance(url, str) and _LINK.fullmatch(url) and url not in seen and len(seen) < _MOST_CITATIONS:
             seen.add(url)
-            yield {"url": url, "title": _storable(title)[:300] if isinstance(title, str) else ""}
+            yield {"url": url, "title": storable(title)[:300] if isinstance(title, str) else ""}

@@ -1,22 +1,21 @@
 """Collect the server-sent events of a streamed chat completion into the document of an unstreamed one.
 
-Framing follows the WHATWG HTML standard, section 9.2.6; chunks follow OpenRouter's streaming guide: `: OPENROUTER
+Chunks follow OpenRouter's streaming guide: `: OPENROUTER
 PROCESSING` comments, deltas, an error in any chunk, one last chunk with `usage` and no choices, `[DONE]`.
 
 An answer is whole when a finish reason of success has arrived. `[DONE]` and the connection only say when to stop
 reading, so what they do after that reason changes nothing.
 """
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 
 from core.failures import ExecutionFailed
+from core.net.event_stream import Event, Framing
 from core.providers.errors import provider_failure
 from core.providers.finish import Finish, finish_of
 from core.providers.openrouter_errors import malformed, mapping, parse
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\r\n"
 # OpenRouter's usage has about ten.
@@ -29,7 +28,6 @@ class Collector:
 
     Attributes:
         size: bytes received.
-        lines: lines received.
         is_done: whether `[DONE]` arrived.
         has_usage: whether usage arrived with the verdict or after it; earlier usage is a running count.
         finish: the worst finish reason so far.
@@ -37,7 +35,6 @@ class Collector:
 
     def __init__(self) -> None:
         self.size = 0
-        self.lines = 0
         self.is_done = False
         self.has_usage = False
         self.finish = Finish.NONE
@@ -50,9 +47,12 @@ class Collector:
         # Until the first event, this may be a plain document after keep-alive lines.
         self._plain: list[bytes] | None = []
         self._is_plain: bool | None = None
-        self._tail: list[bytes] = []
-        self._event = ""
-        self._data: list[bytes] = []
+        self._framing = Framing()
+
+    @property
+    def lines(self) -> int:
+        """How many lines were received."""
+        return self._framing.lines
 
     @property
     def is_decided(self) -> bool:
@@ -78,14 +78,18 @@ class Collector:
                 self._is_plain = start in (b"{", b"[", b"<")
             if self._is_plain is not False:
                 return
-        self._lines(received)
+        for event in self._framing.feed(received):
+            self._take(event)
+        if self._framing.has_data:
+            self._plain = None
 
     def end(self) -> None:
         """Take the end of the body. An event that lacks only its last line end counts; half an event does not."""
         was_unreadable = self._is_unreadable
-        self._line(b"".join(self._tail))
-        self._dispatch()
-        self._tail = []
+        for event in self._framing.end():
+            self._take(event)
+        if self._framing.has_data:
+            self._plain = None
         # An event that was cut in the middle is not unreadable: the events before it decide.
         self._is_unreadable = was_unreadable
 
@@ -107,6 +111,10 @@ class Collector:
             # A count from the middle of an answer that then broke is less than the charge.
             return {name: value for name, value in self._document.items() if name != "usage"}
         return self._document
+
+    def new_text(self) -> str:
+        """Return the text that has arrived since the last call. Nothing if it does not come as plain text."""
+        return self._message.new_text()
 
     def refuse_unreadable(self) -> None:
         """Raise if an event before the end of the answer was unreadable: a part of the answer may be missing.
@@ -136,37 +144,8 @@ class Collector:
             document["error"] = document
         return document
 
-    def _lines(self, received: bytes) -> None:
-        if self._tail and self._tail[-1].endswith(b"\r"):
-            # Only the next byte shows whether this is CR or CRLF.
-            received = self._tail.pop() + received
-        pending = b""
-        if received.endswith(b"\r"):
-            received, pending = received[:-1], b"\r"
-        first, *rest = _LINE_END.split(received)
-        self.lines += len(rest)
-        self._tail.append(first)
-        for line in rest:
-            self._line(b"".join(self._tail))
-            self._tail = [line]
-        if pending:
-            self._tail.append(pending)
-
-    def _line(self, line: bytes) -> None:
-        line = line.rstrip(b"\r").removeprefix(_BOM)
-        if not line:
-            self._dispatch()
-            return
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            self._plain = None
-            self._data.append(value.removeprefix(b" "))
-        elif name == b"event":
-            self._event = value.decode(errors="replace").strip().lower()
-
-    def _dispatch(self) -> None:
-        event, data = self._event, b"\n".join(self._data).strip()
-        self._event, self._data = "", []
+    def _take(self, framed: Event) -> None:
+        event, data = framed.name.strip().lower(), framed.data.strip()
         if not data or event in _PINGS or data.startswith(b":") or data.lower() in (b"null", b"ping"):
             return
         if data.lower() == b"[done]":
@@ -222,6 +201,13 @@ class _Message:
         self._texts: dict[str, list[str]] = {}
         self._lists: dict[str, list[object]] = {}
         self._audio: dict[str, list[str]] = {}
+        self._told = 0
+
+    def new_text(self) -> str:
+        """Return the content since the last call; parts of content are put before it, so with them it is not known."""
+        pieces = self._texts.get("content", [])
+        new, self._told = pieces[self._told :], len(pieces)
+        return "" if "content" in self._lists else "".join(new)
 
     def add(self, delta: Mapping[str, object]) -> None:
         for name, value in delta.items():

@@ -40,6 +40,20 @@ _USDC: dict[str, dict[str, object]] = {
     "eip155:84532": {"asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "asset_name": "USDC"},
 }
 
+# What people see of a chain, and what their wallets need to add it, by the same registry.
+_PUBLIC: dict[str, dict[str, object]] = {
+    "eip155:8453": {
+        "name": "Base",
+        "explorer_url": "https://basescan.org",
+        "public_rpc_url": "https://mainnet.base.org",
+    },
+    "eip155:84532": {
+        "name": "Base Sepolia",
+        "explorer_url": "https://sepolia.basescan.org",
+        "public_rpc_url": "https://sepolia.base.org",
+    },
+}
+
 
 class Network(BaseModel):
     """One chain that buyers may pay on.
@@ -53,6 +67,9 @@ class Network(BaseModel):
         rpc_url: JSON-RPC URL of a chain node. The chain decides the state of a payment whose settlement reply was lost.
         confirmations: how many blocks later a payment that the facilitator told of is verified on the chain.
         facilitator_token: sent to the facilitator as a bearer token.
+        name: what people call the chain; the id by default.
+        explorer_url: base URL of a block explorer (EIP-3091), where pages link transactions.
+        public_rpc_url: a node that anybody may use, for a buyer's wallet that does not know the chain yet (EIP-3085).
         cdp_key_id, cdp_key_secret: an API key of the Coinbase Developer Platform, which signs a token for each request.
     """
 
@@ -65,28 +82,31 @@ class Network(BaseModel):
     facilitator_url: str
     rpc_url: str
     confirmations: int = Field(default=12, ge=0)
+    name: str = Field(default="", max_length=60)
+    explorer_url: str | None = None
+    public_rpc_url: str | None = None
     facilitator_token: SecretStr | None = Field(default=None, min_length=1)
     cdp_key_id: str | None = Field(default=None, min_length=1)
     cdp_key_secret: SecretStr | None = Field(default=None, min_length=1)
 
     @model_validator(mode="before")
     @classmethod
-    def _usdc(cls, values: object) -> object:
-        """Fill in USDC on known chains, so that `id`, `facilitator_url` and `rpc_url` are enough there."""
+    def _known(cls, values: object) -> object:
+        """Fill in what is known of a chain, so that `id`, `facilitator_url` and `rpc_url` are enough there."""
         if isinstance(values, dict) and "asset" not in values:
-            return _USDC.get(str(values.get("id")), {}) | values
-        return values
+            values = _USDC.get(str(values.get("id")), {}) | values
+        return _PUBLIC.get(str(values.get("id")), {}) | values if isinstance(values, dict) else values
 
-    @field_validator("facilitator_url")
+    @field_validator("facilitator_url", "explorer_url")
     @classmethod
-    def _is_base_url(cls, url: str) -> str:
-        return urls.checked_base(url)
+    def _is_base_url(cls, url: str | None) -> str | None:
+        return None if url is None else urls.checked_base(url)
 
-    @field_validator("rpc_url")
+    @field_validator("rpc_url", "public_rpc_url")
     @classmethod
-    def _is_url(cls, url: str) -> str:
+    def _is_url(cls, url: str | None) -> str | None:
         # Nothing is appended to it, and some companies take the key of their nodes in a query.
-        return urls.checked(url)
+        return None if url is None else urls.checked(url)
 
     @field_validator("facilitator_token")
     @classmethod
@@ -102,9 +122,29 @@ class Network(BaseModel):
         return self
 
     @property
+    def label(self) -> str:
+        """Return what people call the chain."""
+        return self.name or self.id
+
+    @property
     def chain_id(self) -> int:
         """Return the number after `eip155:`, the chain id of an EIP-712 domain."""
         return int(self.id.split(":")[1])
+
+
+def practice_network(facilitator: str) -> Network:
+    """Return the practice chain, which exists only in the book of the practice facilitator at this base URL."""
+    return Network(
+        id=SANDBOX_NETWORK,
+        asset=SANDBOX_ASSET,
+        asset_name=SANDBOX_ASSET_NAME,
+        facilitator_url=facilitator,
+        rpc_url=f"{facilitator}/rpc",
+        name="Practice chain",
+        explorer_url=f"{facilitator}/practice",
+        public_rpc_url=f"{facilitator}/rpc",
+        confirmations=0,  # its book never changes, and has a new block only with each transfer
+    )
 
 
 def member(position: int, name: str) -> str:

@@ -26,7 +26,7 @@ from core.failures import ExecutionFailed
 from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.settings import settings
 from tasks.policy import step
-from tests import doors, leaks, orders, planted, scrapes, servers, shops
+from tests import doors, leaks, orders, planted, scrapes, servers, shops, streams
 from tests.files import data_url, png_with
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
@@ -102,8 +102,11 @@ OUTCOMES = {
     "anthropic: exhausted": (["status:529*always"], 502),
     "anthropic: error in the stream": (["error_chunk"], 502),
     "anthropic: cut": (["cut"], 502),
+    "streamed: success": (["echo"], 200),
+    "streamed: silence": (["silent"], 200),
 }
-ANSWERED = {"success", "anthropic: success"}
+# A stream that breaks off shows its buyer the beginning of an answer, which quotes their own words.
+ANSWERED = {"success", "anthropic: success", "streamed: success", "streamed: silence"}
 
 
 async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
@@ -111,14 +114,16 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     sales = {name: await open_sale(pool, name, faults) for name, (faults, _) in OUTCOMES.items()}
     tampered = await open_sale(pool, "cannot be opened", [])
     killed = await open_sale(pool, "killed", ["echo*always"])
+    watched = await open_sale(pool, "watched", ["echo;gate=8"])
     port = servers.free_port()
     with doors.door(surroundings, port) as door:
         answers = await asyncio.gather(*(buy(door.url, sale) for sale in sales.values()))
         await queue_tampered(pool, tampered)
         await ask_wrongly(door.url, killed)
-        for sale in (*sales.values(), tampered):
+        while_it_is_made = await watch(door.url, watched, surroundings)
+        for sale in (*sales.values(), tampered, watched):
             await shops.at_rest(pool, sale.shop)
-        await recorded(pool, (*sales.values(), tampered))
+        await recorded(pool, (*sales.values(), tampered, watched))
         await killed.shop.openrouter(latency_seconds=3)
         paid = await sign(door.url, killed)
         async with httpx.AsyncClient(timeout=30) as client:
@@ -136,12 +141,14 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     outcomes = {name: answer.status_code for name, answer in zip(sales, answers, strict=True)}
     assert {name: status for name, status in outcomes.items() if OUTCOMES[name][1] not in (status, None)} == {}
     assert sales["success"].secrets["template"] in answers[0].json()["response"]
+    assert while_it_is_made == {}
+    assert watched.secrets["template"].encode() in watched.told["stream"]
     assert (last.state, last.sends, last.takeovers) == ("succeeded", 2, 1)
     (unopened,) = await shops.executions(pool, tampered.shop)
     assert unopened.detail == "sealed_value_unreadable"
     everybody = {
         f"{sale.name}: {kind}": word
-        for sale in (*sales.values(), tampered, killed)
+        for sale in (*sales.values(), tampered, killed, watched)
         for kind, word in (sale.secrets | await tokens(pool, sale)).items()
     }
     assert await everywhere(surroundings, everybody) == {}
@@ -156,12 +163,26 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
 
 
 async def buy(door: str, sale: Sale) -> httpx.Response:
-    """Pay, wait, and poll the status URL."""
+    """Pay and wait, or read along."""
     async with httpx.AsyncClient(timeout=60) as client:
         paid = await sign(door, sale)
         url = door + sale.shop.path
-        answer = await client.post(url, json=sale.inputs, headers=paid | {"Prefer": "wait=30"})
+        accept = streams.EVENTS if sale.name.startswith("streamed: ") else {}
+        answer = await client.post(url, json=sale.inputs, headers=paid | {"Prefer": "wait=30"} | accept)
         return sale.hear("answer", answer)
+
+
+async def watch(door: str, sale: Sale, folder: Path) -> Places:
+    """Read the beginning of an answer, and search for it everywhere before it is whole."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        paid = await sign(door, sale)
+        async with streams.reading(client, "POST", door + sale.shop.path, paid, json=sale.inputs) as stream:
+            await stream.until(lambda _events: sale.secrets["template"].encode() in stream.body)
+            places = await everywhere(folder, sale.secrets)
+            await sale.shop.openrouter(gate_open=True)
+            await stream.until(streams.has("done"))
+    sale.told["stream"] = stream.body
+    return places
 
 
 async def queue_tampered(pool: db.Pool, sale: Sale) -> None:

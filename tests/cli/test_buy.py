@@ -242,6 +242,7 @@ async def test_wrong_usage(tmp_path: Path, desk: Desk) -> None:
         await desk.buy("127.0.0.1:9"),
         await desk.buy(),
         await desk.buy("--resume", str(tmp_path / "nothing")),
+        await desk.buy(nobody, "--stream", "--json"),
     ]
 
     for done in attempts:
@@ -261,6 +262,23 @@ async def test_a_lost_reply_is_fetched_with_the_same_payment(door: str, shop: Sh
     assert (len(await shop.received()), await desk.buyer.settles()) == (1, 1)
     async with db.pool() as pool:
         assert [row.state for row in await shops.at_rest(pool, shop)] == ["succeeded"]
+
+
+@pytest.mark.parametrize("after", [0, 1100, 2500])
+async def test_an_answer_is_read_while_it_is_made(door: str, shop: Shop, desk: Desk, after: int) -> None:
+    """Its words come once, also where the line breaks in the middle, and for one payment."""
+    await shop.openrouter(latency_seconds=0, faults=["drip:1"])
+    async with losing_the_first_paid_reply(door, after=after) as proxy:
+        done = await desk.buy(proxy + shop.path, "-p", "topic=the sea", "--stream")
+
+    answer, *nothing = done.out.splitlines()
+    assert (done.code, nothing) == (0, [])
+    assert answer.startswith("Practice answer")
+    assert answer.endswith("A real model would now write as much as max_completion_tokens allows.")
+    assert answer.count("Practice") == 1
+    assert "receipt: 0.01 USDC" in done.err
+    assert len(await shop.sends()) == 1
+    assert await desk.buyer.settles() == 1
 
 
 async def test_a_slow_answer_is_polled(door: str, shop: Shop, desk: Desk) -> None:

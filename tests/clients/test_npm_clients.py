@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from core.settings import settings
 from tests import wire
+from tests.api.test_pages import shown_call
 from tests.refusals import TOPIC
 from tests.shops import Buyer, Shop
 
@@ -80,6 +82,28 @@ async def test_a_202_that_was_lost_on_the_way(door: str, shop: Shop, program: Pr
     await paid_once(shop, buyer, said)
 
 
+async def test_the_call_that_a_page_shows(door: str, shop: Shop) -> None:
+    """The product's page has a call for TypeScript; Node runs it as it is copied."""
+    async with httpx.AsyncClient() as http:
+        page = await http.get(door + shop.path, headers={"Accept": "text/html"})
+    output, errors = await node(shown_call(page.text, "TypeScript"))
+    assert "Practice answer" in output, errors
+    assert len(await shop.received()) == 1
+
+
+async def node(program: str, *arguments: str) -> tuple[str, str]:
+    """Run a program beside the installed clients: what it printed, and its errors if it failed."""
+    process = await asyncio.create_subprocess_exec(
+        *("node", "--input-type=module", "-", *arguments),
+        cwd=INSTALLED,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(program.encode())
+    return output.decode(), errors.decode() if process.returncode else ""
+
+
 async def call(program: Program, buyer: Buyer, url: str, prefer: str, identifier: str | None) -> dict[str, Any] | None:
     """Run a program in Node; None if it raises."""
     request = {
@@ -90,16 +114,9 @@ async def call(program: Program, buyer: Buyer, url: str, prefer: str, identifier
         "key": "0x" + buyer.wallet.key.hex().removeprefix("0x"),
         "allowedAssets": [{"network": network.id, "asset": network.asset} for network in settings().networks],
     }
-    node = await asyncio.create_subprocess_exec(
-        *("node", "--input-type=module", "-", json.dumps(request)),
-        cwd=INSTALLED,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await node.communicate(program().encode())
-    if node.returncode:
-        assert re.search("fetch failed|socket hang up|ECONNRESET|other side closed", errors.decode()), errors.decode()
+    output, errors = await node(program(), json.dumps(request))
+    if errors:
+        assert re.search("fetch failed|socket hang up|ECONNRESET|other side closed", errors), errors
         return None
     said: dict[str, Any] = json.loads(output)
     return said

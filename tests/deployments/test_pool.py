@@ -15,6 +15,9 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import AwaitingRetry, Cancelling
 
 from core import db
+from core.db import notifications
+from core.executions import views as execution_views
+from core.executions import watching
 from tests import doors, orders, servers, shops
 from tests.shops import Shop
 
@@ -104,16 +107,28 @@ async def test_calls_run_on_a_work_pool(surroundings: Path, pool: db.Pool, shop:
 
 
 async def test_a_paused_pool_waits(surroundings: Path, pool: db.Pool, shop: Shop, worker: None) -> None:
-    """While the pool is paused its runs wait, in Prefect and in the queue; after it resumes they run."""
-    async with get_client() as prefect:
+    """While the pool is paused its runs wait, in Prefect and in the queue; after it resumes they run.
+
+    Whoever watches one in another process reads its text while it is made.
+    """
+    await shop.openrouter(latency_seconds=0, faults=["drip:1*2"])
+    async with get_client() as prefect, notifications.listening() as hub:
         await prefect.update_work_pool(_POOL, WorkPoolUpdate(is_paused=True))
         with doors.door(surroundings, servers.free_port(), INSTANT_LAUNCH="pool"):
             ids = await queue(pool, shop, 2)
             await shops.until(pool, "SELECT count(*) = 1 AS done FROM batches")
             waiting = await shops.executions(pool, shop)
+            watched = watching.watch(pool, hub, ids[0])
+            events = [await anext(watched)]
             await prefect.update_work_pool(_POOL, WorkPoolUpdate(is_paused=False))
+            events += [event async for event in watched]
             rested = await shops.at_rest(pool, shop, seconds=90)
 
+    texts = [event.text for event in events if isinstance(event, watching.Delta)]
+    last = events[-1]
+    assert isinstance(last, watching.Ended)
+    assert len(texts) > 5
+    assert "".join(texts) == execution_views.open_result(last.row)["response"]
     assert {one.state for one in waiting} == {"queued"}
     assert [(one.id, one.state, one.usage_rows) for one in rested] == [(one, "succeeded", 1) for one in ids]
     assert len(await shop.sends()) == 2

@@ -11,7 +11,17 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import ExecutionKind, ExecutionState, Fault, Leak, Modality, OutcomeCode, PaymentState, RefundState
+from core.db.states import (
+    ExecutionKind,
+    ExecutionState,
+    Fault,
+    Leak,
+    Modality,
+    OutcomeCode,
+    PaymentState,
+    RefundState,
+    Streamed,
+)
 
 
 class VoidRow(NamedTuple):
@@ -54,6 +64,7 @@ class TakeRow(NamedTuple):
     takeovers: int
     claimed_by: UUID | None
     sealed_inputs: bytes
+    streamed: Streamed | None
     payer: str | None
 
 
@@ -95,6 +106,9 @@ class Execution(NamedTuple):
     version_id: UUID
     sealed_result: bytes | None
     truncated: bool
+    streamed: Streamed | None
+    delivery: dict[str, object] | None
+    erased_by_buyer: bool
     model_served: str | None
     may_rerun: bool
     created_at: datetime
@@ -104,6 +118,12 @@ class Execution(NamedTuple):
     content_deleted_at: datetime | None
     claimed: bool
     modality: Modality
+    number: int
+    model_id: str
+    slug: str
+    handle: str
+    asset: str | None
+    pay_to: str | None
     payment_id: UUID | None
     payment_state: PaymentState | None
     reason: str | None
@@ -178,6 +198,7 @@ class Queries(Protocol):
         account_ids: list[UUID],
         version_ids: list[UUID],
         sealed_inputs: list[bytes | None],
+        streamed: list[Streamed | None],
     ) -> int:
         """A paid execution is held until its payment is settled; an owner's test is queued at once."""
 
@@ -188,7 +209,7 @@ class Queries(Protocol):
         """Wake the requests that wait for these executions."""
 
     async def release_payment_holds(self, conn: Connection, *, payment_ids: list[UUID]) -> int:
-        """The payments are settled: queue their executions and wake the launchers."""
+        """The payments are settled: queue their executions, and wake the launchers and those who read along."""
 
     async def void(self, conn: Connection, *, payment_id: UUID) -> VoidRow | None:
         """The payment failed: its execution never runs, and nothing is owed."""
@@ -262,6 +283,7 @@ class Queries(Protocol):
         sealed_results: list[bytes],
         truncateds: list[bool],
         leaks: list[Leak | None],
+        deliveries: list[str],
     ) -> AsyncIterator[SucceedRow]:
         """The first valid answer is stored, from whichever attempt it comes."""
 

@@ -52,6 +52,11 @@ class KnownRow(NamedTuple):
     may_be_listed: bool
 
 
+class ModelsRow(NamedTuple):
+    model_id: str
+    prompts: int
+
+
 class Queries(Protocol):
     """What `listing.sql` offers."""
 
@@ -91,6 +96,9 @@ class Queries(Protocol):
         """Keep what differs at a creator's products, and forget what agrees again. `found` is an object by resource
         id.
         """
+
+    def models(self, conn: Connection, *, most: int) -> AsyncIterator[ModelsRow]:
+        """The models of what is listed, for people to choose from; those with the most prompts first."""
 
 
 sql: Queries = load("listing")

@@ -1,0 +1,60 @@
+"""Write calls of a product that run as they are copied: curl, Python, TypeScript.
+
+Each tab is a template in `templates/calls`; another door to the same product, such as MCP, is another row.
+"""
+
+import json
+import pprint
+import shlex
+from dataclasses import dataclass
+from typing import Final
+
+from api.pages.rendering import text
+from core.payments import offers
+from core.resources import product
+from core.settings import SANDBOX_NETWORK, settings
+
+_FAUCET_ATOMIC: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One way to call a product.
+
+    Attributes:
+        name: of the language or program.
+        before: what to do first, in words; it may be empty.
+        code: to copy.
+    """
+
+    name: str
+    before: str
+    code: str
+
+
+_KINDS = (
+    ("curl", "curl.txt", "Shows the price and checks the inputs. It pays nothing: paying takes a wallet that signs."),
+    ("Python", "python.txt", ""),
+    ("TypeScript", "typescript.txt", ""),
+)
+
+
+def calls(version: product.Product) -> list[Call]:
+    """Write the calls of a product, with the inputs of its example, or made-up ones."""
+    config, inputs = settings(), product.sample_inputs(version)
+    network = config.networks[0]
+    body = json.dumps(inputs, ensure_ascii=False)
+    values = {
+        "url": offers.url_of(version),
+        "shell_url": shlex.quote(offers.url_of(version)),
+        "shell_body": shlex.quote(body),
+        "json_inputs": json.dumps(inputs, ensure_ascii=False, indent=2),
+        "python_inputs": pprint.pformat(inputs, width=80, sort_dicts=False),
+        "json_url": json.dumps(offers.url_of(version)),
+        "practice": network.id == SANDBOX_NETWORK,
+        "faucet": f"{network.facilitator_url}/practice/faucet",
+        "faucet_atomic": _FAUCET_ATOMIC,
+        "network": network.id,
+        "asset": network.asset,
+    }
+    return [Call(name, before, text(f"calls/{template}", **values)) for name, template, before in _KINDS]

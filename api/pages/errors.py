@@ -1,0 +1,82 @@
+"""Turn problem documents into pages for people, wherever in the door they were made."""
+
+import json
+from collections.abc import Mapping
+
+from fastapi.responses import HTMLResponse
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.pages.negotiation import wants_page
+from api.pages.rendering import page
+
+_PROBLEM = "application/problem+json"
+# Answers whose kind depends on Accept: pages, and what programs get instead.
+_NEGOTIATED = ("text/html", "application/json", _PROBLEM)
+_KEPT = ("retry-after", "allow", "www-authenticate", "date")
+
+_ADVICE = {
+    400: "Nothing was charged.",
+    401: "Sign in, and open this page again.",
+    404: "It may have been taken off sale, or the address may be incomplete.",
+    405: "This address is asked in another way.",
+    429: "Nothing was charged. Wait a little, and reload the page.",
+    500: "Nothing was charged unless you were given a receipt. If you sent a payment, do not sign another: repeat it.",
+    502: "You are not charged twice: the answer's page says what happens to your money.",
+    503: "It is not sold now. If you sent a payment, repeat it later: it is charged once or not at all.",
+}
+
+
+def pages_of_problems(app: ASGIApp) -> ASGIApp:
+    """Show problems as pages to those who want pages, and say that answers depend on Accept."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "POST"):
+            await app(scope, receive, send)
+            return
+        request = Request(scope)
+        is_page, is_read = wants_page(request), scope["method"] == "GET"
+        if not is_page and not is_read:
+            await app(scope, receive, send)
+            return
+        held: Message | None = None
+        body = bytearray()
+
+        async def negotiate(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                kind = headers.get("content-type", "").partition(";")[0]
+                if kind in _NEGOTIATED and "Accept" not in headers.get("vary", ""):
+                    headers.add_vary_header("Accept")
+                if is_page and kind == _PROBLEM:
+                    held = message
+                    return
+            elif held is not None:
+                body.extend(message.get("body", b""))
+                if message.get("more_body", False):
+                    return
+                headers = MutableHeaders(scope=held)
+                kept = {name: headers[name] for name in _KEPT if name in headers}
+                await problem_page(json.loads(bytes(body)), kept)(scope, receive, send)
+                return
+            await send(message)
+
+        await app(scope, receive, negotiate)
+
+    return answering
+
+
+def problem_page(problem: Mapping[str, object], headers: dict[str, str]) -> HTMLResponse:
+    """Render a problem document (RFC 9457) as a page.
+
+    Args:
+        problem: with `status`, `title` and `detail`.
+        headers: of the answer.
+    """
+    status = int(str(problem["status"]))
+    fields = problem.get("fields", {})
+    return page(
+        "problem.html", status=status, headers=headers, problem=problem, fields=fields, advice=_ADVICE.get(status)
+    )
