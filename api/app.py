@@ -57,6 +57,7 @@ from api import (
     webhooks,
     well_known,
 )
+from api.bodies import NAME
 from api.direct import Answer, direct
 from api.door import Door
 from api.pages import assets, errors, negotiation
@@ -96,7 +97,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
+    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS, names=NAME)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,

@@ -1,5 +1,6 @@
 """Serve one path before FastAPI's router: the way through it costs a third of an offer, beside the database."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter, Request
@@ -10,13 +11,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 Answer = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def direct(app: ASGIApp, router: APIRouter, answers: Mapping[type[Exception], Answer]) -> ASGIApp:
+def direct(
+    app: ASGIApp, router: APIRouter, answers: Mapping[type[Exception], Answer], names: re.Pattern[str]
+) -> ASGIApp:
     """Call the endpoint of the route that a request matches; what matches none goes on to the application.
 
     Args:
         app: the application, which has these routes too, for its OpenAPI document and for the other methods.
         router: has one path. Its endpoints take nothing but the request, and answer with a response.
         answers: to what an endpoint raises. Anything else is a defect, and goes on to Starlette.
+        names: what each part of the path looks like; other routes are at addresses such as `/@creator/openapi.json`.
     """
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     by_method = {method: route for route in routes for method in route.methods or ()}
@@ -26,7 +30,7 @@ def direct(app: ASGIApp, router: APIRouter, answers: Mapping[type[Exception], An
     async def routing(scope: Scope, receive: Receive, send: Send) -> None:
         route = by_method.get(scope["method"]) if scope["type"] == "http" else None
         match = None if route is None else path.match(scope["path"])
-        if route is None or match is None:
+        if route is None or match is None or not all(map(names.fullmatch, match.groups())):
             await app(scope, receive, send)
             return
         scope["route"], scope["path_params"] = route, match.groupdict()
