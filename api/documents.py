@@ -273,7 +273,8 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate() | {"servers": servers()}
+            document = generate()
+            document["servers"] = servers()
             document["info"]["contact"] = contact()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for validation in ("HTTPValidationError", "ValidationError"):
