@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.pages import assets
 from api.pages.negotiation import prefers_html
+from api.pages.shop import PRODUCTS_OF_A_PAGE
 from core import db
 from tests.api.test_security_headers import policy_of
 from tests.refusals import TOPIC
@@ -113,6 +114,31 @@ async def test_people_get_pages(door: str, shop: Shop, pool: db.Pool, http: http
     assert page.status_code == 503
     assert "Not for sale just now" in page.text
     assert "till.js" not in page.text
+
+
+async def test_the_shelves(door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient) -> None:
+    """Page by page, each product once; filters hold on every page, and what none can read is said."""
+    for number in range(PRODUCTS_OF_A_PAGE):
+        await shop.publish(pool, slug=f"n{number}", title=f"Number {number}", price_usdc="0.02")
+    seen: list[str] = []
+    address: str | None = f"/?creator={shop.account.handle}&sort=price&kind=&unknown=x"
+    pages = 0
+    while address:
+        page = (await http.get(door + address, headers=BROWSER)).text
+        seen += re.findall(rf'href="/@{shop.account.handle}/([^"]+)"', page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        address, pages = following and html.unescape(following[1]), pages + 1
+    assert pages == 2
+    assert seen[0] == "haiku"
+    assert sorted(seen) == sorted(["haiku", *(f"n{number}" for number in range(PRODUCTS_OF_A_PAGE))])
+
+    own = f"{door}/@{shop.account.handle}"
+    cheap = await http.get(f"{own}?maxPrice=0.01", headers=BROWSER)
+    assert re.findall(r'href="/@[^/"]+/([^"]+)"', cheap.text) == ["haiku"]
+    assert "Nothing fits" in (await http.get(f"{own}?kind=image", headers=BROWSER)).text
+    for wrong in ("maxPrice=dear", "kind=song", "cursor=x", f"search={'x' * 300}", "search=%00"):
+        page = await http.get(f"{own}?{wrong}", headers=BROWSER)
+        assert (page.status_code, "Start again" in page.text) == (400, True), wrong
 
 
 async def test_live_pages_ask_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
