@@ -1,11 +1,13 @@
 """Serve a creator's own account."""
 
+import re
+from decimal import Decimal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import documents
 from api.authentication import Creator, Publisher
@@ -18,6 +20,8 @@ from core.failures import InvalidInput
 router = APIRouter(prefix="/me", tags=["creators"])
 
 _NO_STORE = {"Cache-Control": "no-store"}
+_USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+_CAPS = dict(zip(("dailySpendCapUsd", "monthlySpendCapUsd", "mostPerCallUsd"), accounts.CAPS, strict=True))
 
 
 class Limits(BaseModel):
@@ -26,6 +30,16 @@ class Limits(BaseModel):
     slots: int = Field(description="executions that run at once; more wait")
     queueLimit: int = Field(description="paid, unfinished executions after which nothing more is sold")
     dailySpendCapUsd: str = Field(description="the most that is spent on models in a day (UTC)")
+
+
+class Caps(BaseModel):
+    """What you let models cost, in US dollars; null: no cap of yours. Days and months are UTC."""
+
+    dailySpendCapUsd: str | None = Field(description="in a day, within the operator's")
+    monthlySpendCapUsd: str | None = Field(description="in a month")
+    mostPerCallUsd: str | None = Field(description="one call; a prompt of which a call can cost more is not sold")
+    spentTodayUsd: str = Field(description="what calls cost or have reserved today")
+    spentThisMonthUsd: str = Field(description="likewise this month")
 
 
 class Wallet(BaseModel):
@@ -43,13 +57,21 @@ class Me(BaseModel):
     displayName: str = Field(description="what people read instead; empty if nothing")
     createdAt: str
     limits: Limits
+    caps: Caps
+    weeklyDigest: bool = Field(description="whether you get a notice about each week that had calls")
     wallets: list[Wallet]
 
 
 class Change(BaseModel):
-    """What you may change."""
+    """What you may change; what is left out stays. Caps are exact decimals as text, and null removes one."""
 
-    displayName: str = Field(max_length=60)
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+
+    displayName: str = Field(default="", max_length=60)
+    dailySpendCapUsd: str | None = Field(default=None, pattern=f"^{_USD.pattern}$", examples=["5.00"])
+    monthlySpendCapUsd: str | None = Field(default=None, pattern=f"^{_USD.pattern}$", examples=["100"])
+    weeklyDigest: bool = True
+    mostPerCallUsd: str | None = Field(default=None, pattern=f"^{_USD.pattern}$", examples=["0.25"])
 
 
 @router.get("", summary="Your account", response_model=Me, responses=documents.problems(401, 403, 429, 503))
@@ -68,17 +90,30 @@ async def show(door: LimitedDoor, creator: Creator) -> Response:
     },
 )
 async def change(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
-    """Only the display name: a handle is in the URLs that buyers have."""
+    """The display name, your caps, and whether you get a weekly digest. A handle is in the URLs that buyers have."""
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}
-    name = fields.get("displayName")
-    problems = {field: "cannot be changed" for field in fields if field != "displayName"}
+    problems = {str(field)[:64]: "cannot be changed" for field in fields if field not in Change.model_fields}
+    if not fields:
+        problems["body"] = f"must be an object with any of {', '.join(Change.model_fields)}"
+    name = fields.get("displayName", "")
     if not isinstance(name, str):
         problems["displayName"] = "must be a text of at most 60 characters, in one line"
-    if problems or not isinstance(name, str):
+    for field in _CAPS.keys() & fields.keys():
+        if not (fields[field] is None or (isinstance(fields[field], str) and _USD.fullmatch(fields[field]))):
+            problems[field] = 'must be US dollars as text with at most six decimals, such as "2.50", or null'
+    digest = fields.get("weeklyDigest", True)
+    if not isinstance(digest, bool):
+        problems["weeklyDigest"] = "must be true or false"
+    if problems:
         raise InvalidInput(problems)
+    caps = {_CAPS[field]: value and Decimal(value) for field, value in fields.items() if field in _CAPS}
     async with db.acting_for(door.pool, creator.id) as conn:
-        await accounts.set_display_name(conn, creator.id, name)
+        if "displayName" in fields:
+            await accounts.set_display_name(conn, creator.id, str(name))
+        if "weeklyDigest" in fields:
+            await accounts.set_weekly_digest(conn, creator.id, digest)
+        await accounts.set_caps(conn, creator.id, caps)
     return await _answer(door, creator)
 
 
@@ -101,7 +136,17 @@ async def account_document(conn: db.Connection, account_id: UUID) -> dict[str, o
             "queueLimit": row.queue_limit,
             "dailySpendCapUsd": f"{row.daily_spend_cap_usd:f}",
         },
+        "caps": {field: _usd(getattr(row, column)) for field, column in _CAPS.items()}
+        | {
+            "spentTodayUsd": _usd(row.spent_today_usd),
+            "spentThisMonthUsd": _usd(row.spent_this_month_usd),
+        },
+        "weeklyDigest": row.weekly_digest,
         "wallets": [
             {"address": wallet.address, "network": wallet.network, "addedAt": wallet.created_at} for wallet in wallets
         ],
     }
+
+
+def _usd(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"

@@ -11,13 +11,16 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from api import (
     account,
+    batch,
     buyers,
     catalog,
     creators,
@@ -25,6 +28,7 @@ from api import (
     documents,
     estimates,
     history,
+    identities,
     key_cards,
     key_connect,
     keys,
@@ -41,6 +45,7 @@ from api import (
     payouts,
     problems,
     product_records,
+    purchases,
     resource_versions,
     resources,
     schedules,
@@ -49,7 +54,10 @@ from api import (
     sign_in,
     tokens,
     upkeep,
+    webhooks,
+    well_known,
 )
+from api.direct import Answer, direct
 from api.door import Door
 from api.pages import assets, errors, negotiation
 from api.pages import shop as shop_pages
@@ -58,8 +66,9 @@ from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.observability import logs, tracing
-from core.payments import settlement
+from core.payments import receipts, settlement
 from core.process import gc_tuning, scheduled_runs, worker
+from core.resources import field_errors
 from core.settings import settings
 from deployments import launch
 
@@ -87,6 +96,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
+    app.add_middleware(direct, router=buyers.shop, others=[manifests.router], answers=_ANSWERS)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
@@ -98,12 +108,10 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(metrics.counting)
     app.add_middleware(methods.read_request_line)
     app.add_middleware(security.headed)
-    app.add_exception_handler(Failure, problems.handle)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
     app.add_exception_handler(HTTPException, _no_such_route)
-    for unreachable in db.UNREACHABLE:
-        app.add_exception_handler(unreachable, _no_database)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
-    app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(Exception, _our_fault)
     for router in (
         # Before the prompts: no prompt is at these addresses.
@@ -111,10 +119,13 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         buyers.shop,
         buyers.router,
         product_records.router,
+        purchases.router,
+        well_known.router,
         media.router,
         catalog.router,
         listing.router,
         creators.router,
+        batch.router,
         estimates.router,
         history.router,
         model_switch.router,
@@ -126,10 +137,13 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         key_connect.router,
         key_cards.router,
         notices.router,
+        webhooks.router,
         account.router,
         leaving.router,
         payouts.router,
         tokens.router,
+        identities.router,
+        identities.sign_up_router,
         sign_in.router,
         operators.router,
         metrics.router,
@@ -168,6 +182,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
+            await receipts.publish_keys(conn)
         gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # a claim that finishes now starts its settlement next
@@ -196,6 +211,14 @@ async def _hung_up(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
+_ANSWERS: dict[type[Exception], Answer] = {
+    Failure: problems.handle,
+    ClientDisconnect: _hung_up,
+    **dict.fromkeys(db.UNREACHABLE, _no_database),
+}
+"""What any route may raise, and how it is answered."""
+
+
 async def _our_fault(request: Request, _error: Exception) -> Response:
     """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
     answer: Response = problems.our_fault()
@@ -210,9 +233,21 @@ async def _bad_parameter(request: Request, error: Exception) -> JSONResponse:
     """Answer parameters that FastAPI cannot parse: 404, or 400 for a query of a route that documents 400."""
     if not isinstance(error, RequestValidationError):
         raise error
-    sentences = {problem["loc"]: problem["msg"] for problem in error.errors()}
-    if 400 not in request.scope["route"].responses or any(loc[0] != "query" for loc in sentences):
+    found, route = error.errors(), request.scope["route"]
+    if 400 not in route.responses or any(problem["loc"][0] != "query" for problem in found):
         return problems.of_failure(NotFound())
-    return problems.of_failure(
-        InvalidInput({".".join(map(str, loc[1:])): message for loc, message in sentences.items()})
-    )
+    return problems.of_failure(InvalidInput(field_errors.query_sentences(found, _query_names(route))))
+
+
+def _query_names(route: APIRoute) -> list[str]:
+    """The names of the parameters in a query, also of those that are fields of one model."""
+    parts = [(one.alias, one.field_info.annotation) for one in route.dependant.query_params]
+    return [
+        name
+        for alias, kind in parts
+        for name in (
+            [field.alias or own for own, field in kind.model_fields.items()]
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+            else [alias]
+        )
+    ]

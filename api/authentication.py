@@ -14,7 +14,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from api.door import Door, LimitedDoor
 from core import db
-from core.accounts import accounts, authentication
+from core.accounts import accounts, authentication, identities
 from core.accounts.tokens import SCOPES, Scope
 from core.failures import Denied, Unauthorized
 from core.settings import settings
@@ -22,7 +22,9 @@ from core.settings import settings
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 _bearer = HTTPBearer(
-    scheme_name="creator", description="as `POST /me/tokens` or `instant creators token` gave it", auto_error=False
+    scheme_name="creator",
+    description="as `POST /me/tokens` or `instant creators token` gave it, or a JWT of the identity provider",
+    auto_error=False,
 )
 _cookie = APIKeyCookie(
     name="__Host-session",
@@ -69,9 +71,14 @@ async def _identity(
     secret = request.cookies.get(session_cookie())
     if bearer is None and secret and request.method not in _SAFE:
         refuse_other_sites(request, needs_proof=True)
+    token = None if bearer is None else bearer.credentials
+    # Its provider may be asked for its keys, so no connection is held yet.
+    claims = await identities.check(door.identity_keys, token) if token and identities.is_served(token) else None
     async with door.pool.connection() as conn:
-        if bearer is not None:
-            identity = await authentication.authenticate(conn, bearer.credentials)
+        if claims is not None:
+            identity = await identities.authenticate(conn, claims)
+        elif token is not None:
+            identity = await authentication.authenticate(conn, token)
         elif secret:
             identity = await authentication.authenticate_session(conn, secret)
         else:

@@ -1,47 +1,36 @@
 """Serve buyers: show the price, take one payment, and return the answer now or later."""
 
 import time
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from fastapi.routing import APIRoute
 
-from api import answers, documents, offers, problems, streams
-from api.bodies import patience, read_json
+from api import answers, documents, offers, problems, streams, well_known
+from api.bodies import Patience, patience, read_json
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
 from api.pages import executions, products
 from api.pages.negotiation import wants_page
 from core import db
 from core.amounts import usdc
-from core.executions import lifecycle, status_tokens
+from core.executions import lifecycle, retention, status_tokens
 from core.executions import views as execution_views
 from core.failures import InvalidInput, NotFound, PaymentMalformed, PaymentRequired
 from core.observability import metrics, tracing
-from core.payments import admission
+from core.payments import admission, receipts
 from core.payments.purchase import Conflict, Purchase
 from core.resources import versions
 
-
-class _RawRoute(APIRoute):
-    """Skip FastAPI's request parsing, which costs more than the handler: the function reads the request itself."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler that FastAPI calls with the request."""
-        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return handler
-
-
-shop = APIRouter(tags=["buyers"], route_class=_RawRoute)
+# `api/direct.py` calls its endpoint with the request itself.
+shop = APIRouter(tags=["buyers"])
 router = APIRouter(tags=["buyers"])
-
 
 # A stream begins when its payment is decided, so that its headers can say how, and a refusal is a 402.
 _DECIDED = ("queued", "running", *lifecycle.FINAL_STATES)
 
+_NOT_AT_REST = "Its inputs are still needed. Delete it once it is answered or, without an answer, paid back."
 _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(409, 413, 415, 431)
 
 
@@ -71,6 +60,8 @@ async def buy(request: Request) -> Response:
             door.readers.require_room()
         payload = admission.read_header(payments)
         version = await admission.quoted_version(door, payload, current)
+        wait = patience(headers.getlist("prefer"))
+        _require_privacy(wait, version)
         body = await read_json(request, versions.body_limit(version))
         inputs = versions.validate_inputs(version, {} if body is None else body)
         purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request), is_streamed)
@@ -84,7 +75,6 @@ async def buy(request: Request) -> Response:
         metrics.presented("conflict")
         return _conflict(conflict)
     metrics.presented("claimed" if is_new else "replayed")
-    wait = patience(headers.getlist("prefer"))
     states = _DECIDED if is_streamed else lifecycle.FINAL_STATES
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds, states)
     if row.state == "void":
@@ -105,7 +95,9 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     """Answer without a payment: 402, or 400 for inputs that do not fit, both with the offer. `{}` only asks for it."""
     if offered.version.archived:
         raise NotFound
+    wished = patience(request.headers.getlist("prefer"))
     try:
+        _require_privacy(wished, offered.version)
         body = await read_json(request, versions.body_limit(offered.version))
         if body is not None and body != {}:
             versions.validate_inputs(offered.version, body)
@@ -114,8 +106,22 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
             raise
         return offered.answer(wrong)
     answer = offered.answer(PaymentRequired("payment_required"))
+    if wished.privacy:
+        answer.headers["Preference-Applied"] = wished.privacy
     metrics.offered()
     return answer
+
+
+def _require_privacy(wished: Patience, version: versions.Version) -> None:
+    """Sell nothing to a buyer who wants zero data retention where it cannot be had.
+
+    Raises:
+        InvalidInput: names `Prefer`.
+    """
+    if wished.privacy and not version.zdr:
+        raise InvalidInput(
+            {"Prefer": "privacy=zdr cannot be had here; buy where product.zdr is true, or leave the preference out"}
+        )
 
 
 @router.get(
@@ -148,6 +154,45 @@ async def save(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Quer
     """The answer's text as a file, from its page."""
     row = await _authorized_execution(door, execution_id, token)
     return delivered(executions.saved_answer(row, await _bought(door, row)), door, row)
+
+
+@router.get(
+    "/executions/{execution_id}/receipt",
+    summary="The signed receipt of an answer",
+    response_model=documents.SignedReceipt,
+    responses=documents.problems(404, 409, 429, 503),
+)
+async def show_receipt(
+    door: LimitedDoor,
+    execution_id: UUID,
+    token: Annotated[str, Query()] = "",
+    status_token: Annotated[str, Header()] = "",
+) -> JSONResponse:
+    """It is there as soon as there is an answer, and stays when that is deleted."""
+    row = await _authorized_execution(door, execution_id, token, status_token)
+    signed = receipts.receipt_of(row)
+    if signed is None:
+        return problems.problem(409, "There is a receipt once this is paid and answered.", "no_receipt")
+    return JSONResponse({"jws": signed, "keys": well_known.keys_url()}, headers={"Cache-Control": "no-store"})
+
+
+@router.delete(
+    "/executions/{execution_id}",
+    summary="Delete the inputs and the answer of an execution",
+    status_code=204,
+    responses=documents.problems(404, 409, 429, 503),
+)
+async def erase(
+    door: LimitedDoor,
+    execution_id: UUID,
+    token: Annotated[str, Query()] = "",
+    status_token: Annotated[str, Header()] = "",
+) -> Response:
+    """They are gone at once, pictures and sounds too. The receipt and what was paid stay."""
+    await _authorized_execution(door, execution_id, token, status_token)
+    if await retention.erase(door.pool, execution_id):
+        return Response(status_code=204)
+    return problems.problem(409, _NOT_AT_REST, "not_at_rest")
 
 
 @router.post(

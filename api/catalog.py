@@ -67,7 +67,7 @@ class Filter(BaseModel):
         ge=0,
         max_digits=20,
         allow_inf_nan=False,
-        description="US dollars per million tokens of the dearest output",
+        description="US dollars per million tokens of the dearest output, fees spread over 1000 tokens",
     )
     expires_before: date | None = Field(
         default=None, alias="expiresBefore", description="its end is announced, before this day (UTC)"

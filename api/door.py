@@ -14,6 +14,7 @@ from api.bodies import NAME
 from api.rate_limits import RateLimiter
 from api.readers import Readers
 from core import db
+from core.accounts.identity_keys import IdentityKeys
 from core.db import notifications
 from core.db.single_flight import Recent, SingleFlight
 from core.failures import NotFound, TooManyRequests
@@ -45,6 +46,7 @@ class Door:
         settling: tasks that claim or settle; shutdown waits for them.
         readers: of event streams.
         probes: what probes and scrapers were told last.
+        identity_keys: those of the identity provider, as they were read last.
         records: the records of products that were read last.
     """
 
@@ -59,6 +61,7 @@ class Door:
     settling: set[asyncio.Task[Any]] = field(default_factory=set)
     readers: Readers = field(default_factory=Readers)
     probes: Recent[str, Any] = field(default_factory=lambda: Recent(settings().probe_seconds))
+    identity_keys: IdentityKeys = field(default_factory=IdentityKeys)
     records: Recent[UUID, record.Record] = field(default_factory=lambda: Recent(RECORD_SECONDS))
     _offers: SingleFlight[tuple[str, str], offers.Offered] = field(default_factory=SingleFlight)
     _readiness: SingleFlight[UUID, readiness.Ready] = field(default_factory=SingleFlight)

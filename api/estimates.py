@@ -40,6 +40,9 @@ class Estimated(BaseModel):
         description="of an estimate: half of the logged calls cost at most this share more or less; null without any"
     )
     typicalErrorCalls: int = Field(description="how many logged calls say so")
+    maxOutputTokens: int = Field(
+        description="of your draft; if it has none, the smaller of the default, 4096, and what its model can answer"
+    )
     inputTokens: str
     outputTokens: str
     onItsModel: ModelCost
@@ -78,6 +81,7 @@ async def estimate(request: Request, door: LimitedDoor, creator: Publisher) -> R
             "calls": done.usual.calls,
             "typicalError": None if done.usual.error is None else f"{done.usual.error:f}",
             "typicalErrorCalls": done.usual.error_calls,
+            "maxOutputTokens": done.max_output_tokens,
             "inputTokens": f"{done.usual.input_tokens:f}",
             "outputTokens": f"{done.usual.output_tokens:f}",
             "onItsModel": _cost(done.on_its_model),

@@ -15,7 +15,7 @@ from api.bodies import NAME
 from api.door import LimitedDoor
 from core import db
 from core.amounts import usdc
-from core.db.states import ExecutionState
+from core.db.states import ExecutionKind, ExecutionState
 from core.executions import advice
 from core.executions import views as execution_views
 from core.failures import InvalidInput
@@ -26,6 +26,7 @@ router = APIRouter(prefix="/me", tags=["creators"])
 
 _MOST = 50
 _STATES: tuple[ExecutionState, ...] = get_args(ExecutionState)
+_KINDS: tuple[ExecutionKind, ...] = get_args(ExecutionKind)
 _NO_STORE = {"Cache-Control": "no-store"}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _AS_CSV: dict[int | str, dict[str, object]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
@@ -82,6 +83,10 @@ async def usage(
     until: Annotated[
         str, Query(description="the day after the last; default all of today", json_schema_extra=_DAY)
     ] = "",
+    kind: Annotated[
+        str,
+        Query(description="paid: only what was bought; test: only your tests", json_schema_extra=_one_of("", *_KINDS)),
+    ] = "",
     form: Annotated[
         str, Query(alias="format", description="csv: only the rows", json_schema_extra=_one_of("json", "csv"))
     ] = "json",
@@ -89,10 +94,10 @@ async def usage(
     """Calls, revenue, cost, refunds and times, as of now, and why calls failed."""
     if form not in ("json", "csv"):
         raise InvalidInput({"format": "must be json or csv"})
-    first, end = _day("since", since), _day("until", until)
+    first, end, only = _day("since", since), _day("until", until), _kind(kind)
     async with db.snapshot(door.pool) as conn:
         await db.act_for(conn, creator.id)
-        report = await usage_report.report(conn, creator.id, by=by, since=first, until=end)
+        report = await usage_report.report(conn, creator.id, by=by, since=first, until=end, kind=only)
     if form == "csv":
         headers = _NO_STORE | {"Content-Disposition": 'attachment; filename="usage.csv"'}
         return Response(usage_report.as_csv(report), media_type="text/csv", headers=headers)
@@ -118,6 +123,15 @@ def _state(text: str) -> ExecutionState | None:
             return state
     if text:
         raise InvalidInput({"state": f"must be one of: {', '.join(_STATES)}"})
+    return None
+
+
+def _kind(text: str) -> ExecutionKind | None:
+    for kind in _KINDS:
+        if kind == text:
+            return kind
+    if text:
+        raise InvalidInput({"kind": f"must be one of: {', '.join(_KINDS)}"})
     return None
 
 

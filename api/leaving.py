@@ -9,20 +9,26 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from api import documents, records
+from api import documents, records, resource_records
 from api.account import Me, account_document
 from api.authentication import Identity, Owner, is_https, session_cookie
+from api.creators import caps_document
 from api.door import Door, LimitedDoor
 from api.history import execution_document
+from api.identities import LinkedIdentity, identity_document
 from api.payouts import Payout, payout_documents
 from api.rate_limits import rate
 from api.tokens import Token, token_document
+from api.webhook_records import Webhook
+from api.webhooks import webhook_document
 from core import db
-from core.accounts import payouts, provider_keys, tokens
+from core.accounts import identities, payouts, provider_keys, tokens
 from core.executions import views as execution_views
 from core.notices import addresses as notice_addresses
+from core.notices import webhooks
 from core.providers import registry as providers
 from core.resources import closing, export
+from core.resources import versions as resource_versions
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
@@ -37,8 +43,11 @@ class Exported(BaseModel):
     account: Me
     payouts: list[Payout]
     tokens: list[Token]
+    identities: list[LinkedIdentity]
     keys: dict[str, str] = Field(description="the masked form of your key at each provider")
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
+    caps: dict[str, resource_records.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
+    webhooks: list[Webhook]
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
     executions: list[records.Execution] = Field(description="every call, the newest first")
 
@@ -55,12 +64,16 @@ async def everything(door: LimitedDoor, owner: Owner) -> Response:
     await door.count_request(_EXPORT_RATE, f"export:{account_id}")
     async with db.acting_for(door.pool, account_id) as conn:
         states = {name: await provider_keys.key_state(conn, account_id, at) for name, at in _providers().items()}
+        caps = await resource_versions.caps(conn, account_id)
         document = {
             "account": await account_document(conn, account_id),
             "payouts": payout_documents(await payouts.listing(conn, account_id)),
             "tokens": [token_document(row) for row in await tokens.listing(conn, account_id)],
+            "identities": [identity_document(row) for row in await identities.listing(conn, account_id)],
             "keys": {name: state.label for name, state in states.items() if state},
             "noticeAddresses": [row.name for row in await notice_addresses.listing(conn, account_id)],
+            "caps": {slug: caps_document(row) for slug, row in caps.items()},
+            "webhooks": [webhook_document(row) for row in await webhooks.listing(conn, account_id)],
             "versions": await export.versions(conn, account_id),
         }
     start = json.dumps(jsonable_encoder(document), ensure_ascii=False).removesuffix("}")

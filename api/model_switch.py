@@ -65,12 +65,12 @@ async def switch(request: Request, door: LimitedDoor, creator: Publisher, slug: 
     """Answers when the test is over. You pay for it; without an answer nothing changes."""
     body = await read_json(request)
     try:
-        wish = ToSwitch.model_validate(body)
+        asked = ToSwitch.model_validate(body)
     except ValidationError:
-        wish = None
-    if wish is None:
+        asked = None
+    if asked is None:
         raise InvalidInput({"body": "must be an object with model, a text, and optionally inputs, an object"})
-    done = await model_switch.switch(door.pool, door.hub, creator.id, slug, wish.model, wish.inputs)
+    done = await model_switch.switch(door.pool, door.hub, creator.id, slug, asked.model, asked.inputs)
     now, before = done.candidate.version, done.candidate.current
     return JSONResponse(
         {

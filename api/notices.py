@@ -104,10 +104,12 @@ def _notice(row: notice_rules.Notice) -> dict[str, object]:
         "slug": row.slug,
         "title": message.title,
         "body": message.body,
+        "facts": row.facts,
         "sent": [
             {
                 "name": delivery["name"],
                 "state": delivery["state"],
+                "tries": delivery["tries"],
                 "reason": delivery["reason"],
                 "triedAt": delivery["tried_at"],
             }

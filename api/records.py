@@ -62,6 +62,9 @@ class Figures(BaseModel):
     outputTokens: int
     revenueUsdc: str
     costUsd: str = Field(description="what the provider said it charged")
+    estimatedCostUsd: str | None = Field(
+        description="what the tokens that providers counted cost at today's list prices; null if a price is unknown"
+    )
     costUnknown: int = Field(description="calls that may have cost something that nobody knows")
     marginUsd: str = Field(description="at least")
     p50Ms: int | None
@@ -72,6 +75,10 @@ class Figures(BaseModel):
     refunds: int = Field(description="calls that stayed unanswered, and were or are owed back")
     refundedUsdc: str = Field(description="of their price, what was paid back")
     dueUsdc: str = Field(description="of their price, what is still owed")
+    failures: dict[str, int] = Field(
+        description="calls by their three commonest codes of failure; only by resource, version, creator and model",
+        examples=[{"provider_503": 4}],
+    )
 
 
 class Cause(BaseModel):
@@ -237,6 +244,7 @@ class Delivery(BaseModel):
 
     name: str
     state: Literal["waiting", "sending", "sent", "failed"]
+    tries: int
     reason: str | None
     triedAt: str | None
 
@@ -250,6 +258,7 @@ class Notice(BaseModel):
     slug: str | None
     title: str
     body: str
+    facts: dict[str, object] = Field(description="what `title` and `body` say, for programs")
     sent: list[Delivery]
 
 

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/me/resources", tags=["creators"])
 schemas = APIRouter(tags=["creators"])
 
 # Each change keeps another version.
-_CHANGE_RATE = rate("120/minute")
+CHANGE_RATE = rate("120/minute")
 _FLAGS = ("dry_run", "allow_loss", "allow_breaking")
 
 Number = Annotated[int, Path(ge=1, le=999_999, description="the version")]
@@ -85,7 +85,7 @@ async def show(door: LimitedDoor, creator: Publisher, slug: Name, version: Versi
     openapi_extra=resource_records.takes(),
 )
 async def replace(request: Request, door: LimitedDoor, creator: Publisher, slug: Name) -> Response:
-    """The whole document becomes a new version, which is your draft until you publish it. The cap changes at once."""
+    """The whole document becomes a new version, which is your draft until you publish it. Caps change at once."""
     revisions = conditional.if_match(request, required=True)
     values = await _object(request, door, creator)
     async with db.acting_for(door.pool, creator.id) as conn:
@@ -171,7 +171,7 @@ async def _publish(
     revisions = conditional.if_match(request, required=False)
     body = await read_json(request)
     flags = _flags(body)
-    await door.count_request(_CHANGE_RATE, f"change:{creator.id}")
+    await door.count_request(CHANGE_RATE, f"change:{creator.id}")
 
     async def work(conn: db.Connection) -> dict[str, object]:
         async with conn.transaction(force_rollback=flags["dry_run"]):
@@ -193,7 +193,7 @@ async def _switch(
     request: Request, door: Door, creator: accounts.Account, slug: str, *, is_archived: bool
 ) -> JSONResponse:
     revisions = conditional.if_match(request, required=False)
-    await door.count_request(_CHANGE_RATE, f"change:{creator.id}")
+    await door.count_request(CHANGE_RATE, f"change:{creator.id}")
 
     async def work(conn: db.Connection) -> dict[str, object]:
         return described(await editing.switch(conn, creator.id, slug, is_archived=is_archived, revisions=revisions))
@@ -210,6 +210,8 @@ async def _saved(conn: db.Connection, saved: editing.Saved, *, dry_run: bool = F
         "priceUsdc": usdc(version.price_atomic),
         "priceFloorUsdc": usdc(estimates.lowest_price_atomic(checked.least_cost_usd)),
         "leastCostUsd": f"{checked.least_cost_usd:f}",
+        "typicalCostUsd": f"{checked.costs.typical_usd:f}",
+        "realCostUsd": None if checked.costs.real_usd is None else f"{checked.costs.real_usd:f}",
         "worstCostUsd": f"{checked.worst_cost_usd:f}",
         "obstacle": obstacle,
         "warnings": list(checked.warnings),
@@ -217,7 +219,7 @@ async def _saved(conn: db.Connection, saved: editing.Saved, *, dry_run: bool = F
 
 
 async def _object(request: Request, door: Door, creator: accounts.Account) -> dict[str, object]:
-    await door.count_request(_CHANGE_RATE, f"change:{creator.id}")
+    await door.count_request(CHANGE_RATE, f"change:{creator.id}")
     body = await read_json(request)
     if not isinstance(body, dict):
         raise InvalidInput({"body": "must be an object: the fields of a prompt"})

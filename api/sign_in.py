@@ -21,7 +21,7 @@ router = APIRouter(tags=["creators"])
 
 # A signature of a contract is checked by its chain, which is asked before anybody is known.
 _RATE = rate("20/minute")
-_SIGN_UP_RATE = rate("30/hour")
+SIGN_UP_RATE = rate("30/hour")
 _BODY_LIMIT = 65_536
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -133,7 +133,7 @@ async def begin(request: Request, door: LimitedDoor) -> Response:
     async with door.pool.connection() as conn:
         account = await sessions.account_of(conn, wallet)
         if account is None and settings().signup != "closed":
-            await door.count_request(_SIGN_UP_RATE, f"sign-up:{client_of(request)}")
+            await door.count_request(SIGN_UP_RATE, f"sign-up:{client_of(request)}")
         if account is None:
             account = await sign_up.sign_up(conn, wallet, handle, invite)
         session = await sessions.begin(conn, account.id, wallet)

@@ -1,4 +1,4 @@
-"""`instant creators token`, `tokens`, `revoke`, `invite`, `wallet`: what opens a creator's account."""
+"""`instant creators token`, `tokens`, `revoke`, `payouts`, `invite`, `wallet`: who may do what, and is paid where."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,12 +6,15 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from cli import output
+from cli.remote import access as at_door
+from cli.remote import door
 from cli.shared import Json, in_transaction, owner
 from core import db
-from core.accounts import accounts, sessions, sign_up, tokens
+from core.accounts import accounts, payouts, sessions, sign_up, tokens
 from core.failures import InvalidInput, NotFound
 
 
+@door.anywhere
 def create_token(
     handle: str,
     /,
@@ -34,16 +37,26 @@ def create_token(
     async def create(conn: db.Connection) -> str:
         return (await tokens.create(conn, (await owner(conn, handle)).id, new)).token
 
-    show_token(handle, in_transaction(create), json)
+    if door.chosen():
+        door.check_handle(handle)
+        made = at_door.create_token(new)
+    else:
+        made = in_transaction(create)
+    show_token(handle, made, json)
 
 
+@door.anywhere
 def list_tokens(handle: str, /, *, json: Json = False) -> None:
     """Show the tokens of a creator that work, without the tokens themselves."""
 
     async def listing(conn: db.Connection) -> list[tokens.TokenRow]:
         return await tokens.listing(conn, (await owner(conn, handle)).id)
 
-    rows = in_transaction(listing)
+    if door.chosen():
+        door.check_handle(handle)
+        rows = at_door.tokens()
+    else:
+        rows = in_transaction(listing)
     if json:
         output.document([row._asdict() for row in rows])
         return
@@ -63,6 +76,7 @@ def list_tokens(handle: str, /, *, json: Json = False) -> None:
     )
 
 
+@door.anywhere
 def revoke_token(handle: str, token_id: UUID, /, *, json: Json = False) -> None:
     """End a token at once.
 
@@ -71,20 +85,53 @@ def revoke_token(handle: str, token_id: UUID, /, *, json: Json = False) -> None:
         token_id: its id, as `instant creators tokens` shows it.
     """
 
-    async def revoke(conn: db.Connection) -> bool:
-        creator = await owner(conn, handle)
-        try:
-            await tokens.revoke(conn, creator.id, token_id)
-        except NotFound:
-            return False
-        return True
+    async def revoke(conn: db.Connection) -> None:
+        await tokens.revoke(conn, (await owner(conn, handle)).id, token_id)
 
-    if not in_transaction(revoke):
+    is_known = True
+    try:
+        if door.chosen():
+            door.check_handle(handle)
+            at_door.revoke_token(token_id)
+        else:
+            in_transaction(revoke)
+    except NotFound:
+        is_known = False
+    if not is_known:
         raise InvalidInput({"token_id": f"{handle} has no such token; look at: instant creators tokens {handle}"})
     if json:
         output.document({"handle": handle, "revoked": token_id})
     else:
         output.line(f"The token {token_id} of {handle} is revoked.")
+
+
+@door.anywhere
+def list_payouts(handle: str, /, *, json: Json = False) -> None:
+    """Show where a creator is paid on each network, and the address that follows."""
+
+    async def listing(conn: db.Connection) -> list[payouts.PayoutRow]:
+        return await payouts.listing(conn, (await owner(conn, handle)).id)
+
+    if door.chosen():
+        door.check_handle(handle)
+        rows = at_door.payouts()
+    else:
+        rows = in_transaction(listing)
+    if json:
+        output.document([row._asdict() for row in rows])
+        return
+    output.table(
+        (
+            {
+                "network": row.network,
+                "address": row.address,
+                "next": row.next_address,
+                "from": row.next_from and f"{row.next_from:%Y-%m-%d %H:%M}",
+            }
+            for row in rows
+        ),
+        empty=f"{handle} is paid nowhere.",
+    )
 
 
 def invite(*, days: int = 14, json: Json = False) -> None:

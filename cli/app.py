@@ -8,7 +8,9 @@ import asyncio
 import inspect
 import os
 import shlex
-from collections.abc import Awaitable, Callable
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
@@ -18,19 +20,27 @@ from cyclopts import App, CycloptsError
 
 from cli import output
 from cli.buy import buy
+from cli.login import login, logout, whoami
+from cli.remote import door, logins
 from cli.shared import Flag, meet_prefect
+from cli.verify import verify
 from core.db.pool import UNREACHABLE, owner_database_url
-from core.failures import Failure, InvalidInput, Misconfigured
+from core.failures import Failure, InvalidInput, Misconfigured, NotFound
 from core.settings import Settings, load
 
 app = App(
     name="instant",
     help="Sell a prompt by the call.",
+    help_epilogue=(
+        "Commands about your own prompts, keys, usage, tokens and notices run here, or at a door: at the one that"
+        " `--at URL` names, or else, where there is no database, at the one of `instant login URL`."
+    ),
     version=lambda: metadata.version("x402-instant"),
     version_flags=["--version"],
     result_action="return_value",
 )
 app.command(buy)
+app.command(verify)
 
 # cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
 _GROUPS = {
@@ -43,10 +53,13 @@ _GROUPS = {
     "payments": ("cli.money:payments", "The payments and their outcomes."),
     "refunds": ("cli.refunds:refunds", "The refunds for calls that were paid, not answered, and have no re-run left."),
     "resources": ("cli.resources:resources", "The prompts for sale."),
+    "webhooks": ("cli.webhooks:webhooks", "The addresses that programs of creators are told at."),
     "usage": ("cli.usage:usage", "Calls with their revenue and cost."),
 }
 for name, (path, sentence) in _GROUPS.items():
     app.command(path, name=name, help=sentence)
+for command in (login, logout, whoami):
+    app.command(command)
 
 
 @app.command
@@ -122,7 +135,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, verify, whoami)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.
@@ -134,32 +147,88 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The command's exit code, or 0; 1 if it failed; 2 if the command line or the environment must change first; 130
-        after Ctrl-C.
+        after Ctrl-C; 141 if the reader of its output went away.
     """
     os.umask(_PRIVATE)
+    at = None
     try:
-        command, bound, _ignored = app.parse_args(arguments, exit_on_error=False, print_error=True)
+        words, named = _take_at(sys.argv[1:] if arguments is None else arguments)
+        command, bound, _ignored = app.parse_args(words, exit_on_error=False, print_error=True)
         with ExitStack() as databases:
-            if command not in _ON_THEIR_OWN and not _is_help(command):
+            if not _is_help(command):
+                at = _place(command, named)
+                databases.enter_context(door.using(at))
+            if at is None and command not in _ON_THEIR_OWN and not _is_help(command):
                 from deployments import postgres
 
                 databases.enter_context(postgres.provided(load()))
             result = command(*bound.args, **bound.kwargs)
             if inspect.isawaitable(result):
                 result = asyncio.run(_finish(result))
+        sys.stdout.flush()
     except CycloptsError:
         return 2
     except Misconfigured as failure:
         return _say(str(failure), 2)
     except InvalidInput as failure:
-        return _say("\n".join(f"{name}: {sentence}" for name, sentence in failure.fields.items()), 1)
+        return _say("\n".join(f"{name}: {sentence}" for name, sentence in failure.fields.items()), 1, at)
+    except NotFound:
+        return _say("there is no such thing", 1, at)
     except Failure as failure:
-        return _say(str(failure), 1)
+        return _say(str(failure), 1, at)
     except UNREACHABLE:
         return _say("the database cannot be reached; check INSTANT_DATABASE_URL", 1)
+    except BrokenPipeError:
+        return _reader_left()
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _reader_left() -> int:
+    """End quietly when nobody reads the output any more, as after `| head`; as a shell sees it, by SIGPIPE."""
+    # Python flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+
+
+def _take_at(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """Take `--at URL` out of a command line, wherever it stands before a `--`.
+
+    Raises:
+        InvalidInput: names `--at`, if nothing follows it.
+    """
+    words, named = list(arguments), None
+    end = words.index("--") if "--" in words else len(words)
+    for place, word in enumerate(words[:end]):
+        if word.startswith("--at="):
+            named = word.removeprefix("--at=")
+            return words[:place] + words[place + 1 :], named
+        if word == "--at":
+            if place + 1 >= end:
+                raise InvalidInput({"--at": "must be followed by the URL of a door"})
+            return words[:place] + words[place + 2 :], words[place + 1]
+    return words, named
+
+
+def _place(command: Callable[..., Any], named: str | None) -> logins.Login | None:
+    """Return the door that a command runs at; None: here. `cli.remote.door` has the rule.
+
+    Raises:
+        Misconfigured: the command runs only on the server, and there is none here, or another place was named.
+    """
+    if not door.runs_anywhere(command):
+        if named:
+            raise InvalidInput({"--at": "this command does not run at a door"})
+        if command in _ON_THEIR_OWN or door.is_server() or (known := logins.read()) is None:
+            return None
+        raise Misconfigured(
+            f"this command needs the server's database, and there is none here; you are logged in at {known.url}"
+        )
+    at = door.choose(named)
+    if at is None and command is not whoami and (known := logins.read()) is not None:
+        output.remark(f"instant: on the database of this machine; your login at {known.url} needs --at {known.url}")
+    return at
 
 
 def _ready_to_run(*, is_selling: bool) -> Settings:
@@ -189,6 +258,7 @@ def _state_dir() -> Path:
     return Path(os.environ.get("INSTANT_STATE_DIR") or ".instant")
 
 
-def _say(sentence: str, code: int) -> int:
-    output.remark(f"instant: {sentence}")
+def _say(sentence: str, code: int, at: logins.Login | None = None) -> int:
+    place = f"instant at {at.url}" if at else "instant"
+    output.remark(f"{place}: {sentence}")
     return code

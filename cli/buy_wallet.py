@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from eth_account import Account
+from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from x402 import x402Client
 from x402.client_base import SpendControlAsset
@@ -59,6 +60,11 @@ def new_wallet() -> LocalAccount:
     """Make a throw-away wallet for practice money."""
     wallet: LocalAccount = Account.create()
     return wallet
+
+
+def sign_text(wallet: LocalAccount, text: str) -> str:
+    """Sign a text as `personal_sign` does (EIP-191); return the signature in hex with 0x."""
+    return "0x" + wallet.sign_message(encode_defunct(text=text)).signature.hex().removeprefix("0x")
 
 
 def assets(more: tuple[str, ...]) -> dict[str, set[str]]:

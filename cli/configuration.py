@@ -49,6 +49,7 @@ Every command reads all settings first. If one is wrong, missing or unknown it s
 - In live mode facilitators, nodes and providers on other hosts are reached over https, and `INSTANT_PUBLIC_URL` is
   required unless the door listens on loopback (127.0.0.0/8, ::1, localhost).
 - In sandbox mode the door and the providers are on loopback.
+- The identity provider's issuer, keys and audience are set together, and its keys are reached over https.
 - No two providers have the same name, and `openrouter` and `anthropic` are built in.
 - In `instant.env` every name that begins with `INSTANT_` is a setting. In the environment, where other programs have
   variables too, only a name that is nearly a setting is refused.
@@ -62,7 +63,9 @@ def page() -> str:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    return list(Settings.model_fields.items())
+    # Those of other classes last.
+    own = Settings.__annotations__
+    return sorted(Settings.model_fields.items(), key=lambda field: field[0] not in own)
 
 
 def _default(field: FieldInfo) -> str:

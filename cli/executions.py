@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 from cyclopts import App, Parameter
 
 from cli import output
+from cli.remote import door
+from cli.remote import resources as at_door
 from cli.shared import Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
@@ -17,10 +21,12 @@ from core.executions import views as execution_views
 from core.failures import ExecutionFailed, InvalidInput, Misconfigured, NotFound, OwnTestRefused
 from core.process import worker
 from core.providers.errors import advice
-from core.resources import editing, template, versions
+from core.resources import editing, template
 from core.settings import settings
 
 executions = App(name="executions")
+
+_Switched = tuple[dict[str, Any], Mapping[str, Any], Sequence[str]]
 
 
 @executions.command(name="list")
@@ -67,6 +73,7 @@ def rerun_execution(execution_id: UUID, /, *, json: Json = False) -> None:
         output.line(f"{execution_id} is queued again.")
 
 
+@door.anywhere
 def try_resource(
     handle: str,
     slug: str,
@@ -87,20 +94,24 @@ def try_resource(
         message: the user message, if the template takes one.
         json: print JSON.
     """
-    result, report, tried = asyncio.run(_test(handle, slug, _inputs(param, message), version))
-    price = amounts.usdc(tried.price_atomic)
-    facts = {"version": tried.number, "cost_usd": report.cost_usd, "price_usdc": price, "seconds": report.seconds}
+    inputs = _inputs(param, message)
+    if door.chosen():
+        result, told = _test_at_door(handle, slug, inputs, version)
+    else:
+        result, told = asyncio.run(_test(handle, slug, inputs, version))
+    facts = {name: told[name] for name in ("version", "cost_usd", "price_usdc", "seconds")}
     if json:
         output.document(result | {"test": facts})
         return
     output.line(result["response"])
     for image in result.get("images", ()):
         output.line(f"{image[:60]}… ({len(image)} characters)")
-    if report.cost_usd is not None and report.markup_usd is not None:
-        cost = f"model ${report.cost_usd:f} + markup ${report.markup_usd:f} = ${price}"
-        output.remark(f"version {tried.number}: {cost}, {report.seconds:.1f} s")
+    if told["cost_usd"] is not None:
+        cost = f"model ${told['cost_usd']:f} + markup ${told['markup_usd']:f} = ${told['price_usdc']}"
+        output.remark(f"version {told['version']}: {cost}, {told['seconds']:.1f} s")
 
 
+@door.anywhere
 def switch_model(
     handle: str,
     slug: str,
@@ -121,39 +132,79 @@ def switch_model(
         message: the user message of the test, if the template takes one.
         json: print JSON.
     """
-    switched = asyncio.run(_switch(handle, slug, model, _inputs(param, message)))
-    candidate = switched.candidate
-    facts = {
-        "model": candidate.version.model_id,
-        "previous_model": candidate.current.model_id,
-        "version": candidate.version.number,
-        "price_usdc": amounts.usdc(candidate.version.price_atomic),
-        "price_floor_usdc": amounts.usdc(candidate.price_floor_atomic),
-        "worst_cost_usd": candidate.version.worst_cost_usd,
-        "previous_worst_cost_usd": candidate.current.worst_cost_usd,
-        "test_cost_usd": switched.cost_usd,
-    }
+    inputs = _inputs(param, message)
+    if door.chosen():
+        facts, answer, warnings = _switch_at_door(handle, slug, model, inputs)
+    else:
+        facts, answer, warnings = asyncio.run(_switch(handle, slug, model, inputs))
     if json:
-        output.document(facts | {"warnings": candidate.warnings, "answer": switched.answer})
+        output.document(facts | {"warnings": warnings, "answer": answer})
         return
-    output.line(str(switched.answer["response"]))
-    worst, before = (amounts.dollars(version.worst_cost_usd) for version in (candidate.version, candidate.current))
-    cost = "an unknown sum" if switched.cost_usd is None else f"${amounts.dollars(switched.cost_usd)}"
+    output.line(str(answer["response"]))
+    worst, before = (amounts.dollars(facts[name]) for name in ("worst_cost_usd", "previous_worst_cost_usd"))
+    cost = "an unknown sum" if facts["test_cost_usd"] is None else f"${amounts.dollars(facts['test_cost_usd'])}"
     output.line(
         f"\n/@{handle}/{slug} is on sale on {facts['model']} now, as version {facts['version']}. The test cost {cost}. "
         f"A call costs at most ${worst} (before: ${before}), and sells for {facts['price_usdc']} USDC; the lowest "
         f"price that is no certain loss is {facts['price_floor_usdc']} USDC."
     )
-    for warning in candidate.warnings:
+    for warning in warnings:
         output.remark(f"  warning: {warning}")
 
 
-async def _switch(handle: str, slug: str, model: str, inputs: dict[str, str]) -> model_switch.Switched:
+async def _switch(handle: str, slug: str, model: str, inputs: dict[str, str]) -> _Switched:
     async with db.pool() as pool, notifications.listening() as hub:
         async with pool.connection() as conn:
             await _need_launcher(conn)
             creator = await owner(conn, handle)
-        return await model_switch.switch(pool, hub, creator.id, slug, model, inputs)
+        switched = await model_switch.switch(pool, hub, creator.id, slug, model, inputs)
+    now, before = switched.candidate.version, switched.candidate.current
+    facts = {
+        "model": now.model_id,
+        "previous_model": before.model_id,
+        "version": now.number,
+        "price_usdc": amounts.usdc(now.price_atomic),
+        "price_floor_usdc": amounts.usdc(switched.candidate.price_floor_atomic),
+        "worst_cost_usd": now.worst_cost_usd,
+        "previous_worst_cost_usd": before.worst_cost_usd,
+        "test_cost_usd": switched.cost_usd,
+    }
+    return facts, switched.answer, switched.candidate.warnings
+
+
+def _switch_at_door(handle: str, slug: str, model: str, inputs: dict[str, str]) -> _Switched:
+    door.check_handle(handle)
+    told = at_door.switch_model(slug, model, inputs)
+    facts = {
+        "model": told["model"],
+        "previous_model": told["previousModel"],
+        "version": told["version"],
+        "price_usdc": told["priceUsdc"],
+        "price_floor_usdc": told["priceFloorUsdc"],
+        "worst_cost_usd": Decimal(told["worstCostUsd"]),
+        "previous_worst_cost_usd": Decimal(told["previousWorstCostUsd"]),
+        "test_cost_usd": _usd(told["test"]["costUsd"]),
+    }
+    return facts, told["test"]["result"], told["warnings"]
+
+
+def _test_at_door(
+    handle: str, slug: str, inputs: dict[str, str], version: int | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    door.check_handle(handle)
+    try:
+        result, told = at_door.try_out(slug, inputs, version)
+    except NotFound:
+        pass
+    else:
+        cost, markup = _usd(told["costUsd"]), _usd(told["markupUsd"])
+        facts = {"version": told["version"], "cost_usd": cost, "markup_usd": markup, "price_usdc": told["priceUsdc"]}
+        return result, facts | {"seconds": told["seconds"]}
+    raise InvalidInput({"slug": f"{handle} has no such version of {slug}"})
+
+
+def _usd(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 async def _need_launcher(conn: db.Connection) -> None:
@@ -167,7 +218,7 @@ def _inputs(param: tuple[str, ...], message: str | None) -> dict[str, str]:
 
 async def _test(
     handle: str, slug: str, inputs: dict[str, str], number: int | None
-) -> tuple[dict[str, Any], own_tests.Report, versions.Version]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     config = settings()
     async with db.pool() as pool, notifications.listening() as hub:
         try:
@@ -185,7 +236,14 @@ async def _test(
                 report = await own_tests.report(conn, version, row)
             if row.state != "succeeded":
                 raise ExecutionFailed(row.code or "generation_timeout", row.fault or "ours", row.detail or row.state)
-            return execution_views.open_result(row), report, version
+            facts = {
+                "version": version.number,
+                "cost_usd": report.cost_usd,
+                "markup_usd": report.markup_usd,
+                "price_usdc": amounts.usdc(version.price_atomic),
+                "seconds": report.seconds,
+            }
+            return execution_views.open_result(row), facts
     raise InvalidInput(fields)
 
 

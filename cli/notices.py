@@ -2,14 +2,17 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from cli import output
+from cli.remote import access as at_door
+from cli.remote import door
 from cli.shared import Json, in_transaction, owner, read_secret
 from core import db
+from core.accounts import accounts
 from core.notices import addresses, messages, outbox
 from core.notices import rules as notice_rules
 
@@ -23,6 +26,7 @@ _TRIED = {
 
 
 @notices.command(name="list")
+@door.anywhere
 def list_notices(*, creator: str | None = None, most: int = 20, json: Json = False) -> None:
     """List the newest notices and their deliveries.
 
@@ -32,19 +36,28 @@ def list_notices(*, creator: str | None = None, most: int = 20, json: Json = Fal
         json: print JSON.
     """
 
-    async def read(conn: db.Connection) -> list[Any]:
-        return await notice_rules.listing(conn, await _owner(conn, creator), most)
+    async def read(conn: db.Connection) -> list[dict[str, Any]]:
+        rows = await notice_rules.listing(conn, await _owner(conn, creator), most)
+        return [
+            row._asdict()
+            | {"title": messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=False).title}
+            for row in rows
+        ]
 
-    rows = in_transaction(read)
+    if door.chosen():
+        _check_creator(creator)
+        rows = at_door.notices(most)
+    else:
+        rows = in_transaction(read)
     if json:
-        output.document([row._asdict() for row in rows])
+        output.document(rows)
         return
     output.table(
         (
             {
-                "found": f"{row.found_at:%Y-%m-%d %H:%M}",
-                "notice": messages.message_for(row.rule, row.handle, row.slug, row.facts, to_operator=False).title,
-                "sent": "\n".join(f"{one['name']} ({one['to']}): {one['state']}" for one in row.deliveries),
+                "found": f"{row['found_at']:%Y-%m-%d %H:%M}",
+                "notice": row["title"],
+                "sent": "\n".join(f"{one['name']} ({one['to']}): {one['state']}" for one in row["deliveries"]),
             }
             for row in rows
         ),
@@ -53,6 +66,7 @@ def list_notices(*, creator: str | None = None, most: int = 20, json: Json = Fal
 
 
 @notices.command(name="add")
+@door.anywhere
 def add_address(
     handle: str | None = None, /, *, name: str = "", from_env: str | None = None, json: Json = False
 ) -> None:
@@ -66,29 +80,37 @@ def add_address(
     """
     url = read_secret("apprise URL", from_env)
 
-    async def add() -> addresses.Address:
+    async def add() -> dict[str, object]:
         async with db.pool() as pool:
             async with pool.connection() as conn:
                 owner = await _owner(conn, handle)
-            return await addresses.add(pool, owner, url, name)
+            return asdict(await addresses.add(pool, owner, url, name))
 
-    added = asyncio.run(add())
-    if json:
-        output.document(asdict(added))
+    if door.chosen():
+        _check_creator(handle)
+        added = at_door.add_notice_address(url, name)
     else:
-        output.line(
-            f"Notices are sent to {added.name} ({added.scheme}) as well. Try it: instant notices try {added.id}"
-        )
+        added = asyncio.run(add())
+    if json:
+        output.document(added)
+        return
+    trial = "" if door.chosen() else f" Try it: instant notices try {added['id']}"
+    output.line(f"Notices are sent to {added['name']} ({added['scheme']}) as well.{trial}")
 
 
 @notices.command(name="addresses")
+@door.anywhere
 def list_addresses(handle: str | None = None, /, *, json: Json = False) -> None:
     """List the addresses of a creator, or without a handle the operator's; never the URLs."""
 
     async def read(conn: db.Connection) -> list[dict[str, object]]:
         return [asdict(one) for one in await addresses.listing(conn, await _owner(conn, handle))]
 
-    lines = in_transaction(read)
+    if door.chosen():
+        _check_creator(handle)
+        lines = at_door.notice_addresses()
+    else:
+        lines = in_transaction(read)
     if json:
         output.document(lines)
     else:
@@ -96,6 +118,7 @@ def list_addresses(handle: str | None = None, /, *, json: Json = False) -> None:
 
 
 @notices.command(name="remove")
+@door.anywhere
 def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json = False) -> None:
     """Stop sending to an address and delete it.
 
@@ -108,11 +131,35 @@ def remove_address(address_id: UUID, handle: str | None = None, /, *, json: Json
     async def remove(conn: db.Connection) -> None:
         await addresses.remove(conn, await _owner(conn, handle), address_id)
 
-    in_transaction(remove)
+    if door.chosen():
+        _check_creator(handle)
+        at_door.remove_notice_address(address_id)
+    else:
+        in_transaction(remove)
     if json:
         output.document({"id": address_id, "state": "removed"})
     else:
         output.line("The address is removed.")
+
+
+@notices.command(name="digest")
+def set_digest(handle: str, /, *, weekly: Annotated[bool, Parameter(negative="--off")], json: Json = False) -> None:
+    """Switch a creator's weekly digest on or off.
+
+    Args:
+        handle: the creator.
+        weekly: whether there is one.
+        json: print JSON.
+    """
+
+    async def change(conn: db.Connection) -> None:
+        await accounts.set_weekly_digest(conn, (await owner(conn, handle)).id, weekly)
+
+    in_transaction(change)
+    if json:
+        output.document({"handle": handle, "weekly_digest": weekly})
+    else:
+        output.line(f"{handle} gets {'a' if weekly else 'no'} digest of each week.")
 
 
 @notices.command(name="try")
@@ -129,6 +176,12 @@ def try_address(address_id: UUID, /, *, json: Json = False) -> int:
     else:
         output.line(_TRIED[outcome])
     return 0 if outcome == "delivered" else 1
+
+
+def _check_creator(handle: str | None) -> None:
+    """Without a handle, a command at a door is about the creator who asks."""
+    if handle is not None:
+        door.check_handle(handle)
 
 
 async def _owner(conn: db.Connection, handle: str | None) -> UUID | None:

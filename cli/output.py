@@ -19,6 +19,12 @@ from core.resources.short_text import escaped as escaped
 _ENDLESS = 10_000
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `cli.app.main`, which ends every command alike."""
+        raise BrokenPipeError
+
+
 def document(value: object) -> None:
     """Print one JSON document; money, ids and times become strings. JSON escapes what a terminal would obey."""
     print(json.dumps(value, default=str, indent=2))
@@ -41,7 +47,7 @@ def remark(text: str) -> None:
 
 def table(rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
     """Print rows under their keys, or a sentence if there are none. Cells are plain text, without markup."""
-    console = Console()
+    console = _Console()
     if not console.is_terminal:
         console.width = _ENDLESS  # no line breaks in a file or a pipe
     lines = list(rows)

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cli import output
+from cli.remote import door
+from cli.remote import usage as at_door
 from cli.shared import Json, owner
 from core import db
 from core.failures import InvalidInput
@@ -20,6 +22,7 @@ from core.reporting.report import By, Figures, Report
 Csv = Annotated[bool, Parameter(name="--csv", negative=(), help="Print rows of comma-separated values.")]
 
 
+@door.anywhere
 def report(
     *,
     by: By = "day",
@@ -33,17 +36,22 @@ def report(
     """Report calls, outcomes, revenue, cost and durations.
 
     Args:
-        by: the subject of a row.
+        by: the subject of a row; payer needs a creator.
         since: the first day (UTC); default the last 30 days.
         until: the day after the last; default all of today.
-        creator: only this creator's.
+        creator: only this creator's; at a door that is you.
         kind: only paid calls, or only the owners' tests.
         csv: print CSV.
         json: print JSON.
     """
     if csv and json:
         raise InvalidInput({"csv": "choose one of --csv and --json"})
-    found = asyncio.run(_read(creator, by, since, until, kind))
+    if door.chosen():
+        if creator is not None:
+            door.check_handle(creator)
+        found = at_door.report(by=by, since=since, until=until, kind=kind)
+    else:
+        found = asyncio.run(_read(creator, by, since, until, kind))
     if json:
         document = asdict(found) | {"rows": [usage_report.document(row) for row in found.rows]}
         output.document(document | {"total": found.total and usage_report.document(found.total)})
@@ -96,8 +104,13 @@ def _line(by: By, subject: str, row: Figures) -> dict[str, object]:
         "withheld": row.withheld,
         "revenue": usd(Decimal(row.revenue_atomic).scaleb(-6)),
         "cost": usd(row.cost_usd),
+        "estimated": "–" if row.estimated_cost_usd is None else usd(row.estimated_cost_usd),
         "unknown": row.cost_unknown,
         "margin": usd(row.margin_usd),
         "p50": seconds(row.p50_ms),
         "p95": seconds(row.p95_ms),
-    }
+    } | ({"most often": _often(row)} if by in ("resource", "version", "model") else {})
+
+
+def _often(row: Figures) -> str:
+    return "\n".join(f"{detail} {calls}" for detail, calls in row.failures.items())

@@ -1,17 +1,21 @@
 """`instant resources show`, `publish`, `versions`, `diff`, `offer` and `import`: drafts, versions and the way back."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cyclopts.types import ExistingFile
 
 from cli import output
+from cli.remote import door
+from cli.remote import resources as at_door
 from cli.shared import Flag, Json, in_transaction, owner
 from core import amounts, db
-from core.failures import InvalidInput, NotFound, SlugTaken
-from core.resources import document, editing, older_prompts
+from core.failures import InvalidInput, NotFound
+from core.resources import batch, document, editing, older_prompts
 
 
+@door.anywhere
 def show_resource(handle: str, slug: str, /, *, version: int | None = None, json: Json = False) -> None:
     """Print the document of a prompt, template included, as a file that can be published again.
 
@@ -21,13 +25,14 @@ def show_resource(handle: str, slug: str, /, *, version: int | None = None, json
         version: which; by default the draft, or what is on offer if there is none.
         json: print JSON, which is the same document.
     """
-    found = in_transaction(lambda conn: _document(conn, handle, slug, version))
+    found = _document(handle, slug, version)
     if json:
         output.document(found)
     else:
         output.line(document.as_yaml(found).rstrip())
 
 
+@door.anywhere
 def publish_resource(
     handle: str,
     slug: str,
@@ -51,44 +56,53 @@ def publish_resource(
         json: print JSON.
     """
 
-    async def publish(conn: db.Connection) -> editing.Saved:
+    async def publish(conn: db.Connection) -> at_door.Published:
         creator = await owner(conn, handle)
-        try:
-            async with conn.transaction(force_rollback=dry_run):
-                return await editing.publish(
-                    conn, creator.id, slug, number=version, allow_loss=allow_loss, allow_breaking=allow_breaking
-                )
-        except NotFound:
-            pass
-        raise _unknown(handle, slug, version)
+        async with conn.transaction(force_rollback=dry_run):
+            saved = await editing.publish(
+                conn, creator.id, slug, number=version, allow_loss=allow_loss, allow_breaking=allow_breaking
+            )
+        sold, checked = saved.resource.version, saved.checked
+        price = amounts.usdc(sold.price_atomic)
+        return at_door.Published(sold.number, saved.is_new, price, checked.worst_cost_usd, checked.warnings)
 
-    saved = in_transaction(publish)
-    sold = saved.resource.version
+    done = None
+    try:
+        if door.chosen():
+            door.check_handle(handle)
+            done = at_door.publish(slug, version, dry_run=dry_run, allow_loss=allow_loss, allow_breaking=allow_breaking)
+        else:
+            done = in_transaction(publish)
+    except NotFound:
+        pass
+    if done is None:
+        raise _unknown(handle, slug, version)
     facts = {
-        "version": sold.number,
-        "is_new": saved.is_new,
+        "version": done.number,
+        "is_new": done.is_new,
         "dry_run": dry_run,
-        "price_usdc": amounts.usdc(sold.price_atomic),
-        "worst_cost_usd": saved.checked.worst_cost_usd,
-        "warnings": saved.checked.warnings,
+        "price_usdc": done.price_usdc,
+        "worst_cost_usd": done.worst_cost_usd,
+        "warnings": done.warnings,
     }
     if json:
         output.document(facts)
         return
     would = "could go on sale" if dry_run else "is on sale now"
-    cost = amounts.dollars(saved.checked.worst_cost_usd)
+    cost = amounts.dollars(done.worst_cost_usd)
     output.line(
-        f"/@{handle}/{slug} version {sold.number} {would}: {facts['price_usdc']} USDC, a call costs at most ${cost}"
+        f"/@{handle}/{slug} version {done.number} {would}: {done.price_usdc} USDC, a call costs at most ${cost}"
     )
-    for warning in saved.checked.warnings:
+    for warning in done.warnings:
         output.remark(f"  warning: {warning}")
 
 
+@door.anywhere
 def list_versions(handle: str, slug: str, /, *, json: Json = False) -> None:
     """List the versions of a prompt, newest first."""
 
     async def collect(conn: db.Connection) -> list[dict[str, Any]]:
-        resource = await _find(conn, handle, slug, None)
+        resource = await editing.find(conn, (await owner(conn, handle)).id, slug)
         return [
             {
                 "version": row.number,
@@ -101,18 +115,29 @@ def list_versions(handle: str, slug: str, /, *, json: Json = False) -> None:
             for row in await editing.history(conn, resource)
         ]
 
-    rows = in_transaction(collect)
+    rows = None
+    try:
+        if door.chosen():
+            door.check_handle(handle)
+            rows = at_door.versions(slug)
+        else:
+            rows = in_transaction(collect)
+    except NotFound:
+        pass
+    if rows is None:
+        raise _unknown(handle, slug, None)
     if json:
         output.document(rows)
     else:
         output.table(rows, empty="")
 
 
+@door.anywhere
 def diff_versions(handle: str, slug: str, version: int, /, against: int | None = None, *, json: Json = False) -> None:
     """Show how a version of a prompt differs from another, by default from the one before."""
     other = against or version - 1
-    before = in_transaction(lambda conn: _document(conn, handle, slug, other)) if other else {}
-    after = in_transaction(lambda conn: _document(conn, handle, slug, version))
+    before = _document(handle, slug, other) if other else {}
+    after = _document(handle, slug, version)
     found = document.differences(before, after)
     if json:
         output.document(found)
@@ -124,6 +149,7 @@ def diff_versions(handle: str, slug: str, version: int, /, against: int | None =
             output.line(f"{one['field']}: {one['before']} -> {one['after']}")
 
 
+@door.anywhere
 def import_older(handle: str, file: ExistingFile, /, *, model: str | None = None, json: Json = False) -> None:
     """Make drafts of prompts of x402.jobs, all or none, and say what differs. Nothing is put on sale.
 
@@ -134,45 +160,71 @@ def import_older(handle: str, file: ExistingFile, /, *, model: str | None = None
         json: print JSON.
     """
     rows = older_prompts.read_rows(Path(file).read_text(encoding="utf-8"))
+    names = [str(row.get("slug") or row.get("name") or number) for number, row in enumerate(rows, start=1)]
+    older = [_convert(name, row, model) for name, row in zip(names, rows, strict=True)]
+    documents = [one.document for one in older]
 
     async def keep(conn: db.Connection) -> list[dict[str, Any]]:
-        creator = await owner(conn, handle)
-        kept = []
-        for number, row in enumerate(rows, start=1):
-            name = str(row.get("slug") or row.get("name") or number)
-            try:
-                older = older_prompts.convert(row, model)
-                saved = await editing.create(conn, creator.id, older.document)
-            except InvalidInput as refusal:
-                fields = {f"{name}: {field}": sentence for field, sentence in refusal.fields.items()}
-            except SlugTaken:
-                fields = {f"{name}: slug": f"{handle} has a resource with that slug already"}
-            else:
-                warnings = saved.checked.warnings
-                slug = saved.resource.row.slug
-                kept.append({"slug": slug, "differences": older.differences, "warnings": warnings})
-                continue
-            raise InvalidInput(fields)
-        return kept
+        kept = await batch.keep(conn, (await owner(conn, handle)).id, documents, only_new=True)
+        return [{"slug": one.version.slug, "warnings": one.warnings} for one in kept]
 
-    kept = in_transaction(keep)
-    if json:
-        output.document(kept)
+    try:
+        if door.chosen():
+            door.check_handle(handle)
+            kept = at_door.publish_all(documents, only_new=True)
+        else:
+            kept = in_transaction(keep)
+    except InvalidInput as refusal:
+        fields = refusal.fields
+    else:
+        _show_imported(handle, older, kept, json=json)
         return
-    for one in kept:
-        output.line(f"/@{handle}/{one['slug']} is a draft now")
-        for sentence in (*one["differences"], *one["warnings"]):
+    raise InvalidInput(batch_fields(fields, names))
+
+
+def batch_fields(fields: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Name the fields of a refused batch, `N.field`, by the names of its documents; other fields stay as they are."""
+    named = {}
+    for field, sentence in fields.items():
+        number, dot, rest = field.partition(".")
+        is_numbered = bool(dot) and number.isdecimal() and int(number) < len(names)
+        named[f"{names[int(number)]}: {rest}" if is_numbered else field] = sentence
+    return named
+
+
+def _convert(name: str, row: Mapping[str, object], model: str | None) -> older_prompts.Older:
+    try:
+        return older_prompts.convert(row, model)
+    except InvalidInput as refusal:
+        fields = {f"{name}: {field}": sentence for field, sentence in refusal.fields.items()}
+    raise InvalidInput(fields)
+
+
+def _show_imported(
+    handle: str, older: Sequence[older_prompts.Older], kept: Sequence[Mapping[str, Any]], *, json: bool
+) -> None:
+    told = [
+        {"slug": one["slug"], "differences": row.differences, "warnings": one["warnings"]}
+        for row, one in zip(older, kept, strict=True)
+    ]
+    if json:
+        output.document(told)
+        return
+    for facts in told:
+        output.line(f"/@{handle}/{facts['slug']} is a draft now")
+        for sentence in (*facts["differences"], *facts["warnings"]):
             output.line(f"  {sentence}")
 
 
-async def _document(conn: db.Connection, handle: str, slug: str, version: int | None) -> dict[str, object]:
-    return editing.document_of(await _find(conn, handle, slug, version))
+def _document(handle: str, slug: str, version: int | None) -> dict[str, object]:
+    async def read(conn: db.Connection) -> dict[str, object]:
+        return editing.document_of(await editing.find(conn, (await owner(conn, handle)).id, slug, number=version))
 
-
-async def _find(conn: db.Connection, handle: str, slug: str, version: int | None) -> editing.Resource:
-    creator = await owner(conn, handle)
     try:
-        return await editing.find(conn, creator.id, slug, number=version)
+        if door.chosen():
+            door.check_handle(handle)
+            return at_door.document(slug, version)
+        return in_transaction(read)
     except NotFound:
         pass
     raise _unknown(handle, slug, version)

@@ -1,23 +1,32 @@
 """`instant resources`: publish, list, archive and restore a creator's prompts."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from cli import output
 from cli.executions import switch_model, try_resource
-from cli.resource_versions import diff_versions, import_older, list_versions, publish_resource, show_resource
+from cli.remote import door
+from cli.remote import resources as at_door
+from cli.resource_versions import (
+    batch_fields,
+    diff_versions,
+    import_older,
+    list_versions,
+    publish_resource,
+    show_resource,
+)
 from cli.shared import Flag, Json, in_transaction, owner
 from core import amounts, db
 from core.accounts import accounts
-from core.failures import InvalidInput, NotFound, Unavailable
-from core.resources import departures, document, editing, estimates, publishing, readiness, versions
+from core.failures import InvalidInput, NotFound
+from core.resources import batch, departures, document, estimates, readiness, versions
 from core.resources import draft as resource_drafts
+from core.resources.obstacles import ADVICE
 from core.settings import settings
 
 resources = App(name="resources")
@@ -31,6 +40,7 @@ resources.command(import_older, name="import")
 
 
 @resources.command(name="create")
+@door.anywhere
 def create_resources(
     handle: str,
     /,
@@ -52,17 +62,33 @@ def create_resources(
         allow_breaking: publish even if requests that buyers' programs send today would be refused.
         json: print JSON.
     """
-    documents = sorted(((path, _read_file(path)) for path in files), key=lambda pair: str(pair[1].get("slug")))
+    documents = [_read_file(path) for path in files]
 
     async def publish(conn: db.Connection) -> list[dict[str, Any]]:
         creator = await owner(conn, handle)
         async with conn.transaction(force_rollback=dry_run):
-            return [
-                await _keep(conn, creator, path, values, draft, allow_loss=allow_loss, allow_breaking=allow_breaking)
-                for path, values in documents
-            ]
+            kept = await batch.keep(
+                conn, creator.id, documents, as_drafts=draft, allow_loss=allow_loss, allow_breaking=allow_breaking
+            )
+        return [_kept(creator, one) for one in kept]
 
-    published = in_transaction(publish)
+    try:
+        if door.chosen():
+            door.check_handle(handle)
+            published = at_door.publish_all(
+                documents, draft=draft, dry_run=dry_run, allow_loss=allow_loss, allow_breaking=allow_breaking
+            )
+        else:
+            published = in_transaction(publish)
+    except InvalidInput as refusal:
+        fields = refusal.fields
+    else:
+        _show_published(published, draft=draft, dry_run=dry_run, json=json)
+        return
+    raise InvalidInput(batch_fields(fields, [str(path) for path in files]))
+
+
+def _show_published(published: list[dict[str, Any]], *, draft: bool, dry_run: bool, json: bool) -> None:
     if json:
         output.document(published)
         return
@@ -78,6 +104,7 @@ def create_resources(
 
 
 @resources.command(name="estimate")
+@door.anywhere
 def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None = None, json: Json = False) -> None:
     """Estimate what a call of a prompt costs, on its model and on up to five cheaper ones. Nothing is published.
 
@@ -86,13 +113,18 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
         file: its YAML file.
         margin: the share of the price to keep, such as 0.3; the table then shows the price for a usual call.
     """
-    draft = _read_draft(file)
+    values = _read_file(file)
+    draft = _read_draft(file, values)
 
     async def estimate(conn: db.Connection) -> estimates.Estimate:
         creator = await owner(conn, handle)
         return await estimates.estimate(conn, creator.id, draft, margin=margin)
 
-    done = in_transaction(estimate)
+    if door.chosen():
+        door.check_handle(handle)
+        done = at_door.estimate(values, margin)
+    else:
+        done = in_transaction(estimate)
     if json:
         output.document(asdict(done))
         return
@@ -109,6 +141,11 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
         ),
         empty="",
     )
+    if done.max_output_tokens < draft.max_output_tokens:
+        output.line(
+            f"\nWith {done.max_output_tokens} max_output_tokens, the most that its model answers: publishing needs "
+            "them in the document, because the default is higher."
+        )
     if done.usual.basis == "estimate":
         output.line("\nTypical is an estimate: too few calls of it were answered in the last 30 days.")
         if done.usual.error is not None:
@@ -119,6 +156,7 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
 
 
 @resources.command(name="list")
+@door.anywhere
 def list_resources(handle: str, /, *, json: Json = False) -> None:
     """Show a creator's prompts, each `ready` or with the reason why it is not sold."""
 
@@ -130,7 +168,11 @@ def list_resources(handle: str, /, *, json: Json = False) -> None:
             for version in await versions.listing(conn, creator.id)
         ]
 
-    rows = in_transaction(collect)
+    if door.chosen():
+        door.check_handle(handle)
+        rows = at_door.listing()
+    else:
+        rows = in_transaction(collect)
     if json:
         output.document(rows)
     else:
@@ -138,64 +180,36 @@ def list_resources(handle: str, /, *, json: Json = False) -> None:
 
 
 @resources.command(name="archive")
+@door.anywhere
 def archive_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     """Take a prompt off sale. Its slug stays taken."""
-    _switch(handle, slug, versions.archive, json, f"/@{handle}/{slug} is off sale.")
+    _switch(handle, slug, "archive", json, f"/@{handle}/{slug} is off sale.")
 
 
 @resources.command(name="restore")
+@door.anywhere
 def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     """Put an archived prompt on sale again."""
-    _switch(handle, slug, versions.restore, json, f"/@{handle}/{slug} is on sale again.")
+    _switch(handle, slug, "restore", json, f"/@{handle}/{slug} is on sale again.")
 
 
-async def _keep(
-    conn: db.Connection,
-    creator: accounts.Account,
-    path: Path,
-    values: dict[str, object],
-    is_draft: bool,
-    *,
-    allow_loss: bool,
-    allow_breaking: bool,
-) -> dict[str, Any]:
-    """Publish one file, or save it as a draft; every refusal names the file."""
-    try:
-        if is_draft:
-            saved = await editing.keep(conn, creator.id, values)
-            sold, worst, warnings = saved.resource.version, saved.checked.worst_cost_usd, saved.checked.warnings
-            is_new = saved.is_new
-        else:
-            content, _ = await publishing.read(conn, values, allow_loss=allow_loss)
-            published = await publishing.publish(
-                conn, creator.id, content, allow_loss=allow_loss, allow_breaking=allow_breaking
-            )
-            sold = await versions.version(conn, published.version_id)
-            worst, warnings, is_new = published.worst_cost_usd, published.warnings, published.is_new
-    except InvalidInput as refusal:
-        fields = _named(path, refusal)
-    else:
-        return {
-            "url": f"{settings().public_url}/@{creator.handle}/{sold.slug}",
-            "price_usdc": amounts.usdc(sold.price_atomic),
-            "resource_id": sold.resource_id,
-            "version_id": sold.version_id,
-            "number": sold.number,
-            "worst_cost_usd": worst,
-            "warnings": warnings,
-            "is_new": is_new,
-        }
-    raise InvalidInput(fields)
+def _kept(creator: accounts.Account, one: batch.Kept) -> dict[str, Any]:
+    version = one.version
+    return {
+        "url": f"{settings().public_url}/@{creator.handle}/{version.slug}",
+        "slug": version.slug,
+        "price_usdc": amounts.usdc(version.price_atomic),
+        "resource_id": version.resource_id,
+        "version_id": version.version_id,
+        "number": version.number,
+        "worst_cost_usd": one.worst_cost_usd,
+        "warnings": one.warnings,
+        "is_new": one.is_new,
+    }
 
 
 async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]:
-    try:
-        await readiness.readiness(conn, version)
-        state = "ready"
-    except Unavailable as obstacle:
-        state = obstacle.code
-    if versions.state(version) == "draft":
-        state = "draft"
+    obstacle = await readiness.why_not_sold(conn, version)
     return {
         "slug": version.slug,
         "title": version.title,
@@ -204,22 +218,27 @@ async def _row(conn: db.Connection, version: versions.Version) -> dict[str, Any]
         "version": version.number,
         "price_usdc": amounts.usdc(version.price_atomic),
         "worst_cost_usd": amounts.dollars(version.worst_cost_usd),
-        "state": state,
+        "state": obstacle or "ready",
+        "advice": obstacle and ADVICE[obstacle],
     }
 
 
-def _switch(
-    handle: str, slug: str, change: Callable[[db.Connection, Any, str], Awaitable[None]], json: bool, sentence: str
-) -> None:
-    async def switch(conn: db.Connection) -> bool:
-        creator = await owner(conn, handle)
-        try:
-            await change(conn, creator.id, slug)
-        except NotFound:
-            return False
-        return True
+def _switch(handle: str, slug: str, verb: Literal["archive", "restore"], json: bool, sentence: str) -> None:
+    change = {"archive": versions.archive, "restore": versions.restore}[verb]
 
-    if not in_transaction(switch):
+    async def switch(conn: db.Connection) -> None:
+        await change(conn, (await owner(conn, handle)).id, slug)
+
+    try:
+        if door.chosen():
+            door.check_handle(handle)
+            at_door.switch(slug, verb)
+        else:
+            in_transaction(switch)
+        is_known = True
+    except NotFound:
+        is_known = False
+    if not is_known:
         raise InvalidInput({"slug": f"{handle} has no resource {slug}"})
     if json:
         output.document({"handle": handle, "slug": slug})
@@ -237,13 +256,9 @@ def _read_file(path: Path) -> dict[str, object]:
     raise InvalidInput(fields)
 
 
-def _read_draft(path: Path) -> resource_drafts.Draft:
+def _read_draft(path: Path, values: dict[str, object]) -> resource_drafts.Draft:
     try:
-        return resource_drafts.read(_read_file(path))
+        return resource_drafts.read(values)
     except InvalidInput as refusal:
-        fields = refusal.fields if str(path) in refusal.fields else _named(path, refusal)
+        fields = {f"{path}: {field}": sentence for field, sentence in refusal.fields.items()}
     raise InvalidInput(fields)
-
-
-def _named(path: Path, refusal: InvalidInput) -> dict[str, str]:
-    return {f"{path}: {field}": sentence for field, sentence in refusal.fields.items()}

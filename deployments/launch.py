@@ -25,6 +25,7 @@ from core.db import notifications
 from core.executions import queue as execution_queue
 from core.executions.queue import Batch
 from core.failures import log_unexpected_end, place_of
+from core.notices import posting
 from core.payments import settlement
 from core.payments.settlement import PaymentClients
 from core.process import worker
@@ -46,6 +47,8 @@ _BACK_OFF_SECONDS = 1.0
 _CLOSE_RUNS_SECONDS = 60.0
 # How often it is looked for a sync that was asked for.
 _SYNC_PRICES_SECONDS = 60.0
+# How often webhooks are told.
+_TELL_SECONDS = 2.0
 # How long a cancelled run may take to report its end to Prefect.
 _CUT_OFF_SECONDS = 5.0
 
@@ -114,6 +117,7 @@ async def _main(stop: asyncio.Event) -> None:
             asyncio.create_task(_recover(launcher, clients), name="recover"),
             asyncio.create_task(_close_runs(launcher), name="close runs"),
             asyncio.create_task(_sync_prices(launcher), name="sync prices"),
+            asyncio.create_task(_tell_webhooks(launcher), name="tell webhooks"),
             asyncio.create_task(_probe_prefect(launcher), name="look for Prefect"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
@@ -258,6 +262,16 @@ async def _sync_prices(launcher: _Launcher) -> None:
                 log.warning("launch: the database is out of reach (%s)", type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(outdated.wait(), _SYNC_PRICES_SECONDS)
+
+
+async def _tell_webhooks(launcher: _Launcher) -> None:
+    """Post what creators' programs are waiting for. The flow `notice` does the same every hour."""
+    while True:
+        try:
+            await posting.post(launcher.pool)
+        except db.UNREACHABLE as error:
+            log.warning("launch: the database is out of reach (%s)", type(error).__name__)
+        await asyncio.sleep(_TELL_SECONDS)
 
 
 async def _close_runs(launcher: _Launcher) -> None:

@@ -48,6 +48,7 @@ def ensure_environment(state_dir: Path) -> None:
         f"INSTANT_MASTER_KEYS={new_master_key('first')}",
         f"INSTANT_PREFECT_AUTH_STRING=instant:{secrets.token_urlsafe(18)}",
         f"INSTANT_OPERATOR_TOKEN={secrets.token_urlsafe(24)}",
+        "INSTANT_SIGNUP=open",  # practice is on this machine alone
     ]
     descriptor, draft = tempfile.mkstemp(dir=state_dir, prefix="instant.env.")  # mode 600
     with os.fdopen(descriptor, "w") as file:

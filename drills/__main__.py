@@ -21,6 +21,7 @@ from drills import catalog, crash, kill, money, rotation, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
 from drills.shield import drill as shield
 from drills.surroundings import surroundings
+from drills.tenancy import drill as tenancy
 
 
 def main() -> int:
@@ -32,7 +33,9 @@ def main() -> int:
     parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
     parser.add_argument("--payments", type=int, help="money: how many, default 1000; soak: 10000")
     parser.add_argument("--values", type=int, default=100_000, help="rotation: how many are sealed before")
-    parser.add_argument("--logs", type=Path, help="kill, rotation, schedules, siege, soak: where to keep all output")
+    parser.add_argument(
+        "--logs", type=Path, help="kill, rotation, schedules, siege, soak, tenancy: where to keep all output"
+    )
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     parser.add_argument("--seconds", type=float, default=120, help="siege: how long the attacks last")
     parser.add_argument("--only", action="append", choices=siege.NAMES, help="siege: an attack; all by default")
@@ -135,6 +138,11 @@ def _soak(arguments: argparse.Namespace) -> dict[str, object]:
         return asyncio.run(soak.drill(around, arguments.seed, arguments.payments or 10_000))
 
 
+def _tenancy(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings(changes=tenancy.SETTINGS) as around, _logs(around.folder, arguments.logs):
+        return asyncio.run(tenancy.drill(around))
+
+
 @contextmanager
 def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
     """Keep the printed output in a folder; by default the folder ends with its drill."""
@@ -157,6 +165,7 @@ _DRILLS = {
     "shield": _shield,
     "siege": _siege,
     "soak": _soak,
+    "tenancy": _tenancy,
 }
 
 

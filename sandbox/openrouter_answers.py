@@ -146,13 +146,22 @@ def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
     return sum(tokens(text_of(message)) + 4 for message in messages) + parts.tokens(messages)
 
 
+def prices_at(pricing: Mapping[str, Any], prompt: int) -> dict[str, Any]:
+    """Return the prices of a prompt of so many tokens; `overrides` by its length apply, those by hour do not."""
+    prices = {key: value for key, value in pricing.items() if key != "overrides"}
+    for override in pricing.get("overrides", ()):
+        if prompt > override.get("min_prompt_tokens", prompt):
+            prices |= override
+    return prices
+
+
 def usage_of(
     pricing: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], content: str, images: int, searches: int
 ) -> dict[str, Any]:
     """Build OpenRouter's `usage`; `cost` is US dollars, computed from the catalog's decimal strings.
 
     Args:
-        pricing: of the model that answered; `overrides` by prompt length apply, those by hour do not.
+        pricing: of the model that answered.
         messages: of the request.
         content: of the answer.
         images: pictures in the answer.
@@ -160,10 +169,7 @@ def usage_of(
     """
     prompt, sent = prompt_tokens(messages), len(parts.parts(messages, "image_url"))
     completion, drawn = tokens(content), images * IMAGE_TOKENS
-    prices = {key: value for key, value in pricing.items() if key != "overrides"}
-    for override in pricing.get("overrides", ()):
-        if prompt > override.get("min_prompt_tokens", prompt):
-            prices |= override
+    prices = prices_at(pricing, prompt)
     price = {key: Decimal(prices.get(key, 0)) for key in ("prompt", "completion", "request")}
     image_price = Decimal(prices.get("image_output", price["completion"]))
     cost = price["prompt"] * prompt + price["completion"] * completion + price["request"] + image_price * drawn

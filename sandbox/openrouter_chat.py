@@ -198,8 +198,15 @@ def _generation_id() -> str:
 
 def _endpoint(row: dict[str, Any], price_factor: Decimal) -> dict[str, Any]:
     """Return the model at the price of the endpoint that serves this key."""
-    dearer = {kind: str(Decimal(row["pricing"][kind]) * price_factor) for kind in ("prompt", "completion")}
-    return row | {"pricing": row["pricing"] | dearer}
+
+    def dearer(prices: dict[str, Any]) -> dict[str, Any]:
+        tokens = [kind for kind in ("prompt", "completion") if kind in prices]
+        return prices | {kind: str(Decimal(prices[kind]) * price_factor) for kind in tokens}
+
+    pricing = dearer(row["pricing"])
+    if "overrides" in pricing:
+        pricing["overrides"] = [dearer(override) for override in pricing["overrides"]]
+    return row | {"pricing": pricing}
 
 
 def _refuse(fault: faults.Fault, model: str, excerpt: str, generation_id: str) -> Response:

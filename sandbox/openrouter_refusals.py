@@ -14,6 +14,8 @@ from sandbox import openrouter_answers as answers
 from sandbox import openrouter_parts as parts
 
 _MILLION = 1_000_000
+# Ceilings of these are for a million tokens, of others for one request or picture.
+_PER_TOKEN = frozenset({"prompt", "completion"})
 # Parameters of a request beside those that every model takes, and what a model that takes one lists.
 _LISTED_AS = {"temperature": "temperature", "top_p": "top_p", "seed": "seed", "reasoning": "reasoning"}
 _METADATA = (16, 64, 512)
@@ -96,8 +98,10 @@ def _too_long(row: dict[str, Any], body: dict[str, Any]) -> Iterator[Refusal]:
 def _filtered(row: dict[str, Any], body: dict[str, Any]) -> Iterator[Refusal]:
     """Yield the routing rule of the request that leaves no endpoint."""
     routing = body.get("provider") or {}
+    prices = answers.prices_at(row["pricing"], answers.prompt_tokens(body["messages"]))
     for kind, ceiling in (routing.get("max_price") or {}).items():
-        if Decimal(row["pricing"].get(kind, 0)) * _MILLION > Decimal(ceiling):
+        unit = _MILLION if kind in _PER_TOKEN else 1
+        if Decimal(prices.get(kind, 0)) * unit > Decimal(ceiling):
             yield _excluded(body, "max_price")
     # A model is served by its maker and by us.
     endpoints = {row["id"].lstrip("~").partition("/")[0], "practice"} - set(routing.get("ignore") or ())

@@ -7,6 +7,9 @@ from sqltypes.facts import NOT_NULL, Columns, Fact, Parameter
 
 Parameters = dict[int, Parameter]
 
+# Every table has them beside its own.
+_SYSTEM_COLUMNS = ("ctid", "xmin")
+
 
 class UnknownColumnError(LookupError):
     """A statement names a column that is not found; Postgres has accepted it, so the reading is wrong."""
@@ -60,6 +63,8 @@ class Scope:
                 return relation.columns[name]
         if not qualifier and any(relation.name == name for relation in self.relations):
             return NOT_NULL
+        if qualifier and name in _SYSTEM_COLUMNS and any(relation.name == qualifier[-1] for relation in self.relations):
+            return Fact()  # the relation may be the side of a join that has no row
         if self.around is None:
             raise UnknownColumnError(".".join(names))
         return self.around.column(names)

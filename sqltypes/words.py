@@ -35,6 +35,7 @@ NAMES = {
     "key_events.event": "KeyEvent",
     "key_events.actor": "KeyActor",
     "notice_deliveries.state": "DeliveryState",
+    "notice_deliveries.event": "WebhookEvent",
 }
 
 # What stands elsewhere, because it is no word of the database alone.

@@ -3,7 +3,7 @@
 from core import db
 from core.accounts import key_health
 from core.accounts.key_health import Checked
-from core.notices import outbox
+from core.notices import outbox, posting
 from core.notices import rules as notice_rules
 from core.notices.outbox import Delivered
 from core.providers import client as provider_client
@@ -26,6 +26,8 @@ async def find() -> int:
 
 @step()
 async def deliver() -> Delivered:
-    """Send the waiting notices."""
+    """Send the waiting notices and events, and forget the events that are over."""
     async with db.pool() as pool:
+        await posting.post(pool)
+        await posting.forget(pool)
         return await outbox.deliver(pool)

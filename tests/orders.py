@@ -29,6 +29,8 @@ async def published(
     slots: int = 5,
     calls_a_day: int = 1000,
     own_calls_a_day: int | None = None,
+    calls_a_month: int | None = None,
+    own_calls_a_month: int | None = None,
     queue_limit: int = 200,
 ) -> versions.Version:
     """What a creator of its own sells, with spend caps, also of the resource alone, of so many calls at their worst."""
@@ -39,11 +41,14 @@ async def published(
         "UPDATE accounts SET slots = %s, daily_spend_cap_usd = %s, queue_limit = %s WHERE id = %s",
         [slots, calls_a_day * sold.worst_cost_usd, queue_limit, owner.id],
     )
-    if own_calls_a_day is not None:
-        await conn.execute(
-            "UPDATE resources SET daily_spend_cap_usd = %s WHERE id = %s",
-            [own_calls_a_day * sold.worst_cost_usd, sold.resource_id],
-        )
+    caps = {
+        "UPDATE resources SET daily_spend_cap_usd = %s WHERE id = %s": (own_calls_a_day, sold.resource_id),
+        "UPDATE accounts SET monthly_spend_cap_usd = %s WHERE id = %s": (calls_a_month, owner.id),
+        "UPDATE resources SET monthly_spend_cap_usd = %s WHERE id = %s": (own_calls_a_month, sold.resource_id),
+    }
+    for statement, (calls, subject) in caps.items():
+        if calls is not None:
+            await conn.execute(statement.encode(), [calls * sold.worst_cost_usd, subject])
     return sold
 
 

@@ -10,11 +10,19 @@ from typing import Any
 
 @dataclass
 class Receiver:
-    """Where it listens, and every request so far: its path, and its body read as JSON."""
+    """Where it listens, what it answers, and every request so far.
+
+    Attributes:
+        posted: the path of each, and its body read as JSON.
+        messages: the headers of each by lower-case name, and its body as it came.
+        answer: status and phrase of what it answers from now on.
+    """
 
     host: str
     port: int
     posted: list[tuple[str, Any]] = field(default_factory=list)
+    messages: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    answer: bytes = b"200 OK"
 
     def url(self, scheme: str = "json", host: str = "") -> str:
         """An apprise URL that leads here."""
@@ -36,9 +44,11 @@ async def receiver(host: str = "127.0.0.1", answer: bytes = b"200 OK", *headers:
             head = await reader.readuntil(b"\r\n\r\n")
             lengths = [int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
             body = await reader.readexactly(sum(lengths))
+            pairs = (line.decode().partition(":") for line in head.split(b"\r\n")[1:] if line)
+            here.messages.append(({name.lower(): value.strip() for name, _, value in pairs}, body))
             here.posted.append((head.split()[1].decode(), json.loads(body) if body else None))
-            if answer:
-                lines = [b"HTTP/1.1 " + answer, b"content-length: 0", b"connection: close", *headers]
+            if here.answer:
+                lines = [b"HTTP/1.1 " + here.answer, b"content-length: 0", b"connection: close", *headers]
                 writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
                 await writer.drain()
             else:
@@ -49,6 +59,6 @@ async def receiver(host: str = "127.0.0.1", answer: bytes = b"200 OK", *headers:
             writer.close()
 
     server = await asyncio.start_server(converse, host, 0)
-    here = Receiver(host, server.sockets[0].getsockname()[1])
+    here = Receiver(host, server.sockets[0].getsockname()[1], answer=answer)
     async with server:
         yield here

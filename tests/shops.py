@@ -169,6 +169,11 @@ class Buyer:
         return encode_payment_signature_header(payload)
 
 
+def money(receipt: dict[str, Any]) -> dict[str, Any]:
+    """What of a receipt everybody may know who has the payment: the rest proves what was delivered."""
+    return {name: value for name, value in receipt.items() if name not in ("jws", "salt")}
+
+
 def named(payload: PaymentPayload, identifier: str | None = None) -> None:
     """Give a payment an identifier, by default one of its own, as the SDK's clients do where the offer declares it."""
     assert payload.extensions is not None
@@ -265,6 +270,15 @@ async def until(pool: db.Pool, query: str, *, seconds: float = 30, **parameters:
         return bool((await rows(pool, query, **parameters))[0].done)
 
     await eventually(done, seconds)
+
+
+async def lock_awaited(pool: db.Pool) -> None:
+    """Wait until a session of this database waits for a lock."""
+    query = (
+        "SELECT count(*) > 0 AS done FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    await until(pool, query, seconds=10)
 
 
 async def at_rest(pool: db.Pool, shop: Shop, *, seconds: float = 30, but: str = "") -> list[Any]:

@@ -4,6 +4,8 @@ __all__ = (
     "accounts",
     "authentication",
     "idempotency",
+    "identities",
+    "identity_keys",
     "key_cards",
     "key_connections",
     "key_health",

@@ -20,6 +20,10 @@ from core.settings import settings
 _HANDLE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _MOST = 1_000_000
+_MOST_CAP_USD = 1_000_000_000
+
+CAPS = ("own_daily_spend_cap_usd", "monthly_spend_cap_usd", "most_per_call_usd")
+"""The caps that a creator sets on the whole account: of a day and a month (UTC), and of one call."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,29 @@ async def set_limits(
     return Limits(**row._asdict())
 
 
+async def set_caps(conn: db.Connection, account_id: UUID, changes: Mapping[str, Decimal | None]) -> None:
+    """Change the caps that a creator sets, which hold beside the operator's daily one.
+
+    Args:
+        conn: the transaction.
+        account_id: the creator.
+        changes: US dollars by the names of CAPS, at most six decimals; None removes a cap.
+
+    Raises:
+        InvalidInput: names the cap.
+    """
+    problems = {name: "must be an amount of US dollars, 0 or more" for name, cap in changes.items() if not _is_cap(cap)}
+    if problems:
+        raise InvalidInput(problems)
+    values = {name: changes.get(name) for name in CAPS}
+    await sql.set_caps(conn, id=account_id, changed=[*changes], **values)
+
+
+async def set_weekly_digest(conn: db.Connection, account_id: UUID, wanted: bool) -> None:
+    """Say whether a creator gets a digest of each week with calls."""
+    await sql.set_weekly_digest(conn, id=account_id, wanted=wanted)
+
+
 async def find(conn: db.Connection, handle: str) -> Account:
     """Find an account by its handle.
 
@@ -196,11 +223,15 @@ def address_problem(address: object, field: str) -> dict[str, str]:
     return {}
 
 
+def _is_cap(usd: Decimal | None) -> bool:
+    return usd is None or (usd.is_finite() and 0 <= usd < _MOST_CAP_USD)
+
+
 def _limit_problems(slots: int | None, queue_limit: int | None, daily_spend_cap_usd: Decimal | None) -> dict[str, str]:
     problems = {}
     for name, limit in (("slots", slots), ("queue_limit", queue_limit)):
         if limit is not None and not 1 <= limit <= _MOST:
             problems[name] = f"must be 1 to {_MOST}"
-    if daily_spend_cap_usd is not None and not (daily_spend_cap_usd.is_finite() and daily_spend_cap_usd >= 0):
+    if not _is_cap(daily_spend_cap_usd):
         problems["daily_spend_cap_usd"] = "must be an amount of US dollars, 0 or more"
     return problems

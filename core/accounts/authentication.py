@@ -13,19 +13,21 @@ from core.accounts.accounts import Account
 from core.accounts.tokens import SCOPES, Scope
 from core.failures import Denied, Forbidden, Unauthorized
 
-_FRESH = timedelta(minutes=5)
+FRESH = timedelta(minutes=5)
+"""For so long a sign-in proves who asks, also for what moves money."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose request it is: one with a token, or one of a session, which may do everything.
+    """Whose request it is: one with a token, of ours or an identity provider's, or one of a session, for everything.
 
     Attributes:
         account: the creator.
         scopes: what the request may do.
         token_id: the token that it came with; None for a session.
         session_id: the session that it came with; None for a token.
-        signed_in_at: when the session's wallet signed in (UTC); None for a token.
+        signed_in_at: when the session's wallet signed in, or when the identity provider asked who it is (UTC); None for
+            a token of ours.
         expires_at: when that token ends (UTC); None if never, and for a session, whose tokens outlive it.
         is_use_to_note: whether its last noted use is older than a minute.
     """
@@ -48,12 +50,12 @@ class Identity:
             raise Forbidden(missing)
 
     def require_fresh(self) -> None:
-        """Check that the wallet signed in within the last five minutes: nothing else proves who asks.
+        """Check that somebody signed in within the last five minutes: nothing else proves who asks.
 
         Raises:
             Denied: it did not, or the request came with a token.
         """
-        if self.signed_in_at is None or datetime.now(UTC) - self.signed_in_at > _FRESH:
+        if self.signed_in_at is None or datetime.now(UTC) - self.signed_in_at > FRESH:
             raise Denied("sign_in_needed")
 
 

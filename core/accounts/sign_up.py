@@ -6,6 +6,7 @@ Functions take a connection and do not commit. Nobody is known yet, so they run 
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from core import db
 from core.accounts import accounts, sessions
@@ -16,6 +17,8 @@ from core.settings import settings
 
 if TYPE_CHECKING:
     from core.accounts.sign_in import SignedIn  # it loads what only a sign-in needs
+
+_NO_INVITE = "must be an invitation of the operator that was not used and has not ended"
 
 
 async def invite(conn: db.Connection, days: int) -> tuple[str, datetime]:
@@ -53,12 +56,23 @@ async def sign_up(conn: db.Connection, wallet: "SignedIn", handle: str | None, c
     if handle is not None:
         problems |= accounts.handle_problem(handle)
     if how == "invite" and not (code and await sql.is_open(conn, code_sha256=sha256(code))):
-        problems["invite"] = "must be an invitation of the operator that was not used and has not ended"
+        problems["invite"] = _NO_INVITE
     if handle is None or problems:
         raise InvalidInput(problems)
     account = await accounts.open_account(conn, handle, {wallet.network: wallet.address})
-    if how == "invite" and code and not await sql.use(conn, code_sha256=sha256(code), account_id=account.id):
-        raise InvalidInput({"invite": "was used just now"})
+    await use_invite(conn, account.id, code)
     if not await sessions.add_wallet(conn, account.id, wallet.address, sessions.network_of(wallet)):
         raise InvalidInput({"handle": "this wallet has just got an account; sign in again"})
     return account
+
+
+async def use_invite(conn: db.Connection, account_id: UUID, code: str | None) -> None:
+    """Use an invitation up for an account that was just opened, where INSTANT_SIGNUP is `invite`.
+
+    Raises:
+        InvalidInput: names `invite`.
+    """
+    if settings().signup != "invite":
+        return
+    if not code or not await sql.use(conn, code_sha256=sha256(code), account_id=account_id):
+        raise InvalidInput({"invite": _NO_INVITE})

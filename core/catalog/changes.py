@@ -17,6 +17,7 @@ from core.catalog.model import ABSENCE_TOLERATED, Charges
 from core.catalog.price_words import price, price_changes
 from core.db.queries.catalog import SoldVersion
 from core.db.queries.catalog_sync import ModelState, sql
+from core.process.gc_tuning import uncollected
 
 Event = Literal["added", "lost", "renamed", "returned", "repriced", "changed"]
 
@@ -115,8 +116,9 @@ async def between(conn: db.Connection, since: datetime, until: datetime) -> News
 async def changes(conn: db.Connection, since: datetime, until: datetime) -> tuple[Change, ...]:
     """Read the models that changed in a time, by id; a sync changes all its models at one time."""
     rows = [row async for row in sql.news(conn, since=since, until=until)]
-    histories = ((model_id, list(states)) for model_id, states in groupby(rows, key=lambda row: row.model_id))
-    found = [_change(model_id, states[0] if len(states) > 1 else None, states[-1]) for model_id, states in histories]
+    with uncollected():
+        stories = ((model_id, list(states)) for model_id, states in groupby(rows, key=lambda row: row.model_id))
+        found = [_change(model_id, states[0] if len(states) > 1 else None, states[-1]) for model_id, states in stories]
     return tuple(change for change in found if change.events)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from core.catalog import openrouter_listing
 from core.catalog.model import ID, Model
 from core.failures import Failure
 from core.net.strict_json import is_bulky, refuse_constant
+from core.process.gc_tuning import uncollected
 from core.providers import model_ids
 from core.providers.registry import OPENROUTER
 from core.settings import settings
@@ -123,7 +125,8 @@ async def fetch(http: httpx.AsyncClient, known: Validators = Validators()) -> tu
                     raise ListRefused("malformed")
         if is_bulky(body) or _is_too_deep(body):
             raise ListRefused("malformed")
-        document = json.loads(body, parse_constant=refuse_constant)
+        with uncollected():
+            document = json.loads(body, parse_constant=refuse_constant)
         return document, Validators(_validator(response, "ETag"), _validator(response, "Last-Modified"))
     except (httpx.HTTPError, TimeoutError):
         reason = "unreachable"
@@ -149,10 +152,19 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
     links, total = document.get("links"), document.get("total_count")
     if (isinstance(links, dict) and links.get("next")) or (isinstance(total, int) and total > len(rows)):
         raise ListRefused("truncated")
+    with uncollected():
+        models, quarantined = _read(rows)
+    if not models:
+        raise ListRefused("empty")
+    return models, quarantined
+
+
+def _read(rows: Sequence[object]) -> tuple[list[Model], list[Quarantined]]:
     models: dict[str, Model] = {}
     quarantined: dict[str, Quarantined] = {}
     for position, row in enumerate(rows):
-        model_id = row.get("id") if isinstance(row, dict) else None
+        fields = row if isinstance(row, dict) else {}
+        model_id = fields.get("id")
         # No id contains a space, so these keys cannot collide with another row's.
         if not isinstance(model_id, str) or not model_id:
             _quarantine(quarantined, f"row {position}", "no_id", row)
@@ -165,11 +177,9 @@ def parse(document: object) -> tuple[list[Model], list[Quarantined]]:
         elif not _is_storable(row):
             _quarantine(quarantined, model_id, "unstorable_text", row)
         else:
-            models[model_id] = openrouter_listing.read(model_id, row)
-    models = {model_id: model for model_id, model in models.items() if model_id not in quarantined}
-    if not models:
-        raise ListRefused("empty")
-    return list(models.values()), list(quarantined.values())
+            models[model_id] = openrouter_listing.read(model_id, fields)
+    kept = [model for model_id, model in models.items() if model_id not in quarantined]
+    return kept, list(quarantined.values())
 
 
 def _quarantine(quarantined: dict[str, Quarantined], row_id: str, reason: str, row: object) -> None:
@@ -195,7 +205,8 @@ def _is_storable(row: object) -> bool:
 def _is_too_deep(body: bytes | bytearray) -> bool:
     """Whether JSON is nested too deep, or not closed. Checked first, because the parser recurses without a limit."""
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    brackets = bytes(_STRING.sub(b"", unescaped.translate(None, _NO_SHAPE)))
+    # Most strings have no bracket, so nothing is left between their quotation marks.
+    brackets = _STRING.sub(b"", bytes(unescaped.translate(None, _NO_SHAPE)).replace(b'""', b""))
     for _level in range(_DEPTH_LIMIT):
         inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if inner == brackets:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 
 from core.catalog import pricing
-from core.catalog.model import ID, Capability, Charges, Model
+from core.catalog.model import ID, Capability, Model
 from core.db.states import ModelModality
 
 READER_VERSION = 3
@@ -26,7 +26,15 @@ _LATEST_RELEASE = datetime(2100, 1, 1, tzinfo=UTC)
 # Before it, a number is no time at all but perhaps a date: 20261215.
 _EARLIEST_END = datetime(2020, 1, 1, tzinfo=UTC)
 
-_UNKNOWN = Charges(prompt_usd=None, completion_usd=None, request_usd=None, image_output_usd=None)
+_UNKNOWN: pricing.Charged = {
+    "prompt_usd": None,
+    "completion_usd": None,
+    "request_usd": None,
+    "image_output_usd": None,
+    "cache_usd": None,
+    "search_usd": None,
+    "picture_usd": None,
+}
 
 # The first match with the model's outputs decides its kind; without one, its inputs decide.
 _KIND_BY_OUTPUT: tuple[tuple[ModelModality, frozenset[str]], ...] = (
@@ -60,7 +68,7 @@ def read(model_id: str, row: dict[str, object]) -> Model:
         input_modalities=inputs,
         output_modalities=outputs,
         supported_parameters=parameters,
-        **dict(prices.charges or _UNKNOWN),
+        **(prices.charges or _UNKNOWN),
         price_tiers=prices.tiers,
         prices=prices.prices,
         not_sellable=_id_obstacle(model_id) or _output_obstacle(outputs) or price_obstacle,

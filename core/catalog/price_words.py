@@ -1,7 +1,8 @@
 """Write a model's prices in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Protocol
 
 from pydantic import TypeAdapter
@@ -31,6 +32,10 @@ class Priced(Protocol):
 _TIERS = TypeAdapter(list[dict[str, object]])
 _PRICES = TypeAdapter(dict[str, str | None])
 
+_NO_TIERS = "[]"
+# No price has more digits.
+_EXACT = Context(prec=60)
+
 # The keys that `price` names.
 _NAMED = frozenset({"prompt", "completion", "request", "image_output"})
 
@@ -44,7 +49,7 @@ def price(row: Priced) -> str:
         parts.append(f"${_per_million(row.image_output_usd)} images")
     each = {"call": row.request_usd, "search": row.search_usd, "picture": row.picture_usd}
     parts += [f"${usd.normalize():f} a {thing}" for thing, usd in each.items() if usd]
-    for tier in _TIERS.validate_json(row.price_tiers) if isinstance(row.price_tiers, str) else row.price_tiers:
+    for tier in _tiers(row):
         prompt, completion = Decimal(str(tier["prompt_usd"])), Decimal(str(tier["completion_usd"]))
         parts.append(f"above {tier['above']} tokens ${_per_million(prompt)} in and ${_per_million(completion)} out")
     return ", ".join(parts)
@@ -65,10 +70,21 @@ def price_changes(state: Priced, other: Priced) -> Iterator[str]:
             yield f"{key} {'-' if now is None else f'${Decimal(now):f}'}"
 
 
+def _tiers(row: Priced) -> Sequence[Mapping[str, object]]:
+    if row.price_tiers == _NO_TIERS:
+        return ()
+    return _TIERS.validate_json(row.price_tiers) if isinstance(row.price_tiers, str) else row.price_tiers
+
+
 def _listed(row: Priced) -> Mapping[str, str | None]:
-    return _PRICES.validate_json(row.prices) if isinstance(row.prices, str) else row.prices
+    return _read(row.prices) if isinstance(row.prices, str) else row.prices
+
+
+# Each state of a model is compared with the one before and the one after it.
+@lru_cache(maxsize=4)
+def _read(prices: str) -> Mapping[str, str | None]:
+    return _PRICES.validate_json(prices)
 
 
 def _per_million(usd: Decimal) -> str:
-    with localcontext(prec=60):
-        return f"{usd.scaleb(6).normalize():f}"
+    return f"{usd.scaleb(6, _EXACT).normalize(_EXACT):f}"

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypedDict
 
-from core.catalog.model import Charges, PriceTier
+from core.catalog.model import PriceTier
 
 Rule = Literal["prompt", "completion", "request", "cache", "image_output", "picture", "search", "never"]
 
@@ -45,8 +45,21 @@ _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?")
 _MOST_TOKENS = 2**31
 # US dollars for one token: a typing error, and more than sums of money have room for.
 _NO_PRICE_FROM = 1_000_000
+_FREE = Decimal(0)
 
 Listed = dict[str, Decimal | None]
+
+
+class Charged(TypedDict):
+    """The fields of `Charges`. A list has thousands of rows, and each is checked once, as a whole model."""
+
+    prompt_usd: Decimal | None
+    completion_usd: Decimal | None
+    request_usd: Decimal | None
+    image_output_usd: Decimal | None
+    cache_usd: Decimal | None
+    search_usd: Decimal | None
+    picture_usd: Decimal | None
 
 
 class _UnknownPrice(ValueError):
@@ -63,11 +76,13 @@ def _price(value: object) -> Decimal | None:
     exact = isinstance(value, str | int) and not isinstance(value, bool)
     if not exact or not _PRICE.fullmatch(str(value)):
         return None
-    price = Decimal(str(value))
-    if price >= _NO_PRICE_FROM:
-        return None
-    digits = f"{price:f}"
-    return Decimal(digits.rstrip("0").rstrip(".")) if "." in digits and digits.endswith("0") else Decimal(digits)
+    digits = str(value)
+    if "e" in digits or "E" in digits:
+        digits = f"{Decimal(digits):f}"
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    price = Decimal(digits)
+    return price if price < _NO_PRICE_FROM else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +96,7 @@ class Reading:
             that is no price. A key that is null is not listed.
     """
 
-    charges: Charges | None
+    charges: Charged | None
     tiers: tuple[PriceTier, ...]
     prices: Listed
 
@@ -108,7 +123,7 @@ def read(pricing: object, outputs: Sequence[str], *, searches: bool, context_len
             up_to = _highest([entry for start, entry in entries if start is None or start <= above])
             now = _charged(up_to, outputs, searches=searches)
             if now != before:
-                tiers.append(PriceTier(above=above, prices=up_to, **now.model_dump()))
+                tiers.append(PriceTier(above=above, prices=up_to, **now))
                 before = now
     except _UnknownPrice:
         return Reading(None, (), prices)
@@ -154,7 +169,7 @@ def _highest(entries: Sequence[Listed]) -> Listed:
     return highest
 
 
-def _charged(prices: Listed, outputs: Sequence[str], *, searches: bool) -> Charges:
+def _charged(prices: Listed, outputs: Sequence[str], *, searches: bool) -> Charged:
     """Sum up what a call is charged by at these prices.
 
     Raises:
@@ -174,26 +189,25 @@ def _charged(prices: Listed, outputs: Sequence[str], *, searches: bool) -> Charg
         found[rule] = max(price, found.get(rule, price))
     if not found.keys() >= {"prompt", "completion"} or not prices.keys() >= {*_REQUIRED}:
         raise _UnknownPrice
-    return Charges(
-        prompt_usd=found["prompt"],
-        completion_usd=found["completion"],
-        request_usd=found.get("request", Decimal(0)),
-        image_output_usd=found.get("image_output"),
-        cache_usd=found.get("cache"),
-        search_usd=found.get("search"),
-        picture_usd=found.get("picture"),
-    )
+    return {
+        "prompt_usd": found["prompt"],
+        "completion_usd": found["completion"],
+        "request_usd": found.get("request", _FREE),
+        "image_output_usd": found.get("image_output"),
+        "cache_usd": found.get("cache"),
+        "search_usd": found.get("search"),
+        "picture_usd": found.get("picture"),
+    }
 
 
-def _refuse_hidden_bill(base: Charges, prices: Listed, outputs: Sequence[str]) -> None:
+def _refuse_hidden_bill(base: Charged, prices: Listed, outputs: Sequence[str]) -> None:
     """Refuse prices of 0 where something else must be billed: pictures, sound, or a key that we are not charged by.
 
     Raises:
         _UnknownPrice: what is billed is not listed, or not as something that we know to be charged.
     """
-    makes = (base.completion_usd, base.image_output_usd, base.picture_usd, base.request_usd)
-    if {*outputs} - {"text"} and not any(makes) and ("image" in outputs or not base.prompt_usd):
+    makes = (base["completion_usd"], base["image_output_usd"], base["picture_usd"], base["request_usd"])
+    if {*outputs} - {"text"} and not any(makes) and ("image" in outputs or not base["prompt_usd"]):
         raise _UnknownPrice
-    by_rule = (*makes, base.prompt_usd, base.cache_usd, base.search_usd)
-    if not any(by_rule) and any(price is None or price for price in prices.values()):
+    if not any(base.values()) and any(price is None or price for price in prices.values()):
         raise _UnknownPrice

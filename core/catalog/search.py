@@ -48,7 +48,7 @@ class Filters:
         ids: any of them, to compare a few.
         sells_as: what a prompt on it can be published as; `json` if its provider can hold it to JSON.
         takes: kinds of input, all of them.
-        most_usd: US dollars per token of the dearest output.
+        most_usd: US dollars per token of the dearest output; fees per request and search are spread over 1000 tokens.
         expires_before: its provider has announced its end, before this day (UTC).
         reasoning: whether it can reason before it answers.
         cutoff_from: it knows of the time up to this day or longer, as its provider says.

@@ -30,6 +30,7 @@ __all__ = [
     "SyncOutcome",
     "Tier",
     "Verification",
+    "WebhookEvent",
     "WorkerKind",
 ]
 
@@ -52,7 +53,9 @@ Tier = Literal["budget", "free", "premium", "standard", "unknown"]
 SyncOutcome = Literal["applied", "not_modified", "refused"]
 WorkerKind = Literal["door", "executor", "run", "recovery", "schedule"]
 NoticeRule = Literal[
+    "call_too_dear",
     "calls_unusual",
+    "cap_reached",
     "chain_differs",
     "cost_unusual",
     "failures_charged",
@@ -61,11 +64,18 @@ NoticeRule = Literal[
     "key_old",
     "listing_differs",
     "model_leaving",
+    "payer_unusual",
     "payout_changing",
     "prompt_leaking",
     "refunds_repeated",
+    "refused_often",
+    "sold_below_cost",
+    "spend_unusual",
     "success_low",
+    "webhook_disabled",
+    "weekly_digest",
 ]
 KeyEvent = Literal["set", "connected", "imported", "enabled", "disabled", "rejected", "deleted"]
 KeyActor = Literal["creator", "operator", "provider"]
 DeliveryState = Literal["waiting", "sending", "sent", "failed"]
+WebhookEvent = Literal["call.sold", "call.failed", "product.paused", "key.trouble"]

@@ -9,13 +9,17 @@ from core.providers import registry as providers
 _NOTHING = "Nothing to do: the fault is ours, and the buyer may run it again for free."
 
 ADVICE = {
+    "call_cap": "A second send would have cost more than most_per_call_usd of your account allows; raise it.",
     "inputs_no_longer_valid": "The inputs did not fit the version they were sold for. " + _NOTHING,
     "interrupted": "We were stopped between sending and reading. " + _NOTHING,
     "key_disabled": "Your key is switched off; switch it on, or take the prompt off sale.",
     "key_missing": "There is no key any more; set one.",
     "key_unreadable": "We cannot open your key any more; set it again.",
     "landed_late": "It was paid late, when your queue or your spend cap had no room; the buyer may run it again.",
+    "monthly_spend_cap": "A second send did not fit your monthly spend cap; raise it, or wait for the next (UTC).",
     "prompt_not_text": "An input held half a character, which cannot be sent. " + _NOTHING,
+    "resource_call_cap": "A second send would have cost more than the prompt's most_per_call_usd allows; raise it.",
+    "resource_monthly_spend_cap": "A second send did not fit the prompt's monthly cap; raise it, or wait for the next.",
     "resource_spend_cap": "A second send did not fit the prompt's own daily cap; raise it, or wait for tomorrow (UTC).",
     "sealed_value_unreadable": "We cannot open what it was sold with any more. " + _NOTHING,
     "send_refused": "It was sent as often as it may be. " + _NOTHING,

@@ -16,9 +16,13 @@ from core.resources.versions import Version
 _OF_PAYMENTS = frozenset({"network_paused", "no_payout_address"})
 _REFUSED = {
     "archived": "It is archived; restore it first.",
+    "call_cap": "A call can cost more than most_per_call_usd of your account; raise it, or make the call cheaper.",
     "certain_loss": "It sells at a certain loss now; raise its price, or publish it again with allow_loss.",
     "model_withdrawn": "Nothing is sold on its model any more, or it does not take such inputs; choose another one.",
+    "monthly_spend_cap": "Your monthly spend cap has no room for a test; raise it, or wait for the next month (UTC).",
     "queue_full": "Your queue is full; try again when it is shorter.",
+    "resource_call_cap": "A call can cost more than the prompt's most_per_call_usd; raise it, or cap the answer.",
+    "resource_monthly_spend_cap": "The prompt's own monthly cap has no room for a test; raise it, or wait.",
     "resource_spend_cap": "The prompt's own daily cap has no room for a test; raise it, or wait for tomorrow (UTC).",
     "spend_cap": "Your daily spend cap has no room for a test; raise it, or wait for tomorrow (UTC).",
 }

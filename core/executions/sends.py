@@ -82,7 +82,7 @@ async def begin(pool: db.Pool, prompt: Prompt, *, account_id: UUID, attempt_id: 
     Raises:
         ExecutionFailed: `send_refused` (the attempt is not the current one, or the limit is reached), `interrupted`
             (the outcome of the last send is unknown, and no cache can return its answer; or somebody has read the
-            beginning of an answer), `spend_cap`, `resource_spend_cap`, `prompt_not_text`.
+            beginning of an answer), one of `reservations.CAPS`, `prompt_not_text`.
     """
     # A round's first send is by far the most common, and needs no look-up.
     request = Private(encode(providers.provider_for(prompt.model).fields(prompt, 1)))

@@ -36,7 +36,7 @@ from typing import Literal
 Fault = Literal["buyer", "creator", "provider", "ours"]
 # What a buyer is told about an execution without an answer; its creator gets the precise cause.
 OutcomeCode = Literal["content_filtered", "generation_timeout", "resource_unavailable", "internal_error"]
-DenialCode = Literal["cross_site", "sign_in_needed", "wallet_unknown"]
+DenialCode = Literal["cross_site", "identity_unknown", "sign_in_needed", "wallet_unknown"]
 ConflictCode = Literal["other_request", "identifier_reused", "not_yours_to_read"]
 
 

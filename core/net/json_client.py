@@ -1,4 +1,4 @@
-"""Send JSON requests to facilitators and chain nodes.
+"""Send JSON requests to facilitators, chain nodes and identity providers.
 
 Redirects are not followed. A POST is never repeated; aiohttp repeats a GET once if its connection had been closed.
 
@@ -7,7 +7,7 @@ aiohttp's exceptions hold the request and its headers, so this module lets none 
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
@@ -16,6 +16,8 @@ from aiohttp.http_exceptions import ContentEncodingError
 from pydantic_core import from_json
 
 from core.net import http as net_http
+from core.net.addresses import Network as Network
+from core.net.addresses import may_reach, read_address
 from core.settings import settings, urls
 
 CONNECT_SECONDS = 5
@@ -77,6 +79,21 @@ async def get(
 ) -> JsonResponse | NoResponse:
     """Send a GET request and read a JSON response of any status, within `facilitator_timeout_seconds`."""
     return await _request(http, "GET", url, None, {**_GET_HEADERS, **(headers or {})}, most_bytes)
+
+
+async def get_guarded(url: str, networks: Iterable[Network]) -> JsonResponse | NoResponse:
+    """Send one GET request as `get` does, but only to the public internet and to these networks.
+
+    A proxy that the environment names decides for itself what it reaches.
+    """
+    allowed, host = tuple(networks), urls.host_of(url)
+    is_proxied = net_http.proxy(url) is not None
+    if read_address(host) is not None and not is_proxied and not may_reach((host, 0), allowed):
+        return NoResponse("not_sent")
+    timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
+    resolver = None if is_proxied else net_http.GuardedResolver(allowed)
+    async with net_http.session(_IDLE_SECONDS, timeout, resolver=resolver) as http:
+        return await get(http, url)
 
 
 async def _request(

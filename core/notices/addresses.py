@@ -45,7 +45,6 @@ CREATORS_SCHEMES = frozenset(
 
 _OPERATOR = UUID(int=0)
 _URL = re.compile(r"([a-z][a-z0-9]{1,19})://[\x21-\x7e]{1,1000}")
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+){1,3}|[0-9a-f.]*:.*")
 _LONGEST_NAME = 60
 _MOST = 5
 
@@ -86,11 +85,11 @@ async def add(pool: db.Pool, account_id: UUID | None, url: Private[str], name: s
     if problem:
         raise InvalidInput({"url": problem})
     scheme = url.reveal().partition("://")[0]
-    if problem := _name_problem(name or scheme):
+    if problem := name_problem(name or scheme):
         raise InvalidInput({"name": problem})
     row_id = uuid4()
     sealed = vault().seal(url.reveal().encode(), account=account_id or _OPERATOR, column=COLUMN, row=row_id)
-    async with pool.connection() as conn:
+    async with pool.connection() if account_id is None else db.acting_for(pool, account_id) as conn:
         await sql.take_turns(conn)
         row = await sql.add_address(
             conn, id=row_id, account_id=account_id, name=name or scheme, scheme=scheme, sealed_url=sealed, most=_MOST
@@ -133,7 +132,8 @@ def open_url(account_id: UUID | None, address_id: UUID, sealed_url: bytes) -> Pr
     return Private(plain.reveal().decode())
 
 
-def _name_problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
+    """Find why a name is refused: it is shown on pages and on the operator's terminal."""
     if len(name) > _LONGEST_NAME:
         return f"must have at most {_LONGEST_NAME} characters"
     try:
@@ -154,6 +154,6 @@ def _problem(url: Private[str], account_id: UUID | None) -> str | None:
         host = urlsplit(url.reveal()).hostname or ""
     except ValueError:
         return "is not a URL"
-    if _NUMBER.fullmatch(host) and not egress_guard.may_reach((host, 0), networks_of(settings(), account_id)):
+    if egress_guard.is_number(host) and not egress_guard.may_reach((host, 0), networks_of(settings(), account_id)):
         return "must not lead to an inner network"
     return None

@@ -1,20 +1,15 @@
 """Write the texts of notices: what was found, and what to do. They hold counts, codes and sums, but no secrets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
 from core.amounts import usdc
 from core.db.states import NoticeRule
 from core.executions import advice
+from core.notices import spending
 from core.notices.sender import Message
-from core.providers import registry as providers
-from core.providers.registry import OPENROUTER, Provider
+from core.notices.wording import Facts, money, often, provider_of, share
 from core.resources import departures
-
-Facts = Mapping[str, Any]
-"""What a rule found, as its SQL wrote it into jsonb; each function here reads what its own rule writes."""
 
 TEST_MESSAGE = Message("x402 Instant: a trial", "Notices about your prompts arrive here.")
 
@@ -38,25 +33,24 @@ def message_for(rule: NoticeRule, handle: str | None, slug: str | None, facts: F
 
 def _success_low(facts: Facts) -> tuple[str, str]:
     calls, succeeded = facts["calls"], facts["succeeded"]
-    body = (
-        f"{succeeded} of {calls} paid calls of the last {facts['days']} days succeeded ({_percent(succeeded, calls)})."
-    )
-    return f"{_percent(succeeded, calls)} of its calls succeed", body + _causes(facts)
+    body = f"{succeeded} of {calls} paid calls of the last {facts['days']} days succeeded ({share(succeeded, calls)})."
+    return f"{share(succeeded, calls)} of its calls succeed", body + often(facts)
 
 
 def _failures_charged(facts: Facts) -> tuple[str, str]:
     charged, failed = facts["charged"], facts["failed"]
     body = (
         f"{charged} of the {failed} calls that failed in the last {facts['days']} days were charged by the provider "
-        f"all the same, or may have been: {_usd(facts['spent_usd'])} at most."
+        f"all the same, or may have been: {money(facts['spent_usd'])} at most."
     )
-    return f"{_percent(charged, failed)} of its failures cost you money", body + _causes(facts)
+    return f"{share(charged, failed)} of its failures cost you money", body + often(facts)
 
 
 def _cost_unusual(facts: Facts) -> tuple[str, str]:
     body = (
-        f"Yesterday (UTC) a call cost {_usd(facts['cost_usd'])} on average, over {facts['calls']} calls. On the "
-        f"{facts['days']} days before it was {_usd(facts['usual_usd'])} usually, and {_usd(facts['most_usd'])} at most."
+        f"Yesterday (UTC) a call cost {money(facts['cost_usd'])} on average, over {facts['calls']} calls. On the "
+        f"{facts['days']} days before it was {money(facts['usual_usd'])} usually, and {money(facts['most_usd'])} at "
+        "most."
         "\nIf the model's price rose, raise the price of the prompt, lower max_output_tokens, or choose another model."
     )
     return "its calls cost far more than usual", body
@@ -77,27 +71,27 @@ def _calls_unusual(facts: Facts) -> tuple[str, str]:
 
 
 def _key_failing(facts: Facts) -> tuple[str, str]:
-    title = _provider(facts).title
+    title = provider_of(facts).title
     if facts["rejected_at"]:
         return f"{title} rejects your key", str(advice.advice_for("provider_401", "creator"))
     body = f"{title} refused {facts['calls']} calls on your key in the last 24 hours."
-    return f"{title} refuses calls on your key", body + _causes(facts)
+    return f"{title} refuses calls on your key", body + often(facts)
 
 
 def _key_low(facts: Facts) -> tuple[str, str]:
-    provider = _provider(facts)
+    provider = provider_of(facts)
     if facts["calls"]:
         body = f"{provider.title} refused {facts['calls']} calls in the last 24 hours for want of credit."
-        return f"your {provider.title} credit is used up", body + _causes(facts)
+        return f"your {provider.title} credit is used up", body + often(facts)
     body = (
-        f"{_usd(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
-        f"cost {_usd(facts['dearest_usd'])}. Raise the limit {provider.keys_place}.{provider.credit_page}"
+        f"{money(facts['remaining_usd'])} are left under your key's own limit, and a call of your dearest prompt may "
+        f"cost {money(facts['dearest_usd'])}. Raise the limit {provider.keys_place}.{provider.credit_page}"
     )
     return f"your {provider.title} key is near its limit", body
 
 
 def _key_old(facts: Facts) -> tuple[str, str]:
-    provider = _provider(facts)
+    provider = provider_of(facts)
     body = (
         f"The key {facts['label']} at {provider.title} was set {facts['days']} days ago. Make a new one "
         f"{provider.keys_place}, set it (PUT /me/keys/{provider.name}, or instant keys set), and then delete the old "
@@ -113,7 +107,7 @@ def _refunds_repeated(facts: Facts) -> tuple[str, str]:
     )
     if facts["wallets"] > 1:
         body += f" {facts['wallets'] - 1} more wallets had as many refunds as deserve a notice."
-    body += _causes(facts) + (
+    body += often(facts) + (
         "\nIf its inputs ask for more than fits, say in the template how long and in which form the model answers, "
         "allow no user message, or let cut-off answers count (truncated_from_characters)."
     )
@@ -155,6 +149,7 @@ def _model_leaving(facts: Facts) -> tuple[str, str]:
         "lost": "its model is not listed any more",
         "ends": f"its model is served until {facts['until']} only",
         "loss": "it is off sale, because its model got too dear",
+        "unserved": "its calls fail, because nobody serves its model within the limits",
         "dear": "a call of it can cost more than its price now",
     }
     if facts["cause"] == "fallback":
@@ -176,6 +171,15 @@ def _payout_changing(facts: Facts) -> tuple[str, str]:
         " until then, and tell your operator."
     )
     return f"your payout address on {network} changes", body
+
+
+def _webhook_disabled(facts: Facts) -> tuple[str, str]:
+    body = (
+        f"Nothing is sent to your webhook {facts['name']} any more: a message failed seven times in about eleven "
+        "hours, and none was taken meanwhile.\nMend its receiver, then try it: POST /me/webhooks/{id}/test, or "
+        "instant webhooks test. If that is taken, it works again; what it missed is not sent."
+    )
+    return f"your webhook {facts['name']} is switched off", body
 
 
 def _listing_differs(facts: Facts) -> tuple[str, str]:
@@ -211,35 +215,17 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "chain_differs": _chain_differs,
     "model_leaving": _model_leaving,
     "payout_changing": _payout_changing,
+    "webhook_disabled": _webhook_disabled,
+    "cap_reached": spending.cap_reached,
+    "call_too_dear": spending.call_too_dear,
+    "refused_often": spending.refused_often,
+    "spend_unusual": spending.spend_unusual,
+    "payer_unusual": spending.payer_unusual,
+    "sold_below_cost": spending.sold_below_cost,
+    "weekly_digest": spending.weekly_digest,
     "listing_differs": _listing_differs,
 }
 
 
-def _provider(facts: Facts) -> Provider:
-    """Find the key's provider; notices from before there were several name none."""
-    return providers.find(facts.get("provider", OPENROUTER.name))
-
-
-def _causes(facts: Facts) -> str:
-    causes: Sequence[Facts] = facts["causes"]
-    served_by = [name for name in (facts.get("provider"), facts.get("served_by")) if name]
-    lines = [
-        f"\n- {cause['detail']}, {cause['calls']} {'time' if cause['calls'] == 1 else 'times'}: "
-        f"{advice.advice_for(cause['detail'], cause['fault'], served_by)}"
-        for cause in causes
-    ]
-    return "\nMost often:" + "".join(lines) if lines else ""
-
-
 def _answers(count: int) -> str:
     return "1 answer" if count == 1 else f"{count} answers"
-
-
-def _percent(part: int, total: int) -> str:
-    return f"{100 * part // total} %"
-
-
-def _usd(text: str) -> str:
-    """Format US dollars to the millionth."""
-    amount = Decimal(text).quantize(Decimal("0.000001")).normalize()
-    return f"${amount:f}"

@@ -10,6 +10,8 @@ from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.notice import Finding, sql
 from core.db.queries.notice import Notice as Notice
 from core.db.states import NoticeRule
+from core.notices import webhooks
+from core.resources import readiness, versions
 
 # A month of calls, and enough of them to rule out chance.
 DAYS = 30
@@ -34,6 +36,19 @@ OLD_KEY_DAYS = 90
 LEAST_OVERLAPS = 3
 
 PAUSE_DAYS = 7
+
+# Of a cap; the other notice follows when the next call does not fit any more.
+NEAR_CAP = Decimal("0.8")
+
+# Of one day (UTC), each told once a day. Fewer calls, days or wallets may be chance.
+MOST_REFUSED = Decimal("0.1")
+LEAST_CALLS_REFUSED = 20
+FAR_SPEND = 2
+LEAST_CALLS_OF_PAYER = 50
+LEAST_OTHER_PAYERS = 5
+FAR_PAYER = 10
+
+LEAST_CALLS_BELOW_COST = 20
 
 
 async def record_findings(conn: db.Connection) -> int:
@@ -62,6 +77,22 @@ async def record_findings(conn: db.Connection) -> int:
         "chain_differs": sql.chain_differs(conn),
         "prompt_leaking": sql.prompt_leaking(conn, days=PAUSE_DAYS, least_overlaps=LEAST_OVERLAPS),
         "model_leaving": sql.model_leaving(conn, absence_tolerated=ABSENCE_TOLERATED),
+        "cap_reached": sql.cap_reached(conn, near_share=NEAR_CAP),
+        "call_too_dear": sql.call_too_dear(conn),
+        "refused_often": sql.refused_often(conn, least_calls=LEAST_CALLS_REFUSED, most_share=MOST_REFUSED),
+        "spend_unusual": sql.spend_unusual(
+            conn,
+            history_days=HISTORY_DAYS,
+            least_days=LEAST_HISTORY_DAYS,
+            least_calls=LEAST_CALLS_A_DAY,
+            far=FAR_SPEND,
+        ),
+        "payer_unusual": sql.payer_unusual(
+            conn, least_calls=LEAST_CALLS_OF_PAYER, least_others=LEAST_OTHER_PAYERS, far=FAR_PAYER
+        ),
+        "sold_below_cost": sql.sold_below_cost(conn, days=PAUSE_DAYS, least_calls=LEAST_CALLS_BELOW_COST),
+        "weekly_digest": _digests(conn),
+        "webhook_disabled": sql.webhook_disabled(conn),
         "payout_changing": sql.payout_changing(conn, days=PAUSE_DAYS),
         "listing_differs": sql.listing_differs(conn),
     }
@@ -71,9 +102,22 @@ async def record_findings(conn: db.Connection) -> int:
         recorded = sql.record(conn, rule=rule, subjects=subjects, pause_days=PAUSE_DAYS)
         new += [row.id async for row in recorded]
     await sql.address_all(conn, notice_ids=new)
+    await webhooks.tell_of(conn, new)
     return len(new)
 
 
 async def listing(conn: db.Connection, account_id: UUID | None, most: int) -> list[Notice]:
     """List the newest notices with their deliveries, of one creator or, for None, of all."""
     return [row async for row in sql.listing(conn, account_id=account_id, most=most)]
+
+
+async def _digests(conn: db.Connection) -> AsyncIterator[Finding]:
+    """Add to each digest what is off sale now, and why."""
+    async for row in sql.weekly_digest(conn):
+        off_sale = []
+        for version in await versions.listing(conn, db.required(row.account_id)):
+            if versions.state(version) == "on_offer":
+                obstacle, _ = await readiness.obstacle(conn, version)
+                if obstacle is not None:
+                    off_sale.append({"slug": version.slug, "obstacle": obstacle})
+        yield row._replace(facts={**row.facts, "off_sale": off_sale})

@@ -1,6 +1,8 @@
-"""Tune Python's garbage collector for processes that live long."""
+"""Tune Python's garbage collector for processes that live long, and for long lists."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _YOUNG = 10_000
 
@@ -14,3 +16,19 @@ def freeze_loaded_objects() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Read data in the block without collections; it must not await, so that nothing else is affected.
+
+    A collection begins with every few hundred new objects, and finds nothing among those of a long list: they took a
+    third of the time of reading one. The collector goes on as it was after the block.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -5,7 +5,9 @@ They are summed from the rollup, and from the log where the rollup has not count
 
 import csv
 import io
-from dataclasses import asdict, dataclass, fields
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, get_args
@@ -18,8 +20,9 @@ from core.executions import advice
 from core.failures import InvalidInput
 from core.reporting.rollup import midnight
 
-By = Literal["hour", "day", "month", "resource", "version", "creator", "model", "network"]
+By = Literal["hour", "day", "month", "resource", "version", "creator", "model", "network", "payer"]
 BY: tuple[By, ...] = get_args(By)
+_WITH_CAUSES = frozenset({"resource", "version", "creator", "model"})
 
 _MONEY = {"revenue_atomic": "revenue_usdc", "refunded_atomic": "refunded_usdc", "due_atomic": "due_usdc"}
 _DAYS = 30
@@ -44,11 +47,14 @@ class Figures:
         revenue_atomic: atomic USDC.
         cost_usd: US dollars that providers reported as charged.
         cost_unknown: calls that may have an unknown cost, which is not in cost_usd.
+        estimated_cost_usd: what the tokens that providers counted cost at today's list prices; None if unknown.
         margin_usd: revenue minus cost; unknown costs count at their worst case.
         p50_ms, p95_ms, p99_ms: total duration of calls; None without calls. Within 9.1 %.
         upstream_p95_ms, queue_p95_ms: of that, the time at the provider, and the time in the queue.
         refunds: calls that stayed unanswered, and were or are owed back.
         refunded_atomic, due_atomic: of their price, what was paid back, and what is still owed, in atomic USDC.
+        failures: the three commonest codes of calls without an answer, and how often; only by resource, version,
+            creator and model.
     """
 
     subject: str | None
@@ -68,6 +74,7 @@ class Figures:
     revenue_atomic: int
     cost_usd: Decimal
     cost_unknown: int
+    estimated_cost_usd: Decimal | None
     margin_usd: Decimal
     p50_ms: int | None
     p95_ms: int | None
@@ -77,6 +84,7 @@ class Figures:
     refunds: int
     refunded_atomic: int
     due_atomic: int
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def success(self) -> Decimal | None:
@@ -153,7 +161,18 @@ async def report(
         rows = sql.figures(conn, by=by, span=span, since=first, until=end, account_id=account_id, kind=kind)
         return [Figures(*row) async for row in rows]
 
-    rows = await added_up(by, "hour" if by == "hour" else "day")
+    if by == "payer":
+        if account_id is None:
+            raise InvalidInput({"by": "payers are shown to their creator only: name one"})
+        payers = sql.payers(conn, since=first, until=end, account_id=account_id, kind=kind)
+        rows = [Figures(*row) async for row in payers]
+    else:
+        rows = await added_up(by, "hour" if by == "hour" else "day")
+    if by in _WITH_CAUSES:
+        often: dict[str, dict[str, int]] = defaultdict(dict)
+        async for row in sql.row_causes(conn, by=by, since=first, until=end, account_id=account_id, kind=kind):
+            often[row.subject][row.detail] = row.calls
+        rows = [replace(row, failures=often.get(row.subject or "", {})) for row in rows]
     totals = await added_up("total", "day")
     causes = [
         Cause(row.detail, row.fault, row.calls, row.charged, advice.advice_for(row.detail, row.fault, row.served_by))
@@ -181,7 +200,7 @@ def days_of(since: date | None, until: date | None) -> tuple[date, date]:
 
 def columns() -> list[str]:
     """List the names of the values in `document`, in order."""
-    kept = (field.name for field in fields(Figures) if field.name not in _MONEY)
+    kept = (one.name for one in fields(Figures) if one.name not in _MONEY)
     return [*kept, *_MONEY.values(), "success"]
 
 
@@ -196,6 +215,7 @@ def document(figures: Figures) -> dict[str, object]:
         | {
             "cost_usd": _text(figures.cost_usd),
             "margin_usd": _text(figures.margin_usd),
+            "estimated_cost_usd": None if figures.estimated_cost_usd is None else _text(figures.estimated_cost_usd),
             "success": None if share is None else str(share.quantize(Decimal("0.0001"))),
         }
     )
@@ -208,7 +228,9 @@ def as_csv(found: Report) -> str:
     writer.writeheader()
     for row in found.rows:
         subject = (row.subject or "").encode("unicode_escape").decode()
-        writer.writerow(document(row) | {"subject": f"'{subject}" if subject[:1] in ("=", "+", "-", "@") else subject})
+        subject = f"'{subject}" if subject[:1] in ("=", "+", "-", "@") else subject
+        often = " ".join(f"{detail}:{calls}" for detail, calls in row.failures.items())
+        writer.writerow(document(row) | {"subject": subject, "failures": often})
     return lines.getvalue()
 
 

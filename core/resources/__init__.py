@@ -2,6 +2,7 @@
 
 __all__ = (
     "attachments",
+    "batch",
     "closing",
     "departures",
     "document",
@@ -11,6 +12,7 @@ __all__ = (
     "export",
     "field_errors",
     "listing",
+    "obstacles",
     "older_prompts",
     "parameters",
     "product",

@@ -26,6 +26,7 @@ BYTES_LIMIT: Final = files.SIZE_LIMIT
 
 # Names that lead nowhere on the public internet: RFC 6761 and 6762, ICANN's `internal`, RFC 8375.
 _INTERNAL = frozenset({"localhost", "local", "internal", "arpa"})
+_HTTPS_PORT = 443
 _LONGEST_HEAD = len("data:application/pdf;base64,")
 
 
@@ -87,7 +88,12 @@ def problem(kind: Kind, value: str, most_bytes: int) -> str | None:
 
 
 def url_problem(url: str) -> str | None:
-    """Refuse an address that only leads somewhere from inside a network. The provider fetches it, and nobody here."""
+    """Refuse an address that only leads somewhere from inside a network. The provider fetches it, and nobody here.
+
+    Its name is not looked up: a name such as `10.0.0.1.nip.io` leads where its owner wants, an answer of today says
+    nothing about the provider's look-up later or elsewhere, and buyers could make this machine ask any name server.
+    Only whoever fetches it can refuse where it leads.
+    """
     if len(url) > URL_LIMIT:
         return f"has more than {URL_LIMIT} characters"
     try:
@@ -98,6 +104,8 @@ def url_problem(url: str) -> str | None:
     host = (address.hostname or "").removesuffix(".")
     if address.username is not None or address.password is not None:
         return "must have no user and no password"
+    if (address.port or _HTTPS_PORT) != _HTTPS_PORT:
+        return f"must have no other port than {_HTTPS_PORT}"
     if read_address(host) is not None or "." not in host or host.rpartition(".")[2] in _INTERNAL:
         return "must name a host of the public internet, by its name"
     return None

@@ -16,6 +16,10 @@ _CAUSES = {
     "unfit": "{model} no longer does all that the prompt asks for (inputs, output, length or effort); it is not sold",
     "lost": "{model} is not listed any more; it is sold until {until}, unless it is listed again",
     "ends": "{model} is served until {until} only",
+    "unserved": (
+        "its last 3 calls failed uncharged, because nobody serves {model} at its listed price or below, within the "
+        "limits of your account and of this prompt, and the list has not changed since; it is still sold"
+    ),
     "dear": "a call can cost up to ${worst} since prices rose, more than its price of {price} USDC; it is still sold",
     "fallback": "{lost} cannot answer for {model} any more, so it has fewer fallbacks; publish it with others",
     "loss": "{model}{other} costs so much that hardly any call earns its cost; it is not sold until its price rises",

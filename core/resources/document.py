@@ -12,7 +12,7 @@ from typing import Final
 import yaml
 
 from core.failures import InvalidInput
-from core.resources.draft import Draft
+from core.resources.draft import CAPS, Draft
 
 SCHEMA_PATH: Final = "/schemas/prompt.json"
 
@@ -91,7 +91,7 @@ def schema() -> dict[str, object]:
     exact, nothing = [{"type": "number"}, {"type": "string"}], {"type": "null"}
     properties["$schema"] = {"type": "string"}
     properties["price_usdc"] = {"anyOf": exact, "examples": ["0.05"]}
-    properties["daily_spend_cap_usd"] = {"anyOf": [*exact, nothing], "default": None}
+    properties |= {name: {"anyOf": [*exact, nothing], "default": None} for name in CAPS}
     properties["answer_schema"] = {"anyOf": [{"type": "object"}, {"type": "string"}, nothing], "default": None}
     parameter["default"] = {"anyOf": [*scalar, nothing], "default": None}
     parameter["values"]["anyOf"][0]["items"] = {"anyOf": scalar}

@@ -19,6 +19,8 @@ from core.settings import settings
 
 PARAMETER_LIMIT = 64
 TAG_LIMIT = 8
+LEAST_OUTPUT_TOKENS = 16
+CAPS = ("daily_spend_cap_usd", "monthly_spend_cap_usd", "most_per_call_usd")
 _EXAMPLE_LIMIT = 10_000
 # Below a creator's address stand other things than prompts.
 _RESERVED = frozenset({"mcp", "status"})
@@ -64,6 +66,8 @@ def _is_scalar(value: object) -> object:
     return value
 
 
+Usd = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6, allow_inf_nan=False)]
+Cap = Annotated[Usd | None, BeforeValidator(_no_float)]
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=30)]
 
 
@@ -102,6 +106,8 @@ class Draft(BaseModel):
             and counts as answered; None: it is a failure.
         timeout_seconds: the time after which a call fails.
         daily_spend_cap_usd: the most that this prompt may cost on models in one UTC day; None: no cap of its own.
+        monthly_spend_cap_usd: the same in one UTC month.
+        most_per_call_usd: the most that one call may cost; a version that can cost more is not sold.
         price_usdc: the price of one call in USDC, as text: `0.01`.
         tags: words that buyers find it by.
         icon: https address of a picture for lists; nobody here fetches it.
@@ -120,7 +126,7 @@ class Draft(BaseModel):
     template: str = Field(min_length=1, max_length=100_000, repr=False)
     parameters: tuple[Parameter, ...] = Field(default=(), max_length=PARAMETER_LIMIT)
     allows_user_message: bool = False
-    max_output_tokens: int = Field(default=4096, ge=16, le=128_000)
+    max_output_tokens: int = Field(default=4096, ge=LEAST_OUTPUT_TOKENS, le=128_000)
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
     reasoning_effort: ReasoningEffort | None = None
@@ -131,9 +137,9 @@ class Draft(BaseModel):
     providers: ProviderChoice | None = None
     answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
     truncated_from_characters: int | None = Field(default=None, ge=100, le=1_000_000)
-    daily_spend_cap_usd: Annotated[Decimal | None, BeforeValidator(_no_float)] = Field(
-        default=None, ge=0, max_digits=12, decimal_places=6, allow_inf_nan=False
-    )
+    daily_spend_cap_usd: Cap = None
+    monthly_spend_cap_usd: Cap = None
+    most_per_call_usd: Cap = None
     price_usdc: Annotated[str, BeforeValidator(_no_float), AfterValidator(_is_price)]
 
     tags: Annotated[tuple[Tag, ...], AfterValidator(_differ)] = Field(default=(), max_length=TAG_LIMIT)
@@ -145,6 +151,11 @@ class Draft(BaseModel):
     def price_atomic(self) -> int:
         """The price in atomic USDC."""
         return atomic_usdc(self.price_usdc)
+
+    @property
+    def caps(self) -> dict[str, Decimal | None]:
+        """The caps by name, which belong to the resource and to no version."""
+        return {name: getattr(self, name) for name in CAPS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from core.db.queries.resource import HistoryRow as HistoryRow
 from core.db.queries.resource import ResourceRow, sql
 from core.failures import Changed, InvalidInput, NotFound, SlugTaken
 from core.resources import document, publishing, versions
-from core.resources.draft import Draft
+from core.resources.draft import CAPS, Draft
 from core.resources.publishing import Checked
 from core.resources.versions import Version
 
@@ -26,7 +26,7 @@ class Resource:
     """A creator's own resource, and the version that a request is about.
 
     Attributes:
-        row: the resource: which versions are its draft and its offer, its revision, and its cap.
+        row: the resource: which versions are its draft and its offer, its revision, and its caps.
         version: by default the draft, or what is on offer if there is none.
         offered: the number of the version on offer; None if none is.
         drafted: the number of the draft; None if there is none.
@@ -63,11 +63,9 @@ async def create(conn: db.Connection, account_id: UUID, values: Mapping[str, obj
         InvalidInput: names each wrong field.
         SlugTaken: this creator has a resource with that slug, which may be archived.
     """
-    draft, checked = await publishing.read(conn, values, allow_loss=True)
+    draft, checked = await publishing.read(conn, account_id, values, allow_loss=True)
     resource_id = uuid4()
-    created = await sql.create(
-        conn, id=resource_id, account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
-    )
+    created = await sql.create(conn, id=resource_id, account_id=account_id, slug=draft.slug, **draft.caps)
     if created is None:
         raise SlugTaken(draft.slug)
     await _keep(conn, account_id, resource_id, draft, checked)
@@ -90,7 +88,7 @@ async def keep(conn: db.Connection, account_id: UUID, values: Mapping[str, objec
 async def replace(
     conn: db.Connection, account_id: UUID, slug: str, values: Mapping[str, object], *, revisions: Collection[int] | None
 ) -> Saved:
-    """Save a whole document as the new draft of a resource. Its cap, which no version has, is changed at once.
+    """Save a whole document as the new draft of a resource. Its caps, which no version has, change at once.
 
     Args:
         conn: the transaction; the resource is locked until it ends.
@@ -105,7 +103,7 @@ async def replace(
         Changed: it was changed since that revision.
     """
     resource = await lock(conn, account_id, slug, revisions=revisions)
-    draft, checked = await publishing.read(conn, {"slug": slug} | dict(values), allow_loss=True)
+    draft, checked = await publishing.read(conn, account_id, {"slug": slug} | dict(values), allow_loss=True)
     if draft.slug != slug:
         raise InvalidInput({"slug": f"is {slug} for ever; a prompt at another address is another resource"})
     on_offer = resource.row.version_id
@@ -114,9 +112,7 @@ async def replace(
         same = await versions.version(conn, version_id)
         if publishing.is_same(same, draft):
             draft_id = None if version_id == on_offer else version_id
-            await sql.keep_draft(
-                conn, id=resource.row.id, draft_id=draft_id, daily_spend_cap_usd=draft.daily_spend_cap_usd
-            )
+            await sql.keep_draft(conn, id=resource.row.id, draft_id=draft_id, **draft.caps)
             return Saved(await find(conn, account_id, slug), checked, is_new=False)
     await _keep(conn, account_id, resource.row.id, draft, checked)
     return Saved(await find(conn, account_id, slug), checked, is_new=True)
@@ -250,14 +246,14 @@ def document_of(resource: Resource) -> dict[str, object]:
         ExecutionFailed: template_unreadable (our fault).
     """
     draft = versions.draft_of(resource.version)
-    return document.of_draft(draft.model_copy(update={"daily_spend_cap_usd": resource.row.daily_spend_cap_usd}))
+    return document.of_draft(draft.model_copy(update={name: getattr(resource.row, name) for name in CAPS}))
 
 
 async def _keep(conn: db.Connection, account_id: UUID, resource_id: UUID, draft: Draft, checked: Checked) -> None:
     version_id, _ = await publishing.add_version(
         conn, account_id, resource_id, draft, checked.worst_cost_usd, allow_loss=False
     )
-    await sql.keep_draft(conn, id=resource_id, draft_id=version_id, daily_spend_cap_usd=draft.daily_spend_cap_usd)
+    await sql.keep_draft(conn, id=resource_id, draft_id=version_id, **draft.caps)
 
 
 async def _resource(conn: db.Connection, row: ResourceRow | None, number: int | None) -> Resource:

@@ -16,9 +16,9 @@ from core.catalog.model import Model
 from core.catalog.search import Filters
 from core.db.queries.estimate import sql
 from core.failures import InvalidInput
-from core.resources import attachments, fallbacks, token_ratios
+from core.resources import attachments, fallbacks, model_fit, token_ratios
 from core.resources.call_cost import least_cost_usd, refuse_unsupported, shield_bytes, usual_cost_usd, worst_cost_usd
-from core.resources.draft import Draft
+from core.resources.draft import LEAST_OUTPUT_TOKENS, Draft
 from core.resources.token_ratios import TokenRatios
 
 CHEAPER = 5
@@ -87,8 +87,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a draft costs on its model, and on up to five cheaper ones, the best first."""
+    """What a draft costs on its model, and on up to five cheaper ones, the best first.
 
+    Attributes:
+        max_output_tokens: of the draft; if it names none, the smaller of the default and what its model can answer.
+    """
+
+    max_output_tokens: int
     usual: Usual
     on_its_model: Cost
     cheaper: tuple[Cost, ...]
@@ -111,6 +116,7 @@ async def estimate(conn: db.Connection, account_id: UUID, draft: Draft, *, margi
     """
     if margin is not None and not (margin.is_finite() and 0 <= margin <= _MOST_MARGIN):
         raise InvalidInput({"margin": f"must be a share of the price, from 0 to {_MOST_MARGIN}, such as 0.3"})
+    draft = await _bounded(conn, draft)
     models, problems = await fallbacks.find_models(conn, draft)
     if problems:
         raise InvalidInput(problems)
@@ -129,7 +135,29 @@ async def estimate(conn: db.Connection, account_id: UUID, draft: Draft, *, margi
             cost = _cost(draft, other, usual, margin)
             if cost.typical_usd < own.typical_usd:
                 cheaper.append(cost)
-    return Estimate(usual, own, tuple(cheaper))
+    return Estimate(draft.max_output_tokens, usual, own, tuple(cheaper))
+
+
+async def _bounded(conn: db.Connection, draft: Draft) -> Draft:
+    """Lower a default of max_output_tokens that its model cannot answer; one that the draft names stays."""
+    model = await catalog.find(conn, draft.model)
+    if model is None or "max_output_tokens" in draft.model_fields_set:
+        return draft
+    most = min(draft.max_output_tokens, model_fit.longest_answer(draft, model))
+    return draft.model_copy(update={"max_output_tokens": max(LEAST_OUTPUT_TOKENS, most)})
+
+
+async def typical_usd(conn: db.Connection, account_id: UUID, draft: Draft, models: Sequence[Model]) -> Decimal:
+    """Compute what a usual call costs on the draft's own model, as `estimate` does, in US dollars.
+
+    Args:
+        conn: the transaction.
+        account_id: the creator.
+        draft: the prompt.
+        models: that it may call, its own first.
+    """
+    own, *others = models
+    return _cost(draft, own, await _usual(conn, account_id, draft, own), None, others).typical_usd
 
 
 def _serves(model: Model, draft: Draft) -> bool:

@@ -7,10 +7,12 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-_PATTERN = "must be lower-case letters and digits, joined by single hyphens, such as my-haiku"
+_SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_NAME = "must be lower-case letters and digits, joined by single hyphens, such as my-haiku"
 _WHOLE = "must be a whole number"
 _NUMBER = "must be a plain decimal number"
 _TEXT = "must be text"
+_DATE = "must be a day, such as 2026-12-31"
 
 # By pydantic's type of error (https://docs.pydantic.dev/latest/errors/validation_errors/), with its context.
 _SENTENCES: Mapping[str, str] = {
@@ -19,7 +21,7 @@ _SENTENCES: Mapping[str, str] = {
     "string_unicode": "must be text without half of a surrogate pair",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": _PATTERN,
+    "string_pattern_mismatch": "has characters that are not taken here",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entries",
     "literal_error": "must be one of: {choices}",
@@ -37,6 +39,12 @@ _SENTENCES: Mapping[str, str] = {
     "decimal_whole_digits": "must have at most {whole_digits} digits before the point",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
+    "greater_than": "must be more than {gt}",
+    "less_than": "must be less than {lt}",
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
@@ -66,6 +74,25 @@ def sentences(model: type[BaseModel], error: ValidationError) -> dict[str, str]:
     return told
 
 
+def query_sentences(problems: Iterable[ErrorDetails], known: Iterable[str]) -> dict[str, str]:
+    """Map each wrong parameter of a query to a sentence about it.
+
+    Args:
+        problems: what pydantic said, as FastAPI hands it on: `loc` begins with `query`.
+        known: the names of the parameters.
+    """
+    told: dict[str, str] = {}
+    names = [*known]
+    for problem in [*problems][:_MOST]:
+        name = ".".join(str(part) for part in problem["loc"][1:]) or "query"
+        if problem["type"] == "extra_forbidden":
+            sentence = f"is no parameter here{nearest(name, names)}"
+        else:
+            sentence = _said(problem["type"], problem.get("ctx", {}), problem.get("input"))
+        told.setdefault(shown(name), sentence)
+    return told
+
+
 def paths(error: ValidationError) -> list[tuple[int | str, ...]]:
     """List where pydantic found something wrong: the name of a field, and what leads further into it."""
     return [problem["loc"] for problem in error.errors(include_url=False, include_input=False, include_context=False)]
@@ -86,10 +113,15 @@ def _sentence(model: type[BaseModel], problem: ErrorDetails) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         return f"is no field here{nearest(str(problem['loc'][-1]), _names_at(model, problem['loc'][:-1]))}"
+    return _said(kind, context, problem["input"])
+
+
+def _said(kind: str, context: Mapping[str, object], given: object) -> str:
     if kind == "literal_error":
         choices = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        given = problem["input"] if isinstance(problem["input"], str) else ""
-        return f"must be one of: {', '.join(choices)}{nearest(given, choices)}"
+        return f"must be one of: {', '.join(choices)}{nearest(given if isinstance(given, str) else '', choices)}"
+    if kind == "string_pattern_mismatch" and context["pattern"] == _SLUG:
+        return _NAME
     return _SENTENCES.get(kind, _OTHERWISE).format(**context)
 
 

@@ -125,20 +125,6 @@ async def find(conn: db.Connection, handle: str, slug: str) -> Listed | None:
     return row and _listed(row)
 
 
-async def models(conn: db.Connection, *, most: int) -> list[str]:
-    """Name the models of what is listed, those with the most prompts first."""
-    return [row.model_id async for row in sql.models(conn, most=most)]
-
-
-async def everything(conn: db.Connection, filters: Filters = Filters(), *, most: int) -> tuple[list[Listed], bool]:
-    """Read up to `most` entries, page by page; and whether these are all."""
-    found, cursor = await page(conn, filters, most=min(PAGE_LIMIT, most))
-    while cursor and len(found) < most:
-        more, cursor = await page(conn, filters, after=cursor, most=min(PAGE_LIMIT, most - len(found)))
-        found += more
-    return found, cursor is None
-
-
 async def creators(conn: db.Connection, after: str, *, most: int) -> list[Creator]:
     """Read creators of whom something was ever on offer, by handle, after this one."""
     return [row async for row in sql.creators(conn, after=after, most=most)]
@@ -153,6 +139,20 @@ async def note_differences(conn: db.Connection, account_id: UUID, found: Mapping
     """Keep how a creator's products differ, by resource; what is not named agrees."""
     text = json.dumps({str(resource_id): dict(facts) for resource_id, facts in found.items()})
     await sql.note_differences(conn, account_id=account_id, found=text)
+
+
+async def models(conn: db.Connection, *, most: int) -> list[str]:
+    """Name the models of what is listed, those with the most prompts first."""
+    return [row.model_id async for row in sql.models(conn, most=most)]
+
+
+async def everything(conn: db.Connection, filters: Filters = Filters(), *, most: int) -> tuple[list[Listed], bool]:
+    """Read up to `most` entries, page by page; and whether these are all."""
+    found, cursor = await page(conn, filters, most=min(PAGE_LIMIT, most))
+    while cursor and len(found) < most:
+        more, cursor = await page(conn, filters, after=cursor, most=min(PAGE_LIMIT, most - len(found)))
+        found += more
+    return found, cursor is None
 
 
 def _page(conn: db.Connection, filters: Filters, after: Cursor | None, most: int) -> AsyncIterator[ListedRow]:

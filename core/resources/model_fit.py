@@ -35,10 +35,21 @@ def problems(draft: Draft, model: Model) -> dict[str, str]:
     provider = provider_for(model.id)
     if draft.providers is not None and not provider.routes:
         found["providers"] = f"{provider.title} serves its models itself, so there are no providers to choose from"
-    window = model.context_length
-    if window is not None and len(draft.template) // MOST_CHARACTERS_PER_TOKEN + draft.max_output_tokens >= window:
-        found["max_output_tokens"] = f"{model.id} takes {window} tokens of prompt and answer together"
+    if (most := _most_beside_template(draft, model)) is not None and draft.max_output_tokens > most:
+        found["max_output_tokens"] = f"{model.id} takes {model.context_length} tokens of prompt and answer together"
     return found | _unreadable(draft, model)
+
+
+def longest_answer(draft: Draft, model: Model) -> int:
+    """Return the most max_output_tokens that a model takes for a draft; those of the draft if nothing is known."""
+    limits = (model.max_completion_tokens, _most_beside_template(draft, model))
+    return min((limit for limit in limits if limit is not None), default=draft.max_output_tokens)
+
+
+def _most_beside_template(draft: Draft, model: Model) -> int | None:
+    if model.context_length is None:
+        return None
+    return model.context_length - len(draft.template) // MOST_CHARACTERS_PER_TOKEN - 1
 
 
 def _unreadable(draft: Draft, model: Model) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
@@ -15,7 +15,7 @@ from core.catalog.model import Model
 from core.db.queries.repricing import sql as repricing_sql
 from core.db.queries.resource import sql
 from core.failures import ExecutionFailed, InvalidInput
-from core.resources import compatibility, fallbacks, template
+from core.resources import compatibility, fallbacks, margins, template
 from core.resources import draft as drafts
 from core.resources.call_cost import refuse_certain_loss
 from core.resources.draft import Draft
@@ -60,12 +60,14 @@ class Checked:
     Attributes:
         worst_cost_usd: the most that one call can cost, in US dollars.
         least_cost_usd: what nearly every call costs at least; a lower price is a certain loss.
+        costs: what a call usually and really costs.
         is_certain_loss: whether the price is lower, which its creator agreed to.
         warnings: sentences for the creator about what may be unintended.
     """
 
     worst_cost_usd: Decimal
     least_cost_usd: Decimal
+    costs: margins.Costs
     is_certain_loss: bool
     warnings: tuple[str, ...]
 
@@ -88,13 +90,12 @@ async def publish(
     Raises:
         InvalidInput: names each field that prevents publishing.
     """
-    checked = await check(conn, draft, allow_loss=allow_loss)
-    worst, all_warnings = checked.worst_cost_usd, checked.warnings
-    resource = await sql.take(
-        conn, id=uuid4(), account_id=account_id, slug=draft.slug, daily_spend_cap_usd=draft.daily_spend_cap_usd
-    )
+    checked = await check(conn, account_id, draft, allow_loss=allow_loss)
+    worst = checked.worst_cost_usd
+    resource = await sql.take(conn, id=uuid4(), account_id=account_id, slug=draft.slug, **draft.caps)
     if resource.archived:
         raise InvalidInput({"slug": f"{draft.slug} is archived; restore it before publishing a new version"})
+    all_warnings = (*checked.warnings, *await margins.cap_warnings(conn, resource.id, worst))
     if resource.version_id is not None:
         current = await version(conn, resource.version_id)
         if is_same(current, draft) and current.worst_cost_usd == worst and (current.allows_loss or not allow_loss):
@@ -124,7 +125,11 @@ async def offer(
     """
     draft = draft_of(wanted)
     checked = await check(
-        conn, draft, allow_loss=allow_loss or bool(wanted.allows_loss), current=None if allow_breaking else current
+        conn,
+        wanted.account_id,
+        draft,
+        allow_loss=allow_loss or bool(wanted.allows_loss),
+        current=None if allow_breaking else current,
     )
     await sql.offer(conn, id=wanted.resource_id, version_id=wanted.version_id, allows_loss=allow_loss)
     # Syncs reprice only what is on offer.
@@ -134,16 +139,18 @@ async def offer(
         worst_cost_usd=checked.worst_cost_usd,
         is_certain_loss=checked.is_certain_loss,
     )
-    return checked
+    capped = await margins.cap_warnings(conn, wanted.resource_id, checked.worst_cost_usd)
+    return replace(checked, warnings=(*checked.warnings, *capped))
 
 
 async def check(
-    conn: db.Connection, draft: Draft, *, allow_loss: bool = False, current: Version | None = None
+    conn: db.Connection, account_id: UUID, draft: Draft, *, allow_loss: bool = False, current: Version | None = None
 ) -> Checked:
     """Check whether a draft may be published now, and keep syncs from changing prices until the commit.
 
     Args:
         conn: the transaction.
+        account_id: the creator.
         draft: the prompt.
         allow_loss: whether nearly every call may cost more than the price.
         current: the version on offer, whose buyers' requests must go on to be accepted; None: any may break.
@@ -151,21 +158,29 @@ async def check(
     Raises:
         InvalidInput: names each field that prevents publishing.
     """
-    return await _check(conn, drafts.Reading(draft, {}, frozenset()), allow_loss=allow_loss, current=current)
+    reading = drafts.Reading(draft, {}, frozenset())
+    return await _check(conn, account_id, reading, allow_loss=allow_loss, current=current)
 
 
-async def read(conn: db.Connection, values: Mapping[str, object], *, allow_loss: bool = False) -> tuple[Draft, Checked]:
+async def read(
+    conn: db.Connection, account_id: UUID, values: Mapping[str, object], *, allow_loss: bool = False
+) -> tuple[Draft, Checked]:
     """Read a draft from the values of a file or a request, and check it as `check` does.
 
     Raises:
         InvalidInput: names each wrong field at once, of the form, the model, the template and the cost.
     """
     reading = drafts.read_all(values)
-    return reading.draft, await _check(conn, reading, allow_loss=allow_loss)
+    return reading.draft, await _check(conn, account_id, reading, allow_loss=allow_loss)
 
 
 async def _check(
-    conn: db.Connection, reading: drafts.Reading, *, allow_loss: bool, current: Version | None = None
+    conn: db.Connection,
+    account_id: UUID,
+    reading: drafts.Reading,
+    *,
+    allow_loss: bool,
+    current: Version | None = None,
 ) -> Checked:
     draft, problems = reading.draft, dict(reading.problems)
     models, unused = list[Model](), tuple[str, ...]()
@@ -181,15 +196,18 @@ async def _check(
         problems |= await compatibility.breaking(conn, current, draft)
     if problems:
         raise InvalidInput(problems)
+    costs = await margins.costs(conn, account_id, draft, models)
     all_warnings = (
         *(f"The template has no tag for the parameter {name}" for name in unused),
         *fallbacks.warnings(draft, models),
+        *margins.warnings(draft, costs),
         *await _far_dearer(conn, draft),
         *_price_warnings(draft.price_atomic),
     )
     return Checked(
         fallbacks.worst_cost_usd(draft, models),
         fallbacks.least_cost_usd(draft, models),
+        costs,
         fallbacks.is_certain_loss(draft, models),
         all_warnings,
     )

@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from cachetools import LRUCache
+
 from core import db
 from core.accounts.provider_keys import KEY_COLUMN
 from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.resource import ReadinessRow, ResolveRow, sql
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
 from core.providers.registry import Provider, provider_for
+from core.resources import versions
 from core.resources.versions import Version, open_template, read_row
 from core.secrets.private import Private
 from core.secrets.vault import vault
-from core.settings import settings
+from core.settings import Settings, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,21 @@ class Ready:
     """A version can be sold now; `payouts` maps each configured network to the creator's address there."""
 
     payouts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was on sale at an address, under these settings, when the database said `seen`."""
+
+    config: Settings
+    seen: str
+    version: Version
+    state: Ready | Unavailable
+
+
+# To read a row of what is sold costs more than the rest of an offer. What is here is never used unseen: each use asks
+# the database whether it is still so.
+_known: LRUCache[tuple[str, str], _Known] = LRUCache(1024)
 
 
 async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
@@ -32,7 +50,7 @@ async def resolve(conn: db.Connection, handle: str, slug: str) -> Version:
 
 
 async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version, Ready | Unavailable]:
-    """Find the current version and check its readiness, in one query.
+    """Find the current version and check its readiness, in one query; in two if anything of them has changed.
 
     Returns:
         The version, and either its payout addresses or the first obstacle.
@@ -40,14 +58,24 @@ async def on_sale(conn: db.Connection, handle: str, slug: str) -> tuple[Version,
     Raises:
         NotFound: there is no such resource.
     """
+    config, at = settings(), (handle, slug)
+    known = _known.get(at)
+    if known is not None and known.config is config:
+        if known.seen == await sql.seen(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED):
+            return known.version, known.state
+        _known.pop(at, None)  # it may be gone meanwhile
     row = await sql.resolve(conn, handle=handle, slug=slug, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
         raise NotFound
-    present = read_row(row)
+    version = read_row(row)
+    state: Ready | Unavailable
     try:
-        return present, _ready(present, row)
+        state = _ready(version, row)
     except Unavailable as obstacle:
-        return present, obstacle
+        state = Unavailable(obstacle.code)
+    if row.seen is not None:
+        _known[at] = _Known(config, row.seen, version, state)
+    return version, state
 
 
 async def readiness(conn: db.Connection, version: Version) -> Ready:
@@ -56,12 +84,17 @@ async def readiness(conn: db.Connection, version: Version) -> Ready:
     Raises:
         Unavailable: its code is the first obstacle (archived, unconfigured_provider, key_missing, key_disabled,
             key_rejected, key_expired, key_spent, key_unreadable, template_unreadable, model_withdrawn, certain_loss,
-            spend_cap, resource_spend_cap, queue_full, network_paused, no_payout_address).
+            a cap of `core.spend.reservations.CAPS`, queue_full, network_paused, no_payout_address).
     """
     row = await sql.readiness(conn, version_id=version.version_id, absence_tolerated=ABSENCE_TOLERATED)
     if row is None:
         raise NotFound
     return _ready(version, row)
+
+
+async def why_not_sold(conn: db.Connection, version: Version) -> str | None:
+    """Tell why what a creator has listed is not sold now: `draft`, or the first obstacle. None if it is sold."""
+    return "draft" if versions.state(version) == "draft" else (await obstacle(conn, version))[0]
 
 
 async def obstacle(conn: db.Connection, version: Version) -> tuple[str | None, dict[str, str]]:
@@ -92,8 +125,7 @@ def _ready(version: Version, row: ResolveRow | ReadinessRow) -> Ready:
         row.key_obstacle or "key": row.key_obstacle is not None,
         "model_withdrawn": row.model_withdrawn,
         "certain_loss": row.is_certain_loss,
-        "spend_cap": not row.has_budget,
-        "resource_spend_cap": not row.resource_has_budget,
+        row.spend_obstacle or "cap": row.spend_obstacle is not None,
         "queue_full": not row.has_room,
         "network_paused": bool(told) and not payouts,
         "no_payout_address": not told,

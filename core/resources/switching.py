@@ -47,12 +47,16 @@ async def prepare(conn: db.Connection, account_id: UUID, slug: str, model_id: st
         raise InvalidInput({"model": f"{slug} is on {model_id} already"})
     others = tuple(other for other in current.fallbacks if other != model_id)
     draft = versions.draft_of(current).model_copy(update={"model": model_id, "fallbacks": others})
-    checked = await publishing.check(conn, draft)
+    checked = await publishing.check(conn, account_id, draft)
+    told = checked.warnings
+    if others != current.fallbacks:
+        left = f"only {' and '.join(others)} left" if others else "none left"
+        told = (f"{model_id} was a fallback of {slug} and is its model now, so there is {left} to fall back to", *told)
     version_id, _ = await publishing.add_version(
         conn, account_id, resource.id, draft, checked.worst_cost_usd, allow_loss=False
     )
     floor = estimates.lowest_price_atomic(checked.least_cost_usd)
-    return Candidate(await versions.version(conn, version_id), current, floor, checked.warnings)
+    return Candidate(await versions.version(conn, version_id), current, floor, tuple(told))
 
 
 async def offer(conn: db.Connection, candidate: Candidate) -> None:

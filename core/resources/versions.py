@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from core import amounts, db
+from core.db.queries.resource import CapsRow as CapsRow
 from core.db.queries.resource import ResolveRow, VersionRow, sql
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 from core.failures import ExecutionFailed, NotFound, Unreadable
@@ -150,6 +151,11 @@ def body_limit(version: Version) -> int:
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
     """List what a creator sells, or drafts, by slug, archived ones last; a draft has no `offered_at`."""
     return [read_row(row) async for row in sql.listing(conn, account_id=account_id)]
+
+
+async def caps(conn: db.Connection, account_id: UUID) -> dict[str, CapsRow]:
+    """Return the caps of a creator's resources by slug, in US dollars, with what of them is used now."""
+    return {row.slug: row async for row in sql.caps(conn, account_id=account_id)}
 
 
 def state(version: Version) -> Literal["draft", "on_offer", "archived"]:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from core.settings import headers, imprint, rules, urls
+from core.settings.accounts import AccountSettings
 from core.settings.networks import Network, practice_network
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
-Signup = Literal["closed", "invite", "open"]
 
 PREFIX = "INSTANT_"
 
@@ -22,7 +22,7 @@ Rate = Annotated[str, AfterValidator(rules.checked_rate)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Settings(BaseSettings):
+class Settings(AccountSettings):
     """Every setting, with its default. Durations are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(
@@ -174,12 +174,6 @@ class Settings(BaseSettings):
         default=(), description="JSON list: internal networks that the operator's notices may be sent to"
     )
 
-    signup: Signup = Field(
-        default="closed", description="who may open an account: nobody, whoever was sent an invitation, or anybody"
-    )
-    session_seconds: int = Field(default=2_592_000, ge=900, description="most time that a creator stays signed in")
-    payout_delay_seconds: int = Field(default=86_400, ge=0, description="time until a new payout address is in force")
-
     books_seconds: float = Field(default=300, gt=0, description="how often the door compares ledger and executions")
     operator_token: HeaderSecret = Field(
         default=None, min_length=16, description="bearer token for /health/money; unset: nobody has access"
@@ -221,7 +215,7 @@ class Settings(BaseSettings):
         description="the Redis where all doors count these rates together: redis://HOST:PORT; unset: each counts alone",
     )
 
-    @field_validator("trusted_proxies", "notice_networks", mode="before")
+    @field_validator("trusted_proxies", "notice_networks", "identity_networks", mode="before")
     @classmethod
     def _names_networks(cls, networks: object) -> object:
         """Take texts only: a number would be an address."""

@@ -107,6 +107,17 @@ def _conflicts(config: "Settings") -> Iterator[str]:
             yield f"{member(position, 'id')} names {network.id} twice; name each network once"
         seen.add(network.id)
     yield from _name_conflicts(config)
+    yield from _identity_conflicts(config)
+
+
+def _identity_conflicts(config: "Settings") -> Iterator[str]:
+    """Whoever can write the keys of the identity provider, or change them on their way, is any creator."""
+    url = config.identity_jwks_url
+    given = [config.identity_issuer, url, config.identity_audience]
+    if any(given) and not all(given):
+        yield "INSTANT_IDENTITY_ISSUER, INSTANT_IDENTITY_JWKS_URL and INSTANT_IDENTITY_AUDIENCE must be set together"
+    if url and not _is_tls(url) and not (config.mode == "sandbox" and urls.leads_to_loopback(url)):
+        yield "INSTANT_IDENTITY_JWKS_URL must begin with https://"
 
 
 def _name_conflicts(config: "Settings") -> Iterator[str]:

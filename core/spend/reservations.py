@@ -8,8 +8,18 @@ from uuid import UUID
 
 from core import db
 from core.db.queries.spend import sql
-from core.failures import ExecutionFailed, Unavailable
+from core.failures import ExecutionFailed, Failure, Unavailable
 from core.providers import registry as providers
+
+CAPS = (
+    "call_cap",
+    "resource_call_cap",
+    "spend_cap",
+    "resource_spend_cap",
+    "monthly_spend_cap",
+    "resource_monthly_spend_cap",
+)
+"""The codes of SQL's `spend_obstacle`: caps of a call, a day and a month (UTC), of an account or of one resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +40,18 @@ async def reserve(conn: db.Connection, rounds: Sequence[Round]) -> None:
         rounds: rounds of executions that this transaction has written.
 
     Raises:
-        Unavailable: `spend_cap` or `resource_spend_cap`, if today's cap (UTC) of a creator or of a resource
-            has no room for them; `queue_full`.
+        Unavailable: one of CAPS, if that cap has no room for them; `queue_full`.
     """
     ids, numbers = [round_.execution_id for round_ in rounds], [round_.number for round_ in rounds]
-    reserved, resources_have_room, queues_have_room = await asyncio.gather(
+    reserved, obstacle, queues_have_room = await asyncio.gather(
         sql.reserve(conn, execution_ids=ids, rounds=numbers, usd=[round_.worst_usd for round_ in rounds]),
-        sql.resources_have_room(conn, execution_ids=ids, rounds=numbers),
+        sql.spend_obstacle(conn, execution_ids=ids, rounds=numbers),
         sql.queues_have_room(conn, execution_ids=ids),
     )
+    if obstacle is not None:
+        raise Unavailable(obstacle)
     if reserved < len(rounds):
-        raise Unavailable("spend_cap")
-    if not resources_have_room:
-        raise Unavailable("resource_spend_cap")
+        raise Failure("reserved_twice")
     if not queues_have_room:
         raise Unavailable("queue_full")
 
@@ -51,13 +60,14 @@ async def extend(conn: db.Connection, execution_id: UUID, round_number: int, *, 
     """Reserve as much again for a running round, because it is sent again.
 
     Raises:
-        ExecutionFailed: `spend_cap` or `resource_spend_cap` (the creator's fault), if it does not fit; the transaction
-            must roll back.
+        ExecutionFailed: one of CAPS (the creator's fault), if it does not fit; `send_refused`, if the round is over.
+            The transaction must roll back.
     """
     if await sql.extend(conn, execution_id=execution_id, round=round_number, usd=usd) is None:
-        raise ExecutionFailed("resource_unavailable", "creator", "spend_cap")
-    if not await sql.resources_have_room(conn, execution_ids=[execution_id], rounds=[round_number]):
-        raise ExecutionFailed("resource_unavailable", "creator", "resource_spend_cap")
+        raise ExecutionFailed("internal_error", "ours", "send_refused")
+    obstacle = await sql.spend_obstacle(conn, execution_ids=[execution_id], rounds=[round_number])
+    if obstacle is not None:
+        raise ExecutionFailed("resource_unavailable", "creator", obstacle)
 
 
 async def replace_by_cost(conn: db.Connection, rounds: Sequence[tuple[UUID, int]]) -> None:

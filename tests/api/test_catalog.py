@@ -19,6 +19,7 @@ from core.accounts import accounts
 from core.catalog import model_list
 from core.catalog import search as catalog
 from core.catalog import sync as catalog_sync
+from core.resources.obstacles import ADVICE
 from core.resources.repricing import reprice
 from core.secrets.vault import vault
 from core.settings import SANDBOX_NETWORK, settings
@@ -191,7 +192,8 @@ def _price(model: dict[str, Any]) -> Decimal:
     pricing = model["pricing"]
     if pricing is None:
         return Decimal("Infinity")
-    return max(Decimal(pricing["completionUsd"]), Decimal(pricing["imageOutputUsd"] or 0))
+    fees = Decimal(pricing["requestUsd"]) + Decimal(pricing["searchUsd"] or 0)
+    return max(Decimal(pricing["completionUsd"]), Decimal(pricing["imageOutputUsd"] or 0)) + fees / 1000
 
 
 ORDERS = {
@@ -253,6 +255,38 @@ async def test_a_wrong_query_is_named(shelf: httpx.AsyncClient, query: dict[str,
     answer = await shelf.get("/models", params=query)
 
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+
+
+async def test_all_wrong_parts_of_a_query_are_told_at_once(shelf: httpx.AsyncClient) -> None:
+    """In our own words, with the nearest name for a typing error."""
+    wrong = {
+        "modality": "texts",
+        "tier": "gold",
+        "maxPrice": "-1",
+        "minContext": "0",
+        "limit": "201",
+        "ids": "a b",
+        "expiresBefore": "soon",
+        "knowsUntil": "2026-01-01T10:00",
+        "curated": "perhaps",
+        "search": "a\0b",
+        "modalitty": "text",
+    }
+    answer = await shelf.get("/models", params=wrong)
+
+    assert answer.json()["fields"] == {
+        "modality": "must be one of: text, image, video, audio, embedding, multimodal, other; did you mean text?",
+        "tier.0": "must be one of: budget, free, premium, standard, unknown",
+        "maxPrice": "must be at least 0",
+        "minContext": "must be at least 1",
+        "limit": "must be at most 200",
+        "ids.0": "has characters that are not taken here",
+        "expiresBefore": "must be a day, such as 2026-12-31",
+        "knowsUntil": "must be a day, such as 2026-12-31",
+        "curated": "must be true or false",
+        "search": "must not contain the character U+0000",
+        "modalitty": "is no parameter here; did you mean modality?",
+    }
 
 
 async def test_a_cursor_of_another_order(shelf: httpx.AsyncClient) -> None:
@@ -326,6 +360,16 @@ async def test_a_creator_is_told_what_a_draft_costs(shelf: httpx.AsyncClient) ->
     assert len(told["cheaper"]) == 5
     schemathesis.openapi.from_dict(shelf.app.openapi())["/estimate"]["POST"].validate_response(answer)
     assert (await shelf.post("/estimate", json=body)).status_code == 401
+    small = {name: value for name, value in draft.items() if name != "max_output_tokens"} | {"model": "small/model"}
+    async with db.transaction() as conn:
+        await selling.add_model(conn, id="small/model", max_completion_tokens=300)
+    bounded = await shelf.post("/estimate", json={"draft": small}, headers=headers)
+    named = await shelf.post("/estimate", json={"draft": small | {"max_output_tokens": 301}}, headers=headers)
+    async with db.transaction() as conn:
+        await conn.execute("DELETE FROM model_history WHERE model_id = 'small/model'")
+        await conn.execute("DELETE FROM models WHERE id = 'small/model'")
+    assert (bounded.json()["maxOutputTokens"], told["maxOutputTokens"]) == (300, draft.get("max_output_tokens", 4096))
+    assert named.json()["fields"] == {"max_output_tokens": "small/model answers at most 300 tokens"}
     for wrong, field in [({"margin": "lots"}, "margin"), ({"margin": 0.3}, "body"), ({"draft": {}}, "slug")]:
         refused = await shelf.post("/estimate", json=body | wrong, headers=headers)
         assert (refused.status_code, field in refused.json()["fields"]) == (400, True)
@@ -341,6 +385,7 @@ async def test_a_creator_sees_that_a_model_ends(shelf: httpx.AsyncClient) -> Non
         await selling.publish(conn, accounts.Account(account_id, "leaver"), model="openai/gpt-5", slug="stays")
     answer = await shelf.get("/me/resources", headers={"Authorization": f"Bearer {token}"})
 
+    assert {(sold["obstacle"], sold["advice"]) for sold in answer.json()} == {("key_missing", ADVICE["key_missing"])}
     notices = {sold["slug"]: sold["modelNotice"] for sold in answer.json()}
     assert notices["stays"] is None
     assert notices["haiku"].startswith("openai/gpt-4o-mini is served until 2027-02-27 only; switch to openai/")

@@ -42,6 +42,11 @@ UNREADY = {
     "payout elsewhere": ("payout_addresses", "network", "'eip155:1'", "'eip155:402402'"),
     "spend cap": ("accounts", "daily_spend_cap_usd", "0", "50"),
     "the prompt's own cap": ("resources", "daily_spend_cap_usd", "0", "NULL"),
+    "a creator's own cap": ("accounts", "own_daily_spend_cap_usd", "0", "NULL"),
+    "monthly cap": ("accounts", "monthly_spend_cap_usd", "0", "NULL"),
+    "the prompt's monthly cap": ("resources", "monthly_spend_cap_usd", "0", "NULL"),
+    "most per call": ("accounts", "most_per_call_usd", "0", "NULL"),
+    "the prompt's most per call": ("resources", "most_per_call_usd", "0", "NULL"),
     "model withdrawn": ("models", "disabled", "true", "false"),
 }
 OWNED = {

@@ -67,6 +67,9 @@ async def test_executions_and_usage(door: str, shop: Shop, me: httpx.AsyncClient
     assert document["total"]["revenueUsdc"] == "0.02"
     assert document["total"]["success"] == "0.5000"
     assert [row["subject"] for row in document["rows"]] == [shop.path]
+    assert document["rows"][0]["failures"] == {"provider_402": 1}
+    payers = (await me.get("/usage", params={"by": "payer"})).json()["rows"]
+    assert [(row["subject"][:2], row["calls"], row["revenueUsdc"]) for row in payers] == [("0x", 1, "0.01")] * 2
     assert [one["detail"] for one in document["causes"]] == ["provider_402"]
     assert PRICE_ATOMIC == 10_000
     assert leaks.found(f"{everything}{document}".encode(), {"input": word}) == set()

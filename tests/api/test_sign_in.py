@@ -42,6 +42,17 @@ async def test_a_session_from_beginning_to_end(door: str, shop: Shop, pool: db.P
         renamed = await http.patch("/me", json={"displayName": "Ada L."}, headers={"Origin": door})
         assert (renamed.status_code, renamed.json()["displayName"]) == (200, "Ada L.")
         assert (await http.get("/me")).json() == renamed.json()
+        capped = await http.patch("/me", json={"monthlySpendCapUsd": "20.50"}, headers={"Origin": door})
+        assert capped.json()["caps"]["monthlySpendCapUsd"] == "20.50"
+        assert capped.json()["displayName"] == "Ada L."
+        quiet = await http.patch("/me", json={"weeklyDigest": False}, headers={"Origin": door})
+        assert quiet.json()["weeklyDigest"] is False
+        await http.patch("/me", json={"weeklyDigest": True}, headers={"Origin": door})
+        for cap in (2, "two", "-1", "1e3", "0.0000001"):
+            wrong_cap = await http.patch("/me", json={"mostPerCallUsd": cap}, headers={"Origin": door})
+            assert (wrong_cap.status_code, list(wrong_cap.json()["fields"])) == (400, ["mostPerCallUsd"])
+        await http.patch("/me", json={"monthlySpendCapUsd": None}, headers={"Origin": door})
+        assert (await http.get("/me")).json() == renamed.json()
         assert [one["address"] for one in renamed.json()["wallets"]] == [wallet.address.lower()]
         for wrong in ({"displayName": "a\u202eb"}, {"handle": "eve", "displayName": "Eve"}, {}):
             assert (await http.patch("/me", json=wrong, headers={"Origin": door})).status_code == 400

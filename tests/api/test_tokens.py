@@ -11,6 +11,7 @@ from tests.shops import Shop
 SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/resources"): "read",
     ("POST", "/me/resources"): "publish",
+    ("POST", "/me/publish"): "publish",
     ("GET", "/me/resources/{slug}"): "publish",
     ("PUT", "/me/resources/{slug}"): "publish",
     ("PATCH", "/me/resources/{slug}"): "publish",
@@ -42,9 +43,15 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/notice-addresses"): "read",
     ("POST", "/me/notice-addresses"): "publish",
     ("DELETE", "/me/notice-addresses/{address_id}"): "publish",
+    ("GET", "/me/webhooks"): "read",
+    ("POST", "/me/webhooks"): "publish",
+    ("DELETE", "/me/webhooks/{webhook_id}"): "publish",
+    ("POST", "/me/webhooks/{webhook_id}/test"): "publish",
+    ("POST", "/me/webhooks/{webhook_id}/rotate"): "publish",
     ("GET", "/me/tokens"): "read",
     ("GET", "/me"): "read",
     ("PATCH", "/me"): "publish",
+    ("GET", "/me/identities"): "read",
     ("GET", "/me/payouts"): "money",
     ("DELETE", "/me/payouts/{network}/next"): "money",
 }
@@ -54,10 +61,19 @@ OTHERS = {
     ("DELETE", "/me/tokens/{token_id}"),
     ("DELETE", "/session"),
     ("POST", "/me/payouts"),
+    ("POST", "/me/identities"),
+    ("DELETE", "/me/identities/{identity_id}"),
     ("GET", "/me/export"),
     ("DELETE", "/me"),
 }
-ANY = {"slug": "nothing", "number": 1, "provider": "anthropic", "address_id": uuid4(), "network": "eip155:1"}
+ANY = {
+    "slug": "nothing",
+    "number": 1,
+    "provider": "anthropic",
+    "address_id": uuid4(),
+    "webhook_id": uuid4(),
+    "network": "eip155:1",
+}
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ HOMES = {
     "jsonschema": ("core/providers/answer_schema.py",),
     "referencing": ("core/providers/answer_schema.py",),
     "cryptography": ("core/secrets/",),
-    "jwt": ("core/secrets/signing.py",),
+    "jwt": ("core/secrets/signing.py", "core/secrets/jwt_keys.py"),
     "pglast": ("sqltypes/",),
     "psycopg": ("core/db/", "sqltypes/"),
     "psycopg_pool": ("core/db/",),

@@ -81,6 +81,17 @@ def test_a_planted_reach_is_found() -> None:
     assert users_of("payment", sources) == {"core/payments", "core/recovery", "api"}
 
 
+# Who asks is not known yet, or is a buyer or the operator.
+NOT_A_CREATOR = {"app", "authentication", "buyers", "identities", "setup", "sign_in"}
+
+
+def test_creators_requests_act_for_their_account() -> None:
+    """A route takes a connection by `acting_for`, so that policies hold what its queries may forget (decision 0022)."""
+    others = {path.stem for path in (ROOT / "api").glob("*.py") if "pool.connection()" in path.read_text()}
+
+    assert others == NOT_A_CREATOR
+
+
 def test_any_is_rare() -> None:
     """Values have types: `Any` stands only where a library or a foreign document gives no other, with the reason."""
     uses = [

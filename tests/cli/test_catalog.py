@@ -116,6 +116,21 @@ def test_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert [(bad["id"], bad["reason"], bad["listed"]) for bad in said["quarantine"]] == [("row 3", "no_id", "7")]
 
 
+@pytest.mark.usefixtures("shelf")
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["disable", "a/cheap"]])
+def test_a_reader_that_leaves(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After `| head` a command ends as by SIGPIPE, without a word, whether it prints a table, text or JSON."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert main(["catalog", *arguments]) == 141
+
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.usefixtures("own_database", "prefect_server", "practice_openrouter")
 async def test_sync() -> None:
     """A sync prints the changes as JSON on standard output, and nothing else; a refusal is a sentence and exit 1.

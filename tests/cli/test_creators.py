@@ -121,6 +121,24 @@ def test_limits_can_be_changed(capsys: pytest.CaptureFixture[str], handle: str) 
     assert {name: listed[name] for name in changed} == changed
 
 
+def test_caps_of_a_creator(capsys: pytest.CaptureFixture[str], handle: str) -> None:
+    """Caps change one at a time, `none` removes one, and an invalid one changes nothing."""
+    said(capsys, "creators", "caps", handle, "--monthly-usd", "20.50", "--per-call-usd", "0.25")
+    for wrong in ("-1", "lots", "nan"):
+        assert main(["creators", "caps", handle, "--monthly-usd", "1", "--daily-usd", wrong]) == 1
+    capsys.readouterr()
+    left = said(capsys, "creators", "caps", handle, "--per-call-usd", "none")
+
+    assert left == {
+        "handle": handle,
+        "own_daily_spend_cap_usd": None,
+        "monthly_spend_cap_usd": "20.50",
+        "most_per_call_usd": None,
+        "spent_today_usd": "0",
+        "spent_this_month_usd": "0",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [

@@ -98,6 +98,11 @@ async def test_notices_are_listed(pool: db.Pool, sold: versions.Version, capsys:
 
     assert await instant("notices", "list") == 0
     assert f"/@{sold.handle}/haiku: 0 % of its calls succeed" in capsys.readouterr().out
+    assert await instant("notices", "digest", sold.handle, "--off") == 0
+    assert await instant("notices", "digest", "nobody", "--weekly") == 1
+    assert "no digest" in capsys.readouterr().out
+    (off,) = await shops.rows(pool, "SELECT weekly_digest FROM accounts WHERE id = %(id)s", id=sold.account_id)
+    assert not off.weekly_digest
     assert await instant("notices", "list", "--creator", sold.handle, "--json") == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["rule"], told["facts"]["calls"], told["deliveries"]) == ("success_low", 9, [])
@@ -126,6 +131,8 @@ async def test_the_usage_report(pool: db.Pool, sold: versions.Version, capsys: p
     assert document["total"]["success"] == "0.8000"
     assert [row["cost_usd"] for row in document["rows"]] == ["0.008"]
 
+    assert await instant("usage", "report", "--by", "payer", "--creator", sold.handle) == 0
+    assert await instant("usage", "report", "--by", "payer") == 1
     assert await instant("usage", "report", "--csv", "--json") == 1
     assert await instant("usage", "report", "--creator", "nobody") == 1
     assert await instant("usage", "report", "--by", "nonsense") == 2

@@ -102,6 +102,8 @@ def networks(*changes: dict[str, object]) -> dict[str, str]:
 
 SANDBOX = {"INSTANT_MODE": "sandbox"}
 SEPOLIA = {"id": "eip155:84532"}
+IDENTITY = {"INSTANT_IDENTITY_ISSUER": "https://login.example", "INSTANT_IDENTITY_AUDIENCE": "shop"}
+IDENTITY_TLS = "INSTANT_IDENTITY_JWKS_URL must begin with https://"
 PUBLIC = {"INSTANT_HOST": "0.0.0.0", "INSTANT_PUBLIC_URL": "https://shop.example"}  # noqa: S104
 NO_HOST = "names a host that is neither a name nor an IP address"
 NO_SCHEME = "must begin with https:// or http://"
@@ -182,6 +184,12 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
         LIVE | {"INSTANT_PUBLIC_URL": "https://canary:canary@shop.example"},
         "INSTANT_PUBLIC_URL must have no user and no password: every buyer sees it",
     ),
+    (
+        LIVE | {"INSTANT_IDENTITY_ISSUER": "https://login.example"},
+        "INSTANT_IDENTITY_ISSUER, INSTANT_IDENTITY_JWKS_URL and INSTANT_IDENTITY_AUDIENCE must be set together",
+    ),
+    (LIVE | IDENTITY | {"INSTANT_IDENTITY_JWKS_URL": "http://127.0.0.1/keys"}, IDENTITY_TLS),
+    (SANDBOX | IDENTITY | {"INSTANT_IDENTITY_JWKS_URL": "http://login.example/keys"}, IDENTITY_TLS),
     (LIVE | {"INSTANT_HOST": "shop.example:80"}, "INSTANT_HOST must be an IP address or a name, without a port"),
     *(
         (LIVE | {f"INSTANT_{name}_URL": url}, f"INSTANT_{name}_URL {says}")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sandbox.openrouter_answers import dumps, fitting
 from sandbox.openrouter_faults import NAMES, parse
+from sandbox.openrouter_refusals import refusal_of
 from tests import forks
 
 CHAT = "/api/v1/chat/completions"
@@ -331,3 +332,31 @@ def test_a_taken_port_is_one_clear_line() -> None:
         run = forks.run("sandbox.openrouter", "--port", str(port), environment=os.environ)
     assert run.returncode == 2
     assert run.stderr == f"practice OpenRouter: cannot listen on port {port}: Address already in use\n"
+
+
+def test_a_ceiling_is_compared_with_the_price_that_applies() -> None:
+    """That of a prompt of this length, and for a fee per request in dollars for each."""
+    pricing = {
+        "prompt": "0.000001",
+        "completion": "0.000002",
+        "request": "0.01",
+        "overrides": [{"min_prompt_tokens": 100, "prompt": "0.000004"}],
+    }
+    row = {
+        "id": "maker/long",
+        "pricing": pricing,
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "top_provider": {"max_completion_tokens": None},
+        "context_length": None,
+        "supported_parameters": [],
+    }
+
+    def excluded(words: int, **ceiling: float) -> bool:
+        messages = [{"role": "user", "content": "word " * words}]
+        refusal = refusal_of(row, {"model": row["id"], "messages": messages, "provider": {"max_price": ceiling}})
+        return refusal is not None and (refusal.availability or {}).get("excluded_by") == ["max_price"]
+
+    assert not excluded(10, prompt=1, completion=2, request=0.01)
+    assert excluded(1000, prompt=1, completion=2)
+    assert not excluded(1000, prompt=4, completion=2)
+    assert excluded(10, request=0.009)

@@ -1,4 +1,4 @@
--- depends: 0067.cheap-without-fees
+-- depends: 0070.leaner-shelf
 -- A buyer may read an answer while it is made: its text is kept in pieces until the execution is over, sealed like answers.
 
 ALTER TABLE executions ADD COLUMN streamed text CHECK (streamed IN ('progress', 'text'));

@@ -1,4 +1,4 @@
--- depends: 0067.cheap-without-fees
+-- depends: 0076.identities
 -- What is for sale is listed and searched; its creator may keep a prompt out of lists.
 
 ALTER TABLE resource_versions ADD COLUMN listed boolean NOT NULL DEFAULT true;

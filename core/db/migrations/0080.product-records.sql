@@ -1,4 +1,4 @@
--- depends: 0067.cheap-without-fees
+-- depends: 0079.listing-check
 -- What each product was on offer as, and since when: its price history.
 
 CREATE TABLE resource_offers (

@@ -36,6 +36,12 @@ class ProfileRow(NamedTuple):
     slots: int
     queue_limit: int
     daily_spend_cap_usd: Decimal
+    own_daily_spend_cap_usd: Decimal | None
+    monthly_spend_cap_usd: Decimal | None
+    most_per_call_usd: Decimal | None
+    weekly_digest: bool
+    spent_today_usd: Decimal
+    spent_this_month_usd: Decimal
 
 
 class AccountRow(NamedTuple):
@@ -111,6 +117,21 @@ class Queries(Protocol):
 
     async def profile(self, conn: Connection, *, id: UUID) -> ProfileRow | None:
         """An account as its owner sees it."""
+
+    async def set_caps(
+        self,
+        conn: Connection,
+        *,
+        changed: list[str],
+        own_daily_spend_cap_usd: Decimal | int | None,
+        monthly_spend_cap_usd: Decimal | int | None,
+        most_per_call_usd: Decimal | int | None,
+        id: UUID,
+    ) -> int:
+        """A creator's own caps; those that `changed` does not name stay, and NULL removes one."""
+
+    async def set_weekly_digest(self, conn: Connection, *, wanted: bool, id: UUID) -> int:
+        """Whether a creator gets a digest of each week."""
 
     async def set_display_name(self, conn: Connection, *, display_name: str, id: UUID) -> int:
         """A handle is in URLs, so it never changes; this may."""

@@ -22,7 +22,31 @@ SELECT id, handle FROM accounts WHERE handle = :handle AND closed_at IS NULL;
 
 -- name: profile(id)^
 -- An account as its owner sees it.
-SELECT handle, display_name, created_at, slots, queue_limit, daily_spend_cap_usd FROM accounts WHERE id = :id;
+-- types: spent_today_usd! spent_this_month_usd!
+SELECT handle, display_name, created_at, slots, queue_limit, daily_spend_cap_usd, own_daily_spend_cap_usd,
+    monthly_spend_cap_usd, most_per_call_usd, weekly_digest,
+    spent_in(accounts, (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date + 1) AS spent_today_usd,
+    spent_in(
+        accounts, date_trunc('month', now() AT TIME ZONE 'UTC')::date,
+        (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')::date
+    ) AS spent_this_month_usd
+FROM accounts WHERE id = :id;
+
+-- name: set_caps(id, changed, own_daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd)!
+-- A creator's own caps; those that `changed` does not name stay, and NULL removes one.
+-- types: :own_daily_spend_cap_usd? :monthly_spend_cap_usd? :most_per_call_usd?
+UPDATE accounts SET
+    own_daily_spend_cap_usd = CASE WHEN 'own_daily_spend_cap_usd' = ANY(CAST(:changed AS text[]))
+        THEN CAST(:own_daily_spend_cap_usd AS numeric) ELSE own_daily_spend_cap_usd END,
+    monthly_spend_cap_usd = CASE WHEN 'monthly_spend_cap_usd' = ANY(CAST(:changed AS text[]))
+        THEN CAST(:monthly_spend_cap_usd AS numeric) ELSE monthly_spend_cap_usd END,
+    most_per_call_usd = CASE WHEN 'most_per_call_usd' = ANY(CAST(:changed AS text[]))
+        THEN CAST(:most_per_call_usd AS numeric) ELSE most_per_call_usd END
+WHERE id = :id;
+
+-- name: set_weekly_digest(id, wanted)!
+-- Whether a creator gets a digest of each week.
+UPDATE accounts SET weekly_digest = :wanted WHERE id = :id;
 
 -- name: set_display_name(id, display_name)!
 -- A handle is in URLs, so it never changes; this may.

@@ -145,12 +145,13 @@ texts AS (
     SELECT id, place, tier,
         row_number() OVER (PARTITION BY provider, tier ORDER BY released_at DESC NULLS LAST, output_usd, id) AS newest
     FROM candidates JOIN makers USING (provider)
-    WHERE output_modalities = ARRAY['text'] AND context_length >= 100000 AND tier <> 'free'
+    WHERE place <= 10 AND output_modalities = ARRAY['text'] AND context_length >= 100000 AND tier <> 'free'
         AND 'tools' = ANY(supported_parameters)
         AND supported_parameters && ARRAY['response_format', 'structured_outputs']
         AND NOT EXISTS (
             SELECT FROM candidates AS plain
-            WHERE starts_with(candidates.id, plain.id || '-') AND plain.tier = candidates.tier
+            WHERE plain.provider = candidates.provider AND plain.tier = candidates.tier
+                AND starts_with(candidates.id, plain.id || '-')
         )
 ),
 images AS (
@@ -158,7 +159,7 @@ images AS (
     FROM candidates WHERE 'image' = ANY(output_modalities)
 ),
 chosen AS (
-    (SELECT id FROM texts WHERE newest <= 2 AND place <= 10 ORDER BY newest, tier = 'premium' DESC, place, tier LIMIT 24)
+    (SELECT id FROM texts WHERE newest <= 2 ORDER BY newest, tier = 'premium' DESC, place, tier LIMIT 24)
     UNION ALL
     (SELECT id FROM images WHERE newest <= 2 ORDER BY newest, released_at DESC NULLS LAST, id LIMIT 6)
 )

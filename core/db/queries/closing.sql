@@ -41,8 +41,12 @@ WITH archived AS (
     UPDATE sessions SET ended_at = now() WHERE account_id = :account_id AND ended_at IS NULL
 ), wallet AS (
     DELETE FROM wallets WHERE account_id = :account_id
+), identity AS (
+    DELETE FROM identities WHERE account_id = :account_id
 ), address AS (
     DELETE FROM notice_addresses WHERE account_id = :account_id
+), webhook AS (
+    DELETE FROM webhooks WHERE account_id = :account_id
 ), connection AS (
     DELETE FROM key_connections WHERE account_id = :account_id
 ), repetition AS (

@@ -41,11 +41,6 @@ class Listed(NamedTuple):
     sort_number: Decimal
 
 
-class ModelsRow(NamedTuple):
-    model_id: str
-    prompts: int
-
-
 class Creator(NamedTuple):
     id: UUID
     handle: str
@@ -55,6 +50,11 @@ class KnownRow(NamedTuple):
     id: UUID
     slug: str
     may_be_listed: bool
+
+
+class ModelsRow(NamedTuple):
+    model_id: str
+    prompts: int
 
 
 class Queries(Protocol):
@@ -86,9 +86,6 @@ class Queries(Protocol):
         and the id, and one sort uses a text: a cursor is a position between two prompts.
         """
 
-    def models(self, conn: Connection, *, most: int) -> AsyncIterator[ModelsRow]:
-        """The models of what is listed, for people to choose from; those with the most prompts first."""
-
     def creators(self, conn: Connection, *, after: str, most: int) -> AsyncIterator[Creator]:
         """The creators of whom something is, or was, on offer, by handle: whoever lists them wrongly shows there."""
 
@@ -99,6 +96,9 @@ class Queries(Protocol):
         """Keep what differs at a creator's products, and forget what agrees again. `found` is an object by resource
         id.
         """
+
+    def models(self, conn: Connection, *, most: int) -> AsyncIterator[ModelsRow]:
+        """The models of what is listed, for people to choose from; those with the most prompts first."""
 
 
 sql: Queries = load("listing")

@@ -38,7 +38,7 @@ FROM (SELECT * FROM ordered ORDER BY sort_text, sort_number, resource_id OFFSET 
 CROSS JOIN LATERAL (
     SELECT * FROM sale_state(CAST(:absence_tolerated AS interval)) AS state
     WHERE state.version_id = ordered.version_id AND is_on_offer AND key_obstacle IS NULL AND NOT model_withdrawn
-        AND NOT is_certain_loss AND has_budget AND resource_has_budget AND has_room
+        AND NOT is_certain_loss AND spend_obstacle IS NULL AND has_room
         AND EXISTS (SELECT FROM unnest(CAST(:networks AS text[])) AS network WHERE payouts ->> network IS NOT NULL)
     LIMIT 1
 ) AS sale
@@ -46,16 +46,6 @@ WHERE CAST(:after_id AS uuid) IS NULL
     OR (ordered.sort_text, ordered.sort_number, ordered.resource_id)
         > (CAST(:after_text AS text), CAST(:after_number AS numeric), CAST(:after_id AS uuid))
 ORDER BY ordered.sort_text, ordered.sort_number, ordered.resource_id
-LIMIT :most;
-
--- name: models(most)
--- The models of what is listed, for people to choose from; those with the most prompts first.
-SELECT version.model_id, count(*) AS prompts
-FROM resources AS resource
-JOIN resource_versions AS version ON version.id = resource.version_id
-WHERE resource.archived_at IS NULL AND version.listed
-GROUP BY version.model_id
-ORDER BY prompts DESC, version.model_id
 LIMIT :most;
 
 -- name: creators(after, most)
@@ -81,3 +71,13 @@ ORDER BY resource.slug;
 UPDATE resources SET listing_difference = CAST(:found AS jsonb) -> CAST(id AS text)
 WHERE account_id = CAST(:account_id AS uuid)
     AND listing_difference IS DISTINCT FROM CAST(:found AS jsonb) -> CAST(id AS text);
+
+-- name: models(most)
+-- The models of what is listed, for people to choose from; those with the most prompts first.
+SELECT version.model_id, count(*) AS prompts
+FROM resources AS resource
+JOIN resource_versions AS version ON version.id = resource.version_id
+WHERE resource.archived_at IS NULL AND version.listed
+GROUP BY version.model_id
+ORDER BY prompts DESC, version.model_id
+LIMIT :most;

@@ -27,6 +27,7 @@ class SealedRow(NamedTuple):
         "provider_keys.sealed_key",
         "resource_versions.sealed_template",
         "sends.sealed_request",
+        "webhooks.sealed_endpoint",
     ]
     sealed: bytes
 
@@ -42,6 +43,7 @@ class SealedCountRow(NamedTuple):
         "provider_keys.sealed_key",
         "resource_versions.sealed_template",
         "sends.sealed_request",
+        "webhooks.sealed_endpoint",
     ]
     key_id: bytes | None
     values: int
@@ -69,9 +71,9 @@ class Queries(Protocol):
 
     def newest_sealed(self, conn: Connection) -> AsyncIterator[SealedRow]:
         """The newest values under each master key, of those that are kept for as long as their owners: provider
-        keys, prompt templates and addresses of notices. An envelope begins with 0x01, the length of the
-        key's id, and the id. Several of them, because a single row may be damaged. A damaged value may be
-        too short to have an id.
+        keys, prompt templates, addresses of notices and webhooks. An envelope begins with 0x01, the
+        length of the key's id, and the id. Several of them, because a single row may be damaged. A
+        damaged value may be too short to have an id.
         """
 
     def count_sealed(self, conn: Connection) -> AsyncIterator[SealedCountRow]:
@@ -93,6 +95,7 @@ class Queries(Protocol):
             "provider_keys.sealed_key",
             "resource_versions.sealed_template",
             "sends.sealed_request",
+            "webhooks.sealed_endpoint",
         ],
         after: UUID,
         newest: bytes,

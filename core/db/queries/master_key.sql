@@ -1,6 +1,6 @@
 -- name: newest_sealed()
 -- The newest values under each master key, of those that are kept for as long as their owners: provider keys, prompt
--- templates and addresses of notices. An envelope begins with 0x01, the length of the key's id, and the id. Several of
+-- templates, addresses of notices and webhooks. An envelope begins with 0x01, the length of the key's id, and the id. Several of
 -- them, because a single row may be damaged.
 -- types: row=SealedRow key_id! account_id! row_id! place! sealed!
 SELECT key_id, account_id, row_id, place, sealed
@@ -10,7 +10,8 @@ FROM (
             PARTITION BY substring(sealed FROM 3 FOR get_byte(sealed, 1)) ORDER BY stored_at DESC, row_id
         ) AS age
     FROM sealed_values()
-    WHERE place IN ('provider_keys.sealed_key', 'resource_versions.sealed_template', 'notice_addresses.sealed_url')
+    WHERE place IN ('provider_keys.sealed_key', 'resource_versions.sealed_template', 'notice_addresses.sealed_url',
+            'webhooks.sealed_endpoint')
     -- A damaged value may be too short to have an id.
         AND length(sealed) > 2 AND substring(sealed FROM 1 FOR 1) = '\x01'
 ) AS numbered

@@ -156,6 +156,42 @@ class Queries(Protocol):
         cancel.
         """
 
+    def cap_reached(self, conn: Connection, *, near_share: Decimal | int) -> AsyncIterator[Finding]:
+        """Caps of accounts and resources of which this day or month (UTC) has used most, or so much that not even
+        the cheapest call on sale fits any more. Once for each share and period.
+        """
+
+    def call_too_dear(self, conn: Connection) -> AsyncIterator[Finding]:
+        """Resources that are off sale because a call can cost more than a cap of one call allows, as after a sync of
+        prices.
+        """
+
+    def refused_often(self, conn: Connection, *, least_calls: int, most_share: Decimal | int) -> AsyncIterator[Finding]:
+        """Resources of whose calls of this day (UTC) the provider answered too many with 429, also those that
+        succeeded later.
+        """
+
+    def spend_unusual(
+        self, conn: Connection, *, history_days: int, least_days: int, far: Decimal | int, least_calls: int
+    ) -> AsyncIterator[Finding]:
+        """Accounts that spent far more on models this day (UTC) than on the median day with spending before it."""
+
+    def payer_unusual(
+        self, conn: Connection, *, least_calls: int, least_others: int, far: Decimal | int
+    ) -> AsyncIterator[Finding]:
+        """Wallets that bought far more calls of a creator this day (UTC) than the others did on average."""
+
+    def sold_below_cost(self, conn: Connection, *, days: int, least_calls: int) -> AsyncIterator[Finding]:
+        """Resources on sale whose paid calls cost more than they brought in, unless their creator agreed to a loss."""
+
+    def weekly_digest(self, conn: Connection) -> AsyncIterator[Finding]:
+        """The week before this one (from Monday, UTC) of each account that had calls in it, wants a digest and had
+        none of it.
+        """
+
+    def webhook_disabled(self, conn: Connection) -> AsyncIterator[Finding]:
+        """Webhooks that took nothing for so long that nothing is sent there any more."""
+
     def listing_differs(self, conn: Connection) -> AsyncIterator[Finding]:
         """Products of which lists and the live offer said different things at the last look."""
 
@@ -165,11 +201,11 @@ class Queries(Protocol):
         """
 
     async def address_all(self, conn: Connection, *, notice_ids: list[UUID]) -> int:
-        """Deliver every notice to the operator, and a creator's own notices to that creator too."""
+        """Deliver every notice but digests to the operator, and a creator's own notices to that creator too."""
 
     def claim(self, conn: Connection, *, patience_seconds: float, most: int) -> AsyncIterator[Delivery]:
-        """Claim deliveries that wait, or whose sender process never reported back. The try is counted before it is
-        made.
+        """Claim notices for people that wait, or whose sender process never reported back. The try is counted before
+        it is made.
         """
 
     async def end_delivery(self, conn: Connection, *, state: DeliveryState, reason: str | None, id: int) -> int:

@@ -282,6 +282,198 @@ JOIN accounts ON accounts.id = payout.account_id
 WHERE coalesce(payout.next_from, payout.created_at) > now() - make_interval(days => :days)
     AND (payout.next_from IS NOT NULL OR payout.created_at > accounts.created_at);
 
+-- name: cap_reached(near_share)
+-- Caps of accounts and resources of which this day or month (UTC) has used most, or so much that not even the cheapest call
+-- on sale fits any more. Once for each share and period.
+-- types: row=Finding facts=dict[str,object]
+WITH bounds AS (
+    SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS today,
+        CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date) AS month,
+        CAST(date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month' AS date) AS next_month
+), on_sale AS (
+    SELECT resource.account_id, resource.id AS resource_id,
+        coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS worst_cost_usd
+    FROM resources AS resource
+    JOIN resource_versions AS version ON version.id = resource.version_id
+    LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
+    WHERE resource.archived_at IS NULL
+), used AS (
+    SELECT account.id AS account_id, CAST(NULL AS uuid) AS resource_id, cap.*, next_call.usd AS next_usd
+    FROM bounds
+    CROSS JOIN accounts AS account
+    CROSS JOIN LATERAL (
+        SELECT min(worst_cost_usd) AS usd FROM on_sale WHERE on_sale.account_id = account.id
+    ) AS next_call
+    CROSS JOIN LATERAL (VALUES
+        ('day', daily_cap(account), spent_in(account, today, today + 1), today + 1),
+        ('month', account.monthly_spend_cap_usd,
+            CASE WHEN account.monthly_spend_cap_usd > 0 THEN spent_in(account, month, next_month) END, next_month)
+    ) AS cap (period, cap_usd, used_usd, until)
+    WHERE account.closed_at IS NULL
+    UNION ALL
+    SELECT resource.account_id, resource.id, cap.*, on_sale.worst_cost_usd
+    FROM bounds
+    CROSS JOIN resources AS resource
+    JOIN on_sale ON on_sale.resource_id = resource.id
+    CROSS JOIN LATERAL (VALUES
+        ('day', resource.daily_spend_cap_usd, CASE WHEN resource.daily_spend_cap_usd > 0
+            THEN spent_in(resource, today, today + 1) END, today + 1),
+        ('month', resource.monthly_spend_cap_usd, CASE WHEN resource.monthly_spend_cap_usd > 0
+            THEN spent_in(resource, month, next_month) END, next_month)
+    ) AS cap (period, cap_usd, used_usd, until)
+), judged AS (
+    SELECT *, CASE
+            WHEN used_usd + coalesce(next_usd, 0) > cap_usd OR used_usd >= cap_usd THEN 100
+            WHEN used_usd >= :near_share * cap_usd THEN 80
+        END AS percent
+    FROM used
+    WHERE cap_usd > 0 AND used_usd > 0
+)
+SELECT account_id, resource_id, jsonb_build_object(
+        'cause', period || '_' || percent, 'period', period, 'percent', percent, 'cap_usd', CAST(cap_usd AS text),
+        'used_usd', CAST(used_usd AS text), 'until', until
+    ) AS facts
+FROM judged WHERE percent IS NOT NULL;
+
+-- name: call_too_dear()
+-- Resources that are off sale because a call can cost more than a cap of one call allows, as after a sync of prices.
+-- types: row=Finding facts=dict[str,object]
+SELECT resource.account_id, resource.id AS resource_id, jsonb_build_object(
+        'worst_cost_usd', CAST(cost.usd AS text),
+        'cap_usd', CAST(least(account.most_per_call_usd, resource.most_per_call_usd) AS text)
+    ) AS facts
+FROM resources AS resource
+JOIN accounts AS account ON account.id = resource.account_id
+JOIN resource_versions AS version ON version.id = resource.version_id
+LEFT JOIN repriced_versions AS repriced ON repriced.version_id = version.id
+CROSS JOIN LATERAL (SELECT coalesce(repriced.worst_cost_usd, version.worst_cost_usd) AS usd) AS cost
+WHERE resource.archived_at IS NULL AND cost.usd > least(account.most_per_call_usd, resource.most_per_call_usd);
+
+-- name: refused_often(least_calls, most_share)
+-- Resources of whose calls of this day (UTC) the provider answered too many with 429, also those that succeeded later.
+-- types: row=Finding facts=dict[str,object]
+SELECT account_id, resource_id, jsonb_build_object(
+        'calls', calls, 'refused', refused, 'until', CAST(now() AT TIME ZONE 'UTC' AS date) + 1
+    ) AS facts
+FROM (
+    SELECT resource.account_id, resource.id AS resource_id, count(*) AS calls,
+        count(*) FILTER (WHERE starts_with(log.detail, 'provider_429') OR EXISTS (
+            SELECT FROM sends
+            WHERE sends.execution_id = log.execution_id AND sends.round = log.round
+                AND starts_with(sends.outcome, 'provider_429')
+        )) AS refused
+    FROM usage_log AS log
+    JOIN resource_versions AS version ON version.id = log.version_id
+    JOIN resources AS resource ON resource.id = version.resource_id
+    WHERE log.created_at >= date_trunc('day', now(), 'UTC')
+    GROUP BY resource.account_id, resource.id
+) AS counted
+WHERE calls >= :least_calls AND refused > CAST(:most_share AS numeric) * calls;
+
+-- name: spend_unusual(history_days, least_days, least_calls, far)
+-- Accounts that spent far more on models this day (UTC) than on the median day with spending before it.
+-- types: row=Finding facts=dict[str,object]
+WITH bounds AS (SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS today), judged AS (
+    SELECT spend.account_id, max(spent_usd) FILTER (WHERE day = today) AS spent_usd,
+        count(*) FILTER (WHERE day < today) AS days,
+        percentile_disc(0.5) WITHIN GROUP (ORDER BY spent_usd) FILTER (WHERE day < today) AS usual_usd
+    FROM bounds, spend_days AS spend
+    WHERE day > today - CAST(:history_days AS integer) - 1 AND day <= today AND spent_usd > 0
+    GROUP BY spend.account_id
+)
+SELECT judged.account_id, CAST(NULL AS uuid) AS resource_id, jsonb_build_object(
+        'spent_usd', CAST(spent_usd AS text), 'usual_usd', CAST(usual_usd AS text), 'days', days, 'until', today + 1
+    ) AS facts
+FROM judged, bounds
+WHERE days >= :least_days AND spent_usd > :far * usual_usd AND :least_calls <= (
+    SELECT count(*) FROM usage_log
+    WHERE usage_log.account_id = judged.account_id AND created_at >= date_trunc('day', now(), 'UTC')
+);
+
+-- name: payer_unusual(least_calls, least_others, far)
+-- Wallets that bought far more calls of a creator this day (UTC) than the others did on average.
+-- types: row=Finding facts=dict[str,object]
+SELECT account_id, CAST(NULL AS uuid) AS resource_id, jsonb_build_object(
+        'cause', payer, 'payer', payer, 'calls', calls, 'others', others, 'mean', CAST(round(mean, 1) AS text),
+        'until', CAST(now() AT TIME ZONE 'UTC' AS date) + 1
+    ) AS facts
+FROM (
+    SELECT account_id, payer, calls, count(*) OVER of_account - 1 AS others,
+        (sum(calls) OVER of_account - calls) / nullif(count(*) OVER of_account - 1, 0) AS mean
+    FROM (
+        SELECT log.account_id, payments.payer, count(*) AS calls
+        FROM usage_log AS log
+        JOIN executions ON executions.id = log.execution_id
+        JOIN payments ON payments.id = executions.payment_id
+        WHERE log.created_at >= date_trunc('day', now(), 'UTC') AND log.kind = 'paid' AND log.round = 1
+        GROUP BY log.account_id, payments.payer
+    ) AS bought
+    WINDOW of_account AS (PARTITION BY account_id)
+) AS compared
+WHERE calls >= :least_calls AND others >= :least_others AND calls > :far * mean;
+
+-- name: sold_below_cost(days, least_calls)
+-- Resources on sale whose paid calls cost more than they brought in, unless their creator agreed to a loss.
+-- types: row=Finding facts=dict[str,object]
+SELECT resource.account_id, resource.id AS resource_id, jsonb_build_object(
+        'days', CAST(:days AS integer), 'calls', counted.calls, 'spent_usd', CAST(counted.spent_usd AS text),
+        'revenue_atomic', counted.revenue_atomic
+    ) AS facts
+FROM (
+    SELECT version.resource_id, CAST(sum(calls) AS bigint) AS calls, sum(spent_usd) AS spent_usd,
+        CAST(sum(revenue_atomic) AS bigint) AS revenue_atomic
+    FROM usage_rollup JOIN resource_versions AS version ON version.id = usage_rollup.version_id
+    WHERE span = 'day' AND kind = 'paid' AND starts_at > now() - make_interval(days => :days)
+    GROUP BY version.resource_id
+) AS counted
+JOIN resources AS resource ON resource.id = counted.resource_id
+JOIN resource_versions AS current ON current.id = resource.version_id
+WHERE resource.archived_at IS NULL AND current.allows_loss IS NOT TRUE AND counted.calls >= :least_calls
+    AND counted.spent_usd * 1000000 > counted.revenue_atomic;
+
+-- name: weekly_digest()
+-- The week before this one (from Monday, UTC) of each account that had calls in it, wants a digest and had none of it.
+-- types: row=Finding facts=dict[str,object]
+WITH week AS (
+    SELECT date_trunc('week', now(), 'UTC') - interval '7 days' AS first, date_trunc('week', now(), 'UTC') AS next
+)
+SELECT account.id AS account_id, CAST(NULL AS uuid) AS resource_id, jsonb_build_object(
+        'since', CAST(first AT TIME ZONE 'UTC' AS date), 'until', CAST(next AT TIME ZONE 'UTC' AS date),
+        'calls', counted.calls, 'succeeded', counted.succeeded, 'declined', counted.declined, 'failed', counted.failed,
+        'revenue_atomic', counted.revenue_atomic, 'cost_usd', CAST(counted.cost_usd AS text),
+        'spent_usd', CAST(counted.spent_usd AS text), 'causes', why.causes
+    ) AS facts
+FROM week
+CROSS JOIN accounts AS account
+CROSS JOIN LATERAL (
+    SELECT CAST(sum(calls) AS bigint) AS calls, CAST(sum(succeeded) AS bigint) AS succeeded,
+        CAST(sum(declined) AS bigint) AS declined, CAST(sum(failed) AS bigint) AS failed,
+        CAST(sum(revenue_atomic) AS bigint) AS revenue_atomic, sum(cost_usd) AS cost_usd, sum(spent_usd) AS spent_usd
+    FROM usage_rollup
+    WHERE usage_rollup.account_id = account.id AND span = 'day' AND kind = 'paid' AND starts_at >= first
+        AND starts_at < next
+) AS counted
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('detail', detail, 'fault', fault, 'calls', calls)), '[]') AS causes
+    FROM (
+        SELECT detail, fault, count(*) AS calls FROM usage_log
+        WHERE usage_log.account_id = account.id AND kind = 'paid' AND outcome = 'failed' AND created_at >= first
+            AND created_at < next
+        GROUP BY detail, fault ORDER BY count(*) DESC, detail LIMIT 3
+    ) AS often
+) AS why
+WHERE account.weekly_digest AND account.closed_at IS NULL AND counted.calls > 0 AND NOT EXISTS (
+    SELECT FROM notices
+    WHERE notices.account_id = account.id AND notices.rule = 'weekly_digest'
+        AND notices.facts ->> 'until' = CAST(CAST(next AT TIME ZONE 'UTC' AS date) AS text)
+);
+
+-- name: webhook_disabled()
+-- Webhooks that took nothing for so long that nothing is sent there any more.
+-- types: row=Finding facts=dict[str,object]
+SELECT account_id, NULL::uuid AS resource_id, jsonb_build_object('name', name, 'set_at', disabled_at) AS facts
+FROM webhooks WHERE disabled_at IS NOT NULL;
+
 -- name: listing_differs()
 -- Products of which lists and the live offer said different things at the last look.
 -- types: row=Finding facts=dict[str,object] facts!
@@ -312,21 +504,22 @@ WHERE NOT EXISTS (
 RETURNING id;
 
 -- name: address_all(notice_ids)!
--- Deliver every notice to the operator, and a creator's own notices to that creator too.
+-- Deliver every notice but digests to the operator, and a creator's own notices to that creator too.
 INSERT INTO notice_deliveries (notice_id, address_id, to_operator, name)
 SELECT notices.id, notice_addresses.id, notice_addresses.account_id IS NULL, notice_addresses.name
 FROM notices
-JOIN notice_addresses ON notice_addresses.account_id IS NULL OR notice_addresses.account_id = notices.account_id
+JOIN notice_addresses ON notice_addresses.account_id = notices.account_id
+    OR (notice_addresses.account_id IS NULL AND notices.rule <> 'weekly_digest')
 WHERE notices.id = ANY(:notice_ids);
 
 -- name: claim(patience_seconds, most)
--- Claim deliveries that wait, or whose sender process never reported back. The try is counted before it is made.
+-- Claim notices for people that wait, or whose sender process never reported back. The try is counted before it is made.
 -- types: row=Delivery facts=dict[str,object]
 WITH claimed AS (
     UPDATE notice_deliveries SET state = 'sending', tries = tries + 1, tried_at = now()
     WHERE id IN (
         SELECT id FROM notice_deliveries
-        WHERE state IN ('waiting', 'sending')
+        WHERE event IS NULL AND state IN ('waiting', 'sending')
             AND (tried_at IS NULL OR tried_at < now() - make_interval(secs => :patience_seconds))
         ORDER BY tried_at NULLS FIRST, id
         LIMIT :most

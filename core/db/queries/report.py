@@ -32,6 +32,7 @@ class FiguresRow(NamedTuple):
     revenue_atomic: int
     cost_usd: Decimal
     cost_unknown: int
+    estimated_cost_usd: Decimal | None
     margin_usd: Decimal
     p50_ms: int | None
     p95_ms: int | None
@@ -51,6 +52,12 @@ class CausesRow(NamedTuple):
     served_by: list[str]
 
 
+class RowCausesRow(NamedTuple):
+    subject: str
+    detail: str
+    calls: int
+
+
 class Queries(Protocol):
     """What `report.sql` offers."""
 
@@ -66,7 +73,9 @@ class Queries(Protocol):
         kind: ExecutionKind | None,
     ) -> AsyncIterator[FiguresRow]:
         """Sum the live rollup by one dimension, and the refunds of the same calls. Rows of a dimension may be many,
-        so always sum.
+        so always sum. A call that no model answered counts for the model that its version asks. What
+        tokens cost at today's list prices stands beside what was billed. Providers name a model by its id
+        in the catalog, or by a dated one.
         """
 
     def causes(
@@ -74,11 +83,30 @@ class Queries(Protocol):
     ) -> AsyncIterator[CausesRow]:
         """Why calls failed, most frequent first. Only the log has the causes, not the rollup."""
 
+    def payers(
+        self, conn: Connection, *, account_id: UUID, since: datetime, until: datetime, kind: ExecutionKind | None
+    ) -> AsyncIterator[FiguresRow]:
+        """The same figures by the wallet that paid, for one creator. Only the log knows the payer, and only as long
+        as it is kept.
+        """
+
+    def row_causes(
+        self,
+        conn: Connection,
+        *,
+        by: str,
+        since: datetime,
+        until: datetime,
+        account_id: UUID | None,
+        kind: ExecutionKind | None,
+    ) -> AsyncIterator[RowCausesRow]:
+        """Of each resource, version or model, the three codes that its calls failed with most often."""
+
     async def now(self, conn: Connection) -> datetime:
         """The moment that a snapshot shows."""
 
     async def in_progress(self, conn: Connection, *, since: datetime, until: datetime, account_id: UUID | None) -> int:
-        """Paid calls of a period that are not at rest, so that the log does not have them."""
+        """Paid calls of a period that the log does not have: they are not at rest, or came to rest a moment ago."""
 
 
 sql: Queries = load("report")

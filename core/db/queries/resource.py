@@ -55,16 +55,16 @@ class ResolveRow(NamedTuple):
     icon: str | None
     example: dict[str, object] | None
     offered_at: datetime | None
-    is_on_offer: bool
+    is_on_offer: bool | None
     key_id: UUID | None
     sealed_key: bytes | None
     key_obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
     model_withdrawn: bool
     is_certain_loss: bool
-    has_budget: bool
-    resource_has_budget: bool
+    spend_obstacle: str | None
     has_room: bool
     payouts: dict[str, str | None]
+    seen: str | None
     price_tiers: list[dict[str, str | int]]
     listed: bool
 
@@ -114,6 +114,15 @@ class VersionRow(NamedTuple):
     listed: bool
 
 
+class CapsRow(NamedTuple):
+    slug: str
+    daily_spend_cap_usd: Decimal | None
+    monthly_spend_cap_usd: Decimal | None
+    most_per_call_usd: Decimal | None
+    spent_today_usd: Decimal
+    spent_this_month_usd: Decimal
+
+
 class TakeRow(NamedTuple):
     id: UUID
     version_id: UUID | None
@@ -127,6 +136,8 @@ class ResourceRow(NamedTuple):
     draft_id: UUID | None
     revision: int
     daily_spend_cap_usd: Decimal | None
+    monthly_spend_cap_usd: Decimal | None
+    most_per_call_usd: Decimal | None
     archived: bool
 
 
@@ -147,8 +158,7 @@ class ReadinessRow(NamedTuple):
     key_obstacle: Literal["key_disabled", "key_expired", "key_missing", "key_rejected", "key_spent"] | None
     model_withdrawn: bool
     is_certain_loss: bool
-    has_budget: bool
-    resource_has_budget: bool
+    spend_obstacle: str | None
     has_room: bool
     payouts: dict[str, str | None]
 
@@ -170,7 +180,10 @@ class Queries(Protocol):
     async def resolve(
         self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str
     ) -> ResolveRow | None:
-        """The hot path of every request, in one query: the current version, and its readiness."""
+        """The current version, and its readiness."""
+
+    async def seen(self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str) -> str | None:
+        """The hot path of every request: whether everything is as `resolve` read it. NULL: read it again."""
 
     async def version(self, conn: Connection, *, version_id: UUID) -> VersionRow | None:
         """Any version, also a replaced or archived one: a sold version stays readable for ever."""
@@ -178,15 +191,34 @@ class Queries(Protocol):
     def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[VersionRow]:
         """A creator's resources, each as the version on offer, or as its draft if there is none; archived ones last."""
 
+    def caps(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[CapsRow]:
+        """The caps of a creator's resources, and what of them is spent or reserved today and this month (UTC)."""
+
     async def take(
-        self, conn: Connection, *, id: UUID, account_id: UUID, slug: str, daily_spend_cap_usd: Decimal | int | None
+        self,
+        conn: Connection,
+        *,
+        id: UUID,
+        account_id: UUID,
+        slug: str,
+        daily_spend_cap_usd: Decimal | int | None,
+        monthly_spend_cap_usd: Decimal | int | None,
+        most_per_call_usd: Decimal | int | None,
     ) -> TakeRow:
         """Find or create the resource and lock it, so that concurrent publishers of one slug wait for each other.
-        Its cap is not part of a version, so a new cap needs no new version.
+        Its caps are not part of a version, so a new cap needs no new version.
         """
 
     async def create(
-        self, conn: Connection, *, id: UUID, account_id: UUID, slug: str, daily_spend_cap_usd: Decimal | int | None
+        self,
+        conn: Connection,
+        *,
+        id: UUID,
+        account_id: UUID,
+        slug: str,
+        daily_spend_cap_usd: Decimal | int | None,
+        monthly_spend_cap_usd: Decimal | int | None,
+        most_per_call_usd: Decimal | int | None,
     ) -> UUID | None:
         """A new resource for a first draft; no row if its slug is taken."""
 
@@ -197,9 +229,16 @@ class Queries(Protocol):
         """The same without a lock."""
 
     async def keep_draft(
-        self, conn: Connection, *, draft_id: UUID | None, daily_spend_cap_usd: Decimal | int | None, id: UUID
+        self,
+        conn: Connection,
+        *,
+        draft_id: UUID | None,
+        daily_spend_cap_usd: Decimal | int | None,
+        monthly_spend_cap_usd: Decimal | int | None,
+        most_per_call_usd: Decimal | int | None,
+        id: UUID,
     ) -> int:
-        """What its creator works on, and its cap, which is not part of a version."""
+        """What its creator works on, and its caps, which are not part of a version."""
 
     async def numbered(self, conn: Connection, *, resource_id: UUID, number: int) -> UUID | None:
         """The id of a version by its number."""

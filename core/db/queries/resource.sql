@@ -1,10 +1,15 @@
 -- name: resolve(handle, slug, absence_tolerated)^
--- The hot path of every request, in one query: the current version, and its readiness.
+-- The current version, and its readiness.
 -- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives? payouts=dict[str,str|None]
 -- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None listed!
 SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers,
        (SELECT resource_versions.listed FROM resource_versions WHERE resource_versions.id = version_id) AS listed
 FROM sale_state(CAST(:absence_tolerated AS interval))
+WHERE handle = :handle AND slug = :slug AND is_on_offer;
+
+-- name: seen(handle, slug, absence_tolerated)$
+-- The hot path of every request: whether everything is as `resolve` read it. NULL: read it again.
+SELECT seen FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
 -- name: version(version_id)^
@@ -40,38 +45,54 @@ WHERE account_id = :account_id AND version_id IN (
 )
 ORDER BY archived, slug;
 
--- name: take(id, account_id, slug, daily_spend_cap_usd)^
+-- name: caps(account_id)
+-- The caps of a creator's resources, and what of them is spent or reserved today and this month (UTC).
+-- types: row=CapsRow spent_today_usd! spent_this_month_usd!
+SELECT slug, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd,
+    spent_in(resources, (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date + 1) AS spent_today_usd,
+    spent_in(
+        resources, date_trunc('month', now() AT TIME ZONE 'UTC')::date,
+        (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')::date
+    ) AS spent_this_month_usd
+FROM resources WHERE account_id = :account_id;
+
+-- name: take(id, account_id, slug, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd)^
 -- Find or create the resource and lock it, so that concurrent publishers of one slug wait for each other.
--- Its cap is not part of a version, so a new cap needs no new version.
+-- Its caps are not part of a version, so a new cap needs no new version.
 -- types: row!
-INSERT INTO resources AS resource (id, account_id, slug, daily_spend_cap_usd)
-VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
-ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd
+INSERT INTO resources AS resource (id, account_id, slug, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd)
+VALUES (:id, :account_id, :slug, :daily_spend_cap_usd, :monthly_spend_cap_usd, :most_per_call_usd)
+ON CONFLICT (account_id, slug) DO UPDATE SET daily_spend_cap_usd = excluded.daily_spend_cap_usd,
+    monthly_spend_cap_usd = excluded.monthly_spend_cap_usd, most_per_call_usd = excluded.most_per_call_usd
 RETURNING id, version_id, archived_at IS NOT NULL AS archived;
 
--- name: create(id, account_id, slug, daily_spend_cap_usd)$
+-- name: create(id, account_id, slug, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd)$
 -- A new resource for a first draft; no row if its slug is taken.
 -- types: id?
-INSERT INTO resources (id, account_id, slug, daily_spend_cap_usd)
-VALUES (:id, :account_id, :slug, :daily_spend_cap_usd)
+INSERT INTO resources (id, account_id, slug, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd)
+VALUES (:id, :account_id, :slug, :daily_spend_cap_usd, :monthly_spend_cap_usd, :most_per_call_usd)
 ON CONFLICT (account_id, slug) DO NOTHING
 RETURNING id;
 
 -- name: lock(account_id, slug)^
 -- Lock a resource that there is, as `take` does.
 -- types: row=ResourceRow
-SELECT id, slug, version_id, draft_id, revision, daily_spend_cap_usd, archived_at IS NOT NULL AS archived
+SELECT id, slug, version_id, draft_id, revision, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd,
+    archived_at IS NOT NULL AS archived
 FROM resources WHERE account_id = :account_id AND slug = :slug FOR UPDATE;
 
 -- name: find(account_id, slug)^
 -- The same without a lock.
 -- types: row=ResourceRow
-SELECT id, slug, version_id, draft_id, revision, daily_spend_cap_usd, archived_at IS NOT NULL AS archived
+SELECT id, slug, version_id, draft_id, revision, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd,
+    archived_at IS NOT NULL AS archived
 FROM resources WHERE account_id = :account_id AND slug = :slug;
 
--- name: keep_draft(id, draft_id, daily_spend_cap_usd)!
--- What its creator works on, and its cap, which is not part of a version.
-UPDATE resources SET draft_id = :draft_id, daily_spend_cap_usd = :daily_spend_cap_usd WHERE id = :id;
+-- name: keep_draft(id, draft_id, daily_spend_cap_usd, monthly_spend_cap_usd, most_per_call_usd)!
+-- What its creator works on, and its caps, which are not part of a version.
+UPDATE resources SET draft_id = :draft_id, daily_spend_cap_usd = :daily_spend_cap_usd,
+    monthly_spend_cap_usd = :monthly_spend_cap_usd, most_per_call_usd = :most_per_call_usd
+WHERE id = :id;
 
 -- name: numbered(resource_id, number)$
 -- The id of a version by its number.
@@ -130,8 +151,8 @@ UPDATE resources SET archived_at = NULL WHERE account_id = :account_id AND slug 
 -- name: readiness(version_id, absence_tolerated)^
 -- Everything that could stop a sale, in one query. It locks nothing: the claim decides again.
 -- types: payouts=dict[str,str|None]
-SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_loss, has_budget,
-       resource_has_budget, has_room, payouts
+SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_loss,
+       spend_obstacle, has_room, payouts
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE version_id = :version_id;
 

@@ -26,16 +26,16 @@ class Queries(Protocol):
     async def reserve(
         self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int], usd: list[Decimal]
     ) -> int:
-        """Reserve the worst-case costs of these rounds if today's caps have room, and return how many were reserved.
-        A released reservation of a refused payment that came back is taken again. The lock on the day's
-        row makes a creator's claims wait for each other, in one order of creators.
+        """Reserve the worst-case costs of these rounds, and return how many were reserved; `spend_obstacle` then
+        says whether they fit. A released reservation of a refused payment that came back is taken again.
+        The lock on the day's row makes a creator's claims wait for each other, in one order of creators;
+        where a month is capped, so does the lock on the account, because at midnight two claims have days
+        of their own. Always true: it takes the locks before the first row.
         """
 
-    async def resources_have_room(
-        self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]
-    ) -> bool | None:
-        """Whether the resources' own caps cover the new reservations; runs under the locks of their
-        resource_spend_days rows.
+    async def spend_obstacle(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> str | None:
+        """The first cap that the new reservations do not fit into, NULL if they fit; runs under the locks that
+        `reserve` took.
         """
 
     async def queues_have_room(self, conn: Connection, *, execution_ids: list[UUID]) -> bool | None:
@@ -44,7 +44,9 @@ class Queries(Protocol):
         """
 
     async def extend(self, conn: Connection, *, execution_id: UUID, round: int, usd: Decimal | int) -> ExtendRow | None:
-        """One more send may cost as much again: reserve that too, if the day's cap has room."""
+        """One more send may cost as much again: reserve that too; `spend_obstacle` then says whether it fits. The
+        locks are those of `reserve`, in the same order.
+        """
 
     async def lock(self, conn: Connection, *, execution_ids: list[UUID], rounds: list[int]) -> int:
         """Concurrent settlements of a round wait for each other, so that each sees what the previous one wrote."""
@@ -72,7 +74,9 @@ class Queries(Protocol):
         """
 
     def log(self, conn: Connection, *, ids: list[UUID] | None) -> AsyncIterator[LogRow]:
-        """Write one usage row per finished round. A round that is logged already is not found again."""
+        """Write one usage row per finished round, and queue what webhooks are told of it. A round that is logged
+        already is not found again.
+        """
 
 
 sql: Queries = load("spend")

@@ -1,22 +1,28 @@
 -- name: reserve(execution_ids, rounds, usd)$
--- Reserve the worst-case costs of these rounds if today's caps have room, and return how many were reserved. A released
--- reservation of a refused payment that came back is taken again. The lock on the day's row makes a creator's claims
--- wait for each other, in one order of creators.
+-- Reserve the worst-case costs of these rounds, and return how many were reserved; `spend_obstacle` then says whether they
+-- fit. A released reservation of a refused payment that came back is taken again. The lock on the day's row makes a
+-- creator's claims wait for each other, in one order of creators; where a month is capped, so does the lock on the
+-- account, because at midnight two claims have days of their own.
 WITH asked AS (
     SELECT asked.execution_id, asked.round, asked.usd, executions.account_id
     FROM unnest(:execution_ids::uuid[], :rounds::integer[], :usd::numeric[]) AS asked (execution_id, round, usd)
     JOIN executions ON executions.id = asked.execution_id
+), capped_by_month AS (
+    SELECT id FROM accounts
+    WHERE id IN (SELECT account_id FROM asked) AND (monthly_spend_cap_usd IS NOT NULL OR EXISTS (
+        SELECT FROM resources WHERE resources.account_id = accounts.id AND resources.monthly_spend_cap_usd IS NOT NULL
+    ))
+    ORDER BY id
+    FOR NO KEY UPDATE
 ), day AS (
     INSERT INTO spend_days AS spend (account_id, day, reserved_usd)
-    SELECT accounts.id, (now() AT TIME ZONE 'UTC')::date, sum(asked.usd)
+    SELECT account_id, (now() AT TIME ZONE 'UTC')::date, sum(usd)
     FROM asked
-    JOIN accounts ON accounts.id = asked.account_id
-    GROUP BY accounts.id
-    HAVING accounts.daily_spend_cap_usd >= sum(asked.usd)
-    ORDER BY accounts.id
+    -- Always true: it takes the locks before the first row.
+    WHERE (SELECT count(*) FROM capped_by_month) >= 0
+    GROUP BY account_id
+    ORDER BY account_id
     ON CONFLICT (account_id, day) DO UPDATE SET reserved_usd = spend.reserved_usd + excluded.reserved_usd
-    WHERE spend.reserved_usd + spend.spent_usd + excluded.reserved_usd
-        <= (SELECT daily_spend_cap_usd FROM accounts WHERE id = excluded.account_id)
     RETURNING account_id, day
 ), held AS (
     INSERT INTO reservations AS held (execution_id, round, account_id, day, reserved_usd)
@@ -28,17 +34,15 @@ WITH asked AS (
 )
 SELECT count(*) FROM held;
 
--- name: resources_have_room(execution_ids, rounds)$
--- Whether the resources' own caps cover the new reservations; runs under the locks of their resource_spend_days rows.
-SELECT bool_and(
-    resources.daily_spend_cap_usd IS NULL OR spend.reserved_usd + spend.spent_usd <= resources.daily_spend_cap_usd
-)
+-- name: spend_obstacle(execution_ids, rounds)$
+-- The first cap that the new reservations do not fit into, NULL if they fit; runs under the locks that `reserve` took.
+SELECT min(spend_obstacle(accounts, resources, reservations.day, reservations.reserved_usd, 0))
 FROM reservations
 JOIN unnest(:execution_ids::uuid[], :rounds::integer[]) AS asked (execution_id, round) USING (execution_id, round)
 JOIN executions ON executions.id = reservations.execution_id
 JOIN resource_versions ON resource_versions.id = executions.version_id
 JOIN resources ON resources.id = resource_versions.resource_id
-JOIN resource_spend_days AS spend ON spend.resource_id = resources.id AND spend.day = reservations.day;
+JOIN accounts ON accounts.id = reservations.account_id;
 
 -- name: queues_have_room(execution_ids)$
 -- Whether these executions fit their creators' queues, also the held ones once they are paid; runs under the locks of
@@ -53,17 +57,23 @@ FROM (
 JOIN accounts ON accounts.id = coming.account_id;
 
 -- name: extend(execution_id, round, usd)^
--- One more send may cost as much again: reserve that too, if the day's cap has room.
-WITH held AS (
+-- One more send may cost as much again: reserve that too; `spend_obstacle` then says whether it fits. The locks are those
+-- of `reserve`, in the same order.
+WITH capped_by_month AS (
+    SELECT accounts.id FROM accounts JOIN reservations ON reservations.account_id = accounts.id
+    WHERE execution_id = :execution_id AND round = :round AND (monthly_spend_cap_usd IS NOT NULL OR EXISTS (
+        SELECT FROM resources WHERE resources.account_id = accounts.id AND resources.monthly_spend_cap_usd IS NOT NULL
+    ))
+    FOR NO KEY UPDATE OF accounts
+), held AS (
     SELECT account_id, day FROM reservations
     WHERE execution_id = :execution_id AND round = :round AND released_at IS NULL
+        AND (SELECT count(*) FROM capped_by_month) >= 0
     FOR UPDATE
 ), taken AS (
     UPDATE spend_days SET reserved_usd = spend_days.reserved_usd + :usd
     FROM held
     WHERE spend_days.account_id = held.account_id AND spend_days.day = held.day
-        AND spend_days.reserved_usd + spend_days.spent_usd + :usd
-            <= (SELECT daily_spend_cap_usd FROM accounts WHERE id = held.account_id)
     RETURNING spend_days.account_id
 )
 UPDATE reservations SET reserved_usd = reserved_usd + :usd
@@ -149,7 +159,8 @@ WHERE usage_log.execution_id = used.execution_id AND usage_log.round = used.roun
         IS DISTINCT FROM (used.cost_usd, used.spent_usd, used.generation_id);
 
 -- name: log(ids)
--- Write one usage row per finished round. A round that is logged already is not found again.
+-- Write one usage row per finished round, and queue what webhooks are told of it. A round that is logged already is not
+-- found again.
 WITH finished AS (
     SELECT * FROM executions
     WHERE logged_round < round AND state IN ('succeeded', 'failed', 'declined')
@@ -196,6 +207,15 @@ WITH finished AS (
     LEFT JOIN payments ON payments.id = finished.payment_id
     LEFT JOIN used ON used.execution_id = finished.id AND used.round = finished.round
     LEFT JOIN reservations ON reservations.execution_id = finished.id AND reservations.round = finished.round
+), told AS (
+    INSERT INTO notice_deliveries (webhook_id, event, execution_id, round, to_operator, name)
+    SELECT webhooks.id, happened.event, finished.id, finished.round, false, webhooks.name
+    FROM finished
+    JOIN webhooks ON webhooks.account_id = finished.account_id AND webhooks.disabled_at IS NULL
+    CROSS JOIN LATERAL (VALUES
+        ('call.sold', finished.kind = 'paid' AND finished.round = 1), ('call.failed', finished.state = 'failed')
+    ) AS happened (event, is_so)
+    WHERE happened.is_so AND happened.event = ANY(webhooks.events)
 )
 UPDATE executions SET logged_round = executions.round
 FROM finished WHERE executions.id = finished.id

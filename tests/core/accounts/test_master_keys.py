@@ -6,7 +6,7 @@ from core import db
 from core.accounts import master_keys
 from core.accounts.master_keys import KeysInUse
 from core.failures import Misconfigured
-from core.notices import addresses
+from core.notices import addresses, webhooks
 from core.secrets.private import Private
 from core.secrets.vault import new_master_key, vault
 from core.settings import settings
@@ -76,15 +76,18 @@ async def test_wrong_keys_stop_the_start(
         await check(pool)
 
 
-@pytest.mark.parametrize("table", ["provider_keys", "resource_versions", "notice_addresses"])
+@pytest.mark.parametrize("table", ["provider_keys", "resource_versions", "notice_addresses", "webhooks"])
 async def test_every_kind_of_value_counts(
     pool: db.Pool, practice_openrouter: str, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     """Each kind alone shows which key sealed it; the operator's address is sealed for nobody's account."""
     use(monkeypatch, OLD)
-    await shops.open_shop(pool)
+    shop = await shops.open_shop(pool)
     await addresses.add(pool, None, Private("json://127.0.0.1/x"))
+    async with pool.connection() as conn:
+        await webhooks.add(conn, shop.account.id, "https://example.org/hook")
     column = {"provider_keys": "sealed_key", "resource_versions": "sealed_template", "notice_addresses": "sealed_url"}
+    column["webhooks"] = "sealed_endpoint"
     others = {name: value for name, value in column.items() if name != table}
     for name, value in others.items():
         await shops.rows(pool, f"UPDATE {name} SET {value} = 'x' RETURNING 1")  # noqa: S608

@@ -41,6 +41,9 @@ def _is(*ids: str) -> Callable[[ListedModel], bool]:
 WANTED: dict[str, Callable[[ListedModel], bool]] = {
     "gpt 5 mini": _is("openai/gpt-5-mini"),
     "gpt5 mini": _is("openai/gpt-5-mini"),
+    "gpt5mini": _is("openai/gpt-5-mini"),
+    "gpt5nano": _is("openai/gpt-5-nano"),
+    "o4mini": _is("openai/o4-mini"),
     "claude sonnet": _is("anthropic/claude-sonnet-5"),
     "claude sonet latest": _is("anthropic/claude-sonnet-5"),
     "sonnet 4.5": _is("anthropic/claude-sonnet-4.5"),
@@ -77,7 +80,14 @@ async def test_a_fee_for_each_call_is_not_cheap(conn: AsyncConnection[Any]) -> N
     for fee in ({"request": "0.005"}, {"web_search": "0.005"}, {}):
         listed = row | {"pricing": tokens | fee}
         await catalog_sync.apply(conn, reprice, *model_list.parse({"data": [listed]}), accept_loss=True)
-        assert [model.id for model in await found(conn, search="cheap zyx")] == ([] if fee else [row["id"]])
+        kept = [] if fee else [row["id"]]
+        assert [model.id for model in await found(conn, search="cheap zyx")] == kept
+        # Half a cent over 1000 tokens is 5 dollars for a million.
+        (model,) = await found(conn, search="zyx")
+        assert (model.tier, model.output_usd) == (
+            ("premium", Decimal("0.0000051")) if fee else ("budget", Decimal("1e-7"))
+        )
+        assert [one.id for one in await found(conn, search="zyx", most_usd=Decimal("0.000005"))] == kept
 
 
 async def test_every_word_has_to_fit(shelf: AsyncConnection[Any]) -> None:
@@ -99,6 +109,28 @@ async def test_a_description_is_found_as_it_is_now(conn: AsyncConnection[Any]) -
         await catalog_sync.apply(conn, reprice, *model_list.parse({"data": [listed]}), accept_loss=True)
         assert [row.id for row in await found(conn, search=word)] == [listed["id"]]
     assert await found(conn, search="limerick") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "searched", "fits"),
+    [
+        ("Coding and roleplaying.", "code roleplay", True),
+        ("Made for summaries", "summarize", True),
+        ("For dying stars.", "dying", True),
+        ("It categorizes pictures of cats.", "cat", True),
+        ("It categorizes pictures.", "cat", False),
+        ("Knows APIs of v4.5.", "api v4.5", True),
+        ("Knows v415.", "zyx v4.5", False),
+        ("The zebra.", "zebras", True),
+    ],
+)
+async def test_words_of_a_description(conn: AsyncConnection[Any], said: str, searched: str, fits: bool) -> None:
+    """A word fits whatever begins with its stem; a short one only itself and its plural."""
+    row = {"id": "qq/qq", "name": "Qq", "description": said, "pricing": {"prompt": "1e-6", "completion": "1e-6"}}
+    row |= {"architecture": {"input_modalities": ["text"], "output_modalities": ["text"]}}
+    await catalog_sync.apply(conn, reprice, *model_list.parse({"data": [row]}), accept_loss=True)
+
+    assert [one.id for one in await found(conn, search=searched)] == (["qq/qq"] if fits else [])
 
 
 async def test_pages_by_relevance_have_every_model_once(shelf: AsyncConnection[Any]) -> None:

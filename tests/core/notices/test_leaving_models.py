@@ -1,7 +1,9 @@
 """Notices about models that end, are lost, renamed or withdrawn, or cost so much that a prompt is off sale."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection
@@ -10,7 +12,7 @@ from core.accounts.accounts import Account
 from core.notices import messages
 from core.notices import rules as notice_rules
 from core.resources.departures import departures
-from tests import selling
+from tests import histories, selling
 
 MODEL = "maker/pro-1"
 
@@ -27,11 +29,12 @@ async def owner(conn: AsyncConnection[Any]) -> Account:
     return owner
 
 
-async def told(conn: AsyncConnection[Any], owner: Account) -> list[dict[str, Any]]:
+async def told(conn: AsyncConnection[Any], owner: Account | UUID) -> list[dict[str, Any]]:
     """Run the rules; return the facts of all notices about the creator's models."""
     await notice_rules.record_findings(conn)
     rows = await conn.execute(
-        "SELECT facts FROM notices WHERE account_id = %s AND rule = 'model_leaving' ORDER BY found_at", [owner.id]
+        "SELECT facts FROM notices WHERE account_id = %s AND rule = 'model_leaving' ORDER BY found_at",
+        [owner if isinstance(owner, UUID) else owner.id],
     )
     return [row.facts for row in await rows.fetchall()]
 
@@ -79,6 +82,48 @@ async def test_what_takes_a_prompt_off_sale_is_told_before_what_will(
     assert [facts["cause"] for facts in await told(conn, owner)] == [cause]
     await conn.execute("UPDATE notices SET found_at = now() - interval '30 days' WHERE account_id = %s", [owner.id])
     assert [facts["cause"] for facts in await told(conn, owner)] == [cause, cause]
+
+
+async def test_calls_that_nobody_serves_are_told(conn: AsyncConnection[Any]) -> None:
+    """After three in a row, unless an answer came since, or the list changed; a decline says nothing about it."""
+    sold = await histories.publish(conn)
+    await conn.execute("UPDATE models SET changed_at = now() - interval '1 day' WHERE id = %s", [sold.model_id])
+    others = ["provider_404_price", "provider_404_filtered", "provider_404_filtered"]
+    now = datetime.now(UTC)
+
+    async def sell(minutes: int, ending: histories.Ending) -> None:
+        await histories.sell(conn, sold, now - timedelta(minutes=minutes), ending)
+
+    await sell(9, histories.Ending())
+    for minutes, code in zip((8, 7, 6), others, strict=True):
+        assert await departures(conn, sold.account_id) == {}
+        await sell(minutes, replace(histories.FAILED, fault="creator", detail=code))
+    await sell(5, histories.DECLINED)
+    (sentence,) = (await departures(conn, sold.account_id)).values()
+    (facts,) = await told(conn, sold.account_id)
+    message = messages.message_for("model_leaving", sold.handle, sold.slug, facts, to_operator=False)
+    await conn.execute("UPDATE models SET changed_at = now() WHERE id = %s", [sold.model_id])
+    after_a_change = await departures(conn, sold.account_id)
+    await conn.execute("UPDATE models SET changed_at = now() - interval '1 day' WHERE id = %s", [sold.model_id])
+    await sell(4, histories.Ending())
+
+    assert sentence.startswith(f"its last 3 calls failed uncharged, because nobody serves {sold.model_id} at")
+    assert message.title.endswith(": its calls fail, because nobody serves its model within the limits")
+    assert sentence in message.body
+    assert after_a_change == await departures(conn, sold.account_id) == {}
+
+
+async def test_a_prompt_that_searches_is_pointed_to_models_that_search(
+    conn: AsyncConnection[Any], owner: Account
+) -> None:
+    """Whatever it says about today would be made up elsewhere."""
+    await conn.execute("UPDATE models SET supported_parameters = '{web_search_options}' WHERE id = %s", [MODEL])
+    await conn.execute("UPDATE models SET supported_parameters = '{web_search_options}' WHERE id = 'maker/mini-2'")
+    await conn.execute(CHANGES["ends"].encode(), [MODEL])
+    (facts,) = await told(conn, owner)
+
+    assert facts["switch_to"][0] == "maker/mini-2"
+    assert "maker/pro-2" not in facts["switch_to"]
 
 
 async def test_a_fallback_that_cannot_answer_is_told(conn: AsyncConnection[Any], owner: Account) -> None:

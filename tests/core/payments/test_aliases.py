@@ -99,18 +99,9 @@ async def test_a_claim_and_an_alias_race(pool: db.Pool, claims_first: bool) -> N
         else:
             assert await aliases.record(conn, payment.id, fresh.matched)
             late = asyncio.create_task(claim(pool, fresh))
-        await waiting(pool)
+        await shops.lock_awaited(pool)
         await conn.commit()
     assert not await late
     async with pool.connection() as conn:
         found = db.required(await ledger.find(conn, fresh.matched.payload))
     assert found.id == (fresh.payment_id if claims_first else payment.id)
-
-
-async def waiting(pool: db.Pool) -> None:
-    """Until a session of this database waits for a lock."""
-    query = (
-        "SELECT count(*) > 0 AS done FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
-    )
-    await shops.until(pool, query, seconds=10)

@@ -5,6 +5,7 @@ import re
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,13 +64,90 @@ async def test_every_figure(pool: db.Pool, sold: versions.Version) -> None:
         assert row.p50_ms == pytest.approx(1000, rel=0.1)
         assert row.p99_ms == pytest.approx(60_000, rel=0.1)
         assert found.total
-        assert usage_report.document(found.total) == usage_report.document(row) | {"subject": None}
+        assert usage_report.document(found.total) == usage_report.document(row) | {"subject": None, "failures": {}}
+        often = {"provider_402": 2, "provider_refused": 1, "provider_timeout": 1}
+        assert row.failures == (often if by in ("resource", "creator", "model") else {})
+        # What `past` says was used, at the prices of `selling.model`.
+        assert row.estimated_cost_usd == 11 * (100 * Decimal("0.00000001") + 50 * Decimal("0.0000001"))
         assert [(one.detail, one.fault, one.calls) for one in found.causes] == [
             ("provider_402", "creator", 2),
             ("provider_refused", "buyer", 1),
             ("provider_timeout", "provider", 1),
         ]
         assert all(one.advice for one in found.causes)
+
+
+async def test_a_model_is_named_as_in_the_catalog(pool: db.Pool) -> None:
+    """Its dated name is the same model, and so is a call that it never answered: success is that of all its calls."""
+    async with pool.connection() as conn:
+        sold = await histories.publish(conn)
+        dated = '{"canonical_slug": "test/small-2026"}'
+        await conn.execute("UPDATE models SET raw = %s::jsonb WHERE id = 'test/small'", [dated])
+        for ending in (histories.Ending(), histories.FAILED, histories.FAILED, histories.Ending(model="test/small")):
+            await histories.sell(conn, sold, NOON, ending)
+    async with db.snapshot(pool) as conn:
+        found = await usage_report.report(conn, None, by="model", **DAYS)
+
+    (row,) = found.rows
+    assert (row.subject, row.calls, row.success) == ("test/small", 4, Decimal("0.5"))
+    assert row.failures == {"provider_503": 2}
+
+
+async def test_payers_are_for_their_creator(pool: db.Pool) -> None:
+    """Each wallet that paid, the best customer first, with the figures of a report; never of all creators."""
+    async with pool.connection() as conn:
+        sold, other = await histories.publish(conn), await histories.publish(conn)
+        big, small = "0x" + "cd" * 20, "0x" + "ab" * 20
+        for ending in (histories.Ending(), histories.Ending(), histories.FAILED):
+            bought = await histories.sell(conn, sold, NOON, ending)
+            await conn.execute(
+                "UPDATE payments SET payer = %s WHERE id = (SELECT payment_id FROM executions WHERE id = %s)",
+                [big, bought],
+            )
+        await conn.execute(
+            "INSERT INTO refunds (execution_id, payment_id, account_id, amount_atomic, state, reason)"
+            " SELECT id, payment_id, account_id, 10000, 'due', 'provider_503' FROM executions WHERE id = %s",
+            [bought],
+        )
+        await histories.sell(conn, sold, NOON, histories.Ending())
+        await histories.sell(conn, sold, NOON, histories.Ending(), paid=False)
+        await histories.sell(conn, other, NOON, histories.Ending())
+    async with db.snapshot(pool) as conn:
+        await db.act_for(conn, sold.account_id)
+        found = await usage_report.report(conn, sold.account_id, by="payer", **DAYS)
+        by_day = await usage_report.report(conn, sold.account_id, by="day", kind="paid", **DAYS)
+    assert [(row.subject, row.calls, row.failed, row.refunds, row.due_atomic) for row in found.rows] == [
+        (big, 3, 1, 1, 10_000),
+        (small, 1, 0, 0, 0),
+    ]
+    (day,) = by_day.rows
+    for name in (
+        "calls",
+        "revenue_atomic",
+        "cost_usd",
+        "margin_usd",
+        "input_tokens",
+        "due_atomic",
+        "estimated_cost_usd",
+    ):
+        assert sum(getattr(row, name) for row in found.rows) == getattr(day, name), name
+    assert found.rows[1].p95_ms == pytest.approx(1050, rel=0.1)
+    async with db.snapshot(pool) as conn:
+        with pytest.raises(InvalidInput) as refused:
+            await usage_report.report(conn, None, by="payer", **DAYS)
+    assert list(refused.value.fields) == ["by"]
+
+
+async def test_what_was_just_finished_is_no_lack_of_sales(pool: db.Pool) -> None:
+    """Between its end and its row in the log a call counts as not at rest, and not as no sale."""
+    async with pool.connection() as conn:
+        sold = await histories.publish(conn)
+        ended = await histories.sell(conn, sold, NOON, histories.Ending())
+        await conn.execute("DELETE FROM usage_log WHERE execution_id = %s", [ended])
+        await conn.execute("UPDATE executions SET logged_round = 0 WHERE id = %s", [ended])
+    async with db.snapshot(pool) as conn:
+        found = await usage_report.report(conn, sold.account_id, by="day", **DAYS)
+    assert (found.rows, found.in_progress) == ([], 1)
 
 
 async def test_cut_off_answers_are_counted_apart(pool: db.Pool, sold: versions.Version) -> None:
@@ -116,7 +194,7 @@ async def test_what_is_owed_and_what_is_not_at_rest(pool: db.Pool) -> None:
 
 def test_no_cell_is_a_formula() -> None:
     """A provider names the models, and a spreadsheet runs what begins like a formula."""
-    zeros = {field.name: Decimal(0) for field in fields(Figures)}
+    zeros: dict[str, Any] = {field.name: Decimal(0) for field in fields(Figures)} | {"failures": {}}
     rows = [Figures(**zeros | {"subject": subject}) for subject in ("=cmd()", "@x", "a\nb", None)]
     found = usage_report.Report(DAYS["since"], DAYS["until"], NOON, 0, rows, None, [])
 
@@ -232,6 +310,7 @@ def test_numbers_for_people(amount: Decimal, part: Decimal | None, milliseconds:
 
 def test_columns_are_what_is_written() -> None:
     """The CSV has exactly the values of the JSON, in the order of the figures."""
-    values = {field.name: 1 for field in fields(Figures)} | {"cost_usd": Decimal(1), "margin_usd": Decimal(1)}
+    values: dict[str, Any] = {field.name: 1 for field in fields(Figures)} | {"failures": {}}
+    values |= dict.fromkeys(("cost_usd", "margin_usd", "estimated_cost_usd"), Decimal(1))
 
     assert list(usage_report.document(Figures(**values))) == usage_report.columns()

@@ -66,7 +66,7 @@ def test_documents_are_taken() -> None:
     "url",
     [
         "https://example.org/a.png",
-        "https://images.example.org:8443/a%20b?size=large&x=[1]",
+        "https://images.example.org:443/a%20b?size=large&x=[1]",
         "https://EXAMPLE.org./a",
         "https://xn--bcher-kva.example/",
         "https://example.org/" + "a" * (attachments.URL_LIMIT - 20),
@@ -108,6 +108,8 @@ def test_addresses_of_the_internet_are_taken(url: str, kind: str) -> None:
             "https://10.0.0.8/a",
             "https://169.254.169.254/latest",
             "https://192.168.1.1:8443/",
+            "https://images.example.org:8443/",
+            "https://images.example.org:22/",
             "https://8.8.8.8/",
         ),
         *(

@@ -6,6 +6,7 @@ from core import db
 from core.accounts import accounts, authentication, sessions, tokens
 from core.accounts.sign_in import SignedIn
 from core.failures import AccountBusy, ExecutionFailed, NotFound, Unauthorized, Unavailable
+from core.notices import webhooks
 from core.payments import ledger
 from core.resources import closing, export, readiness, versions
 from core.settings import SANDBOX_NETWORK
@@ -74,6 +75,7 @@ async def test_what_is_gone_and_what_stays(conn: db.Connection) -> None:
     await sessions.add_wallet(conn, owner.id, wallet.address, None)
     session = await sessions.begin(conn, owner.id, wallet)
     token = await tokens.create(conn, owner.id, tokens.NewToken())
+    await webhooks.add(conn, owner.id, "https://example.org/hook")
     before = await export.versions(conn, owner.id)
     assert [row["number"] for row in before] == [1, 2]
     assert before[1]["template"] == "canary-other: {topic}{/topic}"
@@ -82,6 +84,7 @@ async def test_what_is_gone_and_what_stays(conn: db.Connection) -> None:
 
     await closing.close(conn, owner.id)
 
+    assert await webhooks.listing(conn, owner.id) == []
     assert await sessions.account_of(conn, wallet) is None
     for ended in (
         authentication.authenticate(conn, token.token),

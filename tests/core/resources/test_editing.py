@@ -212,12 +212,12 @@ async def test_all_problems_at_once(conn: db.Connection) -> None:
     assert "canary" not in str(fields)
 
     with pytest.raises(InvalidInput) as caught:
-        await publishing.read(conn, content(template="{topc}{/topc}", max_output_tokens=20_000, title=""))
+        await publishing.read(conn, owner.id, content(template="{topc}{/topc}", max_output_tokens=20_000, title=""))
     assert set(caught.value.fields) == {"template", "max_output_tokens", "title"}
     assert "did you mean topic" in caught.value.fields["template"]
     await add_model(conn, prompt_usd="1", completion_usd="1")
     with pytest.raises(InvalidInput) as caught:
-        await publishing.read(conn, content(zdr="perhaps", truncated_from_characters=1))
+        await publishing.read(conn, owner.id, content(zdr="perhaps", truncated_from_characters=1))
     assert set(caught.value.fields) == {"zdr", "truncated_from_characters", "price_usdc"}
 
 

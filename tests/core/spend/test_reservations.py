@@ -1,10 +1,11 @@
 """Costs and revenue of executions, against Postgres without Prefect."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -100,23 +101,90 @@ async def test_what_took_a_month_keeps_nobody_from_being_logged(pool: db.Pool) -
     assert longest.ms == 2**31 - 1
 
 
-async def test_the_cap_is_never_overshot(pool: db.Pool) -> None:
-    """Of twenty reservations at once with room for seven, seven succeed."""
-    sold = await orders.version(pool, calls_a_day=7)
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [
+        ("calls_a_day", "spend_cap"),
+        ("own_calls_a_day", "resource_spend_cap"),
+        ("calls_a_month", "monthly_spend_cap"),
+        ("own_calls_a_month", "resource_monthly_spend_cap"),
+    ],
+)
+async def test_a_hundred_calls_at_once_never_pass_a_cap(pool: db.Pool, limit: str, code: str) -> None:
+    """Of a hundred payments that are claimed at once with room for seven, seven are; the others leave nothing."""
+    launcher = await orders.hire(pool)
+    sold = await orders.version(pool, **{limit: 7})
+    wishes = [ledger.ClaimRequest(orders.terms(sold), sold, orders.INPUTS, launcher) for _ in range(100)]
 
-    async def fits() -> bool:
+    async def claim(wish: ledger.ClaimRequest) -> str:
         try:
-            await orders.queue(pool, sold)
+            async with pool.connection() as conn:
+                assert await ledger.claim(conn, [wish]) == [True]
         except Unavailable as refusal:
-            assert refusal.code == "spend_cap"  # noqa: PT017 - most of them are refused
-            return False
-        return True
+            return refusal.code
+        return "claimed"
 
-    fitted = await asyncio.gather(*(fits() for _ in range(20)))
+    answers = await asyncio.gather(*map(claim, wishes))
 
-    assert fitted.count(True) == 7
+    assert Counter(answers) == {"claimed": 7, code: 93}
+    assert len(await shops.rows(pool, "SELECT id FROM payments")) == 7
     ((reserved,),) = await shops.rows(pool, "SELECT reserved_usd FROM spend_days")
     assert reserved == 7 * sold.worst_cost_usd
+
+
+async def test_a_month_is_held_over_midnight(pool: db.Pool) -> None:
+    """Claims of two days of one month wait for each other too, although each has a day of its own to lock."""
+    sold = await orders.version(pool, calls_a_month=1)
+    async with pool.connection() as conn:
+        # What a claim does that began before midnight and has not ended.
+        await conn.execute("SELECT FROM accounts WHERE id = %s FOR NO KEY UPDATE", [sold.account_id])
+        today, first = datetime.now(UTC).date(), datetime.now(UTC).date().replace(day=1)
+        another = first if today != first else first + timedelta(days=1)
+        await conn.execute(
+            "INSERT INTO spend_days (account_id, day, reserved_usd) VALUES (%s, %s, %s)",
+            [sold.account_id, another, sold.worst_cost_usd],
+        )
+        late = asyncio.create_task(orders.queue(pool, sold))
+        await shops.lock_awaited(pool)
+        assert not late.done()
+    with pytest.raises(Unavailable, match="monthly_spend_cap"):
+        await late
+
+
+async def test_what_was_spent_last_month_does_not_count(pool: db.Pool) -> None:
+    """A month is the UTC calendar's, for the account and for the resource."""
+    sold = await orders.version(pool, calls_a_month=1, own_calls_a_month=1)
+    before = datetime.now(UTC).date().replace(day=1) - timedelta(days=1)
+    for table, key, subject in (
+        ("spend_days", "account_id", sold.account_id),
+        ("resource_spend_days", "resource_id", sold.resource_id),
+    ):
+        statement = f"INSERT INTO {table} ({key}, day, spent_usd) VALUES (%(id)s, %(day)s, 50) RETURNING day"  # noqa: S608
+        await shops.rows(pool, statement, id=subject, day=before)
+
+    await orders.queue(pool, sold)
+    with pytest.raises(Unavailable, match="monthly_spend_cap"):
+        await orders.queue(pool, sold)
+
+
+@pytest.mark.parametrize(("table", "code"), [("accounts", "call_cap"), ("resources", "resource_call_cap")])
+async def test_the_most_per_call(pool: db.Pool, table: str, code: str) -> None:
+    """A call that can cost more is not sold, and a second send that would make it cost more is not made."""
+    launcher = await orders.hire(pool)
+    sold = await orders.version(pool)
+    subject = sold.account_id if table == "accounts" else sold.resource_id
+    cap = f"UPDATE {table} SET most_per_call_usd = %(usd)s WHERE id = %(id)s RETURNING id"  # noqa: S608 - ours
+    await shops.rows(pool, cap, usd=sold.worst_cost_usd * Decimal("1.5"), id=subject)
+    paid = await orders.pay(pool, sold, launcher)
+    async with pool.connection() as conn:
+        with pytest.raises(ExecutionFailed, match=rf"\({code}\)") as failed:
+            await reservations.extend(conn, paid, 1, usd=sold.worst_cost_usd)
+        await conn.rollback()
+    assert failed.value.fault == "creator"
+
+    await shops.rows(pool, cap, usd=sold.worst_cost_usd * Decimal("0.9"), id=subject)
+    with pytest.raises(Unavailable, match=code):
+        await orders.pay(pool, sold, launcher)
 
 
 @dataclass(frozen=True)
@@ -163,11 +231,15 @@ class Spending(RuleBasedStateMachine):
 
         return self.do(attempt())
 
-    @initialize(calls_a_day=st.integers(1, 4), own_calls_a_day=st.none() | st.integers(1, 4))
-    def open(self, calls_a_day: int, own_calls_a_day: int | None) -> None:
-        limits = {"calls_a_day": calls_a_day, "own_calls_a_day": own_calls_a_day, "queue_limit": 6}
-        self.sold = self.do(orders.published(self.conn, **limits))  # type: ignore[arg-type]
-        self.cap = min(calls_a_day, own_calls_a_day or calls_a_day) * self.sold.worst_cost_usd
+    @initialize(
+        calls_a_day=st.integers(1, 4),
+        others=st.fixed_dictionaries(
+            dict.fromkeys(("own_calls_a_day", "calls_a_month", "own_calls_a_month"), st.none() | st.integers(1, 4))
+        ),
+    )
+    def open(self, calls_a_day: int, others: dict[str, int | None]) -> None:
+        self.sold = self.do(orders.published(self.conn, calls_a_day=calls_a_day, queue_limit=6, **others))  # type: ignore[arg-type]
+        self.cap = min(calls_a_day, *filter(None, others.values()), calls_a_day) * self.sold.worst_cost_usd
         self.worker = self.do(orders.hired(self.conn))
 
     @rule(target=queued)
@@ -224,7 +296,7 @@ class Spending(RuleBasedStateMachine):
     def fail(self, row: Any, detail: str) -> Any:
         """Fail an execution, also late, twice, or after an answer."""
         order = steps.Order(
-            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, b""
+            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, False, b""
         )
         trouble = ExecutionFailed("resource_unavailable", "provider", detail)
         self.do(steps.fail(self.conn, order, trouble))
@@ -244,6 +316,7 @@ class Spending(RuleBasedStateMachine):
                 "sealed_results": [b"practice"],
                 "truncateds": [False],
                 "leaks": [None],
+                "deliveries": ["{}"],
             }
             assert len([one async for one in lifecycle.sql.succeed(self.conn, **answer)]) <= 1
             await reservations.replace_by_cost(self.conn, [(row.id, row.round)])
