@@ -195,6 +195,15 @@ async def erase(
     return problems.problem(409, _NOT_AT_REST, "not_at_rest")
 
 
+@router.post("/executions/{execution_id}/erase", include_in_schema=False)
+async def erase_by_form(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
+    """The same from its page: a form cannot send DELETE."""
+    row = await _authorized_execution(door, execution_id, token)
+    if await retention.erase(door.pool, execution_id):
+        return executions.back_to_page(row)
+    return problems.problem(409, _NOT_AT_REST, "not_at_rest")
+
+
 @router.post(
     "/executions/{execution_id}/rerun",
     summary="Run a failed execution again with the same inputs, for free",

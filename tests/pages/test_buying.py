@@ -1,6 +1,7 @@
 """A stranger with a browser buys from the practice wallet, and nothing is ever paid twice."""
 
 import asyncio
+import json
 import re
 from uuid import uuid4
 
@@ -36,15 +37,23 @@ async def test_a_stranger_finds_buys_and_reads(door: str, shop: Shop, pool: db.P
     receipt = page.get_by_role("complementary", name="Receipt")
     await expect(receipt).to_contain_text("0.01 USDC")
     await expect(receipt).to_contain_text("You paid for this answer.")
-    link = await receipt.get_by_role("link").get_attribute("href")
+    link = await receipt.get_by_role("link", name="0x").get_attribute("href")
     assert link
     assert link.endswith(f"/practice/tx/{transfer['transaction']}")
     async with page.expect_download() as saved:
         await page.get_by_role("link", name="Save as a file").click()
     kept = (await (await saved.value).path()).read_text()
     assert ANSWERED.search(kept)
-    await page.get_by_role("link", name="Ask again").click()
-    await expect(page.get_by_role("heading", name=title)).to_be_visible()
+    async with page.expect_download() as saved:
+        await page.get_by_role("link", name="Signed receipt").click()
+    assert json.loads((await (await saved.value).path()).read_text())["jws"]
+    await page.get_by_text("Delete my data").click()
+    await page.get_by_role("button", name="Delete now").click()
+    await expect(page.get_by_role("heading", name="You had what you wrote and the answer deleted")).to_be_visible()
+    await expect(page.locator("#answer")).to_have_count(0)
+    await expect(receipt).to_contain_text("0.01 USDC")
+    await page.get_by_role("link", name="@", exact=False).first.click()
+    await expect(page.get_by_role("link", name=title)).to_be_visible()
 
 
 async def test_what_is_wrong_is_said_before_anything_is_signed(
