@@ -26,6 +26,10 @@ ReadInputs = Callable[[versions.Version], Awaitable[dict[str, str]]]
 _DECIDED = ("queued", "running", *lifecycle.FINAL_STATES)
 
 
+# How often clients that Stainless generates, such as openai-python, have repeated this request.
+_REPETITION = "x-stainless-retry-count"
+
+
 @dataclass(frozen=True, slots=True)
 class Bought:
     """What a payment bought, or had bought before.
@@ -87,8 +91,15 @@ async def take(
         payload = admission.read_header(payments_of(request))
         version = await admission.quoted_version(door, payload, offered.version)
         inputs = await read_inputs(version)
-        token = request.headers.get("status-token", "")
-        purchase = Purchase(payload, version, inputs, token, client_of(request), is_watched)
+        purchase = Purchase(
+            payload,
+            version,
+            inputs,
+            status_token=request.headers.get("status-token", ""),
+            client=client_of(request),
+            is_watched=is_watched,
+            is_repeated=request.headers.get(_REPETITION, "0") != "0",
+        )
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as refusal:
         answer = offered.answer(refusal)
