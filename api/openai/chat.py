@@ -7,7 +7,7 @@ would change what is sold is refused, and what only wishes for a manner of writi
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.failures import InvalidInput
@@ -58,7 +58,7 @@ class Chat:
 
     handle: str
     slug: str
-    members: dict[str, Any]
+    members: dict[str, Any] = field(repr=False)
     size: int
 
     @property
@@ -81,8 +81,8 @@ class Chat:
 class _Message:
     """What the user's message says, and the pictures and files that are in it, as URLs."""
 
-    text: str
-    sent: Mapping[attachments.Kind, list[str]]
+    text: str = field(repr=False)
+    sent: Mapping[attachments.Kind, list[str]] = field(repr=False)
 
 
 def read(body: object, size: int) -> Chat:
