@@ -21,7 +21,7 @@ from core.payments.matching import key_of
 from core.payments.reasons import x402_reason
 from core.settings import settings
 
-_RETRY_AFTER_SECONDS = 2
+RETRY_AFTER_SECONDS = 2
 _ERASED = "This was paid and answered; its inputs and its answer were deleted because its buyer asked for it."
 _DELETED = "This was paid and answered; the answer was kept as long as promised, and then deleted."
 
@@ -35,8 +35,7 @@ def answer(row: Execution, *, ahead: int = 0, more: Mapping[str, object] | None 
         more: members that the owner's test adds once it has ended.
     """
     told = dict(more or {})
-    status_url = url_of(row.id)
-    headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
+    status_url, headers = url_of(row.id), headers_of(row)
     receipt = receipt_of(row)
     match row.state:
         case "succeeded" if row.content_deleted_at:
@@ -52,13 +51,13 @@ def answer(row: Execution, *, ahead: int = 0, more: Mapping[str, object] | None 
             body = {
                 "jobId": str(row.id),
                 "statusUrl": status_url,
-                "retryAfterSeconds": _RETRY_AFTER_SECONDS,
+                "retryAfterSeconds": RETRY_AFTER_SECONDS,
                 "receipt": receipt,
                 "state": "processing",
                 "message": _PROGRESS[row.payment_state or row.state],
                 "ahead": ahead,
             }
-            headers |= {"Location": status_url, "Retry-After": str(_RETRY_AFTER_SECONDS)}
+            headers |= {"Location": status_url, "Retry-After": str(RETRY_AFTER_SECONDS)}
             return JSONResponse(body, status_code=202, headers=headers)
 
 
@@ -87,8 +86,8 @@ def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
         case "held" | "queued" | "running":
             message = _PROGRESS[row.payment_state or row.state]
             body |= {"state": "processing", "message": message, "ahead": ahead}
-            body |= {"retryAfterSeconds": _RETRY_AFTER_SECONDS}
-            headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+            body |= {"retryAfterSeconds": RETRY_AFTER_SECONDS}
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return JSONResponse(body, headers=headers)
 
 
@@ -145,6 +144,11 @@ def _gone(row: Execution, deleted_at: datetime, headers: dict[str, str]) -> JSON
     sentence = _ERASED if row.erased_by_buyer else _DELETED
     gone = {"jobId": str(row.id), "receipt": receipt_of(row), "deletedAt": deleted_at.isoformat()}
     return problem(410, sentence, "deleted", headers, **gone)
+
+
+def headers_of(row: Execution) -> dict[str, str]:
+    """Return the headers of an answer: the receipt, the status URL, and how long each phase took."""
+    return paid_headers(row) | {"Content-Location": url_of(row.id), "Server-Timing": _timing(row)}
 
 
 def paid_headers(row: Execution) -> dict[str, str]:

@@ -59,6 +59,8 @@ from api import (
 )
 from api.direct import Answer, direct
 from api.door import Door
+from api.openai import errors as openai_errors
+from api.openai import routes as openai
 from api.pages import assets, errors, negotiation
 from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
@@ -97,6 +99,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         lifespan=partial(_lifespan, launcher=launcher),
     )
     app.add_middleware(direct, router=buyers.shop, others=[manifests.router], answers=_ANSWERS)
+    app.add_middleware(openai_errors.errors_of_problems)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
@@ -118,6 +121,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         manifests.router,
         buyers.shop,
         buyers.router,
+        openai.router,
         product_records.router,
         purchases.router,
         well_known.router,
@@ -222,7 +226,9 @@ _ANSWERS: dict[type[Exception], Answer] = {
 async def _our_fault(request: Request, _error: Exception) -> Response:
     """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
     answer: Response = problems.our_fault()
-    if negotiation.wants_page(request):
+    if openai_errors.is_asked(request.scope):
+        answer = openai_errors.error_of(json.loads(bytes(answer.body)), answer.headers)
+    elif negotiation.wants_page(request):
         answer = errors.problem_page(json.loads(bytes(answer.body)), {})
     for name, value in security.HEADERS.items():
         answer.headers.setdefault(name, value)

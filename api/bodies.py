@@ -62,9 +62,17 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
         UnsupportedBody: it is compressed, or it is not JSON and does not claim to be JSON in UTF-8.
         InvalidInput: it claims to be JSON and is not.
     """
+    return parsed_json(request, await read_body(request, settings().body_limit if limit is None else limit))
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body of at most so many bytes, unparsed.
+
+    Raises:
+        TooLarge, UnsupportedBody: as `read_json` does, of what is compressed.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedBody
-    limit = settings().body_limit if limit is None else limit
     body, read = bytearray(), 0
     async for chunk in request.stream():
         read += len(chunk)
@@ -74,11 +82,20 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
             break
     if read > limit:
         raise TooLarge("body_too_large", limit)
+    return bytes(body)
+
+
+def parsed_json(request: Request, body: bytes) -> object | None:
+    """Parse the body of a request; None if it is empty.
+
+    Raises:
+        UnsupportedBody, InvalidInput: as `read_json` does.
+    """
     if not body:
         return None
     try:
         # RFC 8259 allows to ignore a byte order mark.
-        parsed: object = from_json(bytes(body).removeprefix(BOM_UTF8), allow_inf_nan=False)
+        parsed: object = from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError:
         parsed = _NOT_JSON
     if parsed is _NOT_JSON and not _claims_json(request.headers.get("content-type", "")):
