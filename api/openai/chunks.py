@@ -7,7 +7,6 @@ nobody has fetched the answer: whoever repeats the request gets it, paid once.
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -66,7 +65,7 @@ def _end(row: Execution, chat: Chat, *, has_text: bool) -> bytes:
     if row.state != "succeeded" or row.content_deleted_at:
         _, body = answers.end(row, None, {})
         return _data(errors.body_of(json.loads(body)))
-    result: dict[str, Any] = execution_views.open_result(row)
+    result = execution_views.open_result(row)
     rest = ({} if has_text else {"content": result["response"]}) | completions.extras(result)
     parts = [_chunk(row, chat, rest)] if rest else []
     parts.append(_chunk(row, chat, {}, completions.finish_reason(row), receipt=answers.receipt_of(row)))

@@ -2,23 +2,33 @@
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai import AsyncOpenAI
+from x402 import x402Client
 from x402.http.clients.httpx import PaymentError
 
+from api.openai import chat
 from core import db
+from core.failures import InvalidInput
+from core.resources.parameters import Parameter
 from core.settings import settings
 from tests import selling, shops, wire
 from tests.files import FILES, PDF, data_url
-from tests.shops import PRICE_ATOMIC, Buyer, Shop
+from tests.shops import PRICE_ATOMIC, Buyer, Shop, allowed_assets
 
+ROOT = Path(__file__).parents[2]
 MODEL = "openai/gpt-5-image"
 SEA: list[Any] = [{"role": "user", "content": "the sea"}]
 PNG = data_url("image/png", FILES["image/png"])
@@ -253,6 +263,16 @@ async def test_what_the_input_decides(shop: Shop, client: AsyncOpenAI) -> None:
     await paid_once(shop)
 
 
+async def test_the_call_of_the_docs(door: str, shop: Shop, buyer: Buyer) -> None:
+    """docs/openai.md has a call that runs as it stands there, once the practice asset is allowed."""
+    (snippet,) = re.findall("```python\n(.*?)```", (ROOT / "docs" / "openai.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"PRIVATE_KEY": buyer.wallet.key}
+    exec(snippet, names)  # noqa: S102 - our own page
+    names["x402Client"] = lambda: x402Client().set_spend_controls({"allowed_assets": allowed_assets()})
+    assert await names["buy"](f"{door}/v1", product_of(shop), "the sea")
+    await paid_once(shop)
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "n": {"n": 2},
     "tools": {"tools": [{"type": "function", "function": {"name": "f"}}]},
@@ -334,6 +354,63 @@ async def test_every_failure_has_the_shape(
     unsold = await http.post(url, json=body)
     assert (unsold.status_code, unsold.json()["error"]["type"]) == (503, "server_error")
     assert unsold.headers["Retry-After"]
+
+
+JUNK = (None, True, 0, 1.5, "", "x", "\ud800", [], [None], ["x"], {}, {"type": "text"}, {"role": "user"}, {"x": [{}]})
+JSON = st.sampled_from(JUNK)
+NAMES = ["a", "b", "photo", "paper", "user_message"]
+TEXTS = st.sampled_from(["", "x", "the sea", '{"model": "@a/b"}'])
+PARTS = st.one_of(
+    st.builds(lambda text: {"type": "text", "text": text}, TEXTS),
+    st.just({"type": "image_url", "image_url": {"url": PNG}}),
+    st.just({"type": "file", "file": {"file_data": data_url("application/pdf", PDF)}}),
+    JSON,
+)
+BODIES = st.fixed_dictionaries(
+    {"model": st.just("@a/b")},
+    optional={
+        "messages": st.builds(
+            lambda content: [{"role": "user", "content": content}], TEXTS | st.lists(PARTS, max_size=3)
+        )
+        | st.lists(JSON, max_size=2)
+        | JSON,
+        "inputs": st.dictionaries(st.sampled_from(NAMES), TEXTS | JSON) | JSON,
+        "stream": st.sampled_from([None, True, False, 1, "x"]),
+        "n": JSON,
+        "response_format": st.just({"type": "text"}) | JSON,
+    },
+)
+
+
+async def test_nothing_of_a_request_is_lost(shop: Shop, pool: db.Pool) -> None:
+    """Any body is read or refused by name; what is sold has all that was sent, each once, and nothing else."""
+    sold = await shop.version(pool)
+    kinds: dict[str, Any] = {"a": "text", "b": "text", "photo": "image", "paper": "file"}
+
+    @given(body=BODIES, names=st.sets(st.sampled_from([*kinds])), takes_message=st.booleans())
+    def read(body: dict[str, Any], names: set[str], takes_message: bool) -> None:
+        taken = tuple(Parameter(name=name, type=kinds[name], required=False) for name in sorted(names))
+        version = replace(sold, parameters=taken, allows_user_message=takes_message)
+        try:
+            inputs = chat.inputs_of(chat.read(body, 0), version)
+        except InvalidInput as refused:
+            sentences.update(refused.fields.values())
+            return
+        bought.append(inputs)
+        (message,) = body.get("messages") or [{"content": ""}]
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        texts = "\n".join(part["text"] for part in parts if part["type"] == "text")
+        files = [next(iter(part[part["type"]].values())) for part in parts if part["type"] != "text"]
+        given = {name: value for name, value in (body.get("inputs") or {}).items() if value != ""}
+        assert given.items() <= inputs.items()
+        rest = [value for name, value in inputs.items() if name not in given]
+        assert sorted(rest) == sorted([*([texts] if texts else []), *files])
+
+    sentences, bought = set[str](), list[dict[str, str]]()
+    read()
+    assert all(sentences)
+    assert any(bought)
 
 
 async def paid_once(shop: Shop) -> None:
