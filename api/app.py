@@ -45,6 +45,7 @@ from api import (
     payouts,
     problems,
     product_records,
+    purchases,
     resource_versions,
     resources,
     schedules,
@@ -54,6 +55,7 @@ from api import (
     tokens,
     upkeep,
     webhooks,
+    well_known,
 )
 from api.direct import Answer, direct
 from api.door import Door
@@ -66,7 +68,7 @@ from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unavailable
 from core.observability import logs, tracing
-from core.payments import settlement
+from core.payments import receipts, settlement
 from core.process import gc_tuning, scheduled_runs, worker
 from core.resources import field_errors
 from core.settings import settings
@@ -96,7 +98,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
+    app.add_middleware(direct, router=buyers.shop, others=[manifests.router], answers=_ANSWERS)
     app.add_middleware(openai_errors.errors_of_problems)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
@@ -121,6 +123,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         buyers.router,
         openai.router,
         product_records.router,
+        purchases.router,
+        well_known.router,
         media.router,
         catalog.router,
         listing.router,
@@ -182,6 +186,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
+            await receipts.publish_keys(conn)
         gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # a claim that finishes now starts its settlement next

@@ -23,6 +23,8 @@ _MEDIA_TYPE_LENGTH = 200
 _NOT_JSON = object()
 _SECONDS = re.compile("[0-9]+")
 
+_ZDR = "privacy=zdr"
+
 # A handle or slug in a path. No name has other characters, and Postgres cannot store NUL.
 NAME = re.compile("[a-z0-9-]{1,60}")
 Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$")]
@@ -30,14 +32,22 @@ Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$")]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a buyer wants to wait (RFC 7240 Prefer)."""
+    """How long a buyer wants to wait, and whether nobody may keep the inputs (RFC 7240 Prefer).
+
+    Attributes:
+        seconds: the wait.
+        applied: the preference that it comes from.
+        privacy: `privacy=zdr`, if that is wanted: only providers that keep nothing may answer.
+    """
 
     seconds: float
     applied: str | None
+    privacy: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """Return `Preference-Applied`, if a preference was applied."""
-        return {"Preference-Applied": self.applied} if self.applied else {}
+        """Return `Preference-Applied`, if preferences were applied."""
+        applied = [preference for preference in (self.applied, self.privacy) if preference]
+        return {"Preference-Applied": ", ".join(applied)} if applied else {}
 
 
 async def read_json(request: Request, limit: int | None = None) -> object | None:
@@ -116,9 +126,10 @@ def patience(prefer: Sequence[str] | None) -> Patience:
         name, _, value = item.partition(";")[0].partition("=")
         preferences.setdefault(name.strip().lower(), value.strip().strip('"'))
     wait = preferences.get("wait", "")
+    privacy = _ZDR if preferences.get("privacy", "").lower() == "zdr" else None
     if _SECONDS.fullmatch(wait):
         seconds = min(float(wait), config.max_wait_seconds)
-        return Patience(seconds, f"wait={seconds:.0f}")
+        return Patience(seconds, f"wait={seconds:.0f}", privacy)
     if "respond-async" in preferences:
-        return Patience(0, "respond-async")
-    return Patience(config.answer_seconds, None)
+        return Patience(0, "respond-async", privacy)
+    return Patience(config.answer_seconds, None, privacy)

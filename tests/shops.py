@@ -183,6 +183,11 @@ def allowed_assets() -> list[dict[str, str]]:
     return [{"network": network.id, "asset": network.asset} for network in settings().networks]
 
 
+def money(receipt: dict[str, Any]) -> dict[str, Any]:
+    """What of a receipt everybody may know who has the payment: the rest proves what was delivered."""
+    return {name: value for name, value in receipt.items() if name not in ("jws", "salt")}
+
+
 def named(payload: PaymentPayload, identifier: str | None = None) -> None:
     """Give a payment an identifier, by default one of its own, as the SDK's clients do where the offer declares it."""
     assert payload.extensions is not None

@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse
 
 from api import answers, problems
 from api.openai.chat import Chat
-from core.executions import views as execution_views
 from core.executions.views import Execution
 
 _RUNNING = (
@@ -79,8 +78,8 @@ def finish_reason(row: Execution) -> str:
 
 
 def _completion(row: Execution, chat: Chat) -> dict[str, object]:
-    result = execution_views.open_result(row)
+    result = answers.answered(row, answers.receipt_of(row))
     message = {"role": "assistant", "content": result["response"], "refusal": None, **extras(result)}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(row)}
     head_of_it = head(row, chat, "chat.completion")
-    return head_of_it | {"choices": [choice], "usage": usage(result), "receipt": answers.receipt_of(row)}
+    return head_of_it | {"choices": [choice], "usage": usage(result), "receipt": result["receipt"]}

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from api import buying, paging, problems
 from api import listing as listed
-from api.bodies import NAME, parsed_json, patience, read_body
+from api.bodies import NAME, Patience, parsed_json, patience, read_body
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, door_of
 from api.offers import Offered
@@ -65,18 +65,18 @@ async def complete(request: Request) -> Response:
         chat, offered = await _read(request, door)
     except NotFound:
         return _no_such_model()
-    inputs = partial(_inputs, chat)
+    wait = patience(request.headers.getlist("prefer"))
+    inputs = partial(_inputs, chat, wait)
     if not any(buying.payments_of(request)):
         return await buying.offer(offered, partial(inputs, offered.version))
-    wait = patience(request.headers.getlist("prefer"))
     # Its clients wait for minutes, and take no 202.
     until = started + (wait.seconds if wait.applied else settings().max_wait_seconds)
-    bought = await buying.take(request, door, offered, inputs, until=until, is_watched=chat.is_streamed)
+    bought = await buying.take(request, door, offered, inputs, until=until, is_streamed=chat.is_streamed)
     if isinstance(bought, Response):
         return bought
     row = bought.row
     if not bought.is_new and row.state == "failed" and row.may_rerun:
-        row = await _run_again(door, row, until, is_watched=chat.is_streamed)
+        row = await _run_again(door, row, until, is_streamed=chat.is_streamed)
     if chat.is_streamed:
         return bought.traced(chunks.answer(door, row, chat))
     response = bought.traced(completions.answer(row, chat))
@@ -103,7 +103,8 @@ async def _read(request: Request, door: Door) -> tuple[Chat, Offered]:
     return chat, await door.offered(chat.handle, chat.slug)
 
 
-async def _inputs(chat: Chat, version: versions.Version) -> dict[str, str]:
+async def _inputs(chat: Chat, wished: Patience, version: versions.Version) -> dict[str, str]:
+    buying.require_privacy(wished, version)
     _require_size(chat.size, version)
     return chats.inputs_of(chat, version)
 
@@ -114,12 +115,12 @@ def _require_size(size: int, version: versions.Version) -> None:
         raise TooLarge("body_too_large", limit)
 
 
-async def _run_again(door: Door, row: Execution, until: float, *, is_watched: bool) -> Execution:
+async def _run_again(door: Door, row: Execution, until: float, *, is_streamed: bool) -> Execution:
     """Run a failed execution again for free, because its client repeats the request; return it when it has ended."""
     with suppress(Unavailable):
         async with door.pool.connection() as conn:
             await lifecycle.rerun(conn, row.id)
-    if is_watched:
+    if is_streamed:
         return await execution_views.current(door.pool, row.id)
     return await execution_views.follow(door.pool, door.hub, row.id, until)
 

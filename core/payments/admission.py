@@ -104,7 +104,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     if not matched.is_proved and (execution_id := await _retry(door, purchase, matched, is_counted=True)):
         return execution_id, False
     await _limit_failures(door, matched.payer, purchase.version)
-    request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id, purchase.is_watched)
+    request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id, purchase.is_streamed)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
     # A concurrent request claimed the same authorization or identifier, and is found now; or the wallet has no room.

@@ -68,7 +68,7 @@ class ClaimRequest:
         version: the version that it buys.
         inputs: validated inputs.
         owner: the worker that will settle it.
-        is_watched: whether the buyer wants to hear of it while it is made.
+        is_streamed: whether the buyer wants to hear of it while it is made.
         payment_id, execution_id: fresh ids.
         execution: what it buys, sealed.
         payload_sha256, request_sha256, identifier_sha256, sealed_payload: hashed by `matching`, and sealed.
@@ -81,7 +81,7 @@ class ClaimRequest:
     version: versions.Version
     inputs: dict[str, str]
     owner: UUID
-    is_watched: bool = False
+    is_streamed: bool = False
     payment_id: UUID = field(default_factory=uuid4)
     execution_id: UUID = field(default_factory=uuid4)
     execution: lifecycle.NewExecution = field(init=False)
@@ -92,7 +92,7 @@ class ClaimRequest:
 
     def __post_init__(self) -> None:
         """Compute everything that depends on what the buyer wrote."""
-        payload, resource_id, wants = self.matched.payload, self.version.resource_id, self.is_watched
+        payload, resource_id, wants = self.matched.payload, self.version.resource_id, self.is_streamed
         plain = payload.model_dump_json(by_alias=True, exclude_none=True).encode()
         computed = {
             "execution": lifecycle.NewExecution(self.version, self.inputs, self.payment_id, self.execution_id, wants),
@@ -220,7 +220,7 @@ async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bo
         conn: one transaction.
         payment_id: the payment.
         reason: the reason, as a code.
-        proved: whether the chain shows that it can never land; otherwise the chain is watched until then.
+        proved: whether the chain shows that it can never land; otherwise the chain is streamed until then.
     """
     if await sql.fail(conn, id=payment_id, reason=reason, proved=proved):
         await lifecycle.void(conn, payment_id)

@@ -72,7 +72,7 @@ class Purchase:
 
     Attributes:
         client: the address that presents it.
-        is_watched: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
+        is_streamed: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
         is_repeated: whether its client says that it repeats a request of which it got no answer.
     """
 
@@ -81,7 +81,7 @@ class Purchase:
     inputs: dict[str, str]
     status_token: str = ""
     client: str = ""
-    is_watched: bool = False
+    is_streamed: bool = False
     is_repeated: bool = False
 
     @property

@@ -20,7 +20,7 @@ from core.db.states import (
     OutcomeCode,
     PaymentState,
     RefundState,
-    Watched,
+    Streamed,
 )
 
 
@@ -64,7 +64,7 @@ class TakeRow(NamedTuple):
     takeovers: int
     claimed_by: UUID | None
     sealed_inputs: bytes
-    watched: Watched | None
+    streamed: Streamed | None
     payer: str | None
 
 
@@ -106,7 +106,9 @@ class Execution(NamedTuple):
     version_id: UUID
     sealed_result: bytes | None
     truncated: bool
-    watched: Watched | None
+    streamed: Streamed | None
+    delivery: dict[str, object] | None
+    erased_by_buyer: bool
     model_served: str | None
     may_rerun: bool
     created_at: datetime
@@ -116,6 +118,12 @@ class Execution(NamedTuple):
     content_deleted_at: datetime | None
     claimed: bool
     modality: Modality
+    number: int
+    model_id: str
+    slug: str
+    handle: str
+    asset: str | None
+    pay_to: str | None
     payment_id: UUID | None
     payment_state: PaymentState | None
     reason: str | None
@@ -190,7 +198,7 @@ class Queries(Protocol):
         account_ids: list[UUID],
         version_ids: list[UUID],
         sealed_inputs: list[bytes | None],
-        watched: list[Watched | None],
+        streamed: list[Streamed | None],
     ) -> int:
         """A paid execution is held until its payment is settled; an owner's test is queued at once."""
 
@@ -275,6 +283,7 @@ class Queries(Protocol):
         sealed_results: list[bytes],
         truncateds: list[bool],
         leaks: list[Leak | None],
+        deliveries: list[str],
     ) -> AsyncIterator[SucceedRow]:
         """The first valid answer is stored, from whichever attempt it comes."""
 

@@ -94,7 +94,7 @@ class Call:
 async def begun(pool: db.Pool, hub: notifications.NotificationHub, **changes: object) -> Call:
     sold = replace(await orders.version(pool), **changes)  # type: ignore[arg-type]
     worker = await orders.hire(pool)
-    one = await orders.pay(pool, sold, worker, is_watched=True)
+    one = await orders.pay(pool, sold, worker, is_streamed=True)
     (order,) = await orders.begin(pool, worker, [one])
     return Call(pool, hub, sold, order)
 
