@@ -7,10 +7,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import usage_rollup as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="usage_rollup", persist_result=False, log_prints=False)
+@flow(name="usage_rollup", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def usage_rollup(since: date | None = None) -> State[None]:
     """Update the rollups, create the log's next months, drop old ones, and report the day.

@@ -10,6 +10,7 @@ from core.reporting import day_page
 from core.reporting import partitions as usage_partitions
 from core.reporting import rollup as usage_rollup
 from core.reporting.partitions import Dropped
+from tasks import prefect_adapter
 from tasks.policy import step
 
 _PAUSE_SECONDS = 2
@@ -28,6 +29,7 @@ async def roll_up(since: date | None) -> int:
     artifact_id = await acreate_progress_artifact(
         0.0, key="usage-rollup", description="Hours of the usage log counted again"
     )
+    prefect_adapter.tell_artifact("usage-rollup")
     reported_at = 0.0
 
     async def report_progress(progress: usage_rollup.Progress) -> None:
@@ -56,3 +58,4 @@ async def report() -> None:
     async with db.pool() as pool, db.snapshot(pool) as conn:
         page = await day_page.compose(conn)
     await acreate_markdown_artifact(page, key="usage", description="What was sold today, and how it went")
+    prefect_adapter.tell_artifact("usage")
