@@ -54,9 +54,8 @@ def tell_run(sentence: str) -> None:
 
     The lines that Prefect writes itself stay off (`client_environment`), and this one does not go to the console.
     """
-    theirs = logging.getLogger("prefect.flow_runs")
-    ours = theirs.getChild("instant")
-    ours.handlers, ours.propagate = theirs.handlers, False
+    ours = logging.getLogger("instant.run")
+    ours.handlers, ours.propagate = logging.getLogger("prefect.flow_runs").handlers, False
     ours.setLevel(logging.INFO)
     ours.info("%s", sentence)
 

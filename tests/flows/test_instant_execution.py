@@ -126,7 +126,7 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
 
         async def logged() -> list[str]:
             lines = await prefect.read_logs(LogFilter(flow_run_id=only), sort=LogSort.TIMESTAMP_ASC)
-            return [line.message for line in lines if line.name == "prefect.flow_runs.instant"]
+            return [line.message for line in lines if line.name == "instant.run"]
 
         async def has_two() -> bool:
             return len(await logged()) == 2
