@@ -1,11 +1,13 @@
 """Tasks of the flow `usage_rollup`."""
 
 import time
+from collections import Counter
 from datetime import date, datetime
 
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 
 from core import db
+from core.payments import reconciliation
 from core.reporting import day_page
 from core.reporting import partitions as usage_partitions
 from core.reporting import rollup as usage_rollup
@@ -50,6 +52,14 @@ async def drop_months() -> Dropped:
     """Drop the log rows of old months."""
     async with db.pool() as pool:
         return await usage_partitions.drop_months(pool)
+
+
+@step()
+async def compare_books() -> dict[str, int]:
+    """Compare the ledger, executions and usage, as every door does; return the number of differences by code."""
+    async with db.pool() as pool:
+        comparison = await reconciliation.compare_ledger(pool)
+    return dict(Counter(difference.code for difference in comparison.differences))
 
 
 @step()
