@@ -1,26 +1,25 @@
 """Serve buyers: show the price, take one payment, and return the answer now or later."""
 
 import time
+from collections.abc import Awaitable
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
-from api import answers, documents, offers, problems, streams
+from api import answers, documents, problems, purchases, streams
 from api.bodies import patience, read_json
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, client_of, door_of
 from api.pages import executions, products
 from api.pages.negotiation import wants_page
 from core import db
-from core.amounts import usdc
 from core.executions import lifecycle, status_tokens
 from core.executions import views as execution_views
-from core.failures import InvalidInput, NotFound, PaymentMalformed, PaymentRequired
+from core.failures import NotFound, PaymentRequired
 from core.observability import metrics, tracing
-from core.payments import admission
-from core.payments.purchase import Conflict, Purchase
+from core.payments.purchase import Conflict
 from core.resources import versions
 
 # `api/direct.py` calls its endpoint with the request itself.
@@ -48,30 +47,37 @@ async def buy(request: Request) -> Response:
     started, began = time.monotonic(), time.time_ns()
     door, headers = await door_of(request), request.headers
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
-    current, payload, is_watched = offered.version, None, streams.are_wanted(request)
+    current, is_watched = offered.version, streams.are_wanted(request)
     payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
+
+    def read_body(version: versions.Version) -> Awaitable[object]:
+        return read_json(request, versions.body_limit(version))
+
     if not any(payments):
         if wants_page(request) and request.method == "GET":
             return products.product_page(offered, await door.record_of(offered.version.resource_id))
-        return await _offer(request, offered)
-    try:
-        if is_watched:
-            door.readers.require_room()
-        payload = admission.read_header(payments)
-        version = await admission.quoted_version(door, payload, current)
-        body = await read_json(request, versions.body_limit(version))
-        inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request), is_watched)
-        execution_id, is_new = await admission.admit(door, purchase)
-    except (PaymentRequired, PaymentMalformed) as refusal:
-        answer = offered.answer(refusal)
-        answer.headers.update(answers.refused_headers(refusal, payload))
-        metrics.presented("refused")
+        answer = offered.answer(refusal := await purchases.unpaid(offered, read_body))
+        if isinstance(refusal, PaymentRequired):
+            metrics.offered()
         return answer
-    except Conflict as conflict:
-        metrics.presented("conflict")
-        return _conflict(conflict)
-    metrics.presented("claimed" if is_new else "replayed")
+    if is_watched:
+        door.readers.require_room()
+    bought = await purchases.present(
+        door,
+        offered,
+        payments,
+        read_body,
+        client=client_of(request),
+        status_token=headers.get("status-token", ""),
+        is_watched=is_watched,
+    )
+    if isinstance(bought, Conflict):
+        return purchases.conflict_problem(bought)
+    if isinstance(bought, purchases.Refused):
+        answer = offered.answer(bought.reason)
+        answer.headers.update(answers.refused_headers(bought.reason, bought.payload))
+        return answer
+    version, execution_id = bought.version, bought.execution_id
     wait = patience(headers.getlist("prefer"))
     states = _DECIDED if is_watched else lifecycle.FINAL_STATES
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds, states)
@@ -85,25 +91,8 @@ async def buy(request: Request) -> Response:
         response = answers.answer(row, ahead=await _ahead(door, row))
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
-    tracing.record("buy", execution_id, began, facts, is_root=is_new)
+    tracing.record("buy", execution_id, began, facts, is_root=bought.is_new)
     return response if is_watched and row.state != "void" else delivered(response, door, row)
-
-
-async def _offer(request: Request, offered: offers.Offered) -> Response:
-    """Answer without a payment: 402, or 400 for inputs that do not fit, both with the offer. `{}` only asks for it."""
-    if offered.version.archived:
-        raise NotFound
-    try:
-        body = await read_json(request, versions.body_limit(offered.version))
-        if body is not None and body != {}:
-            versions.validate_inputs(offered.version, body)
-    except InvalidInput as wrong:
-        if offered.obstacle:
-            raise
-        return offered.answer(wrong)
-    answer = offered.answer(PaymentRequired("payment_required"))
-    metrics.offered()
-    return answer
 
 
 @router.get(
@@ -187,13 +176,3 @@ async def _ahead(door: Door, row: execution_views.Execution) -> int:
         return 0
     async with db.autocommit(door.pool) as conn:
         return await execution_views.count_ahead(conn, row.id)
-
-
-def _conflict(conflict: Conflict) -> JSONResponse:
-    paid = conflict.payment
-    receipt = {
-        "transaction": paid.transaction,
-        "paidUsdc": usdc(paid.amount_atomic),
-        "network": paid.network,
-    }
-    return problems.problem(409, problems.CONFLICT[conflict.code], conflict.code, receipt=receipt)
