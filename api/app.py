@@ -57,6 +57,7 @@ from api import (
 )
 from api.direct import Answer, direct
 from api.door import Door
+from api.mcp import routes as mcp_routes
 from api.pages import assets, errors, negotiation
 from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
@@ -67,6 +68,7 @@ from core.observability import logs, tracing
 from core.payments import settlement
 from core.process import gc_tuning, scheduled_runs, worker
 from core.resources import field_errors
+from core.resources.draft import RESERVED
 from core.settings import settings
 from deployments import launch
 
@@ -94,7 +96,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
+    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS, but=RESERVED)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
@@ -114,6 +116,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     for router in (
         # Before the prompts: no prompt is at these addresses.
         manifests.router,
+        mcp_routes.router,
         buyers.shop,
         buyers.router,
         product_records.router,
@@ -169,6 +172,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         upkeep.polling_prefect() as prefect_upkeep,
         rate_limiter() as limiter,
         setup.checking(pool, clients) as door_setup,
+        mcp_routes.running(app),
     ):
         rates = rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
         door = Door(pool, hub, clients, worker_id, limiter, *rates)

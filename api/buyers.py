@@ -15,9 +15,9 @@ from api.door import Door, LimitedDoor, client_of, door_of
 from api.pages import executions, products
 from api.pages.negotiation import wants_page
 from core import db
-from core.executions import lifecycle, status_tokens
+from core.executions import lifecycle
 from core.executions import views as execution_views
-from core.failures import NotFound, PaymentRequired
+from core.failures import PaymentRequired
 from core.observability import metrics, tracing
 from core.payments.purchase import Conflict
 from core.resources import versions
@@ -88,7 +88,7 @@ async def buy(request: Request) -> Response:
     elif is_watched:
         response = streams.answer(request, door, row)
     else:
-        response = answers.answer(row, ahead=await _ahead(door, row))
+        response = answers.answer(row, ahead=await purchases.ahead(door, row))
         response.headers.update(wait.headers())
     facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
     tracing.record("buy", execution_id, began, facts, is_root=bought.is_new)
@@ -111,10 +111,10 @@ async def show(
 
     With `Accept: text/event-stream`: events from `Last-Event-ID` on, or from `after` in the URL.
     """
-    row = await _authorized_execution(door, execution_id, token, status_token)
+    row = await purchases.authorized(door, execution_id, token, status_token)
     if streams.are_wanted(request):
         return streams.answer(request, door, row)
-    ahead = await _ahead(door, row)
+    ahead = await purchases.ahead(door, row)
     if wants_page(request):
         return delivered(executions.execution_page(row, await _bought(door, row), ahead=ahead), door, row)
     return delivered(answers.status(row, ahead=ahead), door, row)
@@ -123,7 +123,7 @@ async def show(
 @router.get("/executions/{execution_id}/answer", include_in_schema=False)
 async def save(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
     """The answer's text as a file, from its page."""
-    row = await _authorized_execution(door, execution_id, token)
+    row = await purchases.authorized(door, execution_id, token)
     return delivered(executions.saved_answer(row, await _bought(door, row)), door, row)
 
 
@@ -142,7 +142,7 @@ async def rerun(
 ) -> Response:
     """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()
-    row = await _authorized_execution(door, execution_id, token, status_token)
+    row = await purchases.authorized(door, execution_id, token, status_token)
     async with door.pool.connection() as conn:
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
@@ -152,27 +152,9 @@ async def rerun(
     if streams.are_wanted(request):
         return streams.answer(request, door, await execution_views.current(door.pool, execution_id))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
-    return delivered(answers.answer(row, ahead=await _ahead(door, row)), door, row)
-
-
-async def _authorized_execution(door: Door, execution_id: UUID, *tokens: str) -> execution_views.Execution:
-    """Return the execution to whoever brings its token, in the URL or in the header: a wrong one spoils nothing."""
-    if not any(status_tokens.is_token_of(execution_id, token) for token in tokens):
-        raise NotFound
-    async with db.autocommit(door.pool) as conn:
-        row = await execution_views.read(conn, execution_id)
-    if row is None:
-        raise NotFound
-    return row
+    return delivered(answers.answer(row, ahead=await purchases.ahead(door, row)), door, row)
 
 
 async def _bought(door: Door, row: execution_views.Execution) -> versions.Version:
     async with db.autocommit(door.pool) as conn:
         return await versions.version(conn, row.version_id)
-
-
-async def _ahead(door: Door, row: execution_views.Execution) -> int:
-    if row.state != "queued":
-        return 0
-    async with db.autocommit(door.pool) as conn:
-        return await execution_views.count_ahead(conn, row.id)

@@ -9,7 +9,9 @@ from fastapi.responses import JSONResponse
 from api import problems
 from api.door import Door
 from api.offers import Offered
+from core import db
 from core.amounts import usdc
+from core.executions import status_tokens, views
 from core.failures import InvalidInput, NotFound, PaymentMalformed, PaymentRequired
 from core.observability import metrics
 from core.payments import admission
@@ -107,6 +109,29 @@ async def unpaid(
             raise
         return wrong
     return PaymentRequired("payment_required")
+
+
+async def authorized(door: Door, execution_id: UUID, *tokens: str) -> views.Execution:
+    """Return the execution to whoever brings its token, in the URL or in the header: a wrong one spoils nothing.
+
+    Raises:
+        NotFound: there is none, or no token is its own.
+    """
+    if not any(status_tokens.is_token_of(execution_id, token) for token in tokens):
+        raise NotFound
+    async with db.autocommit(door.pool) as conn:
+        row = await views.read(conn, execution_id)
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def ahead(door: Door, row: views.Execution) -> int:
+    """Count the executions of the same creator that begin before this one; 0 unless it waits."""
+    if row.state != "queued":
+        return 0
+    async with db.autocommit(door.pool) as conn:
+        return await views.count_ahead(conn, row.id)
 
 
 def conflict_problem(conflict: Conflict) -> JSONResponse:

@@ -24,6 +24,8 @@ HOMES = {
     "fastapi": ("api/", "sandbox/"),
     "fastapi_offline": ("api/app.py",),
     "starlette": ("api/", "sandbox/"),
+    "mcp": ("api/mcp/", "cli/mcp"),
+    "mcp_types": ("api/mcp/", "cli/mcp"),
     "jinja2": ("api/pages/",),
     "markdown_it": ("api/pages/",),
     "markupsafe": ("api/pages/",),

@@ -1,0 +1,67 @@
+"""MCP clients that pay: the SDK's own client, with a wallet of the tests."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from mcp import Client
+from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
+from mcp_types import CallToolResult, Result
+from x402.schemas import PaymentRequired
+
+from tests.shops import Buyer
+
+EXTENSION = "org.x402/payment"
+PAYMENT, RECEIPT = "x402/payment", "x402/payment-response"
+MODERN, LEGACY = "2026-07-28", "legacy"
+
+
+class Terms(Result):
+    """A `payment_required` result."""
+
+    result_type: Literal["payment_required"] = "payment_required"
+    payment_required: dict[str, Any]
+
+
+class Paying(ClientExtension):
+    """Understands x402's extension binding, and keeps the terms that came so."""
+
+    identifier = EXTENSION
+
+    def __init__(self) -> None:
+        self.terms: list[Terms] = []
+
+    def claims(self) -> list[ResultClaim[Any]]:
+        """The result type that the extension adds."""
+        return [ResultClaim(result_type="payment_required", model=Terms, resolve=self._resolve)]
+
+    async def _resolve(self, terms: Terms, _context: ClaimContext) -> CallToolResult:
+        self.terms.append(terms)
+        return CallToolResult(content=[], structured_content=terms.payment_required, is_error=True)
+
+
+@asynccontextmanager
+async def agent(url: str, mode: str = MODERN, extensions: tuple[ClientExtension, ...] = ()) -> AsyncIterator[Client]:
+    """A client of an MCP server, which speaks this revision."""
+    async with Client(url, mode=mode, extensions=extensions, cache=None) as client:
+        yield client
+
+
+async def signed(buyer: Buyer, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The `_meta` that pays these terms."""
+    payload = await buyer.sdk().create_payment_payload(PaymentRequired.model_validate(terms))
+    return {PAYMENT: payload.model_dump(by_alias=True, exclude_none=True)}
+
+
+async def terms_of(client: Client, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms of a call."""
+    asked = await client.call_tool(tool, dict(arguments))
+    assert asked.is_error, asked
+    terms: dict[str, Any] = asked.structured_content
+    return terms
+
+
+async def pay(client: Client, buyer: Buyer, tool: str, arguments: Mapping[str, Any], **options: Any) -> CallToolResult:
+    """Call a tool, sign its terms, and call it again."""
+    meta = await signed(buyer, await terms_of(client, tool, arguments))
+    return await client.call_tool(tool, dict(arguments), meta=meta, **options)
