@@ -26,8 +26,8 @@ from core.settings import settings
 OUTCOME = "instant.outcome"
 """Where an ASGI scope holds the `Outcome` that its response will carry."""
 
-# A client that shows progress, or waits as long as there is some, hears this often from us.
-_REPORT_SECONDS = 3.0
+# A client that shows progress, or waits as long as there is some, hears from us after this many seconds, and then often.
+_FIRST_SECONDS, _REPORT_SECONDS = 0.5, 2.0
 _SAID = {"held": "The payment is being settled.", "queued": "Paid; {ahead} calls begin before.", "running": "Running."}
 
 
@@ -103,13 +103,12 @@ async def _show(request: Request, door: Door, row: views.Execution) -> HandlerRe
 
 async def _follow(context: binding.Context, door: Door, execution_id: UUID, until: float) -> views.Execution:
     """Wait until an execution is over or the time is up, and report what happens to a client that asked for it."""
-    reports = 0
+    reports, pause = 0, _FIRST_SECONDS
     while True:
-        now = time.monotonic()
-        row = await views.follow(door.pool, door.hub, execution_id, min(until, now + _REPORT_SECONDS))
+        row = await views.follow(door.pool, door.hub, execution_id, min(until, time.monotonic() + pause))
         if row.state in FINAL_STATES or time.monotonic() >= until:
             return row
-        reports += 1
+        reports, pause = reports + 1, _REPORT_SECONDS
         message = _SAID[row.state].format(ahead=await purchases.ahead(door, row))
         await context.session.report_progress(reports, message=message)
 
