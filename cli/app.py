@@ -21,6 +21,7 @@ from cyclopts import App, CycloptsError
 from cli import output
 from cli.buy import buy
 from cli.login import login, logout, whoami
+from cli.mcp import mcp
 from cli.remote import door, logins
 from cli.shared import Flag, meet_prefect
 from core.db.pool import UNREACHABLE, owner_database_url
@@ -39,6 +40,7 @@ app = App(
     result_action="return_value",
 )
 app.command(buy)
+app.command(mcp)
 
 # cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
 _GROUPS = {
@@ -133,7 +135,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, whoami)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, mcp, whoami)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.

@@ -26,7 +26,7 @@ from core.settings import settings
 OUTCOME = "instant.outcome"
 """Where an ASGI scope holds the `Outcome` that its response will carry."""
 
-# A client that shows progress, or waits as long as there is some, hears from us after this many seconds, and then often.
+# A client that wants to see progress hears after so many seconds, and then so often.
 _FIRST_SECONDS, _REPORT_SECONDS = 0.5, 2.0
 _SAID = {"held": "The payment is being settled.", "queued": "Paid; {ahead} calls begin before.", "running": "Running."}
 

@@ -45,7 +45,7 @@ def at(door: str, shop: Shop) -> str:
 
 @pytest.mark.parametrize("mode", [MODERN, LEGACY])
 async def test_buying(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, mode: str) -> None:
-    """Terms as structure and text; the answer with its receipt, and again; once it is fetched, another one is bought."""
+    """Terms as structure and text; the answer with its receipt, and again; once it is fetched, another is bought."""
     async with agent(at(door, shop), mode) as client:
         unpaid = await client.call_tool("haiku", INPUTS)
         meta = await signed(buyer, unpaid.structured_content)

@@ -50,7 +50,12 @@ HOMES = {
     "x402": ("core/payments/x402_sdk.py", "sandbox/", "cli/buy", "deployments/demo"),
     "eth_account": ("sandbox/", "cli/buy", "deployments/demo"),
     "httpx": ("core/catalog/model_list.py", "core/catalog/sync.py", "cli/", "deployments/", "sandbox/"),
-    "httpx2": ("core/providers/client.py", "core/providers/connections.py", "core/providers/transport.py"),
+    "httpx2": (
+        "cli/mcp_bridge.py",
+        "core/providers/client.py",
+        "core/providers/connections.py",
+        "core/providers/transport.py",
+    ),
     "aiohttp": ("core/net/http.py", "core/providers/transport.py", "core/net/json_client.py"),
 }
 

@@ -1,0 +1,154 @@
+"""`instant mcp`: a program without a wallet buys, within the limits of its user."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult, ElicitResult, TextContent
+
+from cli import buy_wallet
+from cli.mcp_bridge import Bridge, Limits, server_of
+from core import db
+from tests import shops
+from tests.agents import LEGACY, MODERN
+from tests.shops import Buyer, Shop
+
+INPUTS = {"topic": "the sea"}
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of its own."""
+    monkeypatch.setenv("INSTANT_STATE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[db.Pool]:
+    """The door's database."""
+    async with db.pool() as pool:
+        yield pool
+
+
+def text(result: CallToolResult) -> str:
+    """The first text of a result."""
+    first = result.content[0]
+    assert isinstance(first, TextContent)
+    return first.text
+
+
+@asynccontextmanager
+async def bridged(
+    url: str,
+    buyer: Buyer,
+    mode: str = MODERN,
+    *,
+    most: str = "0.10",
+    day: str = "1",
+    above: str = "0.05",
+    **client: Any,
+) -> AsyncIterator[Client]:
+    """A local client of a bridge in this process."""
+    limits = Limits(Decimal(most), Decimal(day), Decimal(above))
+    async with (
+        Client(url) as shop,
+        Client(server_of(Bridge(url, buyer.wallet, buy_wallet.assets(()), limits), shop), mode=mode, **client) as local,
+    ):
+        yield local
+
+
+async def test_over_standard_input_and_output(door: str, shop: Shop, buyer: Buyer, state: Path) -> None:
+    """A program starts it, finds a prompt, and buys it until the cap of the day."""
+    arguments = ["-m", "cli", "mcp", f"{door}/mcp", "--max-per-day", "0.015"]
+    environment = os.environ | {"INSTANT_WALLET_KEY": buyer.wallet.key.hex()}
+    wish = {"prompt": f"@{shop.account.handle}/haiku", "inputs": INPUTS}
+    async with Client(
+        StdioServerParameters(command=sys.executable, args=arguments, env=environment), mode=LEGACY
+    ) as local:
+        found = await local.call_tool("search_prompts", {"creator": shop.account.handle})
+        bought = await local.call_tool("buy", wish)
+        capped = await local.call_tool("buy", wish)
+
+    assert found.structured_content["prompts"][0]["prompt"] == wish["prompt"]
+    assert not bought.is_error
+    assert text(bought) == bought.structured_content["response"]
+    assert capped.is_error
+    assert "--max-per-day" in text(capped)
+    assert list((state / "purchases").glob("*.json")) == []
+    assert (state / "mcp" / "spending.json").stat().st_mode & 0o077 == 0
+    assert await buyer.settles() == 1
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+async def test_who_is_asked(door: str, shop: Shop, buyer: Buyer, mode: str) -> None:
+    """Above the threshold the user decides; a program that cannot ask is refused, and so is a price above the cap."""
+    url, asked = f"{door}/@{shop.account.handle}/mcp", []
+
+    def answering(action: Any) -> Any:
+        async def answer(_context: object, params: Any) -> ElicitResult:
+            asked.append(params.message)
+            return ElicitResult(action=action, content={} if action == "accept" else None)
+
+        return answer
+
+    async with bridged(url, buyer, mode, above="0.005") as cannot_ask:
+        not_asked = await cannot_ask.call_tool("haiku", INPUTS)
+    async with bridged(url, buyer, mode, above="0.005", elicitation_callback=answering("decline")) as against:
+        declined = await against.call_tool("haiku", INPUTS)
+    async with bridged(url, buyer, mode, most="0.009") as poor:
+        too_dear = await poor.call_tool("haiku", INPUTS)
+    assert [result.is_error for result in (not_asked, declined, too_dear)] == [True] * 3
+    assert "cannot ask" in text(not_asked)
+    assert "did not agree" in text(declined)
+    assert "--max-price" in text(too_dear)
+    assert await buyer.settles() == 0
+
+    async with bridged(url, buyer, mode, above="0.005", elicitation_callback=answering("accept")) as willing:
+        accepted = await willing.call_tool("haiku", INPUTS)
+    assert not accepted.is_error, text(accepted)
+    assert [question.startswith("Pay 0.01 USDC") for question in asked] == [True, True]
+    assert await buyer.settles() == 1
+
+
+async def test_a_crash_after_the_signature(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, state: Path) -> None:
+    """The next bridge presents the same payment for the same call, and gets the answer that it paid for."""
+    url, kept = f"{door}/@{shop.account.handle}/mcp", state / "purchases"
+    await shop.openrouter(latency_seconds=0.3)
+
+    async def is_signed() -> bool:
+        return len(list(kept.glob("*.json"))) == 1
+
+    async with bridged(url, buyer) as local:
+        calling = asyncio.create_task(local.call_tool("haiku", INPUTS))
+        await shops.eventually(is_signed, pause=0.001)
+        calling.cancel()
+    async with bridged(url, buyer, day="0") as again:
+        same, other = [await again.call_tool("haiku", inputs) for inputs in (INPUTS, {"topic": "a hill"})]
+
+    assert not same.is_error, text(same)
+    assert other.is_error
+    assert not list(kept.glob("*.json"))
+    assert (await buyer.settles(), len(await shop.sends())) == (1, 1)
+
+
+async def test_a_refused_payment(door: str, shop: Shop, practice_facilitator: str, state: Path) -> None:
+    """It may still be used until it expires, so nothing else is signed for this call before."""
+    poor, url = Buyer(), f"{door}/@{shop.account.handle}/mcp"
+    async with bridged(url, poor) as local:
+        refused = [await local.call_tool("haiku", INPUTS) for _ in range(2)]
+        kept = list((state / "purchases").glob("*.json"))
+        await poor.fund()
+        funded = await local.call_tool("haiku", INPUTS)
+
+    assert [result.is_error for result in refused] == [True, True]
+    assert "insufficient" in text(refused[0])
+    assert len(kept) == 1
+    assert not funded.is_error, text(funded)
+    assert not list((state / "purchases").glob("*.json"))
