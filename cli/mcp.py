@@ -44,4 +44,4 @@ def mcp(
         raise Misconfigured("the URL of a shop's tools begins with http:// or https:// and ends with /mcp")
     wallet, known = buy_wallet.open_wallet(wallet_file), buy_wallet.assets(asset)
     output.remark(f"Tools of {url}, paid by {wallet.address}: at most {max_price} USDC a call, {max_per_day} a day.")
-    asyncio.run(serve(url, Bridge(url, wallet, known, Limits(max_price, max_per_day, confirm_above))))
+    asyncio.run(serve(Bridge(url, wallet, known, Limits(max_price, max_per_day, confirm_above))))

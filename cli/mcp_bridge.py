@@ -33,9 +33,10 @@ from mcp_types import (
     PaginatedRequestParams,
     TextContent,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from cli import buy_order, buy_wallet, mcp_budget, output
+from cli.buy_delivery import NoReply
 from cli.buy_wallet import NotBought
 from core.failures import Misconfigured
 
@@ -76,13 +77,18 @@ class Bridge:
     limits: Limits
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
+    def shop(self) -> Client:
+        """A connection to the shop. Each call has its own: a broken one is of no more use (mcp 2.3)."""
+        return Client(self.url, mode=LATEST_MODERN_VERSION, cache=None)
+
     async def call(
-        self, context: ServerRequestContext, shop: Client, params: CallToolRequestParams
+        self, context: ServerRequestContext, params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool of the shop. What costs something is paid once, also if this call is made again after a crash.
 
         Raises:
-            NotBought: nothing was signed; the sentence says why.
+            NotBought: nothing was signed now; the sentence says why.
+            NoReply: the shop cannot be reached.
             Misconfigured: what was signed or spent cannot be kept, so nothing was signed.
         """
         arguments = params.arguments or {}
@@ -91,7 +97,7 @@ class Bridge:
         async with self._locks.setdefault(name, asyncio.Lock()):
             order = buy_order.of_call(name)
             if order is None:
-                result = await self._ask(context, shop, params, None)
+                result = await self._ask(context, params, None)
                 terms = _terms_of(result)
                 if terms is None:
                     _settle_status(arguments, result)
@@ -100,7 +106,20 @@ class Bridge:
                 if isinstance(asked, InputRequiredResult):
                     return asked
                 order = asked
-            return await self._present(context, shop, params, order)
+            return await self._present(context, params, order)
+
+    async def instructions(self) -> str:
+        """Ask the shop what it tells models.
+
+        Raises:
+            NoReply: there is none.
+        """
+        try:
+            async with Client(self.url, cache=None) as shop:
+                return shop.instructions or ""
+        except* (MCPError, httpx2.HTTPError, OSError):
+            pass
+        raise NoReply(sent=False)
 
     async def _sign(
         self, context: ServerRequestContext, params: CallToolRequestParams, terms: Mapping[str, Any], name: str
@@ -138,70 +157,75 @@ class Bridge:
         return order
 
     async def _present(
-        self, context: ServerRequestContext, shop: Client, params: CallToolRequestParams, order: buy_order.Order
+        self, context: ServerRequestContext, params: CallToolRequestParams, order: buy_order.Order
     ) -> CallToolResult:
         """Present a payment until the shop has said what became of it, or the client would give up."""
         meta = {_PAYMENT: json.loads(base64.b64decode(order.payment))}
         pause, until = _FIRST_PAUSE, time.monotonic() + _PRESENT_SECONDS
         while True:
-            with suppress(MCPError, httpx2.HTTPError, TimeoutError):
+            with suppress(NoReply, TimeoutError):
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + until - time.monotonic()):
-                    result = await self._ask(context, shop, params, meta)
+                    result = await self._ask(context, params, meta)
                 return _note(order, result)
             if time.monotonic() + pause >= until:
                 raise NotBought("the shop did not answer; make the same call again: it presents the same payment")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _ask(
-        self, context: ServerRequestContext, shop: Client, params: CallToolRequestParams, meta: Any
-    ) -> CallToolResult:
+    async def _ask(self, context: ServerRequestContext, params: CallToolRequestParams, meta: Any) -> CallToolResult:
         async def report(progress: float, total: float | None, message: str | None) -> None:
             await context.session.report_progress(progress, total, message)
 
         # Without the callback the shop reports nothing, and its answer is one JSON document.
         heard = report if (context.meta or {}).get("progressToken") is not None else None
-        return await shop.call_tool(params.name, params.arguments, meta=meta, progress_callback=heard)
+        try:
+            async with self.shop() as shop:
+                return await shop.call_tool(params.name, params.arguments, meta=meta, progress_callback=heard)
+        except* (MCPError, httpx2.HTTPError, OSError):
+            pass
+        raise NoReply(sent=meta is not None)
 
 
-async def serve(url: str, bridge: Bridge) -> None:
+async def serve(bridge: Bridge) -> None:
     """Serve one local client until it closes our standard input.
 
     Raises:
         Misconfigured: there is no such shop.
     """
-    try:
-        async with Client(url) as shop, stdio_server() as (read, write):
-            server = server_of(bridge, shop)
-            await server.run(read, write, server.create_initialization_options())
-            return
-    except* (MCPError, httpx2.HTTPError, OSError):
-        pass
-    raise Misconfigured(f"there are no tools at {url}, or the connection broke")
+    instructions = None
+    with suppress(NoReply):
+        instructions = await bridge.instructions()
+    if instructions is None:
+        raise Misconfigured(f"there are no tools at {bridge.url}")
+    server = server_of(bridge, instructions)
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
 
 
-def server_of(bridge: Bridge, shop: Client) -> Server[Any]:
+def server_of(bridge: Bridge, instructions: str = "") -> Server[Any]:
     """The server that the local client talks to."""
 
     async def list_tools(_context: ServerRequestContext, params: PaginatedRequestParams | None) -> ListToolsResult:
-        return await shop.list_tools(cursor=params.cursor if params else None)
+        async with bridge.shop() as shop:
+            return await shop.list_tools(cursor=params.cursor if params else None)
 
     async def call_tool(context: ServerRequestContext, params: CallToolRequestParams) -> HandlerResult:
         try:
-            return await bridge.call(context, shop, params)
+            return await bridge.call(context, params)
         except NotBought as refusal:
             sentence = f"Not bought: {refusal}."
+        except NoReply:
+            sentence = "The shop does not answer."
         except Misconfigured as wrong:
             sentence = str(wrong)
         return CallToolResult(content=[TextContent(text=sentence)], is_error=True)
 
-    # They are the SDK's names.
     return Server(
         "x402-instant-bridge",
         version="1",
-        instructions=shop.instructions,
+        instructions=instructions,
         on_list_tools=list_tools,
-        on_call_tool=call_tool,  # type: ignore[arg-type] # its type leaves out what its documentation names
+        on_call_tool=call_tool,  # type: ignore[arg-type] # it takes more than its type says
     )
 
 

@@ -33,7 +33,7 @@ def payments(context: Context) -> list[str]:
 
 def payment_required(context: Context, offer: Response) -> HandlerResult:
     """Answer with the terms of a 402, and with what became of the payment, if one was presented."""
-    terms: dict[str, Any] = _read(offer.headers["PAYMENT-REQUIRED"])
+    terms = _read(offer.headers["PAYMENT-REQUIRED"])
     meta = receipt(offer.headers)
     if _takes_extension(context):
         # None of the SDK's own results has this type, so nothing of it is checked or dropped.
@@ -42,7 +42,7 @@ def payment_required(context: Context, offer: Response) -> HandlerResult:
     return CallToolResult(content=[TextContent(text=text)], structured_content=terms, is_error=True, _meta=meta or None)
 
 
-def receipt(headers: Mapping[str, str]) -> dict[str, Any]:
+def receipt(headers: Mapping[str, str]) -> dict[str, object]:
     """Return the `_meta` that tells how a payment was settled, from the header of an HTTP answer; empty if none was."""
     header = headers.get("PAYMENT-RESPONSE")
     return {} if header is None else {_RECEIPT: _read(header)}
@@ -54,5 +54,6 @@ def _takes_extension(context: Context) -> bool:
     return is_named and context.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
-def _read(header: str) -> Any:
-    return json.loads(base64.b64decode(header))
+def _read(header: str) -> dict[str, object]:
+    told: dict[str, object] = json.loads(base64.b64decode(header))
+    return told

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from fastapi import Request
@@ -31,7 +30,7 @@ _FIRST_SECONDS, _REPORT_SECONDS = 0.5, 2.0
 _SAID = {"held": "The payment is being settled.", "queued": "Paid; {ahead} calls begin before.", "running": "Running."}
 
 
-async def buy(context: binding.Context, handle: str, slug: str, inputs: Mapping[str, Any]) -> HandlerResult:
+async def buy(context: binding.Context, handle: str, slug: str, inputs: Mapping[str, object]) -> HandlerResult:
     """Without a payment in `_meta`: the offer. With one: the answer, or a handle when it takes longer.
 
     Raises:
@@ -113,7 +112,7 @@ async def _follow(context: binding.Context, door: Door, execution_id: UUID, unti
         await context.session.report_progress(reports, message=message)
 
 
-def _take_exception(task: asyncio.Task[Any]) -> None:
+def _take_exception(task: asyncio.Task[object]) -> None:
     """Look at how a task ended whose caller may have gone; asyncio would log the whole text of its exception."""
     if not task.cancelled():
         task.exception()

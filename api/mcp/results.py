@@ -16,12 +16,14 @@ from core.executions.views import Execution
 from core.failures import NotFound, Unavailable
 from core.media import store
 
+Document = dict[str, Any]  # JSON that we made
+
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,(.*)", re.DOTALL)
 _NEXT = "Call the tool `status` with this statusUrl; it is free. Do not pay again."
 
 
 def of_document(
-    told: Mapping[str, Any], *, is_error: bool = False, meta: Mapping[str, Any] | None = None
+    told: Mapping[str, object], *, is_error: bool = False, meta: Mapping[str, object] | None = None
 ) -> CallToolResult:
     """Show a JSON document, as text too: some clients show their model nothing else."""
     return CallToolResult(
@@ -32,7 +34,7 @@ def of_document(
     )
 
 
-def of_problem(problem: Response, meta: Mapping[str, Any] | None = None) -> CallToolResult:
+def of_problem(problem: Response, meta: Mapping[str, object] | None = None) -> CallToolResult:
     """Show a problem document (RFC 9457)."""
     return of_document(_body(problem), is_error=True, meta=meta)
 
@@ -50,7 +52,7 @@ async def of_execution(row: Execution, *, ahead: int) -> CallToolResult:
             return of_document(body, is_error=True, meta=meta)
 
 
-async def _answer(body: dict[str, Any], meta: Mapping[str, Any]) -> CallToolResult:
+async def _answer(body: Document, meta: Mapping[str, object]) -> CallToolResult:
     """Show an answer. What is content stands there only, and not a second time for programs."""
     media = [url for url in (*body.get("images", ()), body.get("audio")) if url]
     content: list[ContentBlock] = [TextContent(text=body["response"])] if body["response"] or not media else []
@@ -86,6 +88,6 @@ def _medium(kind: str, data: str) -> ContentBlock:
     return ImageContent(data=data, mime_type=kind)
 
 
-def _body(response: Response) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(bytes(response.body))
+def _body(response: Response) -> Document:
+    told: Document = json.loads(bytes(response.body))
     return told

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -88,5 +88,5 @@ class _Exchange(Response):
         await self._manager.handle_request(scope, receive, marking(scope, receive, send, self._door, outcome))
 
 
-def _manager(server: Callable[[], Server[Any]]) -> StreamableHTTPSessionManager:
+def _manager(server: Callable[[], Server]) -> StreamableHTTPSessionManager:
     return StreamableHTTPSessionManager(server(), stateless=True, max_request_body_size=body_limit())

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -32,24 +31,24 @@ _CREATOR = (
 )
 
 List = Callable[[Context, str | None], Awaitable[ListToolsResult]]
-CallTool = Callable[[Context, str, Mapping[str, Any]], Awaitable[HandlerResult]]
+CallTool = Callable[[Context, str, Mapping[str, object]], Awaitable[HandlerResult]]
 
 
-def shop() -> Server[Any]:
+def shop() -> Server:
     """The server at `/mcp`."""
     return _server("x402-instant", _SHOP, tools.list_shop, tools.call_shop)
 
 
-def creator() -> Server[Any]:
+def creator() -> Server:
     """The server at `/@creator/mcp`, for every creator."""
     return _server("x402-instant-creator", _CREATOR, tools.list_creator, tools.call_creator)
 
 
-def _server(name: str, instructions: str, list_page: List, call: CallTool) -> Server[Any]:
+def _server(name: str, instructions: str, list_page: List, call: CallTool) -> Server:
     async def list_tools(context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         return await list_page(context, params.cursor if params else None)
 
-    async def call_tool(context: Context, params: CallToolRequestParams) -> Any:
+    async def call_tool(context: Context, params: CallToolRequestParams) -> HandlerResult:
         # What a failure says is for the model to read, so it is a result and no error of the protocol.
         try:
             return await call(context, params.name, params.arguments or {})
@@ -61,12 +60,12 @@ def _server(name: str, instructions: str, list_page: List, call: CallTool) -> Se
             metrics.unavailable(failure.code)
         return results.of_problem(problems.of_failure(failure))
 
-    server: Server[Any] = Server(
+    server: Server = Server(
         name,
         version="1",
         instructions=instructions,
         on_list_tools=list_tools,
-        on_call_tool=call_tool,
+        on_call_tool=call_tool,  # type: ignore[arg-type] # it also takes results of extensions
         cache_hints={"tools/list": CacheHint(ttl_ms=FRESH_SECONDS * 1000, scope="public")},
         # None of our schemas asks for a header; otherwise each call would list all tools to look.
         get_tool_input_schema=lambda _name: None,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
@@ -51,7 +51,7 @@ class Prompt(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prompt: Annotated[str, Field(max_length=300, description="@creator/slug, or its URL, as search_prompts names it")]
-    inputs: dict[str, Any] = Field(default_factory=dict, description="its inputs, by the schema that `preview` shows")
+    inputs: dict[str, object] = Field(default_factory=dict, description="by the schema that `preview` shows")
 
 
 class Job(BaseModel):
@@ -89,7 +89,7 @@ async def list_creator(context: Context, cursor: str | None) -> ListToolsResult:
     )
 
 
-async def call_shop(context: Context, name: str, arguments: Mapping[str, Any]) -> HandlerResult:
+async def call_shop(context: Context, name: str, arguments: Mapping[str, object]) -> HandlerResult:
     """Call a tool of `/mcp`.
 
     Raises:
@@ -100,7 +100,7 @@ async def call_shop(context: Context, name: str, arguments: Mapping[str, Any]) -
     return await _SHOP[name][1](context, arguments)
 
 
-async def call_creator(context: Context, name: str, arguments: Mapping[str, Any]) -> HandlerResult:
+async def call_creator(context: Context, name: str, arguments: Mapping[str, object]) -> HandlerResult:
     """Call a tool of `/@creator/mcp`: buy a prompt, also one that is in no list, or look at a job."""
     if name == _STATUS:
         return await _status(context, arguments)
@@ -127,7 +127,7 @@ def handle_of(context: Context) -> str:
     return handle
 
 
-async def _search(context: Context, arguments: Mapping[str, Any]) -> HandlerResult:
+async def _search(context: Context, arguments: Mapping[str, object]) -> HandlerResult:
     door = door_of(context)
     rows, following = await listed.read_page(door, _read(Search, arguments))
     found = [
@@ -138,7 +138,7 @@ async def _search(context: Context, arguments: Mapping[str, Any]) -> HandlerResu
     return results.of_document({"prompts": found} | ({"cursor": following} if following else {}))
 
 
-async def _preview(context: Context, arguments: Mapping[str, Any]) -> HandlerResult:
+async def _preview(context: Context, arguments: Mapping[str, object]) -> HandlerResult:
     """Show what a call would cost and give, and check its inputs, for nothing."""
     asked = _read(Prompt, arguments)
     handle, slug = _place_of(asked.prompt)
@@ -171,12 +171,12 @@ async def _preview(context: Context, arguments: Mapping[str, Any]) -> HandlerRes
     )
 
 
-async def _buy(context: Context, arguments: Mapping[str, Any]) -> HandlerResult:
+async def _buy(context: Context, arguments: Mapping[str, object]) -> HandlerResult:
     asked = _read(Prompt, arguments)
     return await buying.buy(context, *_place_of(asked.prompt), asked.inputs)
 
 
-async def _status(context: Context, arguments: Mapping[str, Any]) -> HandlerResult:
+async def _status(context: Context, arguments: Mapping[str, object]) -> HandlerResult:
     url = urlsplit(_read(Job, arguments).statusUrl)
     job, tokens = url.path.rpartition("/")[2], parse_qs(url.query).get("token", [])
     execution_id = None
@@ -206,7 +206,7 @@ def _place_of(prompt: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def _read(model: type[Arguments], arguments: Mapping[str, Any]) -> Arguments:
+def _read(model: type[Arguments], arguments: Mapping[str, object]) -> Arguments:
     """Read the arguments of a tool.
 
     Raises:
@@ -220,10 +220,10 @@ def _read(model: type[Arguments], arguments: Mapping[str, Any]) -> Arguments:
     raise InvalidInput(wrong)
 
 
-Call = Callable[[Context, Mapping[str, Any]], Awaitable[HandlerResult]]
+Call = Callable[[Context, Mapping[str, object]], Awaitable[HandlerResult]]
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
+def _schema(model: type[BaseModel]) -> dict[str, object]:
     return {name: value for name, value in model.model_json_schema().items() if name not in ("title", "description")}
 
 

@@ -48,7 +48,7 @@ HOMES = {
     "aiosql": ("core/db/", "sqltypes/"),
     "yoyo": ("core/db/",),
     "x402": ("core/payments/x402_sdk.py", "sandbox/", "cli/buy", "deployments/demo"),
-    "eth_account": ("sandbox/", "cli/buy", "deployments/demo"),
+    "eth_account": ("sandbox/", "cli/buy", "cli/mcp_bridge.py", "deployments/demo"),
     "httpx": ("core/catalog/model_list.py", "core/catalog/sync.py", "cli/", "deployments/", "sandbox/"),
     "httpx2": (
         "cli/mcp_bridge.py",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from mcp_types import CallToolResult, ElicitResult, TextContent
 
 from cli import buy_wallet
 from cli.mcp_bridge import Bridge, Limits, server_of
-from core import db
-from tests import shops
+from tests import shops, wire
 from tests.agents import LEGACY, MODERN
 from tests.shops import Buyer, Shop
 
@@ -28,13 +28,6 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder of its own."""
     monkeypatch.setenv("INSTANT_STATE_DIR", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[db.Pool]:
-    """The door's database."""
-    async with db.pool() as pool:
-        yield pool
 
 
 def text(result: CallToolResult) -> str:
@@ -57,10 +50,8 @@ async def bridged(
 ) -> AsyncIterator[Client]:
     """A local client of a bridge in this process."""
     limits = Limits(Decimal(most), Decimal(day), Decimal(above))
-    async with (
-        Client(url) as shop,
-        Client(server_of(Bridge(url, buyer.wallet, buy_wallet.assets(()), limits), shop), mode=mode, **client) as local,
-    ):
+    bridge = Bridge(url, buyer.wallet, buy_wallet.assets(()), limits)
+    async with Client(server_of(bridge), mode=mode, **client) as local:
         yield local
 
 
@@ -117,24 +108,42 @@ async def test_who_is_asked(door: str, shop: Shop, buyer: Buyer, mode: str) -> N
     assert await buyer.settles() == 1
 
 
-async def test_a_crash_after_the_signature(door: str, shop: Shop, buyer: Buyer, pool: db.Pool, state: Path) -> None:
+async def is_signed(state: Path) -> bool:
+    """Whether a payment is kept."""
+    return len(list((state / "purchases").glob("*.json"))) == 1
+
+
+async def test_a_crash_after_the_signature(door: str, shop: Shop, buyer: Buyer, state: Path) -> None:
     """The next bridge presents the same payment for the same call, and gets the answer that it paid for."""
-    url, kept = f"{door}/@{shop.account.handle}/mcp", state / "purchases"
+    url = f"{door}/@{shop.account.handle}/mcp"
     await shop.openrouter(latency_seconds=0.3)
-
-    async def is_signed() -> bool:
-        return len(list(kept.glob("*.json"))) == 1
-
     async with bridged(url, buyer) as local:
         calling = asyncio.create_task(local.call_tool("haiku", INPUTS))
-        await shops.eventually(is_signed, pause=0.001)
+        await shops.eventually(partial(is_signed, state), pause=0.001)
         calling.cancel()
     async with bridged(url, buyer, day="0") as again:
         same, other = [await again.call_tool("haiku", inputs) for inputs in (INPUTS, {"topic": "a hill"})]
 
     assert not same.is_error, text(same)
     assert other.is_error
-    assert not list(kept.glob("*.json"))
+    assert not await is_signed(state)
+    assert (await buyer.settles(), len(await shop.sends())) == (1, 1)
+
+
+async def test_a_lost_reply(door: str, shop: Shop, buyer: Buyer, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bridge presents the same payment again, on a new connection."""
+    await shop.openrouter(latency_seconds=0.3)
+    async with wire.to(door) as broken:
+        monkeypatch.setenv("HTTP_PROXY", broken.url)
+        async with bridged(f"{door}/@{shop.account.handle}/mcp", buyer) as local:
+            calling = asyncio.create_task(local.call_tool("haiku", INPUTS))
+            await shops.eventually(partial(is_signed, state), pause=0.001)
+            broken.lose(b"HTTP/1.1 200")
+            result = await calling
+        monkeypatch.delenv("HTTP_PROXY")
+
+    assert broken.losing is None
+    assert not result.is_error, text(result)
     assert (await buyer.settles(), len(await shop.sends())) == (1, 1)
 
 
