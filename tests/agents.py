@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mcp import Client
@@ -13,7 +13,7 @@ from x402.schemas import PaymentRequired
 
 from core import db
 from tests import shops
-from tests.shops import Buyer
+from tests.shops import Buyer, Shop
 
 EXTENSION = "org.x402/payment"
 PAYMENT, RECEIPT = "x402/payment", "x402/payment-response"
@@ -84,7 +84,7 @@ class Kill:
     is_fresh: bool
 
 
-# By what its connection may break at; latency stands for the seconds that a call takes.
+# By what its connection breaks at.
 MOMENTS = {
     "claimed": "SELECT count(*) > 0 AS done FROM payments WHERE payer = %(payer)s",
     "running": "SELECT count(*) > 0 AS done FROM executions JOIN payments ON payments.id = payment_id"
@@ -99,20 +99,54 @@ KILLS = [
 ]
 
 
-async def survives(url: str, pool: db.Pool, kill: Kill, mode: str = MODERN, tool: str = "haiku") -> CallToolResult:
-    """A client with a wallet of its own calls a tool, breaks its connection, and calls it again; what it then gets."""
-    buyer = await Buyer().fund()
-    payer = buyer.wallet.address.lower()
-    inputs = {"topic": f"the sea of {payer}"}
-    async with agent(url, mode) as client:
-        meta = await signed(buyer, await terms_of(client, tool, inputs))
-        calling = asyncio.create_task(client.call_tool(tool, inputs, meta=meta))
-        await shops.until(pool, MOMENTS[kill.moment], payer=payer)
-        calling.cancel()
-    async with agent(url, mode) as client:
-        if kill.is_fresh:
-            meta = await signed(buyer, await terms_of(client, tool, inputs))
-        result = await client.call_tool(tool, inputs, meta=meta)
-    assert not result.is_error, (kill, result)
-    assert await buyer.settles() == 1, kill
-    return result
+@dataclass
+class Victim:
+    """A client with a wallet of its own that calls a tool, loses its connection, and calls it again."""
+
+    url: str
+    pool: db.Pool
+    kill: Kill
+    mode: str
+    buyer: Buyer = field(default_factory=Buyer)
+    meta: Any = None
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Inputs that no other has."""
+        return {"topic": f"the sea of {self.buyer.wallet.address}"}
+
+    async def die(self) -> None:
+        """Call, and break the connection at the moment."""
+        await self.buyer.fund()
+        async with agent(self.url, self.mode) as client:
+            self.meta = await signed(self.buyer, await terms_of(client, "haiku", self.inputs))
+            calling = asyncio.create_task(client.call_tool("haiku", self.inputs, meta=self.meta))
+            await shops.until(self.pool, MOMENTS[self.kill.moment], payer=self.buyer.wallet.address.lower())
+            calling.cancel()
+
+    async def come_back(self) -> CallToolResult:
+        """Call again; the answer, which was paid once."""
+        async with agent(self.url, self.mode) as client:
+            if self.kill.is_fresh:
+                self.meta = await signed(self.buyer, await terms_of(client, "haiku", self.inputs))
+            result = await client.call_tool("haiku", self.inputs, meta=self.meta)
+        assert not result.is_error, (self.kill, result)
+        assert await self.buyer.settles() == 1, self.kill
+        return result
+
+
+async def survive(url: str, pool: db.Pool, shop: Shop, *modes: str) -> list[CallToolResult]:
+    """Clients are killed in each way and revision, and come back; what they then get.
+
+    The model answers when those are gone that leave before it does.
+    """
+    victims = [Victim(url, pool, kill, mode) for kill in KILLS for mode in modes]
+    # All of them run at once.
+    room = "UPDATE accounts SET slots = %(slots)s WHERE id = %(id)s RETURNING id"
+    await shops.rows(pool, room, slots=len(victims), id=shop.account.id)
+    await shop.openrouter(latency_seconds=0, gate_open=False, faults=["says:The sea is wide.;gate=1"] * len(victims))
+    dying = [(one, asyncio.create_task(one.die())) for one in victims]
+    await asyncio.gather(*(task for one, task in dying if one.kill.moment != "answered"))
+    await shop.openrouter(gate_open=True)
+    await asyncio.gather(*(task for _, task in dying))
+    return await asyncio.gather(*(one.come_back() for one in victims))

@@ -1,6 +1,6 @@
-"""Write calls of a product that run as they are copied: curl, Python, TypeScript.
+"""Write calls of a product that run as they are copied: curl, Python, TypeScript, MCP.
 
-Each tab is a template in `templates/calls`; another door to the same product, such as MCP, is another row.
+Each tab is a template in `templates/calls`; another door to the same product is another row.
 """
 
 import json
@@ -36,6 +36,12 @@ _KINDS = (
     ("curl", "curl.txt", "Shows the price and checks the inputs. It pays nothing: paying takes a wallet that signs."),
     ("Python", "python.txt", ""),
     ("TypeScript", "typescript.txt", ""),
+    (
+        "MCP",
+        "mcp.txt",
+        "The configuration of a desktop program, which gets a tool for each of its prompts, paid by `instant mcp`."
+        " A program with a wallet of its own connects to the address itself.",
+    ),
 )
 
 
@@ -50,6 +56,8 @@ def calls(version: product.Product) -> list[Call]:
         "shell_body": shlex.quote(body),
         "json_inputs": json.dumps(inputs, ensure_ascii=False, indent=2),
         "python_inputs": pprint.pformat(inputs, width=80, sort_dicts=False),
+        "creator": version.handle,
+        "json_mcp_url": json.dumps(offers.mcp_url_of(version)),
         "json_url": json.dumps(offers.url_of(version)),
         "practice": network.id == SANDBOX_NETWORK,
         "faucet": f"{network.facilitator_url}/practice/faucet",

@@ -1,6 +1,7 @@
 """`instant mcp`: a program without a wallet buys, within the limits of its user."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ElicitResult, TextContent
@@ -18,6 +20,7 @@ from cli import buy_wallet
 from cli.mcp_bridge import Bridge, Limits, server_of
 from tests import shops, wire
 from tests.agents import LEGACY, MODERN
+from tests.api.test_pages import shown_call
 from tests.shops import Buyer, Shop
 
 INPUTS = {"topic": "the sea"}
@@ -56,18 +59,20 @@ async def bridged(
 
 
 async def test_over_standard_input_and_output(door: str, shop: Shop, buyer: Buyer, state: Path) -> None:
-    """A program starts it, finds a prompt, and buys it until the cap of the day."""
-    arguments = ["-m", "cli", "mcp", f"{door}/mcp", "--max-per-day", "0.015"]
-    environment = os.environ | {"INSTANT_WALLET_KEY": buyer.wallet.key.hex()}
-    wish = {"prompt": f"@{shop.account.handle}/haiku", "inputs": INPUTS}
-    async with Client(
-        StdioServerParameters(command=sys.executable, args=arguments, env=environment), mode=LEGACY
-    ) as local:
-        found = await local.call_tool("search_prompts", {"creator": shop.account.handle})
-        bought = await local.call_tool("buy", wish)
-        capped = await local.call_tool("buy", wish)
+    """A program starts it as the product's page says, with another cap, and buys until the cap of the day."""
+    async with httpx.AsyncClient() as http:
+        page = (await http.get(door + shop.path, headers={"Accept": "text/html"})).text
+    (shown,) = json.loads(shown_call(page, "MCP"))["mcpServers"].values()
+    arguments = [argument.replace("1.00", "0.015") for argument in shown["args"]]
+    environment = os.environ | {name: buyer.wallet.key.hex() for name in shown["env"]}
+    bridge = StdioServerParameters(command=sys.executable, args=["-m", "cli", *arguments], env=environment)
+    async with Client(bridge, mode=LEGACY) as local:
+        tools = (await local.list_tools()).tools
+        bought = await local.call_tool("haiku", INPUTS)
+        capped = await local.call_tool("haiku", INPUTS)
 
-    assert found.structured_content["prompts"][0]["prompt"] == wish["prompt"]
+    assert shown["command"] == "instant"
+    assert [tool.name for tool in tools] == ["haiku", "status"]
     assert not bought.is_error
     assert text(bought) == bought.structured_content["response"]
     assert capped.is_error
