@@ -39,7 +39,7 @@ _KINDS = (
     (
         "MCP",
         "mcp.txt",
-        "The configuration of a desktop program, which gets a tool for each of its prompts, paid by `instant mcp`."
+        "For a desktop program, which gets a tool for each prompt of this creator, paid by `instant mcp`."
         " A program with a wallet of its own connects to the address itself.",
     ),
 )
