@@ -6,6 +6,7 @@ triggers service runs, which `instant dev` switches off (docs/operators.md).
 
 import argparse
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -78,7 +79,7 @@ async def write(prefect: PrefectClient, notification: SendNotification | None = 
 
 def _trigger(
     events: set[str],
-    related: dict[str, str | list[str]],
+    related: Mapping[str, str | Sequence[str]],
     messages: list[str] | None = None,
     *,
     threshold: int = 1,

@@ -1,6 +1,6 @@
-"""Write calls of a product that run as they are copied: curl, Python, TypeScript, OpenAI's client.
+"""Write calls of a product that run as they are copied: curl, Python, TypeScript, OpenAI's client, MCP.
 
-Each tab is a template in `templates/calls`; another door to the same product, such as MCP, is another row.
+Each tab is a template in `templates/calls`; another door to the same product is another row.
 """
 
 import json
@@ -39,6 +39,12 @@ _KINDS = (
     ("Python", "python.txt", ""),
     ("TypeScript", "typescript.txt", ""),
     ("OpenAI", "openai.txt", "Any client of OpenAI's works so, over x402's own HTTP client."),
+    (
+        "MCP",
+        "mcp.txt",
+        "For a desktop program, which gets a tool for each prompt of this creator, paid by `instant mcp`."
+        " A program with a wallet of its own connects to the address itself.",
+    ),
 )
 
 
@@ -59,6 +65,8 @@ def calls(version: product.Product) -> list[Call]:
         "named": bool(named),
         "base_url": json.dumps(f"{config.public_url}/v1"),
         "model": json.dumps(models.name_of(version)),
+        "creator": version.handle,
+        "json_mcp_url": json.dumps(offers.mcp_url_of(version)),
         "json_url": json.dumps(offers.url_of(version)),
         "practice": network.id == SANDBOX_NETWORK,
         "faucet": f"{network.facilitator_url}/practice/faucet",
