@@ -57,12 +57,12 @@ from api import (
 )
 from api.direct import Answer, direct
 from api.door import Door
-from api.pages import assets, errors, negotiation
+from api.pages import assets, desk, errors, negotiation, operator
 from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
-from core.failures import Failure, InvalidInput, NotFound, Unavailable
+from core.failures import Failure, InvalidInput, NotFound, Unauthorized, Unavailable
 from core.observability import logs, tracing
 from core.payments import settlement
 from core.process import gc_tuning, scheduled_runs, worker
@@ -108,6 +108,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(security.headed)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Unauthorized, desk.visits.to_sign_in)
+    app.add_exception_handler(operator.SignInNeeded, operator.to_sign_in)
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(Exception, _our_fault)
@@ -146,6 +148,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         docs_page.router,
         assets.router,
         shop_pages.router,
+        desk.router,
+        operator.router,
     ):
         app.include_router(router)
     documents.describe(app)

@@ -52,9 +52,30 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
         UnsupportedBody: it is compressed, or it is not JSON and does not claim to be JSON in UTF-8.
         InvalidInput: it claims to be JSON and is not.
     """
+    body = await read_bytes(request, settings().body_limit if limit is None else limit)
+    if not body:
+        return None
+    try:
+        # RFC 8259 allows to ignore a byte order mark.
+        parsed: object = from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        parsed = _NOT_JSON
+    if parsed is _NOT_JSON and not _claims_json(request.headers.get("content-type", "")):
+        raise UnsupportedBody
+    if parsed is _NOT_JSON:
+        raise InvalidInput({"body": "The request body must be JSON"})
+    return parsed
+
+
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """Read the body, of at most so many bytes.
+
+    Raises:
+        TooLarge: it has more.
+        UnsupportedBody: it is compressed.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedBody
-    limit = settings().body_limit if limit is None else limit
     body, read = bytearray(), 0
     async for chunk in request.stream():
         read += len(chunk)
@@ -64,18 +85,7 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
             break
     if read > limit:
         raise TooLarge("body_too_large", limit)
-    if not body:
-        return None
-    try:
-        # RFC 8259 allows to ignore a byte order mark.
-        parsed: object = from_json(bytes(body).removeprefix(BOM_UTF8), allow_inf_nan=False)
-    except ValueError:
-        parsed = _NOT_JSON
-    if parsed is _NOT_JSON and not _claims_json(request.headers.get("content-type", "")):
-        raise UnsupportedBody
-    if parsed is _NOT_JSON:
-        raise InvalidInput({"body": "The request body must be JSON"})
-    return parsed
+    return bytes(body)
 
 
 def _claims_json(content_type: str) -> bool:

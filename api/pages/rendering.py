@@ -1,5 +1,6 @@
 """Make a page of a template."""
 
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -17,17 +18,25 @@ VARY: Final = {"Vary": "Accept"}
 _PRACTICE_WALLET = "/practice/wallet.js"
 
 
-def page(template: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: object) -> HTMLResponse:
+def page(
+    template: str,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    forms_lead_to: str = "",
+    **values: object,
+) -> HTMLResponse:
     """Render a page.
 
     Args:
         template: its file in `templates`.
         status: HTTP status.
         headers: response headers; without Cache-Control among them, nobody may keep the page.
+        forms_lead_to: the URL of another server that a form of the page is redirected to; empty: none.
         values: what the template names; all text is escaped.
     """
     text = _environment().get_template(template).render(practice_wallet=practice_wallet(), **values)
-    own = {"Cache-Control": "no-store", "Content-Security-Policy": policy()} | VARY
+    own = {"Cache-Control": "no-store", "Content-Security-Policy": policy(forms_lead_to)} | VARY
     return HTMLResponse(text, status, own | (headers or {}))
 
 
@@ -47,19 +56,23 @@ def practice_wallet() -> str | None:
     return f"{config.networks[0].facilitator_url}{_PRACTICE_WALLET}" if config.mode == "sandbox" else None
 
 
-def policy() -> str:
+def policy(forms_lead_to: str = "") -> str:
     """Return the Content-Security-Policy of pages: everything is ours, and nothing stands inline.
 
     A store of pictures and sounds elsewhere is reached by a redirect, whose target a policy must allow too. In sandbox
     mode the practice wallet is the facilitator's.
+
+    Args:
+        forms_lead_to: a URL that a form may be redirected to, which browsers count as a target of the form.
     """
     config, wallet = settings(), practice_wallet()
     practice = "" if wallet is None else f" {origin_of(wallet)}"
+    forms = f" {origin_of(forms_lead_to)}" if forms_lead_to else ""
     stored = " https:" if config.media_url and not config.media_url.startswith("file:") else ""
     return (
         f"default-src 'none'; script-src 'self'{practice}; style-src 'self'; connect-src 'self'{practice};"
         f" img-src 'self' data:{stored}; media-src 'self' data:{stored};"
-        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f" form-action 'self'{forms}; base-uri 'none'; frame-ancestors 'none'"
     )
 
 
@@ -79,8 +92,32 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"asset": lambda name: link(assets.path_of(name)), "link": link, "badge": badge}
-    environment.filters |= {"usdc": usdc, "seconds": _seconds}
+    environment.filters |= {
+        "usdc": usdc,
+        "seconds": _seconds,
+        "usd": in_usd,
+        "per_million": _per_million,
+        "capital": _capital,
+    }
     return environment
+
+
+def in_usd(amount: Decimal) -> str:
+    """Say an amount of US dollars: two digits that count below a cent, and cents above."""
+    if amount == 0:
+        return "$0"
+    places = 2 if abs(amount) >= 1 else max(2, 1 - amount.adjusted())
+    return f"{'−' if amount < 0 else ''}${abs(amount).quantize(Decimal(1).scaleb(-places)):,f}"
+
+
+def _per_million(usd: Decimal | None) -> str:
+    """Say a price per token as one per million tokens."""
+    return "–" if usd is None else f"${usd.scaleb(6).normalize():f}"
+
+
+def _capital(sentence: str) -> str:
+    """Begin a sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _seconds(milliseconds: float) -> str:
