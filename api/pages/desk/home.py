@@ -75,7 +75,7 @@ async def home(request: Request, door: LimitedDoor, creator: Creator, identity: 
             obstacle,
             obstacle and ADVICE[obstacle],
             leaving.get(version.slug),
-            figures.get(version.slug),
+            figures.get(f"/@{version.handle}/{version.slug}"),
         )
         for version, obstacle in zip(sold, obstacles, strict=True)
     ]
