@@ -175,4 +175,4 @@ def _sign_in_page(wrong: str = "") -> HTMLResponse:
 
 def _page(template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     values["prefect"] = settings().prefect_ui_url
-    return page(template, status=status, headers=_HEADERS, forms_lead_to="", **values)
+    return page(template, status=status, headers=_HEADERS, **values)

@@ -18,25 +18,17 @@ VARY: Final = {"Vary": "Accept"}
 _PRACTICE_WALLET = "/practice/wallet.js"
 
 
-def page(
-    template: str,
-    *,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    forms_lead_to: str = "",
-    **values: object,
-) -> HTMLResponse:
+def page(template: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: object) -> HTMLResponse:
     """Render a page.
 
     Args:
         template: its file in `templates`.
         status: HTTP status.
         headers: response headers; without Cache-Control among them, nobody may keep the page.
-        forms_lead_to: the URL of another server that a form of the page is redirected to; empty: none.
         values: what the template names; all text is escaped.
     """
     text = _environment().get_template(template).render(practice_wallet=practice_wallet(), **values)
-    own = {"Cache-Control": "no-store", "Content-Security-Policy": policy(forms_lead_to)} | VARY
+    own = {"Cache-Control": "no-store", "Content-Security-Policy": policy()} | VARY
     return HTMLResponse(text, status, own | (headers or {}))
 
 
@@ -56,23 +48,19 @@ def practice_wallet() -> str | None:
     return f"{config.networks[0].facilitator_url}{_PRACTICE_WALLET}" if config.mode == "sandbox" else None
 
 
-def policy(forms_lead_to: str = "") -> str:
+def policy() -> str:
     """Return the Content-Security-Policy of pages: everything is ours, and nothing stands inline.
 
     A store of pictures and sounds elsewhere is reached by a redirect, whose target a policy must allow too. In sandbox
     mode the practice wallet is the facilitator's.
-
-    Args:
-        forms_lead_to: a URL that a form may be redirected to, which browsers count as a target of the form.
     """
     config, wallet = settings(), practice_wallet()
     practice = "" if wallet is None else f" {origin_of(wallet)}"
-    forms = f" {origin_of(forms_lead_to)}" if forms_lead_to else ""
     stored = " https:" if config.media_url and not config.media_url.startswith("file:") else ""
     return (
         f"default-src 'none'; script-src 'self'{practice}; style-src 'self'; connect-src 'self'{practice};"
         f" img-src 'self' data:{stored}; media-src 'self' data:{stored};"
-        f" form-action 'self'{forms}; base-uri 'none'; frame-ancestors 'none'"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from api.authentication import Identity, KeyOwner
 from api.door import Door, LimitedDoor
@@ -16,7 +16,6 @@ from api.pages.forms import read_form
 from core import db
 from core.accounts import authentication, key_cards, key_log, provider_keys
 from core.failures import InvalidInput, NotFound
-from core.providers import openrouter_oauth
 from core.providers import registry as providers
 from core.providers.registry import OPENROUTER
 from core.secrets.private import Private
@@ -34,11 +33,14 @@ async def show(request: Request, door: LimitedDoor, _creator: KeyOwner, identity
 
 
 @router.post(f"{KEYS}/openrouter/connect")
-async def connect(door: LimitedDoor, creator: KeyOwner) -> Response:
-    """Go to OpenRouter and agree there; the browser comes back with the key connected."""
-    begun, cookie = await begin_connection(door, creator.id)
-    response = RedirectResponse(begun.url, 303, {"Cache-Control": "no-store"})
-    cookie(response)
+async def connect(request: Request, door: LimitedDoor, creator: KeyOwner, identity: Identity) -> Response:
+    """Go to OpenRouter and agree there; the browser comes back with the key connected.
+
+    It goes there by itself, but not by a redirect: our policy lets no form lead to another server.
+    """
+    begun, remember = await begin_connection(door, creator.id)
+    response = desk_page(request, identity, "connect.html", address=begun.url)
+    remember(response)
     return response
 
 
@@ -93,6 +95,4 @@ async def _answer(request: Request, door: Door, identity: authentication.Identit
         logs=shown,
         wrong=wrong,
         connectable=OPENROUTER.name,
-        # Its page to agree on, where the form to connect leads.
-        forms_lead_to=openrouter_oauth.authorization_url("", Private("")),
     )

@@ -62,7 +62,6 @@ def desk_page(
     template: str,
     *,
     status: int = 200,
-    forms_lead_to: str = "",
     **values: object,
 ) -> HTMLResponse:
     """Render a page of the desk.
@@ -72,14 +71,12 @@ def desk_page(
         identity: who reads it; None: nobody has signed in.
         template: its file in `templates/desk`.
         status: HTTP status.
-        forms_lead_to: as `page` has it.
         values: what the template names.
     """
     return page(
         f"desk/{template}",
         status=status,
         headers=_HEADERS,
-        forms_lead_to=forms_lead_to,
         handle=identity and identity.account.handle,
         scopes=identity.scopes if identity else frozenset(),
         is_fresh=identity is not None and identity.is_fresh,
