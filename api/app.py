@@ -45,6 +45,7 @@ from api import (
     payouts,
     problems,
     product_records,
+    purchases,
     resource_versions,
     resources,
     schedules,
@@ -54,9 +55,12 @@ from api import (
     tokens,
     upkeep,
     webhooks,
+    well_known,
 )
 from api.direct import Answer, direct
 from api.door import Door
+from api.openai import errors as openai_errors
+from api.openai import routes as openai
 from api.pages import assets, desk, errors, negotiation, operator
 from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
@@ -64,7 +68,7 @@ from core import db
 from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unauthorized, Unavailable
 from core.observability import logs, tracing
-from core.payments import settlement
+from core.payments import receipts, settlement
 from core.process import gc_tuning, scheduled_runs, worker
 from core.resources import field_errors
 from core.settings import settings
@@ -94,7 +98,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS)
+    app.add_middleware(direct, router=buyers.shop, others=[manifests.router], answers=_ANSWERS)
+    app.add_middleware(openai_errors.errors_of_problems)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
@@ -118,7 +123,10 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         manifests.router,
         buyers.shop,
         buyers.router,
+        openai.router,
         product_records.router,
+        purchases.router,
+        well_known.router,
         media.router,
         catalog.router,
         listing.router,
@@ -182,6 +190,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
+            await receipts.publish_keys(conn)
         gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # a claim that finishes now starts its settlement next
@@ -221,7 +230,9 @@ _ANSWERS: dict[type[Exception], Answer] = {
 async def _our_fault(request: Request, _error: Exception) -> Response:
     """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
     answer: Response = problems.our_fault()
-    if negotiation.wants_page(request):
+    if openai_errors.is_asked(request.scope):
+        answer = openai_errors.error_of(json.loads(bytes(answer.body)), answer.headers)
+    elif negotiation.wants_page(request):
         answer = errors.problem_page(json.loads(bytes(answer.body)), {})
     for name, value in security.HEADERS.items():
         answer.headers.setdefault(name, value)

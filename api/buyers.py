@@ -1,35 +1,32 @@
 """Serve buyers: show the price, take one payment, and return the answer now or later."""
 
 import time
+from functools import partial
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from api import answers, documents, offers, problems, streams
-from api.bodies import patience, read_json
+from api import answers, buying, documents, offers, problems, streams, well_known
+from api.bodies import Patience, patience, read_json
 from api.delivery import delivered
-from api.door import Door, LimitedDoor, client_of, door_of
+from api.door import Door, LimitedDoor, door_of
 from api.pages import executions, products
 from api.pages.negotiation import wants_page
 from core import db
-from core.amounts import usdc
-from core.executions import lifecycle, status_tokens
+from core.executions import lifecycle, retention
 from core.executions import views as execution_views
-from core.failures import InvalidInput, NotFound, PaymentMalformed, PaymentRequired
-from core.observability import metrics, tracing
-from core.payments import admission
-from core.payments.purchase import Conflict, Purchase
+from core.failures import InvalidInput
+from core.payments import receipts
 from core.resources import versions
 
 # `api/direct.py` calls its endpoint with the request itself.
 shop = APIRouter(tags=["buyers"])
 router = APIRouter(tags=["buyers"])
 
-# A stream begins when its payment is decided, so that its headers can say how, and a refusal is a 402.
-_DECIDED = ("queued", "running", *lifecycle.FINAL_STATES)
-
+_NOT_AT_REST = "Its inputs are still needed. Delete it once it is answered or, without an answer, paid back."
 _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(409, 413, 415, 431)
 
 
@@ -45,65 +42,57 @@ async def buy(request: Request) -> Response:
 
     With `Accept: text/event-stream`: the events of the execution, with the text while it is made.
     """
-    started, began = time.monotonic(), time.time_ns()
-    door, headers = await door_of(request), request.headers
+    started = time.monotonic()
+    door = await door_of(request)
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
-    current, payload, is_streamed = offered.version, None, streams.are_wanted(request)
-    payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
-    if not any(payments):
+    if not any(buying.payments_of(request)):
         if wants_page(request) and request.method == "GET":
             return products.product_page(offered, await door.record_of(offered.version.resource_id))
         return await _offer(request, offered)
-    try:
-        if is_streamed:
-            door.readers.require_room()
-        payload = admission.read_header(payments)
-        version = await admission.quoted_version(door, payload, current)
-        body = await read_json(request, versions.body_limit(version))
-        inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = Purchase(payload, version, inputs, headers.get("status-token", ""), client_of(request), is_streamed)
-        execution_id, is_new = await admission.admit(door, purchase)
-    except (PaymentRequired, PaymentMalformed) as refusal:
-        answer = offered.answer(refusal)
-        answer.headers.update(answers.refused_headers(refusal, payload))
-        metrics.presented("refused")
-        return answer
-    except Conflict as conflict:
-        metrics.presented("conflict")
-        return _conflict(conflict)
-    metrics.presented("claimed" if is_new else "replayed")
-    wait = patience(headers.getlist("prefer"))
-    states = _DECIDED if is_streamed else lifecycle.FINAL_STATES
-    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds, states)
-    if row.state == "void":
-        reason = PaymentRequired(db.required(row.reason))
-        response = (await door.offered(current.handle, current.slug)).answer(reason, during="settle")
-        response.headers.update(answers.paid_headers(row))
-    elif is_streamed:
-        response = streams.answer(request, door, row)
-    else:
-        response = answers.answer(row, ahead=await _ahead(door, row))
-        response.headers.update(wait.headers())
-    facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
-    tracing.record("buy", execution_id, began, facts, is_root=is_new)
-    return response if is_streamed and row.state != "void" else delivered(response, door, row)
+    is_streamed, wait = streams.are_wanted(request), patience(request.headers.getlist("prefer"))
+    until, inputs = started + wait.seconds, partial(_read_inputs, request, wait)
+    bought = await buying.take(request, door, offered, inputs, until=until, is_streamed=is_streamed)
+    if isinstance(bought, Response):
+        return bought
+    if is_streamed:
+        return bought.traced(streams.answer(request, door, bought.row))
+    response = answers.answer(bought.row, ahead=await buying.ahead(door, bought.row))
+    response.headers.update(wait.headers())
+    return delivered(bought.traced(response), door, bought.row)
+
+
+async def _read_inputs(request: Request, wished: Patience, version: versions.Version) -> dict[str, str]:
+    _require_privacy(wished, version)
+    body = await read_json(request, versions.body_limit(version))
+    return versions.validate_inputs(version, {} if body is None else body)
 
 
 async def _offer(request: Request, offered: offers.Offered) -> Response:
     """Answer without a payment: 402, or 400 for inputs that do not fit, both with the offer. `{}` only asks for it."""
-    if offered.version.archived:
-        raise NotFound
-    try:
+    wished = patience(request.headers.getlist("prefer"))
+
+    async def check() -> None:
+        _require_privacy(wished, offered.version)
         body = await read_json(request, versions.body_limit(offered.version))
         if body is not None and body != {}:
             versions.validate_inputs(offered.version, body)
-    except InvalidInput as wrong:
-        if offered.obstacle:
-            raise
-        return offered.answer(wrong)
-    answer = offered.answer(PaymentRequired("payment_required"))
-    metrics.offered()
+
+    answer = await buying.offer(offered, check)
+    if wished.privacy and answer.status_code == HTTPStatus.PAYMENT_REQUIRED:
+        answer.headers["Preference-Applied"] = wished.privacy
     return answer
+
+
+def _require_privacy(wished: Patience, version: versions.Version) -> None:
+    """Sell nothing to a buyer who wants zero data retention where it cannot be had.
+
+    Raises:
+        InvalidInput: names `Prefer`.
+    """
+    if wished.privacy and not version.zdr:
+        raise InvalidInput(
+            {"Prefer": "privacy=zdr cannot be had here; buy where product.zdr is true, or leave the preference out"}
+        )
 
 
 @router.get(
@@ -122,10 +111,10 @@ async def show(
 
     With `Accept: text/event-stream`: events from `Last-Event-ID` on, or from `after` in the URL.
     """
-    row = await _authorized_execution(door, execution_id, token, status_token)
+    row = await buying.authorized(door, execution_id, token, status_token)
     if streams.are_wanted(request):
         return streams.answer(request, door, row)
-    ahead = await _ahead(door, row)
+    ahead = await buying.ahead(door, row)
     if wants_page(request):
         return delivered(executions.execution_page(row, await _bought(door, row), ahead=ahead), door, row)
     return delivered(answers.status(row, ahead=ahead), door, row)
@@ -134,8 +123,56 @@ async def show(
 @router.get("/executions/{execution_id}/answer", include_in_schema=False)
 async def save(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
     """The answer's text as a file, from its page."""
-    row = await _authorized_execution(door, execution_id, token)
+    row = await buying.authorized(door, execution_id, token)
     return delivered(executions.saved_answer(row, await _bought(door, row)), door, row)
+
+
+@router.get(
+    "/executions/{execution_id}/receipt",
+    summary="The signed receipt of an answer",
+    response_model=documents.SignedReceipt,
+    responses=documents.problems(404, 409, 429, 503),
+)
+async def show_receipt(
+    door: LimitedDoor,
+    execution_id: UUID,
+    token: Annotated[str, Query()] = "",
+    status_token: Annotated[str, Header()] = "",
+) -> JSONResponse:
+    """It is there as soon as there is an answer, and stays when that is deleted."""
+    row = await buying.authorized(door, execution_id, token, status_token)
+    signed = receipts.receipt_of(row)
+    if signed is None:
+        return problems.problem(409, "There is a receipt once this is paid and answered.", "no_receipt")
+    return JSONResponse({"jws": signed, "keys": well_known.keys_url()}, headers={"Cache-Control": "no-store"})
+
+
+@router.delete(
+    "/executions/{execution_id}",
+    summary="Delete the inputs and the answer of an execution",
+    status_code=204,
+    responses=documents.problems(404, 409, 429, 503),
+)
+async def erase(
+    door: LimitedDoor,
+    execution_id: UUID,
+    token: Annotated[str, Query()] = "",
+    status_token: Annotated[str, Header()] = "",
+) -> Response:
+    """They are gone at once, pictures and sounds too. The receipt and what was paid stay."""
+    await buying.authorized(door, execution_id, token, status_token)
+    if await retention.erase(door.pool, execution_id):
+        return Response(status_code=204)
+    return problems.problem(409, _NOT_AT_REST, "not_at_rest")
+
+
+@router.post("/executions/{execution_id}/erase", include_in_schema=False)
+async def erase_by_form(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
+    """The same from its page: a form cannot send DELETE."""
+    row = await buying.authorized(door, execution_id, token)
+    if await retention.erase(door.pool, execution_id):
+        return executions.back_to_page(row)
+    return problems.problem(409, _NOT_AT_REST, "not_at_rest")
 
 
 @router.post(
@@ -153,7 +190,7 @@ async def rerun(
 ) -> Response:
     """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()
-    row = await _authorized_execution(door, execution_id, token, status_token)
+    row = await buying.authorized(door, execution_id, token, status_token)
     async with door.pool.connection() as conn:
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
@@ -163,37 +200,9 @@ async def rerun(
     if streams.are_wanted(request):
         return streams.answer(request, door, await execution_views.current(door.pool, execution_id))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
-    return delivered(answers.answer(row, ahead=await _ahead(door, row)), door, row)
-
-
-async def _authorized_execution(door: Door, execution_id: UUID, *tokens: str) -> execution_views.Execution:
-    """Return the execution to whoever brings its token, in the URL or in the header: a wrong one spoils nothing."""
-    if not any(status_tokens.is_token_of(execution_id, token) for token in tokens):
-        raise NotFound
-    async with db.autocommit(door.pool) as conn:
-        row = await execution_views.read(conn, execution_id)
-    if row is None:
-        raise NotFound
-    return row
+    return delivered(answers.answer(row, ahead=await buying.ahead(door, row)), door, row)
 
 
 async def _bought(door: Door, row: execution_views.Execution) -> versions.Version:
     async with db.autocommit(door.pool) as conn:
         return await versions.version(conn, row.version_id)
-
-
-async def _ahead(door: Door, row: execution_views.Execution) -> int:
-    if row.state != "queued":
-        return 0
-    async with db.autocommit(door.pool) as conn:
-        return await execution_views.count_ahead(conn, row.id)
-
-
-def _conflict(conflict: Conflict) -> JSONResponse:
-    paid = conflict.payment
-    receipt = {
-        "transaction": paid.transaction,
-        "paidUsdc": usdc(paid.amount_atomic),
-        "network": paid.network,
-    }
-    return problems.problem(409, problems.CONFLICT[conflict.code], conflict.code, receipt=receipt)

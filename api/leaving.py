@@ -9,7 +9,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from api import documents, records
+from api import documents, records, resource_records
 from api.account import Me, account_document
 from api.authentication import Identity, Owner, session_cookie
 from api.creators import caps_document
@@ -47,7 +47,7 @@ class Exported(BaseModel):
     identities: list[LinkedIdentity]
     keys: dict[str, str] = Field(description="the masked form of your key at each provider")
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
-    caps: dict[str, documents.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
+    caps: dict[str, resource_records.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
     webhooks: list[Webhook]
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
     executions: list[records.Execution] = Field(description="every call, the newest first")

@@ -13,6 +13,7 @@ from core.amounts import usdc
 from core.executions import views as execution_views
 from core.executions.views import Execution
 from core.failures import NotFound
+from core.payments import receipts
 from core.resources.versions import Version
 from core.settings import settings
 
@@ -63,6 +64,8 @@ def execution_page(row: Execution, version: Version, *, ahead: int) -> Response:
         path=f"/@{version.handle}/{version.slug}",
         here=_own(row),
         rerun=_own(row).replace("?", "/rerun?"),
+        signed=receipts.receipt_of(row) and _own(row).replace("?", "/receipt?"),
+        erase=_own(row).replace("?", "/erase?") if _may_erase(row, money) else None,
         download=_own(row).replace("?", "/answer?"),
         state=STATES[row.state],
         is_waiting=row.state in ("held", "queued", "running"),
@@ -109,9 +112,16 @@ def _own(row: Execution) -> str:
     return link(f"/executions/{row.id}?{parts.query}")
 
 
+def _may_erase(row: Execution, money: str) -> bool:
+    """Whether nothing needs the inputs any more, and they are still there."""
+    return row.content_deleted_at is None and money in ("answered", "refunded", "refund_waived")
+
+
 def _trouble(row: Execution) -> str | None:
     """Say in one sentence why there is no answer; None if there is or may be one."""
     match row.state:
+        case _ if row.content_deleted_at and row.erased_by_buyer:
+            return "You had what you wrote and the answer deleted. The receipt stays."
         case "declined":
             return problems.declined(row.detail)
         case "failed":

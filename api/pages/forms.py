@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from api.bodies import read_bytes
+from api.bodies import read_body
 from core.failures import InvalidInput, UnsupportedBody
 from core.settings import settings
 
@@ -58,7 +58,7 @@ async def read_form(request: Request, limit: int | None = None) -> Form:
         UnsupportedBody: it is no form, or is compressed.
         InvalidInput: it has too many fields, or is not UTF-8.
     """
-    body = await read_bytes(request, settings().body_limit if limit is None else limit)
+    body = await read_body(request, settings().body_limit if limit is None else limit)
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != _KIND:
         raise UnsupportedBody
     values: dict[str, list[str]] = {}

@@ -27,7 +27,11 @@ def page(template: str, *, status: int = 200, headers: dict[str, str] | None = N
         headers: response headers; without Cache-Control among them, nobody may keep the page.
         values: what the template names; all text is escaped.
     """
-    text = _environment().get_template(template).render(practice_wallet=practice_wallet(), **values)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(site=settings().service_name, practice_wallet=practice_wallet(), **values)
+    )
     own = {"Cache-Control": "no-store", "Content-Security-Policy": policy()} | VARY
     return HTMLResponse(text, status, own | (headers or {}))
 

@@ -42,6 +42,7 @@ class PreparedCall:
     order: Order
     key: Private[str]
     prompt: Private[Prompt]
+    inputs: Private[dict[str, str]]
     shield: release.Shield | None
 
     @property

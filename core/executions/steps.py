@@ -94,7 +94,6 @@ async def validate(
 
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
     """Open the key, template and inputs of each order. An order that cannot be opened fails and is left out."""
-
     keys: dict[tuple[UUID, Provider], Private[str]] = {}
 
     async def open_one(order: Order) -> tuple[Order, Opened]:
@@ -148,7 +147,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             execution_id=order.id,
             round_number=order.round,
         )
-        return PreparedCall(order, parts.key, Private(prompt), shield)
+        return PreparedCall(order, parts.key, Private(prompt), Private(inputs), shield)
 
     return await _apply_to_each(conn, opened, prepare, order_of=lambda opened_order: opened_order[0])
 
@@ -193,7 +192,7 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
         metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.metric_label(outcome))
         facts.update(generation=usage.generation_id, model=usage.model_served, output_tokens=usage.output_tokens)
     if isinstance(reply, Reply):
-        await _succeed(pool, order, sends.Ended(send, "succeeded", usage), Private(reply), leak)
+        await _succeed(pool, prepared, sends.Ended(send, "succeeded", usage), Private(reply), leak)
         return
     await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(send, reply.detail, usage)]))
     is_last = (writer is not None and writer.is_shown) or release.is_last(send.number, reply)
@@ -243,10 +242,12 @@ async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
     await _fail_and_raise(pool, order, refused)
 
 
-async def _succeed(pool: db.Pool, order: Order, ended: sends.Ended, reply: Private[Reply], leak: Leak | None) -> None:
-    document = await outcomes.result_document(order.id, order.version.modality, ended.usage, reply)
-    sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
-    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, ended, sealed, reply.reveal().truncated, leak))
+async def _succeed(
+    pool: db.Pool, prepared: PreparedCall, ended: sends.Ended, reply: Private[Reply], leak: Leak | None
+) -> None:
+    order, model_id = prepared.order, prepared.prompt.reveal().at(ended.send.place).model
+    parts = ended, reply.reveal(), prepared.inputs.reveal(), leak
+    await outcomes.succeed(pool, await outcomes.answered(order.version, order.attempt_id, model_id, *parts))
 
 
 async def _fail_and_raise(pool: db.Pool, order: Order, failure: ExecutionFailed) -> NoReturn:

@@ -31,6 +31,11 @@ async def read(conn: db.Connection, execution_id: UUID) -> Execution | None:
     return row
 
 
+async def read_all(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution]:
+    """Read executions in the order of their ids, as `read` does; those that there are."""
+    return [row for row in await _show(conn, execution_ids) if row is not None]
+
+
 async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution | None]:
     limits = {"rerun_limit": settings().rerun_limit, "failure_limit": settings().refundable_failures}
     rows = {row.id: row async for row in sql.show(conn, ids=list(execution_ids), **limits)}
@@ -111,15 +116,21 @@ async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
 
 
 def open_result(execution: Execution) -> dict[str, object]:
-    """Decrypt the stored answer: response, modality, usage, and images, audio or citations if there are any.
+    """Decrypt the stored answer: response, modality, usage, and images, audio, files or citations if there are any.
 
     Only of an execution that succeeded and whose content is not deleted yet.
     URLs of stored files expire; each call makes fresh ones.
     """
+    return open_salted(execution)[0]
+
+
+def open_salted(execution: Execution) -> tuple[dict[str, object], str | None]:
+    """Decrypt the stored answer, as `open_result`, and the salt of its receipt; None if it is older than receipts."""
     sealed = db.required(execution.sealed_result)
     plain = vault().open(sealed, account=execution.account_id, column="executions.sealed_result", row=execution.id)
     result = _RESULT.validate_json(plain.reveal())
-    return {name: _with_url(name, value) for name, value in result.items()}
+    salt = result.pop("salt", None)
+    return {name: _with_url(name, value) for name, value in result.items()}, None if salt is None else str(salt)
 
 
 def _with_url(name: str, value: object) -> object:

@@ -225,7 +225,13 @@ async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPaymen
         Conflict: its identifier names another request of the same wallet, whose receipt is shown.
     """
     async with db.autocommit(door.pool) as conn:
-        first = await ledger.find_retried(conn, purchase.version.resource_id, purchase.request_sha256, matched)
+        first = await ledger.find_retried(
+            conn,
+            purchase.version.resource_id,
+            purchase.request_sha256,
+            matched,
+            is_repeated=purchase.is_repeated,
+        )
     if first is None:
         return None
     if first.request_sha256 != purchase.request_sha256:

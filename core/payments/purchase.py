@@ -73,6 +73,7 @@ class Purchase:
     Attributes:
         client: the address that presents it.
         is_streamed: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
+        is_repeated: whether its client says that it repeats a request of which it got no answer.
     """
 
     payload: codec.PaymentPayload
@@ -81,6 +82,7 @@ class Purchase:
     status_token: str = ""
     client: str = ""
     is_streamed: bool = False
+    is_repeated: bool = False
 
     @property
     def request_sha256(self) -> bytes:

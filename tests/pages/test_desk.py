@@ -1,6 +1,7 @@
 """A creator at the desk and an operator at theirs, with a browser that runs scripts."""
 
 import json
+import re
 from pathlib import Path
 from uuid import uuid4
 

@@ -176,13 +176,13 @@ async function buy() {
     const fields = Object.fromEntries(missing.map((one) => [one.name, "Please fill this in."]));
     throw new Refused("Please look at the fields above.", fields);
   }
-  const chosen = found.get(new FormData(form).get("wallet"));
-  if (!chosen) throw new Refused("Choose a wallet first.");
+  const wallet = found.get(new FormData(form).get("wallet"));
+  if (!wallet) throw new Refused("Choose a wallet first.");
   const body = JSON.stringify(await inputsOf());
   say("Checking what you wrote …");
   const asked = await ask(body);
   say(`Your wallet asks you to sign ${form.dataset.price} USDC …`);
-  const header = await signed(chosen.provider, asked);
+  const header = await signed(wallet.provider, asked);
   const until = asked.now + Math.max(...asked.offer.accepts.map((terms) => terms.maxTimeoutSeconds));
   const purchase = { url, body, header, price: form.dataset.price, until };
   await keep(purchase);

@@ -107,6 +107,8 @@ class Execution(NamedTuple):
     sealed_result: bytes | None
     truncated: bool
     streamed: Streamed | None
+    delivery: dict[str, object] | None
+    erased_by_buyer: bool
     model_served: str | None
     may_rerun: bool
     created_at: datetime
@@ -116,6 +118,12 @@ class Execution(NamedTuple):
     content_deleted_at: datetime | None
     claimed: bool
     modality: Modality
+    number: int
+    model_id: str
+    slug: str
+    handle: str
+    asset: str | None
+    pay_to: str | None
     payment_id: UUID | None
     payment_state: PaymentState | None
     reason: str | None
@@ -292,6 +300,7 @@ class Queries(Protocol):
         sealed_results: list[bytes],
         truncateds: list[bool],
         leaks: list[Leak | None],
+        deliveries: list[str],
     ) -> AsyncIterator[SucceedRow]:
         """The first valid answer is stored, from whichever attempt it comes."""
 

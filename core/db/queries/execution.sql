@@ -136,14 +136,17 @@ FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
 -- Notify the launcher that this run has begun its batch, so that it may start the next.
 SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
--- name: succeed(ids, rounds, sealed_results, truncateds, leaks)
+-- name: succeed(ids, rounds, sealed_results, truncateds, leaks, deliveries)
 -- The first valid answer is stored, from whichever attempt it comes.
--- types: :sealed_results[]!
+-- types: :sealed_results[]! :deliveries[]!
 UPDATE executions
 SET state = 'succeeded', sealed_result = answered.sealed_result, truncated = answered.truncated,
-    leak = answered.leak, finished_at = now()
-FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[], :truncateds::boolean[], :leaks::text[])
-    AS answered (id, round, sealed_result, truncated, leak)
+    leak = answered.leak, finished_at = now(),
+    delivery = CAST(answered.delivery AS jsonb) || jsonb_build_object('answered_at', now())
+FROM unnest(
+    :ids::uuid[], :rounds::integer[], :sealed_results::bytea[], :truncateds::boolean[], :leaks::text[],
+    :deliveries::text[]
+) AS answered (id, round, sealed_result, truncated, leak, delivery)
 WHERE executions.id = answered.id AND executions.round = answered.round AND state IN ('queued', 'running')
 RETURNING executions.id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
     finished_at - CASE WHEN executions.round = 1 THEN created_at ELSE queued_at END AS total;
@@ -194,10 +197,10 @@ RETURNING id, round, account_id, version_id;
 
 -- name: show(ids, rerun_limit, failure_limit)
 -- Everything that a buyer, creator or operator may see of executions.
--- types: row=Execution may_rerun!
+-- types: row=Execution may_rerun! delivery=dict[str,object]|None
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
-    executions.truncated, executions.streamed,
+    executions.truncated, executions.streamed, executions.delivery, executions.erased_by_buyer,
     -- Only where a buyer cannot know it from the offer.
     CASE WHEN resource_versions.fallbacks <> '{}' THEN (
         SELECT coalesce(sends.model_served, sends.model_id) FROM sends
@@ -209,12 +212,15 @@ SELECT executions.id, executions.kind, executions.state, executions.code, execut
         refused_until(payments.payer, resource_versions.resource_id, :failure_limit::integer) IS NULL, true
     ) ELSE false END AS may_rerun, executions.created_at, executions.queued_at,
     executions.call_started_at, executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
-    resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
+    resource_versions.modality, resource_versions.number, resource_versions.model_id, resources.slug, accounts.handle,
+    payments.asset, payments.pay_to, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
     payments.decided_at, payments.fetched_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,
     refunds.state AS refund, refunds.transaction AS refund_transaction
 FROM executions
 JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+JOIN accounts ON accounts.id = executions.account_id
 LEFT JOIN payments ON payments.id = executions.payment_id
 LEFT JOIN attempts ON attempts.id = executions.attempt_id
 LEFT JOIN refunds ON refunds.execution_id = executions.id

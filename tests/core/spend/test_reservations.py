@@ -316,6 +316,7 @@ class Spending(RuleBasedStateMachine):
                 "sealed_results": [b"practice"],
                 "truncateds": [False],
                 "leaks": [None],
+                "deliveries": ["{}"],
             }
             assert len([one async for one in lifecycle.sql.succeed(self.conn, **answer)]) <= 1
             await reservations.replace_by_cost(self.conn, [(row.id, row.round)])
