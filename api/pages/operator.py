@@ -1,8 +1,7 @@
 """The operator's pages: whether all is well, what waits and what is owed, and why calls failed. The CLI acts."""
 
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -87,7 +86,7 @@ async def call(
     """One call with its payment and all that happened to it; never its inputs or its answer."""
     reference = reference.strip()
     try:
-        return _page("operator/call.html", **await _story(door, reference))
+        return _page("operator/call.html", status=200, **await _story(door, reference))
     except InvalidInput as refusal:
         wrong, status = next(iter(refusal.fields.values())), 400
     except NotFound:
@@ -130,7 +129,7 @@ async def to_sign_in(_request: Request, _error: Exception) -> Response:
     return RedirectResponse(link(f"{OPERATOR}/sign-in"), 303, {"Cache-Control": "no-store"})
 
 
-async def _story(door: Door, reference: str) -> Mapping[str, Any]:
+async def _story(door: Door, reference: str) -> dict[str, object]:
     """Read a call by its id, its payment's, or the transaction; a creator's own test has no payment.
 
     Raises:

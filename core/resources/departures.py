@@ -10,6 +10,9 @@ from core.amounts import dollars, usdc
 from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.resource import sql
 
+Facts = Mapping[str, Any]
+"""What SQL's `leaving_resources` knows of one prompt: texts, and lists of them."""
+
 _CAUSES = {
     "renamed": "{model} has another id now, and is sold until {until}",
     "withdrawn": "nothing is sold on {model} any more",
@@ -31,7 +34,7 @@ async def departures(conn: db.Connection, account_id: UUID) -> dict[str, str]:
     return {slug: sentence(found) for slug, found in (await facts(conn, account_id)).items()}
 
 
-async def facts(conn: db.Connection, account_id: UUID) -> dict[str, Mapping[str, Any]]:
+async def facts(conn: db.Connection, account_id: UUID) -> dict[str, Facts]:
     """Map the slug of each prompt of a creator whose model is leaving to facts about that, for `sentence`.
 
     Among them are `model`, `cause`, and `switch_to`, the ids of the models to switch to, the best first.
@@ -40,7 +43,7 @@ async def facts(conn: db.Connection, account_id: UUID) -> dict[str, Mapping[str,
     return {row.slug: row.facts async for row in rows}
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def sentence(found: Facts) -> str:
     """Say what becomes of a prompt's model, and name the models to switch to.
 
     Args:

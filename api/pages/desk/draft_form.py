@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, get_args
+from decimal import Decimal
+from typing import Final, get_args
 
 from api.pages.forms import Form
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
-from core.resources.draft import CAPS
+from core.resources.draft import CAPS, Draft
 from core.resources.parameters import Parameter
 from core.resources.template import USER_MESSAGE
 
@@ -127,34 +128,30 @@ def kept_rows(typed: Typed) -> list[Row]:
     return [row for row in typed.rows if any(getattr(row, name) for name in _ROW if name != "type")]
 
 
-def typed_of(document: Mapping[str, Any], revision: int) -> Typed:
-    """Return the form of a document, for changing it."""
-    texts = {name: _text(document.get(name)) for name in (*_TEXTS, "template")}
-    texts |= {name: ", ".join(document.get(name, ())) for name in _LISTS}
-    choice = document.get("providers") or {}
-    texts |= {f"providers_{name}": ", ".join(choice.get(name) or ()) for name in _CHOICES_OF_PROVIDERS}
-    example = document.get("example") or {}
-    texts["example_answer"] = _text(example.get("answer"))
-    inputs = example.get("inputs", {})
-    texts["example_message"] = _text(inputs.get(USER_MESSAGE))
-    rows = [_row(parameter, inputs.get(parameter["name"])) for parameter in document.get("parameters", ())]
-    defaults = {"listed": True}
-    boxes = frozenset(name for name in _BOXES if document.get(name, defaults.get(name, False)))
-    return Typed(texts, boxes, rows, str(revision))
+def typed_of(draft: Draft, revision: int) -> Typed:
+    """Return the form of a draft, for changing it."""
+    texts = {name: _text(getattr(draft, name)) for name in (*_TEXTS, "template")}
+    texts |= {name: ", ".join(getattr(draft, name)) for name in _LISTS}
+    if draft.providers is not None:
+        texts |= {f"providers_{name}": ", ".join(slugs) for name, slugs in draft.providers.as_request().items()}
+    inputs = draft.example.inputs if draft.example else {}
+    if draft.example is not None:
+        texts |= {"example_answer": draft.example.answer, "example_message": _text(inputs.get(USER_MESSAGE))}
+    rows = [_row(parameter, inputs.get(parameter.name)) for parameter in draft.parameters]
+    return Typed(texts, frozenset(name for name in _BOXES if getattr(draft, name)), rows, str(revision))
 
 
-def _row(parameter: Mapping[str, Any], example: object) -> Row:
-    default = parameter.get("default")
+def _row(parameter: Parameter, example: object) -> Row:
     return Row(
-        name=parameter["name"],
-        type=parameter.get("type", "text"),
-        description=parameter.get("description", ""),
-        # With a default, even an empty one, nobody has to fill it in.
-        required=parameter.get("required", True) and default is None,
-        default=_text(default),
-        values="\n".join(parameter.get("values") or ()),
-        max_length=_text(parameter.get("max_length")),
-        max_bytes=_text(parameter.get("max_bytes")),
+        name=parameter.name,
+        type=parameter.type,
+        description=parameter.description,
+        # An empty default, which no form can tell from none, means that nobody has to fill it in.
+        required=parameter.required and parameter.default != "",
+        default=parameter.default or "",
+        values="\n".join(parameter.values or ()),
+        max_length=_text(parameter.max_length),
+        max_bytes=_text(parameter.max_bytes),
         example=_text(example),
     )
 
@@ -179,5 +176,12 @@ def _words(text: str) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """Write a value of a document as it is typed."""
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Write a value as it is typed."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case Decimal():
+            return f"{value:f}"
+    return json.dumps(value, ensure_ascii=False)

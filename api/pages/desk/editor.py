@@ -60,7 +60,7 @@ async def edit(request: Request, door: LimitedDoor, creator: Publisher, identity
     """The draft, or what is on offer if there is none."""
     async with db.acting_for(door.pool, creator.id) as conn:
         resource = await editing.find(conn, creator.id, slug)
-    typed = typed_of(editing.document_of(resource), resource.row.revision)
+    typed = typed_of(editing.draft_of(resource), resource.row.revision)
     return await _answer(request, door, identity, typed, Form(), slug=slug)
 
 

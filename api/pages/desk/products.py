@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -211,7 +211,7 @@ async def _dry_run(door: Door, account_id: UUID, slug: str) -> Draft:
         return Draft(refusal.fields, ())
 
 
-async def _successors(conn: db.Connection, offered: versions.Version, leaving: Mapping[str, Any]) -> list[Successor]:
+async def _successors(conn: db.Connection, offered: versions.Version, leaving: departures.Facts) -> list[Successor]:
     """Compare the models that a prompt may move to with the one that it is on."""
     now = await _typical(conn, offered, offered.model_id)
     found = []
