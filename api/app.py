@@ -62,12 +62,12 @@ from api.door import Door
 from api.mcp import routes as mcp_routes
 from api.openai import errors as openai_errors
 from api.openai import routes as openai
-from api.pages import assets, errors, negotiation
+from api.pages import assets, desk, errors, negotiation, operator
 from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
-from core.failures import Failure, InvalidInput, NotFound, Unavailable
+from core.failures import Failure, InvalidInput, NotFound, Unauthorized, Unavailable
 from core.observability import logs, tracing
 from core.payments import receipts, settlement
 from core.payments.bazaar import OPENAPI_PATH
@@ -116,6 +116,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(security.headed)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Unauthorized, desk.visits.to_sign_in)
+    app.add_exception_handler(operator.SignInNeeded, operator.to_sign_in)
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(Exception, _our_fault)
@@ -158,6 +160,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         docs_page.router,
         assets.router,
         shop_pages.router,
+        desk.router,
+        operator.router,
     ):
         app.include_router(router)
     documents.describe(app)

@@ -108,7 +108,7 @@ def client_environment(config: Settings) -> dict[str, str]:
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": config.prefect_api_url,
         **_auth(config, "PREFECT_API_AUTH_STRING"),
-        "PREFECT_UI_URL": ui_url(config),
+        "PREFECT_UI_URL": config.prefect_ui_url,
         # A lost server must be an error, not a second, temporary server on SQLite.
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
@@ -167,14 +167,9 @@ def server_environment(config: Settings) -> dict[str, str]:
     }
 
 
-def ui_url(config: Settings) -> str:
-    """Where a person looks at flow runs."""
-    return config.prefect_api_url.removesuffix("/api")
-
-
 def artifact_url(config: Settings, key: str) -> str:
     """Where a person looks at the newest artifact of this key, and at those before it."""
-    return f"{ui_url(config)}/artifacts/key/{key}"
+    return f"{config.prefect_ui_url}/artifacts/key/{key}"
 
 
 def _auth(config: Settings, name: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ _MONEY: Final = {
     "refunded": "Your payment was paid back to the wallet that paid.",
     "refund_waived": "You have paid. The refund was waived, as agreed with you.",
 }
-_STATES: Final = {
+STATES: Final = {
     "held": "Settling the payment",
     "queued": "Waiting for its turn",
     "running": "The model is working",
@@ -39,9 +39,10 @@ _STATES: Final = {
     "failed": "No answer",
     "void": "Not paid",
 }
+"""What people call the states of an execution."""
 _SAVED: Final = {"json": ("application/json", "json"), "text": ("text/markdown; charset=utf-8", "md")}
-# A page without scripts asks again by itself.
-_REFRESH_SECONDS: Final = 3
+REFRESH_SECONDS: Final = 3
+"""After so long a page without scripts asks again by itself."""
 
 
 def execution_page(row: Execution, version: Version, *, ahead: int) -> Response:
@@ -66,14 +67,14 @@ def execution_page(row: Execution, version: Version, *, ahead: int) -> Response:
         signed=receipts.receipt_of(row) and _own(row).replace("?", "/receipt?"),
         erase=_own(row).replace("?", "/erase?") if _may_erase(row, money) else None,
         download=_own(row).replace("?", "/answer?"),
-        state=_STATES[row.state],
+        state=STATES[row.state],
         is_waiting=row.state in ("held", "queued", "running"),
         ahead=ahead,
-        refresh=_REFRESH_SECONDS,
+        refresh=REFRESH_SECONDS,
         money=money,
         money_words=_MONEY[money],
         trouble=_trouble(row),
-        answer=_answer(version, result),
+        answer=shown_result(version, result),
         receipt=answers.receipt_of(row),
         paid=row.amount_atomic is not None and row.payment_state == "paid" and usdc(row.amount_atomic),
         transaction=_transaction(row.network, row.transaction),
@@ -132,7 +133,7 @@ def _trouble(row: Execution) -> str | None:
     return None
 
 
-def _answer(version: Version, result: dict[str, object]) -> dict[str, object] | None:
+def shown_result(version: Version, result: dict[str, object]) -> dict[str, object] | None:
     """Prepare what an answer holds for a page; None if there is none."""
     if not result:
         return None

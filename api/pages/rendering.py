@@ -1,5 +1,6 @@
 """Make a page of a template."""
 
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -83,8 +84,32 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"asset": lambda name: link(assets.path_of(name)), "link": link, "badge": badge}
-    environment.filters |= {"usdc": usdc, "seconds": _seconds}
+    environment.filters |= {
+        "usdc": usdc,
+        "seconds": _seconds,
+        "usd": in_usd,
+        "per_million": _per_million,
+        "capital": _capital,
+    }
     return environment
+
+
+def in_usd(amount: Decimal) -> str:
+    """Say an amount of US dollars: two digits that count below a cent, and cents above."""
+    if amount == 0:
+        return "$0"
+    places = 2 if abs(amount) >= 1 else max(2, 1 - amount.adjusted())
+    return f"{'−' if amount < 0 else ''}${abs(amount).quantize(Decimal(1).scaleb(-places)):,f}"
+
+
+def _per_million(usd: Decimal | None) -> str:
+    """Say a price per token as one per million tokens."""
+    return "–" if usd is None else f"${usd.scaleb(6).normalize():f}"
+
+
+def _capital(sentence: str) -> str:
+    """Begin a sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _seconds(milliseconds: float) -> str:

@@ -11,8 +11,10 @@ from pydantic import TypeAdapter
 from core import db
 from core.db import notifications
 from core.db.queries.execution import Execution as Execution
+from core.db.queries.execution import FailedRow as FailedRow
 from core.db.queries.execution import HistoryRow as HistoryRow
 from core.db.queries.execution import ListingRow as ListingRow
+from core.db.queries.execution import MilestonesRow as MilestonesRow
 from core.db.queries.execution import sql
 from core.db.states import ExecutionState
 from core.executions.lifecycle import FINAL_STATES
@@ -153,3 +155,13 @@ def money_of(row: Execution) -> str:
     if row.refund:
         return {"due": "refund_due", "recorded": "refunded", "waived": "refund_waived"}[row.refund]
     return "rerun_possible" if row.may_rerun else "refund_due"
+
+
+async def milestones(conn: db.Connection, account_id: UUID) -> MilestonesRow:
+    """Say whether a creator has had an answer to a test of their own, and whether they have sold one."""
+    return await sql.milestones(conn, account_id=account_id)
+
+
+async def failed(conn: db.Connection, *, days: int, most: int) -> list[FailedRow]:
+    """List the newest executions of the last days that have no answer by another fault than the buyer's."""
+    return [row async for row in sql.failed(conn, days=days, most=most)]

@@ -2,6 +2,7 @@
 
 import { authorizationOf, headerOf, offerOf, typedData } from "./payments.js";
 import { find, forget, keep } from "./purchases.js";
+import { walletChoice } from "./wallet_choice.js";
 import { account, discover, sign, use } from "./wallets.js";
 
 const TRIES = 5;
@@ -10,7 +11,6 @@ const USER_REJECTED = 4001; // EIP-1193
 const form = document.getElementById("till");
 const pay = document.getElementById("pay");
 const said = document.getElementById("said");
-const wallets = document.getElementById("wallets");
 const networks = JSON.parse(form.dataset.networks);
 const url = form.dataset.url;
 const label = pay.textContent;
@@ -211,17 +211,9 @@ async function attempt(work) {
   }
 }
 
-function offerWallet({ info, provider }) {
-  found.set(info.uuid, { info, provider });
-  const choice = document.createElement("label");
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "wallet", value: info.uuid });
-  radio.checked = found.size === 1;
-  const icon = Object.assign(document.createElement("img"), { alt: "" });
-  if (/^data:image\//.test(info.icon)) icon.src = info.icon;
-  choice.append(radio, icon, info.name);
-  wallets.append(choice);
-  wallets.hidden = false;
-  document.getElementById("no-wallet").hidden = true;
+function offerWallet(wallet) {
+  found.set(wallet.info.uuid, wallet);
+  walletChoice(wallet, found.size === 1);
 }
 
 form.addEventListener("submit", (event) => {

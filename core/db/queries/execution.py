@@ -191,6 +191,23 @@ class HistoryRow(NamedTuple):
     cost_usd: Decimal | None
 
 
+class MilestonesRow(NamedTuple):
+    tested: bool
+    sold: bool
+
+
+class FailedRow(NamedTuple):
+    id: UUID
+    kind: ExecutionKind
+    handle: str
+    slug: str
+    fault: Fault | None
+    detail: str | None
+    sends: int
+    finished_at: datetime | None
+    flow_run_id: UUID | None
+
+
 class Queries(Protocol):
     """What `execution.sql` offers."""
 
@@ -354,6 +371,14 @@ class Queries(Protocol):
         most: int,
     ) -> AsyncIterator[HistoryRow]:
         """A creator's executions, newest first, with the usage of all rounds together; never inputs or answers."""
+
+    async def milestones(self, conn: Connection, *, account_id: UUID) -> MilestonesRow:
+        """What a new creator has done: had an answer to a test of their own, and sold one."""
+
+    def failed(self, conn: Connection, *, days: int, most: int) -> AsyncIterator[FailedRow]:
+        """The newest executions without an answer, of all creators, each with its last flow run: reads an index by
+        time.
+        """
 
 
 sql: Queries = load("execution")

@@ -293,3 +293,28 @@ WHERE executions.account_id = :account_id AND (:state::text IS NULL OR execution
         < (SELECT created_at, id FROM executions WHERE id = :after AND account_id = :account_id))
 ORDER BY executions.created_at DESC, executions.id DESC
 LIMIT :most;
+
+-- name: milestones(account_id)^
+-- What a new creator has done: had an answer to a test of their own, and sold one.
+-- types: row! tested! sold!
+SELECT
+    EXISTS (SELECT FROM executions WHERE account_id = :account_id AND kind = 'test' AND state = 'succeeded') AS tested,
+    EXISTS (SELECT FROM executions WHERE account_id = :account_id AND kind = 'paid' AND state = 'succeeded') AS sold;
+
+-- name: failed(days, most)
+-- The newest executions without an answer, of all creators, each with its last flow run: reads an index by time.
+-- types: row=FailedRow flow_run_id?
+SELECT executions.id, executions.kind, accounts.handle, resources.slug, executions.fault, executions.detail,
+    executions.sends, executions.finished_at, last.flow_run_id
+FROM executions
+JOIN accounts ON accounts.id = executions.account_id
+JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+LEFT JOIN LATERAL (
+    SELECT attempts.flow_run_id FROM attempts WHERE attempts.execution_id = executions.id
+    ORDER BY attempts.started_at DESC LIMIT 1
+) AS last ON true
+WHERE executions.finished_at > now() - make_interval(days => :days) AND executions.content_deleted_at IS NULL
+    AND executions.state = 'failed'
+ORDER BY executions.finished_at DESC
+LIMIT :most;
