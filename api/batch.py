@@ -45,6 +45,7 @@ class Kept(BaseModel):
     worstCostUsd: str = Field(description="the most that a call can cost")
     warnings: list[str]
     isNew: bool = Field(description="false if it was so already")
+    obstacle: str | None = Field(description="why it is not sold now, such as key_missing; null if it is")
 
 
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": ToPublish.model_json_schema()}}}}
@@ -63,24 +64,24 @@ async def publish(request: Request, door: LimitedDoor, creator: Publisher) -> Re
     """
     body = await read_json(request)
     try:
-        wish = ToPublish.model_validate(body)
+        asked = ToPublish.model_validate(body)
     except ValidationError:
-        wish = None
-    if wish is None:
+        asked = None
+    if asked is None:
         sentence = f"must be an object with documents, a list of 1 to {batch.MOST} objects, and perhaps"
         raise InvalidInput({"body": f"{sentence} draft, only_new, dry_run, allow_loss and allow_breaking"})
-    for _ in wish.documents:
+    for _ in asked.documents:
         await door.count_request(CHANGE_RATE, f"change:{creator.id}")
-    async with db.acting_for(door.pool, creator.id) as conn, conn.transaction(force_rollback=wish.dry_run):
+    async with db.acting_for(door.pool, creator.id) as conn, conn.transaction(force_rollback=asked.dry_run):
         try:
             kept = await batch.keep(
                 conn,
                 creator.id,
-                wish.documents,
-                as_drafts=wish.draft,
-                only_new=wish.only_new,
-                allow_loss=wish.allow_loss,
-                allow_breaking=wish.allow_breaking,
+                asked.documents,
+                as_drafts=asked.draft,
+                only_new=asked.only_new,
+                allow_loss=asked.allow_loss,
+                allow_breaking=asked.allow_breaking,
             )
         except InvalidInput as refusal:
             fields = {f"documents.{field}": sentence for field, sentence in refusal.fields.items()}
@@ -101,4 +102,5 @@ def _kept(one: batch.Kept) -> dict[str, object]:
         "worstCostUsd": f"{one.worst_cost_usd:f}",
         "warnings": list(one.warnings),
         "isNew": one.is_new,
+        "obstacle": one.obstacle,
     }

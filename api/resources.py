@@ -174,6 +174,7 @@ async def _publish(
     await door.count_request(CHANGE_RATE, f"change:{creator.id}")
 
     async def work(conn: db.Connection) -> dict[str, object]:
+        before = await editing.find(conn, creator.id, slug)
         async with conn.transaction(force_rollback=flags["dry_run"]):
             saved = await editing.publish(
                 conn,
@@ -184,7 +185,9 @@ async def _publish(
                 allow_loss=flags["allow_loss"],
                 allow_breaking=flags["allow_breaking"],
             )
-            return await _saved(conn, saved, dry_run=flags["dry_run"])
+            said = await _saved(conn, saved, dry_run=flags["dry_run"])
+        # The entity tag, and what a change is made from: a dry run has made no revision.
+        return said | {"revision": before.row.revision} if flags["dry_run"] else said
 
     return await conditional.answer_once(request, door, creator, body, work)
 

@@ -9,10 +9,10 @@ from cyclopts.types import ExistingFile
 from cli import output
 from cli.remote import door
 from cli.remote import resources as at_door
-from cli.shared import Flag, Json, in_transaction, owner
+from cli.shared import Flag, Json, in_transaction, owner, tell_obstacle
 from core import amounts, db
 from core.failures import InvalidInput, NotFound
-from core.resources import batch, document, editing, older_prompts
+from core.resources import batch, document, editing, older_prompts, readiness
 
 
 @door.anywhere
@@ -64,7 +64,8 @@ def publish_resource(
             )
         sold, checked = saved.resource.version, saved.checked
         price = amounts.usdc(sold.price_atomic)
-        return at_door.Published(sold.number, saved.is_new, price, checked.worst_cost_usd, checked.warnings)
+        obstacle, _ = await readiness.obstacle(conn, sold)
+        return at_door.Published(sold.number, saved.is_new, price, checked.worst_cost_usd, checked.warnings, obstacle)
 
     done = None
     try:
@@ -84,17 +85,19 @@ def publish_resource(
         "price_usdc": done.price_usdc,
         "worst_cost_usd": done.worst_cost_usd,
         "warnings": done.warnings,
+        "obstacle": done.obstacle,
     }
     if json:
         output.document(facts)
         return
-    would = "could go on sale" if dry_run else "is on sale now"
+    would = "could be put on offer" if dry_run else "is on offer now"
     cost = amounts.dollars(done.worst_cost_usd)
     output.line(
         f"/@{handle}/{slug} version {done.number} {would}: {done.price_usdc} USDC, a call costs at most ${cost}"
     )
     for warning in done.warnings:
         output.remark(f"  warning: {warning}")
+    tell_obstacle(done.obstacle)
 
 
 @door.anywhere

@@ -20,7 +20,7 @@ from cli.resource_versions import (
     publish_resource,
     show_resource,
 )
-from cli.shared import Flag, Json, in_transaction, owner
+from cli.shared import Flag, Json, in_transaction, owner, tell_obstacle
 from core import amounts, db
 from core.accounts import accounts
 from core.failures import InvalidInput, NotFound
@@ -93,7 +93,7 @@ def _show_published(published: list[dict[str, Any]], *, draft: bool, dry_run: bo
         output.document(published)
         return
     done = (
-        "could be saved" if draft and dry_run else "a draft" if draft else "to go on sale" if dry_run else "on sale now"
+        "could be saved" if draft and dry_run else "a draft" if draft else "to go on offer" if dry_run else "on offer"
     )
     for one in published:
         state = done if one["is_new"] else "unchanged"
@@ -101,6 +101,8 @@ def _show_published(published: list[dict[str, Any]], *, draft: bool, dry_run: bo
         output.line(f"{one['url']}  version {one['number']}, {state}: {one['price_usdc']} USDC, costs at most ${cost}")
         for warning in one["warnings"]:
             output.remark(f"  warning: {warning}")
+        if not draft:
+            tell_obstacle(one["obstacle"])
 
 
 @resources.command(name="estimate")
@@ -114,11 +116,10 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
         margin: the share of the price to keep, such as 0.3; the table then shows the price for a usual call.
     """
     values = _read_file(file)
-    draft = _read_draft(file, values)
 
     async def estimate(conn: db.Connection) -> estimates.Estimate:
         creator = await owner(conn, handle)
-        return await estimates.estimate(conn, creator.id, draft, margin=margin)
+        return await estimates.estimate(conn, creator.id, _read_draft(file, values), margin=margin)
 
     if door.chosen():
         door.check_handle(handle)
@@ -141,7 +142,8 @@ def estimate_cost(handle: str, file: ExistingFile, /, *, margin: Decimal | None 
         ),
         empty="",
     )
-    if done.max_output_tokens < draft.max_output_tokens:
+    wanted = values.get("max_output_tokens", resource_drafts.Draft.model_fields["max_output_tokens"].default)
+    if isinstance(wanted, int) and done.max_output_tokens < wanted:
         output.line(
             f"\nWith {done.max_output_tokens} max_output_tokens, the most that its model answers: publishing needs "
             "them in the document, because the default is higher."
@@ -190,7 +192,7 @@ def archive_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
 @door.anywhere
 def restore_resource(handle: str, slug: str, /, *, json: Json = False) -> None:
     """Put an archived prompt on sale again."""
-    _switch(handle, slug, "restore", json, f"/@{handle}/{slug} is on sale again.")
+    _switch(handle, slug, "restore", json, f"/@{handle}/{slug} is on offer again.")
 
 
 def _kept(creator: accounts.Account, one: batch.Kept) -> dict[str, Any]:
@@ -205,6 +207,7 @@ def _kept(creator: accounts.Account, one: batch.Kept) -> dict[str, Any]:
         "worst_cost_usd": one.worst_cost_usd,
         "warnings": one.warnings,
         "is_new": one.is_new,
+        "obstacle": one.obstacle,
     }
 
 

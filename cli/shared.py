@@ -9,9 +9,11 @@ from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
+from cli import output
 from core import db
 from core.accounts import accounts
 from core.failures import InvalidInput, NotFound
+from core.resources.obstacles import ADVICE
 from core.secrets.private import Private
 from core.settings import Settings
 
@@ -63,3 +65,9 @@ def read_secret(what: str, variable: str | None) -> Private[str]:
     if variable not in os.environ:
         raise InvalidInput({"from_env": f"the environment variable {variable} is not set"})
     return Private(os.environ[variable])
+
+
+def tell_obstacle(obstacle: str | None) -> None:
+    """Say why what is on offer is not sold now, and what to do about it; nothing if it is."""
+    if obstacle is not None:
+        output.remark(f"  not sold now ({obstacle}): {ADVICE[obstacle]}")

@@ -28,6 +28,7 @@ class Published:
     price_usdc: str
     worst_cost_usd: Decimal
     warnings: tuple[str, ...]
+    obstacle: str | None
 
 
 def publish_all(
@@ -64,6 +65,7 @@ def publish_all(
                 "worst_cost_usd": Decimal(one["worstCostUsd"]),
                 "warnings": one["warnings"],
                 "is_new": one["isNew"],
+                "obstacle": one["obstacle"],
             }
             for one in kept
         ]
@@ -133,7 +135,12 @@ def publish(slug: str, version: int | None, *, dry_run: bool, allow_loss: bool, 
     verb = "publish" if version is None else f"versions/{version}/offer"
     told = door.ask("POST", f"{_path(slug)}/{verb}", body=flags).json()
     return Published(
-        told["version"], told["isNew"], told["priceUsdc"], Decimal(told["worstCostUsd"]), tuple(told["warnings"])
+        told["version"],
+        told["isNew"],
+        told["priceUsdc"],
+        Decimal(told["worstCostUsd"]),
+        tuple(told["warnings"]),
+        told["obstacle"],
     )
 
 

@@ -39,6 +39,8 @@ OLD_SECRET_HOURS = 24
 _PREFIX = "whsec_"
 _MOST = 5
 _LONGEST_URL = 500
+# No name in the DNS ends so, and look-ups read some as addresses (URL Standard, 3.5).
+_NUMBER_AT_END = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
 _URL = re.compile(r"https?://[\x21-\x7e]+")
 
 
@@ -292,8 +294,9 @@ def _url_problem(account_id: UUID, url: str) -> str | None:
         return f"must be an {schemes[0]} address of at most {_LONGEST_URL} characters, such as https://example.com/hook"
     if parts.username is not None or parts.fragment:
         return "must have no user and no fragment"
-    if egress_guard.is_number(host) and not egress_guard.may_reach(
-        (host, 0), addresses.networks_of(settings(), account_id)
-    ):
+    name = host.removesuffix(".")
+    address = "127.0.0.1" if name == "localhost" or name.endswith(".localhost") else name
+    is_number = egress_guard.is_number(address) or _NUMBER_AT_END.fullmatch(address)
+    if is_number and not egress_guard.may_reach((address, 0), addresses.networks_of(settings(), account_id)):
         return "must not lead to an inner network"
     return None

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from core import db
 from core.failures import InvalidInput, SlugTaken
-from core.resources import editing, publishing, versions
+from core.resources import editing, publishing, readiness, versions
 from core.resources.versions import Version
 
 MOST = 100
@@ -26,12 +26,14 @@ class Kept:
         worst_cost_usd: the most that one call can cost, in US dollars.
         warnings: sentences for the creator about what may be unintended.
         is_new: False if it was so already.
+        obstacle: why it is not sold now, as `readiness.why_not_sold` says; None if it is.
     """
 
     version: Version
     worst_cost_usd: Decimal
     warnings: tuple[str, ...]
     is_new: bool
+    obstacle: str | None
 
 
 async def keep(
@@ -68,14 +70,16 @@ async def keep(
             if as_drafts or only_new:
                 saved = await (editing.create if only_new else editing.keep)(conn, account_id, documents[number])
                 version, checked = saved.resource.version, saved.checked
-                kept[number] = Kept(version, checked.worst_cost_usd, checked.warnings, saved.is_new)
+                worst_usd, warnings, is_new = checked.worst_cost_usd, checked.warnings, saved.is_new
             else:
                 draft, _ = await publishing.read(conn, account_id, documents[number], allow_loss=allow_loss)
                 published = await publishing.publish(
                     conn, account_id, draft, allow_loss=allow_loss, allow_breaking=allow_breaking
                 )
                 version = await versions.version(conn, published.version_id)
-                kept[number] = Kept(version, published.worst_cost_usd, published.warnings, published.is_new)
+                worst_usd, warnings, is_new = published.worst_cost_usd, published.warnings, published.is_new
+            obstacle = await readiness.why_not_sold(conn, version)
+            kept[number] = Kept(version, worst_usd, warnings, is_new, obstacle)
         except SlugTaken as taken:
             fields = {f"{number}.slug": f"{taken.slug} is taken already, also if that resource is archived"}
         except InvalidInput as refusal:

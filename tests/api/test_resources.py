@@ -49,6 +49,7 @@ async def test_from_a_draft_to_a_sale_and_back(
     taken = await me.post("/resources", json=wanted())
     assert (taken.status_code, taken.json()["code"]) == (409, "SLUG_TAKEN")
     dry = await me.post("/resources/poem/publish", json={"dry_run": True})
+    assert dry.headers["etag"] == (await me.get("/resources/poem")).headers["etag"]
     assert (dry.json()["dryRun"], dry.json()["obstacle"], dry.json()["state"]) == (True, None, "on_offer")
     assert await price() is None
     assert (await me.post("/resources/poem/publish")).json()["offeredVersion"] == 1

@@ -74,7 +74,7 @@ async def test_from_a_token_to_the_numbers(door: str, shop: Shop, home: Path) ->
     assert instant(home, "whoami").stdout == f"You are {handle} at {door}.\n"
 
     created = instant(home, "resources", "create", handle, "sea.yaml")
-    assert created.stdout.startswith(f"{door}/@{handle}/sea  version 1, on sale now: 0.05 USDC")
+    assert created.stdout.startswith(f"{door}/@{handle}/sea  version 1, on offer: 0.05 USDC")
     tested = instant(home, "resources", "test", handle, "sea", "-p", "topic=rain", "--json")
     assert json.loads(tested.stdout)["test"]["version"] == 1, tested.stderr
     moved = instant(home, "resources", "switch", handle, "sea", MODEL, "-p", "topic=rain", "--json")

@@ -240,7 +240,7 @@ def test_people_read_the_same_as_programs(capsys: pytest.CaptureFixture[str], ha
     listed = capsys.readouterr()
     main(["creators", "list"])
 
-    assert "version 1, on sale now: 0.01 USDC" in created.out
+    assert "version 1, on offer: 0.01 USDC" in created.out
     assert "warning: A call can cost you up to $" in created.err
     assert "[red]loud[/red]" in listed.out
     assert handle in capsys.readouterr().out
