@@ -6,7 +6,7 @@ triggers service runs, which `instant dev` switches off (docs/operators.md).
 
 import argparse
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -17,11 +17,11 @@ from deployments.schedules import BY_HAND, SCHEDULES
 
 _BODY = "{{ automation.name }}: {{ flow_run.name }} is {{ flow_run.state.name }}: {{ flow_run.state.message }}"
 _RUN = "prefect.flow-run.*"
-_SCHEDULES = {
+_SCHEDULES: Mapping[str, str | list[str]] = {
     "prefect.resource.role": "deployment",
     "prefect.resource.name": [served.name for served in (*SCHEDULES, *BY_HAND)],
 }
-_CALLS = {"prefect.resource.role": "flow", "prefect.resource.name": "instant_execution"}
+_CALLS: Mapping[str, str | list[str]] = {"prefect.resource.role": "flow", "prefect.resource.name": "instant_execution"}
 _SOME_FAILED = {"prefect.flow-run.Failed", "prefect.flow-run.CompletedWithFailures"}
 
 
@@ -79,7 +79,7 @@ async def write(prefect: PrefectClient, notification: SendNotification | None = 
 
 def _trigger(
     events: set[str],
-    related: Mapping[str, str | Sequence[str]],
+    related: Mapping[str, str | list[str]],
     messages: list[str] | None = None,
     *,
     threshold: int = 1,
@@ -92,7 +92,7 @@ def _trigger(
         {
             "expect": events,
             "match": match,
-            "match_related": related,
+            "match_related": dict(related),
             "posture": Posture.Reactive,
             "threshold": threshold,
             "within": within,
