@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from api import buying, paging, problems
 from api import listing as listed
-from api.bodies import NAME, Patience, parsed_json, patience, read_body
+from api.bodies import Name, Patience, parsed_json, patience, read_body
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, door_of
 from api.offers import Offered
@@ -38,14 +38,13 @@ async def list_models(door: LimitedDoor, if_none_match: Annotated[str, Header()]
     return paging.known_or(page, if_none_match, seconds=listed.FRESH_SECONDS)
 
 
-@router.get("/models/{model:path}", summary="One product for sale, as a model", responses=documents.MODEL)
-async def show_model(door: LimitedDoor, model: str, if_none_match: Annotated[str, Header()] = "") -> Response:
+@router.get("/models/@{handle}/{slug}", summary="One product for sale, as a model", responses=documents.MODEL)
+async def show_model(
+    door: LimitedDoor, handle: Name, slug: Name, if_none_match: Annotated[str, Header()] = ""
+) -> Response:
     """With the JSON Schema of its inputs and, where one is promised, of its answers."""
-    handle, _, slug = model.removeprefix("@").partition("/")
-    row = None
-    if model.startswith("@") and NAME.fullmatch(handle) and NAME.fullmatch(slug):
-        async with db.autocommit(door.pool) as conn:
-            row = await listing.find(conn, handle, slug)
+    async with db.autocommit(door.pool) as conn:
+        row = await listing.find(conn, handle, slug)
     if row is None:
         return _no_such_model()
     return paging.known_or(models.whole_entry(row), if_none_match, seconds=listed.FRESH_SECONDS)
