@@ -3,9 +3,8 @@
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from api import buying, paging, problems
@@ -17,6 +16,7 @@ from api.offers import Offered
 from api.openai import chat as chats
 from api.openai import chunks, completions, documents, models
 from api.openai.chat import Chat
+from api.paging import KnownTag
 from core import db
 from core.executions import lifecycle
 from core.executions import views as execution_views
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 
 
 @router.get("/models", summary="The products for sale, as OpenAI lists models", responses=documents.MODELS)
-async def list_models(door: LimitedDoor, if_none_match: Annotated[str, Header()] = "") -> Response:
+async def list_models(door: LimitedDoor, if_none_match: KnownTag = "") -> Response:
     """The most sold first, at most 1,000; `GET /resources` has all of them, page by page."""
     async with db.autocommit(door.pool) as conn:
         rows, _is_whole = await listing.everything(conn, Filters(sort="popular"), most=models.LISTED)
@@ -39,9 +39,7 @@ async def list_models(door: LimitedDoor, if_none_match: Annotated[str, Header()]
 
 
 @router.get("/models/@{handle}/{slug}", summary="One product for sale, as a model", responses=documents.MODEL)
-async def show_model(
-    door: LimitedDoor, handle: Name, slug: Name, if_none_match: Annotated[str, Header()] = ""
-) -> Response:
+async def show_model(door: LimitedDoor, handle: Name, slug: Name, if_none_match: KnownTag = "") -> Response:
     """With the JSON Schema of its inputs and, where one is promised, of its answers."""
     async with db.autocommit(door.pool) as conn:
         row = await listing.find(conn, handle, slug)
