@@ -7,7 +7,7 @@ Sources: OpenAPI 3.1.1; x402 issue 2582 (`/.well-known/x402.json`, a draft) and 
 from typing import Annotated
 from xml.sax.saxutils import escape
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from api import listing as listed
@@ -16,6 +16,7 @@ from api import manifest_texts as texts
 from api import paging, shop_openapi
 from api.bodies import Name
 from api.door import Door, LimitedDoor
+from api.paging import KnownTag
 from core import db
 from core.failures import NotFound
 from core.payments import offers
@@ -36,7 +37,6 @@ _POPULAR = Filters(sort="popular")
 _ORDER = "popular of manifests"
 
 # Any text is one, so to describe it says nothing: the answers' ETag does.
-KnownTag = Annotated[str, Header(alias="if-none-match", include_in_schema=False)]
 CursorQuery = Annotated[str, Query(max_length=2000, description="from `x-next` or `next` of the page before")]
 
 

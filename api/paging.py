@@ -3,12 +3,16 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from core.failures import InvalidInput
 from core.secrets.vault import vault
+
+# Undescribed: as the only parameter of a route, it has no wrong value that a program could try.
+KnownTag = Annotated[str, Header(alias="if-none-match", include_in_schema=False)]
 
 
 def next_address(request: Request, cursor: str | None) -> str | None:

@@ -3,20 +3,20 @@
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from api import buying, paging, problems
 from api import listing as listed
-from api.bodies import NAME, Patience, parsed_json, patience, read_body
+from api.bodies import Name, Patience, parsed_json, patience, read_body
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, door_of
 from api.offers import Offered
 from api.openai import chat as chats
 from api.openai import chunks, completions, documents, models
 from api.openai.chat import Chat
+from api.paging import KnownTag
 from core import db
 from core.executions import lifecycle
 from core.executions import views as execution_views
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 
 
 @router.get("/models", summary="The products for sale, as OpenAI lists models", responses=documents.MODELS)
-async def list_models(door: LimitedDoor, if_none_match: Annotated[str, Header()] = "") -> Response:
+async def list_models(door: LimitedDoor, if_none_match: KnownTag = "") -> Response:
     """The most sold first, at most 1,000; `GET /resources` has all of them, page by page."""
     async with db.autocommit(door.pool) as conn:
         rows, _is_whole = await listing.everything(conn, Filters(sort="popular"), most=models.LISTED)
@@ -38,14 +38,11 @@ async def list_models(door: LimitedDoor, if_none_match: Annotated[str, Header()]
     return paging.known_or(page, if_none_match, seconds=listed.FRESH_SECONDS)
 
 
-@router.get("/models/{model:path}", summary="One product for sale, as a model", responses=documents.MODEL)
-async def show_model(door: LimitedDoor, model: str, if_none_match: Annotated[str, Header()] = "") -> Response:
+@router.get("/models/@{handle}/{slug}", summary="One product for sale, as a model", responses=documents.MODEL)
+async def show_model(door: LimitedDoor, handle: Name, slug: Name, if_none_match: KnownTag = "") -> Response:
     """With the JSON Schema of its inputs and, where one is promised, of its answers."""
-    handle, _, slug = model.removeprefix("@").partition("/")
-    row = None
-    if model.startswith("@") and NAME.fullmatch(handle) and NAME.fullmatch(slug):
-        async with db.autocommit(door.pool) as conn:
-            row = await listing.find(conn, handle, slug)
+    async with db.autocommit(door.pool) as conn:
+        row = await listing.find(conn, handle, slug)
     if row is None:
         return _no_such_model()
     return paging.known_or(models.whole_entry(row), if_none_match, seconds=listed.FRESH_SECONDS)

@@ -124,8 +124,8 @@ async def test_what_clients_of_openai_get(
     async with buyer.client(timeout=30) as paying, httpx.AsyncClient() as plain:
         asked = [
             ("/v1/models", await plain.get(f"{door}/v1/models")),
-            ("/v1/models/{model}", await plain.get(f"{door}/v1/models/{product}")),
-            ("/v1/models/{model}", await plain.get(f"{door}/v1/models/@nobody/nothing")),
+            ("/v1/models/@{handle}/{slug}", await plain.get(f"{door}/v1/models/{product}")),
+            ("/v1/models/@{handle}/{slug}", await plain.get(f"{door}/v1/models/@nobody/nothing")),
             *[
                 ("/v1/chat/completions", answer)
                 for answer in (
