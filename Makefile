@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients test-pages test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .mcp1
+.PHONY: help demo test test-fast test-clients test-pages test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .langchain .mcp1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ test: .venv/installed .chain ## run the tests
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
-test-clients: .venv/installed .clients ## run stock programs: x402 clients, schemathesis, and LiteLLM (make .litellm) as provider
+test-clients: .venv/installed .clients ## run stock programs: x402 and OpenAI clients, schemathesis, LiteLLM (make .litellm), LangChain (make .langchain)
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/clients
 
 test-pages: .venv/installed .pages ## look at the pages in a real Chromium, where one is installed
@@ -68,7 +68,7 @@ audit: ## check the lock for known vulnerabilities, where an index of them can b
 	@PYTHON=$(PYTHON) .ci/audit
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .litellm .mcp1 .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .litellm .langchain .mcp1 .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
@@ -107,8 +107,11 @@ MCP1 := 'mcp<2' 'x402[evm]==2.25.0' coincurve
 .mcp1:
 	@test -e $@/installed || { $(PYTHON) -m venv $@ && $@/bin/pip install -q --disable-pip-version-check $(MCP1) && touch $@/installed; }
 
-# LiteLLM's proxy for tests/clients, in an environment of its own, because its pins conflict with ours. Nothing installs it
-# unasked: that takes over a minute.
+# LiteLLM's proxy and LangChain for tests/clients, each in an environment of its own, because its pins conflict with ours.
+# Nothing installs them unasked: that takes over a minute.
 LITELLM := litellm[proxy]==1.108.7
-.litellm:
-	@test -e $@/installed || { $(PYTHON) -m venv $@ && $@/bin/pip install -q --disable-pip-version-check '$(LITELLM)' && touch $@/installed; }
+LANGCHAIN := langchain-openai==1.7.4 x402[evm,httpx]==2.25.0
+.litellm: WANTED = $(LITELLM)
+.langchain: WANTED = $(LANGCHAIN)
+.litellm .langchain:
+	@test -e $@/installed || { $(PYTHON) -m venv $@ && $@/bin/pip install -q $(foreach one,$(WANTED),'$(one)') && touch $@/installed; }

@@ -1,6 +1,8 @@
 """Serve a creator's own account."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
@@ -92,29 +94,64 @@ async def show(door: LimitedDoor, creator: Creator) -> Response:
 async def change(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
     """The display name, your caps, and whether you get a weekly digest. A handle is in the URLs that buyers have."""
     body = await read_json(request)
-    fields = body if isinstance(body, dict) else {}
+    changes = read_changes(body if isinstance(body, dict) else {})
+    async with db.acting_for(door.pool, creator.id) as conn:
+        await store_changes(conn, creator.id, changes)
+    return await _answer(door, creator)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change of an account; None stays. Of `caps`, by their columns, None removes one."""
+
+    display_name: str | None
+    weekly_digest: bool | None
+    caps: Mapping[str, Decimal | None]
+
+
+def read_changes(fields: Mapping[str, object]) -> Changes:
+    """Read what `Change` describes.
+
+    Raises:
+        InvalidInput: names each wrong field.
+    """
     problems = {str(field)[:64]: "cannot be changed" for field in fields if field not in Change.model_fields}
     if not fields:
         problems["body"] = f"must be an object with any of {', '.join(Change.model_fields)}"
-    name = fields.get("displayName", "")
-    if not isinstance(name, str):
+    name, digest = fields.get("displayName"), fields.get("weeklyDigest")
+    if "displayName" in fields and not isinstance(name, str):
         problems["displayName"] = "must be a text of at most 60 characters, in one line"
+    caps: dict[str, Decimal | None] = {}
     for field in _CAPS.keys() & fields.keys():
-        if not (fields[field] is None or (isinstance(fields[field], str) and _USD.fullmatch(fields[field]))):
+        amount = fields[field]
+        if amount is None:
+            caps[_CAPS[field]] = None
+        elif isinstance(amount, str) and _USD.fullmatch(amount):
+            caps[_CAPS[field]] = Decimal(amount)
+        else:
             problems[field] = 'must be US dollars as text with at most six decimals, such as "2.50", or null'
-    digest = fields.get("weeklyDigest", True)
-    if not isinstance(digest, bool):
+    if "weeklyDigest" in fields and not isinstance(digest, bool):
         problems["weeklyDigest"] = "must be true or false"
     if problems:
         raise InvalidInput(problems)
-    caps = {_CAPS[field]: value and Decimal(value) for field, value in fields.items() if field in _CAPS}
-    async with db.acting_for(door.pool, creator.id) as conn:
-        if "displayName" in fields:
-            await accounts.set_display_name(conn, creator.id, str(name))
-        if "weeklyDigest" in fields:
-            await accounts.set_weekly_digest(conn, creator.id, digest)
-        await accounts.set_caps(conn, creator.id, caps)
-    return await _answer(door, creator)
+    return Changes(
+        name if isinstance(name, str) else None,
+        digest if isinstance(digest, bool) else None,
+        caps,
+    )
+
+
+async def store_changes(conn: db.Connection, account_id: UUID, changes: Changes) -> None:
+    """Change an account.
+
+    Raises:
+        InvalidInput: names each wrong field.
+    """
+    if changes.display_name is not None:
+        await accounts.set_display_name(conn, account_id, changes.display_name)
+    if changes.weekly_digest is not None:
+        await accounts.set_weekly_digest(conn, account_id, changes.weekly_digest)
+    await accounts.set_caps(conn, account_id, changes.caps)
 
 
 async def _answer(door: Door, creator: accounts.Account) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -14,12 +15,14 @@ from core.executions import status_tokens
 from core.executions import views as execution_views
 from core.executions.views import Execution
 from core.failures import ExecutionFailed, Fault, OutcomeCode, PaymentMalformed, PaymentRequired
+from core.payments import receipts
 from core.payments.codec import PaymentPayload, payment_response, v1_name
 from core.payments.matching import key_of
 from core.payments.reasons import x402_reason
 from core.settings import settings
 
-_RETRY_AFTER_SECONDS = 2
+RETRY_AFTER_SECONDS = 2
+_ERASED = "This was paid and answered; its inputs and its answer were deleted because its buyer asked for it."
 _DELETED = "This was paid and answered; the answer was kept as long as promised, and then deleted."
 
 
@@ -32,16 +35,13 @@ def answer(row: Execution, *, ahead: int = 0, more: Mapping[str, object] | None 
         more: members that the owner's test adds once it has ended.
     """
     told = dict(more or {})
-    status_url = url_of(row.id)
-    headers = paid_headers(row) | {"Content-Location": status_url, "Server-Timing": _timing(row)}
+    status_url, headers = url_of(row.id), headers_of(row)
     receipt = receipt_of(row)
     match row.state:
         case "succeeded" if row.content_deleted_at:
-            gone = {"jobId": str(row.id), "receipt": receipt, "deletedAt": row.content_deleted_at.isoformat()}
-            return problem(410, _DELETED, "deleted", headers, **gone)
+            return _gone(row, row.content_deleted_at, headers)
         case "succeeded":
-            result = execution_views.open_result(row)
-            return JSONResponse(result | {"receipt": receipt} | told, headers=headers)
+            return JSONResponse(answered(row, receipt) | told, headers=headers)
         case "declined":
             return _failed(row, headers, receipt=receipt, **told)
         case "failed":
@@ -51,27 +51,29 @@ def answer(row: Execution, *, ahead: int = 0, more: Mapping[str, object] | None 
             body = {
                 "jobId": str(row.id),
                 "statusUrl": status_url,
-                "retryAfterSeconds": _RETRY_AFTER_SECONDS,
+                "retryAfterSeconds": RETRY_AFTER_SECONDS,
                 "receipt": receipt,
                 "state": "processing",
                 "message": _PROGRESS[row.payment_state or row.state],
                 "ahead": ahead,
             }
-            headers |= {"Location": status_url, "Retry-After": str(_RETRY_AFTER_SECONDS)}
+            headers |= {"Location": status_url, "Retry-After": str(RETRY_AFTER_SECONDS)}
             return JSONResponse(body, status_code=202, headers=headers)
 
 
 def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
-    """Answer a poll of the status URL: always 200, with the state in the body."""
-    body: dict[str, object] = {"jobId": str(row.id), "receipt": receipt_of(row), "money": execution_views.money_of(row)}
+    """Answer a poll of the status URL: 200 with the state in the body, or 410 if its buyer had the content deleted."""
+    receipt = receipt_of(row)
+    body: dict[str, object] = {"jobId": str(row.id), "receipt": receipt, "money": execution_views.money_of(row)}
     headers = paid_headers(row) | {"Cache-Control": "no-store"}
     match row.state:
+        case _ if row.content_deleted_at and row.erased_by_buyer:
+            return _gone(row, row.content_deleted_at, headers)
         case "succeeded" if row.content_deleted_at:
             body |= {"state": "deleted", "code": "deleted", "error": _DELETED}
             body["deletedAt"] = row.content_deleted_at.isoformat()
         case "succeeded":
-            result = execution_views.open_result(row)
-            body |= {"state": "succeeded"} | result
+            body |= {"state": "succeeded"} | answered(row, receipt)
         case "failed" | "declined":
             sentence = UNAVAILABLE if row.state == "failed" else declined(row.detail)
             body |= {"state": "failed", "code": row.code, "error": sentence}
@@ -84,8 +86,8 @@ def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
         case "held" | "queued" | "running":
             message = _PROGRESS[row.payment_state or row.state]
             body |= {"state": "processing", "message": message, "ahead": ahead}
-            body |= {"retryAfterSeconds": _RETRY_AFTER_SECONDS}
-            headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+            body |= {"retryAfterSeconds": RETRY_AFTER_SECONDS}
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return JSONResponse(body, headers=headers)
 
 
@@ -113,19 +115,40 @@ def url_of(execution_id: UUID) -> str:
 
 
 def receipt_of(row: Execution) -> dict[str, object] | None:
-    """Return transaction, paid USDC, network, who answered, and whether that was cut off; None if nothing was paid."""
+    """Return transaction, paid USDC, network, who answered, whether that was cut off, and the signed receipt.
+
+    None if nothing was paid. There is a signed receipt once there is an answer, and for ever after.
+    """
     if row.payment_state != "paid":
         return None
     served = {} if row.model_served is None else {"modelServed": row.model_served}
-    return (
-        ({"truncated": True} if row.truncated else {})
-        | served
-        | {
-            "transaction": row.transaction,
-            "paidUsdc": usdc(db.required(row.amount_atomic)),
-            "network": row.network,
-        }
-    )
+    signed = receipts.receipt_of(row)
+    receipt: dict[str, object] = {"truncated": True} if row.truncated else {}
+    receipt |= served
+    receipt |= {
+        "transaction": row.transaction,
+        "paidUsdc": usdc(db.required(row.amount_atomic)),
+        "network": row.network,
+    }
+    return receipt if signed is None else receipt | {"jws": signed}
+
+
+def answered(row: Execution, receipt: dict[str, object] | None) -> dict[str, object]:
+    """Return the answer with its receipt, which gets the salt of its hashes."""
+    result, salt = execution_views.open_salted(row)
+    return result | {"receipt": receipt if receipt is None or salt is None else receipt | {"salt": salt}}
+
+
+def _gone(row: Execution, deleted_at: datetime, headers: dict[str, str]) -> JSONResponse:
+    """Answer 410: what was paid for is deleted, and the receipt is not."""
+    sentence = _ERASED if row.erased_by_buyer else _DELETED
+    gone = {"jobId": str(row.id), "receipt": receipt_of(row), "deletedAt": deleted_at.isoformat()}
+    return problem(410, sentence, "deleted", headers, **gone)
+
+
+def headers_of(row: Execution) -> dict[str, str]:
+    """Return the headers of an answer: the receipt, the status URL, and how long each phase took."""
+    return paid_headers(row) | {"Content-Location": url_of(row.id), "Server-Timing": _timing(row)}
 
 
 def paid_headers(row: Execution) -> dict[str, str]:
@@ -134,7 +157,11 @@ def paid_headers(row: Execution) -> dict[str, str]:
     network, payer = row.network, row.payer
     if row.payment_state == "paid":
         headers |= _response_headers(
-            db.required(network), payer=payer, transaction=row.transaction, paid_atomic=db.required(row.amount_atomic)
+            db.required(network),
+            payer=payer,
+            transaction=row.transaction,
+            paid_atomic=db.required(row.amount_atomic),
+            extensions=receipts.x402_receipt(row),
         )
     if row.payment_state == "failed":
         reason = x402_reason(db.required(row.reason), "settle")
@@ -157,15 +184,23 @@ def refused_headers(refusal: PaymentRequired | PaymentMalformed, payload: Paymen
 
 
 def _response_headers(
-    network: str, payer: str | None, transaction: str | None = None, paid_atomic: int | None = None, reason: str = ""
+    network: str,
+    payer: str | None,
+    transaction: str | None = None,
+    paid_atomic: int | None = None,
+    reason: str = "",
+    extensions: dict[str, object] | None = None,
 ) -> dict[str, str]:
-    """Return `PAYMENT-RESPONSE` (x402 v2, transports-v2/http.md), and v1's `X-PAYMENT-RESPONSE`."""
-    names = {"PAYMENT-RESPONSE": network, "X-PAYMENT-RESPONSE": v1_name(network)}
+    """Return `PAYMENT-RESPONSE` (x402 v2, transports-v2/http.md), and v1's `X-PAYMENT-RESPONSE`.
+
+    Only the first has the extensions: proxies bound all headers of an answer together.
+    """
+    names = {"PAYMENT-RESPONSE": (network, extensions), "X-PAYMENT-RESPONSE": (v1_name(network), None)}
     return {
         header: payment_response(
-            network=name, payer=payer, transaction=transaction, paid_atomic=paid_atomic, reason=reason
+            network=name, payer=payer, transaction=transaction, paid_atomic=paid_atomic, reason=reason, extensions=more
         )
-        for header, name in names.items()
+        for header, (name, more) in names.items()
     }
 
 

@@ -45,6 +45,7 @@ from api import (
     payouts,
     problems,
     product_records,
+    purchases,
     resource_versions,
     resources,
     schedules,
@@ -54,18 +55,22 @@ from api import (
     tokens,
     upkeep,
     webhooks,
+    well_known,
 )
 from api.direct import Answer, direct
 from api.door import Door
 from api.mcp import routes as mcp_routes
-from api.pages import assets, errors, negotiation
+from api.openai import errors as openai_errors
+from api.openai import routes as openai
+from api.pages import assets, desk, errors, negotiation, operator
 from api.pages import shop as shop_pages
 from api.rate_limits import rate, rate_limiter
 from core import db
 from core.db import notifications
-from core.failures import Failure, InvalidInput, NotFound, Unavailable
+from core.failures import Failure, InvalidInput, NotFound, Unauthorized, Unavailable
 from core.observability import logs, tracing
-from core.payments import settlement
+from core.payments import receipts, settlement
+from core.payments.bazaar import OPENAPI_PATH
 from core.process import gc_tuning, scheduled_runs, worker
 from core.resources import field_errors
 from core.resources.draft import RESERVED
@@ -96,7 +101,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS, but=RESERVED)
+    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS, but={*RESERVED, OPENAPI_PATH.removeprefix("/")})
+    app.add_middleware(openai_errors.errors_of_problems)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
         CORSMiddleware,
@@ -110,6 +116,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     app.add_middleware(security.headed)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Unauthorized, desk.visits.to_sign_in)
+    app.add_exception_handler(operator.SignInNeeded, operator.to_sign_in)
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(Exception, _our_fault)
@@ -119,7 +127,10 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         mcp_routes.router,
         buyers.shop,
         buyers.router,
+        openai.router,
         product_records.router,
+        purchases.router,
+        well_known.router,
         media.router,
         catalog.router,
         listing.router,
@@ -149,6 +160,8 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         docs_page.router,
         assets.router,
         shop_pages.router,
+        desk.router,
+        operator.router,
     ):
         app.include_router(router)
     documents.describe(app)
@@ -182,6 +195,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         app.state.setup = door_setup
         async with pool.connection() as conn:
             await scheduled_runs.expect(conn, schedules.NAMES)
+            await receipts.publish_keys(conn)
         gc_tuning.freeze_loaded_objects()
         yield
         while door.settling:  # a claim that finishes now starts its settlement next
@@ -221,7 +235,9 @@ _ANSWERS: dict[type[Exception], Answer] = {
 async def _our_fault(request: Request, _error: Exception) -> Response:
     """Answer a defect of ours with 500. Starlette logs the error, and sends this past every middleware."""
     answer: Response = problems.our_fault()
-    if negotiation.wants_page(request):
+    if openai_errors.is_asked(request.scope):
+        answer = openai_errors.error_of(json.loads(bytes(answer.body)), answer.headers)
+    elif negotiation.wants_page(request):
         answer = errors.problem_page(json.loads(bytes(answer.body)), {})
     for name, value in security.HEADERS.items():
         answer.headers.setdefault(name, value)

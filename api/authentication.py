@@ -44,6 +44,11 @@ def session_cookie() -> str:
     return "__Host-session" if is_https() else "session"
 
 
+def token_cookie() -> str:
+    """Return the name of the cookie of a token that somebody signed in with. Browsers send it only to this door."""
+    return "__Host-token" if is_https() else "token"
+
+
 def refuse_other_sites(request: Request, *, needs_proof: bool) -> None:
     """Refuse a request that another site made a browser send (Fetch Metadata; RFC 6454, 7).
 
@@ -68,26 +73,38 @@ async def _identity(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     _documented: Annotated[str | None, Depends(_cookie)],
 ) -> AsyncIterator[authentication.Identity]:
-    secret = request.cookies.get(session_cookie())
-    if bearer is None and secret and request.method not in _SAFE:
+    secret, kept = (request.cookies.get(name) for name in (session_cookie(), token_cookie()))
+    if bearer is None and (secret or kept) and request.method not in _SAFE:
         refuse_other_sites(request, needs_proof=True)
-    token = None if bearer is None else bearer.credentials
-    # Its provider may be asked for its keys, so no connection is held yet.
-    claims = await identities.check(door.identity_keys, token) if token and identities.is_served(token) else None
-    async with door.pool.connection() as conn:
-        if claims is not None:
-            identity = await identities.authenticate(conn, claims)
-        elif token is not None:
-            identity = await authentication.authenticate(conn, token)
-        elif secret:
+    # A token in a cookie may do what the token may; only a wallet's sign-in begins a session, which may do everything.
+    token = bearer.credentials if bearer else None if secret else kept
+    if token is not None:
+        identity = await of_token(door, token)
+    elif secret:
+        async with door.pool.connection() as conn:
             identity = await authentication.authenticate_session(conn, secret)
-        else:
-            raise Unauthorized
+    else:
+        raise Unauthorized
     try:
         yield identity
     finally:  # the answer was sent, or the request failed
         if identity.is_use_to_note:
             await _note_use(door, identity)
+
+
+async def of_token(door: Door, token: str) -> authentication.Identity:
+    """Find out whose token this is: one of ours, or the identity provider's.
+
+    Raises:
+        Unauthorized: it opens nothing.
+        Denied: `identity_unknown`, it belongs to no account.
+    """
+    # Its provider may be asked for its keys, so no connection is held yet.
+    claims = await identities.check(door.identity_keys, token) if identities.is_served(token) else None
+    async with door.pool.connection() as conn:
+        if claims is not None:
+            return await identities.authenticate(conn, claims)
+        return await authentication.authenticate(conn, token)
 
 
 async def _note_use(door: Door, identity: authentication.Identity) -> None:

@@ -23,6 +23,8 @@ _MEDIA_TYPE_LENGTH = 200
 _NOT_JSON = object()
 _SECONDS = re.compile("[0-9]+")
 
+_ZDR = "privacy=zdr"
+
 # A handle or slug in a path. No name has other characters, and Postgres cannot store NUL.
 NAME = re.compile("[a-z0-9-]{1,60}")
 Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$")]
@@ -30,14 +32,22 @@ Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$")]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a buyer wants to wait (RFC 7240 Prefer)."""
+    """How long a buyer wants to wait, and whether nobody may keep the inputs (RFC 7240 Prefer).
+
+    Attributes:
+        seconds: the wait.
+        applied: the preference that it comes from.
+        privacy: `privacy=zdr`, if that is wanted: only providers that keep nothing may answer.
+    """
 
     seconds: float
     applied: str | None
+    privacy: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """Return `Preference-Applied`, if a preference was applied."""
-        return {"Preference-Applied": self.applied} if self.applied else {}
+        """Return `Preference-Applied`, if preferences were applied."""
+        applied = [preference for preference in (self.applied, self.privacy) if preference]
+        return {"Preference-Applied": ", ".join(applied)} if applied else {}
 
 
 async def read_json(request: Request, limit: int | None = None) -> object | None:
@@ -52,9 +62,17 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
         UnsupportedBody: it is compressed, or it is not JSON and does not claim to be JSON in UTF-8.
         InvalidInput: it claims to be JSON and is not.
     """
+    return parsed_json(request, await read_body(request, settings().body_limit if limit is None else limit))
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body of at most so many bytes, unparsed.
+
+    Raises:
+        TooLarge, UnsupportedBody: as `read_json` does, of what is compressed.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedBody
-    limit = settings().body_limit if limit is None else limit
     body, read = bytearray(), 0
     async for chunk in request.stream():
         read += len(chunk)
@@ -64,11 +82,20 @@ async def read_json(request: Request, limit: int | None = None) -> object | None
             break
     if read > limit:
         raise TooLarge("body_too_large", limit)
+    return bytes(body)
+
+
+def parsed_json(request: Request, body: bytes) -> object | None:
+    """Parse the body of a request; None if it is empty.
+
+    Raises:
+        UnsupportedBody, InvalidInput: as `read_json` does.
+    """
     if not body:
         return None
     try:
         # RFC 8259 allows to ignore a byte order mark.
-        parsed: object = from_json(bytes(body).removeprefix(BOM_UTF8), allow_inf_nan=False)
+        parsed: object = from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError:
         parsed = _NOT_JSON
     if parsed is _NOT_JSON and not _claims_json(request.headers.get("content-type", "")):
@@ -99,9 +126,10 @@ def patience(prefer: Sequence[str] | None) -> Patience:
         name, _, value = item.partition(";")[0].partition("=")
         preferences.setdefault(name.strip().lower(), value.strip().strip('"'))
     wait = preferences.get("wait", "")
+    privacy = _ZDR if preferences.get("privacy", "").lower() == "zdr" else None
     if _SECONDS.fullmatch(wait):
         seconds = min(float(wait), config.max_wait_seconds)
-        return Patience(seconds, f"wait={seconds:.0f}")
+        return Patience(seconds, f"wait={seconds:.0f}", privacy)
     if "respond-async" in preferences:
-        return Patience(0, "respond-async")
-    return Patience(config.answer_seconds, None)
+        return Patience(0, "respond-async", privacy)
+    return Patience(config.answer_seconds, None, privacy)

@@ -1,34 +1,31 @@
 """Serve buyers: show the price, take one payment, and return the answer now or later."""
 
 import time
-from collections.abc import Awaitable
+from functools import partial
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
-from api import answers, documents, problems, purchases, streams
-from api.bodies import patience, read_json
+from api import answers, buying, documents, offers, problems, streams, well_known
+from api.bodies import Patience, patience, read_json
 from api.delivery import delivered
-from api.door import Door, LimitedDoor, client_of, door_of
+from api.door import Door, LimitedDoor, door_of
 from api.pages import executions, products
 from api.pages.negotiation import wants_page
 from core import db
-from core.executions import lifecycle
+from core.executions import lifecycle, retention
 from core.executions import views as execution_views
-from core.failures import PaymentRequired
-from core.observability import metrics, tracing
-from core.payments.purchase import Conflict
+from core.payments import receipts
 from core.resources import versions
 
 # `api/direct.py` calls its endpoint with the request itself.
 shop = APIRouter(tags=["buyers"])
 router = APIRouter(tags=["buyers"])
 
-# A stream begins when its payment is decided, so that its headers can say how, and a refusal is a 402.
-_DECIDED = ("queued", "running", *lifecycle.FINAL_STATES)
-
+_NOT_AT_REST = "Its inputs are still needed. Delete it once it is answered or, without an answer, paid back."
 _BUYING = documents.EXECUTION | documents.OFFER | documents.problems(409, 413, 415, 431)
 
 
@@ -44,55 +41,45 @@ async def buy(request: Request) -> Response:
 
     With `Accept: text/event-stream`: the events of the execution, with the text while it is made.
     """
-    started, began = time.monotonic(), time.time_ns()
-    door, headers = await door_of(request), request.headers
+    started = time.monotonic()
+    door = await door_of(request)
     offered = await door.offered(request.path_params["handle"], request.path_params["slug"])
-    current, is_watched = offered.version, streams.are_wanted(request)
-    payments = [*headers.getlist("payment-signature"), *headers.getlist("x-payment")]
-
-    def read_body(version: versions.Version) -> Awaitable[object]:
-        return read_json(request, versions.body_limit(version))
-
-    if not any(payments):
+    if not any(buying.payments_of(request)):
         if wants_page(request) and request.method == "GET":
             return products.product_page(offered, await door.record_of(offered.version.resource_id))
-        answer = offered.answer(refusal := await purchases.unpaid(offered, read_body))
-        if isinstance(refusal, PaymentRequired):
-            metrics.offered()
-        return answer
-    if is_watched:
-        door.readers.require_room()
-    bought = await purchases.present(
-        door,
-        offered,
-        payments,
-        read_body,
-        client=client_of(request),
-        status_token=headers.get("status-token", ""),
-        is_watched=is_watched,
-    )
-    if isinstance(bought, Conflict):
-        return purchases.conflict_problem(bought)
-    if isinstance(bought, purchases.Refused):
-        answer = offered.answer(bought.reason)
-        answer.headers.update(answers.refused_headers(bought.reason, bought.payload))
-        return answer
-    version, execution_id = bought.version, bought.execution_id
-    wait = patience(headers.getlist("prefer"))
-    states = _DECIDED if is_watched else lifecycle.FINAL_STATES
-    row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds, states)
-    if row.state == "void":
-        reason = PaymentRequired(db.required(row.reason))
-        response = (await door.offered(current.handle, current.slug)).answer(reason, during="settle")
-        response.headers.update(answers.paid_headers(row))
-    elif is_watched:
-        response = streams.answer(request, door, row)
-    else:
-        response = answers.answer(row, ahead=await purchases.ahead(door, row))
-        response.headers.update(wait.headers())
-    facts: dict[str, tracing.Fact] = {"resource": f"@{version.handle}/{version.slug}", "status": response.status_code}
-    tracing.record("buy", execution_id, began, facts, is_root=bought.is_new)
-    return response if is_watched and row.state != "void" else delivered(response, door, row)
+        return await _offer(request, offered)
+    is_streamed, wait = streams.are_wanted(request), patience(request.headers.getlist("prefer"))
+    until, inputs = started + wait.seconds, partial(_read_inputs, request, wait)
+    bought = await buying.take(request, door, offered, inputs, until=until, is_streamed=is_streamed)
+    if isinstance(bought, Response):
+        return bought
+    if is_streamed:
+        return bought.traced(streams.answer(request, door, bought.row))
+    response = answers.answer(bought.row, ahead=await buying.ahead(door, bought.row))
+    response.headers.update(wait.headers())
+    return delivered(bought.traced(response), door, bought.row)
+
+
+async def _read_inputs(request: Request, wished: Patience, version: versions.Version) -> dict[str, str]:
+    buying.require_privacy(wished, version)
+    body = await read_json(request, versions.body_limit(version))
+    return versions.validate_inputs(version, {} if body is None else body)
+
+
+async def _offer(request: Request, offered: offers.Offered) -> Response:
+    """Answer without a payment: 402, or 400 for inputs that do not fit, both with the offer. `{}` only asks for it."""
+    wished = patience(request.headers.getlist("prefer"))
+
+    async def check() -> None:
+        buying.require_privacy(wished, offered.version)
+        body = await read_json(request, versions.body_limit(offered.version))
+        if body is not None and body != {}:
+            versions.validate_inputs(offered.version, body)
+
+    answer = await buying.offer(offered, check)
+    if wished.privacy and answer.status_code == HTTPStatus.PAYMENT_REQUIRED:
+        answer.headers["Preference-Applied"] = wished.privacy
+    return answer
 
 
 @router.get(
@@ -111,10 +98,10 @@ async def show(
 
     With `Accept: text/event-stream`: events from `Last-Event-ID` on, or from `after` in the URL.
     """
-    row = await purchases.authorized(door, execution_id, token, status_token)
+    row = await buying.authorized(door, execution_id, token, status_token)
     if streams.are_wanted(request):
         return streams.answer(request, door, row)
-    ahead = await purchases.ahead(door, row)
+    ahead = await buying.ahead(door, row)
     if wants_page(request):
         return delivered(executions.execution_page(row, await _bought(door, row), ahead=ahead), door, row)
     return delivered(answers.status(row, ahead=ahead), door, row)
@@ -123,8 +110,56 @@ async def show(
 @router.get("/executions/{execution_id}/answer", include_in_schema=False)
 async def save(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
     """The answer's text as a file, from its page."""
-    row = await purchases.authorized(door, execution_id, token)
+    row = await buying.authorized(door, execution_id, token)
     return delivered(executions.saved_answer(row, await _bought(door, row)), door, row)
+
+
+@router.get(
+    "/executions/{execution_id}/receipt",
+    summary="The signed receipt of an answer",
+    response_model=documents.SignedReceipt,
+    responses=documents.problems(404, 409, 429, 503),
+)
+async def show_receipt(
+    door: LimitedDoor,
+    execution_id: UUID,
+    token: Annotated[str, Query()] = "",
+    status_token: Annotated[str, Header()] = "",
+) -> JSONResponse:
+    """It is there as soon as there is an answer, and stays when that is deleted."""
+    row = await buying.authorized(door, execution_id, token, status_token)
+    signed = receipts.receipt_of(row)
+    if signed is None:
+        return problems.problem(409, "There is a receipt once this is paid and answered.", "no_receipt")
+    return JSONResponse({"jws": signed, "keys": well_known.keys_url()}, headers={"Cache-Control": "no-store"})
+
+
+@router.delete(
+    "/executions/{execution_id}",
+    summary="Delete the inputs and the answer of an execution",
+    status_code=204,
+    responses=documents.problems(404, 409, 429, 503),
+)
+async def erase(
+    door: LimitedDoor,
+    execution_id: UUID,
+    token: Annotated[str, Query()] = "",
+    status_token: Annotated[str, Header()] = "",
+) -> Response:
+    """They are gone at once, pictures and sounds too. The receipt and what was paid stay."""
+    await buying.authorized(door, execution_id, token, status_token)
+    if await retention.erase(door.pool, execution_id):
+        return Response(status_code=204)
+    return problems.problem(409, _NOT_AT_REST, "not_at_rest")
+
+
+@router.post("/executions/{execution_id}/erase", include_in_schema=False)
+async def erase_by_form(door: LimitedDoor, execution_id: UUID, token: Annotated[str, Query()] = "") -> Response:
+    """The same from its page: a form cannot send DELETE."""
+    row = await buying.authorized(door, execution_id, token)
+    if await retention.erase(door.pool, execution_id):
+        return executions.back_to_page(row)
+    return problems.problem(409, _NOT_AT_REST, "not_at_rest")
 
 
 @router.post(
@@ -142,7 +177,7 @@ async def rerun(
 ) -> Response:
     """For failures that were not your fault, within the time and number that the failed answer offered."""
     started = time.monotonic()
-    row = await purchases.authorized(door, execution_id, token, status_token)
+    row = await buying.authorized(door, execution_id, token, status_token)
     async with door.pool.connection() as conn:
         accepted = await lifecycle.rerun(conn, execution_id)
     if not accepted and row.state in ("failed", "declined", "void"):
@@ -152,7 +187,7 @@ async def rerun(
     if streams.are_wanted(request):
         return streams.answer(request, door, await execution_views.current(door.pool, execution_id))
     row = await execution_views.follow(door.pool, door.hub, execution_id, started + patience(prefer).seconds)
-    return delivered(answers.answer(row, ahead=await purchases.ahead(door, row)), door, row)
+    return delivered(answers.answer(row, ahead=await buying.ahead(door, row)), door, row)
 
 
 async def _bought(door: Door, row: execution_views.Execution) -> versions.Version:

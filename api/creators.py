@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic.alias_generators import to_camel
 
-from api import documents
+from api import documents, resource_records
 from api.authentication import Creator
 from api.door import LimitedDoor
 from core import db
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/me", tags=["creators"])
 @router.get(
     "/resources",
     summary="What you sell",
-    response_model=list[documents.Sold],
+    response_model=list[resource_records.Sold],
     responses=documents.problems(401, 403, 429, 503),
 )
 async def resources(door: LimitedDoor, creator: Creator) -> Response:
@@ -54,7 +54,7 @@ async def resources(door: LimitedDoor, creator: Creator) -> Response:
 
 
 def caps_document(row: resource_versions.CapsRow) -> dict[str, str | None]:
-    """Build what `documents.ResourceCaps` describes."""
+    """Build what `resource_records.ResourceCaps` describes."""
     return {
         to_camel(name): None if amount is None else f"{amount:f}"
         for name, amount in row._asdict().items()

@@ -22,6 +22,15 @@ class Receipt(BaseModel):
     network: str = Field(description="CAIP-2", examples=["eip155:8453"])
     modelServed: str | None = Field(default=None, description="the model that answered, where the offer has fallbacks")
     truncated: bool = Field(default=False, description="it paid for an answer that was cut off, as the offer said")
+    jws: str | None = Field(default=None, description="the signed receipt, once there is an answer; docs/buyers.md")
+    salt: str | None = Field(default=None, description="of the hashes in the signed receipt; deleted with the answer")
+
+
+class SignedReceipt(BaseModel):
+    """What proves a delivery to a stranger."""
+
+    jws: str = Field(description="JWS in the compact form (RFC 7515), Ed25519")
+    keys: str = Field(description="where its public key is published")
 
 
 class Usage(BaseModel):
@@ -58,6 +67,10 @@ class Result(BaseModel):
     usage: Usage
     images: list[str] = Field(default=[], description="URLs that expire, `data:` URLs, or addresses by the model")
     audio: str | None = Field(default=None, description="a URL that expires, or a `data:` URL")
+    files: list[dict[str, str]] = Field(
+        default=[],
+        description="`kind` and `sha256` of each picture, then of the sound; or the `url` that the model returned",
+    )
     truncated: bool = Field(default=False, description="cut off at its length limit, which counts as the offer said")
     citations: list[Citation] = Field(default=[], description="the pages that the answer names as its sources")
     receipt: Receipt | None = Field(description="null for the owner's test")
@@ -113,36 +126,7 @@ class Offer(Problem):
     rules: list[str]
 
 
-class ResourceCaps(BaseModel):
-    """What you let one prompt cost on models, in US dollars; null: no cap of its own. Days and months are UTC."""
-
-    dailySpendCapUsd: str | None
-    monthlySpendCapUsd: str | None
-    mostPerCallUsd: str | None
-    spentTodayUsd: str = Field(description="what its calls cost or have reserved today")
-    spentThisMonthUsd: str = Field(description="likewise this month")
-
-
-class Sold(BaseModel):
-    """A creator's resource."""
-
-    slug: str
-    url: str
-    version: int
-    title: str
-    model: str
-    modality: str
-    priceUsdc: str
-    worstCostUsd: str = Field(description="the most that a call can cost")
-    archived: bool
-    state: Literal["draft", "on_offer", "archived"] = Field(description="a draft was never published")
-    obstacle: str | None = Field(description="why it is not sold now, such as key_missing; null if it is")
-    advice: str | None = Field(description="what that means, and what to do about it")
-    caps: ResourceCaps
-    modelNotice: str | None = Field(description="what becomes of its model, and what to switch to; null if nothing")
-
-
-_MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer, ResourceCaps, Sold)
+_MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer)
 
 _PROBLEMS = {
     400: "The inputs, the query or the payment header are malformed; nothing was charged",
@@ -150,8 +134,9 @@ _PROBLEMS = {
     403: "The token lacks a scope, which `scopes` names; or the request is from another site",
     404: "There is nothing at this address",
     409: "Something stands against it: the payment was used for something else, no re-run or closing is possible now, "
-    "a test gave no answer, the slug is taken, or the Idempotency-Key came with another request",
-    410: "Paid and answered; the answer was kept as long as promised, and then deleted",
+    "a test gave no answer, there is no receipt yet, content is still needed, the slug is taken, "
+    "or the Idempotency-Key came with another request",
+    410: "Paid and answered; the answer was kept as long as promised, or its buyer wished, and then deleted",
     412: "The resource was changed since the revision in If-Match",
     413: "The body is too large",
     415: "The body is not JSON, or is compressed",
@@ -228,7 +213,7 @@ OFFER: Answers = {
 STATUS: Answers = {
     200: {"description": "Where it is", "content": _body(Status) | _EVENTS},
     204: {"description": "The last event was seen: nothing follows"},
-    **problems(404, 429, 503),
+    **problems(404, 410, 429, 503),
 }
 
 MEDIUM: Answers = {
@@ -258,7 +243,7 @@ PURCHASE: dict[str, Any] = INPUTS | {
         _parameter("payment-signature", "header", "x402 v2 payment; without it you get the 402"),
         _parameter("x-payment", "header", "x402 v1 payment"),
         _parameter("status-token", "header", "with a repeated v1 payment: proves that it is yours"),
-        _parameter("prefer", "header", "`wait=N` seconds, or `respond-async`"),
+        _parameter("prefer", "header", "`wait=N` seconds, or `respond-async`; `privacy=zdr`"),
         _parameter("last-event-id", "header", "with `Accept: text/event-stream`: the last event that you have seen"),
     ]
 }
@@ -288,7 +273,8 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate() | {"servers": servers()}
+            document = generate()
+            document["servers"] = servers()
             document["info"]["contact"] = contact()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for validation in ("HTTPValidationError", "ValidationError"):

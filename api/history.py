@@ -1,5 +1,6 @@
 """Serve a creator's calls: each one with advice on failures, and reports on all of them."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, get_args
 from uuid import UUID
@@ -33,6 +34,15 @@ _AS_CSV: dict[int | str, dict[str, object]] = {200: {"content": {"text/csv": {"s
 _DAY: dict[str, object] = {"anyOf": [{"format": "date"}, {"const": ""}]}
 
 
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which executions are asked for: of one state, of one resource, those after one; None: any."""
+
+    state: ExecutionState | None
+    slug: str | None
+    after: UUID | None
+
+
 def _one_of(*values: str) -> dict[str, object]:
     """Describe a query parameter whose values our own sentences refuse."""
     return {"enum": list(values)}
@@ -56,11 +66,10 @@ async def executions(
     after: Annotated[str, Query(description="`next` of the page before", json_schema_extra=_like(_UUID))] = "",
 ) -> Response:
     """Newest first, fifty at a time; never an input or an answer. Failures say whose fault it was and what to do."""
-    if slug and not NAME.fullmatch(slug):
-        raise InvalidInput({"slug": "must be the slug of a resource"})
+    filters = read_filters(state, slug, after)
     async with db.acting_for(door.pool, creator.id) as conn:
         page = await execution_views.history(
-            conn, creator.id, state=_state(state), slug=slug or None, after=_id(after), most=_MOST + 1
+            conn, creator.id, state=filters.state, slug=filters.slug, after=filters.after, most=_MOST + 1
         )
     rows, more = page[:_MOST], page[_MOST:]
     document = {"executions": [execution_document(row) for row in rows], "next": rows[-1].id if more else None}
@@ -94,7 +103,7 @@ async def usage(
     """Calls, revenue, cost, refunds and times, as of now, and why calls failed."""
     if form not in ("json", "csv"):
         raise InvalidInput({"format": "must be json or csv"})
-    first, end, only = _day("since", since), _day("until", until), _kind(kind)
+    first, end, only = read_day("since", since), read_day("until", until), _kind(kind)
     async with db.snapshot(door.pool) as conn:
         await db.act_for(conn, creator.id)
         report = await usage_report.report(conn, creator.id, by=by, since=first, until=end, kind=only)
@@ -117,6 +126,17 @@ def _figures(row: usage_report.Figures) -> dict[str, object]:
     return {to_camel(name): value for name, value in usage_report.document(row).items()}
 
 
+def read_filters(state: str, slug: str, after: str) -> Filters:
+    """Read the filters of a history; an empty text is none.
+
+    Raises:
+        InvalidInput: names `state`, `slug` or `after`.
+    """
+    if slug and not NAME.fullmatch(slug):
+        raise InvalidInput({"slug": "must be the slug of a resource"})
+    return Filters(_state(state), slug or None, _id(after))
+
+
 def _state(text: str) -> ExecutionState | None:
     for state in _STATES:
         if state == text:
@@ -135,7 +155,12 @@ def _kind(text: str) -> ExecutionKind | None:
     return None
 
 
-def _day(name: str, text: str) -> date | None:
+def read_day(name: str, text: str) -> date | None:
+    """Read a day of a query; None if the text is empty.
+
+    Raises:
+        InvalidInput: names it.
+    """
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:

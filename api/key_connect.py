@@ -1,20 +1,23 @@
 """Connect OpenRouter with one click: begin, and finish when the browser comes back."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, get_args
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Cookie, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from api import documents, records
 from api.authentication import KeyOwner
 from api.bodies import read_json
-from api.door import LimitedDoor
+from api.door import Door, LimitedDoor
 from api.key_cards import card_of, changed
 from api.keys import SET_RATE
+from api.pages.negotiation import wants_page
 from core import db
 from core.accounts import key_connections
 from core.failures import InvalidInput
@@ -42,23 +45,40 @@ async def connect(door: LimitedDoor, creator: KeyOwner) -> Response:
 
     The browser comes back to `/me/keys/openrouter/callback`, which stores the key. The cookie of this answer lets it.
     """
-    await door.count_request(SET_RATE, f"key:{creator.id}")
-    async with db.acting_for(door.pool, creator.id) as conn:
-        begun = await key_connections.begin(conn, creator.id, settings().public_url + _CALLBACK)
+    begun, remember = await begin_connection(door, creator.id)
     answer = JSONResponse(
         {"authorizationUrl": begun.url, "expiresAt": begun.expires_at.isoformat()},
         headers={"Cache-Control": "no-store"},
     )
-    answer.set_cookie(
-        _COOKIE,
-        begun.browser,
-        max_age=key_connections.SECONDS,
-        path=_CALLBACK,
-        secure=settings().public_url.startswith("https:"),
-        httponly=True,
-        samesite="lax",
-    )
+    remember(answer)
     return answer
+
+
+async def begin_connection(door: Door, account_id: UUID) -> tuple[key_connections.Begun, Callable[[Response], None]]:
+    """Begin to connect OpenRouter.
+
+    Returns:
+        What was begun, and what gives an answer the cookie by which the browser can finish it.
+
+    Raises:
+        TooManyRequests: this creator begins too often.
+    """
+    await door.count_request(SET_RATE, f"key:{account_id}")
+    async with db.acting_for(door.pool, account_id) as conn:
+        begun = await key_connections.begin(conn, account_id, settings().public_url + _CALLBACK)
+
+    def remember(answer: Response) -> None:
+        answer.set_cookie(
+            _COOKIE,
+            begun.browser,
+            max_age=key_connections.SECONDS,
+            path=_CALLBACK,
+            secure=settings().public_url.startswith("https:"),
+            httponly=True,
+            samesite="lax",
+        )
+
+    return begun, remember
 
 
 @router.get(
@@ -68,13 +88,21 @@ async def connect(door: LimitedDoor, creator: KeyOwner) -> Response:
     responses=documents.problems(400, 429, 503),
 )
 async def come_back(
+    request: Request,
     door: LimitedDoor,
     state: Annotated[str, Query(max_length=200, description="ours, from the callback URL")] = "",
     code: Annotated[str, Query(max_length=2000, description="OpenRouter's, which works once")] = "",
     browser: Annotated[str | None, Cookie(alias=_COOKIE, include_in_schema=False)] = None,
 ) -> Response:
     """Exchanges the code, checks the key and stores it. Only the browser that began it can finish it here."""
-    return await _finish(door, state, code, browser=browser)
+    own = settings().public_url + _CALLBACK
+    if browser is None and wants_page(request) and request.url.hostname == "localhost" != urlsplit(own).hostname:
+        # OpenRouter knows a door on this machine as localhost only, and the cookie is of the door's own name.
+        return RedirectResponse(f"{own}?{request.url.query}", 303, {"Cache-Control": "no-store"})
+    done = await _finish(door, state, code, browser=browser)
+    if wants_page(request):
+        return RedirectResponse(f"{settings().public_url}/desk/keys?said=connected", 303, {"Cache-Control": "no-store"})
+    return done
 
 
 @router.post(

@@ -9,15 +9,16 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from api import documents, records
+from api import documents, records, resource_records
 from api.account import Me, account_document
-from api.authentication import Identity, Owner, is_https, session_cookie
+from api.authentication import Identity, Owner, session_cookie
 from api.creators import caps_document
 from api.door import Door, LimitedDoor
 from api.history import execution_document
 from api.identities import LinkedIdentity, identity_document
 from api.payouts import Payout, payout_documents
 from api.rate_limits import rate
+from api.sign_in import forget
 from api.tokens import Token, token_document
 from api.webhook_records import Webhook
 from api.webhooks import webhook_document
@@ -46,7 +47,7 @@ class Exported(BaseModel):
     identities: list[LinkedIdentity]
     keys: dict[str, str] = Field(description="the masked form of your key at each provider")
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
-    caps: dict[str, documents.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
+    caps: dict[str, resource_records.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
     webhooks: list[Webhook]
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
     executions: list[records.Execution] = Field(description="every call, the newest first")
@@ -101,7 +102,7 @@ async def close(door: LimitedDoor, identity: Identity) -> Response:
     async with db.acting_for(door.pool, identity.account.id) as conn:
         await closing.close(conn, identity.account.id)
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})
-    response.delete_cookie(session_cookie(), path="/", secure=is_https(), httponly=True, samesite="lax")
+    forget(response, session_cookie())
     return response
 
 

@@ -14,7 +14,7 @@ from api import listing as listed
 from api import listing_documents as documents
 from api import manifest_texts as texts
 from api import paging, shop_openapi
-from api.bodies import NAME, Name
+from api.bodies import Name
 from api.door import Door, LimitedDoor
 from core import db
 from core.failures import NotFound
@@ -35,7 +35,8 @@ _DAY = 86_400
 _POPULAR = Filters(sort="popular")
 _ORDER = "popular of manifests"
 
-KnownTag = Annotated[str, Header(alias="if-none-match")]
+# Any text is one, so to describe it says nothing: the answers' ETag does.
+KnownTag = Annotated[str, Header(alias="if-none-match", include_in_schema=False)]
 CursorQuery = Annotated[str, Query(max_length=2000, description="from `x-next` or `next` of the page before")]
 
 
@@ -55,10 +56,8 @@ async def creator(
 
 
 @router.get("/@{handle}/{slug}" + OPENAPI_PATH, summary="One prompt, as OpenAPI", responses=documents.MANIFEST)
-async def one(door: LimitedDoor, handle: str, slug: str, if_none_match: KnownTag = "") -> Response:
+async def one(door: LimitedDoor, handle: Name, slug: Name, if_none_match: KnownTag = "") -> Response:
     """The same for one prompt, also for one that is in no list, or cannot be sold now."""
-    if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
-        raise NotFound
     offered = await door.offered(handle, slug)
     if offered.version.archived:
         raise NotFound

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/me", tags=["creators"])
 
 _MOST = 100
 # Each new address gets a trial message from a process of its own.
-_ADD_RATE = rate("10/minute")
+ADD_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -62,7 +62,7 @@ async def addresses(door: LimitedDoor, creator: Creator) -> Response:
 )
 async def add_address(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
     """Notices go to apprise URLs of chat services, ntfy, gotify, mail or any HTTPS receiver of JSON; kept sealed."""
-    await door.count_request(_ADD_RATE, f"notice-address:{creator.id}")
+    await door.count_request(ADD_RATE, f"notice-address:{creator.id}")
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}
     url, name = fields.get("url"), fields.get("name", "")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ from api import problems
 from core import db
 from core.amounts import usdc
 from core.failures import InvalidInput, PaymentMalformed, PaymentRequired, Unavailable
-from core.payments import bazaar, codec, offers, quotes, reasons
+from core.payments import bazaar, codec, offers, quotes, reasons, receipts
 from core.payments.facilitator import Facilitator
 from core.resources import product, readiness, versions
 from core.settings import settings
@@ -65,12 +66,21 @@ class Offered:
         if self.obstacle:
             raise Unavailable(self.obstacle)
         problem = _UNPAID if refusal.code == "payment_required" else problems.of_failure(refusal)
-        encoded = _encode(self.version, self.payouts, _reason(refusal, during))
+        encoded = _encode(self.version, self.payouts, _reason(refusal, during), _valid_until())
         quote = quotes.make_quote(self.version, self.payouts).encode()
         header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()
         body = bytes(problem.body).removesuffix(b"}") + b"," + encoded.terms.replace(encoded.quote, quote)[1:]
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
         return Response(body, problem.status_code, headers, problem.media_type)
+
+
+def _valid_until() -> int:
+    """Until when a signed offer holds (unix seconds): as long as a fresh quote, or up to twice as long.
+
+    It moves in steps of that length, so that an offer is signed once in each.
+    """
+    seconds = settings().quote_seconds
+    return (int(time.time()) // seconds + 2) * seconds
 
 
 def _reason(refusal: PaymentRequired | PaymentMalformed | InvalidInput, during: Literal["verify", "settle"]) -> str:
@@ -105,11 +115,16 @@ class _EncodedOffer:
 
 
 @lru_cache(maxsize=1024)
-def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], error: str) -> _EncodedOffer:
+def _encode(
+    version: versions.Version, payouts: tuple[tuple[str, str], ...], error: str, valid_until: int | None
+) -> _EncodedOffer:
     """Encode the offer of a version. It is cached, because only the quote differs between buyers.
 
     Args:
+        version: what is on offer.
+        payouts: networks with payout addresses.
         error: of a fixed set, so that no client fills the cache.
+        valid_until: until when the signed offer holds (unix seconds); None: it is not signed.
     """
     quote = quotes.make_quote(version, payouts)
     required = offers.payment_required(version, dict(payouts), error, quote)
@@ -123,13 +138,19 @@ def _encode(version: versions.Version, payouts: tuple[tuple[str, str], ...], err
         **({} if version.answer_schema is None else {"answer": product.answer_schema(version)}),
         "rules": rules_of(version),
     }
+    if valid_until is not None:
+        # The signed offer comes last: it is left out of a header that it would make too long, and never of the body.
+        signature = {receipts.OFFER_RECEIPT: receipts.signed_offers(required, valid_until)}
+        terms |= {"extensions": terms.get("extensions", {}) | signature}
+        signed = required.model_copy(update={"extensions": (required.extensions or {}) | signature})
+        required = signed if bazaar.header_length(signed) <= bazaar.HEADER_LIMIT else required
     encoded_terms = json.dumps(terms, ensure_ascii=False, separators=(",", ":")).encode()
     return _EncodedOffer(bazaar.encoded(required), encoded_terms, quote.encode())
 
 
 def preview(version: versions.Version, payouts: Mapping[str, str]) -> dict[str, object]:
     """Return the offer of a version as its buyers would get it: status, headers and body, with a quote of nothing."""
-    encoded = _encode(version, tuple(payouts.items()), "Payment required")
+    encoded = _encode(version, tuple(payouts.items()), "Payment required", None)
     header, terms = (part.replace(encoded.quote, b"preview") for part in (encoded.header, encoded.terms))
     problem: dict[str, object] = json.loads(bytes(_UNPAID.body))
     return {
@@ -150,6 +171,7 @@ def _product(version: versions.Version) -> dict[str, object]:
         "maxOutputTokens": version.max_output_tokens,
         "maxSeconds": version.timeout_seconds,
         "streaming": version.streams,
+        "zdr": version.zdr,
     } | {
         name: value
         for name, value in (

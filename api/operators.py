@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["operators"])
 
+PASS_SECONDS = 3_600
+"""How long a browser is let in to the operator's pages."""
+
 _bearer = HTTPBearer(scheme_name="operator", description="INSTANT_OPERATOR_TOKEN", auto_error=False)
 
 
@@ -92,11 +95,12 @@ async def ready(request: Request) -> Response:
     INSTANT_PROBE_SECONDS, whoever asks.
     """
     door: Door = request.app.state.door
-    document = await door.probes.get("ready", lambda: _readiness(request.app))
+    document = await door.probes.get("ready", lambda: readiness_of(request.app))
     return JSONResponse(document, 200 if document["ready"] else 503, headers={"Cache-Control": "no-store"})
 
 
-async def _readiness(app: FastAPI) -> dict[str, object]:
+async def readiness_of(app: FastAPI) -> dict[str, object]:
+    """Describe whether requests can be served, and everything that needs the operator's attention."""
     door: Door = app.state.door
     books: Books = app.state.books
     upkeep: Upkeep = app.state.upkeep
@@ -144,11 +148,40 @@ def _require_operator(bearer: HTTPAuthorizationCredentials | None) -> None:
     Raises:
         Unauthorized: the token is missing or wrong, or none is configured.
     """
+    if bearer is None or not is_operator(bearer.credentials):
+        raise Unauthorized
+
+
+def is_operator(text: str) -> bool:
+    """Whether this is the operator's token; False if none is configured."""
     token = settings().operator_token
-    if token is None or bearer is None:
-        raise Unauthorized
-    if not hmac.compare_digest(bearer.credentials.encode(), token.get_secret_value().encode()):
-        raise Unauthorized
+    return token is not None and hmac.compare_digest(text.encode(), token.get_secret_value().encode())
+
+
+def make_pass(now: float) -> str | None:
+    """Make what a browser shows instead of the token, for PASS_SECONDS; None if no token is configured.
+
+    It is the time of its end (unix seconds) under a MAC of the token, so nothing is stored, and another token ends it.
+    """
+    ends = str(int(now) + PASS_SECONDS)
+    mac = _mac(ends)
+    return None if mac is None else f"{ends}.{mac}"
+
+
+def is_valid_pass(text: str, now: float) -> bool:
+    """Whether a browser may see the operator's pages."""
+    ends, _, mac = text.partition(".")
+    made = _mac(ends)
+    if made is None or not hmac.compare_digest(mac.encode(), made.encode()):
+        return False
+    return float(ends) > now  # the MAC says that it is a number of ours
+
+
+def _mac(ends: str) -> str | None:
+    token = settings().operator_token
+    if token is None:
+        return None
+    return hmac.new(token.get_secret_value().encode(), f"operator's pass {ends}".encode(), "sha256").hexdigest()
 
 
 def _camel(value: object) -> object:

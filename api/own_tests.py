@@ -48,10 +48,10 @@ async def try_out(
         tried = (await editing.find(conn, creator.id, slug, number=number_of(version))).version
     body = await read_json(request, versions.body_limit(tried))
 
-    is_watched = streams.are_wanted(request)
+    is_streamed = streams.are_wanted(request)
 
     async def begin(conn: db.Connection) -> idempotency.Answer:
-        test = await own_tests.begin(conn, tried, {} if body is None else body, is_watched=is_watched)
+        test = await own_tests.begin(conn, tried, {} if body is None else body, is_streamed=is_streamed)
         return idempotency.Answer(202, {"execution": str(test.id), "version": str(tried.version_id)})
 
     # A repeated request is answered as the first one, which may still run.
@@ -65,7 +65,7 @@ async def try_out(
             return _told(tried, await own_tests.report(conn, tried, row))
 
     response: Response
-    if is_watched:
+    if is_streamed:
         response = streams.answer(request, door, await execution_views.current(door.pool, execution_id), told)
     else:
         row = await execution_views.follow(door.pool, door.hub, execution_id, started + wait.seconds)

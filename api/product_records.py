@@ -11,7 +11,7 @@ from api import documents
 from api.bodies import Name
 from api.door import RECORD_SECONDS, LimitedDoor
 from core.amounts import usdc
-from core.payments import offers
+from core.payments import offers, receipts
 from core.reporting import record
 from core.resources import versions
 
@@ -44,6 +44,7 @@ class ProductRecord(BaseModel):
     p50Ms: int | None = Field(description="from the request until the answer, within 9.1 %")
     p95Ms: int | None
     prices: list[Price] = Field(description="the offers in turn, from the one that stood at the beginning")
+    jws: str = Field(description="all of this, signed with a key of receipts")
 
 
 @router.get(
@@ -56,11 +57,13 @@ async def show(door: LimitedDoor, handle: Name, slug: Name) -> JSONResponse:
     """It equals the usage log, row by row, and is at most a minute old."""
     version = (await door.offered(handle, slug)).version
     measured = await door.record_of(version.resource_id)
-    return JSONResponse(document(version, measured), headers={"Cache-Control": f"public, max-age={RECORD_SECONDS}"})
+    told = document(version, measured)
+    signed = receipts.sign({"iss": receipts.did()} | told, receipts.RECORD_KIND)
+    return JSONResponse(told | {"jws": signed}, headers={"Cache-Control": f"public, max-age={RECORD_SECONDS}"})
 
 
 def document(version: versions.Version, measured: record.Record) -> dict[str, object]:
-    """Write a record as JSON, as `ProductRecord` describes it."""
+    """Write a record as JSON, as `ProductRecord` describes it, unsigned."""
     share = measured.success
     return {
         "product": offers.url_of(version),

@@ -1,145 +1,109 @@
-"""Take a payment for a product, however it came: by an HTTP header, or in the call of an MCP tool."""
+"""Let a wallet list what it bought, and find each answer again."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from uuid import UUID
+import base64
+from typing import Annotated
 
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
 
-from api import problems
-from api.door import Door
-from api.offers import Offered
+from api import documents, problems
+from api.answers import receipt_of, url_of
+from api.door import LimitedDoor, client_of
+from api.rate_limits import rate
 from core import db
-from core.amounts import usdc
-from core.executions import status_tokens, views
-from core.failures import InvalidInput, NotFound, PaymentMalformed, PaymentRequired
-from core.observability import metrics
-from core.payments import admission
-from core.payments.codec import PaymentPayload
-from core.payments.purchase import Conflict, Purchase
-from core.resources import versions
+from core.executions import views
+from core.failures import InvalidInput
+from core.payments import purchases
+from core.settings import settings
+
+router = APIRouter(tags=["buyers"])
+
+# A signature of a contract is checked by its chain, which is asked before anybody is known.
+_RATE = rate("60/minute")
+_NO_STORE = {"Cache-Control": "no-store"}
+_ASKED = "Sign the message in PAYMENT-REQUIRED with your wallet, and send it in the header SIGN-IN-WITH-X."
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """What a payment bought.
+class Bought(BaseModel):
+    """A purchase. The bearer of its URL may read the answer, and have it deleted."""
 
-    Attributes:
-        version: what was sold.
-        is_new: whether this request claimed the payment; otherwise it repeats an earlier one.
-    """
-
-    version: versions.Version
-    execution_id: UUID
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A payment that buys nothing, and may be replaced by another one.
-
-    Attributes:
-        reason: why.
-        payload: the payment, if it could be decoded.
-    """
-
-    reason: PaymentRequired | PaymentMalformed
-    payload: PaymentPayload | None
+    jobId: str
+    resource: str
+    version: int
+    boughtAt: str = Field(description="UTC")
+    state: str = Field(description="`processing`, `succeeded`, `failed` or `deleted`")
+    money: str = Field(description="as at the status URL")
+    receipt: documents.Receipt | None
+    statusUrl: str
 
 
-async def present(
-    door: Door,
-    offered: Offered,
-    payments: Sequence[str],
-    read_body: Callable[[versions.Version], Awaitable[object]],
-    *,
-    client: str,
-    status_token: str = "",
-    is_watched: bool = False,
-) -> Admitted | Refused | Conflict:
-    """Present a payment for what is on offer.
+class Purchases(BaseModel):
+    """What a wallet bought, newest first."""
 
-    Args:
-        door: the door.
-        offered: the offer at the product's address.
-        payments: as in `admission.read_header`.
-        read_body: reads the buyer's inputs, within the limits of the version that was quoted.
-        client: the address that presents it.
-        status_token: what a v1 client proves with that it sent the payment before.
-        is_watched: as in `Purchase`.
-
-    Raises:
-        Failure: as in `admission.admit`, except for what is returned.
-    """
-    payload = None
-    try:
-        payload = admission.read_header(payments)
-        version = await admission.quoted_version(door, payload, offered.version)
-        body = await read_body(version)
-        inputs = versions.validate_inputs(version, {} if body is None else body)
-        purchase = Purchase(payload, version, inputs, status_token, client, is_watched)
-        execution_id, is_new = await admission.admit(door, purchase)
-    except (PaymentRequired, PaymentMalformed) as reason:
-        metrics.presented("refused")
-        return Refused(reason, payload)
-    except Conflict as conflict:
-        metrics.presented("conflict")
-        return conflict
-    metrics.presented("claimed" if is_new else "replayed")
-    return Admitted(version, execution_id, is_new)
+    purchases: list[Bought]
+    next: str | None = Field(description="where the list continues, for ten minutes; null at its end")
 
 
-async def unpaid(
-    offered: Offered, read_body: Callable[[versions.Version], Awaitable[object]]
-) -> PaymentRequired | InvalidInput:
-    """Say why a request without a payment gets the offer: it has to pay, or its inputs do not fit. `{}` only asks.
-
-    Raises:
-        NotFound: it is archived.
-        InvalidInput: the inputs do not fit, and it cannot be sold now.
-    """
-    if offered.version.archived:
-        raise NotFound
-    try:
-        body = await read_body(offered.version)
-        if body is not None and body != {}:
-            versions.validate_inputs(offered.version, body)
-    except InvalidInput as wrong:
-        if offered.obstacle:
-            raise
-        return wrong
-    return PaymentRequired("payment_required")
-
-
-async def authorized(door: Door, execution_id: UUID, *tokens: str) -> views.Execution:
-    """Return the execution to whoever brings its token, in the URL or in the header: a wrong one spoils nothing.
-
-    Raises:
-        NotFound: there is none, or no token is its own.
-    """
-    if not any(status_tokens.is_token_of(execution_id, token) for token in tokens):
-        raise NotFound
+@router.get(
+    "/purchases",
+    summary="What your wallet bought here",
+    response_model=Purchases,
+    responses={
+        402: {
+            "description": "A message to sign, in x402's extension sign-in-with-x; nothing is to be paid",
+            "content": documents.problems(400)[400]["content"],
+            "headers": {"PAYMENT-REQUIRED": documents.header("x402 v2, base64 of JSON, without accepts")},
+        },
+        **documents.problems(400, 429, 503),
+    },
+)
+async def show(
+    request: Request,
+    door: LimitedDoor,
+    sign_in_with_x: Annotated[str, Header(description="the signed message, base64 of JSON")] = "",
+    cursor: Annotated[str, Query(max_length=1_000, description="from `next` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Response:
+    """Without a signature: 402 with a message to sign. A signature lists once; `next` leads on."""
+    if cursor:
+        reader = purchases.read_cursor(cursor)
+    elif sign_in_with_x:
+        await door.count_request(_RATE, f"purchases:{client_of(request)}")
+        try:
+            reader = await purchases.prove(door.pool, door.clients.http, sign_in_with_x)
+        except InvalidInput as wrong:
+            return _challenge(f"SIGN-IN-WITH-X: {next(iter(wrong.fields.values()))}.")
+    else:
+        return _challenge(_ASKED)
     async with db.autocommit(door.pool) as conn:
-        row = await views.read(conn, execution_id)
-    if row is None:
-        raise NotFound
-    return row
+        rows, following = await purchases.page(conn, reader, limit)
+    next_url = None if following is None else f"{settings().public_url}/purchases?limit={limit}&cursor={following}"
+    return JSONResponse({"purchases": [_bought(row) for row in rows], "next": next_url}, headers=_NO_STORE)
 
 
-async def ahead(door: Door, row: views.Execution) -> int:
-    """Count the executions of the same creator that begin before this one; 0 unless it waits."""
-    if row.state != "queued":
-        return 0
-    async with db.autocommit(door.pool) as conn:
-        return await views.count_ahead(conn, row.id)
+def _challenge(sentence: str) -> Response:
+    required = purchases.challenge(sentence).model_dump_json(by_alias=True, exclude_none=True)
+    headers = _NO_STORE | {"PAYMENT-REQUIRED": base64.b64encode(required.encode()).decode()}
+    return problems.problem(402, sentence, "signature_required", headers)
 
 
-def conflict_problem(conflict: Conflict) -> JSONResponse:
-    """Answer a payment that was used for something else, or that its bearer did not send, with the first receipt."""
-    paid = conflict.payment
-    receipt = {
-        "transaction": paid.transaction,
-        "paidUsdc": usdc(paid.amount_atomic),
-        "network": paid.network,
+def _bought(row: views.Execution) -> dict[str, object]:
+    return {
+        "jobId": str(row.id),
+        "resource": f"{settings().public_url}/@{row.handle}/{row.slug}",
+        "version": row.number,
+        "boughtAt": db.required(row.claimed_at).isoformat(),
+        "state": _state(row),
+        "money": views.money_of(row),
+        "receipt": receipt_of(row),
+        "statusUrl": url_of(row.id),
     }
-    return problems.problem(409, problems.CONFLICT[conflict.code], conflict.code, receipt=receipt)
+
+
+def _state(row: views.Execution) -> str:
+    if row.content_deleted_at is not None:
+        return "deleted"
+    return {"succeeded": "succeeded", "failed": "failed", "declined": "failed", "void": "failed"}.get(
+        row.state, "processing"
+    )

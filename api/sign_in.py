@@ -8,19 +8,19 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from api import documents
-from api.authentication import Identity, is_https, refuse_other_sites, session_cookie
+from api.authentication import Identity, is_https, refuse_other_sites, session_cookie, token_cookie
 from api.bodies import read_json
-from api.door import LimitedDoor, client_of
+from api.door import Door, LimitedDoor, client_of
 from api.rate_limits import rate
 from core import db
-from core.accounts import accounts, sessions, sign_in, sign_up
+from core.accounts import accounts, authentication, sessions, sign_in, sign_up
 from core.failures import InvalidInput
 from core.settings import settings
 
 router = APIRouter(tags=["creators"])
 
 # A signature of a contract is checked by its chain, which is asked before anybody is known.
-_RATE = rate("20/minute")
+SIGN_IN_RATE = rate("20/minute")
 SIGN_UP_RATE = rate("30/hour")
 _BODY_LIMIT = 65_536
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -117,7 +117,7 @@ async def nonce(request: Request, door: LimitedDoor) -> Response:
 async def begin(request: Request, door: LimitedDoor) -> Response:
     """Sets the session's cookie. What changes something with it must come from a page of this door."""
     refuse_other_sites(request, needs_proof=False)
-    await door.count_request(_RATE, f"sign-in:{client_of(request)}")
+    await door.count_request(SIGN_IN_RATE, f"sign-in:{client_of(request)}")
     body = await read_json(request, _BODY_LIMIT)
     fields = body if isinstance(body, dict) else {}
     message, signature, handle, invite = (fields.get(name) for name in SignedUp.model_fields)
@@ -139,15 +139,8 @@ async def begin(request: Request, door: LimitedDoor) -> Response:
         session = await sessions.begin(conn, account.id, wallet)
     document = {"handle": account.handle, "signedInAt": session.created_at, "endsAt": session.ends_at}
     response = JSONResponse(jsonable_encoder(document), headers=_NO_STORE)
-    response.set_cookie(
-        session_cookie(),
-        session.secret,
-        max_age=settings().session_seconds,
-        path="/",
-        secure=is_https(),
-        httponly=True,
-        samesite="lax",
-    )
+    keep(response, session_cookie(), session.secret)
+    forget(response, token_cookie())
     return response
 
 
@@ -160,9 +153,32 @@ async def begin(request: Request, door: LimitedDoor) -> Response:
 )
 async def end(door: LimitedDoor, identity: Identity) -> Response:
     """The session ends at once. A token is no session: it stays."""
+    return await sign_out(door, identity, Response(status_code=204, headers=_NO_STORE))
+
+
+async def sign_out(door: Door, identity: authentication.Identity, response: Response) -> Response:
+    """End the session that a request came with, and have the browser forget it, and the token that it may keep."""
     if identity.session_id is not None:
         async with db.acting_for(door.pool, identity.account.id) as conn:
             await sessions.end(conn, identity.account.id, identity.session_id)
-    response = Response(status_code=204, headers=_NO_STORE)
-    response.delete_cookie(session_cookie(), path="/", secure=is_https(), httponly=True, samesite="lax")
+    forget(response, session_cookie())
+    forget(response, token_cookie())
     return response
+
+
+def keep(response: Response, name: str, secret: str) -> None:
+    """Have the browser keep a secret for as long as a session lasts. No script reads it, and no other site sends it."""
+    response.set_cookie(
+        name,
+        secret,
+        max_age=settings().session_seconds,
+        path="/",
+        secure=is_https(),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def forget(response: Response, name: str) -> None:
+    """Have the browser forget a secret."""
+    response.delete_cookie(name, path="/", secure=is_https(), httponly=True, samesite="lax")

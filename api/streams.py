@@ -4,8 +4,10 @@
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -20,9 +22,10 @@ from core.executions.views import Execution
 from core.process import shutdown
 
 MEDIA_TYPE = "text/event-stream"
+BEAT = format_sse_event(comment="beat")
 _RETRY_MILLISECONDS = 1000
 _NAMES = {"held": "settling", "queued": "queued", "running": "running"}
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store",
     # nginx would gather what has to arrive at once.
     "X-Accel-Buffering": "no",
@@ -50,35 +53,57 @@ def answer(request: Request, door: Door, row: Execution, more: More | None = Non
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
     if watching.is_end(row, after):
         # A browser then stops connecting again.
-        return Response(status_code=204, headers=_HEADERS)
+        return Response(status_code=204, headers=HEADERS)
     door.readers.require_room(row.id)
-    headers = answers.paid_headers(row) | {"Content-Location": answers.url_of(row.id)} | _HEADERS
+    headers = answers.paid_headers(row) | {"Content-Location": answers.url_of(row.id)} | HEADERS
     return EventSourceResponse(_encoded(door, row, after, more), headers=headers)
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The stream ends before the execution does: the door stops, or Postgres is away."""
+
+    reason: Literal["the door stops", "interrupted"]
+
+
+async def events(door: Door, row: Execution, after: str = "") -> AsyncGenerator[watching.Event | Interrupted]:
+    """Yield what happens to an execution until it is over, or until this reader is interrupted; count the reader.
+
+    Args:
+        door: counts it.
+        row: the execution.
+        after: as in `watching.watch`.
+    """
+    watched = watching.watch(door.pool, door.hub, row.id, after)
+    with door.readers.reading(row.id):
+        try:
+            async with aclosing(watched):
+                async for event in watched:
+                    yield event
+                    if shutdown.has_begun() and not isinstance(event, watching.Ended):
+                        yield Interrupted("the door stops")
+                        return
+        except db.UNREACHABLE:
+            yield Interrupted("interrupted")
+
+
 async def _encoded(door: Door, row: Execution, after: str, more: More | None) -> AsyncIterator[bytes]:
-    """Yield the events until the execution is over, or the door stops, or Postgres is away.
+    """Yield the events as text.
 
     A stream without an end says that the client has to connect again, with the last id that it has seen.
     """
-    events = watching.watch(door.pool, door.hub, row.id, after)
-    with door.readers.reading(row.id):
-        try:
-            async with aclosing(events):
-                yield format_sse_event(retry=_RETRY_MILLISECONDS)
-                async for event in events:
-                    yield await _encode(door, event, more)
-                    if shutdown.has_begun() and not isinstance(event, watching.Ended):
-                        yield format_sse_event(comment="the door stops; connect again with Last-Event-ID")
-                        return
-        except db.UNREACHABLE:
-            yield format_sse_event(comment="interrupted; connect again with Last-Event-ID")
+    yield format_sse_event(retry=_RETRY_MILLISECONDS)
+    async with aclosing(events(door, row, after)) as happening:
+        async for event in happening:
+            yield await _encode(door, event, more)
 
 
-async def _encode(door: Door, event: watching.Event, more: More | None) -> bytes:
+async def _encode(door: Door, event: watching.Event | Interrupted, more: More | None) -> bytes:
     match event:
+        case Interrupted(reason=reason):
+            return format_sse_event(comment=f"{reason}; connect again with Last-Event-ID")
         case watching.Beat():
-            return format_sse_event(comment="beat")
+            return BEAT
         case watching.Delta(id=place, text=text):
             return format_sse_event(event="delta", data_str=_json({"text": text}), id=place)
         case watching.Reset(id=place):

@@ -19,7 +19,7 @@ from core.failures import InvalidInput
 
 router = APIRouter(prefix="/me", tags=["creators"])
 
-_ADD_RATE = rate("20/minute")
+ADD_RATE = rate("20/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -74,7 +74,7 @@ async def listing(door: LimitedDoor, creator: Creator) -> Response:
 )
 async def create(request: Request, door: LimitedDoor, owner: Owner) -> Response:
     """Needs every scope. A token that makes another one is not outlived by it."""
-    await door.count_request(_ADD_RATE, f"token:{owner.account.id}")
+    await door.count_request(ADD_RATE, f"token:{owner.account.id}")
     body = await read_json(request)
     if not isinstance(body, dict):
         raise InvalidInput({"body": f"must be an object with scopes, a list of some of: {', '.join(SCOPES)}"})

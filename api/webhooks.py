@@ -18,7 +18,7 @@ from core.notices import posting, webhooks
 router = APIRouter(prefix="/me/webhooks", tags=["creators"])
 
 # A trial is posted by a process of its own.
-_RATE = rate("10/minute")
+WEBHOOK_RATE = rate("10/minute")
 _NO_STORE = {"Cache-Control": "no-store"}
 _FIELDS = {"url", "events", "name"}
 
@@ -46,7 +46,7 @@ async def listing(door: LimitedDoor, creator: Creator) -> Response:
 )
 async def add(request: Request, door: LimitedDoor, creator: Publisher) -> Response:
     """Messages are signed as Standard Webhooks defines it. The secret is shown only now; nothing is sent yet."""
-    await door.count_request(_RATE, f"webhook:{creator.id}")
+    await door.count_request(WEBHOOK_RATE, f"webhook:{creator.id}")
     body = await read_json(request)
     fields = body if isinstance(body, dict) else {}
     url, name, events = fields.get("url"), fields.get("name", ""), fields.get("events", list(webhooks.EVENTS))
@@ -80,7 +80,7 @@ async def remove(door: LimitedDoor, creator: Publisher, webhook_id: UUID) -> Res
 )
 async def trial(door: LimitedDoor, creator: Publisher, webhook_id: UUID) -> Response:
     """If it is taken (an answer of 2xx), a webhook that was switched off works again."""
-    await door.count_request(_RATE, f"webhook:{creator.id}")
+    await door.count_request(WEBHOOK_RATE, f"webhook:{creator.id}")
     return _answer({"taken": await posting.try_webhook(door.pool, creator.id, webhook_id)})
 
 

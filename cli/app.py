@@ -24,6 +24,7 @@ from cli.login import login, logout, whoami
 from cli.mcp import mcp
 from cli.remote import door, logins
 from cli.shared import Flag, meet_prefect
+from cli.verify import verify
 from core.db.pool import UNREACHABLE, owner_database_url
 from core.failures import Failure, InvalidInput, Misconfigured, NotFound
 from core.settings import Settings, load
@@ -40,6 +41,7 @@ app = App(
     result_action="return_value",
 )
 app.command(buy)
+app.command(verify)
 app.command(mcp)
 
 # cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
@@ -135,7 +137,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, mcp, whoami)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, mcp, verify, whoami)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.

@@ -27,7 +27,6 @@ from core.resources import publishing, short_text
 from core.secrets.private import Private
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK, settings
 from deployments.prefect_server import how_to_log_in
-from tasks.prefect_adapter import ui_url
 
 HANDLE = "demo"
 SLUG = "haiku"
@@ -126,7 +125,7 @@ async def _answer(http: httpx.AsyncClient, response: httpx.Response) -> dict[str
 def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
     config = settings()
     receipt = answer["receipt"]
-    door, prefect, facilitator = config.public_url, ui_url(config), config.networks[0].facilitator_url
+    door, prefect, facilitator = config.public_url, config.prefect_ui_url, config.networks[0].facilitator_url
     _lines("the shop", {"open": f"{door}/  and buy something: a practice wallet is one click"})
     _out.rule(f"the answer of /@{HANDLE}/{SLUG}", align="left")
     _out.print(Text(short_text.escaped(str(answer["response"]))), "")
@@ -145,6 +144,7 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
             "products": "  ".join(f"{door}/@{HANDLE}/{slug}" for slug in slugs),
             "HTTP API": f"{door}/docs",
             "flow runs": f"{prefect}, {how_to_log_in(config)}",
+            "artifacts": f"{prefect}/artifacts",
             "facilitator": f"{facilitator}/practice/book",
             "creator": f"{HANDLE}; the bearer token is in {_token_file()}",
         },

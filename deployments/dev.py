@@ -21,7 +21,7 @@ from deployments.databases import OWNER
 from deployments.ports import check_free
 from deployments.prefect_server import how_to_log_in
 from deployments.processes import Child, Children
-from tasks.prefect_adapter import client_environment, server_environment, ui_url
+from tasks.prefect_adapter import client_environment, server_environment
 
 # Processes that a killed run left end by themselves, but not at once.
 _PATIENCE_SECONDS = 20
@@ -127,7 +127,7 @@ async def _start_processes(config: Settings, children: Children, *, demo: bool) 
         await children.run("demo", *_python("deployments.demo"), environment=client, shown=True)
     else:
         _out.print(f"The door       {config.public_url}, described at {config.public_url}/docs")
-        _out.print(f"Flow runs      {ui_url(config)}, {how_to_log_in(config)}")
+        _out.print(f"Flow runs      {config.prefect_ui_url}, {how_to_log_in(config)}")
 
 
 async def _ready(children: Children, child: Child, url: str) -> None:

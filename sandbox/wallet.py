@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eth_account import Account as Wallet
+from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -22,6 +23,8 @@ _CHAIN_ID = int(SANDBOX_NETWORK.split(":")[1])
 # Every page may load it and ask it: what it signs is worthless.
 _OPEN = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 _PREFLIGHT = _OPEN | {"Access-Control-Allow-Headers": "Content-Type", "Access-Control-Allow-Methods": "POST"}
+
+_SIGNS_IN: Final = " wants you to sign in with your Ethereum account:\n"
 
 _ALLOWANCE: Final = 1_000_000
 """What an account gets when it has less than the tenth of it: one practice USDC, in atomic units."""
@@ -88,6 +91,8 @@ def _do(book: Book, asked: Ask) -> object:
             return None
         case "eth_signTypedData_v4", [str(address), str(typed)]:
             return _signature(wallet, address, typed)
+        case "personal_sign", [str(message), str(address)]:
+            return _signed_text(wallet, address, message)
     raise Objection(UNSUPPORTED, f"The practice wallet does not know {asked.method}.")
 
 
@@ -103,6 +108,17 @@ def _signature(wallet: LocalAccount, address: str, typed: str) -> str:
         return "0x" + bytes(wallet.sign_typed_data(full_message=message).signature).hex()
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Objection(INVALID, "This is no typed data (EIP-712).") from None
+
+
+def _signed_text(wallet: LocalAccount, address: str, message: str) -> str:
+    """Sign a message in hexadecimal (EIP-191), if it is one to sign in with (EIP-4361)."""
+    try:
+        text = bytes.fromhex(message.removeprefix("0x")).decode()
+    except ValueError:
+        raise Objection(INVALID, "The message must be UTF-8 in hexadecimal.") from None
+    if address.lower() != wallet.address.lower() or f"{_SIGNS_IN}{wallet.address}\n" not in text:
+        raise Objection(INVALID, "The practice wallet signs only messages to sign in with its own account.")
+    return "0x" + bytes(wallet.sign_message(encode_defunct(text=text)).signature).hex()
 
 
 def _wallet(account: str) -> LocalAccount:

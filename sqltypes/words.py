@@ -25,7 +25,7 @@ NAMES = {
     "resource_versions.modality": "Modality",
     "resource_versions.reasoning_effort": "ReasoningEffort",
     "resource_versions.prompt_shield": "PromptShield",
-    "executions.watched": "Watched",
+    "executions.streamed": "Streamed",
     "resource_versions.inputs_in": "InputsIn",
     "models.modality": "ModelModality",
     "models.tier": "Tier",

@@ -74,11 +74,11 @@ def terms(sold: versions.Version) -> matching.MatchedPayment:
 
 
 async def pay(
-    pool: db.Pool, sold: versions.Version, owner: UUID, inputs: dict[str, str] = INPUTS, *, is_watched: bool = False
+    pool: db.Pool, sold: versions.Version, owner: UUID, inputs: dict[str, str] = INPUTS, *, is_streamed: bool = False
 ) -> UUID:
     """A paid, queued execution."""
     async with pool.connection() as conn:
-        request = ledger.ClaimRequest(terms(sold), sold, inputs, owner, is_watched)
+        request = ledger.ClaimRequest(terms(sold), sold, inputs, owner, is_streamed)
         assert await ledger.claim(conn, [request]) == [True]
         await ledger.pay(conn, [ledger.Paid(request.payment_id, a_transaction(), "settled")])
     return request.execution_id

@@ -108,6 +108,15 @@ async def creator(conn: db.Connection) -> accounts.Account:
     return accounts.Account(account_id, handle)
 
 
+async def add_key(conn: db.Connection, owner: accounts.Account) -> None:
+    """A key that was never asked about and cannot be opened: for what only looks whether there is one."""
+    await conn.execute(
+        "INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)"
+        " VALUES (%s, %s, 'openrouter', '', sha256(%s), 'sk', now())",
+        [uuid4(), owner.id, owner.id.bytes],
+    )
+
+
 async def publish(conn: db.Connection, owner: accounts.Account, **changes: object) -> publishing.Published:
     return await publishing.publish(conn, owner.id, drafts.read(content(**changes)))
 

@@ -22,7 +22,7 @@ from x402.http.utils import (
     encode_payment_signature_header,
 )
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
-from x402.schemas import PaymentPayload
+from x402.schemas import PaymentCreationContext, PaymentPayload
 
 from core import db
 from core.accounts import accounts, provider_keys
@@ -141,16 +141,25 @@ class Buyer:
             count: int = (await http.get(f"{_facilitator()}/practice/payers/{self.wallet.address}")).json()["settles"]
             return count
 
-    def client(self, **options: Any) -> x402HttpxClient:
-        """The stock Python x402 client, with its own default timeouts."""
-        return x402HttpxClient(self.sdk(), **options)
+    def client(self, *, identifier: str | None = None, **options: Any) -> x402HttpxClient:
+        """The stock Python x402 client, with its own default timeouts.
+
+        Args:
+            identifier: names every payment, as docs/buyers.md shows.
+            options: of httpx.
+        """
+
+        def name(call: PaymentCreationContext) -> None:
+            append_payment_identifier_to_extensions(call.payment_required.extensions or {}, identifier)
+
+        sdk = self.sdk()
+        return x402HttpxClient(sdk.on_before_payment_creation(name) if identifier else sdk, **options)
 
     def sdk(self) -> x402Client:
         """The stock client without HTTP: it signs."""
         client = x402Client()
         register_exact_evm_client(client, self.wallet)
-        assets = [{"network": network.id, "asset": network.asset} for network in settings().networks]
-        client.set_spend_controls({"allowed_assets": assets})
+        client.set_spend_controls({"allowed_assets": allowed_assets()})
         return client
 
     async def pay(self, url: str, inputs: object = None, change: Change = lambda _payload: None) -> str:
@@ -167,6 +176,16 @@ class Buyer:
         payload = await self.sdk().create_payment_payload(required)
         change(payload)
         return encode_payment_signature_header(payload)
+
+
+def allowed_assets() -> list[dict[str, str]]:
+    """What a client may pay with here, as the SDK's spend controls take it."""
+    return [{"network": network.id, "asset": network.asset} for network in settings().networks]
+
+
+def money(receipt: dict[str, Any]) -> dict[str, Any]:
+    """What of a receipt everybody may know who has the payment: the rest proves what was delivered."""
+    return {name: value for name, value in receipt.items() if name not in ("jws", "salt")}
 
 
 def named(payload: PaymentPayload, identifier: str | None = None) -> None:

@@ -9,14 +9,14 @@ from uuid import UUID
 from fastapi import Request
 from mcp.server.context import HandlerResult
 
-from api import answers, purchases
+from api import answers, buying
 from api.delivery import Outcome
 from api.door import Door, client_of
 from api.mcp import binding, results
 from core import db
 from core.executions import views
 from core.executions.lifecycle import FINAL_STATES
-from core.failures import InvalidInput, PaymentRequired, TooLarge
+from core.failures import InvalidInput, TooLarge
 from core.observability import metrics, tracing
 from core.payments.purchase import Conflict
 from core.resources import versions
@@ -41,26 +41,30 @@ async def buy(context: binding.Context, handle: str, slug: str, inputs: Mapping[
     door: Door = request.app.state.door
     offered = await door.offered(handle, slug)
 
-    async def read_body(version: versions.Version) -> object:
+    async def read_inputs(version: versions.Version) -> dict[str, str]:
         limit = versions.body_limit(version)
         if len(json.dumps(inputs, ensure_ascii=False).encode(errors="surrogatepass")) > limit:
             raise TooLarge("body_too_large", limit)
-        return dict(inputs)
+        return versions.validate_inputs(version, dict(inputs))
+
+    async def check() -> None:
+        if inputs:
+            await read_inputs(offered.version)
 
     payments = binding.payments(context)
     if not payments:
-        refusal = await purchases.unpaid(offered, read_body)
+        refusal = await buying.unpaid(offered, check)
         if isinstance(refusal, InvalidInput):
             raise refusal
         metrics.offered()
         return binding.payment_required(context, offered.answer(refusal))
     # A client that leaves cancels this call, and not what moves money.
-    presenting = door.spawn(purchases.present(door, offered, payments, read_body, client=client_of(request)))
+    presenting = door.spawn(buying.present(door, offered, payments, read_inputs, client=client_of(request)))
     presenting.add_done_callback(_take_exception)
     bought = await asyncio.shield(presenting)
     if isinstance(bought, Conflict):
-        return results.of_problem(purchases.conflict_problem(bought))
-    if isinstance(bought, purchases.Refused):
+        return results.of_problem(buying.conflict_problem(bought))
+    if isinstance(bought, buying.Refused):
         offer = offered.answer(bought.reason)
         offer.headers.update(answers.refused_headers(bought.reason, bought.payload))
         return binding.payment_required(context, offer)
@@ -68,10 +72,7 @@ async def buy(context: binding.Context, handle: str, slug: str, inputs: Mapping[
     facts: dict[str, tracing.Fact] = {"resource": f"@{handle}/{slug}", "state": row.state}
     tracing.record("buy", row.id, began, facts, is_root=bought.is_new)
     if row.state == "void":
-        again = await door.offered(handle, slug)
-        offer = again.answer(PaymentRequired(db.required(row.reason)), during="settle")
-        offer.headers.update(answers.paid_headers(row))
-        return binding.payment_required(context, offer)
+        return binding.payment_required(context, await buying.void_answer(door, offered, row))
     return await _show(request, door, row)
 
 
@@ -84,7 +85,7 @@ async def look(context: binding.Context, execution_id: UUID, token: str) -> Hand
     until = time.monotonic() + settings().mcp_seconds
     request = db.required(context.request)
     door: Door = request.app.state.door
-    row = await purchases.authorized(door, execution_id, token)
+    row = await buying.authorized(door, execution_id, token)
     if row.state not in FINAL_STATES:
         row = await _follow(context, door, row.id, until)
     if row.state == "void":
@@ -93,7 +94,7 @@ async def look(context: binding.Context, execution_id: UUID, token: str) -> Hand
 
 
 async def _show(request: Request, door: Door, row: views.Execution) -> HandlerResult:
-    shown = await results.of_execution(row, ahead=await purchases.ahead(door, row))
+    shown = await results.of_execution(row, ahead=await buying.ahead(door, row))
     if row.state in FINAL_STATES:
         outcome: Outcome = request.scope[OUTCOME]
         outcome.row = row
@@ -108,7 +109,7 @@ async def _follow(context: binding.Context, door: Door, execution_id: UUID, unti
         if row.state in FINAL_STATES or time.monotonic() >= until:
             return row
         reports, pause = reports + 1, _REPORT_SECONDS
-        message = _SAID[row.state].format(ahead=await purchases.ahead(door, row))
+        message = _SAID[row.state].format(ahead=await buying.ahead(door, row))
         await context.session.report_progress(reports, message=message)
 
 

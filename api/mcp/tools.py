@@ -12,8 +12,8 @@ from mcp_types import ListToolsResult, Tool, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api import listing as listed
-from api import purchases
 from api.bodies import NAME
+from api.buying import unpaid
 from api.door import Door
 from api.listing import Filter
 from api.mcp import buying, results
@@ -146,10 +146,11 @@ async def _preview(context: Context, arguments: Mapping[str, object]) -> Handler
     offered = await door.offered(handle, slug)
     version = offered.version
 
-    async def read_body(_version: versions.Version) -> object:
-        return asked.inputs
+    async def check() -> None:
+        if asked.inputs:
+            versions.validate_inputs(version, asked.inputs)
 
-    refusal = await purchases.unpaid(offered, read_body)
+    refusal = await unpaid(offered, check)
     if isinstance(refusal, InvalidInput):
         raise refusal
     offered.answer(refusal)  # raises where it cannot be sold now

@@ -13,6 +13,7 @@ from core.amounts import usdc
 from core.executions import views as execution_views
 from core.executions.views import Execution
 from core.failures import NotFound
+from core.payments import receipts
 from core.resources.versions import Version
 from core.settings import settings
 
@@ -29,7 +30,7 @@ _MONEY: Final = {
     "refunded": "Your payment was paid back to the wallet that paid.",
     "refund_waived": "You have paid. The refund was waived, as agreed with you.",
 }
-_STATES: Final = {
+STATES: Final = {
     "held": "Settling the payment",
     "queued": "Waiting for its turn",
     "running": "The model is working",
@@ -38,9 +39,10 @@ _STATES: Final = {
     "failed": "No answer",
     "void": "Not paid",
 }
+"""What people call the states of an execution."""
 _SAVED: Final = {"json": ("application/json", "json"), "text": ("text/markdown; charset=utf-8", "md")}
-# A page without scripts asks again by itself.
-_REFRESH_SECONDS: Final = 3
+REFRESH_SECONDS: Final = 3
+"""After so long a page without scripts asks again by itself."""
 
 
 def execution_page(row: Execution, version: Version, *, ahead: int) -> Response:
@@ -62,15 +64,17 @@ def execution_page(row: Execution, version: Version, *, ahead: int) -> Response:
         path=f"/@{version.handle}/{version.slug}",
         here=_own(row),
         rerun=_own(row).replace("?", "/rerun?"),
+        signed=receipts.receipt_of(row) and _own(row).replace("?", "/receipt?"),
+        erase=_own(row).replace("?", "/erase?") if _may_erase(row, money) else None,
         download=_own(row).replace("?", "/answer?"),
-        state=_STATES[row.state],
+        state=STATES[row.state],
         is_waiting=row.state in ("held", "queued", "running"),
         ahead=ahead,
-        refresh=_REFRESH_SECONDS,
+        refresh=REFRESH_SECONDS,
         money=money,
         money_words=_MONEY[money],
         trouble=_trouble(row),
-        answer=_answer(version, result),
+        answer=shown_result(version, result),
         receipt=answers.receipt_of(row),
         paid=row.amount_atomic is not None and row.payment_state == "paid" and usdc(row.amount_atomic),
         transaction=_transaction(row.network, row.transaction),
@@ -108,9 +112,16 @@ def _own(row: Execution) -> str:
     return link(f"/executions/{row.id}?{parts.query}")
 
 
+def _may_erase(row: Execution, money: str) -> bool:
+    """Whether nothing needs the inputs any more, and they are still there."""
+    return row.content_deleted_at is None and money in ("answered", "refunded", "refund_waived")
+
+
 def _trouble(row: Execution) -> str | None:
     """Say in one sentence why there is no answer; None if there is or may be one."""
     match row.state:
+        case _ if row.content_deleted_at and row.erased_by_buyer:
+            return "You had what you wrote and the answer deleted. The receipt stays."
         case "declined":
             return problems.declined(row.detail)
         case "failed":
@@ -122,7 +133,7 @@ def _trouble(row: Execution) -> str | None:
     return None
 
 
-def _answer(version: Version, result: dict[str, object]) -> dict[str, object] | None:
+def shown_result(version: Version, result: dict[str, object]) -> dict[str, object] | None:
     """Prepare what an answer holds for a page; None if there is none."""
     if not result:
         return None

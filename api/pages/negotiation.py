@@ -23,6 +23,8 @@ def prefers_html(accept: str) -> bool:
     Args:
         accept: the header, its lines joined by commas.
     """
+    if "text/" not in accept.lower():  # nothing else names HTML and not JSON
+        return False
     qualities = _qualities(accept)
     return _quality(qualities, _HTML) > max(_quality(qualities, kind) for kind in _DOCUMENTS)
 

@@ -54,12 +54,13 @@ class Field:
         return f"e.g. {textwrap.shorten(self.sample, 90, placeholder=' …')}" if self.sample else ""
 
 
-def product_page(offered: Offered, measured: Record) -> Response:
+def product_page(offered: Offered, measured: Record, *, is_preview: bool = False) -> Response:
     """Render the page of what is on offer; while it cannot be sold, without the reason, as 503.
 
     Args:
         offered: the offer, or what stands against it.
         measured: the product's record of 30 days.
+        is_preview: it is shown to its creator, and cannot be bought on this page.
 
     Raises:
         NotFound: it is archived.
@@ -74,9 +75,10 @@ def product_page(offered: Offered, measured: Record) -> Response:
         headers={"Cache-Control": "private, no-cache"} | ({"Retry-After": "5"} if offered.obstacle else {}),
         version=version,
         path=f"/@{version.handle}/{version.slug}",
-        for_sale=offered.obstacle is None,
+        is_preview=is_preview,
+        for_sale=offered.obstacle is None and not is_preview,
         kinds=KINDS,
-        fields=_fields(version),
+        fields=input_fields(version),
         networks=[
             {
                 "id": network.id,
@@ -132,7 +134,8 @@ def _in_order(version: versions.Version) -> list[tuple[str, str]]:
     return [(name, _text(given[name])) for name in [*names, *(given.keys() - set(names))]]
 
 
-def _fields(version: versions.Version) -> list[Field]:
+def input_fields(version: versions.Version) -> list[Field]:
+    """Return the fields of the form that asks for the inputs of a product."""
     config = settings()
     sample = version.example.inputs if version.example else {}
     fields = [_field(parameter, sample.get(parameter.name)) for parameter in version.parameters]

@@ -1,5 +1,6 @@
 """Make a page of a template."""
 
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,11 @@ def page(template: str, *, status: int = 200, headers: dict[str, str] | None = N
         headers: response headers; without Cache-Control among them, nobody may keep the page.
         values: what the template names; all text is escaped.
     """
-    text = _environment().get_template(template).render(practice_wallet=practice_wallet(), **values)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(site=settings().service_name, practice_wallet=practice_wallet(), **values)
+    )
     own = {"Cache-Control": "no-store", "Content-Security-Policy": policy()} | VARY
     return HTMLResponse(text, status, own | (headers or {}))
 
@@ -79,8 +84,32 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"asset": lambda name: link(assets.path_of(name)), "link": link, "badge": badge}
-    environment.filters |= {"usdc": usdc, "seconds": _seconds}
+    environment.filters |= {
+        "usdc": usdc,
+        "seconds": _seconds,
+        "usd": in_usd,
+        "per_million": _per_million,
+        "capital": _capital,
+    }
     return environment
+
+
+def in_usd(amount: Decimal) -> str:
+    """Say an amount of US dollars: two digits that count below a cent, and cents above."""
+    if amount == 0:
+        return "$0"
+    places = 2 if abs(amount) >= 1 else max(2, 1 - amount.adjusted())
+    return f"{'−' if amount < 0 else ''}${abs(amount).quantize(Decimal(1).scaleb(-places)):,f}"
+
+
+def _per_million(usd: Decimal | None) -> str:
+    """Say a price per token as one per million tokens."""
+    return "–" if usd is None else f"${usd.scaleb(6).normalize():f}"
+
+
+def _capital(sentence: str) -> str:
+    """Begin a sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _seconds(milliseconds: float) -> str:

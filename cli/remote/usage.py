@@ -12,7 +12,7 @@ from cli.remote import door
 from core.reporting.report import Cause, Figures, Report
 
 _ATOMIC = {"revenue_atomic": "revenueUsdc", "refunded_atomic": "refundedUsdc", "due_atomic": "dueUsdc"}
-_DECIMAL = ("cost_usd", "margin_usd")
+_DECIMAL = ("cost_usd", "estimated_cost_usd", "margin_usd")
 
 
 def report(*, by: str, since: date | None, until: date | None, kind: str | None) -> Report:
@@ -36,5 +36,5 @@ def _figures(row: Mapping[str, Any]) -> Figures:
             values[name] = int(Decimal(row[_ATOMIC[name]]).scaleb(6))
         else:
             value = row[to_camel(name)]
-            values[name] = Decimal(value) if name in _DECIMAL else value
+            values[name] = Decimal(value) if name in _DECIMAL and value is not None else value
     return Figures(**values)

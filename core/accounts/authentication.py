@@ -40,6 +40,11 @@ class Identity:
     expires_at: datetime | None = None
     is_use_to_note: bool = False
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether somebody signed in within the last five minutes."""
+        return self.signed_in_at is not None and datetime.now(UTC) - self.signed_in_at <= FRESH
+
     def require(self, *scopes: Scope) -> None:
         """Check that the request may do this.
 
@@ -55,7 +60,7 @@ class Identity:
         Raises:
             Denied: it did not, or the request came with a token.
         """
-        if self.signed_in_at is None or datetime.now(UTC) - self.signed_in_at > FRESH:
+        if not self.is_fresh:
             raise Denied("sign_in_needed")
 
 

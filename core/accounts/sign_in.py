@@ -11,6 +11,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
 from core.evm import wallets
@@ -18,6 +19,9 @@ from core.failures import InvalidInput
 from core.net.json_client import Client
 from core.secrets.vault import vault
 from core.settings import Network, settings
+
+Use = Literal["sign-in", "purchases"]
+"""What a signature is for: a creator's session, or the list of what a wallet bought."""
 
 NONCE_SECONDS = 600
 """How long a nonce can be signed."""
@@ -68,9 +72,9 @@ def domain() -> str:
     return urlsplit(settings().public_url).netloc.lower()
 
 
-def make_nonce() -> str:
-    """Make a nonce that can be signed within NONCE_SECONDS."""
-    token = vault().token("sign-in", _NONCE.pack(int(time.time()) + NONCE_SECONDS, os.urandom(12)))
+def make_nonce(use: Use = "sign-in") -> str:
+    """Make a nonce that can be signed within NONCE_SECONDS, and is good for one use: it opens nothing else."""
+    token = vault().token(use, _NONCE.pack(int(time.time()) + NONCE_SECONDS, os.urandom(12)))
     return urlsafe_b64decode(token + "=" * (-len(token) % 4)).hex()
 
 
@@ -92,7 +96,7 @@ def message_for(address: str, network: Network, nonce: str) -> str:
     )
 
 
-async def verify(http: Client, message: str, signature: str) -> SignedIn:
+async def verify(http: Client, message: str, signature: str, use: Use = "sign-in") -> SignedIn:
     """Check a message and its signature.
 
     Takes the client: a contract wallet is asked on its chain (EIP-1271).
@@ -101,6 +105,7 @@ async def verify(http: Client, message: str, signature: str) -> SignedIn:
         http: the client for nodes.
         message: the text that was signed, exactly.
         signature: hex with 0x; 65 bytes of an ordinary wallet, or up to 8 KiB for a contract.
+        use: what its nonce was made for.
 
     Raises:
         InvalidInput: names `message` or `signature`.
@@ -113,7 +118,7 @@ async def verify(http: Client, message: str, signature: str) -> SignedIn:
     if network is None:
         served = ", ".join(str(one.chain_id) for one in settings().networks)
         raise InvalidInput({"message": f"its Chain ID must be one of: {served}"})
-    if problem := _problem(found):
+    if problem := _problem(found, use):
         raise InvalidInput({"message": problem})
     raw = _signature(signature)
     proof = None if raw is None else await wallets.proof(http, network, found["address"], message.encode(), raw)
@@ -122,7 +127,7 @@ async def verify(http: Client, message: str, signature: str) -> SignedIn:
     return SignedIn(found["address"].lower(), network.id, proof == "contract", found["nonce"])
 
 
-def _problem(found: re.Match[str]) -> str | None:
+def _problem(found: re.Match[str], use: Use) -> str | None:
     """Say what is wrong with a message that is well-formed; None if nothing is."""
     from eth_utils.address import to_checksum_address  # slow to import, and only sign-ins need it
 
@@ -135,7 +140,7 @@ def _problem(found: re.Match[str]) -> str | None:
         return f"its URI must begin with {ours.scheme}://{domain()}"
     if found["address"] != to_checksum_address(found["address"]):
         return "its address must have the capitals of EIP-55"
-    if not _is_fresh(found["nonce"], now):
+    if not _is_fresh(found["nonce"], use, now):
         return "its nonce is none of ours, or too old; get a new one"
     if issued is None or (found["expires"] and expires is None) or (found["begins"] and begins is None):
         return "it has a time that does not exist"
@@ -144,12 +149,12 @@ def _problem(found: re.Match[str]) -> str | None:
     return None
 
 
-def _is_fresh(nonce: str, now: datetime) -> bool:
+def _is_fresh(nonce: str, use: Use, now: datetime) -> bool:
     try:
         token = urlsafe_b64encode(bytes.fromhex(nonce)).decode().rstrip("=")
     except ValueError:
         return False
-    payload = vault().read_token("sign-in", token)
+    payload = vault().read_token(use, token)
     return nonce == nonce.lower() and payload is not None and _NONCE.unpack(payload)[0] > now.timestamp()
 
 

@@ -26,10 +26,10 @@ __all__ = [
     "ReasoningEffort",
     "RefundState",
     "Span",
+    "Streamed",
     "SyncOutcome",
     "Tier",
     "Verification",
-    "Watched",
     "WebhookEvent",
     "WorkerKind",
 ]
@@ -46,7 +46,7 @@ Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 PromptShield = Literal["off", "watch", "block"]
-Watched = Literal["progress", "text"]
+Streamed = Literal["progress", "text"]
 InputsIn = Literal["template", "user"]
 ModelModality = Literal["text", "image", "video", "audio", "embedding", "multimodal", "other"]
 Tier = Literal["budget", "free", "premium", "standard", "unknown"]

@@ -2,6 +2,7 @@
 
 __all__ = (
     "advice",
+    "fingerprints",
     "lifecycle",
     "model_switch",
     "own_tests",

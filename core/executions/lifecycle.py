@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from core import db
 from core.db.queries.execution import sql
-from core.db.states import ExecutionState, Watched
+from core.db.states import ExecutionState, Streamed
 from core.executions import refundable
 from core.observability import metrics
 from core.resources import versions
@@ -32,7 +32,7 @@ class NewExecution:
         inputs: validated inputs.
         payment_id: the payment it waits for; None for the owner's free test, which is queued at once.
         id: a fresh id.
-        is_watched: whether somebody wants its progress, and its text while it is made where the version allows that.
+        is_streamed: whether somebody wants its progress, and its text while it is made where the version allows that.
         sealed_inputs: the inputs, sealed for their column at once, before any shared transaction.
     """
 
@@ -40,13 +40,13 @@ class NewExecution:
     inputs: dict[str, str]
     payment_id: UUID | None = None
     id: UUID = field(default_factory=uuid4)
-    is_watched: bool = False
+    is_streamed: bool = False
     sealed_inputs: bytes = field(init=False, repr=False)
 
     @property
-    def watched(self) -> Watched | None:
+    def streamed(self) -> Streamed | None:
         """What is published of it while it runs."""
-        if not self.is_watched:
+        if not self.is_streamed:
             return None
         return "text" if self.version.streams else "progress"
 
@@ -74,7 +74,7 @@ async def create(conn: db.Connection, executions: Sequence[NewExecution]) -> Non
         account_ids=[execution.version.account_id for execution in executions],
         version_ids=[execution.version.version_id for execution in executions],
         sealed_inputs=[execution.sealed_inputs for execution in executions],
-        watched=[execution.watched for execution in executions],
+        streamed=[execution.streamed for execution in executions],
     )
     await reservations.reserve(
         conn, [reservations.Round(execution.id, 1, execution.version.worst_cost_usd) for execution in executions]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -10,43 +10,18 @@ from uuid import UUID
 from core import db
 from core.catalog import price_sync
 from core.db.queries.execution import SucceedRow, sql
-from core.db.states import Leak, Modality
-from core.executions import lifecycle, refundable, sends
+from core.db.states import Leak
+from core.executions import fingerprints, lifecycle, refundable, sends
 from core.failures import ExecutionFailed
 from core.media import store as media
 from core.media.files import Medium
 from core.observability import metrics
+from core.providers.registry import provider_for
 from core.providers.response import Reply
-from core.providers.usage import Usage
-from core.secrets.private import Private
+from core.resources import versions
+from core.secrets.vault import vault
 from core.settings import settings
 from core.spend import reservations
-
-
-async def result_document(
-    execution_id: UUID, modality: Modality, usage: Usage, private_reply: Private[Reply]
-) -> Private[bytes]:
-    """Build the buyer's result as JSON. Pictures and sounds are stored first, and the result holds their addresses."""
-    reply = private_reply.reveal()
-    result: dict[str, object] = {
-        "response": reply.response,
-        "modality": modality,
-        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
-    }
-    if reply.images:
-        result["images"] = await asyncio.gather(*(_stored(execution_id, medium) for medium in reply.images))
-    if reply.sound:
-        result["audio"] = await _stored(execution_id, reply.sound)
-    if reply.truncated:
-        result["truncated"] = True
-    if reply.citations:
-        result["citations"] = reply.citations
-    return Private(json.dumps(result).encode())
-
-
-async def _stored(execution_id: UUID, medium: Medium | str) -> str:
-    """Store a picture or sound and return its address; an address that the model returned stays as it is."""
-    return medium if isinstance(medium, str) else await media.put(execution_id, medium)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +33,7 @@ class Success:
         ended: the send that brought it.
         sealed_result: the buyer's result, sealed.
         truncated: whether the answer was cut off, and counts all the same.
+        delivery: what the receipt will say, as JSON.
         leak: what it gives away of the template; None: nothing was found.
     """
 
@@ -65,7 +41,72 @@ class Success:
     ended: sends.Ended
     sealed_result: bytes
     truncated: bool
+    delivery: str
     leak: Leak | None = None
+
+
+async def answered(
+    version: versions.Version,
+    attempt_id: UUID,
+    model_id: str,
+    ended: sends.Ended,
+    reply: Reply,
+    inputs: Mapping[str, str],
+    leak: Leak | None,
+) -> Success:
+    """Make the buyer's result of a reply, and what its receipt will say. Pictures and sounds are stored first.
+
+    The result is JSON with the addresses of stored files, and the salt of the receipt's hashes.
+
+    Args:
+        version: what was sold.
+        attempt_id: the attempt that got it.
+        model_id: the model that was asked, in our catalog: the version's own or a fallback.
+        ended: the send that brought it.
+        reply: the reply.
+        inputs: the buyer's, validated.
+        leak: what it gives away of the template.
+    """
+    result: dict[str, object] = {
+        "response": reply.response,
+        "modality": version.modality,
+        "usage": {"input_tokens": ended.usage.input_tokens, "output_tokens": ended.usage.output_tokens},
+    }
+    if reply.images:
+        result["images"] = await asyncio.gather(*(_stored(ended.send.execution_id, medium) for medium in reply.images))
+    if reply.sound:
+        result["audio"] = await _stored(ended.send.execution_id, reply.sound)
+    if files := (*reply.images, *((reply.sound,) if reply.sound else ())):
+        result["files"] = [_file(medium) for medium in files]
+    if reply.truncated:
+        result["truncated"] = True
+    if reply.citations:
+        result["citations"] = reply.citations
+    salt = fingerprints.new_salt()
+    delivery = {
+        "answer_sha256": fingerprints.of_answer(result, salt),
+        "request_sha256": fingerprints.of_request(inputs, salt),
+        "model_served": ended.usage.model_served or model_id,
+        "provider": provider_for(model_id).name,
+        "finish_reason": "length" if reply.truncated else "stop",
+        "input_tokens": ended.usage.input_tokens,
+        "output_tokens": ended.usage.output_tokens,
+    }
+    plain, row_id = json.dumps(result | {"salt": salt}).encode(), ended.send.execution_id
+    sealed = vault().seal(plain, account=version.account_id, column="executions.sealed_result", row=row_id)
+    return Success(attempt_id, ended, sealed, reply.truncated, json.dumps(delivery), leak)
+
+
+def _file(medium: Medium | str) -> dict[str, str]:
+    """Name a picture or sound for the hash of its answer: by its content, or by the address that the model returned."""
+    if isinstance(medium, str):
+        return {"url": medium}
+    return {"kind": medium.kind, "sha256": fingerprints.of_file(medium.data)}
+
+
+async def _stored(execution_id: UUID, medium: Medium | str) -> str:
+    """Store a picture or sound and return its address; an address that the model returned stays as it is."""
+    return medium if isinstance(medium, str) else await media.put(execution_id, medium)
 
 
 async def succeed(pool: db.Pool, success: Success) -> None:
@@ -111,12 +152,21 @@ async def _commit(conn: db.Connection, successes: Sequence[Success]) -> list[Suc
     rounds = [success.ended.send.round for success in successes]
     results = [success.sealed_result for success in successes]
     truncateds, leaks = [success.truncated for success in successes], [success.leak for success in successes]
+    deliveries = [success.delivery for success in successes]
     # Ten statements in two round trips. Replacing the reservations locks the creator's spending of the day, for which
     # their other calls wait. So it comes last, in one trip with the commit, and a busy event loop cannot prolong the
     # lock.
     async with conn.pipeline(), conn.transaction():
         await sends.finish(conn, [success.ended for success in successes])
-        answered = sql.succeed(conn, ids=ids, rounds=rounds, sealed_results=results, truncateds=truncateds, leaks=leaks)
+        answered = sql.succeed(
+            conn,
+            ids=ids,
+            rounds=rounds,
+            sealed_results=results,
+            truncateds=truncateds,
+            leaks=leaks,
+            deliveries=deliveries,
+        )
         stored = {row.id: row async for row in answered}
         await sql.end_attempts(conn, attempt_ids=[success.attempt_id for success in successes], outcome="succeeded")
         await lifecycle.notify_finished(conn, list(stored))

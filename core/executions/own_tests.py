@@ -52,7 +52,7 @@ class Report:
 
 
 async def begin(
-    conn: db.Connection, version: Version, inputs: object, *, is_watched: bool = False
+    conn: db.Connection, version: Version, inputs: object, *, is_streamed: bool = False
 ) -> lifecycle.NewExecution:
     """Queue the owner's test of a version, which need not be on offer.
 
@@ -60,7 +60,7 @@ async def begin(
         conn: the transaction; it must roll back if this raises.
         version: what to run.
         inputs: as a buyer would send them.
-        is_watched: whether the owner wants to hear of it while it is made.
+        is_streamed: whether the owner wants to hear of it while it is made.
 
     Raises:
         InvalidInput: names each input that does not fit.
@@ -69,7 +69,7 @@ async def begin(
     valid = versions.validate_inputs(version, inputs)
     try:
         await _need_ready(conn, version)
-        test = lifecycle.NewExecution(version, valid, is_watched=is_watched)
+        test = lifecycle.NewExecution(version, valid, is_streamed=is_streamed)
         await lifecycle.create(conn, [test])
         return test
     except Unavailable as obstacle:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from core import db
 from core.db.queries.answer_piece import AppendedRow, PieceRow, sql
-from core.db.states import Watched
+from core.db.states import Streamed
 from core.failures import Unreadable, log_unexpected_end
 from core.providers.reasoning import Gate
 from core.secrets.vault import vault
@@ -141,9 +141,9 @@ async def read(pool: db.Pool, account_id: UUID, execution_id: UUID, round_number
     return texts
 
 
-async def ask(conn: db.Connection, execution_id: UUID, watched: Watched) -> None:
+async def ask(conn: db.Connection, execution_id: UUID, streamed: Streamed) -> None:
     """Have the progress, or also the text, of an execution published. It counts only until it begins."""
-    await sql.ask(conn, execution_id=execution_id, watched=watched)
+    await sql.ask(conn, execution_id=execution_id, streamed=streamed)
 
 
 async def _append(conn: db.Connection, pieces: Sequence[_Piece]) -> list[AppendedRow]:

@@ -1,4 +1,4 @@
-"""Delete inputs and answers when their retention time is over. Until then they are stored sealed.
+"""Delete inputs and answers when their retention time is over, or a buyer wishes it. Until then they are stored sealed.
 
 The records of who paid what for which version, and of how it ended, are kept for ever.
 """
@@ -7,6 +7,7 @@ from uuid import UUID
 
 from core import db
 from core.db.queries.retention import sql
+from core.failures import NotFound
 from core.media import store as media
 from core.settings import settings
 
@@ -33,8 +34,36 @@ async def delete_content(pool: db.Pool, *, batch: int = 1000) -> int:
             if has_media:
                 await media.delete(ids)
             async with pool.connection() as conn:
-                total += len([row async for row in sql.delete_content(conn, ids=ids)])
+                total += len([row async for row in sql.delete_content(conn, ids=ids, erased_by_buyer=False)])
     return total
+
+
+async def erase(pool: db.Pool, execution_id: UUID) -> bool:
+    """Delete the inputs and the answer of one execution at once, because its buyer asks for it; files first.
+
+    What proves the purchase stays: the payment, the receipt, the usage. A repetition changes nothing.
+
+    Takes the pool: no connection is held while files are deleted.
+
+    Returns:
+        Whether there is no content any more; False: the execution can still change, and needs its content.
+
+    Raises:
+        NotFound: there is no such execution.
+        Unavailable: the media store cannot be reached, and nothing was deleted.
+    """
+    async with pool.connection() as conn:
+        found = await sql.erasable(conn, id=execution_id)
+    if found is None:
+        raise NotFound
+    if not found.is_settled:
+        return False
+    if found.has_media:
+        await media.delete([execution_id])
+    async with pool.connection() as conn:
+        async for _ in sql.delete_content(conn, ids=[execution_id], erased_by_buyer=True):
+            pass
+    return True
 
 
 async def _deletable(pool: db.Pool, has_media: bool, most: int) -> list[UUID]:

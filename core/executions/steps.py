@@ -22,7 +22,7 @@ from core.executions import queue as execution_queue
 from core.executions.prepared import Opened as Opened
 from core.executions.prepared import Order as Order
 from core.executions.prepared import PreparedCall as PreparedCall
-from core.failures import ExecutionFailed, InvalidInput, Unreadable
+from core.failures import ExecutionFailed, Fault, InvalidInput, Unreadable
 from core.observability import metrics, tracing
 from core.process import worker
 from core.providers import client as provider_client
@@ -67,8 +67,8 @@ async def validate(
         taken = sql.take(conn, worker_id=worker_id, ids=batch.execution_ids, batch_id=batch.id, flow_run_id=flow_run_id)
         rows = [row async for row in taken]
         await sql.notify_begun(conn, batch_id=batch.id)
-        if watched := [row.id for row in rows if row.watched]:
-            await sql.notify_changed(conn, ids=watched)
+        if read_along := [row.id for row in rows if row.streamed]:
+            await sql.notify_changed(conn, ids=read_along)
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
         versions = {
@@ -85,7 +85,8 @@ async def validate(
             buyer=hashlib.sha256(f"{row.account_id}:{row.payer}".encode()).hexdigest()[:32],
             deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
             flow_run_id=flow_run_id,
-            is_streamed=row.watched == "text",
+            is_streamed=row.streamed == "text",
+            is_paid=row.payment_id is not None,
             sealed_inputs=row.sealed_inputs,
         )
         for row in rows
@@ -94,7 +95,6 @@ async def validate(
 
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
     """Open the key, template and inputs of each order. An order that cannot be opened fails and is left out."""
-
     keys: dict[tuple[UUID, Provider], Private[str]] = {}
 
     async def open_one(order: Order) -> tuple[Order, Opened]:
@@ -148,7 +148,7 @@ async def substitute(conn: db.Connection, opened: Sequence[tuple[Order, Opened]]
             execution_id=order.id,
             round_number=order.round,
         )
-        return PreparedCall(order, parts.key, Private(prompt), shield)
+        return PreparedCall(order, parts.key, Private(prompt), Private(inputs), shield)
 
     return await _apply_to_each(conn, opened, prepare, order_of=lambda opened_order: opened_order[0])
 
@@ -193,7 +193,7 @@ async def _send(pool: db.Pool, prepared: PreparedCall) -> None:
         metrics.sent(outcome if isinstance(reply, Reply) else provider_errors.metric_label(outcome))
         facts.update(generation=usage.generation_id, model=usage.model_served, output_tokens=usage.output_tokens)
     if isinstance(reply, Reply):
-        await _succeed(pool, order, sends.Ended(send, "succeeded", usage), Private(reply), leak)
+        await _succeed(pool, prepared, sends.Ended(send, "succeeded", usage), Private(reply), leak)
         return
     await db.retry_until_committed(pool, lambda conn: sends.finish(conn, [sends.Ended(send, reply.detail, usage)]))
     is_last = (writer is not None and writer.is_shown) or release.is_last(send.number, reply)
@@ -226,6 +226,11 @@ async def fail(conn: db.Connection, order: Order, failure: ExecutionFailed) -> N
     await outcomes.fail(conn, order.id, attempt_id=order.attempt_id, round_number=order.round, failure=failure)
 
 
+async def causes(conn: db.Connection, execution_ids: list[UUID]) -> list[tuple[Fault, str]]:
+    """Read the fault and the precise code of each of these executions that has failed."""
+    return [(row.fault, row.detail) async for row in sql.failures(conn, ids=execution_ids)]
+
+
 async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
     """Commit the mark of the next send. If none is allowed, the execution fails."""
     order = prepared.order
@@ -243,10 +248,12 @@ async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:
     await _fail_and_raise(pool, order, refused)
 
 
-async def _succeed(pool: db.Pool, order: Order, ended: sends.Ended, reply: Private[Reply], leak: Leak | None) -> None:
-    document = await outcomes.result_document(order.id, order.version.modality, ended.usage, reply)
-    sealed = vault().seal(document.reveal(), account=order.account_id, column="executions.sealed_result", row=order.id)
-    await outcomes.succeed(pool, outcomes.Success(order.attempt_id, ended, sealed, reply.reveal().truncated, leak))
+async def _succeed(
+    pool: db.Pool, prepared: PreparedCall, ended: sends.Ended, reply: Private[Reply], leak: Leak | None
+) -> None:
+    order, model_id = prepared.order, prepared.prompt.reveal().at(ended.send.place).model
+    parts = ended, reply.reveal(), prepared.inputs.reveal(), leak
+    await outcomes.succeed(pool, await outcomes.answered(order.version, order.attempt_id, model_id, *parts))
 
 
 async def _fail_and_raise(pool: db.Pool, order: Order, failure: ExecutionFailed) -> NoReturn:

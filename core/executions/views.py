@@ -11,8 +11,10 @@ from pydantic import TypeAdapter
 from core import db
 from core.db import notifications
 from core.db.queries.execution import Execution as Execution
+from core.db.queries.execution import FailedRow as FailedRow
 from core.db.queries.execution import HistoryRow as HistoryRow
 from core.db.queries.execution import ListingRow as ListingRow
+from core.db.queries.execution import MilestonesRow as MilestonesRow
 from core.db.queries.execution import sql
 from core.db.states import ExecutionState
 from core.executions.lifecycle import FINAL_STATES
@@ -27,6 +29,11 @@ async def read(conn: db.Connection, execution_id: UUID) -> Execution | None:
     """Read one execution, with everything that its buyer, creator or operator may see; None if there is none."""
     (row,) = await _show(conn, [execution_id])
     return row
+
+
+async def read_all(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution]:
+    """Read executions in the order of their ids, as `read` does; those that there are."""
+    return [row for row in await _show(conn, execution_ids) if row is not None]
 
 
 async def _show(conn: db.Connection, execution_ids: Sequence[UUID]) -> list[Execution | None]:
@@ -109,15 +116,21 @@ async def count_ahead(conn: db.Connection, execution_id: UUID) -> int:
 
 
 def open_result(execution: Execution) -> dict[str, object]:
-    """Decrypt the stored answer: response, modality, usage, and images, audio or citations if there are any.
+    """Decrypt the stored answer: response, modality, usage, and images, audio, files or citations if there are any.
 
     Only of an execution that succeeded and whose content is not deleted yet.
     URLs of stored files expire; each call makes fresh ones.
     """
+    return open_salted(execution)[0]
+
+
+def open_salted(execution: Execution) -> tuple[dict[str, object], str | None]:
+    """Decrypt the stored answer, as `open_result`, and the salt of its receipt; None if it is older than receipts."""
     sealed = db.required(execution.sealed_result)
     plain = vault().open(sealed, account=execution.account_id, column="executions.sealed_result", row=execution.id)
     result = _RESULT.validate_json(plain.reveal())
-    return {name: _with_url(name, value) for name, value in result.items()}
+    salt = result.pop("salt", None)
+    return {name: _with_url(name, value) for name, value in result.items()}, None if salt is None else str(salt)
 
 
 def _with_url(name: str, value: object) -> object:
@@ -142,3 +155,13 @@ def money_of(row: Execution) -> str:
     if row.refund:
         return {"due": "refund_due", "recorded": "refunded", "waived": "refund_waived"}[row.refund]
     return "rerun_possible" if row.may_rerun else "refund_due"
+
+
+async def milestones(conn: db.Connection, account_id: UUID) -> MilestonesRow:
+    """Say whether a creator has had an answer to a test of their own, and whether they have sold one."""
+    return await sql.milestones(conn, account_id=account_id)
+
+
+async def failed(conn: db.Connection, *, days: int, most: int) -> list[FailedRow]:
+    """List the newest executions of the last days that have no answer by another fault than the buyer's."""
+    return [row async for row in sql.failed(conn, days=days, most=most)]

@@ -125,7 +125,7 @@ async def watch(
                 yield Progress(walk.id, row, *progress)
             while not changed.is_set():
                 woken.clear()
-                if row.watched == "text" and row.state == "running":
+                if row.streamed == "text" and row.state == "running":
                     async for event in _news(pool, row, walk):
                         yield event
                 try:
@@ -147,7 +147,7 @@ def is_end(row: Execution, event_id: str) -> bool:
 async def _ask(pool: db.Pool, execution_id: UUID) -> Execution:
     """Read the execution, after asking for its progress and its text if that is not too late."""
     row = await views.current(pool, execution_id)
-    if row.watched is not None or row.state not in ("held", "queued"):
+    if row.streamed is not None or row.state not in ("held", "queued"):
         return row
     async with pool.connection() as conn:
         version = await versions.version(conn, row.version_id)
@@ -174,7 +174,7 @@ def _end(row: Execution, walk: "_Walk") -> Iterator[Event]:
     response = None
     if row.state == "succeeded" and row.content_deleted_at is None:
         response = str(views.open_result(row)["response"])
-    if response is not None and row.watched == "text":
+    if response is not None and row.streamed == "text":
         if not walk.is_within(response):
             walk.restart()
             yield Reset(walk.id)

@@ -104,7 +104,7 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     if not matched.is_proved and (execution_id := await _retry(door, purchase, matched, is_counted=True)):
         return execution_id, False
     await _limit_failures(door, matched.payer, purchase.version)
-    request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id, purchase.is_watched)
+    request = ledger.ClaimRequest(matched, purchase.version, purchase.inputs, door.worker_id, purchase.is_streamed)
     if await asyncio.shield(door.spawn(_claim(door, request))):
         return request.execution_id, True
     # A concurrent request claimed the same authorization or identifier, and is found now; or the wallet has no room.
@@ -225,7 +225,13 @@ async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPaymen
         Conflict: its identifier names another request of the same wallet, whose receipt is shown.
     """
     async with db.autocommit(door.pool) as conn:
-        first = await ledger.find_retried(conn, purchase.version.resource_id, purchase.request_sha256, matched)
+        first = await aliases.find_repeated(
+            conn,
+            purchase.version.resource_id,
+            purchase.request_sha256,
+            matched,
+            is_repeated=purchase.is_repeated,
+        )
     if first is None:
         return None
     if first.request_sha256 != purchase.request_sha256:

@@ -34,7 +34,13 @@ _IDENTIFIER = re.compile("[A-Za-z0-9_-]{16,128}")
 
 
 def payment_response(
-    *, network: str, payer: str | None, transaction: str | None = None, paid_atomic: int | None = None, reason: str = ""
+    *,
+    network: str,
+    payer: str | None,
+    transaction: str | None = None,
+    paid_atomic: int | None = None,
+    reason: str = "",
+    extensions: dict[str, object] | None = None,
 ) -> str:
     """Encode the PAYMENT-RESPONSE header (x402 v2, transports-v2/http.md): base64 of a SettleResponse.
 
@@ -44,6 +50,7 @@ def payment_response(
         transaction: the transaction's hash, if money moved.
         paid_atomic: atomic USDC that moved; None if none did.
         reason: why none did, in the words of x402.
+        extensions: of the response, such as a signed receipt.
     """
     return encode_payment_response_header(
         SettleResponse(
@@ -53,6 +60,7 @@ def payment_response(
             payer=payer,
             amount=None if paid_atomic is None else str(paid_atomic),
             error_reason=reason if paid_atomic is None else None,
+            extensions=extensions,
         )
     )
 

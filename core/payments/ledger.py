@@ -43,25 +43,6 @@ async def find_named(conn: db.Connection, resource_id: UUID, payload: PaymentPay
     return None if identifier is None else await sql.find_named(conn, identifier_sha256=identifier)
 
 
-async def find_retried(
-    conn: db.Connection, resource_id: UUID, request_sha256: bytes, matched: matching.MatchedPayment
-) -> Payment | None:
-    """Find the payment that a fresh authorization repeats, if any: of its identifier, or else of its wallet.
-
-    Without an identifier it is the oldest payment of the wallet for the same request, of the last INSTANT_RETRY_SECONDS
-    and also without an identifier, whose outcome no client has yet.
-    """
-    if matching.identifier_sha256(resource_id, matched.payload) is not None:
-        return await find_named(conn, resource_id, matched.payload)
-    return await sql.find_unfetched(
-        conn,
-        network=matched.network.id,
-        payer=matched.payer,
-        request_sha256=request_sha256,
-        seconds=settings().retry_seconds,
-    )
-
-
 async def _mark_fetched(conn: db.Connection, payment_ids: Sequence[UUID]) -> list[None]:
     await sql.mark_fetched(conn, ids=list(payment_ids))
     return [None] * len(payment_ids)
@@ -87,7 +68,7 @@ class ClaimRequest:
         version: the version that it buys.
         inputs: validated inputs.
         owner: the worker that will settle it.
-        is_watched: whether the buyer wants to hear of it while it is made.
+        is_streamed: whether the buyer wants to hear of it while it is made.
         payment_id, execution_id: fresh ids.
         execution: what it buys, sealed.
         payload_sha256, request_sha256, identifier_sha256, sealed_payload: hashed by `matching`, and sealed.
@@ -100,7 +81,7 @@ class ClaimRequest:
     version: versions.Version
     inputs: dict[str, str]
     owner: UUID
-    is_watched: bool = False
+    is_streamed: bool = False
     payment_id: UUID = field(default_factory=uuid4)
     execution_id: UUID = field(default_factory=uuid4)
     execution: lifecycle.NewExecution = field(init=False)
@@ -111,7 +92,7 @@ class ClaimRequest:
 
     def __post_init__(self) -> None:
         """Compute everything that depends on what the buyer wrote."""
-        payload, resource_id, wants = self.matched.payload, self.version.resource_id, self.is_watched
+        payload, resource_id, wants = self.matched.payload, self.version.resource_id, self.is_streamed
         plain = payload.model_dump_json(by_alias=True, exclude_none=True).encode()
         computed = {
             "execution": lifecycle.NewExecution(self.version, self.inputs, self.payment_id, self.execution_id, wants),
@@ -239,7 +220,7 @@ async def fail(conn: db.Connection, payment_id: UUID, reason: str, *, proved: bo
         conn: one transaction.
         payment_id: the payment.
         reason: the reason, as a code.
-        proved: whether the chain shows that it can never land; otherwise the chain is watched until then.
+        proved: whether the chain shows that it can never land; otherwise the chain is streamed until then.
     """
     if await sql.fail(conn, id=payment_id, reason=reason, proved=proved):
         await lifecycle.void(conn, payment_id)

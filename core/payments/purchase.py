@@ -72,7 +72,8 @@ class Purchase:
 
     Attributes:
         client: the address that presents it.
-        is_watched: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
+        is_streamed: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
+        is_repeated: whether its client says that it repeats a request of which it got no answer.
     """
 
     payload: codec.PaymentPayload
@@ -80,7 +81,8 @@ class Purchase:
     inputs: dict[str, str]
     status_token: str = ""
     client: str = ""
-    is_watched: bool = False
+    is_streamed: bool = False
+    is_repeated: bool = False
 
     @property
     def request_sha256(self) -> bytes:

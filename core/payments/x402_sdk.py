@@ -11,6 +11,8 @@ from x402.extensions.payment_identifier import (
     PAYMENT_IDENTIFIER,
     declare_payment_identifier_extension,
 )
+from x402.extensions.sign_in_with_x import build_siwx_schema, parse_siwx_header
+from x402.extensions.sign_in_with_x.types import SIGN_IN_WITH_X
 from x402.http.utils import encode_payment_response_header
 from x402.mechanisms.evm import constants as evm
 from x402.mechanisms.evm.eip712 import hash_eip3009_authorization
@@ -33,6 +35,7 @@ BAZAAR: str = _BAZAAR.key
 __all__ = (
     "BAZAAR",
     "PAYMENT_IDENTIFIER",
+    "SIGN_IN_WITH_X",
     "V1_NETWORKS",
     "V1_NETWORK_CHAIN_IDS",
     "ExactEIP3009Authorization",
@@ -47,10 +50,12 @@ __all__ = (
     "SettleResponse",
     "SupportedResponse",
     "VerifyRequest",
+    "build_siwx_schema",
     "declare_payment_identifier_extension",
     "encode_payment_response_header",
     "evm",
     "hash_eip3009_authorization",
+    "parse_siwx_header",
 )
 
 # Python's own limit. The curves raise it only at their first import, which is over now.

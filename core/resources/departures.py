@@ -10,6 +10,9 @@ from core.amounts import dollars, usdc
 from core.catalog.model import ABSENCE_TOLERATED
 from core.db.queries.resource import sql
 
+Facts = Mapping[str, Any]
+"""What SQL's `leaving_resources` knows of one prompt: texts, and lists of them."""
+
 _CAUSES = {
     "renamed": "{model} has another id now, and is sold until {until}",
     "withdrawn": "nothing is sold on {model} any more",
@@ -28,25 +31,33 @@ _CAUSES = {
 
 async def departures(conn: db.Connection, account_id: UUID) -> dict[str, str]:
     """Map the slug of each prompt of a creator whose model is leaving to a sentence about it."""
+    return {slug: sentence(found) for slug, found in (await facts(conn, account_id)).items()}
+
+
+async def facts(conn: db.Connection, account_id: UUID) -> dict[str, Facts]:
+    """Map the slug of each prompt of a creator whose model is leaving to facts about that, for `sentence`.
+
+    Among them are `model`, `cause`, and `switch_to`, the ids of the models to switch to, the best first.
+    """
     rows = sql.leaving(conn, account_id=account_id, absence_tolerated=ABSENCE_TOLERATED)
-    return {row.slug: sentence(row.facts) async for row in rows}
+    return {row.slug: row.facts async for row in rows}
 
 
-def sentence(facts: Mapping[str, Any]) -> str:
+def sentence(found: Facts) -> str:
     """Say what becomes of a prompt's model, and name the models to switch to.
 
     Args:
-        facts: of SQL's `leaving_resources`; those of old notices have no amounts.
+        found: of SQL's `leaving_resources`; those of old notices have no amounts.
     """
-    said = _CAUSES[facts["cause"]].format(
-        model=facts["model"],
-        other=" or a fallback" if facts.get("fallbacks") else "",
-        lost=" and ".join(facts.get("lost_fallbacks", ())),
-        until=facts["until"],
-        worst=facts.get("worst_cost_usd") and dollars(Decimal(facts["worst_cost_usd"])),
-        price=facts.get("price_atomic") and usdc(facts["price_atomic"]),
+    said = _CAUSES[found["cause"]].format(
+        model=found["model"],
+        other=" or a fallback" if found.get("fallbacks") else "",
+        lost=" and ".join(found.get("lost_fallbacks", ())),
+        until=found["until"],
+        worst=found.get("worst_cost_usd") and dollars(Decimal(found["worst_cost_usd"])),
+        price=found.get("price_atomic") and usdc(found["price_atomic"]),
     )
     others = (
-        f"; switch to {' or '.join(facts['switch_to'])}" if facts["switch_to"] and facts["cause"] != "fallback" else ""
+        f"; switch to {' or '.join(found['switch_to'])}" if found["switch_to"] and found["cause"] != "fallback" else ""
     )
     return f"{said}{others}"

@@ -245,8 +245,17 @@ def document_of(resource: Resource) -> dict[str, object]:
     Raises:
         ExecutionFailed: template_unreadable (our fault).
     """
+    return document.of_draft(draft_of(resource))
+
+
+def draft_of(resource: Resource) -> Draft:
+    """Return the resource's version as a draft with the resource's caps, template included.
+
+    Raises:
+        ExecutionFailed: template_unreadable (our fault).
+    """
     draft = versions.draft_of(resource.version)
-    return document.of_draft(draft.model_copy(update={name: getattr(resource.row, name) for name in CAPS}))
+    return draft.model_copy(update={name: getattr(resource.row, name) for name in CAPS})
 
 
 async def _keep(conn: db.Connection, account_id: UUID, resource_id: UUID, draft: Draft, checked: Checked) -> None:

@@ -32,8 +32,9 @@ _AS_WRITTEN = (
     *("timeout_seconds", "price_atomic", "zdr", "answer_schema", "truncated_from_characters", "reasoning_effort"),
     *("prompt_shield", "inputs_in", "providers", "fallbacks", "tags", "icon", "example", "listed"),
 )
-# What a call costs depends on these, so it is not said while one of them is wrong.
-_COSTING = frozenset({"template", "model", "parameters", "modality", "max_output_tokens", "price_usdc", "fallbacks"})
+# While one of them is wrong, nothing is said about a loss.
+COSTING = frozenset({"template", "model", "parameters", "modality", "max_output_tokens", "price_usdc", "fallbacks"})
+"""The fields that the cost of a call depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ async def _check(
         problems |= {name: told for name, told in unsupported.items() if name.partition(".")[0] not in reading.wrong}
     if reading.wrong.isdisjoint({"template", "parameters"}):
         unused = _gather(problems, partial(template.check_template, draft.template, draft.parameters)) or ()
-    if models and not allow_loss and reading.wrong.isdisjoint(_COSTING):
+    if models and not allow_loss and reading.wrong.isdisjoint(COSTING):
         for model in models:
             _gather(problems, partial(refuse_certain_loss, draft, model))
     if current is not None and "parameters" not in reading.wrong:

@@ -148,6 +148,11 @@ def body_limit(version: Version) -> int:
     return config.body_limit + min(characters, attachments.most_characters(attachments.BYTES_LIMIT))
 
 
+def largest_body_limit() -> int:
+    """Return the most bytes of a request for any version, for one that does not say at its address which it is for."""
+    return settings().body_limit + attachments.most_characters(attachments.BYTES_LIMIT)
+
+
 async def listing(conn: db.Connection, account_id: UUID) -> list[Version]:
     """List what a creator sells, or drafts, by slug, archived ones last; a draft has no `offered_at`."""
     return [read_row(row) async for row in sql.listing(conn, account_id=account_id)]

@@ -136,6 +136,10 @@ class Vault:
         is_ours = _base64url(raw) == token and self.is_signed(purpose, payload, _base64url(mac))
         return payload if is_ours else None
 
+    def seed(self, key_id: str, purpose: str) -> Private[bytes]:
+        """Derive 32 bytes for a key pair of one purpose from a configured master key: always the same."""
+        return Private(self._derive(key_id, b"seed", purpose.encode()))
+
     def _mac(self, key_id: str, purpose: str, message: bytes) -> bytes:
         return hmac.digest(self._derive(key_id, b"sign", purpose.encode()), message, hashlib.sha256)[:_MAC]
 

@@ -240,6 +240,11 @@ class Settings(AccountSettings):
             raise ValueError("must be an IP address or a name, without a port")
         return host
 
+    @property
+    def prefect_ui_url(self) -> str:
+        """Where a person looks at flow runs."""
+        return self.prefect_api_url.removesuffix("/api")
+
     @field_validator("trusted_proxies")
     @classmethod
     def _is_not_everybody(

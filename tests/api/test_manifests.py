@@ -4,7 +4,6 @@ import json
 import xml.etree.ElementTree as ElementTree
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -20,7 +19,6 @@ from api import offers as offered
 from core import db
 from core.resources import listing, readiness, template
 from tests import selling
-from tests.core.resources.test_listing import KEY
 from tests.shops import Shop
 
 PRODUCTS: tuple[dict[str, Any], ...] = (
@@ -138,7 +136,7 @@ async def test_a_creators_document_is_the_live_offers(door: str, full_shop: Shop
 async def test_manifests_say_what_the_offer_says(conn: db.Connection, changes: dict[str, Any]) -> None:
     """For any document that can be published: what lists read of it is what its offer is made of."""
     owner = await selling.creator(conn)
-    await conn.execute(KEY, {"id": uuid4(), "account_id": owner.id})
+    await selling.add_key(conn, owner)
     await selling.publish(conn, owner, **changes)
     version = await readiness.resolve(conn, owner.handle, "haiku")
     row = await listing.find(conn, owner.handle, "haiku")
@@ -260,3 +258,16 @@ async def test_head_etag_and_icon(door: str, shop: Shop, http: httpx.AsyncClient
     offered = await http.head(door + shop.path)
     assert offered.status_code == 402
     assert (await http.delete(door + shop.path)).headers["Allow"] == "GET, HEAD, POST"
+
+
+async def test_the_doors_own_document(document: schemathesis.BaseSchema, door: str) -> None:
+    """It names the door, whom to ask, and for each route whether it needs a key."""
+    own: Any = document.raw_schema
+    assert own["servers"] == [{"url": door}]
+    assert own["info"]["contact"] == {"name": "x402 Instant", "url": door}
+    operations = {
+        f"{method} {path}": operation for path, item in own["paths"].items() for method, operation in item.items()
+    }
+    assert operations["get /resources"]["security"] == []
+    assert operations["get /me/resources"]["security"] != []
+    assert [name for name, operation in operations.items() if "security" not in operation] == []

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.pages import assets
 from api.pages.negotiation import prefers_html
+from api.pages.shop import PRODUCTS_OF_A_PAGE
 from core import db
+from tests import selling
 from tests.api.test_security_headers import policy_of
 from tests.refusals import TOPIC
 from tests.selling import SECRET_TEMPLATE
@@ -115,6 +117,31 @@ async def test_people_get_pages(door: str, shop: Shop, pool: db.Pool, http: http
     assert "till.js" not in page.text
 
 
+async def test_the_shelves(door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient) -> None:
+    """Page by page, each product once; filters hold on every page, and what none can read is said."""
+    for number in range(PRODUCTS_OF_A_PAGE):
+        await shop.publish(pool, slug=f"n{number}", title=f"Number {number}", price_usdc="0.02")
+    seen: list[str] = []
+    address: str | None = f"/?creator={shop.account.handle}&sort=price&kind=&unknown=x"
+    pages = 0
+    while address:
+        page = (await http.get(door + address, headers=BROWSER)).text
+        seen += re.findall(rf'href="/@{shop.account.handle}/([^"]+)"', page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        address, pages = following and html.unescape(following[1]), pages + 1
+    assert pages == 2
+    assert seen[0] == "haiku"
+    assert sorted(seen) == sorted(["haiku", *(f"n{number}" for number in range(PRODUCTS_OF_A_PAGE))])
+
+    own = f"{door}/@{shop.account.handle}"
+    cheap = await http.get(f"{own}?maxPrice=0.01", headers=BROWSER)
+    assert re.findall(r'href="/@[^/"]+/([^"]+)"', cheap.text) == ["haiku"]
+    assert "Nothing fits" in (await http.get(f"{own}?kind=image", headers=BROWSER)).text
+    for wrong in ("maxPrice=dear", "kind=song", "cursor=x", f"search={'x' * 300}", "search=%00"):
+        page = await http.get(f"{own}?{wrong}", headers=BROWSER)
+        assert (page.status_code, "Start again" in page.text) == (400, True), wrong
+
+
 async def test_live_pages_ask_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only sandbox mode allows the practice wallet's server."""
     from api.pages import rendering
@@ -175,6 +202,34 @@ async def test_nothing_private_is_on_a_page(
     assert (await http.get(own.replace("?", "/answer?") + "x")).status_code == 404
 
 
+async def test_pictures_sounds_and_sources(
+    door: str, shop: Shop, pool: db.Pool, buyer: Buyer, http: httpx.AsyncClient
+) -> None:
+    """What is in our store is shown and can be saved; what a model names elsewhere is a link that nothing opens."""
+
+    async def page_of(path: str, *faults: str) -> str:
+        await shop.openrouter(faults=list(faults), latency_seconds=0)
+        async with buyer.client(timeout=30) as paying:
+            bought = await paying.post(door + path, json=TOPIC, headers={"Prefer": "wait=20"})
+        assert bought.status_code == 200, bought.text
+        return (await http.get(bought.headers["Content-Location"], headers=BROWSER)).text
+
+    cited = await page_of(shop.path, "citations")
+    assert '<a href="https://example.org/sea" rel="noopener nofollow ugc" target="_blank">The sea</a>' in cited
+    assert re.search(r'<audio controls src="[^"]*/media/[^"]+"', await page_of(shop.path, "audio"))
+
+    async with pool.connection() as conn:
+        await selling.add_model(conn, id="google/gemini-2.5-flash-image", output_modalities=["image", "text"])
+    await shop.publish(pool, slug="picture", modality="image", model="google/gemini-2.5-flash-image")
+    path = shop.path.replace("haiku", "picture")
+    drawn = await page_of(path)
+    (picture,) = re.findall(r'<img src="([^"]+)"', drawn)
+    assert (await http.get(html.unescape(picture))).headers["content-type"] == "image/png"
+    elsewhere = await page_of(path, "draws:remote")
+    assert "<img" not in elsewhere
+    assert '<a href="https://images.example.org/sea.png" rel="noopener nofollow ugc"' in elsewhere
+
+
 async def test_a_defect_is_a_page_too() -> None:
     """Also past every middleware."""
     app = create_app()
@@ -193,7 +248,7 @@ async def test_a_defect_is_a_page_too() -> None:
     assert "style-src 'self'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("name", ["curl", "Python"])
+@pytest.mark.parametrize("name", ["curl", "Python", "OpenAI"])
 async def test_a_call_runs_as_the_page_shows_it(
     door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient, tmp_path: Path, name: str
 ) -> None:

@@ -210,11 +210,11 @@ def payload_of(header: str) -> dict[str, Any]:
     return payload
 
 
-def refused(answer: httpx.Response, code: str, receipt: object) -> None:
+def refused(answer: httpx.Response, code: str, receipt: dict[str, Any]) -> None:
     """409 with the receipt, and no answer."""
     assert answer.status_code == 409, answer.text
     assert answer.json()["code"] == code
-    assert answer.json()["receipt"] == receipt
+    assert answer.json()["receipt"] == shops.money(receipt)
     assert "response" not in answer.json()
     assert "Content-Location" not in answer.headers
 

@@ -132,7 +132,7 @@ async def test_nobody_elses(door: str, me: httpx.AsyncClient, pool: db.Pool) -> 
 async def test_what_a_buyer_sees_of_a_draft(
     door: str, shop: Shop, me: httpx.AsyncClient, http: httpx.AsyncClient, pool: db.Pool, buyer: Buyer
 ) -> None:
-    """The preview is what the door answers once it is published, but for the quote; a draft's quote buys nothing."""
+    """The preview is what the door answers once it is published, but for quote and signature; it buys nothing."""
     await me.patch("/resources/haiku", json={"title": "Cheaper"}, headers={"If-Match": "*"})
     async with pool.connection() as conn:
         drafted = (await editing.find(conn, shop.account.id, "haiku")).version
@@ -156,6 +156,7 @@ async def test_what_a_buyer_sees_of_a_draft(
     for body in (shown["body"], real):
         for entry in body["accepts"]:
             entry["extra"].pop("quoteId")
+    assert real["extensions"].pop("offer-receipt")
     assert (shown["status"], shown["obstacle"]) == (offered.status_code, None)
     assert shown["body"] == real
     assert decode_payment_required_header(shown["headers"]["PAYMENT-REQUIRED"]).accepts[0].extra["quoteId"] == "preview"

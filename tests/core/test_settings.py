@@ -151,6 +151,10 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     ),
     (networks({}, {}), "INSTANT_NETWORKS[1].id names eip155:8453 twice; name each network once"),
     *(
+        (networks({name: "javascript:alert(1)"}), f"INSTANT_NETWORKS[0].{name} {NO_SCHEME}")
+        for name in ("explorer_url", "public_rpc_url")
+    ),
+    *(
         (
             networks(*changes),
             f"INSTANT_NETWORKS[{place}].id is a test network beside the mainnet eip155:8453:"

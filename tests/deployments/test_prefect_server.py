@@ -12,7 +12,7 @@ import pytest
 
 from core.settings import Settings
 from deployments.prefect_server import how_to_log_in, vacuum
-from tasks.prefect_adapter import client_environment, server_environment, ui_url
+from tasks.prefect_adapter import client_environment, server_environment
 from tests import practice, servers
 
 _SECRET = "instant:canary-4f1c"
@@ -106,7 +106,7 @@ def test_without_an_auth_string_none_is_set(tmp_path: Path) -> None:
 def test_people_are_told_where_the_password_is_and_not_what_it_is(tmp_path: Path) -> None:
     assert "instant.env" in how_to_log_in(_config(tmp_path))
     assert _SECRET not in how_to_log_in(_config(tmp_path))
-    assert ui_url(_config(tmp_path)) == "http://127.0.0.1:4999"
+    assert _config(tmp_path).prefect_ui_url == "http://127.0.0.1:4999"
 
 
 async def test_a_prefect_server_that_does_not_say_is_unknown() -> None:

@@ -28,6 +28,9 @@ _SWITCHES = (
     "--disable-sync",
 )
 
+# A busy machine is no failure.
+_PATIENCE_MILLISECONDS = 20_000
+
 OpenPage = Callable[..., Awaitable["Page"]]
 
 
@@ -37,6 +40,7 @@ async def browser() -> AsyncIterator["Browser"]:
     playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("chromium is not installed; on Debian it is the package chromium")
+    playwright.expect.set_options(timeout=_PATIENCE_MILLISECONDS)
     async with playwright.async_playwright() as driver:
         running = await driver.chromium.launch(executable_path=CHROMIUM, args=list(_SWITCHES))
         yield running
@@ -53,7 +57,7 @@ async def open_page(browser: "Browser") -> AsyncIterator[OpenPage]:
             context = await browser.new_context(viewport={"width": width, "height": 900}, **options)
             stack.push_async_callback(context.close)
             page = await context.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(_PATIENCE_MILLISECONDS)
             page.on("pageerror", lambda error: wrong.append(str(error)))
             page.on("console", lambda message: _judge(message.text, wrong))
             await page.goto(url)

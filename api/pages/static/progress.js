@@ -8,7 +8,8 @@ const state = document.getElementById("state");
 const ahead = document.getElementById("ahead");
 const draft = document.getElementById("draft");
 
-await follow(location.href, {
+// An owner's test is followed at its status URL, from a page with another address.
+await follow(document.getElementById("progress").dataset.url ?? location.href, {
   progress(said) {
     const words = STATES[said.event] ?? said.message?.replace(/\.$/, "");
     if (words && words !== state.textContent) state.textContent = words;

@@ -2,6 +2,7 @@
 
 import { authorizationOf, headerOf, offerOf, typedData } from "./payments.js";
 import { find, forget, keep } from "./purchases.js";
+import { walletChoice } from "./wallet_choice.js";
 import { account, discover, sign, use } from "./wallets.js";
 
 const TRIES = 5;
@@ -10,7 +11,6 @@ const USER_REJECTED = 4001; // EIP-1193
 const form = document.getElementById("till");
 const pay = document.getElementById("pay");
 const said = document.getElementById("said");
-const wallets = document.getElementById("wallets");
 const networks = JSON.parse(form.dataset.networks);
 const url = form.dataset.url;
 const label = pay.textContent;
@@ -176,13 +176,13 @@ async function buy() {
     const fields = Object.fromEntries(missing.map((one) => [one.name, "Please fill this in."]));
     throw new Refused("Please look at the fields above.", fields);
   }
-  const chosen = found.get(new FormData(form).get("wallet"));
-  if (!chosen) throw new Refused("Choose a wallet first.");
+  const wallet = found.get(new FormData(form).get("wallet"));
+  if (!wallet) throw new Refused("Choose a wallet first.");
   const body = JSON.stringify(await inputsOf());
   say("Checking what you wrote …");
   const asked = await ask(body);
   say(`Your wallet asks you to sign ${form.dataset.price} USDC …`);
-  const header = await signed(chosen.provider, asked);
+  const header = await signed(wallet.provider, asked);
   const until = asked.now + Math.max(...asked.offer.accepts.map((terms) => terms.maxTimeoutSeconds));
   const purchase = { url, body, header, price: form.dataset.price, until };
   await keep(purchase);
@@ -211,17 +211,9 @@ async function attempt(work) {
   }
 }
 
-function offerWallet({ info, provider }) {
-  found.set(info.uuid, { info, provider });
-  const choice = document.createElement("label");
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "wallet", value: info.uuid });
-  radio.checked = found.size === 1;
-  const icon = Object.assign(document.createElement("img"), { alt: "" });
-  if (/^data:image\//.test(info.icon)) icon.src = info.icon;
-  choice.append(radio, icon, info.name);
-  wallets.append(choice);
-  wallets.hidden = false;
-  document.getElementById("no-wallet").hidden = true;
+function offerWallet(wallet) {
+  found.set(wallet.info.uuid, wallet);
+  walletChoice(wallet, found.size === 1);
 }
 
 form.addEventListener("submit", (event) => {

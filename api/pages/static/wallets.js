@@ -51,6 +51,13 @@ export function sign(provider, address, typed) {
   return provider.request({ method: "eth_signTypedData_v4", params: [address, JSON.stringify(typed)] });
 }
 
+/** Sign a text (EIP-191). */
+export function signText(provider, address, text) {
+  const bytes = new TextEncoder().encode(text);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return provider.request({ method: "personal_sign", params: [`0x${hex}`, address] });
+}
+
 /** The chain id of a CAIP-2 name of an EVM chain. */
 export function chainIdOf(network) {
   return BigInt(network.split(":")[1]);

@@ -1,8 +1,8 @@
 -- depends: 0070.leaner-shelf
 -- A buyer may read an answer while it is made: its text is kept in pieces until the execution is over, sealed like answers.
 
-ALTER TABLE executions ADD COLUMN watched text CHECK (watched IN ('progress', 'text'));
-COMMENT ON COLUMN executions.watched IS 'What somebody asked for before it began: to hear of its progress, or also its text while it is made, where the version allows that. Only for text are there pieces. NULL: nobody asked.';
+ALTER TABLE executions ADD COLUMN streamed text CHECK (streamed IN ('progress', 'text'));
+COMMENT ON COLUMN executions.streamed IS 'What somebody asked for before it began: to hear of its progress, or also its text while it is made, where the version allows that. Only for text are there pieces. NULL: nobody asked.';
 
 CREATE TABLE answer_pieces (
     id           uuid PRIMARY KEY,
@@ -30,7 +30,7 @@ END $$;
 COMMENT ON FUNCTION forget_answer_pieces IS 'When an execution is over, its answer holds the text, and a failure has none. A writer locks the execution, so no piece comes after this.';
 
 CREATE TRIGGER forget_answer_pieces AFTER UPDATE OF state ON executions
-    FOR EACH ROW WHEN (NEW.watched = 'text' AND NEW.state IN ('succeeded', 'failed', 'declined'))
+    FOR EACH ROW WHEN (NEW.streamed = 'text' AND NEW.state IN ('succeeded', 'failed', 'declined'))
     EXECUTE FUNCTION forget_answer_pieces();
 
 CREATE OR REPLACE FUNCTION sealed_values() RETURNS TABLE (

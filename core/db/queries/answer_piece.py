@@ -9,7 +9,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import Watched
+from core.db.states import Streamed
 
 
 class AppendedRow(NamedTuple):
@@ -53,7 +53,7 @@ class Queries(Protocol):
     async def has_any(self, conn: Connection, *, execution_id: UUID, round: int) -> bool:
         """Whether somebody may have seen the beginning of an answer of this round."""
 
-    async def ask(self, conn: Connection, *, watched: Watched | None, execution_id: UUID) -> int:
+    async def ask(self, conn: Connection, *, streamed: Streamed | None, execution_id: UUID) -> int:
         """Somebody wants to watch. That counts only until the execution begins."""
 
 

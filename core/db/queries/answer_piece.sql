@@ -50,7 +50,7 @@ ORDER BY asked.reader, piece.starts_at;
 -- Whether somebody may have seen the beginning of an answer of this round.
 SELECT EXISTS (SELECT 1 FROM answer_pieces WHERE execution_id = :execution_id AND round = :round);
 
--- name: ask(execution_id, watched)!
+-- name: ask(execution_id, streamed)!
 -- Somebody wants to watch. That counts only until the execution begins.
-UPDATE executions SET watched = :watched
-WHERE id = :execution_id AND state IN ('held', 'queued') AND watched IS NULL;
+UPDATE executions SET streamed = :streamed
+WHERE id = :execution_id AND state IN ('held', 'queued') AND streamed IS NULL;

@@ -20,7 +20,7 @@ from core.db.states import (
     OutcomeCode,
     PaymentState,
     RefundState,
-    Watched,
+    Streamed,
 )
 
 
@@ -64,7 +64,7 @@ class TakeRow(NamedTuple):
     takeovers: int
     claimed_by: UUID | None
     sealed_inputs: bytes
-    watched: Watched | None
+    streamed: Streamed | None
     payer: str | None
 
 
@@ -80,6 +80,11 @@ class FailRow(NamedTuple):
     queue: timedelta | None
     upstream: timedelta | None
     total: timedelta | None
+
+
+class FailuresRow(NamedTuple):
+    fault: Fault
+    detail: str
 
 
 class ReleaseRow(NamedTuple):
@@ -106,7 +111,9 @@ class Execution(NamedTuple):
     version_id: UUID
     sealed_result: bytes | None
     truncated: bool
-    watched: Watched | None
+    streamed: Streamed | None
+    delivery: dict[str, object] | None
+    erased_by_buyer: bool
     model_served: str | None
     may_rerun: bool
     created_at: datetime
@@ -116,6 +123,12 @@ class Execution(NamedTuple):
     content_deleted_at: datetime | None
     claimed: bool
     modality: Modality
+    number: int
+    model_id: str
+    slug: str
+    handle: str
+    asset: str | None
+    pay_to: str | None
     payment_id: UUID | None
     payment_state: PaymentState | None
     reason: str | None
@@ -178,6 +191,23 @@ class HistoryRow(NamedTuple):
     cost_usd: Decimal | None
 
 
+class MilestonesRow(NamedTuple):
+    tested: bool
+    sold: bool
+
+
+class FailedRow(NamedTuple):
+    id: UUID
+    kind: ExecutionKind
+    handle: str
+    slug: str
+    fault: Fault | None
+    detail: str | None
+    sends: int
+    finished_at: datetime | None
+    flow_run_id: UUID | None
+
+
 class Queries(Protocol):
     """What `execution.sql` offers."""
 
@@ -190,7 +220,7 @@ class Queries(Protocol):
         account_ids: list[UUID],
         version_ids: list[UUID],
         sealed_inputs: list[bytes | None],
-        watched: list[Watched | None],
+        streamed: list[Streamed | None],
     ) -> int:
         """A paid execution is held until its payment is settled; an owner's test is queued at once."""
 
@@ -275,6 +305,7 @@ class Queries(Protocol):
         sealed_results: list[bytes],
         truncateds: list[bool],
         leaks: list[Leak | None],
+        deliveries: list[str],
     ) -> AsyncIterator[SucceedRow]:
         """The first valid answer is stored, from whichever attempt it comes."""
 
@@ -291,6 +322,9 @@ class Queries(Protocol):
         attempt_id: UUID,
     ) -> FailRow | None:
         """Only the current attempt can fail the execution."""
+
+    def failures(self, conn: Connection, *, ids: list[UUID]) -> AsyncIterator[FailuresRow]:
+        """Why these executions failed: operators see the counts of a run's codes."""
 
     async def end_attempts(self, conn: Connection, *, outcome: str | None, attempt_ids: list[UUID]) -> int:
         """End attempts with their outcome; usage is recorded by their sends."""
@@ -337,6 +371,14 @@ class Queries(Protocol):
         most: int,
     ) -> AsyncIterator[HistoryRow]:
         """A creator's executions, newest first, with the usage of all rounds together; never inputs or answers."""
+
+    async def milestones(self, conn: Connection, *, account_id: UUID) -> MilestonesRow:
+        """What a new creator has done: had an answer to a test of their own, and sold one."""
+
+    def failed(self, conn: Connection, *, days: int, most: int) -> AsyncIterator[FailedRow]:
+        """The newest executions without an answer, of all creators, each with its last flow run: reads an index by
+        time.
+        """
 
 
 sql: Queries = load("execution")

@@ -1,12 +1,12 @@
--- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs, watched)!
+-- name: create(ids, payment_ids, account_ids, version_ids, sealed_inputs, streamed)!
 -- A paid execution is held until its payment is settled; an owner's test is queued at once.
-INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, watched, state, queued_at)
+INSERT INTO executions (id, kind, payment_id, account_id, version_id, sealed_inputs, streamed, state, queued_at)
 SELECT id, CASE WHEN payment_id IS NULL THEN 'test' ELSE 'paid' END, payment_id, account_id, version_id, sealed,
-    watched, CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
+    streamed, CASE WHEN payment_id IS NULL THEN 'queued' ELSE 'held' END, CASE WHEN payment_id IS NULL THEN now() END
 FROM unnest(
     :ids::uuid[], :payment_ids::uuid[], :account_ids::uuid[], :version_ids::uuid[], :sealed_inputs::bytea[],
-    :watched::text[]
-) AS asked (id, payment_id, account_id, version_id, sealed, watched);
+    :streamed::text[]
+) AS asked (id, payment_id, account_id, version_id, sealed, streamed);
 
 -- name: notify_queued()!
 -- Wake the launchers, because there may be work to claim.
@@ -21,11 +21,11 @@ SELECT pg_notify('execution_changed', id::text) FROM unnest(:ids::uuid[]) AS id;
 WITH released AS (
     UPDATE executions SET state = 'queued', queued_at = now()
     WHERE payment_id = ANY(:payment_ids) AND state = 'held'
-    RETURNING id, watched
+    RETURNING id, streamed
 )
 SELECT pg_notify('execution_queued', '') WHERE EXISTS (SELECT 1 FROM released)
 UNION ALL
-SELECT pg_notify('execution_changed', id::text) FROM released WHERE watched IS NOT NULL;
+SELECT pg_notify('execution_changed', id::text) FROM released WHERE streamed IS NOT NULL;
 
 -- name: void(payment_id)^
 -- The payment failed: its execution never runs, and nothing is owed.
@@ -119,7 +119,7 @@ WITH taken AS (
     UPDATE executions SET state = 'running', attempt_id = gen_random_uuid(), claimed_by = :worker_id
     WHERE id = ANY(:ids) AND state = 'queued' AND claimed_by IS NOT NULL AND batch_id = :batch_id
     RETURNING id, attempt_id, batch_id, account_id, version_id, payment_id, round, sends, takeovers, claimed_by,
-        sealed_inputs, watched
+        sealed_inputs, streamed
 ), noted AS (
     INSERT INTO attempts (id, execution_id, round, reason, worker_id, flow_run_id)
     SELECT attempt_id, id, round,
@@ -136,14 +136,17 @@ FROM taken LEFT JOIN payments ON payments.id = taken.payment_id;
 -- Notify the launcher that this run has begun its batch, so that it may start the next.
 SELECT pg_notify('batch_begun', :batch_id::uuid::text);
 
--- name: succeed(ids, rounds, sealed_results, truncateds, leaks)
+-- name: succeed(ids, rounds, sealed_results, truncateds, leaks, deliveries)
 -- The first valid answer is stored, from whichever attempt it comes.
--- types: :sealed_results[]!
+-- types: :sealed_results[]! :deliveries[]!
 UPDATE executions
 SET state = 'succeeded', sealed_result = answered.sealed_result, truncated = answered.truncated,
-    leak = answered.leak, finished_at = now()
-FROM unnest(:ids::uuid[], :rounds::integer[], :sealed_results::bytea[], :truncateds::boolean[], :leaks::text[])
-    AS answered (id, round, sealed_result, truncated, leak)
+    leak = answered.leak, finished_at = now(),
+    delivery = CAST(answered.delivery AS jsonb) || jsonb_build_object('answered_at', now())
+FROM unnest(
+    :ids::uuid[], :rounds::integer[], :sealed_results::bytea[], :truncateds::boolean[], :leaks::text[],
+    :deliveries::text[]
+) AS answered (id, round, sealed_result, truncated, leak, delivery)
 WHERE executions.id = answered.id AND executions.round = answered.round AND state IN ('queued', 'running')
 RETURNING executions.id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
     finished_at - CASE WHEN executions.round = 1 THEN created_at ELSE queued_at END AS total;
@@ -156,6 +159,11 @@ SET state = :state, code = :code, fault = :fault, detail = :detail, finished_at 
 WHERE id = :id AND attempt_id = :attempt_id AND state = 'running'
 RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
     finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
+
+-- name: failures(ids)
+-- Why these executions failed: operators see the counts of a run's codes.
+-- types: fault! detail!
+SELECT fault, detail FROM executions WHERE id = ANY(:ids) AND state IN ('failed', 'declined');
 
 -- name: end_attempts(outcome, attempt_ids)!
 -- End attempts with their outcome; usage is recorded by their sends.
@@ -194,10 +202,10 @@ RETURNING id, round, account_id, version_id;
 
 -- name: show(ids, rerun_limit, failure_limit)
 -- Everything that a buyer, creator or operator may see of executions.
--- types: row=Execution may_rerun!
+-- types: row=Execution may_rerun! delivery=dict[str,object]|None
 SELECT executions.id, executions.kind, executions.state, executions.code, executions.fault, executions.detail,
     executions.round, executions.sends, executions.account_id, executions.version_id, executions.sealed_result,
-    executions.truncated, executions.watched,
+    executions.truncated, executions.streamed, executions.delivery, executions.erased_by_buyer,
     -- Only where a buyer cannot know it from the offer.
     CASE WHEN resource_versions.fallbacks <> '{}' THEN (
         SELECT coalesce(sends.model_served, sends.model_id) FROM sends
@@ -209,12 +217,15 @@ SELECT executions.id, executions.kind, executions.state, executions.code, execut
         refused_until(payments.payer, resource_versions.resource_id, :failure_limit::integer) IS NULL, true
     ) ELSE false END AS may_rerun, executions.created_at, executions.queued_at,
     executions.call_started_at, executions.finished_at, executions.content_deleted_at, executions.claimed_by IS NOT NULL AS claimed,
-    resource_versions.modality, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
+    resource_versions.modality, resource_versions.number, resource_versions.model_id, resources.slug, accounts.handle,
+    payments.asset, payments.pay_to, payments.id AS payment_id, payments.state AS payment_state, payments.reason,
     payments.transaction, payments.network, payments.payer, payments.amount_atomic, payments.created_at AS claimed_at,
     payments.decided_at, payments.fetched_at, attempts.flow_run_id, attempts.call_started_at AS sent_at, attempts.ended_at,
     refunds.state AS refund, refunds.transaction AS refund_transaction
 FROM executions
 JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+JOIN accounts ON accounts.id = executions.account_id
 LEFT JOIN payments ON payments.id = executions.payment_id
 LEFT JOIN attempts ON attempts.id = executions.attempt_id
 LEFT JOIN refunds ON refunds.execution_id = executions.id
@@ -281,4 +292,29 @@ WHERE executions.account_id = :account_id AND (:state::text IS NULL OR execution
     AND (:after::uuid IS NULL OR (executions.created_at, executions.id)
         < (SELECT created_at, id FROM executions WHERE id = :after AND account_id = :account_id))
 ORDER BY executions.created_at DESC, executions.id DESC
+LIMIT :most;
+
+-- name: milestones(account_id)^
+-- What a new creator has done: had an answer to a test of their own, and sold one.
+-- types: row! tested! sold!
+SELECT
+    EXISTS (SELECT FROM executions WHERE account_id = :account_id AND kind = 'test' AND state = 'succeeded') AS tested,
+    EXISTS (SELECT FROM executions WHERE account_id = :account_id AND kind = 'paid' AND state = 'succeeded') AS sold;
+
+-- name: failed(days, most)
+-- The newest executions without an answer, of all creators, each with its last flow run: reads an index by time.
+-- types: row=FailedRow flow_run_id?
+SELECT executions.id, executions.kind, accounts.handle, resources.slug, executions.fault, executions.detail,
+    executions.sends, executions.finished_at, last.flow_run_id
+FROM executions
+JOIN accounts ON accounts.id = executions.account_id
+JOIN resource_versions ON resource_versions.id = executions.version_id
+JOIN resources ON resources.id = resource_versions.resource_id
+LEFT JOIN LATERAL (
+    SELECT attempts.flow_run_id FROM attempts WHERE attempts.execution_id = executions.id
+    ORDER BY attempts.started_at DESC LIMIT 1
+) AS last ON true
+WHERE executions.finished_at > now() - make_interval(days => :days) AND executions.content_deleted_at IS NULL
+    AND executions.state = 'failed'
+ORDER BY executions.finished_at DESC
 LIMIT :most;

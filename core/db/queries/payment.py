@@ -166,6 +166,14 @@ class Queries(Protocol):
         yet.
         """
 
+    async def find_lost(
+        self, conn: Connection, *, payer: str, request_sha256: bytes, network: str, seconds: float
+    ) -> Payment | None:
+        """The newest payment of a wallet for the same request, without an identifier, whose outcome was written out
+        within so many seconds, for a client that says that it got none. The index of the wallet's
+        payments by time finds it.
+        """
+
     async def mark_fetched(self, conn: Connection, *, ids: list[UUID]) -> int:
         """A client has the outcome. The commit need not reach the disk before the last byte goes out: a mark that a
         crash of Postgres loses gives a buyer the same answer once more, for nothing.

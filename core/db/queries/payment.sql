@@ -107,6 +107,21 @@ WHERE payments.payer = :payer AND payments.request_sha256 = :request_sha256 AND 
 ORDER BY payments.created_at
 LIMIT 1;
 
+-- name: find_lost(network, payer, request_sha256, seconds)^
+-- The newest payment of a wallet for the same request, without an identifier, whose outcome was written out within so many
+-- seconds, for a client that says that it got none. The index of the wallet's payments by time finds it.
+-- types: row=Payment
+SELECT payments.id, payments.state, payments.reason, payments.transaction, payments.network, payments.payer,
+    payments.amount_atomic, payments.payload_sha256, payments.request_sha256, payments.quoted, executions.id AS execution_id
+FROM payments
+JOIN executions ON executions.payment_id = payments.id
+WHERE payments.payer = :payer AND payments.request_sha256 = :request_sha256 AND payments.network = :network
+    AND payments.fetched_at > now() - make_interval(secs => :seconds)
+    AND payments.identifier_sha256 IS NULL AND payments.state <> 'failed'
+    AND payments.created_at > now() - interval '1 day'
+ORDER BY payments.created_at DESC
+LIMIT 1;
+
 -- name: mark_fetched(ids)!
 -- A client has the outcome. The commit need not reach the disk before the last byte goes out: a mark that a crash of
 -- Postgres loses gives a buyer the same answer once more, for nothing.

@@ -15,6 +15,11 @@ class DeletableRow(NamedTuple):
     id: UUID
 
 
+class ErasableRow(NamedTuple):
+    has_media: bool
+    is_settled: bool
+
+
 class DeleteContentRow(NamedTuple):
     id: UUID
 
@@ -23,12 +28,16 @@ class Queries(Protocol):
     """What `retention.sql` offers."""
 
     def deletable(self, conn: Connection, *, seconds: float, has_media: bool, most: int) -> AsyncIterator[DeletableRow]:
-        """Executions that can no longer change: logged, with no re-run left and nothing owed; or void, with a
-        payment that can no longer land. Those that may have files are selected separately, because files
-        are in another store.
+        """Executions that can no longer change, and ended so long ago. Those that may have files are selected
+        separately, because files are in another store.
         """
 
-    def delete_content(self, conn: Connection, *, ids: list[UUID]) -> AsyncIterator[DeleteContentRow]:
+    async def erasable(self, conn: Connection, *, id: UUID) -> ErasableRow | None:
+        """Whether a buyer may have the content of an execution deleted now, and whether it may have files."""
+
+    def delete_content(
+        self, conn: Connection, *, erased_by_buyer: bool, ids: list[UUID]
+    ) -> AsyncIterator[DeleteContentRow]:
         """Delete the content of these executions, unless a concurrent run has done so."""
 
 

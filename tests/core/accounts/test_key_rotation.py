@@ -76,7 +76,7 @@ def opened(row: Any) -> bytes:
 
 
 async def test_every_sealed_column_is_known(pool: db.Pool) -> None:
-    """Each column of bytes is a sealed value that a rotation finds, or a hash, or a nonce that everybody may see."""
+    """Each column of bytes is a sealed value that a rotation finds, a hash, or a nonce or key that all may see."""
     columns = await shops.rows(
         pool,
         "SELECT table_name || '.' || column_name AS name FROM information_schema.columns"
@@ -87,7 +87,7 @@ async def test_every_sealed_column_is_known(pool: db.Pool) -> None:
     await sell_one(pool)
     known = re.findall(r"'(\w+\.\w+)'", source)
 
-    assert {row.name for row in columns if not re.search(r"(_sha256|\.nonce)$", row.name)} == set(known)
+    assert {row.name for row in columns if not re.search(r"(_sha256|\.nonce|\.public_key)$", row.name)} == set(known)
     assert {*await stored(pool)} == set(known)
     assert len(set(known)) == len(known)
 
@@ -115,8 +115,8 @@ async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.Monk
     after = await stored(pool)
 
     assert {place: [opened(row) for row in rows if row.sealed != b"x"] for place, rows in after.items()} == plain
-    assert (rotated.resealed, rotated.unreadable, again.resealed) == (17, 1, 0)
-    assert (told[0].done, told[0].total, told[-1].percent) == (1, 18, 100.0)
+    assert (rotated.resealed, rotated.unreadable, again.resealed) == (19, 1, 0)
+    assert (told[0].done, told[0].total, told[-1].percent) == (1, 20, 100.0)
     assert (rotated.use.newest, rotated.use.in_use, list(rotated.use.unused_since)) == ("new", {}, ["old"])
     assert again.use.unused_since == rotated.use.unused_since
     assert [sentence.split(";")[0][:40] for sentence in again.use.sentences] == [
@@ -127,7 +127,7 @@ async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.Monk
     use(monkeypatch, OLD)
     await sell_one(pool)
     use(monkeypatch, NEW, OLD)
-    assert (await key_rotation.key_use(pool)).sentences[0] == "'old' still opens 9 values; keep it, and rotate again"
+    assert (await key_rotation.key_use(pool)).sentences[0] == "'old' still opens 10 values; keep it, and rotate again"
 
 
 async def test_a_change_meanwhile_is_kept(pool: db.Pool, own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,4 +167,4 @@ async def test_a_process_without_the_newest_key_is_not_locked_out(
         use(monkeypatch, NEW, OLD)
         with pytest.raises(Misconfigured, match=r"these processes does not begin with 'new': door \d+ on "):
             await key_rotation.rotate(pool, quiet)
-    assert (await key_rotation.key_use(pool)).in_use == {"old": 9}
+    assert (await key_rotation.key_use(pool)).in_use == {"old": 10}

@@ -235,6 +235,7 @@ async def answer(pool: db.Pool, execution_id: UUID) -> None:
             "sealed_results": [b"practice"],
             "truncateds": [False],
             "leaks": [None],
+            "deliveries": ["{}"],
         }
         kept = lifecycle.sql.succeed(conn, **answer)
         assert [row.id async for row in kept] == [execution_id]

@@ -1,7 +1,6 @@
 """What is for sale is listed: searched, filtered, in each order, page by page, and quickly."""
 
 import time
-from uuid import uuid4
 
 import pytest
 
@@ -18,10 +17,6 @@ SHOP = (
     {"slug": "hidden", "title": "Hidden haiku", "listed": False},
     {"slug": "gone", "title": "Gone haiku"},
 )
-KEY = """
-    INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)
-    VALUES (%(id)s, %(account_id)s, 'openrouter', '', sha256(CAST(%(account_id)s AS text)::bytea), 'sk', now())
-"""
 MANY = """
     WITH numbered AS MATERIALIZED (
         SELECT number, gen_random_uuid() AS resource_id, gen_random_uuid() AS version_id
@@ -49,7 +44,7 @@ OFFER_MANY = """
 async def owner(conn: db.Connection) -> accounts.Account:
     """A creator with a key, whose prompts are those of SHOP."""
     creator = await selling.creator(conn)
-    await conn.execute(KEY, {"id": uuid4(), "account_id": creator.id})
+    await selling.add_key(conn, creator)
     for number, changes in enumerate(SHOP):
         made = await selling.publish(conn, creator, **changes)
         await conn.execute(

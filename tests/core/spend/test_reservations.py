@@ -296,7 +296,7 @@ class Spending(RuleBasedStateMachine):
     def fail(self, row: Any, detail: str) -> Any:
         """Fail an execution, also late, twice, or after an answer."""
         order = steps.Order(
-            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, b""
+            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, False, True, b""
         )
         trouble = ExecutionFailed("resource_unavailable", "provider", detail)
         self.do(steps.fail(self.conn, order, trouble))
@@ -316,6 +316,7 @@ class Spending(RuleBasedStateMachine):
                 "sealed_results": [b"practice"],
                 "truncateds": [False],
                 "leaks": [None],
+                "deliveries": ["{}"],
             }
             assert len([one async for one in lifecycle.sql.succeed(self.conn, **answer)]) <= 1
             await reservations.replace_by_cost(self.conn, [(row.id, row.round)])

@@ -1,0 +1,69 @@
+"""Verify a receipt of x402 Instant without x402 Instant: python verify_receipt.py answer.json request.json jwks.json
+
+Needs only `cryptography`. answer.json is what the seller delivered, request.json the body that you sent, jwks.json the
+seller's /.well-known/jwks.json. Exit code 0: the receipt proves both; 1: it does not, and the last line says why.
+"""
+
+import base64
+import hashlib
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+HASHED = ("response", "modality", "usage", "truncated", "citations", "files")
+
+
+def decoded(text: str) -> bytes:
+    """Decode base64url in its one spelling."""
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != text:
+        sys.exit("The receipt was altered.")
+    return raw
+
+
+def sha256(value: object, salt: str) -> str:
+    """Hash a salt and canonical JSON (RFC 8785; here only text, whole numbers and ASCII names occur)."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(bytes.fromhex(salt) + text.encode(errors="surrogatepass")).hexdigest()
+
+
+def as_text(value: object) -> object:
+    """Write a number, true or false as the seller reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
+    return str(value) if isinstance(value, int) else value
+
+
+def main() -> None:
+    """Check signature, issuer, answer and request."""
+    answer, request, key_set = (json.loads(Path(name).read_bytes()) for name in sys.argv[1:4])
+    token, salt = answer["receipt"]["jws"], answer["receipt"]["salt"]
+    try:
+        header, payload, signature = (decoded(part) for part in token.split("."))
+        head, claims = json.loads(header), json.loads(payload)
+        key = next(key for key in key_set["keys"] if key["kid"] == head["kid"] and key["crv"] == "Ed25519")
+        public_key = Ed25519PublicKey.from_public_bytes(decoded(key["x"]))
+        public_key.verify(signature, token.rpartition(".")[0].encode())
+    except (InvalidSignature, StopIteration, ValueError):
+        sys.exit("The signature does not fit: the receipt was altered, or somebody else signed it.")
+    if head["alg"] != "EdDSA" or head["typ"] != "receipt+jwt" or claims["iss"] != head["kid"].partition("#")[0]:
+        sys.exit("This is no receipt.")
+    if unquote(claims["iss"].split(":")[2]) != urlsplit(claims["resource"]).netloc:
+        sys.exit("The receipt is of another site than the product that it names.")
+    if sha256({name: answer[name] for name in HASHED if name in answer}, salt) != claims["answerSha256"]:
+        sys.exit("The answer is not the one that the receipt names.")
+    inputs = {name: as_text(value) for name, value in request.items()}
+    if sha256({name: text for name, text in inputs.items() if text != ""}, salt) != claims["requestSha256"]:
+        sys.exit("The request is not the one that the receipt names.")
+    sys.stdout.write(json.dumps(claims, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
