@@ -128,6 +128,7 @@ async def test_a_crash_after_the_signature(door: str, shop: Shop, buyer: Buyer, 
         calling = asyncio.create_task(local.call_tool("haiku", INPUTS))
         await shops.eventually(partial(is_signed, state), pause=0.001)
         calling.cancel()
+        await asyncio.wait({calling})
     async with bridged(url, buyer, day="0") as again:
         same, other = [await again.call_tool("haiku", inputs) for inputs in (INPUTS, {"topic": "a hill"})]
 
