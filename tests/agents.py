@@ -123,6 +123,8 @@ class Victim:
             calling = asyncio.create_task(client.call_tool("haiku", self.inputs, meta=self.meta))
             await shops.until(self.pool, MOMENTS[self.kill.moment], payer=self.buyer.wallet.address.lower())
             calling.cancel()
+            # Before the streams below it close.
+            await asyncio.wait({calling})
 
     async def come_back(self) -> CallToolResult:
         """Call again; the answer, which was paid once."""

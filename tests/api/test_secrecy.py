@@ -27,7 +27,7 @@ from core.providers.registry import ANTHROPIC, OPENROUTER
 from core.resources import editing
 from core.settings import settings
 from tasks.policy import step
-from tests import doors, leaks, orders, planted, scrapes, selling, servers, shops, streams
+from tests import agents, doors, leaks, orders, planted, scrapes, selling, servers, shops, streams
 from tests.files import data_url, png_with
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
@@ -110,9 +110,11 @@ OUTCOMES = {
     "anthropic: cut": (["cut"], 502),
     "streamed: success": (["echo"], 200),
     "streamed: silence": (["silent"], 200),
+    "by MCP: success": (["echo"], 200),
+    "by MCP: key refused": (["status:401"], 200),
 }
 # A stream that breaks off shows its buyer the beginning of an answer, which quotes their own words.
-ANSWERED = {"success", "anthropic: success", "streamed: success", "streamed: silence"}
+ANSWERED = {"success", "anthropic: success", "streamed: success", "streamed: silence", "by MCP: success"}
 
 
 async def try_draft(pool: db.Pool, sale: Sale) -> str:
@@ -190,9 +192,21 @@ async def buy(door: str, sale: Sale) -> httpx.Response:
     async with httpx.AsyncClient(timeout=60) as client:
         paid = await sign(door, sale)
         url = door + sale.shop.path
+        if sale.name.startswith("by MCP: "):
+            return sale.hear("answer", await client.post(**call_of(door, sale, paid["PAYMENT-SIGNATURE"])))
         accept = streams.EVENTS if sale.name.startswith("streamed: ") else {}
         answer = await client.post(url, json=sale.inputs, headers=paid | {"Prefer": "wait=30"} | accept)
         return sale.hear("answer", answer)
+
+
+def call_of(door: str, sale: Sale, header: str) -> dict[str, Any]:
+    """The request of an MCP client that calls the prompt's tool and presents a payment."""
+    params = {"name": "haiku", "arguments": sale.inputs, "_meta": agents.meta_of(json.loads(base64.b64decode(header)))}
+    return {
+        "url": f"{door}/@{sale.shop.account.handle}/mcp",
+        "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+        "headers": {"Accept": "application/json, text/event-stream"},
+    }
 
 
 async def watch(door: str, sale: Sale, folder: Path) -> Places:

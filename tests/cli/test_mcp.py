@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
@@ -16,8 +17,9 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ElicitResult, TextContent
 
-from cli import buy_wallet
+from cli import buy_wallet, mcp_budget
 from cli.mcp_bridge import Bridge, Limits, server_of
+from core.failures import Misconfigured
 from tests import shops, wire
 from tests.agents import LEGACY, MODERN
 from tests.api.test_pages import shown_call
@@ -126,6 +128,7 @@ async def test_a_crash_after_the_signature(door: str, shop: Shop, buyer: Buyer, 
         calling = asyncio.create_task(local.call_tool("haiku", INPUTS))
         await shops.eventually(partial(is_signed, state), pause=0.001)
         calling.cancel()
+        await asyncio.wait({calling})
     async with bridged(url, buyer, day="0") as again:
         same, other = [await again.call_tool("haiku", inputs) for inputs in (INPUTS, {"topic": "a hill"})]
 
@@ -166,3 +169,17 @@ async def test_a_refused_payment(door: str, shop: Shop, practice_facilitator: st
     assert len(kept) == 1
     assert not funded.is_error, text(funded)
     assert not list((state / "purchases").glob("*.json"))
+
+
+def test_the_cap_of_a_day_holds_for_all_bridges(state: Path) -> None:
+    """However many reserve at once, no more is signed than the cap; what cannot be read stops everything."""
+    with ThreadPoolExecutor(16) as bridges:
+        left = list(bridges.map(lambda _: mcp_budget.reserve(state, Decimal("0.03"), Decimal(1)), range(50)))
+    assert sum(one is not None for one in left) == 33
+    assert min(one for one in left if one is not None) == Decimal("0.01")
+
+    (state / "spending.json").write_text('{"day": "2020-01-01", "usdc": "1"}')
+    assert mcp_budget.reserve(state, Decimal(1), Decimal(1)) == 0
+    (state / "spending.json").write_text("half a file")
+    with pytest.raises(Misconfigured):
+        mcp_budget.reserve(state, Decimal(0), Decimal(1))
