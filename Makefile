@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients test-pages test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .langchain
+.PHONY: help demo test test-fast test-clients test-pages test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .langchain .mcp1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ audit: ## check the lock for known vulnerabilities, where an index of them can b
 	@PYTHON=$(PYTHON) .ci/audit
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .litellm .langchain .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .litellm .langchain .mcp1 .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
@@ -100,6 +100,12 @@ ANVIL := @foundry-rs/anvil@1.7.1
 			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 >/dev/null 2>&1 \
 			&& cp tests/$(@:.%=%)/package-lock.json $@/installed; } \
 		|| echo "Tests are skipped: npm is not here, or could not install tests/$(@:.%=%)/package-lock.json"
+
+# The older MCP SDK with x402's own MCP client for tests/clients, which excludes the SDK that we use. Nothing installs it
+# unasked.
+MCP1 := 'mcp<2' 'x402[evm]==2.25.0' coincurve
+.mcp1:
+	@test -e $@/installed || { $(PYTHON) -m venv $@ && $@/bin/pip install -q --disable-pip-version-check $(MCP1) && touch $@/installed; }
 
 # LiteLLM's proxy and LangChain for tests/clients, each in an environment of its own, because its pins conflict with ours.
 # Nothing installs them unasked: that takes over a minute.

@@ -41,7 +41,7 @@ def answer(row: Execution, *, ahead: int = 0, more: Mapping[str, object] | None 
         case "succeeded" if row.content_deleted_at:
             return _gone(row, row.content_deleted_at, headers)
         case "succeeded":
-            return JSONResponse(_delivered(row, receipt) | told, headers=headers)
+            return JSONResponse(answered(row, receipt) | told, headers=headers)
         case "declined":
             return _failed(row, headers, receipt=receipt, **told)
         case "failed":
@@ -73,7 +73,7 @@ def status(row: Execution, *, ahead: int = 0) -> JSONResponse:
             body |= {"state": "deleted", "code": "deleted", "error": _DELETED}
             body["deletedAt"] = row.content_deleted_at.isoformat()
         case "succeeded":
-            body |= {"state": "succeeded"} | _delivered(row, receipt)
+            body |= {"state": "succeeded"} | answered(row, receipt)
         case "failed" | "declined":
             sentence = UNAVAILABLE if row.state == "failed" else declined(row.detail)
             body |= {"state": "failed", "code": row.code, "error": sentence}
@@ -133,7 +133,7 @@ def receipt_of(row: Execution) -> dict[str, object] | None:
     return receipt if signed is None else receipt | {"jws": signed}
 
 
-def _delivered(row: Execution, receipt: dict[str, object] | None) -> dict[str, object]:
+def answered(row: Execution, receipt: dict[str, object] | None) -> dict[str, object]:
     """Return the answer with its receipt, which gets the salt of its hashes."""
     result, salt = execution_views.open_salted(row)
     return result | {"receipt": receipt if receipt is None or salt is None else receipt | {"salt": salt}}

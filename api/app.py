@@ -59,6 +59,7 @@ from api import (
 )
 from api.direct import Answer, direct
 from api.door import Door
+from api.mcp import routes as mcp_routes
 from api.openai import errors as openai_errors
 from api.openai import routes as openai
 from api.pages import assets, desk, errors, negotiation, operator
@@ -69,8 +70,10 @@ from core.db import notifications
 from core.failures import Failure, InvalidInput, NotFound, Unauthorized, Unavailable
 from core.observability import logs, tracing
 from core.payments import receipts, settlement
+from core.payments.bazaar import OPENAPI_PATH
 from core.process import gc_tuning, scheduled_runs, worker
 from core.resources import field_errors
+from core.resources.draft import RESERVED
 from core.settings import settings
 from deployments import launch
 
@@ -98,7 +101,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
         description="Without a payment you see the price, the inputs and the rules; pay with x402 v2.",
         lifespan=partial(_lifespan, launcher=launcher),
     )
-    app.add_middleware(direct, router=buyers.shop, others=[manifests.router], answers=_ANSWERS)
+    app.add_middleware(direct, router=buyers.shop, answers=_ANSWERS, but={*RESERVED, OPENAPI_PATH.removeprefix("/")})
     app.add_middleware(openai_errors.errors_of_problems)
     app.add_middleware(errors.pages_of_problems)
     app.add_middleware(
@@ -121,6 +124,7 @@ def create_app(launcher: Callable[[], AbstractAsyncContextManager[None]] = launc
     for router in (
         # Before the prompts: no prompt is at these addresses.
         manifests.router,
+        mcp_routes.router,
         buyers.shop,
         buyers.router,
         openai.router,
@@ -181,6 +185,7 @@ async def _lifespan(app: FastAPI, launcher: Callable[[], AbstractAsyncContextMan
         upkeep.polling_prefect() as prefect_upkeep,
         rate_limiter() as limiter,
         setup.checking(pool, clients) as door_setup,
+        mcp_routes.running(app),
     ):
         rates = rate(config.address_rate), rate(config.payer_rate), rate(config.refused_rate)
         door = Door(pool, hub, clients, worker_id, limiter, *rates)

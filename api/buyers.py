@@ -18,7 +18,6 @@ from api.pages.negotiation import wants_page
 from core import db
 from core.executions import lifecycle, retention
 from core.executions import views as execution_views
-from core.failures import InvalidInput
 from core.payments import receipts
 from core.resources import versions
 
@@ -62,7 +61,7 @@ async def buy(request: Request) -> Response:
 
 
 async def _read_inputs(request: Request, wished: Patience, version: versions.Version) -> dict[str, str]:
-    _require_privacy(wished, version)
+    buying.require_privacy(wished, version)
     body = await read_json(request, versions.body_limit(version))
     return versions.validate_inputs(version, {} if body is None else body)
 
@@ -72,7 +71,7 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     wished = patience(request.headers.getlist("prefer"))
 
     async def check() -> None:
-        _require_privacy(wished, offered.version)
+        buying.require_privacy(wished, offered.version)
         body = await read_json(request, versions.body_limit(offered.version))
         if body is not None and body != {}:
             versions.validate_inputs(offered.version, body)
@@ -81,18 +80,6 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
     if wished.privacy and answer.status_code == HTTPStatus.PAYMENT_REQUIRED:
         answer.headers["Preference-Applied"] = wished.privacy
     return answer
-
-
-def _require_privacy(wished: Patience, version: versions.Version) -> None:
-    """Sell nothing to a buyer who wants zero data retention where it cannot be had.
-
-    Raises:
-        InvalidInput: names `Prefer`.
-    """
-    if wished.privacy and not version.zdr:
-        raise InvalidInput(
-            {"Prefer": "privacy=zdr cannot be had here; buy where product.zdr is true, or leave the preference out"}
-        )
 
 
 @router.get(

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from api import answers, problems
+from api.bodies import Patience
 from api.door import Door, client_of
 from api.offers import Offered
 from core import db
@@ -85,6 +86,18 @@ class Bought:
 def payments_of(request: Request) -> list[str]:
     """Return the headers that may hold a payment, of both versions of x402; some of them may be empty."""
     return [*request.headers.getlist("payment-signature"), *request.headers.getlist("x-payment")]
+
+
+def require_privacy(wished: Patience, version: versions.Version) -> None:
+    """Sell nothing to a buyer who wants zero data retention where it cannot be had.
+
+    Raises:
+        InvalidInput: names `Prefer`.
+    """
+    if wished.privacy and not version.zdr:
+        raise InvalidInput(
+            {"Prefer": "privacy=zdr cannot be had here; buy where product.zdr is true, or leave the preference out"}
+        )
 
 
 async def present(

@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.door import Door
 from core import db
@@ -56,15 +57,50 @@ class _Delivery(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write the response (ASGI)."""
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        first, last = bytes(self.body[:-_LAST_BYTES]), bytes(self.body[-_LAST_BYTES:])
+        outcome = Outcome(self._row)
+        await super().__call__(scope, receive, marking(scope, receive, send, self._door, outcome))
+
+
+@dataclass
+class Outcome:
+    """The outcome that a response carries, once it is known; None: none so far."""
+
+    row: Execution | None = None
+
+
+def marking(scope: Scope, receive: Receive, send: Send, door: Door, outcome: Outcome) -> Send:
+    """Return a `send` (ASGI) that marks an outcome as fetched before the last bytes that carry it.
+
+    The first part of a body that is sent after the outcome is known carries it. Nothing is written before that.
+    """
+    start: Message | None = None
+
+    async def begin() -> None:
+        nonlocal start
+        if start is not None:
+            message, start = start, None
+            await send(message)
+
+    async def sending(message: Message) -> None:
+        nonlocal start
+        if message["type"] == "http.response.start":
+            start = message
+            return
+        row, body = outcome.row, message.get("body", b"")
+        if row is None or not body:
+            await begin()
+            await send(message)
+            return
+        outcome.row = None
+        first, last = bytes(body[:-_LAST_BYTES]), bytes(body[-_LAST_BYTES:])
         if first:
-            await send(start)
+            await begin()
             await send({"type": "http.response.body", "body": first, "more_body": True})
             # uvicorn waits for the client before it takes the next part, and not after this one.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
         if not await Request(scope, receive).is_disconnected():
-            await mark_fetched(self._door, self._row)
-        if not first:
-            await send(start)
-        await send({"type": "http.response.body", "body": last})
+            await mark_fetched(door, row)
+        await begin()
+        await send({**message, "body": last})
+
+    return sending

@@ -97,6 +97,8 @@ def llms(rows: Sequence[Listed]) -> str:
         "",
         f"- [Everything that is for sale]({base}/openapi.json): OpenAPI, with schemas and prices",
         f"- [Search]({base}/resources): JSON, page by page",
+        f"- [For clients of OpenAI]({base}/v1/models): the same as models, bought by chat completions",
+        f"- MCP: tools of the whole shop at {base}/mcp, one tool for each prompt at {base}/@creator/mcp",
         f"- [The routes that cost nothing]({base}/docs/openapi.json): OpenAPI",
         f"- [Models]({base}/models): what prompts run on",
     ]

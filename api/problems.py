@@ -45,7 +45,7 @@ TOO_MANY_FAILURES = (
 )
 
 DENIED: dict[failures.DenialCode, str] = {
-    "cross_site": "A session changes something only from a page of ours, named by Origin or Sec-Fetch-Site.",
+    "cross_site": "A browser sends this only from a page of ours, named by Origin or Sec-Fetch-Site.",
     "identity_unknown": "This identity belongs to no account here; link it to yours, or open an account with it.",
     "sign_in_needed": "Sign in and try again: this takes a sign-in of the last five minutes.",
     "wallet_unknown": "This wallet belongs to no account here; ask the operator for one.",

@@ -21,6 +21,7 @@ from cyclopts import App, CycloptsError
 from cli import output
 from cli.buy import buy
 from cli.login import login, logout, whoami
+from cli.mcp import mcp
 from cli.remote import door, logins
 from cli.shared import Flag, meet_prefect
 from cli.verify import verify
@@ -41,6 +42,7 @@ app = App(
 )
 app.command(buy)
 app.command(verify)
+app.command(mcp)
 
 # cyclopts imports the module of a group of commands only when one of them is called, so the help stands here.
 _GROUPS = {
@@ -135,7 +137,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, verify, whoami)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, mcp, verify, whoami)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.

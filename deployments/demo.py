@@ -144,6 +144,7 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
             "products": "  ".join(f"{door}/@{HANDLE}/{slug}" for slug in slugs),
             "HTTP API": f"{door}/docs",
             "flow runs": f"{prefect}, {how_to_log_in(config)}",
+            "artifacts": f"{prefect}/artifacts",
             "facilitator": f"{facilitator}/practice/book",
             "creator": f"{HANDLE}; the bearer token is in {_token_file()}",
         },

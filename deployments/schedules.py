@@ -33,7 +33,7 @@ class Schedule(_Deployment):
         cron: its times, UTC.
         longest: the age of the last success from which it counts as late. One run may fail, be missed, or take longer;
             a nightly one has two hours.
-        description: shown to the operator in Prefect.
+        description: shown to the operator in Prefect, which reads it as Markdown.
     """
 
     cron: str
@@ -54,12 +54,22 @@ class ByHand(_Deployment):
 
 
 BY_HAND = (
-    ByHand("key_rotation", "Seal everything anew under the newest master key; run it after the key was changed."),
+    ByHand(
+        "key_rotation",
+        "Seal everything anew under the newest master key; run it after the key was changed. "
+        "Artifact: [key-rotation](/artifacts/key/key-rotation).",
+    ),
 )
 
 SCHEDULES = (
     # The first run from 03:00 on also makes the day's report.
-    Schedule("catalog_sync", "0 * * * *", timedelta(hours=3), "Update the model catalog and its prices."),
+    Schedule(
+        "catalog_sync",
+        "0 * * * *",
+        timedelta(hours=3),
+        "Update the model catalog and its prices. Artifacts: [catalog](/artifacts/key/catalog), "
+        "[catalog-day](/artifacts/key/catalog-day).",
+    ),
     # Each launcher does the same every few seconds.
     Schedule("recovery", "*/5 * * * *", timedelta(minutes=20), "Recover the work of dead processes."),
     Schedule(
@@ -69,7 +79,10 @@ SCHEDULES = (
         "Verify payments on the chain; pause a network that differs.",
     ),
     Schedule(
-        "usage_rollup", "5 * * * *", timedelta(hours=3), "Count usage, create the log's next months, drop old ones."
+        "usage_rollup",
+        "5 * * * *",
+        timedelta(hours=3),
+        "Count usage, create the log's next months, drop old ones. Artifact: [usage](/artifacts/key/usage).",
     ),
     Schedule(
         "cost_backfill",

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from tasks import chain_verification as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="chain_verification", persist_result=False, log_prints=False)
+@flow(name="chain_verification", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def chain_verification() -> State[None]:
     """Compare each paid payment with the chain, some blocks later. Failed if a chain could not be read."""

@@ -9,11 +9,11 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from core import db
 from core.executions.steps import Order, PreparedCall
-from core.failures import ExecutionFailed
+from core.failures import ExecutionFailed, Fault
 from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
@@ -21,11 +21,34 @@ from tasks import instant_execution as step
 from tasks import prefect_adapter
 from tasks.policy import guarded
 
+# A run's tags name its creators, unless there are too many: every event about the run repeats them.
+_MOST_CREATORS = 10
+_MOST_NAMED = 3
+# A run that is over waits so long for its name, if Prefect is slow.
+_NAMING_SECONDS = 2.0
 
-def name_of(execution_ids: Sequence[UUID]) -> str:
-    """Name a run: `1f0c2a9e` for a single execution, `1f0c2a9e and 11 more` for a burst."""
-    first, *others = execution_ids
-    return f"{str(first)[:8]} and {len(others)} more" if others else str(first)[:8]
+
+def count_calls(number: int) -> str:
+    """Name a run before it is known what it carries: `1 call`, `12 calls`."""
+    return "1 call" if number == 1 else f"{number} calls"
+
+
+def name_of(products: Sequence[str]) -> str:
+    """Name a run by what it carries: `@demo/haiku`, `12 calls: @demo/haiku`, or `12 calls: @demo/haiku ×10, …`."""
+    counts = Counter(products)
+    if len(products) == 1:
+        return products[0]
+    if len(counts) <= 1:
+        return ": ".join([count_calls(len(products)), *counts])
+    named = [f"{product} ×{count}" if count > 1 else product for product, count in counts.most_common(_MOST_NAMED)]
+    return f"{count_calls(len(products))}: {', '.join(named)}{', …' if len(counts) > _MOST_NAMED else ''}"
+
+
+def tags_of(orders: Sequence[Order]) -> set[str]:
+    """Tag a run by kind (`paid`, `test`) and creator (`@demo`), so that Prefect's pages can be filtered by them."""
+    kinds = {"paid" if order.is_paid else "test" for order in orders}
+    creators = {f"@{order.version.handle}" for order in orders}
+    return kinds | (creators if len(creators) <= _MOST_CREATORS else set())
 
 
 @flow(name="instant_execution", persist_result=False, log_prints=False)
@@ -33,19 +56,25 @@ def name_of(execution_ids: Sequence[UUID]) -> str:
 async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[None]:
     """Run a batch of claimed executions from their rows to their answers.
 
-    One failed call fails only its own task run. Its row holds the reason, and the others continue.
+    One failed call fails only its own task run. Its row holds the reason, and the others continue. The run is Failed if
+    every call failed and no buyer was at fault.
     """
     async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
         orders = await step.validate(execution_ids, batch_id)
         ids = _all_ids(execution_ids, orders)
+        prefect_adapter.tell_run(f"begins: {name_of([order.product for order in orders.reveal()])}")
         opened = await step.decrypt(orders)
         prepared = await step.substitute(opened)
-        updating = asyncio.create_task(_update_run(ids, batch_id))
+        updating = asyncio.create_task(_update_run(orders.reveal(), ids, batch_id))
         calls = await asyncio.gather(*(_call(call) for call in prepared))
+        await _log(ids, after=calls)
+        await asyncio.wait({updating}, timeout=_NAMING_SECONDS)
         updating.cancel()
         await asyncio.gather(updating, return_exceptions=True)
-        await step.log(ids)
-    return await _final_state(len(orders.reveal()), calls)
+        state = await _final_state(orders.reveal(), prepared, calls)
+    if not state.is_failed():  # of a failed one Prefect writes a line itself
+        prefect_adapter.tell_run(f"ends: {state.message}")
+    return state
 
 
 async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
@@ -63,31 +92,52 @@ def _all_ids(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> lis
     return list(dict.fromkeys([*execution_ids, *(order.id for order in orders.reveal())]))
 
 
-async def _final_state(began: int, calls: Sequence[State[None]]) -> State[None]:
-    """Build the run's state: count the failures by code. An execution that was never ready to be sent has no call."""
-    causes = Counter("not_ready" for _ in range(began - len(calls)))
-    causes.update([await _cause(call) for call in calls if not call.is_completed()])
-    if not causes:
-        return Completed(message=f"{began} answered")
-    counts = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
-    return Completed(name="CompletedWithFailures", message=f"{causes.total()} of {began} failed: {counts}")
+async def _final_state(
+    orders: Sequence[Order], prepared: Sequence[Private[PreparedCall]], calls: Sequence[State[None]]
+) -> State[None]:
+    """Build the run's state: count the failures by code and fault. A buyer's fault is an answer, as for the money."""
+    sent = {call.reveal().order.id for call in prepared}
+    unsent = [order.id for order in orders if order.id not in sent]
+    causes = [await _cause(call) for call in calls if not call.is_completed()]
+    if unsent:
+        known = await step.causes(unsent)
+        causes += known
+        causes += [("ours", "not_ready")] * (len(unsent) - len(known))
+    declined = sum(fault == "buyer" for fault, _ in causes)
+    failed = Counter(f"{detail} ({fault})" for fault, detail in causes if fault != "buyer")
+    tail = f"{declined} declined" if declined else ""
+    if not failed:
+        return Completed(message=", ".join(filter(None, [f"{len(orders) - declined} answered", tail])))
+    counts = ", ".join(f"{count} {cause}" for cause, count in failed.most_common())
+    message = "; ".join(filter(None, [f"{failed.total()} of {len(orders)} failed: {counts}", tail]))
+    if failed.total() == len(orders):
+        return Failed(message=message)
+    return Completed(name="CompletedWithFailures", message=message)
 
 
-async def _cause(call: State[None]) -> str:
+async def _cause(call: State[None]) -> tuple[Fault, str]:
     failure: object = await call.aresult(raise_on_failure=False)
-    if not isinstance(failure, ExecutionFailed):
-        return "crashed"
-    return "declined" if failure.fault == "buyer" else failure.detail
+    return (failure.fault, failure.detail) if isinstance(failure, ExecutionFailed) else ("ours", "crashed")
 
 
-async def _update_run(execution_ids: Sequence[UUID], batch_id: UUID) -> None:
-    """Give the run its final name and ids while its calls run. `flow_run_name` would delay them by a request.
+async def _update_run(orders: Sequence[Order], execution_ids: Sequence[UUID], batch_id: UUID) -> None:
+    """Give the run its name, tags and ids while its calls run. `flow_run_name` would delay them by a request.
 
-    The run does not wait for this: with Prefect down, it keeps its first name.
+    With Prefect down, the run keeps its first name.
     """
+    if not orders:
+        return
     parameters = {"execution_ids": [str(execution_id) for execution_id in execution_ids], "batch_id": str(batch_id)}
+    name = name_of([order.product for order in orders])
     async with get_client() as prefect:
-        await prefect.update_flow_run(UUID(flow_run.id), name=name_of(execution_ids), parameters=parameters)
+        await prefect.update_flow_run(UUID(flow_run.id), name=name, tags=tags_of(orders), parameters=parameters)
+
+
+async def _log(execution_ids: Sequence[UUID], *, after: Sequence[State[None]]) -> None:
+    """Write the usage rows, shown after the calls in the run's graph."""
+    logged = await prefect_adapter.run_task(step.log, {"execution_ids": execution_ids}, after=after)
+    if not logged.is_completed():
+        await logged.aresult()  # raises its failure
 
 
 async def _call(prepared: Private[PreparedCall]) -> State[None]:

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import key_rotation as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="key_rotation", persist_result=False, log_prints=False)
+@flow(name="key_rotation", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def key_rotation() -> State[None]:
     """Seal everything anew, with the progress as an artifact. A run that was ended is simply started again."""

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from tasks import listing_check as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="listing_check", persist_result=False, log_prints=False)
+@flow(name="listing_check", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def listing_check() -> State[None]:
     """Compare manifests, live offers and readiness; what differs becomes a notice. Failed if some could not be read."""

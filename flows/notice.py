@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import notice as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="notice", persist_result=False, log_prints=False)
+@flow(name="notice", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def notice() -> State[None]:
     """Check the provider keys, find matters for notices, and send them."""

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import recovery as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="recovery", persist_result=False, log_prints=False)
+@flow(name="recovery", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def recovery() -> State[None]:
     """Recover the work of dead processes, and end their runs in Prefect."""

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import retention as step
-from tasks.schedule import scheduled
+from tasks.schedule import run_name, scheduled
 
 
-@flow(name="retention", persist_result=False, log_prints=False)
+@flow(name="retention", flow_run_name=run_name, persist_result=False, log_prints=False)
 @scheduled
 async def retention() -> State[None]:
     """Delete content whose retention time is over, and signed payloads that settle nothing any more."""

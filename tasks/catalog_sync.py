@@ -12,6 +12,7 @@ from core.catalog import sync as catalog_sync
 from core.catalog.model_list import ListRefused
 from core.catalog.sync import Synced
 from core.resources.repricing import reprice
+from tasks import prefect_adapter
 from tasks.policy import step
 
 
@@ -33,6 +34,7 @@ async def report(synced: Synced) -> None:
     """Leave the changes of a sync as an artifact for the operator."""
     description = f"{synced.summary()}\n\n{catalog_changes.headline(synced.news)}".strip()
     await acreate_table_artifact(catalog_changes.table(synced.news), key="catalog", description=description)
+    prefect_adapter.tell_artifact("catalog")
 
 
 @step(name="report_day", retries=1)
@@ -45,5 +47,6 @@ async def report_day() -> None:
             return
         description = f"{day.summary()}\n\n{catalog_changes.headline(day.news)}".strip()
         await acreate_table_artifact(catalog_changes.table(day.news), key="catalog-day", description=description)
+        prefect_adapter.tell_artifact("catalog-day")
         async with pool.connection() as conn:
             await catalog_changes.reported(conn, day)

@@ -15,6 +15,7 @@ from core import db
 from core.executions import steps
 from core.executions.queue import Batch
 from core.executions.steps import Opened, Order, PreparedCall
+from core.failures import Fault
 from core.process import worker
 from core.secrets.private import Private
 from core.spend import usage_log
@@ -55,6 +56,12 @@ async def call(execution_id: UUID, prepared: Private[PreparedCall]) -> None:
 def call_within(most_sends: int) -> Task[[UUID, Private[PreparedCall]], Coroutine[Any, Any, None]]:
     """The task `call`, retried until so many were sent, and only after a failure that may be sent again."""
     return call.with_options(retries=most_sends - 1)
+
+
+async def causes(execution_ids: list[UUID]) -> list[tuple[Fault, str]]:
+    """Read why executions failed that were never sent. No task: few runs need it."""
+    async with db.transaction() as conn:
+        return await steps.causes(conn, execution_ids)
 
 
 @step(retries=2, retry_delay_seconds=1)

@@ -7,6 +7,7 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 from core import db
 from core.accounts import key_rotation
 from core.accounts.key_rotation import Progress, Rotated
+from tasks import prefect_adapter
 from tasks.policy import step
 
 _PAUSE_SECONDS = 2
@@ -18,6 +19,7 @@ async def rotate() -> Rotated:
     artifact_id = await acreate_progress_artifact(
         0.0, key="key-rotation", description="Values sealed anew under the newest master key"
     )
+    prefect_adapter.tell_artifact("key-rotation")
     reported_at = 0.0
 
     async def report_progress(progress: Progress) -> None:

@@ -1,19 +1,27 @@
-"""The rules for every scheduled flow: one run at a time, and a record of the last success."""
+"""The rules for every scheduled flow: one run at a time, a record of the last success, a name and two lines of log."""
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC
 from functools import wraps
 from typing import Any, ParamSpec
 
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from core import db
 from core.process import scheduled_runs, worker
+from tasks import prefect_adapter
 from tasks.policy import guarded
 
 P = ParamSpec("P")
 FlowFunction = Callable[P, Coroutine[Any, Any, State[None]]]
+
+
+def run_name() -> str:
+    """Name a run of a scheduled flow: `catalog-sync 2026-11-28 14:00`, by when it was due (UTC)."""
+    return f"{flow_run.flow_name.replace('_', '-')} {flow_run.scheduled_start_time.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def scheduled(function: FlowFunction[P]) -> FlowFunction[P]:
@@ -28,6 +36,13 @@ def scheduled(function: FlowFunction[P]) -> FlowFunction[P]:
     """
 
     @wraps(function)
+    async def run_and_tell(*args: P.args, **kwargs: P.kwargs) -> State[None]:
+        prefect_adapter.tell_run("begins")
+        state = await run_exclusively(*args, **kwargs)
+        if not state.is_failed():  # of a failed one Prefect writes a line itself
+            prefect_adapter.tell_run(f"ends: {state.message}")
+        return state
+
     async def run_exclusively(*args: P.args, **kwargs: P.kwargs) -> State[None]:
         run, name = _this_run(), function.__name__
         due = run.expected_start_time if run.auto_scheduled else None
@@ -45,7 +60,7 @@ def scheduled(function: FlowFunction[P]) -> FlowFunction[P]:
                 await scheduled_runs.succeed(conn, name)
             return state
 
-    return guarded(run_exclusively)
+    return guarded(run_and_tell)
 
 
 def _this_run() -> FlowRun:

@@ -1,15 +1,18 @@
 """Tasks of the flow `usage_rollup`."""
 
 import time
+from collections import Counter
 from datetime import date, datetime
 
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 
 from core import db
+from core.payments import reconciliation
 from core.reporting import day_page
 from core.reporting import partitions as usage_partitions
 from core.reporting import rollup as usage_rollup
 from core.reporting.partitions import Dropped
+from tasks import prefect_adapter
 from tasks.policy import step
 
 _PAUSE_SECONDS = 2
@@ -28,6 +31,7 @@ async def roll_up(since: date | None) -> int:
     artifact_id = await acreate_progress_artifact(
         0.0, key="usage-rollup", description="Hours of the usage log counted again"
     )
+    prefect_adapter.tell_artifact("usage-rollup")
     reported_at = 0.0
 
     async def report_progress(progress: usage_rollup.Progress) -> None:
@@ -51,8 +55,17 @@ async def drop_months() -> Dropped:
 
 
 @step()
+async def compare_books() -> dict[str, int]:
+    """Compare the ledger, executions and usage, as every door does; return the number of differences by code."""
+    async with db.pool() as pool:
+        comparison = await reconciliation.compare_ledger(pool)
+    return dict(Counter(difference.code for difference in comparison.differences))
+
+
+@step()
 async def report() -> None:
     """Leave the day's page as an artifact; earlier versions of it show earlier days."""
     async with db.pool() as pool, db.snapshot(pool) as conn:
         page = await day_page.compose(conn)
     await acreate_markdown_artifact(page, key="usage", description="What was sold today, and how it went")
+    prefect_adapter.tell_artifact("usage")

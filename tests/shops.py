@@ -159,8 +159,7 @@ class Buyer:
         """The stock client without HTTP: it signs."""
         client = x402Client()
         register_exact_evm_client(client, self.wallet)
-        assets = [{"network": network.id, "asset": network.asset} for network in settings().networks]
-        client.set_spend_controls({"allowed_assets": assets})
+        client.set_spend_controls({"allowed_assets": allowed_assets()})
         return client
 
     async def pay(self, url: str, inputs: object = None, change: Change = lambda _payload: None) -> str:
@@ -177,6 +176,11 @@ class Buyer:
         payload = await self.sdk().create_payment_payload(required)
         change(payload)
         return encode_payment_signature_header(payload)
+
+
+def allowed_assets() -> list[dict[str, str]]:
+    """What a client may pay with here, as the SDK's spend controls take it."""
+    return [{"network": network.id, "asset": network.asset} for network in settings().networks]
 
 
 def money(receipt: dict[str, Any]) -> dict[str, Any]:

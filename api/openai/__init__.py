@@ -5,4 +5,4 @@
 Source: https://platform.openai.com/docs/api-reference/chat, and openai-python 3.52, `types/chat`.
 """
 
-__all__ = ["errors", "routes"]
+__all__ = ["chat", "errors", "models", "routes"]

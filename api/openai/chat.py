@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from core.failures import InvalidInput
 from core.resources import attachments, field_errors, product, versions
@@ -58,7 +57,7 @@ class Chat:
 
     handle: str
     slug: str
-    members: dict[str, Any] = field(repr=False)
+    members: dict[str, object] = field(repr=False)
     size: int
 
     @property
@@ -74,7 +73,10 @@ class Chat:
     @property
     def counts_usage(self) -> bool:
         """Whether a last chunk has the usage."""
-        return (self.members.get("stream_options") or {}).get("include_usage") is True
+        match self.members.get("stream_options"):
+            case {"include_usage": True}:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def inputs_of(chat: Chat, version: versions.Version) -> dict[str, str]:
             fields["messages"] = f"has more parts of the kind {kind} than the {len(free)} that the product takes"
         values |= dict(zip(free, sent, strict=False))
     if message.text:
-        name = _place_of_text(version, given)
+        name = place_of_text(version, given)
         if name is None:
             names = ", ".join(product.properties(version)) or "none"
             fields["messages"] = (
@@ -215,12 +217,17 @@ def _parts(parts: list[object]) -> _Message | str:
     return _Message("\n".join(texts), sent)
 
 
-def _place_of_text(version: versions.Version, given: Mapping[str, object]) -> str | None:
-    """Return the input that a message is: the user's turn, else the only text that is open, or that must be sent."""
-    if version.allows_user_message:
+def place_of_text(sold: product.Product, given: Mapping[str, object]) -> str | None:
+    """Return the input that a message is: the user's turn, else the only text that is open, or that must be sent.
+
+    Args:
+        sold: the product.
+        given: inputs that are sent by name.
+    """
+    if sold.allows_user_message:
         return None if given.get(USER_MESSAGE) else USER_MESSAGE
-    free = [one for one in version.parameters if not attachments.is_kind(one.type) and not given.get(one.name)]
-    for names in ([one.name for one in free], [one.name for one in free if one.name in product.required(version)]):
+    free = [one.name for one in sold.parameters if not attachments.is_kind(one.type) and not given.get(one.name)]
+    for names in (free, [name for name in free if name in product.required(sold)]):
         if len(names) == 1:
             return names[0]
     return None

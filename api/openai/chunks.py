@@ -7,7 +7,6 @@ nobody has fetched the answer: whoever repeats the request gets it, paid once.
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -17,7 +16,6 @@ from api.delivery import mark_fetched
 from api.door import Door
 from api.openai import completions, errors
 from api.openai.chat import Chat
-from core.executions import views as execution_views
 from core.executions import watching
 from core.executions.views import Execution
 
@@ -66,10 +64,10 @@ def _end(row: Execution, chat: Chat, *, has_text: bool) -> bytes:
     if row.state != "succeeded" or row.content_deleted_at:
         _, body = answers.end(row, None, {})
         return _data(errors.body_of(json.loads(body)))
-    result: dict[str, Any] = execution_views.open_result(row)
+    result = answers.answered(row, answers.receipt_of(row))
     rest = ({} if has_text else {"content": result["response"]}) | completions.extras(result)
     parts = [_chunk(row, chat, rest)] if rest else []
-    parts.append(_chunk(row, chat, {}, completions.finish_reason(row), receipt=answers.receipt_of(row)))
+    parts.append(_chunk(row, chat, {}, completions.finish_reason(row), receipt=result["receipt"]))
     if chat.counts_usage:
         last = completions.head(row, chat, "chat.completion.chunk")
         parts.append(_data(last | {"choices": [], "usage": completions.usage(result)}))

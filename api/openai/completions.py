@@ -3,13 +3,12 @@
 Pictures are in `message.images`, as OpenRouter has them: openrouter.ai/docs/features/multimodal/image-generation.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 from fastapi.responses import JSONResponse
 
 from api import answers, problems
 from api.openai.chat import Chat
-from core.executions import views as execution_views
 from core.executions.views import Execution
 
 _RUNNING = (
@@ -42,34 +41,35 @@ def is_answered(row: Execution) -> bool:
     return not (row.state == "failed" and row.may_rerun)
 
 
-def head(row: Execution, chat: Chat, kind: str) -> dict[str, Any]:
+def head(row: Execution, chat: Chat, kind: str) -> dict[str, object]:
     """Return what a completion and each of its chunks begin with; `kind` is OpenAI's name for which of them it is."""
     created = int(row.created_at.timestamp())
     return {"id": f"chatcmpl-{row.id.hex}", "object": kind, "created": created, "model": chat.model}
 
 
-def extras(result: dict[str, Any]) -> dict[str, object]:
+def extras(result: Mapping[str, object]) -> dict[str, object]:
     """Return what a message has beside its text: pictures, the address of a sound, sources."""
     told: dict[str, object] = {}
-    if images := result.get("images"):
-        told["images"] = [
-            {"index": index, "type": "image_url", "image_url": {"url": url}} for index, url in enumerate(images)
-        ]
+    match result.get("images"):
+        case [*urls] if urls:
+            images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            told["images"] = [{"index": index} | image for index, image in enumerate(images)]
     if audio := result.get("audio"):
         told["audio_url"] = audio
-    if citations := result.get("citations"):
-        told["annotations"] = [
-            {"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 0, **one}} for one in citations
-        ]
+    match result.get("citations"):
+        case [*pages] if pages:
+            places = {"start_index": 0, "end_index": 0}
+            cited = [places | page for page in pages if isinstance(page, dict)]
+            told["annotations"] = [{"type": "url_citation", "url_citation": page} for page in cited]
     return told
 
 
-def usage(result: dict[str, Any]) -> dict[str, int] | None:
+def usage(result: Mapping[str, object]) -> dict[str, int] | None:
     """Return the tokens under OpenAI's names; None if the provider did not count them."""
-    sent, made = result["usage"]["input_tokens"], result["usage"]["output_tokens"]
-    if sent is None or made is None:
-        return None
-    return {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
+    match result["usage"]:
+        case {"input_tokens": int(sent), "output_tokens": int(made)}:
+            return {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
+    return None
 
 
 def finish_reason(row: Execution) -> str:
@@ -77,9 +77,9 @@ def finish_reason(row: Execution) -> str:
     return "length" if row.truncated else "stop"
 
 
-def _completion(row: Execution, chat: Chat) -> dict[str, Any]:
-    result: dict[str, Any] = execution_views.open_result(row)
+def _completion(row: Execution, chat: Chat) -> dict[str, object]:
+    result = answers.answered(row, answers.receipt_of(row))
     message = {"role": "assistant", "content": result["response"], "refusal": None, **extras(result)}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(row)}
     head_of_it = head(row, chat, "chat.completion")
-    return head_of_it | {"choices": [choice], "usage": usage(result), "receipt": answers.receipt_of(row)}
+    return head_of_it | {"choices": [choice], "usage": usage(result), "receipt": result["receipt"]}

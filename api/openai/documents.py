@@ -1,6 +1,6 @@
 """Describe the OpenAI-compatible door to OpenAPI; names are spelled as on the wire."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -129,14 +129,14 @@ COMPLETION: Answers = {
     200: {
         "description": "The completion; chunks of it, if `stream` is true",
         "model": Completion,
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
         "headers": _PAID,
     },
     **_errors(400, 402, 404, 409, 410, 413, 415, 422, 424, 429, 431, 502, 503, 504),
 }
 
-_WORDS: dict[str, Any] = {"type": "string"}
-REQUEST: dict[str, Any] = {
+_WORDS: dict[str, object] = {"type": "string"}
+REQUEST: dict[str, object] = {
     "requestBody": {
         "description": "as OpenAI has it, with one message of the role user; docs/openai.md says what else counts",
         "required": True,

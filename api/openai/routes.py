@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from api import buying, paging, problems
 from api import listing as listed
-from api.bodies import NAME, parsed_json, patience, read_body
+from api.bodies import NAME, Patience, parsed_json, patience, read_body
 from api.delivery import delivered
 from api.door import Door, LimitedDoor, door_of
 from api.offers import Offered
@@ -65,10 +65,10 @@ async def complete(request: Request) -> Response:
         chat, offered = await _read(request, door)
     except NotFound:
         return _no_such_model()
-    inputs = partial(_inputs, chat)
+    wait = patience(request.headers.getlist("prefer"))
+    inputs = partial(_inputs, chat, wait)
     if not any(buying.payments_of(request)):
         return await buying.offer(offered, partial(inputs, offered.version))
-    wait = patience(request.headers.getlist("prefer"))
     # Its clients wait for minutes, and take no 202.
     until = started + (wait.seconds if wait.applied else settings().max_wait_seconds)
     bought = await buying.take(request, door, offered, inputs, until=until, is_streamed=chat.is_streamed)
@@ -103,7 +103,8 @@ async def _read(request: Request, door: Door) -> tuple[Chat, Offered]:
     return chat, await door.offered(chat.handle, chat.slug)
 
 
-async def _inputs(chat: Chat, version: versions.Version) -> dict[str, str]:
+async def _inputs(chat: Chat, wished: Patience, version: versions.Version) -> dict[str, str]:
+    buying.require_privacy(wished, version)
     _require_size(chat.size, version)
     return chats.inputs_of(chat, version)
 

@@ -225,7 +225,7 @@ def _state(state: ModelState, other_state: ModelState, prices: bool, others: Seq
         if state.successor is not None:
             yield f"now {state.successor}"
     if prices:
-        yield price(state)
+        yield price(state, other_state)
         yield from price_changes(state, other_state)
     for name in others:
         value, other = getattr(state, name), getattr(other_state, name)

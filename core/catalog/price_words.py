@@ -35,23 +35,38 @@ _PRICES = TypeAdapter(dict[str, str | None])
 _NO_TIERS = "[]"
 # No price has more digits.
 _EXACT = Context(prec=60)
+_SHORT = Context(prec=4)
 
 # The keys that `price` names.
 _NAMED = frozenset({"prompt", "completion", "request", "image_output"})
 
 
-def price(row: Priced) -> str:
-    """Format prices: US dollars per million tokens, per call, search and picture; then those of long prompts."""
+def price(row: Priced, beside: Priced | None = None) -> str:
+    """Format prices: US dollars per million tokens, per call, search and picture; then those of long prompts.
+
+    Args:
+        row: whose prices.
+        beside: what it is shown beside. Four digits of each price are shown, or all if four do not tell the two apart.
+    """
+    if beside is not None and _words(row, _SHORT) == _words(beside, _SHORT):
+        exact = _words(row, _EXACT)
+        if exact != _words(beside, _EXACT):
+            return exact
+    return _words(row, _SHORT)
+
+
+def _words(row: Priced, digits: Context) -> str:
     if row.prompt_usd is None or row.completion_usd is None:
         return "price unknown"
-    parts = [f"${_per_million(row.prompt_usd)} in", f"${_per_million(row.completion_usd)} out"]
+    tokens = [f"${_per_million(row.prompt_usd, digits)} in", f"${_per_million(row.completion_usd, digits)} out"]
     if row.image_output_usd is not None:
-        parts.append(f"${_per_million(row.image_output_usd)} images")
+        tokens.append(f"${_per_million(row.image_output_usd, digits)} images")
+    parts = [f"{', '.join(tokens)} per million tokens"]
     each = {"call": row.request_usd, "search": row.search_usd, "picture": row.picture_usd}
-    parts += [f"${usd.normalize():f} a {thing}" for thing, usd in each.items() if usd]
+    parts += [f"${usd.normalize(digits):f} a {thing}" for thing, usd in each.items() if usd]
     for tier in _tiers(row):
-        prompt, completion = Decimal(str(tier["prompt_usd"])), Decimal(str(tier["completion_usd"]))
-        parts.append(f"above {tier['above']} tokens ${_per_million(prompt)} in and ${_per_million(completion)} out")
+        prompt, completion = (_per_million(Decimal(str(tier[key])), digits) for key in ("prompt_usd", "completion_usd"))
+        parts.append(f"above {tier['above']} tokens ${prompt} in and ${completion} out")
     return ", ".join(parts)
 
 
@@ -86,5 +101,5 @@ def _read(prices: str) -> Mapping[str, str | None]:
     return _PRICES.validate_json(prices)
 
 
-def _per_million(usd: Decimal) -> str:
-    return f"{usd.scaleb(6, _EXACT).normalize(_EXACT):f}"
+def _per_million(usd: Decimal, digits: Context) -> str:
+    return f"{usd.scaleb(6, digits).normalize(digits):f}"

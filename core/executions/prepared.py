@@ -12,7 +12,7 @@ from core.secrets.private import Private
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An execution that this run has begun, with the version that was sold."""
+    """An execution that this run has begun, with the version that was sold; a test of its owner is not paid."""
 
     id: UUID
     attempt_id: UUID
@@ -23,7 +23,14 @@ class Order:
     deadline: datetime
     flow_run_id: UUID | None
     is_streamed: bool
+    is_paid: bool
     sealed_inputs: bytes = field(repr=False)
+
+    @property
+    def product(self) -> str:
+        """Its public name, `@handle/slug`. A draft was never on offer, so its slug is its creator's alone."""
+        version = self.version
+        return f"@{version.handle}/{version.slug}" if version.offered_at else f"@{version.handle} (draft)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from core.executions import queue as execution_queue
 from core.executions.prepared import Opened as Opened
 from core.executions.prepared import Order as Order
 from core.executions.prepared import PreparedCall as PreparedCall
-from core.failures import ExecutionFailed, InvalidInput, Unreadable
+from core.failures import ExecutionFailed, Fault, InvalidInput, Unreadable
 from core.observability import metrics, tracing
 from core.process import worker
 from core.providers import client as provider_client
@@ -86,6 +86,7 @@ async def validate(
             deadline=now + timedelta(seconds=versions[row.version_id].timeout_seconds),
             flow_run_id=flow_run_id,
             is_streamed=row.streamed == "text",
+            is_paid=row.payment_id is not None,
             sealed_inputs=row.sealed_inputs,
         )
         for row in rows
@@ -223,6 +224,11 @@ async def _publishing(pool: db.Pool, prepared: PreparedCall) -> AsyncIterator[pi
 async def fail(conn: db.Connection, order: Order, failure: ExecutionFailed) -> None:
     """Record the failure of an order's execution, unless another attempt is the current one."""
     await outcomes.fail(conn, order.id, attempt_id=order.attempt_id, round_number=order.round, failure=failure)
+
+
+async def causes(conn: db.Connection, execution_ids: list[UUID]) -> list[tuple[Fault, str]]:
+    """Read the fault and the precise code of each of these executions that has failed."""
+    return [(row.fault, row.detail) async for row in sql.failures(conn, ids=execution_ids)]
 
 
 async def _begin_send(pool: db.Pool, prepared: PreparedCall) -> sends.Send:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import obstore
@@ -85,6 +85,20 @@ def url_for(reference: str) -> str:
     expires = int(time.time() + settings().media_seconds) // _STEP_SECONDS * _STEP_SECONDS + _STEP_SECONDS
     query = urlencode({"expires": expires, "signature": vault().sign("media", _signed_message(name, expires))})
     return f"{settings().public_url}/media/{name}?{query}"
+
+
+async def file_of(url: str) -> Medium | None:
+    """Read the file behind a URL that `url_for` made; None if it is another one, or its store hands out URLs only.
+
+    Raises:
+        NotFound, Unavailable: as `get`.
+    """
+    name, _, query = url.removeprefix(f"{settings().public_url}/media/").partition("?")
+    told = dict(parse_qsl(query))
+    if NAME.fullmatch(name) is None or not told.get("expires", "").isdecimal():
+        return None
+    file = await get(name, int(told["expires"]), told.get("signature", ""))
+    return None if isinstance(file, str) else file
 
 
 async def get(name: str, expires: int, signature: str) -> Medium | str:

@@ -5,7 +5,15 @@ import logging
 from core.failures import Failure, place_of
 
 # These libraries print what we do not catch: a route's exception, and that of a task which nobody awaits.
-_LOGGERS = ("asyncio", "uvicorn.error")
+_LOGGERS = (
+    "asyncio",
+    "uvicorn.error",
+    # What the MCP SDK could not write, it quotes.
+    "mcp.server.runner",
+    "mcp.server.streamable_http",
+    "mcp.server.streamable_http_manager",
+    "mcp.shared.jsonrpc_dispatcher",
+)
 # Prefect prints a traceback for each failed call, also for one that a buyer's words caused.
 _RUNS = ("prefect.task_runs", "prefect.flow_runs")
 

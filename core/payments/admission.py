@@ -225,7 +225,7 @@ async def _retry(door: Door, purchase: Purchase, matched: matching.MatchedPaymen
         Conflict: its identifier names another request of the same wallet, whose receipt is shown.
     """
     async with db.autocommit(door.pool) as conn:
-        first = await ledger.find_retried(
+        first = await aliases.find_repeated(
             conn,
             purchase.version.resource_id,
             purchase.request_sha256,

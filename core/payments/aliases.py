@@ -7,7 +7,35 @@ from uuid import UUID
 
 from core import db
 from core.db.queries.payment import sql
-from core.payments import matching
+from core.payments import ledger, matching
+from core.settings import settings
+
+# A client notices at once that its connection broke, and repeats the request within seconds.
+_LOST_SECONDS = 60.0
+
+
+async def find_repeated(
+    conn: db.Connection,
+    resource_id: UUID,
+    request_sha256: bytes,
+    matched: matching.MatchedPayment,
+    *,
+    is_repeated: bool,
+) -> ledger.Payment | None:
+    """Find the payment that a fresh authorization repeats, if any: of its identifier, or else of its wallet.
+
+    Without an identifier it is the oldest payment of the wallet for the same request, of the last INSTANT_RETRY_SECONDS
+    and also without an identifier, whose outcome no client has yet. A client that says that it repeats a request has
+    not got an outcome either that was written out just before, to somebody with the same wallet.
+    """
+    if matching.identifier_sha256(resource_id, matched.payload) is not None:
+        return await ledger.find_named(conn, resource_id, matched.payload)
+    seconds, network, payer = settings().retry_seconds, matched.network.id, matched.payer
+    found = await sql.find_unfetched(conn, network=network, payer=payer, request_sha256=request_sha256, seconds=seconds)
+    if found or not is_repeated:
+        return found
+    lost = min(_LOST_SECONDS, seconds)
+    return await sql.find_lost(conn, network=network, payer=payer, request_sha256=request_sha256, seconds=lost)
 
 
 async def record(conn: db.Connection, payment_id: UUID, matched: matching.MatchedPayment) -> bool:

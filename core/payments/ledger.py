@@ -22,8 +22,6 @@ from core.secrets.vault import vault
 from core.settings import settings
 
 _PAYLOAD = "payments.sealed_payload"
-# A client notices at once that its connection broke, and repeats the request within seconds.
-_LOST_SECONDS = 60.0
 
 
 async def find(conn: db.Connection, payload: PaymentPayload) -> Payment | None:
@@ -43,33 +41,6 @@ async def find_named(conn: db.Connection, resource_id: UUID, payload: PaymentPay
     """
     identifier = matching.identifier_sha256(resource_id, payload)
     return None if identifier is None else await sql.find_named(conn, identifier_sha256=identifier)
-
-
-async def find_retried(
-    conn: db.Connection,
-    resource_id: UUID,
-    request_sha256: bytes,
-    matched: matching.MatchedPayment,
-    *,
-    is_repeated: bool,
-) -> Payment | None:
-    """Find the payment that a fresh authorization repeats, if any: of its identifier, or else of its wallet.
-
-    Without an identifier it is the oldest payment of the wallet for the same request, of the last INSTANT_RETRY_SECONDS
-    and also without an identifier, whose outcome no client has yet. A client that says that it repeats a request has
-    not got an outcome either that was written out just before, to somebody with the same wallet.
-    """
-    if matching.identifier_sha256(resource_id, matched.payload) is not None:
-        return await find_named(conn, resource_id, matched.payload)
-    network, payer, patience = matched.network.id, matched.payer, settings().retry_seconds
-    unfetched = await sql.find_unfetched(
-        conn, network=network, payer=payer, request_sha256=request_sha256, seconds=patience
-    )
-    if unfetched or not is_repeated:
-        return unfetched
-    return await sql.find_lost(
-        conn, network=network, payer=payer, request_sha256=request_sha256, seconds=min(_LOST_SECONDS, patience)
-    )
 
 
 async def _mark_fetched(conn: db.Connection, payment_ids: Sequence[UUID]) -> list[None]:

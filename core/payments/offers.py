@@ -47,6 +47,11 @@ def url_of(version: product.Product) -> str:
     return f"{settings().public_url}/@{version.handle}/{version.slug}"
 
 
+def mcp_url_of(version: product.Product) -> str:
+    """Return the public URL of the MCP server that has its creator's prompts as tools."""
+    return f"{settings().public_url}/@{version.handle}/mcp"
+
+
 def requirements_of(network: Network, pay_to: str, amount_atomic: int) -> PaymentRequirements:
     """Build the requirements of a payment as they go to the facilitator, also to settle it again: without a quote."""
     return requirements_for(network, pay_to, amount_atomic, None)

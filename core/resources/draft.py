@@ -22,8 +22,8 @@ TAG_LIMIT = 8
 LEAST_OUTPUT_TOKENS = 16
 CAPS = ("daily_spend_cap_usd", "monthly_spend_cap_usd", "most_per_call_usd")
 _EXAMPLE_LIMIT = 10_000
-# Below a creator's address stand other things than prompts.
-_RESERVED = frozenset({"mcp", "status"})
+RESERVED = frozenset({"mcp", "status"})
+"""Slugs that no prompt has: an address of its own, and a tool that every creator has there."""
 
 
 def _no_float(value: object) -> object:
@@ -42,7 +42,7 @@ Line = Annotated[str, AfterValidator(short_text.one_line)]
 
 
 def _is_free(slug: str) -> str:
-    if slug in _RESERVED:
+    if slug in RESERVED:
         raise ValueError(f"must not be {slug}, which is an address of its own")
     return slug
 

@@ -133,6 +133,9 @@ class Settings(AccountSettings):
 
     answer_seconds: float = Field(default=4, gt=0, description="longest wait for a request without Prefer")
     max_wait_seconds: float = Field(default=60, gt=0, description="longest wait that Prefer: wait=N may ask for")
+    mcp_seconds: float = Field(
+        default=25, gt=0, le=50, description="longest wait of an MCP tool; many clients give up at 60 s"
+    )
     quote_seconds: int = Field(default=300, gt=0, description="how long a quote keeps its price and version")
     retry_seconds: float = Field(
         default=600,

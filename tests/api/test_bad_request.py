@@ -192,6 +192,7 @@ async def test_numbers_that_python_minds(door: str, shop: Shop, buyer: Buyer, ht
     url = door + shop.path
     payload = decoded(await Buyer().pay(url, TOPIC))
     payload["payload"]["more"] = payload["accepted"]["extra"]["more"] = "HERE"
+    del payload["extensions"]  # with them, the longest numbers would not fit into a header
     numbers = ("9" * 4200, "9" * 5000, "1e999", "NaN", "-Infinity")
     headers = {number[:9]: encoded(json.dumps(payload).replace('"HERE"', number)) for number in numbers}
     answers = await present(http, url, headers)

@@ -2,23 +2,33 @@
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import openai
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from openai import AsyncOpenAI
+from x402 import x402Client
 from x402.http.clients.httpx import PaymentError
 
+from api.openai import chat
 from core import db
+from core.failures import InvalidInput
+from core.resources.parameters import Parameter
 from core.settings import settings
 from tests import selling, shops, wire
 from tests.files import FILES, PDF, data_url
-from tests.shops import PRICE_ATOMIC, Buyer, Shop
+from tests.shops import PRICE_ATOMIC, Buyer, Shop, allowed_assets
 
+ROOT = Path(__file__).parents[2]
 MODEL = "openai/gpt-5-image"
 SEA: list[Any] = [{"role": "user", "content": "the sea"}]
 PNG = data_url("image/png", FILES["image/png"])
@@ -253,6 +263,16 @@ async def test_what_the_input_decides(shop: Shop, client: AsyncOpenAI) -> None:
     await paid_once(shop)
 
 
+async def test_the_call_of_the_docs(door: str, shop: Shop, buyer: Buyer) -> None:
+    """docs/openai.md has a call that runs as it stands there, once the practice asset is allowed."""
+    (snippet,) = re.findall("```python\n(.*?)```", (ROOT / "docs" / "openai.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"PRIVATE_KEY": buyer.wallet.key}
+    exec(snippet, names)  # noqa: S102 - our own page
+    names["x402Client"] = lambda: x402Client().set_spend_controls({"allowed_assets": allowed_assets()})
+    assert await names["buy"](f"{door}/v1", product_of(shop), "the sea")
+    await paid_once(shop)
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "n": {"n": 2},
     "tools": {"tools": [{"type": "function", "function": {"name": "f"}}]},
@@ -289,6 +309,8 @@ async def test_what_cannot_be_had_is_refused_before_payment(
             assert (answer.status_code, error["param"]) == (400, param.strip()), (param, answer.text)
             assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_input")
             assert error["message"]
+    private = await http.post(url, json={"model": product_of(shop), "messages": SEA}, headers={"Prefer": "privacy=zdr"})
+    assert (private.status_code, private.json()["error"]["param"]) == (400, "Prefer")
     assert await buyer.settles() == 0
 
 
@@ -334,6 +356,73 @@ async def test_every_failure_has_the_shape(
     unsold = await http.post(url, json=body)
     assert (unsold.status_code, unsold.json()["error"]["type"]) == (503, "server_error")
     assert unsold.headers["Retry-After"]
+
+
+JUNK = (None, True, 0, 1.5, "", "x", "\ud800", [], [None], ["x"], {}, {"type": "text"}, {"role": "user"}, {"x": [{}]})
+JSON = st.sampled_from(JUNK)
+
+
+def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """What is meant, and now and then junk."""
+    return st.integers(0, 7).flatmap(lambda dice: JSON if dice == 0 else usual)
+
+
+TEXTS = st.sampled_from(["", "x", "the sea", '{"model": "@a/b"}'])
+PARTS = mostly(
+    st.one_of(
+        st.builds(lambda text: {"type": "text", "text": text}, TEXTS),
+        st.just({"type": "image_url", "image_url": {"url": PNG}}),
+        st.just({"type": "file", "file": {"file_data": data_url("application/pdf", PDF)}}),
+    )
+)
+CONTENTS = TEXTS | st.lists(PARTS, max_size=3)
+
+
+def bodies(names: set[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Requests for a product with parameters of these names."""
+    return st.builds(
+        lambda more, messages, inputs: {"model": "@a/b", "messages": messages, "inputs": inputs} | more,
+        st.sampled_from([{}, {}, {}, {}, {"stream": True}, {"stream": "x"}, {"n": 2}, {"response_format": {}}]),
+        mostly(st.builds(lambda content: [{"role": "user", "content": content}], CONTENTS)),
+        mostly(st.dictionaries(st.sampled_from([*sorted(names), "user_message"]), TEXTS, max_size=2)),
+    )
+
+
+WHOLE = [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": PNG}}]}]
+CASES = st.sets(st.sampled_from(["a", "b", "photo", "paper"])).flatmap(
+    lambda names: st.tuples(st.just(names), bodies(names))
+)
+
+
+async def test_nothing_of_a_request_is_lost(shop: Shop, pool: db.Pool) -> None:
+    """Any body is read or refused by name; what is sold has all that was sent, each once, and nothing else."""
+    sold = await shop.version(pool)
+    kinds: dict[str, Any] = {"a": "text", "b": "text", "photo": "image", "paper": "file"}
+
+    @given(case=CASES, takes_message=st.booleans())
+    @example(case=({"a", "photo"}, {"model": "@a/b", "messages": WHOLE}), takes_message=False)
+    def read(case: tuple[set[str], dict[str, Any]], takes_message: bool) -> None:
+        names, body = case
+        taken = tuple(Parameter(name=name, type=kinds[name], required=False) for name in sorted(names))
+        version = replace(sold, parameters=taken, allows_user_message=takes_message)
+        try:
+            inputs = chat.inputs_of(chat.read(body, 0), version)
+        except InvalidInput as refused:
+            sentences.update(refused.fields.values())
+            return
+        (message,) = body.get("messages") or [{"content": ""}]
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        texts = "\n".join(part["text"] for part in parts if part["type"] == "text")
+        files = [next(iter(part[part["type"]].values())) for part in parts if part["type"] != "text"]
+        given = {name: value for name, value in (body.get("inputs") or {}).items() if value != ""}
+        assert given.items() <= inputs.items()
+        rest = [value for name, value in inputs.items() if name not in given]
+        assert sorted(rest) == sorted([*([texts] if texts else []), *files])
+
+    sentences: set[str] = set()
+    read()
+    assert all(sentences)
 
 
 async def paid_once(shop: Shop) -> None:

@@ -113,3 +113,31 @@ async def test_every_kind_of_answer(document: schemathesis.BaseSchema, door: str
     for path, others in never.items():
         operation = next(iter(document.raw_schema["paths"][path].values()))
         assert seen[path] == operation["responses"].keys() - others, path
+
+
+async def test_what_clients_of_openai_get(
+    document: schemathesis.BaseSchema, door: str, shop: Shop, buyer: Buyer
+) -> None:
+    """Lists, completions, streams and errors below `/v1` have the documented bodies and headers."""
+    product, url = f"@{shop.account.handle}/haiku", f"{door}/v1/chat/completions"
+    body = {"model": product, "messages": [{"role": "user", "content": "rain"}]}
+    async with buyer.client(timeout=30) as paying, httpx.AsyncClient() as plain:
+        asked = [
+            ("/v1/models", await plain.get(f"{door}/v1/models")),
+            ("/v1/models/{model}", await plain.get(f"{door}/v1/models/{product}")),
+            ("/v1/models/{model}", await plain.get(f"{door}/v1/models/@nobody/nothing")),
+            *[
+                ("/v1/chat/completions", answer)
+                for answer in (
+                    await paying.post(url, json=body),
+                    await paying.post(url, json=body | {"stream": True}),
+                    await plain.post(url, json=body),
+                    await plain.post(url, json=body | {"n": 2}),
+                    await plain.post(url, json=body | {"model": "@nobody/nothing"}),
+                )
+            ],
+        ]
+    for path, answer in asked:
+        method = "POST" if path == "/v1/chat/completions" else "GET"
+        document[path][method].validate_response(answer)
+    assert [answer.status_code for _, answer in asked] == [200, 200, 404, 200, 200, 402, 400, 404]

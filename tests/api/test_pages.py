@@ -248,7 +248,7 @@ async def test_a_defect_is_a_page_too() -> None:
     assert "style-src 'self'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("name", ["curl", "Python"])
+@pytest.mark.parametrize("name", ["curl", "Python", "OpenAI"])
 async def test_a_call_runs_as_the_page_shows_it(
     door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient, tmp_path: Path, name: str
 ) -> None:

@@ -24,9 +24,10 @@ from core import db
 from core.executions.status_tokens import token_of
 from core.failures import ExecutionFailed
 from core.providers.registry import ANTHROPIC, OPENROUTER
+from core.resources import editing
 from core.settings import settings
 from tasks.policy import step
-from tests import doors, leaks, orders, planted, scrapes, servers, shops, streams
+from tests import doors, leaks, orders, planted, scrapes, selling, servers, shops, streams
 from tests.files import data_url, png_with
 from tests.leaks import canary
 from tests.shops import Buyer, Shop
@@ -49,6 +50,7 @@ class Sale:
     inputs: dict[str, str]
     secrets: dict[str, str]
     told: dict[str, bytes] = field(default_factory=dict)
+    public: dict[str, str] = field(default_factory=dict)
 
     def hear(self, what: str, answer: httpx.Response) -> httpx.Response:
         """Record a response with its headers."""
@@ -59,16 +61,20 @@ class Sale:
 async def open_sale(pool: db.Pool, name: str, faults: list[str]) -> Sale:
     """Make a creator with a prompt of canaries, whose provider (Anthropic if the name says so) has these faults."""
     words = {kind: canary(kind) for kind in ("template", "input", "message", "picture")}
+    public = {kind: canary(kind) for kind in ("title", "description", "tag")}
     shop = await shops.open_shop(pool, ANTHROPIC if name.startswith("anthropic: ") else OPENROUTER)
     template = f"{words['template']} about {{topic}}{{/topic}}"
     async with pool.connection() as conn:
         await conn.execute("UPDATE models SET input_modalities = '{text,image}' WHERE id = %s", [shop.model])
     parameters = [{"name": "topic"}, {"name": "photo", "type": "image"}]
-    await shop.publish(pool, template=template, parameters=parameters, allows_user_message=True, timeout_seconds=5)
+    shown = {"title": public["title"], "description": public["description"], "tags": [public["tag"]]}
+    await shop.publish(
+        pool, template=template, parameters=parameters, allows_user_message=True, timeout_seconds=5, **shown
+    )
     await shop.openrouter(faults=faults, latency_seconds=0.1)
     photo = data_url("image/png", png_with(words["picture"]))
     inputs = {"topic": words["input"], "user_message": words["message"], "photo": photo}
-    return Sale(name, shop, inputs, words | {"key": shop.key, "creator's token": shop.token})
+    return Sale(name, shop, inputs, words | {"key": shop.key, "creator's token": shop.token}, public=public)
 
 
 async def sign(door: str, sale: Sale) -> dict[str, str]:
@@ -109,8 +115,20 @@ OUTCOMES = {
 ANSWERED = {"success", "anthropic: success", "streamed: success", "streamed: silence"}
 
 
+async def try_draft(pool: db.Pool, sale: Sale) -> str:
+    """Run the owner's test of a draft; returns its slug, which nobody else knows yet."""
+    slug = canary("slug")
+    async with pool.connection() as conn:
+        made = await editing.create(conn, sale.shop.account.id, selling.content(slug=slug, model=sale.shop.model))
+        await orders.create(conn, made.resource.version)
+    return slug
+
+
 async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
-    """On success and on every way to fail, canaries are in no database, file, log, metric or error."""
+    """On success and on every way to fail, canaries are in no database, file, log, metric or error.
+
+    Of what the shop shows, Prefect has the handle and the slug; of a draft, only the handle.
+    """
     sales = {name: await open_sale(pool, name, faults) for name, (faults, _) in OUTCOMES.items()}
     tampered = await open_sale(pool, "cannot be opened", [])
     killed = await open_sale(pool, "killed", ["echo*always"])
@@ -119,6 +137,7 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     with doors.door(surroundings, port) as door:
         answers = await asyncio.gather(*(buy(door.url, sale) for sale in sales.values()))
         await queue_tampered(pool, tampered)
+        draft = await try_draft(pool, sales["success"])
         await ask_wrongly(door.url, killed)
         while_it_is_made = await watch(door.url, watched, surroundings)
         for sale in (*sales.values(), tampered, watched):
@@ -153,6 +172,10 @@ async def test_canaries(surroundings: Path, pool: db.Pool) -> None:
     }
     assert await everywhere(surroundings, everybody) == {}
     assert leaks.found(told, everybody) == set()
+    shown = {f"{sale.name}: {kind}": word for sale in sales.values() for kind, word in sale.public.items()}
+    assert await at_prefect(shown | {"slug of a draft": draft}) == {}
+    handle = sales["success"].shop.account.handle
+    assert (await at_prefect({"handle": f"@{handle} (draft)"})).keys() >= {"flow_run.name", "log.message"}
     # The search covers the door that saw everything, including the failures.
     assert b'instant_sends_total{outcome="provider_401"}' in told
     assert b"# EOF" in told
@@ -226,6 +249,13 @@ async def operators_view(door: str) -> bytes:
 async def tokens(pool: db.Pool, sale: Sale) -> dict[str, str]:
     """The status token of what was bought."""
     return {f"token of {row.id}": token_of(row.id) for row in await shops.executions(pool, sale.shop)}
+
+
+async def at_prefect(words: dict[str, str]) -> Places:
+    """Search for words in Prefect's database."""
+    url = settings().prefect_database_url
+    assert url
+    return await leaks.in_database(url.get_secret_value(), words)
 
 
 async def everywhere(folder: Path, canaries: dict[str, str]) -> Places:

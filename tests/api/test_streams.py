@@ -83,7 +83,7 @@ async def test_cut_at_two_hundred_bytes(
     async def read_on(after: str) -> list[Event]:
         """The whole events before the cut."""
         nonlocal cuts
-        place, cuts = dice.randrange(1, 1500), cuts + 1
+        place, cuts = dice.randrange(1, 4000), cuts + 1
         way = dice.choice(("header", "address", "payment"))
         address = f"{status_url}&after={after}" if way == "address" else status_url
         place_in = {"Last-Event-ID": after} if way != "address" else {}

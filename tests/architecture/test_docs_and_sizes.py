@@ -26,9 +26,9 @@ PAGES = sorted(
 # Written by `make queries`, to be looked things up in.
 GENERATED = "core/db/queries/"
 
-# The two places that may catch everything: the tasks' guard, because it lets nothing of it through; and the group
-# commit, because after any exception of a group it writes each item alone, and that raises again.
-GUARDS = ("tasks/policy.py", "core/db/batch_writer.py")
+# The three places that may catch everything: the guards of tasks and of MCP, because they let nothing of it through;
+# and the group commit, because after any exception of a group it writes each item alone, and that raises again.
+GUARDS = ("tasks/policy.py", "core/db/batch_writer.py", "api/mcp/servers.py")
 
 
 def catches_everything(source: str) -> list[int]:

@@ -24,6 +24,8 @@ HOMES = {
     "fastapi": ("api/", "sandbox/"),
     "fastapi_offline": ("api/app.py",),
     "starlette": ("api/", "sandbox/"),
+    "mcp": ("api/mcp/", "cli/mcp"),
+    "mcp_types": ("api/mcp/", "cli/mcp"),
     "jinja2": ("api/pages/",),
     "markdown_it": ("api/pages/",),
     "markupsafe": ("api/pages/",),
@@ -46,9 +48,14 @@ HOMES = {
     "aiosql": ("core/db/", "sqltypes/"),
     "yoyo": ("core/db/",),
     "x402": ("core/payments/x402_sdk.py", "sandbox/", "cli/buy", "deployments/demo"),
-    "eth_account": ("sandbox/", "cli/buy", "deployments/demo"),
+    "eth_account": ("sandbox/", "cli/buy", "cli/mcp_bridge.py", "deployments/demo"),
     "httpx": ("core/catalog/model_list.py", "core/catalog/sync.py", "cli/", "deployments/", "sandbox/"),
-    "httpx2": ("core/providers/client.py", "core/providers/connections.py", "core/providers/transport.py"),
+    "httpx2": (
+        "cli/mcp_bridge.py",
+        "core/providers/client.py",
+        "core/providers/connections.py",
+        "core/providers/transport.py",
+    ),
     "aiohttp": ("core/net/http.py", "core/providers/transport.py", "core/net/json_client.py"),
 }
 

@@ -15,11 +15,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from core.settings import settings
 from tests import wire
 from tests.api.test_pages import shown_call
 from tests.refusals import TOPIC
-from tests.shops import Buyer, Shop
+from tests.shops import Buyer, Shop, allowed_assets
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = ROOT / ".clients"
@@ -112,7 +111,7 @@ async def call(program: Program, buyer: Buyer, url: str, prefer: str, identifier
         "identifier": identifier,
         "prefer": prefer,
         "key": "0x" + buyer.wallet.key.hex().removeprefix("0x"),
-        "allowedAssets": [{"network": network.id, "asset": network.asset} for network in settings().networks],
+        "allowedAssets": allowed_assets(),
     }
     output, errors = await node(program(), json.dumps(request))
     if errors:

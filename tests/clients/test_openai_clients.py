@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from core.settings import settings
 from tests import wire
 from tests.clients.test_npm_clients import INSTALLED, node
-from tests.shops import PRICE_ATOMIC, Buyer, Shop
+from tests.shops import PRICE_ATOMIC, Buyer, Shop, allowed_assets
 
 HERE = Path(__file__).parent
 LANGCHAIN = HERE.parents[1] / ".langchain" / "bin" / "python"
@@ -71,7 +70,7 @@ def asked(door: str, shop: Shop, buyer: Buyer, url: str = "baseURL", assets: str
         url: f"{door}/v1",
         "model": f"@{shop.account.handle}/haiku",
         "key": "0x" + buyer.wallet.key.hex().removeprefix("0x"),
-        assets: [{"network": network.id, "asset": network.asset} for network in settings().networks],
+        assets: allowed_assets(),
     }
 
 

@@ -18,10 +18,9 @@ from x402.http.clients.requests import PaymentError as RequestsPaymentError
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
 from x402.schemas import PaymentCreationContext
 
-from core.settings import settings
 from tests import doors, servers, shops, wire
 from tests.refusals import TOPIC
-from tests.shops import Buyer, Shop
+from tests.shops import Buyer, Shop, allowed_assets
 
 Call = Callable[[str, dict[str, str]], Awaitable[dict[str, Any]]]
 
@@ -46,7 +45,7 @@ def of_httpx(buyer: Buyer, identifier: str | None) -> Call:
 def of_requests(buyer: Buyer, identifier: str | None) -> Call:
     """The SDK's client for requests."""
     sdk = register_exact_evm_client(x402ClientSync(), buyer.wallet)
-    sdk.set_spend_controls({"allowed_assets": allowed()})
+    sdk.set_spend_controls({"allowed_assets": allowed_assets()})
     if identifier:
         sdk.on_before_payment_creation(partial(name, identifier))
 
@@ -65,7 +64,9 @@ def of_the_docs(buyer: Buyer, identifier: str | None) -> Call:
     names: dict[str, Any] = {"PRIVATE_KEY": buyer.wallet.key}
     exec(snippet, names)  # noqa: S102 - our own page
     payer_for = names["payer_for"]
-    names["payer_for"] = lambda identifier: payer_for(identifier).set_spend_controls({"allowed_assets": allowed()})
+    names["payer_for"] = lambda identifier: payer_for(identifier).set_spend_controls(
+        {"allowed_assets": allowed_assets()}
+    )
 
     async def call(url: str, _headers: dict[str, str]) -> dict[str, Any]:
         said: dict[str, Any] = await names["buy"](url, TOPIC, identifier)
@@ -125,8 +126,3 @@ def name(identifier: str, context: PaymentCreationContext) -> None:
     """Name the purchase before it is signed."""
     extensions = context.payment_required.extensions
     shops.append_payment_identifier_to_extensions(extensions, identifier)
-
-
-def allowed() -> list[dict[str, str]]:
-    """The practice chain's asset, which stock clients do not know."""
-    return [{"network": network.id, "asset": network.asset} for network in settings().networks]

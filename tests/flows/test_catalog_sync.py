@@ -95,7 +95,7 @@ async def test_a_day_has_one_report_of_all_its_syncs(practice_openrouter: str) -
     assert told.startswith("since ")
     assert told.endswith(" UTC: 1 repriced")
     assert [(row["what"], row["model"], row["was"]) for row in table] == [
-        ("repriced", "openai/gpt-5-mini", "$0.25 in, $2 out")
+        ("repriced", "openai/gpt-5-mini", "$0.25 in, $2 out per million tokens")
     ]
 
 
@@ -117,7 +117,8 @@ async def test_what_is_for_sale_on_a_dearer_model_is_named(practice_openrouter: 
     assert "1 touched on sale" in description
     assert f"`{shop.path}` on `openai/gpt-5-mini`, for 0.01 USDC: **a call can cost more" in description
     assert (told[0]["what"], told[0]["was"]) == ("on sale", f"{shop.path} at 0.01 USDC")
-    assert (told[1]["what"], told[1]["was"], told[1]["is"]) == ("repriced", "$0.25 in, $2 out", "$0.25 in, $16 out")
+    assert (told[1]["what"], told[1]["was"]) == ("repriced", "$0.25 in, $2 out per million tokens")
+    assert told[1]["is"] == "$0.25 in, $16 out per million tokens"
 
 
 async def test_a_refused_sync_fails_with_its_code(practice_openrouter: str) -> None:

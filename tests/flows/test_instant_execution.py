@@ -9,12 +9,13 @@ from uuid import UUID
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.sorting import LogSort
 
 from core import db
 from core.resources import readiness, versions
-from flows.instant_execution import instant_execution
+from flows.instant_execution import instant_execution, name_of
 from tests import orders, shops
 from tests.shops import Shop
 
@@ -95,7 +96,10 @@ async def test_one_poisoned_execution_leaves_the_others_their_answers(
 
 
 async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: Shop) -> None:
-    """The provider refuses one call: its task run is Failed, with its name; the run is CompletedWithFailures."""
+    """The provider refuses one call: its task run is Failed, with its name; the run is CompletedWithFailures.
+
+    The run is named after its product and tagged; its log has two lines, and its graph leads from all calls to `log`.
+    """
     await shop.openrouter(latency_seconds=0.1, faults=["status:400"])
     ids = await burst(pool, shop)
     executions = await shops.at_rest(pool, shop)
@@ -106,9 +110,10 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
     assert (failed.state, failed.fault, failed.detail, failed.sends) == ("failed", "creator", "provider_400", 1)
     assert (run.state and run.state.name, run.state and run.state.message) == (
         "CompletedWithFailures",
-        f"1 of {BATCH} failed: 1 provider_400",
+        f"1 of {BATCH} failed: 1 provider_400 (creator)",
     )
-    assert run.name == f"{run.parameters['execution_ids'][0][:8]} and {BATCH - 1} more"
+    assert run.name == f"{BATCH} calls: {shop.path[1:]}"
+    assert set(run.tags) == {"test", f"@{shop.account.handle}"}
     assert {str(one) for one in ids} == set(run.parameters["execution_ids"])
     assert run.parameters.keys() == {"execution_ids", "batch_id"}
     calls = {task.name: task for task in tasks if task.name.startswith("call ")}
@@ -117,7 +122,76 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
     assert {task.name for task in tasks} - calls.keys() == {"validate", "decrypt", "substitute", "log"}
     async with get_client() as prefect:
         told = [[state.name for state in await prefect.read_task_run_states(call.id)] for call in calls.values()]
+        only = LogFilterFlowRunId(any_=[flow_run_id])
+
+        async def logged() -> list[str]:
+            lines = await prefect.read_logs(LogFilter(flow_run_id=only), sort=LogSort.TIMESTAMP_ASC)
+            return [line.message for line in lines if line.name == "instant.run"]
+
+        async def has_two() -> bool:
+            return len(await logged()) == 2
+
+        await shops.eventually(has_two)  # Prefect's client sends lines every other second
+        assert await logged() == [f"begins: {run.name}", f"ends: {run.state.message}"]
+    (log,) = [task for task in tasks if task.name == "log"]
+    assert {str(one.id) for one in calls.values()} == {str(each.id) for each in log.task_inputs["wait_for"]}
     assert sorted(told) == [["Running", "Completed"]] * (BATCH - 1) + [["Running", "Failed"]]
+
+
+@pytest.mark.parametrize(
+    ("faults", "count", "end"),
+    [
+        (["status:500*always"], 2, ("Failed", "2 of 2 failed: 2 provider_500 (provider)")),
+        (["status:403*always"], 2, ("Completed", "0 answered, 2 declined")),
+        (
+            ["status:400", "status:403"],
+            2,
+            ("CompletedWithFailures", "1 of 2 failed: 1 provider_400 (creator); 1 declined"),
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+async def test_a_run_is_red_when_nobody_was_answered(
+    pool: db.Pool, shop: Shop, faults: list[str], count: int, end: tuple[str, str]
+) -> None:
+    """A run whose calls all failed is Failed, unless a buyer was at fault: declined input is answered."""
+    await shop.openrouter(latency_seconds=0.05, faults=faults)
+    ids = await burst(pool, shop, count)
+    await shops.at_rest(pool, shop)
+    ((flow_run_id,),) = {tuple(row) for row in await shops.rows(pool, *mine("flow_run_id", ids))}
+    run, _ = await at_prefect(flow_run_id)
+
+    assert (run.state and run.state.name, run.state and run.state.message) == end
+
+
+async def test_what_could_not_be_sent_is_counted_with_its_code(pool: db.Pool, shop: Shop) -> None:
+    """An execution without a call appears in the run's state under the code of its row."""
+    async with pool.connection() as conn:
+        poisoned = await altered_inputs(conn, pool, shop)
+    await shops.at_rest(pool, shop)
+    ((flow_run_id,),) = {tuple(row) for row in await shops.rows(pool, *mine("flow_run_id", [poisoned]))}
+    run, _ = await at_prefect(flow_run_id)
+
+    assert (run.state and run.state.name, run.state and run.state.message) == (
+        "Failed",
+        "1 of 1 failed: 1 sealed_value_unreadable (ours)",
+    )
+    assert run.name == shop.path[1:]
+
+
+@pytest.mark.parametrize(
+    ("products", "name"),
+    [
+        ([], "0 calls"),
+        (["@a/x"], "@a/x"),
+        (["@a/x"] * 3, "3 calls: @a/x"),
+        (["@a/y", "@a/x", "@a/x"], "3 calls: @a/x ×2, @a/y"),
+        (["@a/y", "@a/x", "@a/x", "@b/z", "@b/w"], "5 calls: @a/x ×2, @a/y, @b/z, …"),
+    ],
+)
+def test_a_run_is_named_after_what_it_carries(products: list[str], name: str) -> None:
+    """One product by its name, a burst by its size and commonest products."""
+    assert name_of(products) == name
 
 
 async def test_a_slow_call_delays_nobody(pool: db.Pool, shop: Shop) -> None:

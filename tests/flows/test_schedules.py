@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.sorting import LogSort
 from prefect.flow_engine import run_flow_async
 from prefect.schedules import Cron
 from prefect.states import Pending
@@ -68,6 +70,25 @@ async def test_two_runs_at_once(pool: db.Pool) -> None:
     assert second.message == "another run of retention is going on"
     assert unfinished is None
     assert (await known(pool))["retention"].succeeded_at
+
+
+async def test_a_run_has_a_name_and_a_log() -> None:
+    """The runs of a schedule are told apart by when they were due; a first and a last line tell what came of it."""
+    state = await cost_backfill(return_state=True)
+    flow_run_id = state.state_details.flow_run_id
+    assert flow_run_id
+    only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run_id]))
+    async with get_client() as prefect:
+        run = await prefect.read_flow_run(flow_run_id)
+
+        async def is_logged() -> bool:
+            lines = await prefect.read_logs(only, sort=LogSort.TIMESTAMP_ASC)
+            return [line.message for line in lines] == ["begins", f"ends: {state.message}"]
+
+        await shops.eventually(is_logged)
+
+    assert run.expected_start_time is not None
+    assert run.name == f"cost-backfill {run.expected_start_time:%Y-%m-%d %H:%M}"
 
 
 async def known(pool: db.Pool) -> dict[str, scheduled_runs.ScheduleRecord]:

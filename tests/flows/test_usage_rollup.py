@@ -38,7 +38,10 @@ async def test_usage_is_counted_with_progress_to_be_seen() -> None:
             assert await is_exact(conn, dropped=rows) == set()
         assert await calls(pool) == 3
     assert [state.is_completed() for state in states] == [True, True]
-    assert states[0].message == "counted 3 hours, made 2 months, dropped 1, kept 0 that are over"
+    counted = "counted 3 hours, made 2 months, dropped 1, kept 0 that are over"
+    # The history's calls have usage, but no reservation and no payment's past.
+    differ = "books differ: 3 history_differs, 3 spend_differs; look at `instant money check`"
+    assert (states[0].name, states[0].message) == ("BooksDiffer", f"{counted}; {differ}")
     async with get_client() as client:
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["usage-rollup"]))
         left = {one.flow_run_id: one.data for one in await client.read_artifacts(artifact_filter=wanted)}

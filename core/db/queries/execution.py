@@ -82,6 +82,11 @@ class FailRow(NamedTuple):
     total: timedelta | None
 
 
+class FailuresRow(NamedTuple):
+    fault: Fault
+    detail: str
+
+
 class ReleaseRow(NamedTuple):
     id: UUID
 
@@ -317,6 +322,9 @@ class Queries(Protocol):
         attempt_id: UUID,
     ) -> FailRow | None:
         """Only the current attempt can fail the execution."""
+
+    def failures(self, conn: Connection, *, ids: list[UUID]) -> AsyncIterator[FailuresRow]:
+        """Why these executions failed: operators see the counts of a run's codes."""
 
     async def end_attempts(self, conn: Connection, *, outcome: str | None, attempt_ids: list[UUID]) -> int:
         """End attempts with their outcome; usage is recorded by their sends."""

@@ -160,6 +160,11 @@ WHERE id = :id AND attempt_id = :attempt_id AND state = 'running'
 RETURNING id, call_started_at - queued_at AS queue, finished_at - call_started_at AS upstream,
     finished_at - CASE WHEN round = 1 THEN created_at ELSE queued_at END AS total;
 
+-- name: failures(ids)
+-- Why these executions failed: operators see the counts of a run's codes.
+-- types: fault! detail!
+SELECT fault, detail FROM executions WHERE id = ANY(:ids) AND state IN ('failed', 'declined');
+
 -- name: end_attempts(outcome, attempt_ids)!
 -- End attempts with their outcome; usage is recorded by their sends.
 UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = ANY(:attempt_ids) AND ended_at IS NULL;

@@ -16,8 +16,6 @@ from core.failures import ExecutionFailed
 from core.providers.response import Reply
 from core.providers.usage import Usage
 from core.resources.versions import Version
-from core.secrets.private import Private
-from core.secrets.vault import vault
 from tests import callers, orders, shops
 
 LOST = ExecutionFailed("generation_timeout", "provider", "provider_cut", resend=True)
@@ -70,12 +68,11 @@ class Call:
     async def answer(self, text: str) -> None:
         """Store the answer."""
         send = await self.begin_send()
-        document = await outcomes.result_document(self.order.id, "text", Usage(), Private(Reply(text)))
-        sealed = vault().seal(
-            document.reveal(), account=self.order.account_id, column="executions.sealed_result", row=self.order.id
-        )
         ended = sends.Ended(send, "succeeded", Usage())
-        await outcomes.succeed(self.pool, outcomes.Success(self.order.attempt_id, ended, sealed, truncated=False))
+        answered = await outcomes.answered(
+            self.order.version, self.order.attempt_id, callers.PROMPT.model, ended, Reply(text), {}, None
+        )
+        await outcomes.succeed(self.pool, answered)
 
     async def take_again(self) -> steps.Order:
         """Let another process take it over; the first one goes on all the same."""

@@ -296,7 +296,7 @@ class Spending(RuleBasedStateMachine):
     def fail(self, row: Any, detail: str) -> Any:
         """Fail an execution, also late, twice, or after an answer."""
         order = steps.Order(
-            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, False, b""
+            row.id, row.attempt_id, row.round, row.account_id, self.sold, "", datetime.now(UTC), None, False, True, b""
         )
         trouble = ExecutionFailed("resource_unavailable", "provider", detail)
         self.do(steps.fail(self.conn, order, trouble))
