@@ -1,16 +1,12 @@
 """A creator at the desk and an operator at theirs, with a browser that runs scripts."""
 
-import json
 import re
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 from playwright.async_api import Page, expect
 
 from core import db
-from core.accounts import accounts, sessions
-from core.settings import SANDBOX_NETWORK, settings
 from tests import doors, servers
 from tests.pages.conftest import OpenPage
 from tests.pages.test_hostile_text import SCRIPT, harmless
@@ -28,102 +24,78 @@ async def sign_in(page: Page, token: str) -> None:
     await expect(page.get_by_role("navigation", name="Desk")).to_be_visible()
 
 
-@pytest.fixture
-async def newcomer(shop: Shop, pool: db.Pool) -> accounts.Account:
-    """A creator who has a name and an address to be paid at, and nothing else."""
+async def test_from_a_wallet_to_a_rollback(shop: Shop, surroundings: Path, open_page: OpenPage) -> None:
+    """A wallet opens an account; its owner connects a key, builds, tries, prices, publishes, and goes back."""
     handle = f"n{uuid4().hex[:12]}"
-    async with pool.connection() as conn:
-        account_id, _ = await accounts.create(conn, handle, {SANDBOX_NETWORK: "0x" + "ab" * 20})
-    return accounts.Account(account_id, handle)
+    with doors.door(surroundings, servers.free_port(), INSTANT_SIGNUP="open") as own:
+        page = await open_page(f"{own.url}/desk")
+        await page.locator("#sign-in[data-ready]").wait_for()
+        await page.locator("#sign").click()
+        await page.get_by_label("Your name in addresses").fill("not a name")
+        await page.locator("#sign").click()
+        await expect(page.locator("#wrong-handle")).to_be_visible()
+        await page.get_by_label("Your name in addresses").fill(handle)
+        await page.locator("#sign").click()
 
+        steps = page.get_by_role("region", name="To your first sale")
+        await expect(steps.get_by_role("listitem")).to_have_count(6)
+        await steps.get_by_role("link", name="Your keys").click()
+        key = page.get_by_role("region", name="OpenRouter")
+        await key.get_by_role("button", name="Connect OpenRouter").click()
+        await expect(page.get_by_role("status")).to_contain_text("OpenRouter is connected")
+        await expect(key).to_contain_text("works")
 
-async def test_from_a_wallet_to_a_rollback(
-    door: str, shop: Shop, newcomer: accounts.Account, pool: db.Pool, open_page: OpenPage
-) -> None:
-    """A creator signs in with a wallet, connects a key, builds, tries, prices, publishes, and goes back."""
-    page = await open_page("about:blank")
-    await page.context.add_init_script(
-        "localStorage['practice-wallet'] ??= 'a-practice-wallet-of-' + crypto.randomUUID()"
-    )
-    await page.goto(f"{door}/desk")
-    await page.locator("#sign-in[data-ready]").wait_for()
-    await page.locator("#sign").click()
-    await expect(page.locator("#said")).to_contain_text("belongs to no account")
-    await add_wallet(page, newcomer, pool)
-    await page.locator("#sign").click()
+        await page.get_by_role("link", name="Account").click()
+        await page.get_by_label("Address", exact=True).fill(shop.payout)
+        await page.get_by_role("button", name="Be paid there").click()
+        paid = page.get_by_role("region", name="Where you are paid")
+        await expect(paid).to_contain_text(shop.payout)
+        await paid.get_by_role("button", name="Cancel the change").click()
+        await expect(paid).not_to_contain_text(shop.payout)
 
-    steps = page.get_by_role("region", name="To your first sale")
-    await expect(steps.get_by_role("listitem")).to_have_count(6)
-    await steps.get_by_role("link", name="Your keys").click()
-    key = page.get_by_role("region", name="OpenRouter")
-    await key.get_by_role("button", name="Connect OpenRouter").click()
-    await expect(page.get_by_role("status")).to_contain_text("OpenRouter is connected")
-    await expect(key).to_contain_text("works")
+        await page.get_by_role("link", name="Products", exact=True).click()
+        await page.get_by_role("link", name="New prompt").first.click()
+        await page.locator("#editor[data-ready]").wait_for()
+        await page.get_by_label("Title").fill("Rhymes")
+        await page.locator("#slug").fill("rhymes")
+        await page.get_by_label("Template").fill("Rhyme on {word}{/word}")
+        await page.get_by_role("button", name="Take the tags").click()
+        await expect(page.get_by_label("Name", exact=True)).to_have_value("word")
+        await page.get_by_label("Find one").fill("gpt mini")
+        await page.get_by_role("button", name=f"Use {MODEL}").click()
+        await expect(page.get_by_label("Its id")).to_have_value(MODEL)
+        costs = page.locator('[data-part="estimate"]')
+        await expect(costs.get_by_role("row", name="Typical")).to_contain_text("$0.00")
+        await page.get_by_label("Price of a call").fill("nothing")
+        await expect(page.locator("#wrong-price_usdc")).to_contain_text("plain digits")
+        await page.get_by_label("Price of a call").fill("0.001")
+        await expect(costs.locator(".loss").first).to_be_visible()
+        await page.get_by_label("Price of a call").fill("0.03")
+        await expect(costs.get_by_role("row", name="Worst")).not_to_contain_text("−")
+        await expect(page.locator("#wrong-price_usdc")).to_be_hidden()
+        await page.locator("#editor:not([data-asking])").wait_for()
+        await page.get_by_role("button", name="Save the draft").click()
 
-    await page.get_by_role("link", name="Account").click()
-    await page.get_by_label("Address", exact=True).fill(shop.payout)
-    await page.get_by_role("button", name="Be paid there").click()
-    paid = page.get_by_role("region", name="Where you are paid")
-    await expect(paid).to_contain_text(shop.payout)
-    await paid.get_by_role("button", name="Cancel the change").click()
-    await expect(paid).not_to_contain_text(shop.payout)
+        await page.get_by_role("link", name="Try it").click()
+        await page.get_by_label("Word").fill("moon")
+        await page.get_by_role("button", name="Run it").click()
+        await expect(page.locator("#answer")).to_contain_text("Practice answer")
+        await expect(page.get_by_role("complementary", name="What it cost")).to_contain_text("Leaves$0.0")
+        await page.get_by_role("link", name="Publish it").click()
+        await page.get_by_role("button", name="Publish").click()
+        await expect(page.get_by_role("status")).to_contain_text("It is on sale")
 
-    await page.get_by_role("link", name="Products", exact=True).click()
-    await page.get_by_role("link", name="New prompt").first.click()
-    await page.locator("#editor[data-ready]").wait_for()
-    await page.get_by_label("Title").fill("Rhymes")
-    await page.locator("#slug").fill("rhymes")
-    await page.get_by_label("Template").fill("Rhyme on {word}{/word}")
-    await page.get_by_role("button", name="Take the tags").click()
-    await expect(page.get_by_label("Name", exact=True)).to_have_value("word")
-    await page.get_by_label("Find one").fill("gpt mini")
-    await page.get_by_role("button", name=f"Use {MODEL}").click()
-    await expect(page.get_by_label("Its id")).to_have_value(MODEL)
-    costs = page.locator('[data-part="estimate"]')
-    await expect(costs.get_by_role("row", name="Typical")).to_contain_text("$0.00")
-    await page.get_by_label("Price of a call").fill("nothing")
-    await expect(page.locator("#wrong-price_usdc")).to_contain_text("plain digits")
-    await page.get_by_label("Price of a call").fill("0.001")
-    await expect(costs.locator(".loss").first).to_be_visible()
-    await page.get_by_label("Price of a call").fill("0.03")
-    await expect(costs.get_by_role("row", name="Worst")).not_to_contain_text("−")
-    await expect(page.locator("#wrong-price_usdc")).to_be_hidden()
-    await page.locator("#editor:not([data-asking])").wait_for()
-    await page.get_by_role("button", name="Save the draft").click()
-
-    await page.get_by_role("link", name="Try it").click()
-    await page.get_by_label("Word").fill("moon")
-    await page.get_by_role("button", name="Run it").click()
-    await expect(page.locator("#answer")).to_contain_text("Practice answer")
-    await expect(page.get_by_role("complementary", name="What it cost")).to_contain_text("Leaves$0.0")
-    await page.get_by_role("link", name="Publish it").click()
-    await page.get_by_role("button", name="Publish").click()
-    await expect(page.get_by_role("status")).to_contain_text("It is on sale")
-
-    await page.get_by_role("link", name="Change").click()
-    await page.get_by_label("Price of a call").fill("0.05")
-    await page.get_by_role("button", name="Save the draft").click()
-    await page.get_by_role("button", name="Publish version 2").click()
-    await page.get_by_role("link", name="Differences of version 2").click()
-    await expect(page.get_by_role("region", name="price_usdc").or_(page.get_by_text("0.05"))).to_be_visible()
-    await page.go_back()
-    await page.get_by_role("button", name=re.compile("Put on sale.*version 1")).click()
-    await expect(page.get_by_role("status")).to_contain_text("on sale as this version")
-    await page.goto(f"{door}/@{newcomer.handle}/rhymes")
-    await expect(page.locator(".till-price")).to_have_text("0.03 USDC a call")
-
-
-async def add_wallet(page: Page, account: accounts.Account, pool: db.Pool) -> None:
-    """Let the practice wallet of this browser sign in to an account, as the operator would."""
-    ask = """async ([url, body]) => {
-        const headers = {'Content-Type': 'application/json'};
-        return (await (await fetch(url, {method: 'POST', body, headers})).json()).result[0];
-    }"""
-    name = await page.evaluate("localStorage['practice-wallet']")
-    url = f"{settings().networks[0].facilitator_url}/practice/wallet"
-    address = await page.evaluate(ask, [url, json.dumps({"account": name, "method": "eth_accounts", "params": []})])
-    async with pool.connection() as conn:
-        assert await sessions.add_wallet(conn, account.id, address, None)
+        await page.get_by_role("link", name="Change").click()
+        await page.get_by_label("Price of a call").fill("0.05")
+        await page.get_by_role("button", name="Save the draft").click()
+        await page.get_by_role("button", name="Publish version 2").click()
+        await page.get_by_role("link", name="Differences of version 2").click()
+        await expect(page.get_by_role("region", name="price_usdc").or_(page.get_by_text("0.05"))).to_be_visible()
+        await page.go_back()
+        await page.get_by_role("button", name=re.compile("Put on sale.*version 1")).click()
+        await expect(page.get_by_role("status")).to_contain_text("on sale as this version")
+        await page.goto(f"{own.url}/@{handle}/rhymes")
+        await expect(page.locator(".till-price")).to_have_text("0.03 USDC a call")
 
 
 async def test_every_page_of_the_desk(

@@ -7,7 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from eth_account import Account
-from eth_account.messages import encode_typed_data
+from eth_account.messages import encode_defunct, encode_typed_data
+from eth_utils.address import to_checksum_address
 
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
 from sandbox.facilitator import create_app
@@ -55,6 +56,19 @@ async def test_money_and_signatures(wallet: httpx.AsyncClient) -> None:
     typed = transfer(address)
     signed = (await ask(wallet, name, "eth_signTypedData_v4", address, json.dumps(typed)))["result"]
     assert Account.recover_message(encode_typed_data(full_message=typed), signature=signed).lower() == address
+
+
+async def test_messages_to_sign_in_with(wallet: httpx.AsyncClient) -> None:
+    """It signs those of its own account (EIP-4361), in hexadecimal (EIP-191), and no other text."""
+    name = uuid4().hex
+    (address,) = (await ask(wallet, name, "eth_requestAccounts"))["result"]
+    text = f"shop.example wants you to sign in with your Ethereum account:\n{to_checksum_address(address)}\n\nNonce: 1é"
+    signed = (await ask(wallet, name, "personal_sign", "0x" + text.encode().hex(), address))["result"]
+    assert Account.recover_message(encode_defunct(text=text), signature=signed).lower() == address
+
+    other = text.replace(to_checksum_address(address), "0x" + "ab" * 20)
+    for message in (other.encode().hex(), b"I owe you".hex(), "0xzz", "ff"):
+        assert (await ask(wallet, name, "personal_sign", message, address))["error"]["code"] == -32602, message
 
 
 async def test_what_it_refuses(wallet: httpx.AsyncClient) -> None:
