@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from api import operators
 from core import db
 from drills.tenancy import goods
 from tests.callers import environment
-from tests.selling import SECRET_TEMPLATE
+from tests.selling import SECRET_TEMPLATE, add_model
 from tests.shops import MODEL, Shop, executions
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -160,6 +161,29 @@ async def test_buttons_of_the_form_lose_nothing(desk: Browser) -> None:
     assert MODEL in found.text
     assert "Nothing" not in found.text
     assert (await desk.get("/desk/products/sonnet")).status_code == 404
+
+
+async def test_a_leaving_model(desk: Browser, shop: Shop, pool: db.Pool) -> None:
+    """Its successors stand beside it with what a usual call costs; the test decides whether it moves."""
+    leaving, other = f"openai/leaving-{uuid4().hex[:8]}", "openai/gpt-5-nano"
+    async with pool.connection() as conn:
+        await add_model(conn, id=other)
+        await add_model(conn, id=leaving, expires_on=datetime.now(UTC).date() + timedelta(days=3))
+    await shop.publish(pool, slug="old", model=leaving)
+    assert re.search(r'products/old#switch">Compare and switch', (await desk.get("/desk")).text)
+    page = await desk.get("/desk/products/old")
+    row = r'<th scope="row">openai/[^<]+</th><td>\$[\d.]+, \$[\d.]+</td><td>\$0\.\d+</td><td>[+-]\d+ %</td>'
+    assert re.search(row, page.text)
+    assert "Test and switch" in page.text
+
+    await shop.openrouter(faults=["status:404"])
+    failed = await desk.post("/desk/products/old/switch", data={"model": other})
+    assert failed.status_code == 400
+    assert "Nothing was changed." in failed.text
+    await shop.openrouter(faults=[])
+    switched = await desk.post("/desk/products/old/switch", data={"model": other})
+    assert "it is on sale on it" in switched.text
+    assert "Its model is leaving" not in switched.text
 
 
 async def test_keys_tokens_and_addresses(desk: Browser, shop: Shop) -> None:
