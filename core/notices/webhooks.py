@@ -294,8 +294,7 @@ def _url_problem(account_id: UUID, url: str) -> str | None:
         return f"must be an {schemes[0]} address of at most {_LONGEST_URL} characters, such as https://example.com/hook"
     if parts.username is not None or parts.fragment:
         return "must have no user and no fragment"
-    address = host.removesuffix(".")
-    is_number = egress_guard.is_number(address) or _NUMBER_AT_END.fullmatch(address)
-    if is_number and not egress_guard.may_reach((address, 0), addresses.networks_of(settings(), account_id)):
+    networks, host = addresses.networks_of(settings(), account_id), host.removesuffix(".")
+    if (":" in host or _NUMBER_AT_END.fullmatch(host)) and not egress_guard.may_reach((host, 0), networks):
         return "must not lead to an inner network"
     return None
