@@ -50,7 +50,7 @@ class Endpoint:
 
     Attributes:
         url: an https address; in the sandbox http too.
-        secret: `whsec_` and 32 bytes in base64.
+        secret: the prefix of Standard Webhooks and 32 bytes in base64.
         old_secret: the one before; None if there is none.
         old_until: until when (UTC) that signs too.
     """

@@ -104,7 +104,7 @@ def other_messages() -> Iterator[tuple[str, str]]:
     yield "uri", "https://example.com/purchases"
     yield "chainId", "eip155:1"
     yield "chainId", "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
-    yield "nonce", "a1b2c3d4e5f67890a1b2c3d4e5f67890"
+    yield "nonce", "a1b2c3d4" * 4
     yield "version", "2"
     yield "issuedAt", "2026-13-01T00:00:00Z"
     yield "expirationTime", "2020-01-01T00:00:00Z"

@@ -296,7 +296,7 @@ async def test_they_belong_to_their_creator(pool: db.Pool, sold: versions.Versio
     ("url", "events", "name", "field"),
     [
         ("ftp://example.org", ["call.sold"], "", "url"),
-        ("https://user:word@example.org", ["call.sold"], "", "url"),
+        ("https://user:practice@example.org", ["call.sold"], "", "url"),
         ("https://example.org/#x", ["call.sold"], "", "url"),
         ("https://example.org:99999", ["call.sold"], "", "url"),
         ("https://", ["call.sold"], "", "url"),
