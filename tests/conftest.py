@@ -29,9 +29,11 @@ from tasks.prefect_adapter import client_environment, server_environment  # noqa
 from tests import servers  # noqa: E402 - after the environment is clean
 
 if TYPE_CHECKING:
+    import httpx
     import schemathesis
     from psycopg import AsyncConnection
 
+    from core import db
     from tests import shops
 
 _state = tempfile.TemporaryDirectory(prefix="instant-tests-", ignore_cleanup_errors=True)
@@ -212,6 +214,25 @@ def door(surroundings: Path) -> Iterator[str]:
 
     with doors.door(surroundings) as running:
         yield running.url
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator["db.Pool"]:
+    """The door's database."""
+    from core import db
+
+    async with db.pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+async def http() -> AsyncIterator["httpx.AsyncClient"]:
+    """A client without a read timeout that opens a connection for every concurrent request."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Serve MCP over streamable HTTP, without sessions: each POST is a request, whose answer is JSON or events."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -28,11 +29,23 @@ _ENVELOPE = 16_384
 
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[None]:
-    """Run both servers for the duration of the block."""
+    """Run both servers for the duration of the block, in one task: the SDK's task groups must end where they began."""
     shop, creator = (_manager(kind) for kind in (servers.shop, servers.creator))
-    async with shop.run(), creator.run():
-        app.state.mcp_shop, app.state.mcp_creator = shop, creator
+    app.state.mcp_shop, app.state.mcp_creator = shop, creator
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with shop.run(), creator.run():
+            begun.set()
+            await over.wait()
+
+    serving = asyncio.create_task(serve())
+    await begun.wait()
+    try:
         yield
+    finally:
+        over.set()
+        await serving
 
 
 def body_limit() -> int:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from core import db
-
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
@@ -70,10 +68,3 @@ async def open_page(browser: "Browser") -> AsyncIterator[OpenPage]:
 def _judge(text: str, wrong: list[str]) -> None:
     if "Content Security Policy" in text or "violates" in text:
         wrong.append(text)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[db.Pool]:
-    """The door's database."""
-    async with db.pool() as opened:
-        yield opened

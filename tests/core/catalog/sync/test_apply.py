@@ -218,13 +218,13 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
         {
             "what": "repriced",
             "model": "m/1",
-            "was": "$1 in, $2 out",
-            "is": "$2 in, $2.5 out, $0.01 a call",
+            "was": "$1 in, $2 out per million tokens",
+            "is": "$2 in, $2.5 out per million tokens, $0.01 a call",
         },
         {
             "what": "repriced, changed",
             "model": "m/3",
-            "was": "$1 in, $2 out; obstacle -",
+            "was": "$1 in, $2 out per million tokens; obstacle -",
             "is": "price unknown; obstacle unknown_price",
         },
         {"what": "returned", "model": "m/back", "was": "not listed", "is": "listed"},
@@ -234,7 +234,7 @@ async def test_the_news_of_a_sync(conn: AsyncConnection) -> None:
             "was": "longest answer 4096; parameters -temperature",
             "is": "longest answer 1024; parameters +seed",
         },
-        {"what": "added", "model": "m/new", "was": "", "is": "$1 in, $2 out"},
+        {"what": "added", "model": "m/new", "was": "", "is": "$1 in, $2 out per million tokens"},
         {"what": "in quarantine", "model": "row 7", "was": "", "is": "no_id"},
     ]
     assert synced.summary() == ("1 added, 1 missing, 1 returned, 2 repriced, 3 changed, 2 unchanged, 1 in quarantine")
