@@ -20,14 +20,14 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 test test-fast test-clients test-pages test-drills: export PYTHONDONTWRITEBYTECODE :=
 
 # In `make check test` the tests of the architecture have passed already; the folders that it leaves out have commands of their own.
-test: .venv/installed .chain ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/clients --ignore tests/pages --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+test: .venv/installed ## run the tests
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
 
-test-clients: .venv/installed .clients ## run stock programs: x402 and OpenAI clients, schemathesis, LiteLLM (make .litellm), LangChain (make .langchain)
-	@$(BIN)/pytest -q -n 2 --dist worksteal tests/clients
+test-clients: .venv/installed .chain .clients ## run stock programs: a chain node, x402 and OpenAI clients, schemathesis, LiteLLM (make .litellm), LangChain (make .langchain)
+	@$(BIN)/pytest -q -n 2 --dist worksteal tests/clients tests/chain
 
 test-pages: .venv/installed .pages ## look at the pages in a real Chromium, where one is installed
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/pages

@@ -22,7 +22,7 @@ from cli.mcp_bridge import Bridge, Limits, server_of
 from core.failures import Misconfigured
 from tests import shops, wire
 from tests.agents import LEGACY, MODERN
-from tests.api.test_pages import shown_call
+from tests.pages.test_pages import shown_call
 from tests.shops import Buyer, Shop
 
 INPUTS = {"topic": "the sea"}

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests import wire
-from tests.api.test_pages import shown_call
+from tests.pages.test_pages import shown_call
 from tests.refusals import TOPIC
 from tests.shops import Buyer, Shop, allowed_assets
 
