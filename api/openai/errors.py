@@ -5,16 +5,15 @@ So an answer that a repetition cannot better must have another status, or forbid
 openai-python obeys.
 """
 
-import json
 from collections.abc import Mapping
 
 from fastapi.responses import JSONResponse
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.problem_answers import answering_problems
 
 _PREFIX = "/v1/"
 
-_PROBLEM = "application/problem+json"
 _TYPES = {401: "authentication_error", 402: "payment_required", 403: "permission_error", 429: "rate_limit_error"}
 # Members of a problem that an error says in other words, or leaves to the status line.
 _STANDARD = ("type", "title", "status", "detail", "error", "code")
@@ -28,26 +27,7 @@ def errors_of_problems(app: ASGIApp) -> ASGIApp:
         if not is_asked(scope):
             await app(scope, receive, send)
             return
-        held: Message | None = None
-        body = bytearray()
-
-        async def translate(message: Message) -> None:
-            nonlocal held
-            if message["type"] == "http.response.start":
-                kind = MutableHeaders(scope=message).get("content-type", "")
-                if kind.partition(";")[0] == _PROBLEM:
-                    held = message
-                    return
-            elif held is not None:
-                body.extend(message.get("body", b""))
-                if message.get("more_body", False):
-                    return
-                answer = error_of(json.loads(bytes(body)), MutableHeaders(scope=held))
-                await answer(scope, receive, send)
-                return
-            await send(message)
-
-        await app(scope, receive, translate)
+        await app(scope, receive, answering_problems(error_of, scope, receive, send))
 
     return answering
 

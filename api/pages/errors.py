@@ -1,6 +1,5 @@
 """Turn problem documents into pages for people, wherever in the door they were made."""
 
-import json
 from collections.abc import Mapping
 
 from fastapi.responses import HTMLResponse
@@ -10,10 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.pages.negotiation import wants_page
 from api.pages.rendering import page
+from api.problem_answers import PROBLEM, answering_problems, content_type
 
-_PROBLEM = "application/problem+json"
 # Answers whose kind depends on Accept: pages, and what programs get instead.
-_NEGOTIATED = ("text/html", "application/json", _PROBLEM)
+_NEGOTIATED = ("text/html", "application/json", PROBLEM)
 _KEPT = ("retry-after", "allow", "www-authenticate", "date")
 
 _ADVICE = {
@@ -40,32 +39,22 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
         if not is_page and not is_read:
             await app(scope, receive, send)
             return
-        held: Message | None = None
-        body = bytearray()
+        onward = answering_problems(_page, scope, receive, send) if is_page else send
 
         async def negotiate(message: Message) -> None:
-            nonlocal held
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                kind = headers.get("content-type", "").partition(";")[0]
-                if kind in _NEGOTIATED and "Accept" not in headers.get("vary", ""):
+                if content_type(headers) in _NEGOTIATED and "Accept" not in headers.get("vary", ""):
                     headers.add_vary_header("Accept")
-                if is_page and kind == _PROBLEM:
-                    held = message
-                    return
-            elif held is not None:
-                body.extend(message.get("body", b""))
-                if message.get("more_body", False):
-                    return
-                headers = MutableHeaders(scope=held)
-                kept = {name: headers[name] for name in _KEPT if name in headers}
-                await problem_page(json.loads(bytes(body)), kept)(scope, receive, send)
-                return
-            await send(message)
+            await onward(message)
 
         await app(scope, receive, negotiate)
 
     return answering
+
+
+def _page(problem: Mapping[str, object], headers: Mapping[str, str]) -> HTMLResponse:
+    return problem_page(problem, {name: headers[name] for name in _KEPT if name in headers})
 
 
 def problem_page(problem: Mapping[str, object], headers: dict[str, str]) -> HTMLResponse:
