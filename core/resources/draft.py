@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+)
 
 from core.amounts import atomic_usdc
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
@@ -38,7 +47,7 @@ def _is_price(text: str) -> str:
     return text
 
 
-Line = Annotated[str, AfterValidator(short_text.one_line)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(short_text.one_line)]
 
 
 def _is_free(slug: str) -> str:
@@ -125,7 +134,7 @@ class Draft(BaseModel):
     fallbacks: tuple[Annotated[Line, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=4)
     template: str = Field(min_length=1, max_length=100_000, repr=False)
     parameters: tuple[Parameter, ...] = Field(default=(), max_length=PARAMETER_LIMIT)
-    allows_user_message: bool = False
+    allows_user_message: StrictBool = False
     max_output_tokens: int = Field(default=4096, ge=LEAST_OUTPUT_TOKENS, le=128_000)
     temperature: Decimal | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     timeout_seconds: int = Field(default=120, ge=5, le=600)
@@ -133,7 +142,7 @@ class Draft(BaseModel):
     # Nothing is withheld that its creator did not ask for; but they learn whether their prompt leaks.
     prompt_shield: PromptShield = "watch"
     inputs_in: InputsIn = "template"
-    zdr: bool = False
+    zdr: StrictBool = False
     providers: ProviderChoice | None = None
     answer_schema: Annotated[str | None, BeforeValidator(read_schema)] = None
     truncated_from_characters: int | None = Field(default=None, ge=100, le=1_000_000)
@@ -145,7 +154,7 @@ class Draft(BaseModel):
     tags: Annotated[tuple[Tag, ...], AfterValidator(_differ)] = Field(default=(), max_length=TAG_LIMIT)
     icon: Annotated[str, Field(max_length=500), AfterValidator(_is_icon)] | None = None
     example: Example | None = None
-    listed: bool = True
+    listed: StrictBool = True
 
     @property
     def price_atomic(self) -> int:

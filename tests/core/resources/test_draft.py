@@ -92,6 +92,19 @@ def test_what_is_wrong_is_named_without_being_quoted() -> None:
     assert "canary" not in str(caught.value.fields)
 
 
+def test_blank_lines_and_words_for_flags_are_refused() -> None:
+    """A title of spaces is empty, spaces around one are no part of it, and only true and false are flags."""
+    with pytest.raises(InvalidInput) as caught:
+        drafts.read(content(title=" \t", zdr="true", listed=1))
+
+    assert caught.value.fields == {
+        "title": "must not be empty",
+        "zdr": "must be true or false",
+        "listed": "must be true or false",
+    }
+    assert drafts.read(content(title=" Haiku ")).title == "Haiku"
+
+
 @given(
     first=st.tuples(prices, prices, prices, st.integers(0, 100), st.integers(16, 1000), st.booleans()),
     more=st.tuples(prices, prices, prices, st.integers(0, 100), st.integers(0, 1000), st.booleans()),
