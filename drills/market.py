@@ -16,7 +16,7 @@ from x402.schemas import PaymentPayload
 
 from core.settings import settings
 from drills.pace import Patience, patience
-from tests.shops import PRICE_ATOMIC, Buyer, Shop
+from tests.shops import PRICE_ATOMIC, Buyer, Shop, named
 
 T = TypeVar("T")
 
@@ -95,6 +95,9 @@ class Market:
             offered = await self.ask("POST", self.url(purchase.shop), json=INPUTS)
             required = decode_payment_required_header(offered.headers["PAYMENT-REQUIRED"])
             signed = await purchase.buyer.sdk().create_payment_payload(required)
+            if not purchase.funds and isinstance(signed, PaymentPayload):
+                # Else a payment beside another of the same wallet for the same inputs may be taken for its repetition.
+                named(signed)
             purchase.header = encode_payment_signature_header(signed)
 
     async def present(self, purchase: Purchase, prefer: str = "wait=10") -> httpx.Response:
