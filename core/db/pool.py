@@ -162,12 +162,17 @@ async def retry_until_committed(shared: Pool, action: Callable[[Connection], Awa
 
     For outcomes that are stored nowhere else yet: money that moved, an answer that arrived. The action must be
     repeatable, because a connection may be lost after its commit.
+
+    Raises:
+        PoolClosed: the pool was closed, and nothing opens it again.
     """
     while True:
         try:
             async with shared.connection() as conn:
                 return await action(conn)
         except UNREACHABLE as error:
+            if shared.closed:
+                raise
             log.warning("database: out of reach (%s), an outcome waits to be written", type(error).__name__)
         await asyncio.sleep(_RETRY_SECONDS)
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from psycopg import AsyncConnection, OperationalError
 from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolClosed
 from pydantic import SecretStr
 
 from core import db
@@ -52,6 +53,18 @@ async def test_a_look_that_is_cut_off_says_so(database: str) -> None:
 
         with pytest.raises(OperationalError):
             await look()
+
+
+async def test_nothing_waits_for_a_closed_pool(database: str) -> None:
+    """What is retried until it commits fails once its pool is closed, instead of retrying for ever."""
+
+    async def write(conn: db.Connection) -> None:
+        await conn.execute("SELECT 1")
+
+    async with db.pool() as pool:
+        await db.retry_until_committed(pool, write)
+    with pytest.raises(PoolClosed):
+        await db.retry_until_committed(pool, write)
 
 
 async def test_a_statement_is_planned_once(database: str) -> None:
