@@ -1,4 +1,4 @@
-"""`instant refunds`: show, record and waive refunds."""
+"""`instant refunds`: show, pay, record and waive refunds."""
 
 from typing import Literal
 from uuid import UUID
@@ -6,11 +6,13 @@ from uuid import UUID
 from cyclopts import App
 
 from cli import output
+from cli.refund_payment import pay
 from cli.shared import Json, in_transaction
 from core.amounts import usdc
 from core.payments import refunds as payment_refunds
 
 refunds = App(name="refunds")
+refunds.command(pay)
 
 
 @refunds.command(name="list")

@@ -29,6 +29,7 @@ __all__ = [
     "Streamed",
     "SyncOutcome",
     "Tier",
+    "TransferState",
     "Verification",
     "WebhookEvent",
     "WorkerKind",
@@ -41,6 +42,7 @@ ExecutionKind = Literal["paid", "test"]
 Leak = Literal["canary", "overlap"]
 AttemptReason = Literal["first", "resend", "rerun", "takeover"]
 RefundState = Literal["due", "recorded", "waived"]
+TransferState = Literal["sending", "paid", "void"]
 Outcome = Literal["succeeded", "failed", "declined"]
 Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]

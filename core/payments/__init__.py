@@ -22,6 +22,8 @@ __all__ = (
     "receipt_checks",
     "receipts",
     "reconciliation",
+    "refund_payment",
+    "refund_transfers",
     "refunds",
     "settlement",
     "timeline",

@@ -1,6 +1,6 @@
 """Record what is owed: every paid execution is answered or owed.
 
-Money goes from buyers directly to creators, so a refund is only recorded or waived here, never sent.
+A refund is paid by a transfer of ours (`refund_payment`), by hand and then recorded here, or waived.
 """
 
 import re
@@ -28,21 +28,29 @@ async def record(conn: db.Connection, execution_id: UUID, transaction: str, note
     """Record that a refund was paid.
 
     Raises:
-        InvalidInput: the transaction is not a hash, or no refund is due for this execution.
+        InvalidInput: the transaction is not a hash, or no refund is due for this execution, or a transfer of ours may
+            pay it.
     """
     if not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):
         raise InvalidInput({"transaction": "must be 0x and 64 hexadecimal digits"})
     if await sql.record(conn, execution_id=execution_id, transaction=transaction.lower(), note=note) is None:
-        raise InvalidInput({"execution": "no refund is due for it"})
+        raise InvalidInput({"execution": await _why_not(conn, execution_id)})
 
 
 async def waive(conn: db.Connection, execution_id: UUID, note: str) -> None:
     """Record that a refund will not be paid, and why.
 
     Raises:
-        InvalidInput: the note is empty or too long, or no refund is due for this execution.
+        InvalidInput: the note is empty or too long, or no refund is due for this execution, or a transfer of ours may
+            pay it.
     """
     if not note.strip() or len(note) > 500:
         raise InvalidInput({"note": "say why, in at most 500 characters"})
     if await sql.waive(conn, execution_id=execution_id, note=note) is None:
-        raise InvalidInput({"execution": "no refund is due for it"})
+        raise InvalidInput({"execution": await _why_not(conn, execution_id)})
+
+
+async def _why_not(conn: db.Connection, execution_id: UUID) -> str:
+    if await sql.is_bound(conn, execution_id=execution_id):
+        return "a transfer of ours may still pay it; wait until that is decided, a few minutes after it ends"
+    return "no refund is due for it"
