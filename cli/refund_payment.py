@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cli import output
+from cli.remote import door
 from cli.shared import Flag, Json
 from cli.wallet_key import read_key
 from core import amounts, db
 from core.amounts import usdc
 from core.evm import signatures
 from core.failures import InvalidInput, Misconfigured
+from core.payments.refunds import words
 
 if TYPE_CHECKING:
     from core.payments.refund_payment import Limits, Payment, Plan
@@ -29,6 +31,7 @@ Usdc = Annotated[str | None, Parameter(help="An amount in USDC, such as 2.5.")]
 _TROUBLE = ("not_served", "chain_unread", "no_balance")
 
 
+@door.anywhere
 def pay(
     *,
     limit: int = 100,
@@ -65,6 +68,10 @@ def pay(
     wallet = open_wallet(key_file)
     if json and not (yes or dry_run):
         raise InvalidInput({"--json": "needs --yes or --dry-run"})
+    if door.chosen():
+        if creator is not None:
+            door.check_handle(creator)
+        return _pay_at_door(wallet, limits, is_dry=dry_run, is_sure=yes, json=json)
     return asyncio.run(_pay(wallet, limits, creator, is_dry=dry_run, is_sure=yes, json=json))
 
 
@@ -104,6 +111,26 @@ async def _pay(
                     _say(paid[-1])
     if json:
         _show(planned, paid, json=True)
+    return _exit_code(planned, paid)
+
+
+def _pay_at_door(wallet: signatures.Wallet, limits: Limits, *, is_dry: bool, is_sure: bool, json: bool) -> int:
+    """Do the same where the database is a door's: it records and sends, and the key signs here."""
+    from cli.remote import refunds as at_door
+
+    planned = at_door.plan(wallet.address, limits)
+    paid: list[Payment] = []
+    if is_dry or not json:
+        _show(planned, [], json=json)
+    if not is_dry:
+        if planned.chosen and not (is_sure or _agrees(planned)):
+            return 1
+        for refund in planned.chosen:
+            paid.append(at_door.pay(refund, wallet))
+            if not json:
+                _say(paid[-1])
+        if json:
+            _show(planned, paid, json=True)
     return _exit_code(planned, paid)
 
 
@@ -155,13 +182,6 @@ def _say(one: Payment) -> None:
             output.line(f"{one.execution_id}: sent, and not seen on the chain yet ({words(one.reason)}).")
         case _:
             output.line(f"{one.execution_id}: not paid: {words(one.reason)}.")
-
-
-def words(code: str | None) -> str:
-    """Say what a code means."""
-    from core.payments.refund_payment import WORDS
-
-    return WORDS.get(code or "", (code or "nothing was heard").replace("_", " "))
 
 
 def _exit_code(planned: Plan, paid: list[Payment]) -> int:

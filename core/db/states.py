@@ -70,6 +70,7 @@ NoticeRule = Literal[
     "payout_changing",
     "prompt_leaking",
     "refunds_repeated",
+    "refunds_unpaid",
     "refused_often",
     "sold_below_cost",
     "spend_unusual",

@@ -3,7 +3,7 @@
 Who owes is the creator, whose wallet was paid; an operator may pay for one. The key never leaves this process.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +15,10 @@ from core.db.queries.refund_transfer import sql
 from core.evm import node
 from core.evm.signatures import Wallet
 from core.failures import InvalidInput, Unavailable
-from core.payments import refund_transfers
+from core.payments import refund_authorizations, refund_transfers
+from core.payments.refund_authorizations import Token
 from core.payments.settlement import PaymentClients
 from core.process import scheduled_runs
-from core.settings import Network
 
 Obstacle = Literal[
     "not_served",
@@ -31,21 +31,6 @@ Obstacle = Literal[
     "no_balance",
 ]
 State = Literal["paid", "sending", "void", "not_sent"]
-
-WORDS: dict[str, str] = {
-    "not_served": "its network or asset is not configured any more: pay it by hand, then record it",
-    "chain_unread": "the node of its network does not answer",
-    "other_wallet": "a transfer from another wallet may still pay it",
-    "not_the_payee": "another wallet received the payment; --any-wallet pays it all the same",
-    "above_each": "it is more than one refund may be",
-    "above_count": "as many refunds as allowed come before it",
-    "above_sum": "with those before it, it is more than all together may be",
-    "no_balance": "the wallet has not enough money for it",
-    "not_due": "it is not due any more",
-    "used_elsewhere": "the wallet has used up its authorization otherwise: pay it from another wallet",
-    "expired_unused": "its authorization ended unused; pay it again",
-}
-"""Sentences for codes; others are reasons of a facilitator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +97,23 @@ class Payment:
 def choose(
     refunds: Sequence[Payable],
     wallet: str,
-    networks: Mapping[str, Network],
-    balances: Mapping[str, int | None],
+    tokens: Mapping[str, Token],
+    has: Mapping[str, int | None],
     limits: Limits,
 ) -> list[Planned]:
-    """Choose what to pay, the oldest first; one that does not fit does not keep the others from being paid."""
-    left, count, total = dict(balances), 0, 0
+    """Choose what to pay, the oldest first; one that does not fit does not keep the others from being paid.
+
+    Args:
+        refunds: what is due.
+        wallet: the address that pays, in lower case.
+        tokens: the asset of each network that is served.
+        has: the wallet's balance on each, in atomic units; None: unknown.
+        limits: what may be paid.
+    """
+    left, count, total = dict(has), 0, 0
     planned = []
     for refund in refunds:
-        obstacle = _obstacle(refund, wallet, networks, limits) or _room(refund, left, count, total, limits)
+        obstacle = _obstacle(refund, wallet, tokens, limits) or _room(refund, left, count, total, limits)
         if obstacle is None:
             count, total = count + 1, total + refund.amount_atomic
             left[refund.network] = (left[refund.network] or 0) - refund.amount_atomic
@@ -128,9 +121,9 @@ def choose(
     return planned
 
 
-def _obstacle(refund: Payable, wallet: str, networks: Mapping[str, Network], limits: Limits) -> Obstacle | None:
-    network = networks.get(refund.network)
-    if network is None or network.asset.lower() != refund.asset:
+def _obstacle(refund: Payable, wallet: str, tokens: Mapping[str, Token], limits: Limits) -> Obstacle | None:
+    token = tokens.get(refund.network)
+    if token is None or token.asset.lower() != refund.asset:
         return "not_served"
     if refund.bound_to not in (None, wallet):
         return "other_wallet"
@@ -174,9 +167,19 @@ async def plan(
         account_id: the same, by the account.
     """
     async with pool.connection() as conn:
-        due = [row async for row in sql.payable(conn, handle=handle, account_id=account_id)]
-    balances = {name: await _balance(clients, name, wallet) for name in sorted({refund.network for refund in due})}
-    return Plan(wallet, choose(due, wallet, clients.networks, balances, limits), balances)
+        found = await due(conn, handle=handle, account_id=account_id)
+    has = await balances(clients, wallet, {refund.network for refund in found})
+    return Plan(wallet, choose(found, wallet, clients.networks, has, limits), has)
+
+
+async def due(conn: db.Connection, *, handle: str | None = None, account_id: UUID | None = None) -> list[Payable]:
+    """List the refunds that are due, the oldest first; of one creator, or of all."""
+    return [row async for row in sql.payable(conn, handle=handle, account_id=account_id)]
+
+
+async def balances(clients: PaymentClients, wallet: str, networks: Iterable[str]) -> dict[str, int | None]:
+    """Ask what a wallet has on each network, in atomic units; None: the node does not answer."""
+    return {name: await _balance(clients, name, wallet) for name in sorted(networks)}
 
 
 async def _balance(clients: PaymentClients, name: str, wallet: str) -> int | None:
@@ -204,7 +207,9 @@ async def alone(wallet: str) -> AsyncIterator[None]:
         yield
 
 
-async def pay(pool: db.Pool, clients: PaymentClients, refund: Payable, wallet: Wallet) -> Payment:
+async def pay(
+    pool: db.Pool, clients: PaymentClients, refund: Payable, wallet: Wallet, *, capped_for: UUID | None = None
+) -> Payment:
     """Pay one refund, at most once, whatever crashes and however often this is repeated.
 
     Takes the pool: the transfer is recorded and committed before it is signed, and no connection is held while it is
@@ -215,11 +220,12 @@ async def pay(pool: db.Pool, clients: PaymentClients, refund: Payable, wallet: W
         clients: the facilitators and nodes.
         refund: from a plan.
         wallet: pays.
+        capped_for: the account whose stored wallet it is, with a cap of a day.
     """
     async with pool.connection() as conn:
-        reserved = await refund_transfers.reserve(conn, refund.execution_id, wallet.address)
+        reserved = await refund_transfers.reserve(conn, refund.execution_id, wallet.address, capped_for=capped_for)
     if isinstance(reserved, str):
         return Payment(refund.execution_id, "not_sent", reserved, None)
-    signature = wallet.sign(refund_transfers.digest_of(clients.networks[refund.network], reserved))
+    signature = wallet.sign(refund_authorizations.digest_of(clients.networks[refund.network], reserved))
     sent = await refund_transfers.send(pool, clients, reserved, signature)
     return Payment(refund.execution_id, sent.state, None if sent.state == "paid" else sent.reason, sent.transaction)

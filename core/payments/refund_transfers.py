@@ -12,25 +12,24 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
-
 from core import db
 from core.db.queries.refund_transfer import Reserved as Reserved
 from core.db.queries.refund_transfer import Transfer as Transfer
 from core.db.queries.refund_transfer import sql
-from core.evm import node, signatures
+from core.evm import node
 from core.failures import NotFound, Unavailable
-from core.payments import chain, offers
+from core.payments import chain, offers, refund_caps
+from core.payments.refund_authorizations import authorization_of, nonce_of
 from core.payments.settlement import PaymentClients
 from core.payments.verdicts import Settled
-from core.payments.x402_sdk import ExactEIP3009Authorization, PaymentPayload, hash_eip3009_authorization
+from core.payments.x402_sdk import PaymentPayload
 from core.settings import Network, settings
 
 _log = logging.getLogger(__name__)
 
-Obstacle = Literal["not_due", "other_wallet", "day_is_full"]
-"""Why no transfer was recorded: the refund is not due any more, is bound to another wallet's, or a cap is reached."""
+Obstacle = Literal["not_due", "other_wallet", "day_is_full", "switched_off"]
+"""Why no transfer was recorded: the refund is not due any more, or bound to another wallet's; a cap is reached; or the
+stored wallet was replaced or switched off."""
 
 # An authorization that ends sooner may end before a facilitator has broadcast it.
 _LEAST_SECONDS = 60
@@ -40,12 +39,9 @@ _LOOK_SECONDS = 1.0
 _MOST = 50
 
 
-def nonce_of(execution_id: UUID) -> bytes:
-    """Return the nonce of the transfer that refunds an execution: 32 bytes, always the same."""
-    return keccak(b"x402-instant/refund\x00" + execution_id.bytes)
-
-
-async def reserve(conn: db.Connection, execution_id: UUID, payer: str) -> Reserved | Obstacle:
+async def reserve(
+    conn: db.Connection, execution_id: UUID, payer: str, *, capped_for: UUID | None = None
+) -> Reserved | Obstacle:
     """Record, in the caller's transaction, that a wallet pays a refund. Sign nothing before it is committed.
 
     Repeating it gives the same authorization while that is valid for a minute or more, and then one with a later end;
@@ -55,10 +51,16 @@ async def reserve(conn: db.Connection, execution_id: UUID, payer: str) -> Reserv
         conn: one transaction.
         execution_id: what is refunded.
         payer: the wallet that pays, in lower case.
+        capped_for: the account whose stored wallet it is: then the transfer counts against its cap of this UTC day.
 
     Raises:
         NotFound: there is no such refund.
     """
+    cap = None
+    if capped_for is not None:
+        cap = await refund_caps.lock(conn, capped_for, payer)
+        if cap is None:
+            return "switched_off"
     refund = await sql.lock(conn, execution_id=execution_id)
     if refund is None:
         raise NotFound
@@ -66,6 +68,8 @@ async def reserve(conn: db.Connection, execution_id: UUID, payer: str) -> Reserv
         return "not_due"
     if refund.transfer_id is not None and await sql.bound_to(conn, id=refund.transfer_id) != payer:
         return "other_wallet"
+    if cap is not None and not await refund_caps.fits(conn, refund, payer, cap):
+        return "day_is_full"
     reserved = await sql.reserve(
         conn,
         execution_id=execution_id,
@@ -73,7 +77,7 @@ async def reserve(conn: db.Connection, execution_id: UUID, payer: str) -> Reserv
         nonce=nonce_of(execution_id),
         least_seconds=_LEAST_SECONDS,
         seconds=settings().payment_window_seconds,
-        capped_on=None,
+        is_capped=cap is not None,
     )
     if reserved is None:
         return "not_due"
@@ -81,43 +85,16 @@ async def reserve(conn: db.Connection, execution_id: UUID, payer: str) -> Reserv
     return reserved
 
 
-def digest_of(network: Network, reserved: Reserved) -> bytes:
-    """Return the 32 bytes that the paying wallet signs (EIP-712, TransferWithAuthorization of EIP-3009)."""
-    signed = authorization_of(reserved)
-    return hash_eip3009_authorization(
-        ExactEIP3009Authorization(
-            from_address=signed["from"],
-            to=signed["to"],
-            value=signed["value"],
-            valid_after=signed["validAfter"],
-            valid_before=signed["validBefore"],
-            nonce=signed["nonce"],
-        ),
-        network.chain_id,
-        network.asset,
-        network.asset_name,
-        network.asset_version,
-    )
+async def find_reserved(conn: db.Connection, execution_id: UUID, payer: str) -> Reserved:
+    """Find the authorization of a refund and a wallet that was recorded, and that is not decided.
 
-
-def authorization_of(reserved: Reserved) -> dict[str, str]:
-    """Return the members of the authorization as x402 spells them."""
-    return {
-        "from": to_checksum_address(reserved.payer),
-        "to": to_checksum_address(reserved.pay_to),
-        "value": str(reserved.amount_atomic),
-        "validAfter": "0",
-        "validBefore": str(int(reserved.valid_before.timestamp())),
-        "nonce": f"0x{reserved.nonce.hex()}",
-    }
-
-
-def is_signed(network: Network, reserved: Reserved, signature: bytes) -> bool:
-    """Whether the paying wallet signed this authorization with its own key."""
-    return (
-        len(signature) == signatures.LENGTH
-        and signatures.recover(digest_of(network, reserved), signature) == reserved.payer
-    )
+    Raises:
+        NotFound: there is none.
+    """
+    found = await sql.find_reserved(conn, execution_id=execution_id, payer=payer)
+    if found is None:
+        raise NotFound
+    return found
 
 
 async def send(pool: db.Pool, clients: PaymentClients, reserved: Reserved, signature: bytes) -> Transfer:

@@ -13,6 +13,35 @@ from core.db.states import RefundState
 from core.failures import InvalidInput
 from core.settings import settings
 
+_WORDS: dict[str, str] = {
+    "not_served": "its network or asset is not configured any more: pay it by hand, then record it",
+    "chain_unread": "the node of its network does not answer",
+    "other_wallet": "a transfer from another wallet may still pay it",
+    "not_the_payee": "another wallet received the payment; --any-wallet pays it all the same",
+    "above_each": "it is more than one refund may be",
+    "above_count": "as many refunds as allowed come before it",
+    "above_sum": "with those before it, it is more than all together may be",
+    "no_balance": "the wallet has not enough money for it",
+    "not_due": "it is not due any more",
+    "day_is_full": "the cap of this day (UTC) has no room for it",
+    "settled": "the facilitator says that it is settled",
+    "chain_unreachable": "the node of its network does not answer",
+    "chain_incomplete": "the node of its network lags behind",
+    "chain_wrong": "the node of its network is on another chain",
+    "not_configured": "its network or asset is not configured any more",
+    "switched_off": "its wallet was replaced or switched off",
+    "key_unreadable": "no configured master key opens the key of its wallet",
+    "used_elsewhere": "the wallet has used up its authorization otherwise: pay it from another wallet",
+    "expired_unused": "its authorization ended unused; pay it again",
+}
+
+
+def words(code: str | None) -> str:
+    """Say why a refund is not paid: a code of ours in words, and the reason of a facilitator as it is."""
+    if code is None:
+        return "nothing was heard of it"
+    return _WORDS.get(code, f"the facilitator says {code}")
+
 
 async def mark_due(conn: db.Connection) -> list[UUID]:
     """Mark refunds as due: executions that failed without the buyer's fault, with no re-run left."""

@@ -6,7 +6,7 @@ from web3.exceptions import ContractLogicError
 from x402.schemas import PaymentPayload
 
 from core import db
-from core.payments import refund_payment, refund_transfers, settlement
+from core.payments import refund_authorizations, refund_payment, settlement
 from core.payments.refund_payment import Limits
 from core.payments.refund_transfers import Reserved
 from tests import debts, practice, shops
@@ -48,8 +48,8 @@ async def test_the_chain_refuses_a_second(market: Market, shop: Shop, buyer: Buy
     )
     second = PaymentPayload(
         payload={
-            "signature": f"0x{payer.sign(refund_transfers.digest_of(network, later)).hex()}",
-            "authorization": refund_transfers.authorization_of(later),
+            "signature": f"0x{payer.sign(refund_authorizations.digest_of(network, later)).hex()}",
+            "authorization": refund_authorizations.authorization_of(later),
         },
         accepted=practice.requirements(),
     )

@@ -4,7 +4,7 @@ At run time `sql` is what aiosql makes of that file, and rows are named tuples o
 """
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -102,13 +102,16 @@ class Queries(Protocol):
         payer: str,
         nonce: bytes,
         seconds: float,
-        capped_on: date | None,
+        is_capped: bool,
         execution_id: UUID,
         least_seconds: float,
     ) -> Reserved | None:
         """Record an authorization before it is signed. One that is valid for long enough stays as it is, so that it
         is signed again with the same bytes; otherwise it gets a new end. Runs under `lock`.
         """
+
+    async def find_reserved(self, conn: Connection, *, execution_id: UUID, payer: str) -> Reserved | None:
+        """The transfer of a refund that a wallet was asked to sign, while it is open."""
 
     async def bind(self, conn: Connection, *, transfer_id: UUID | None, execution_id: UUID) -> int:
         """From now on only this transfer may pay the refund. Runs under `lock`."""

@@ -27,7 +27,7 @@ FOR UPDATE OF refunds;
 -- The wallet of a transfer. A statement of its own after `lock`, so that it sees what was committed meanwhile.
 SELECT payer FROM refund_transfers WHERE id = :id;
 
--- name: reserve(execution_id, payer, nonce, least_seconds, seconds, capped_on)^
+-- name: reserve(execution_id, payer, nonce, least_seconds, seconds, is_capped)^
 -- Record an authorization before it is signed. One that is valid for long enough stays as it is, so that it is signed
 -- again with the same bytes; otherwise it gets a new end. Runs under `lock`.
 -- types: row=Reserved
@@ -36,20 +36,26 @@ INSERT INTO refund_transfers AS transfer (
 )
 SELECT refunds.execution_id, refunds.account_id, payments.network, payments.asset, :payer::text, :nonce::bytea,
     payments.payer, refunds.amount_atomic,
-    date_trunc('second', now()) + make_interval(secs => :seconds::float8), :capped_on::date
+    date_trunc('second', now()) + make_interval(secs => :seconds::float8),
+    CASE WHEN :is_capped::boolean THEN (now() AT TIME ZONE 'UTC')::date END
 FROM refunds
 JOIN payments ON payments.id = refunds.payment_id
 WHERE refunds.execution_id = :execution_id AND refunds.state = 'due'
 ON CONFLICT (network, asset, payer, nonce) DO UPDATE
 SET state = 'sending', decided_at = NULL, looked_at = now(),
-    capped_on = CASE WHEN transfer.state = 'sending' THEN coalesce(transfer.capped_on, excluded.capped_on)
-        ELSE excluded.capped_on END,
+    capped_on = coalesce(excluded.capped_on, CASE WHEN transfer.state = 'sending' THEN transfer.capped_on END),
     valid_before = CASE
         WHEN transfer.valid_before > now() + make_interval(secs => :least_seconds::float8) THEN transfer.valid_before
         ELSE excluded.valid_before END
 WHERE transfer.state <> 'paid'
 RETURNING transfer.id, transfer.network, transfer.asset, transfer.payer, transfer.nonce, transfer.pay_to,
     transfer.amount_atomic, transfer.valid_before;
+
+-- name: find_reserved(execution_id, payer)^
+-- The transfer of a refund that a wallet was asked to sign, while it is open.
+-- types: row=Reserved
+SELECT id, network, asset, payer, nonce, pay_to, amount_atomic, valid_before FROM refund_transfers
+WHERE execution_id = :execution_id AND payer = :payer AND state = 'sending';
 
 -- name: bind(execution_id, transfer_id)!
 -- From now on only this transfer may pay the refund. Runs under `lock`.

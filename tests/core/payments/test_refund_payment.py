@@ -14,7 +14,15 @@ from core import db
 from core.db.queries.refund_transfer import Payable
 from core.evm.signatures import Wallet
 from core.failures import InvalidInput
-from core.payments import reconciliation, refund_payment, refund_transfers, refunds, settlement, timeline
+from core.payments import (
+    reconciliation,
+    refund_authorizations,
+    refund_payment,
+    refund_transfers,
+    refunds,
+    settlement,
+    timeline,
+)
 from core.payments.facilitator import Facilitator
 from core.payments.refund_payment import Limits
 from core.payments.settlement import PaymentClients
@@ -64,7 +72,7 @@ async def test_a_refund_is_paid_once(pool: db.Pool, clients: PaymentClients) -> 
     assert (row.state, row.transaction, row.note) == ("recorded", transaction, None)
     (transfer,) = await debts.sent(pool, debt)
     assert (transfer.state, transfer.transaction, transfer.amount_atomic) == ("paid", transaction, debt.amount_atomic)
-    assert transfer.nonce == refund_transfers.nonce_of(debt.execution_id)
+    assert transfer.nonce == refund_authorizations.nonce_of(debt.execution_id)
     async with pool.connection() as conn:
         found = await timeline.find(conn, str(debt.execution_id))
         events = await timeline.events(conn, found.id)
