@@ -28,6 +28,7 @@ router = APIRouter(prefix="/me/refunds", tags=["creators"])
 
 # Each asks a node, and most a facilitator.
 _RATE = rate("120/minute")
+_MOST = 1_000
 _NO_STORE = {"Cache-Control": "no-store"}
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}")
@@ -47,12 +48,12 @@ async def listing(
         Query(description="its balances are told too", json_schema_extra={"pattern": f"^({_ADDRESS.pattern})?$"}),
     ] = "",
 ) -> Response:
-    """Calls that were paid, failed and have no re-run left, the oldest first."""
+    """Calls that were paid, failed and have no re-run left, the oldest thousand first."""
     if wallet and not _ADDRESS.fullmatch(wallet):
         raise InvalidInput({"wallet": "must be 0x and 40 hexadecimal digits"})
     await door.count_request(_RATE, f"refund:{creator.id}")
     async with db.acting_for(door.pool, creator.id) as conn:
-        due = await refund_payment.due(conn, account_id=creator.id)
+        due = await refund_payment.due(conn, account_id=creator.id, most=_MOST)
     networks = {refund.network for refund in due} if wallet else ()
     has = await refund_payment.balances(door.clients, wallet.lower(), networks)
     rows = [_refund_document(refund, door.clients.networks.get(refund.network)) for refund in due]
@@ -73,13 +74,17 @@ async def reserve(request: Request, door: LimitedDoor, creator: Payee, execution
     wallet = (await _fields(request, wallet=_ADDRESS))["wallet"].lower()
     await door.count_request(_RATE, f"refund:{creator.id}")
     async with db.acting_for(door.pool, creator.id) as conn:
-        due = await refund_payment.due(conn, account_id=creator.id)
-        network = door.clients.networks.get(next((one.network for one in due if one.execution_id == execution_id), ""))
+        due = [one for one in await refund_payment.due(conn, account_id=creator.id) if one.execution_id == execution_id]
+    if due and (found := await refund_payment.find_landed(door.pool, door.clients, due[0], wallet)):
+        return _answer({"authorization": None, "token": None, "reason": found.reason or "not_due"})
+    async with db.acting_for(door.pool, creator.id) as conn:
         reserved = await refund_transfers.reserve(conn, execution_id, wallet)
-        if not isinstance(reserved, str) and (network is None or network.asset.lower() != reserved.asset):
-            raise InvalidInput({"executionId": "its asset is not served here any more"})  # and nothing was recorded
-    if isinstance(reserved, str) or network is None:
-        return _answer({"authorization": None, "token": None, "reason": reserved})
+        if isinstance(reserved, str):
+            return _answer({"authorization": None, "token": None, "reason": reserved})
+        network = door.clients.networks.get(reserved.network)
+        if network is None or network.asset.lower() != reserved.asset:
+            # With this the transaction ends, and nothing is recorded.
+            raise InvalidInput({"executionId": "its asset is not served here any more"})
     authorization = refund_authorizations.authorization_of(reserved)
     return _answer({"authorization": authorization, "token": _token_document(network), "reason": None})
 

@@ -88,7 +88,7 @@ async def owe(pool: db.Pool, payee: str, *, sold: versions.Version | None = None
 async def payable(pool: db.Pool, debt: Debt) -> Any:
     """A debt as a plan has it."""
     async with pool.connection() as conn:
-        due = [row async for row in transfers.payable(conn, handle=None, account_id=None)]
+        due = [row async for row in transfers.payable(conn, handle=None, account_id=None, most=1000)]
     return next(row for row in due if row.execution_id == debt.execution_id)
 
 

@@ -47,6 +47,7 @@ def plan(wallet: str, limits: Limits) -> Plan:
             paid_at=datetime.fromisoformat(row["dueAt"]),
             received_by=row["receivedBy"],
             payout=row["payout"],
+            stored=None,
             bound_to=row["boundTo"],
             valid_before=None,
         )

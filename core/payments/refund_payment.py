@@ -32,6 +32,8 @@ Obstacle = Literal[
 ]
 State = Literal["paid", "sending", "void", "not_sent"]
 
+_MOST = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -172,9 +174,11 @@ async def plan(
     return Plan(wallet, choose(found, wallet, clients.networks, has, limits), has)
 
 
-async def due(conn: db.Connection, *, handle: str | None = None, account_id: UUID | None = None) -> list[Payable]:
-    """List the refunds that are due, the oldest first; of one creator, or of all."""
-    return [row async for row in sql.payable(conn, handle=handle, account_id=account_id)]
+async def due(
+    conn: db.Connection, *, handle: str | None = None, account_id: UUID | None = None, most: int = _MOST
+) -> list[Payable]:
+    """List refunds that are due, the oldest first; of one creator, or of all."""
+    return [row async for row in sql.payable(conn, handle=handle, account_id=account_id, most=most)]
 
 
 async def balances(clients: PaymentClients, wallet: str, networks: Iterable[str]) -> dict[str, int | None]:
@@ -192,6 +196,33 @@ async def _balance(clients: PaymentClients, name: str, wallet: str) -> int | Non
         return await node.balance(clients.http, network, wallet)
     except Unavailable:
         return None
+
+
+async def find_landed(pool: db.Pool, clients: PaymentClients, refund: Payable, wallet: str) -> Payment | None:
+    """Record a refund as paid if the chain shows that another wallet of its creator has paid it.
+
+    The database may have been restored to an earlier moment, and know of no transfer.
+
+    Args:
+        pool: our database.
+        clients: the nodes.
+        refund: what is due.
+        wallet: the one that is about to pay; the chain is asked about it when its transfer is sent.
+
+    Returns:
+        None if no other wallet has paid it: this one may. `not_sent` if the chain cannot be asked.
+    """
+    known = {refund.received_by, refund.payout, refund.stored} - {None, wallet}
+    if refund.bound_to is not None:
+        return None
+    for other in sorted(filter(None, known)):
+        try:
+            transaction = await refund_transfers.adopt(pool, clients, refund.execution_id, refund.network, other)
+        except Unavailable as unavailable:
+            return Payment(refund.execution_id, "not_sent", unavailable.code, None)
+        if transaction is not None:
+            return Payment(refund.execution_id, "paid", None, transaction)
+    return None
 
 
 @asynccontextmanager
@@ -222,6 +253,8 @@ async def pay(
         wallet: pays.
         capped_for: the account whose stored wallet it is, with a cap of a day.
     """
+    if found := await find_landed(pool, clients, refund, wallet.address):
+        return found
     async with pool.connection() as conn:
         reserved = await refund_transfers.reserve(conn, refund.execution_id, wallet.address, capped_for=capped_for)
     if isinstance(reserved, str):

@@ -97,6 +97,39 @@ async def find_reserved(conn: db.Connection, execution_id: UUID, payer: str) -> 
     return found
 
 
+async def adopt(pool: db.Pool, clients: PaymentClients, execution_id: UUID, network_id: str, payer: str) -> str | None:
+    """Record that a wallet has paid a refund, if the chain shows its transfer and the refund is bound to none.
+
+    Returns:
+        The transaction; None if the chain shows none.
+
+    Raises:
+        Unavailable: the chain cannot be asked.
+    """
+    network = clients.networks.get(network_id)
+    async with pool.connection() as conn:
+        wanted = await sql.wanted(conn, execution_id=execution_id)
+    if network is None or wanted is None or network.asset.lower() != wanted.asset:
+        return None
+    found = await chain.landed(
+        clients.http,
+        network,
+        payer=payer,
+        nonce=nonce_of(execution_id),
+        pay_to=wanted.pay_to,
+        amount_atomic=wanted.amount_atomic,
+        since=wanted.paid_at,
+    )
+    if not isinstance(found, chain.Landed):
+        return None
+    async with pool.connection() as conn:
+        reserved = await reserve(conn, execution_id, payer)
+        if isinstance(reserved, str):
+            return None
+        await sql.land(conn, id=reserved.id, transaction=found.transaction)
+    return found.transaction
+
+
 async def send(pool: db.Pool, clients: PaymentClients, reserved: Reserved, signature: bytes) -> Transfer:
     """Send a signed transfer once, unless the chain shows it already, and look what became of it.
 
@@ -163,18 +196,20 @@ async def decide(pool: db.Pool, clients: PaymentClients, transfer_id: UUID) -> t
     except Unavailable as unavailable:
         _log.warning("refund %s: the chain could not be asked (%s)", transfer.execution_id, unavailable.code)
         return transfer._replace(reason=unavailable.code), False
-    match found:
-        case chain.Landed(transaction):
-            await db.retry_until_committed(pool, lambda conn: sql.land(conn, id=transfer_id, transaction=transaction))
-        case _Never(reason):
-            await db.retry_until_committed(
-                pool,
-                lambda conn: sql.void(conn, id=transfer_id, valid_before=transfer.valid_before, reason=reason),
-            )
-        case None:
-            return transfer, True
+    if found is None:
+        return transfer, True
+    await db.retry_until_committed(pool, lambda conn: _record(conn, transfer, found))
     async with pool.connection() as conn:
         return await sql.read(conn, id=transfer_id), True
+
+
+async def _record(conn: db.Connection, transfer: Transfer, found: chain.Landed | _Never) -> None:
+    # The refund first and then its transfers, as everybody locks them.
+    await sql.lock(conn, execution_id=transfer.execution_id)
+    if isinstance(found, chain.Landed):
+        await sql.land(conn, id=transfer.id, transaction=found.transaction)
+    else:
+        await sql.void(conn, id=transfer.id, valid_before=transfer.valid_before, reason=found.reason)
 
 
 async def decide_all(pool: db.Pool, clients: PaymentClients, *, account_id: UUID | None = None, pause: float) -> int:

@@ -13,7 +13,7 @@ from core.db.states import RefundState
 from core.failures import InvalidInput
 from core.settings import settings
 
-_WORDS: dict[str, str] = {
+REASONS: dict[str, str] = {
     "not_served": "its network or asset is not configured any more: pay it by hand, then record it",
     "chain_unread": "the node of its network does not answer",
     "other_wallet": "a transfer from another wallet may still pay it",
@@ -34,13 +34,14 @@ _WORDS: dict[str, str] = {
     "used_elsewhere": "the wallet has used up its authorization otherwise: pay it from another wallet",
     "expired_unused": "its authorization ended unused; pay it again",
 }
+"""Why a refund is not paid: sentences for our codes. Others are reasons of a facilitator."""
 
 
 def words(code: str | None) -> str:
     """Say why a refund is not paid: a code of ours in words, and the reason of a facilitator as it is."""
     if code is None:
         return "nothing was heard of it"
-    return _WORDS.get(code, f"the facilitator says {code}")
+    return REASONS.get(code, f"the facilitator says {code}")
 
 
 async def mark_due(conn: db.Connection) -> list[UUID]:

@@ -25,6 +25,7 @@ class Payable(NamedTuple):
     paid_at: datetime
     received_by: str
     payout: str | None
+    stored: str | None
     bound_to: str | None
     valid_before: datetime | None
 
@@ -35,6 +36,13 @@ class Locked(NamedTuple):
     state: RefundState
     amount_atomic: int
     transfer_id: UUID | None
+
+
+class WantedRow(NamedTuple):
+    asset: str
+    pay_to: str
+    amount_atomic: int
+    paid_at: datetime
 
 
 class Reserved(NamedTuple):
@@ -80,7 +88,9 @@ class TakeSendingRow(NamedTuple):
 class Queries(Protocol):
     """What `refund_transfer.sql` offers."""
 
-    def payable(self, conn: Connection, *, account_id: UUID | None, handle: str | None) -> AsyncIterator[Payable]:
+    def payable(
+        self, conn: Connection, *, account_id: UUID | None, handle: str | None, most: int
+    ) -> AsyncIterator[Payable]:
         """Refunds that are due, oldest first, with everything that is needed to pay them, and the wallet that may
         pay them now.
         """
@@ -89,6 +99,9 @@ class Queries(Protocol):
         """A refund, until this transaction ends. Whoever records, waives or pays it waits here, and then sees what
         was done.
         """
+
+    async def wanted(self, conn: Connection, *, execution_id: UUID) -> WantedRow | None:
+        """What a transfer of a due refund must be like."""
 
     async def bound_to(self, conn: Connection, *, id: UUID) -> str | None:
         """The wallet of a transfer. A statement of its own after `lock`, so that it sees what was committed
@@ -123,11 +136,11 @@ class Queries(Protocol):
         """What was said of a transfer that was sent."""
 
     async def land(self, conn: Connection, *, transaction: str | None, id: UUID) -> LandRow | None:
-        """The chain shows the transfer: the refund is paid."""
+        """The chain shows the transfer: the refund is paid. Runs under `lock`."""
 
     async def void(self, conn: Connection, *, reason: str | None, id: UUID, valid_before: datetime) -> VoidRow | None:
         """The chain shows that the transfer can never move the money: another may pay the refund. Not if it was
-        signed anew.
+        signed anew. Runs under `lock`.
         """
 
     def take_sending(

@@ -1,11 +1,12 @@
--- name: payable(account_id, handle)
+-- name: payable(account_id, handle, most)
 -- Refunds that are due, oldest first, with everything that is needed to pay them, and the wallet that may pay them now.
--- types: row=Payable bound_to? valid_before?
+-- types: row=Payable bound_to? valid_before? stored?
 SELECT refunds.execution_id, refunds.account_id, accounts.handle, payments.network, payments.asset,
     payments.payer AS pay_to, refunds.amount_atomic, refunds.due_at, payments.created_at AS paid_at,
     payments.pay_to AS received_by,
     (SELECT lower(payout_in_force(payout)) FROM payout_addresses AS payout
      WHERE payout.account_id = refunds.account_id AND payout.network = payments.network) AS payout,
+    (SELECT wallet.address FROM refund_wallets AS wallet WHERE wallet.account_id = refunds.account_id) AS stored,
     transfer.payer AS bound_to, transfer.valid_before
 FROM refunds
 JOIN payments ON payments.id = refunds.payment_id
@@ -13,7 +14,8 @@ JOIN accounts ON accounts.id = refunds.account_id
 LEFT JOIN refund_transfers AS transfer ON transfer.id = refunds.transfer_id
 WHERE refunds.state = 'due' AND (:account_id::uuid IS NULL OR refunds.account_id = :account_id)
     AND (:handle::text IS NULL OR accounts.handle = :handle)
-ORDER BY refunds.due_at, refunds.execution_id;
+ORDER BY refunds.due_at, refunds.execution_id
+LIMIT :most;
 
 -- name: lock(execution_id)^
 -- A refund, until this transaction ends. Whoever records, waives or pays it waits here, and then sees what was done.
@@ -22,6 +24,13 @@ SELECT refunds.execution_id, refunds.account_id, refunds.state, refunds.amount_a
 FROM refunds
 WHERE refunds.execution_id = :execution_id
 FOR UPDATE OF refunds;
+
+-- name: wanted(execution_id)^
+-- What a transfer of a due refund must be like.
+SELECT payments.asset, payments.payer AS pay_to, refunds.amount_atomic, payments.created_at AS paid_at
+FROM refunds
+JOIN payments ON payments.id = refunds.payment_id
+WHERE refunds.execution_id = :execution_id AND refunds.state = 'due' AND refunds.transfer_id IS NULL;
 
 -- name: bound_to(id)$
 -- The wallet of a transfer. A statement of its own after `lock`, so that it sees what was committed meanwhile.
@@ -78,7 +87,7 @@ UPDATE refund_transfers SET reason = :reason, transaction = coalesce(:transactio
 WHERE id = :id AND state = 'sending';
 
 -- name: land(transaction, id)^
--- The chain shows the transfer: the refund is paid.
+-- The chain shows the transfer: the refund is paid. Runs under `lock`.
 WITH landed AS (
     UPDATE refund_transfers SET state = 'paid', transaction = :transaction, decided_at = now()
     WHERE id = :id AND state = 'sending'
@@ -90,7 +99,8 @@ WHERE refunds.execution_id = landed.execution_id AND refunds.transfer_id = lande
 RETURNING refunds.execution_id;
 
 -- name: void(reason, id, valid_before)^
--- The chain shows that the transfer can never move the money: another may pay the refund. Not if it was signed anew.
+-- The chain shows that the transfer can never move the money: another may pay the refund. Not if it was signed anew. Runs
+-- under `lock`.
 WITH void AS (
     UPDATE refund_transfers SET state = 'void', reason = :reason, decided_at = now()
     WHERE id = :id AND state = 'sending' AND valid_before = :valid_before

@@ -1,8 +1,10 @@
 """Refunds that move money: each is paid at most once, whatever crashes, and whoever pays at the same time."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -220,8 +222,9 @@ async def test_a_cancelled_authorization(pool: db.Pool, clients: PaymentClients)
     assert (await pay(pool, clients, debt, other)).state == "paid"
 
 
-async def test_a_database_of_an_earlier_moment(pool: db.Pool, clients: PaymentClients) -> None:
-    """It knows of no transfer; the chain does, so the repeat records it and sends nothing."""
+@pytest.mark.parametrize("is_other", [False, True], ids=["the same wallet", "another wallet"])
+async def test_a_database_of_an_earlier_moment(pool: db.Pool, clients: PaymentClients, is_other: bool) -> None:
+    """It knows of no transfer; the chain does, so the repeat records it and sends nothing, from whichever wallet."""
     wallet = await debts.rich()
     debt = await debts.owe(pool, wallet.address)
     due = await debts.payable(pool, debt)
@@ -231,10 +234,11 @@ async def test_a_database_of_an_earlier_moment(pool: db.Pool, clients: PaymentCl
             "UPDATE refunds SET state = 'due', transfer_id = NULL, transaction = NULL, decided_at = NULL"
         )
         await conn.execute("DELETE FROM refund_transfers")
-    again = await refund_payment.pay(pool, clients, due, wallet)
+    again = await refund_payment.pay(pool, clients, due, await debts.rich() if is_other else wallet)
 
-    assert [again.transaction] == await debts.received(debt.buyer)
+    assert (again.state, [again.transaction]) == ("paid", await debts.received(debt.buyer))
     assert (await debts.refund(pool, debt)).state == "recorded"
+    assert await whole_books(pool, clients)
 
 
 async def test_nobody_records_or_waives_what_may_be_paid(pool: db.Pool, clients: PaymentClients) -> None:
@@ -275,7 +279,7 @@ async def test_a_node_that_is_away(pool: db.Pool, clients: PaymentClients) -> No
     told = await pay(pool, blind, debt, wallet)
 
     assert [row.obstacle for row in planned.refunds] == ["chain_unread"]
-    assert (told.state, told.reason) == ("sending", "chain_unreachable")
+    assert (told.state, told.reason) == ("not_sent", "chain_unreachable")
     assert await debts.received(debt.buyer) == []
     assert (await pay(pool, clients, debt, wallet)).state == "paid"
 
@@ -316,6 +320,13 @@ async def test_the_key_is_shown_to_nobody(
     assert key not in repr(wallet) + caplog.text + repr(stored)
 
 
+def test_every_code_is_explained() -> None:
+    """The page has the sentence of each, and of no other."""
+    page = (Path(__file__).parents[3] / "docs" / "failures.md").read_text().partition("## When a refund is not paid")[2]
+
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE)) == refunds.REASONS
+
+
 AMOUNT = st.integers(1, 1000)
 A, B = "0x" + "a1" * 20, "0x" + "b2" * 20
 
@@ -351,6 +362,7 @@ def test_limits_hold(
             paid_at=None,  # type: ignore[arg-type]
             received_by=payee,
             payout=None,
+            stored=None,
             bound_to=bound,
             valid_before=None,
         )

@@ -16,7 +16,6 @@ from core.payments.refund_wallets import Paid, WalletState
 from core.payments.settlement import PaymentClients
 from core.resources import versions
 from core.secrets.private import Private
-from flows.refund_payment import refund_payment as refund_flow
 from tests import debts, leaks, orders, shops
 from tests.debts import Debt
 
@@ -208,18 +207,6 @@ async def test_a_key_that_nothing_opens(
     assert (await state(pool, sold)).trouble == "key_unreadable"
     assert stored == {}
     assert wallet.key.reveal() not in caplog.text
-
-
-async def test_the_flow_says_what_it_came_to(pool: db.Pool, sold: versions.Version, prefect_server: str) -> None:
-    """Counts, and nothing else; Prefect sees no address and no key."""
-    await owe(pool, sold, 1)
-    await store(pool, sold, await debts.rich())
-    done = await refund_flow(return_state=True)
-
-    assert (done.is_completed(), done.message) == (
-        True,
-        "1 paid, 0 sent and not decided, 0 left unpaid, from 1 wallets",
-    )
 
 
 async def told(pool: db.Pool) -> Any:
