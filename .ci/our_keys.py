@@ -24,8 +24,8 @@ class OurKeyDetector(RegexBasedDetector):
         re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}="),
         # a CDP secret of Ed25519: base64 of 64 bytes
         re.compile(r"[A-Za-z0-9+/]{86}=="),
-        # INSTANT_WALLET_KEY; 32 bytes in hexadecimal may as well be a transaction, so the name decides
-        re.compile(rf"(?i)(?:wallet|private)_key{_IS}((?:0x)?[0-9a-f]{{64}})(?![0-9a-f])"),
+        # a key of a wallet; 32 bytes in hexadecimal may as well be a transaction, so the name decides
+        re.compile(rf"(?i)(?:wallet|refund|private)_key{_IS}((?:0x)?[0-9a-f]{{64}})(?![0-9a-f])"),
         re.compile(rf"(?i)(?:operator|facilitator)_token{_IS}(?=[^\s\"']*[0-9])([\w.+/~=-]{{16,}})"),
         # user:password
         re.compile(rf"(?i)auth_string{_IS}([^\s:\"'{{}}$<>()]+:[^\s\"'{{}}$<>()]{{8,}})"),

@@ -18,6 +18,8 @@ from api.history import execution_document
 from api.identities import LinkedIdentity, identity_document
 from api.payouts import Payout, payout_documents
 from api.rate_limits import rate
+from api.refund_records import RefundWallet
+from api.refund_wallets import wallet_document
 from api.sign_in import forget
 from api.tokens import Token, token_document
 from api.webhook_records import Webhook
@@ -27,6 +29,7 @@ from core.accounts import identities, payouts, provider_keys, tokens
 from core.executions import views as execution_views
 from core.notices import addresses as notice_addresses
 from core.notices import webhooks
+from core.payments import refund_wallets
 from core.providers import registry as providers
 from core.resources import closing, export
 from core.resources import versions as resource_versions
@@ -49,6 +52,7 @@ class Exported(BaseModel):
     noticeAddresses: list[str] = Field(description="their names; the URLs are not shown again")
     caps: dict[str, resource_records.ResourceCaps] = Field(description="what you let each prompt cost, by slug")
     webhooks: list[Webhook]
+    refundWallet: RefundWallet | None = Field(description="what pays your refunds by itself; null if nothing does")
     versions: list[dict[str, object]] = Field(description="every version of every prompt, with its template")
     executions: list[records.Execution] = Field(description="every call, the newest first")
 
@@ -66,6 +70,7 @@ async def everything(door: LimitedDoor, owner: Owner) -> Response:
     async with db.acting_for(door.pool, account_id) as conn:
         states = {name: await provider_keys.key_state(conn, account_id, at) for name, at in _providers().items()}
         caps = await resource_versions.caps(conn, account_id)
+        wallet = await refund_wallets.state(conn, account_id)
         document = {
             "account": await account_document(conn, account_id),
             "payouts": payout_documents(await payouts.listing(conn, account_id)),
@@ -75,6 +80,7 @@ async def everything(door: LimitedDoor, owner: Owner) -> Response:
             "noticeAddresses": [row.name for row in await notice_addresses.listing(conn, account_id)],
             "caps": {slug: caps_document(row) for slug, row in caps.items()},
             "webhooks": [webhook_document(row) for row in await webhooks.listing(conn, account_id)],
+            "refundWallet": wallet_document(wallet) if wallet else None,
             "versions": await export.versions(conn, account_id),
         }
     start = json.dumps(jsonable_encoder(document), ensure_ascii=False).removesuffix("}")

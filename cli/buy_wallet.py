@@ -1,6 +1,5 @@
 """Use the buyer's wallet: choose what it may pay for, and make its one signature."""
 
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from x402.mechanisms.evm.exact import register_exact_evm_client
 from x402.mechanisms.evm.signers import EthAccountSigner
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
+from cli.wallet_key import read_key
 from core.failures import Failure, Misconfigured
 from core.payments import x402_sdk  # noqa: F401 - keeps Python's recursion limit: sellers are strangers too
 from core.settings import SANDBOX_ASSET, SANDBOX_NETWORK
@@ -44,9 +44,7 @@ def open_wallet(file: Path | None) -> LocalAccount:
         Misconfigured: there is no key, it is malformed, or others can read the file.
     """
     source = str(file) if file else KEY_VARIABLE
-    text = _read(file) if file else os.environ.get(KEY_VARIABLE, "")
-    if not text:
-        raise Misconfigured(f"a wallet's private key is needed: set {KEY_VARIABLE}, or name a file by --wallet-file")
+    text = read_key(file, KEY_VARIABLE, "--wallet-file").reveal()
     wallet: LocalAccount | None = None
     if _KEY.fullmatch(text):
         with suppress(ValueError):
@@ -156,17 +154,3 @@ def _is_payable(entry: PaymentRequirements, known: Mapping[str, set[str]]) -> bo
         and extra.get("assetTransferMethod", "eip3009") == "eip3009"
         and 0 < entry.max_timeout_seconds <= LONGEST_SECONDS
     )
-
-
-def _read(file: Path) -> str:
-    try:
-        with file.open() as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-            text = opened.read(200).strip()
-    except (OSError, ValueError):
-        mode, text = 0, ""
-    if mode & 0o077:
-        raise Misconfigured(f"{file} can be read by others; change that with: chmod 600 {file}")
-    if not text:
-        raise Misconfigured(f"{file} cannot be read")
-    return text

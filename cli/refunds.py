@@ -1,4 +1,4 @@
-"""`instant refunds`: show, record and waive refunds."""
+"""`instant refunds`: show, pay, record and waive refunds."""
 
 from typing import Literal
 from uuid import UUID
@@ -6,11 +6,21 @@ from uuid import UUID
 from cyclopts import App
 
 from cli import output
+from cli.refund_payment import pay
 from cli.shared import Json, in_transaction
 from core.amounts import usdc
 from core.payments import refunds as payment_refunds
 
 refunds = App(name="refunds")
+refunds.command(pay)
+for name, sentence in {
+    "wallet": "Show the wallet that pays a creator's refunds by itself, never its key.",
+    "set-wallet": "Let a wallet pay a creator's due refunds by itself, up to a cap of a day.",
+    "change-wallet": "Change that cap, or switch the wallet on or off.",
+    "remove-wallet": "Delete the key of that wallet.",
+}.items():
+    function = "show_wallet" if name == "wallet" else name.replace("-", "_")
+    refunds.command(f"cli.refund_wallets:{function}", name=name, help=sentence)
 
 
 @refunds.command(name="list")

@@ -10,7 +10,7 @@ from core import db
 from core.db.queries.recovery import sql
 from core.executions import lifecycle
 from core.observability import metrics
-from core.payments import refunds, settlement
+from core.payments import refund_transfers, refunds, settlement
 from core.settings import settings
 from core.spend import reservations, usage_log
 
@@ -65,6 +65,7 @@ async def recover(pool: db.Pool, clients: settlement.PaymentClients, worker_id: 
             await lifecycle.notify_queued(conn)
     decided = await _decide_unknown(pool, clients, worker_id)
     await _watch_refused(pool, clients)
+    await refund_transfers.decide_all(pool, clients, pause=config.watch_seconds)
     async with pool.connection() as conn:
         logged = await usage_log.append(conn)
     return Recovered(len(freed), len(given_up), len(marked_unknown), decided, len(logged), len(owed))

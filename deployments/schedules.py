@@ -79,6 +79,12 @@ SCHEDULES = (
         "Verify payments on the chain; pause a network that differs.",
     ),
     Schedule(
+        "refund_payment",
+        "4-54/10 * * * *",
+        timedelta(minutes=45),
+        "Pay due refunds from the wallets that creators stored for that, up to their daily caps.",
+    ),
+    Schedule(
         "usage_rollup",
         "5 * * * *",
         timedelta(hours=3),

@@ -20,6 +20,7 @@ NAMES = {
     "executions.leak": "Leak",
     "attempts.reason": "AttemptReason",
     "refunds.state": "RefundState",
+    "refund_transfers.state": "TransferState",
     "usage_log.outcome": "Outcome",
     "usage_rollup.span": "Span",
     "resource_versions.modality": "Modality",

@@ -29,6 +29,7 @@ __all__ = [
     "Streamed",
     "SyncOutcome",
     "Tier",
+    "TransferState",
     "Verification",
     "WebhookEvent",
     "WorkerKind",
@@ -41,6 +42,7 @@ ExecutionKind = Literal["paid", "test"]
 Leak = Literal["canary", "overlap"]
 AttemptReason = Literal["first", "resend", "rerun", "takeover"]
 RefundState = Literal["due", "recorded", "waived"]
+TransferState = Literal["sending", "paid", "void"]
 Outcome = Literal["succeeded", "failed", "declined"]
 Span = Literal["hour", "day", "month"]
 Modality = Literal["text", "json", "image"]
@@ -68,6 +70,7 @@ NoticeRule = Literal[
     "payout_changing",
     "prompt_leaking",
     "refunds_repeated",
+    "refunds_unpaid",
     "refused_often",
     "sold_below_cost",
     "spend_unusual",

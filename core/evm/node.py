@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
+from eth_abi.abi import encode
+from eth_utils.abi import function_signature_to_4byte_selector
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -25,6 +27,8 @@ TOPIC_VALUES = 500
 """Most values of one topic in a filter: nodes limit them to 1,000 or more."""
 
 T = TypeVar("T")
+
+_BALANCE_OF = function_signature_to_4byte_selector("balanceOf(address)")
 
 
 class _Model(BaseModel):
@@ -147,6 +151,31 @@ async def block(http: Client, network: Network, tag: str) -> Block:
         Unavailable: `chain_unreachable`.
     """
     return await request(http, network, TypeAdapter(Block), "eth_getBlockByNumber", tag, False)
+
+
+async def confirmed_block(http: Client, network: Network) -> Block:
+    """Read the newest block that `network.confirmations` others follow.
+
+    Raises:
+        Unavailable: `chain_unreachable`; `chain_wrong`, the node is on another chain.
+    """
+    # Asked every time: a URL may point to another node now, on whose chain nothing was paid.
+    if await chain_id(http, network) != network.chain_id:
+        raise Unavailable("chain_wrong")
+    newest = int((await block(http, network, "latest")).number, 16)
+    return await block(http, network, hex(max(newest - network.confirmations, 0)))
+
+
+async def balance(http: Client, network: Network, address: str) -> int:
+    """Read how much of the asset an address has (ERC-20 `balanceOf`), in atomic units.
+
+    Raises:
+        Unavailable: `chain_unreachable`.
+    """
+    said = await call(http, network, _BALANCE_OF + encode(["address"], [address]))
+    if said is None or len(said) != 32:
+        raise Unavailable("chain_unreachable")
+    return int.from_bytes(said)
 
 
 async def call(

@@ -9,6 +9,7 @@ from core.executions import advice
 from core.notices import spending
 from core.notices.sender import Message
 from core.notices.wording import Facts, money, often, provider_of, share
+from core.payments import refunds
 from core.resources import departures
 
 TEST_MESSAGE = Message("x402 Instant: a trial", "Notices about your prompts arrive here.")
@@ -114,6 +115,22 @@ def _refunds_repeated(facts: Facts) -> tuple[str, str]:
     return f"one wallet had {facts['refunds']} refunds", body
 
 
+def _refunds_unpaid(facts: Facts) -> tuple[str, str]:
+    owed = f"{facts['refunds']} {'refund is' if facts['refunds'] == 1 else 'refunds are'} due, "
+    owed += f"{usdc(facts['amount_atomic'])} USDC in all"
+    if facts["cause"] == "overdue":
+        body = (
+            f"{owed}; the oldest for {facts['days']} days.\nPay from the wallet that was paid: instant refunds pay. Or "
+            "let a wallet pay by itself, up to a cap of a day: instant refunds set-wallet, or PUT /me/refund-wallet."
+        )
+        return "you owe refunds", body
+    body = (
+        f"{owed}, and the wallet {facts['address']} left some of them unpaid: {refunds.words(facts['cause'])}."
+        "\nFund it, raise its cap, or pay them yourself: instant refunds pay."
+    )
+    return "your wallet cannot pay your refunds", body
+
+
 def _prompt_leaking(facts: Facts) -> tuple[str, str]:
     answers = facts["canaries"] + facts["overlaps"]
     body = (
@@ -211,6 +228,7 @@ _WRITERS: dict[NoticeRule, Callable[[Facts], tuple[str, str]]] = {
     "key_low": _key_low,
     "key_old": _key_old,
     "refunds_repeated": _refunds_repeated,
+    "refunds_unpaid": _refunds_unpaid,
     "prompt_leaking": _prompt_leaking,
     "chain_differs": _chain_differs,
     "model_leaving": _model_leaving,

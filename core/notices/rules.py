@@ -29,6 +29,7 @@ LEAST_CALLS_A_DAY = 20
 LEAST_REFUSALS = 3
 CALLS_LEFT = 20
 LEAST_REFUNDS = 3
+OVERDUE_DAYS = 3
 
 OLD_KEY_DAYS = 90
 
@@ -92,6 +93,7 @@ async def record_findings(conn: db.Connection) -> int:
         ),
         "sold_below_cost": sql.sold_below_cost(conn, days=PAUSE_DAYS, least_calls=LEAST_CALLS_BELOW_COST),
         "weekly_digest": _digests(conn),
+        "refunds_unpaid": sql.refunds_unpaid(conn, overdue_days=OVERDUE_DAYS),
         "webhook_disabled": sql.webhook_disabled(conn),
         "payout_changing": sql.payout_changing(conn, days=PAUSE_DAYS),
         "listing_differs": sql.listing_differs(conn),

@@ -100,6 +100,11 @@ def _database_gauges(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _labelled_gauge("instant_workers", "Processes with a heartbeat.", "kind", snapshot.workers)
     yield _gauge("instant_refunds_due", "Executions whose refund is due.", snapshot.refunds_due)
+    yield _gauge(
+        "instant_refunds_sending",
+        "Due refunds whose transfer was recorded, and that the chain has not decided.",
+        snapshot.refunds_sending,
+    )
     yield _labelled_gauge(
         "instant_schedule_age_seconds",
         "Time since each schedule last succeeded or, before its first success, since it was first expected.",

@@ -21,6 +21,7 @@ class Snapshot:
         payments: settling and unknown.
         workers: living processes, by kind.
         refunds_due: executions whose refund is due.
+        refunds_sending: those of them whose transfer was recorded, and may pay them.
         catalog_age_seconds: time since the last good sync; None before the first.
         schedules: the record of each schedule, by name.
         networks: what the chain shows of each configured network's payments.
@@ -31,6 +32,7 @@ class Snapshot:
     payments: dict[str, int]
     workers: dict[str, int]
     refunds_due: int
+    refunds_sending: int
     catalog_age_seconds: float | None
     schedules: dict[str, ScheduleRecord]
     networks: list[NetworkState]
@@ -61,6 +63,7 @@ async def read(conn: db.Connection) -> Snapshot:
         # Alerts watch these kinds, so 0 is reported too.
         workers={"door": 0, "executor": 0} | row.workers,
         refunds_due=row.refunds_due,
+        refunds_sending=row.refunds_sending,
         catalog_age_seconds=row.catalog_age_seconds,
         schedules=await scheduled_runs.records(conn),
         networks=await networks(conn),

@@ -21,11 +21,13 @@ from core.failures import (
     log_unexpected_end,
 )
 from core.observability import metrics, tracing
-from core.payments import aliases, codec, ledger, matching, quotes, settlement
+from core.payments import aliases, codec, landed_claims, ledger, matching, quotes, settlement
 from core.payments.purchase import Conflict, Door, Purchase
 from core.payments.verdicts import Refused, Verdict
 from core.resources import versions
 from core.settings import settings
+
+_LATE_CODES = frozenset({"expired", "quote_expired"})
 
 
 def read_header(values: Sequence[str]) -> codec.PaymentPayload:
@@ -86,7 +88,12 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         return execution_id, False
     if purchase.version.archived:
         raise NotFound
-    matched = await _match(door, purchase)
+    try:
+        matched = await _match(door, purchase)
+    except PaymentRequired as refusal:
+        if refusal.code not in _LATE_CODES or not (execution_id := await _late(door, purchase)):
+            raise
+        return execution_id, True
     # A wallet gets only what is proved to be its own: its name may be anybody's word.
     if matched.is_proved and (execution_id := await _retry(door, purchase, matched, is_counted=False)):
         return execution_id, False
@@ -97,6 +104,8 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
         # The refusal may come from a concurrent request that has just settled the same authorization.
         if execution_id := await _replay(door, purchase):
             return execution_id, False
+        if execution_id := await _landed(door, purchase, matched):
+            return execution_id, True
         await door.count_refused(presenter)
         raise PaymentRequired(verdict.reason)
     # Only now: a signature proves who signed, and anybody can present one that was used before.
@@ -113,6 +122,22 @@ async def admit(door: Door, purchase: Purchase) -> tuple[UUID, bool]:
     async with db.autocommit(door.pool) as conn:
         await ledger.require_room(conn, matched.payer)
     return await admit(door, purchase)
+
+
+async def _landed(door: Door, purchase: Purchase, matched: matching.MatchedPayment) -> UUID | None:
+    """Return the execution of a refused payment that the chain shows as ours, and that no row knew until now."""
+    claimed = await asyncio.shield(door.spawn(landed_claims.claim_landed(door, purchase, matched)))
+    return claimed or await _replay(door, purchase)
+
+
+async def _late(door: Door, purchase: Purchase) -> UUID | None:
+    """Do the same for a payment whose time is over: its authorization may have been used in time."""
+    ready = await door.ready(purchase.version)
+    matched = matching.match(purchase.payload, purchase.version, ready.payouts, may_be_late=True)
+    await door.limit_refused(presenter := _presenter(purchase, matched))
+    if (execution_id := await _landed(door, purchase, matched)) is None:
+        await door.count_refused(presenter)
+    return execution_id
 
 
 def _presenter(purchase: Purchase, matched: matching.MatchedPayment) -> str:

@@ -78,11 +78,7 @@ async def resume(conn: db.Connection, network: str) -> None:
 
 async def _verify_network(pool: db.Pool, clients: PaymentClients, network: Network) -> Counter[str]:
     http = clients.http
-    # Asked every time: a URL may point to another node now, on whose chain nothing was paid.
-    if await node.chain_id(http, network) != network.chain_id:
-        raise Unavailable("chain_wrong")
-    newest = int((await node.block(http, network, "latest")).number, 16)
-    head = await node.block(http, network, hex(max(newest - network.confirmations, 0)))
+    head = await node.confirmed_block(http, network)
     counts = Counter[str]()
     rows = await _page(pool, network, datetime.fromtimestamp(0, UTC), UUID(int=0))
     while rows:

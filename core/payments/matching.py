@@ -78,13 +78,16 @@ class _ExactPayment(BaseModel):
     asset: str = Field(pattern=r"^0x[0-9a-fA-F]{40}\z")
 
 
-def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str, str]) -> MatchedPayment:
+def match(
+    payload: PaymentPayload, version: versions.Version, payouts: dict[str, str], *, may_be_late: bool = False
+) -> MatchedPayment:
     """Compare a payment with our own offer, not with what the client says it accepted.
 
     Args:
         payload: as decoded.
         version: the version that was quoted, or the current one.
         payouts: the creator's payout address for each network. A quote keeps the one that it was made with.
+        may_be_late: whether its authorization may have ended, because the chain is asked whether it was used.
 
     Raises:
         PaymentMalformed: the payload is not an EIP-3009 authorization.
@@ -98,7 +101,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
         raise failures.PaymentRequired("wrong_network")
     quote = quote_of(payload)
     pay_to = payouts[network.id]
-    if quote and _keeps_address(quote, version, network, accepted.pay_to):
+    if quote and _keeps_address(quote, version, network, accepted.pay_to, may_be_late=may_be_late):
         pay_to = accepted.pay_to
     _require(accepted.asset.lower() == network.asset.lower(), "wrong_asset")
     _require(accepted.pay_to.lower() == authorization.to.lower() == pay_to.lower(), "wrong_pay_to")
@@ -106,7 +109,7 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     _require(payload.resource is None or payload.resource.url == url_of(version), "wrong_resource")
     # Without the quote: it proves the sender of a replay, so the facilitator must not learn it.
     requirements = requirements_of(network, pay_to, version.price_atomic)
-    _require_valid_time(int(authorization.valid_after), int(authorization.valid_before))
+    _require_valid_time(int(authorization.valid_after), int(authorization.valid_before), may_be_late=may_be_late)
     return MatchedPayment(
         network=network,
         requirements=requirements,
@@ -122,9 +125,12 @@ def match(payload: PaymentPayload, version: versions.Version, payouts: dict[str,
     )
 
 
-def _keeps_address(quote: Quote, version: versions.Version, network: Network, address: str) -> bool:
+def _keeps_address(
+    quote: Quote, version: versions.Version, network: Network, address: str, *, may_be_late: bool
+) -> bool:
     """Whether a quote that is valid asked to pay this address, which may have been replaced since."""
-    return quote.version_id == version.version_id and quote.expires >= time.time() and quote.names(network.id, address)
+    is_valid = may_be_late or quote.expires >= time.time()
+    return quote.version_id == version.version_id and is_valid and quote.names(network.id, address)
 
 
 def key_of(payload: PaymentPayload) -> tuple[str, str, str, bytes]:
@@ -194,10 +200,10 @@ def _require(fits: bool, code: str) -> None:
         raise failures.PaymentRequired(code)
 
 
-def _require_valid_time(valid_after: int, valid_before: int) -> None:
+def _require_valid_time(valid_after: int, valid_before: int, *, may_be_late: bool) -> None:
     now = time.time()
     _require(valid_after <= now, "not_yet_valid")
-    _require(valid_before >= now + _LEAST_SECONDS_LEFT, "expired")
+    _require(may_be_late or valid_before >= now + _LEAST_SECONDS_LEFT, "expired")
     _require(valid_before <= now + settings().payment_window_seconds + _CLOCK_SKEW_SECONDS, "valid_too_long")
 
 

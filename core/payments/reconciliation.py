@@ -12,7 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from core import db
-from core.db.queries.reconciliation import DifferenceRow, PaidRow, RecogniseRow, sql
+from core.db.queries.reconciliation import DifferenceRow, PaidRow, RecogniseRow, RefundedRow, sql
 from core.failures import Unavailable
 from core.payments import chain
 from core.payments.balances import ChainComparison, ChainState, Comparison, Difference, NetworkBalance, Total
@@ -49,6 +49,7 @@ async def compare_ledger(pool: db.Pool, *, network: str | None = None, since: da
                     conn, network=network, since=since, rerun_limit=settings().rerun_limit, grace_seconds=GRACE_SECONDS
                 )
             ),
+            *await _differences(sql.compare_refund_transfers(conn, network=network, since=since)),
             *await _differences(sql.compare_history(conn, network=network, since=since)),
             *await _differences(sql.compare_transactions(conn, network=network, since=since)),
             *(await _differences(sql.compare_spend(conn, since=since)) if network is None else []),
@@ -124,6 +125,10 @@ class _ChainReading:
             return self._comparison("chain_wrong" if is_wrong else "chain_unreachable", since)
         if since is not None:
             await self._find_missing(since, missed_before)
+            try:
+                await self._find_missing_refunds(since, missed_before)
+            except Unavailable:
+                return self._comparison("chain_unreachable", since)
         return self._comparison("compared", since)
 
     def _comparison(self, state: ChainState, since: datetime | None) -> ChainComparison:
@@ -192,7 +197,40 @@ class _ChainReading:
                     self._add_difference(row, "transfer_missing", "It is paid, but the chain shows no transfer for it.")
             after, more = rows[-1].payment_id if rows else after, len(rows) == _PAGE
 
-    def _add_difference(self, row: RecogniseRow | PaidRow, code: str, sentence: str) -> None:
+    async def _find_missing_refunds(self, since: datetime, missed_before: datetime) -> None:
+        """Find refunds that are recorded as paid by a transfer which the chain does not show.
+
+        Raises:
+            Unavailable: `chain_unreachable`.
+        """
+        after, more = UUID(int=0), True
+        while more:
+            async with self.pool.connection() as conn:
+                refunded = sql.refunded(
+                    conn,
+                    network=self.network.id,
+                    asset=self.network.asset.lower(),
+                    since=since,
+                    after=after,
+                    most=_PAGE,
+                )
+                rows = [row async for row in refunded]
+            for row in rows:
+                is_held = await chain.holds(
+                    self.clients.http,
+                    self.network,
+                    row.transaction,
+                    payer=row.payer,
+                    nonce=row.nonce,
+                    pay_to=row.pay_to,
+                    amount_atomic=row.amount_atomic,
+                )
+                if is_held is None and row.decided_at < missed_before:
+                    sentence = "The refund is paid, but the chain does not show its transfer."
+                    self._add_difference(row, "refund_missing", sentence)
+            after, more = rows[-1].id if rows else after, len(rows) == _PAGE
+
+    def _add_difference(self, row: RecogniseRow | PaidRow | RefundedRow, code: str, sentence: str) -> None:
         self.differences.append(
             Difference(
                 code=code,

@@ -12,6 +12,7 @@ from core.accounts import identities, key_connections, payouts, provider_keys, s
 from core.accounts.identities import Claims
 from core.accounts.sign_in import SignedIn
 from core.catalog import manual_prices
+from core.payments import refund_transfers, refund_wallets
 from core.providers.registry import ANTHROPIC
 from core.resources.repricing import reprice
 from core.secrets.private import Private
@@ -32,6 +33,7 @@ class Goods:
 
     Attributes:
         slug: of a prompt that is on sale and has a draft.
+        owed_id: a call that is owed back, with a transfer that may pay it.
         state: of a connection to OpenRouter that waits for its code.
         marks: texts that are in no answer to anybody else.
     """
@@ -42,6 +44,7 @@ class Goods:
     address_id: str
     execution_id: str
     identity_id: str
+    owed_id: str
     state: str
     marks: frozenset[str]
 
@@ -94,10 +97,24 @@ async def stock(pool: db.Pool, door: str) -> Goods:
         id=account_id,
         facts=f'{{"label": "{mark}", "provider": "openrouter", "days": 91}}',
     )
+    await shops.rows(
+        pool,
+        "INSERT INTO refunds (execution_id, payment_id, account_id, amount_atomic, reason)"
+        " SELECT executions.id, payments.id, account_id, amount_atomic, 'practice' FROM executions"
+        " JOIN payments ON payments.id = payment_id WHERE executions.id = %(id)s RETURNING execution_id",
+        id=execution.id,
+    )
+    async with db.acting_for(pool, account_id) as conn:
+        await refund_wallets.put(conn, account_id, Private(f"{mark:1<64}"), "1")
+        await refund_transfers.reserve(conn, execution.id, f"0x{mark:0<40}")
+    # Recovery would note that it has asked the chain about it.
+    await shops.rows(pool, "UPDATE refund_transfers SET looked_at = now() + interval '1 day' RETURNING id")
     ids = (token["id"], address["id"], execution.id, execution.transaction, account_id, identity.id)
     marks = frozenset(map(str, (mark, shop.account.handle, shop.payout, *ids)))
     state = begun.url.partition("state%3D")[2].partition("&")[0]
-    return Goods(shop, slug, token["id"], address["id"], str(execution.id), str(identity.id), state, marks)
+    return Goods(
+        shop, slug, token["id"], address["id"], str(execution.id), str(identity.id), str(execution.id), state, marks
+    )
 
 
 async def session(pool: db.Pool, account_id: UUID) -> str:

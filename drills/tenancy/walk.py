@@ -102,6 +102,15 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     yield Attempt("POST", f"{connect}/callback", body={"state": theirs.state, "code": "x"}, expected=frozenset({400}))
     yield Attempt("POST", f"{connect}/connect")
     yield Attempt("POST", f"{connect}/renew", body={"limitUsd": "5"})
+    transfer, owed = "/me/refunds/{execution_id}/transfer", {"execution_id": theirs.owed_id}
+    signed = {"wallet": "0x" + "ab" * 20, "signature": "0x" + "cd" * 65}
+    yield Attempt("GET", "/me/refunds", query={"wallet": "0x" + "ab" * 20})
+    yield Attempt("POST", transfer, owed, {"wallet": "0x" + "ab" * 20}, expected=_GONE)
+    yield Attempt("PUT", transfer, owed, signed, expected=_GONE)
+    yield Attempt("GET", "/me/refund-wallet", expected=_GONE)
+    yield Attempt("PATCH", "/me/refund-wallet", body={"enabled": False}, expected=_GONE)
+    yield Attempt("PUT", "/me/refund-wallet", body={"key": "nonsense", "dailyCapUsdc": "1"})
+    yield Attempt("DELETE", "/me/refund-wallet")
     for path in ("/me", "/me/tokens", "/me/resources", "/me/payouts", "/me/notices"):
         yield Attempt("GET", path)
     yield Attempt("GET", "/me/notice-addresses")

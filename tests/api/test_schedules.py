@@ -83,7 +83,7 @@ async def test_readiness_says_how_the_schedules_are_kept(surroundings: Path, poo
         200,
         {"state": "kept", "late": [], "missing": [], "paused": [], "succeededAt": dict.fromkeys(NAMES)},
     )
-    often = ["recovery", "chain_verification"]
+    often = ["recovery", "chain_verification", "refund_payment"]
     for status, one in (never, behind):
         assert (status, one["state"], one["late"]) == (200, "broken", often)
     assert [name for name in NAMES if scraped[f'instant_schedule_late{{schedule="{name}"}}']] == often

@@ -41,6 +41,7 @@ def test_every_condition_on_the_account_is_found() -> None:
         "invite.use",
         "key_connection.begin",
         "payout.change",
+        "refund_wallet.put",
         "resource.create",
         "resource.take",
         "session.add_wallet",

@@ -55,6 +55,13 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/me/identities"): "read",
     ("GET", "/me/payouts"): "money",
     ("DELETE", "/me/payouts/{network}/next"): "money",
+    ("GET", "/me/refunds"): "money",
+    ("POST", "/me/refunds/{execution_id}/transfer"): "money",
+    ("PUT", "/me/refunds/{execution_id}/transfer"): "money",
+    ("GET", "/me/refund-wallet"): "money",
+    ("PUT", "/me/refund-wallet"): "money",
+    ("PATCH", "/me/refund-wallet"): "money",
+    ("DELETE", "/me/refund-wallet"): "money",
 }
 # Their rules are below.
 OTHERS = {
@@ -73,6 +80,7 @@ ANY = {
     "provider": "anthropic",
     "address_id": uuid4(),
     "webhook_id": uuid4(),
+    "execution_id": uuid4(),
     "network": "eip155:1",
 }
 

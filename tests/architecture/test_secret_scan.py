@@ -39,6 +39,7 @@ def test_our_secrets_are_found(tmp_path: Path) -> None:
     lines = [
         f"INSTANT_WALLET_KEY=0x{secrets.token_hex(32)}",
         f"export INSTANT_WALLET_KEY={secrets.token_hex(32)}",
+        f"INSTANT_REFUND_KEY={secrets.token_hex(32)}",
         f"INSTANT_OPERATOR_TOKEN={token()}",
         f"operator_token: {token()}",
         f"INSTANT_PREFECT_AUTH_STRING=instant:{token()}",

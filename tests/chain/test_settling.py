@@ -116,6 +116,21 @@ async def test_a_refusal_of_what_has_landed(
     await paid_once(market, shop, pool, "settling", "paid found_on_chain")
 
 
+async def test_somebody_brought_it_long_before(
+    market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient
+) -> None:
+    """It landed before the door ever saw it, as after a restore: claimed as paid. While the node is away: 503."""
+    paid, payment = await signed(market, shop, buyer)
+    market.chain.bring(payment)
+    with market.node.ruled(refuse):
+        nobody_knows = await http.post(market.door + shop.path, json=TOPIC, headers=paid)
+    answer = await http.post(market.door + shop.path, json=TOPIC, headers=paid | PATIENTLY)
+
+    assert (nobody_knows.status_code, nobody_knows.json()["error"]) == (503, "Resource unavailable")
+    assert answer.status_code == 200, answer.text
+    await paid_once(market, shop, pool, "settling", "paid found_on_chain")
+
+
 @pytest.mark.parametrize("spend", ["cancelled", "signed twice"])
 async def test_the_payer_spends_the_nonce(
     market: Market, shop: Shop, buyer: Buyer, pool: db.Pool, http: httpx.AsyncClient, spend: str

@@ -161,6 +161,9 @@ READS = [
     ["creators", "revoke", "HANDLE", str(uuid4())],
     ["notices", "list", "--creator", "HANDLE"],
     ["notices", "addresses", "HANDLE"],
+    ["refunds", "wallet", "HANDLE"],
+    ["refunds", "change-wallet", "HANDLE", "--no-enabled"],
+    ["refunds", "remove-wallet", "HANDLE"],
     ["usage", "report", "--by", "resource", "--creator", "HANDLE"],
     ["usage", "report", "--by", "day", "--kind", "test", "--creator", "HANDLE"],
 ]

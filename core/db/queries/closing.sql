@@ -49,6 +49,8 @@ WITH archived AS (
     DELETE FROM webhooks WHERE account_id = :account_id
 ), connection AS (
     DELETE FROM key_connections WHERE account_id = :account_id
+), refund_wallet AS (
+    DELETE FROM refund_wallets WHERE account_id = :account_id
 ), repetition AS (
     DELETE FROM idempotency_keys WHERE account_id = :account_id
 )

@@ -20,6 +20,7 @@ class SnapshotRow(NamedTuple):
     unknown: int
     workers: dict[str, int]
     refunds_due: int
+    refunds_sending: int
     catalog_age_seconds: float | None
 
 

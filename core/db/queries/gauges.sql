@@ -12,6 +12,7 @@ SELECT unfinished.held, unfinished.queued, unfinished.running, unfinished.oldest
         ) AS alive
     ) AS workers,
     (SELECT count(*) FROM refunds WHERE state = 'due') AS refunds_due,
+    (SELECT count(*) FROM refund_transfers WHERE state = 'sending') AS refunds_sending,
     -- A sync that found nothing new leaves no row, but is a success of its schedule.
     extract(epoch FROM now() - greatest(
         (SELECT at FROM catalog_syncs WHERE outcome <> 'refused' ORDER BY id DESC LIMIT 1),

@@ -189,6 +189,11 @@ class Queries(Protocol):
         none of it.
         """
 
+    def refunds_unpaid(self, conn: Connection, *, overdue_days: int) -> AsyncIterator[Finding]:
+        """Creators who owe refunds that their wallet could not pay at its last try, or that have been due for so
+        many days.
+        """
+
     def webhook_disabled(self, conn: Connection) -> AsyncIterator[Finding]:
         """Webhooks that took nothing for so long that nothing is sent there any more."""
 

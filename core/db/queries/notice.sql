@@ -468,6 +468,21 @@ WHERE account.weekly_digest AND account.closed_at IS NULL AND counted.calls > 0 
         AND notices.facts ->> 'until' = CAST(CAST(next AT TIME ZONE 'UTC' AS date) AS text)
 );
 
+-- name: refunds_unpaid(overdue_days)
+-- Creators who owe refunds that their wallet could not pay at its last try, or that have been due for so many days.
+-- types: row=Finding facts=dict[str,object]
+SELECT due.account_id, CAST(NULL AS uuid) AS resource_id, jsonb_build_object(
+        'cause', coalesce(wallet.trouble, 'overdue'), 'address', wallet.address, 'refunds', due.refunds,
+        'amount_atomic', due.amount_atomic, 'days', due.days
+    ) AS facts
+FROM (
+    SELECT account_id, count(*) AS refunds, CAST(sum(amount_atomic) AS bigint) AS amount_atomic,
+        CAST(extract(epoch FROM now() - min(due_at)) / 86400 AS integer) AS days
+    FROM refunds WHERE state = 'due' GROUP BY account_id
+) AS due
+LEFT JOIN refund_wallets AS wallet ON wallet.account_id = due.account_id AND wallet.enabled
+WHERE wallet.trouble IS NOT NULL OR due.days >= CAST(:overdue_days AS integer);
+
 -- name: webhook_disabled()
 -- Webhooks that took nothing for so long that nothing is sent there any more.
 -- types: row=Finding facts=dict[str,object]

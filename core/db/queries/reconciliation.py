@@ -57,7 +57,13 @@ class AddressesRow(NamedTuple):
 
 class RecogniseRow(NamedTuple):
     code: Literal[
-        "agrees", "landed_not_paid", "transfer_differs", "transfer_foreign", "transfer_unrecorded", "undecided"
+        "agrees",
+        "landed_not_paid",
+        "refund",
+        "transfer_differs",
+        "transfer_foreign",
+        "transfer_unrecorded",
+        "undecided",
     ]
     transaction: str
     payment_id: UUID | None
@@ -75,6 +81,19 @@ class PaidRow(NamedTuple):
     decided_at: datetime
     execution_id: UUID | None
     account_id: UUID | None
+
+
+class RefundedRow(NamedTuple):
+    id: UUID
+    payer: str
+    nonce: bytes
+    pay_to: str
+    amount_atomic: int
+    transaction: str
+    decided_at: datetime
+    execution_id: UUID
+    account_id: UUID
+    payment_id: UUID
 
 
 class Queries(Protocol):
@@ -136,14 +155,14 @@ class Queries(Protocol):
         self,
         conn: Connection,
         *,
+        network: str,
+        asset: str,
         margin_seconds: float,
         payers: list[str],
         nonces: list[bytes | None],
         recipients: list[str],
         amounts: list[Decimal],
         transactions: list[str],
-        network: str,
-        asset: str,
     ) -> AsyncIterator[RecogniseRow]:
         """Compare transfers on the chain with the ledger. A transfer without a nonce was made without an
         authorization. A transfer of another amount or recipient than its payment is foreign, unless the
@@ -153,7 +172,20 @@ class Queries(Protocol):
     def paid(
         self, conn: Connection, *, network: str, asset: str, since: datetime, after: UUID, most: int
     ) -> AsyncIterator[PaidRow]:
-        """One page of paid payments, by id, to be found among the chain's transfers."""
+        """One page of paid payments, by id, to be found among the chain's transfers. One that was claimed after its
+        authorization had ended, because the chain showed it, may have landed earlier than the transfers
+        that were read.
+        """
+
+    def refunded(
+        self, conn: Connection, *, network: str, asset: str, since: datetime, after: UUID, most: int
+    ) -> AsyncIterator[RefundedRow]:
+        """One page of refunds that transfers of ours paid, by transfer, to be looked up on the chain."""
+
+    def compare_refund_transfers(
+        self, conn: Connection, *, network: str | None, since: datetime | None
+    ) -> AsyncIterator[DifferenceRow]:
+        """A refund that a transfer paid names it, and no refund but a due or paid one is bound to a transfer."""
 
 
 sql: Queries = load("reconciliation")

@@ -276,6 +276,11 @@ SELECT pay_to, NULL, min(created_at) FROM payments WHERE network = :network GROU
 -- transfer of another amount or recipient than its payment is foreign, unless the payment is recorded as paid.
 SELECT
     CASE
+        WHEN payments.id IS NULL AND EXISTS (
+            SELECT FROM refund_transfers AS refund
+            WHERE refund.network = :network AND refund.asset = :asset AND refund.payer = seen.payer
+                AND refund.nonce = seen.nonce
+        ) THEN 'refund'
         WHEN payments.id IS NULL AND seen.nonce IS NULL THEN 'transfer_foreign'
         WHEN payments.id IS NULL THEN 'transfer_unrecorded'
         WHEN payments.state = 'paid' AND same.money AND payments.transaction = seen.transaction THEN 'agrees'
@@ -297,13 +302,46 @@ CROSS JOIN LATERAL (
 ) AS same;
 
 -- name: paid(network, asset, since, after, most)
--- One page of paid payments, by id, to be found among the chain's transfers.
+-- One page of paid payments, by id, to be found among the chain's transfers. One that was claimed after its authorization
+-- had ended, because the chain showed it, may have landed earlier than the transfers that were read.
 -- types: decided_at!
 SELECT payments.id AS payment_id, payments.transaction, payments.decided_at, executions.id AS execution_id,
     executions.account_id
 FROM payments
 LEFT JOIN executions ON executions.payment_id = payments.id
 WHERE payments.network = :network AND payments.asset = :asset AND payments.state = 'paid'
-    AND payments.created_at >= :since AND payments.id > :after
+    AND payments.created_at >= :since AND payments.valid_before >= :since AND payments.id > :after
 ORDER BY payments.id
 LIMIT :most;
+
+-- name: refunded(network, asset, since, after, most)
+-- One page of refunds that transfers of ours paid, by transfer, to be looked up on the chain.
+-- types: row=RefundedRow transaction! decided_at!
+SELECT transfer.id, transfer.payer, transfer.nonce, transfer.pay_to, transfer.amount_atomic, transfer.transaction,
+    transfer.decided_at, transfer.execution_id, transfer.account_id, refunds.payment_id
+FROM refund_transfers AS transfer
+JOIN refunds ON refunds.execution_id = transfer.execution_id
+WHERE transfer.network = :network AND transfer.asset = :asset AND transfer.state = 'paid'
+    AND transfer.decided_at >= :since AND transfer.id > :after
+ORDER BY transfer.id
+LIMIT :most;
+
+-- name: compare_refund_transfers(network, since)
+-- A refund that a transfer paid names it, and no refund but a due or paid one is bound to a transfer.
+-- types: row=DifferenceRow
+SELECT 'refund_differs' AS code,
+    concat('The transfer is ', transfer.state, ', but its refund is ', refunds.state, coalesce(' by ' || refunds.transaction, ''), '.')
+        AS sentence,
+    payments.network, payments.id AS payment_id, refunds.execution_id, refunds.account_id, transfer.transaction
+FROM refund_transfers AS transfer
+JOIN refunds ON refunds.execution_id = transfer.execution_id
+JOIN payments ON payments.id = refunds.payment_id
+WHERE (:network::text IS NULL OR payments.network = :network)
+    AND (:since::timestamptz IS NULL OR payments.created_at >= :since)
+    AND NOT CASE transfer.state
+        WHEN 'paid' THEN refunds.state = 'recorded' AND refunds.transaction = transfer.transaction
+            AND refunds.transfer_id = transfer.id
+        WHEN 'sending' THEN refunds.state = 'due' AND refunds.transfer_id IS NOT DISTINCT FROM transfer.id
+        ELSE refunds.transfer_id IS DISTINCT FROM transfer.id
+    END
+ORDER BY payments.created_at;

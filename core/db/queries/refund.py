@@ -56,10 +56,17 @@ class Queries(Protocol):
     async def record(
         self, conn: Connection, *, transaction: str | None, note: str | None, execution_id: UUID
     ) -> RecordRow | None:
-        """The refund was paid by this transfer. Only a due refund can be recorded."""
+        """The refund was paid by this transfer. Only a due refund can be recorded, and not while a transfer of ours
+        may pay it.
+        """
 
     async def waive(self, conn: Connection, *, note: str | None, execution_id: UUID) -> WaiveRow | None:
-        """The refund will not be paid, with the reason. Only a due refund can be waived."""
+        """The refund will not be paid, with the reason. Only a due refund can be waived, and not while a transfer
+        may pay it.
+        """
+
+    async def is_bound(self, conn: Connection, *, execution_id: UUID) -> bool:
+        """Whether a transfer of ours may pay a due refund."""
 
 
 sql: Queries = load("refund")

@@ -26,13 +26,17 @@ ORDER BY refunds.due_at
 LIMIT :most;
 
 -- name: record(execution_id, transaction, note)^
--- The refund was paid by this transfer. Only a due refund can be recorded.
+-- The refund was paid by this transfer. Only a due refund can be recorded, and not while a transfer of ours may pay it.
 UPDATE refunds SET state = 'recorded', transaction = :transaction, note = :note, decided_at = now()
-WHERE execution_id = :execution_id AND state = 'due'
+WHERE execution_id = :execution_id AND state = 'due' AND transfer_id IS NULL
 RETURNING execution_id;
 
 -- name: waive(execution_id, note)^
--- The refund will not be paid, with the reason. Only a due refund can be waived.
+-- The refund will not be paid, with the reason. Only a due refund can be waived, and not while a transfer may pay it.
 UPDATE refunds SET state = 'waived', note = :note, decided_at = now()
-WHERE execution_id = :execution_id AND state = 'due'
+WHERE execution_id = :execution_id AND state = 'due' AND transfer_id IS NULL
 RETURNING execution_id;
+
+-- name: is_bound(execution_id)$
+-- Whether a transfer of ours may pay a due refund.
+SELECT EXISTS (SELECT FROM refunds WHERE execution_id = :execution_id AND state = 'due' AND transfer_id IS NOT NULL);

@@ -48,6 +48,13 @@ FROM usage_log JOIN mine ON mine.id = execution_id
 UNION ALL
 SELECT due_at, 'refund due', NULL, reason, NULL, NULL FROM refunds WHERE payment_id = :payment_id
 UNION ALL
+SELECT created_at, 'refund transfer recorded', NULL, concat('from ', payer), NULL, NULL
+FROM refund_transfers JOIN mine ON mine.id = execution_id
+UNION ALL
+SELECT decided_at, 'refund transfer ' || state, NULL, concat_ws(', ', 'from ' || payer, reason), transaction, NULL
+FROM refund_transfers JOIN mine ON mine.id = execution_id
+WHERE decided_at IS NOT NULL
+UNION ALL
 SELECT decided_at, 'refund ' || state, NULL, note, transaction, NULL
 FROM refunds
 WHERE payment_id = :payment_id AND decided_at IS NOT NULL

@@ -12,10 +12,11 @@ from core.accounts import key_rotation
 from core.accounts.key_rotation import Progress
 from core.failures import Misconfigured
 from core.notices import addresses, webhooks
+from core.payments import refund_wallets
 from core.process import worker
 from core.secrets.private import Private
 from core.secrets.vault import Vault, vault
-from tests import orders, shops
+from tests import debts, orders, shops
 from tests.core.accounts.test_master_keys import NEW, OLD, use
 
 pytestmark = pytest.mark.usefixtures("own_keys_again")
@@ -37,6 +38,7 @@ async def sell_one(pool: db.Pool) -> UUID:
 
     async with pool.connection() as conn:
         await webhooks.add(conn, sold.account_id, "https://example.org/hook")
+        await refund_wallets.put(conn, sold.account_id, debts.wallet().key, "1")
         await orders.mark(conn, order.id, order.attempt_id)
         await conn.execute(
             "INSERT INTO provider_keys (id, account_id, provider, sealed_key, key_sha256, label, checked_at)"
@@ -115,8 +117,8 @@ async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.Monk
     after = await stored(pool)
 
     assert {place: [opened(row) for row in rows if row.sealed != b"x"] for place, rows in after.items()} == plain
-    assert (rotated.resealed, rotated.unreadable, again.resealed) == (19, 1, 0)
-    assert (told[0].done, told[0].total, told[-1].percent) == (1, 20, 100.0)
+    assert (rotated.resealed, rotated.unreadable, again.resealed) == (21, 1, 0)
+    assert (told[0].done, told[0].total, told[-1].percent) == (1, 22, 100.0)
     assert (rotated.use.newest, rotated.use.in_use, list(rotated.use.unused_since)) == ("new", {}, ["old"])
     assert again.use.unused_since == rotated.use.unused_since
     assert [sentence.split(";")[0][:40] for sentence in again.use.sentences] == [
@@ -127,7 +129,7 @@ async def test_everything_is_sealed_anew(pool: db.Pool, monkeypatch: pytest.Monk
     use(monkeypatch, OLD)
     await sell_one(pool)
     use(monkeypatch, NEW, OLD)
-    assert (await key_rotation.key_use(pool)).sentences[0] == "'old' still opens 10 values; keep it, and rotate again"
+    assert (await key_rotation.key_use(pool)).sentences[0] == "'old' still opens 11 values; keep it, and rotate again"
 
 
 async def test_a_change_meanwhile_is_kept(pool: db.Pool, own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,4 +169,4 @@ async def test_a_process_without_the_newest_key_is_not_locked_out(
         use(monkeypatch, NEW, OLD)
         with pytest.raises(Misconfigured, match=r"these processes does not begin with 'new': door \d+ on "):
             await key_rotation.rotate(pool, quiet)
-    assert (await key_rotation.key_use(pool)).in_use == {"old": 10}
+    assert (await key_rotation.key_use(pool)).in_use == {"old": 11}

@@ -29,6 +29,7 @@ async def test_nothing_is_under_way(pool: db.Pool) -> None:
         payments={"settling": 0, "unknown": 0},
         workers={"door": 0, "executor": 0},
         refunds_due=0,
+        refunds_sending=0,
         catalog_age_seconds=None,
         schedules={},
         networks=[gauges.NetworkState(SANDBOX_NETWORK, None, 0, 0)],
@@ -103,4 +104,11 @@ async def test_it_reads_only_what_is_unfinished(pool: db.Pool) -> None:
     assert {index for index in INDEXES if index in plan} == INDEXES
 
 
-INDEXES = {"executions_unfinished", "payments_undecided", "workers_alive", "refunds_due", "catalog_syncs_pkey"}
+INDEXES = {
+    "executions_unfinished",
+    "payments_undecided",
+    "workers_alive",
+    "refunds_due",
+    "refund_transfers_sending",
+    "catalog_syncs_pkey",
+}

@@ -91,6 +91,6 @@ def test_the_operators_page_names_every_series() -> None:
     section = page.partition("## Metrics")[2].partition("\n## ")[0]
     told = {re.sub("_(count|sum|bucket)$", "", name) for name in re.findall(r"\binstant_[a-z_]+", section)}
 
-    text, _ = exposition.exposition("", Snapshot({}, 0, {}, {}, 0, 0, {}, []), Verdicts("agree", {}, {}))
+    text, _ = exposition.exposition("", Snapshot({}, 0, {}, {}, 0, 0, 0, {}, []), Verdicts("agree", {}, {}))
 
     assert told == set(re.findall(r"(?m)^# TYPE (instant_[a-z_]+) ", text.decode()))

@@ -7,10 +7,10 @@ from core.accounts import accounts, authentication, sessions, tokens
 from core.accounts.sign_in import SignedIn
 from core.failures import AccountBusy, ExecutionFailed, NotFound, Unauthorized, Unavailable
 from core.notices import webhooks
-from core.payments import ledger
+from core.payments import ledger, refund_wallets
 from core.resources import closing, export, readiness, versions
 from core.settings import SANDBOX_NETWORK
-from tests import orders, selling
+from tests import debts, orders, selling
 from tests.shops import rows
 
 FAILED = ExecutionFailed("resource_unavailable", "provider", "provider_500")
@@ -76,6 +76,7 @@ async def test_what_is_gone_and_what_stays(conn: db.Connection) -> None:
     session = await sessions.begin(conn, owner.id, wallet)
     token = await tokens.create(conn, owner.id, tokens.NewToken())
     await webhooks.add(conn, owner.id, "https://example.org/hook")
+    await refund_wallets.put(conn, owner.id, debts.wallet().key, "1")
     before = await export.versions(conn, owner.id)
     assert [row["number"] for row in before] == [1, 2]
     assert before[1]["template"] == "canary-other: {topic}{/topic}"
@@ -85,6 +86,7 @@ async def test_what_is_gone_and_what_stays(conn: db.Connection) -> None:
     await closing.close(conn, owner.id)
 
     assert await webhooks.listing(conn, owner.id) == []
+    assert await refund_wallets.state(conn, owner.id) is None
     assert await sessions.account_of(conn, wallet) is None
     for ended in (
         authentication.authenticate(conn, token.token),
