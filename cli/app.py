@@ -20,11 +20,13 @@ from cyclopts import App, CycloptsError
 
 from cli import output
 from cli.buy import buy
+from cli.drain import drain
 from cli.login import login, logout, whoami
 from cli.mcp import mcp
 from cli.remote import door, logins
 from cli.shared import Flag, meet_prefect
 from cli.verify import verify
+from core.db import reach
 from core.db.pool import UNREACHABLE, owner_database_url
 from core.failures import Failure, InvalidInput, Misconfigured, NotFound
 from core.settings import Settings, load
@@ -60,7 +62,7 @@ _GROUPS = {
 }
 for name, (path, sentence) in _GROUPS.items():
     app.command(path, name=name, help=sentence)
-for command in (login, logout, whoami):
+for command in (drain, login, logout, whoami):
     app.command(command)
 
 
@@ -178,13 +180,23 @@ def main(arguments: list[str] | None = None) -> int:
         return _say("there is no such thing", 1, at)
     except Failure as failure:
         return _say(str(failure), 1, at)
-    except UNREACHABLE:
-        return _say("the database cannot be reached; check INSTANT_DATABASE_URL", 1)
+    except UNREACHABLE as error:
+        return _say(_unreachable(error), 1)
     except BrokenPipeError:
         return _reader_left()
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _unreachable(error: Exception) -> str:
+    """Say which database cannot be reached, and why: the one that another attempt does not reach either."""
+    config = load()
+    for name in ("database_url", "owner_database_url"):
+        url = getattr(config, name)
+        if url is not None and (sentence := reach.look(f"INSTANT_{name.upper()}", url.get_secret_value())):
+            return sentence
+    return f"the database cannot be reached, or went away ({type(error).__name__}); check INSTANT_DATABASE_URL"
 
 
 def _reader_left() -> int:

@@ -146,7 +146,7 @@ async def _launch(launcher: _Launcher) -> None:
     with launcher.hub.event(notifications.QUEUED) as queued:
         for alone_first in cycle((False, True)):
             queued.clear()
-            runner = _choose_runner(launcher)
+            runner = None if worker.is_draining() else _choose_runner(launcher)
             batch = runner and await _claim(launcher, alone_first=alone_first)
             if runner and batch:
                 await _start(launcher, batch, runner)

@@ -30,6 +30,7 @@ __all__ = [
     "notifications",
     "pool",
     "queries",
+    "reach",
     "required",
     "retry_until_committed",
     "run_in_autocommit",
