@@ -19,6 +19,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from cli import output
+from cli.backup import backup, restore
 from cli.buy import buy
 from cli.drain import drain
 from cli.login import login, logout, whoami
@@ -62,7 +63,7 @@ _GROUPS = {
 }
 for name, (path, sentence) in _GROUPS.items():
     app.command(path, name=name, help=sentence)
-for command in (drain, login, logout, whoami):
+for command in (backup, drain, login, logout, restore, whoami):
     app.command(command)
 
 

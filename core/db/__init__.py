@@ -26,6 +26,7 @@ __all__ = [
     "acting_for",
     "autocommit",
     "connect",
+    "dump",
     "migrate",
     "notifications",
     "pool",

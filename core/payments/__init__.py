@@ -23,6 +23,7 @@ __all__ = (
     "receipts",
     "reconciliation",
     "refunds",
+    "restored",
     "settlement",
     "timeline",
     "x402_sdk",

@@ -57,7 +57,13 @@ class AddressesRow(NamedTuple):
 
 class RecogniseRow(NamedTuple):
     code: Literal[
-        "agrees", "landed_not_paid", "transfer_differs", "transfer_foreign", "transfer_unrecorded", "undecided"
+        "agrees",
+        "landed_not_paid",
+        "transfer_differs",
+        "transfer_foreign",
+        "transfer_found",
+        "transfer_unrecorded",
+        "undecided",
     ]
     transaction: str
     payment_id: UUID | None
@@ -147,7 +153,7 @@ class Queries(Protocol):
     ) -> AsyncIterator[RecogniseRow]:
         """Compare transfers on the chain with the ledger. A transfer without a nonce was made without an
         authorization. A transfer of another amount or recipient than its payment is foreign, unless the
-        payment is recorded as paid.
+        payment is recorded as paid. One that was found after a restore is owed.
         """
 
     def paid(
