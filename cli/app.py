@@ -252,9 +252,11 @@ def _ready_to_run(*, is_selling: bool) -> Settings:
     Raises:
         Misconfigured: something must be changed before this can start.
     """
+    from core.observability import logs
     from deployments import start_checks
 
     config = load()
+    logs.configure(config)
     start_checks.check_all(config, is_selling=is_selling)
     meet_prefect(config)
     return config
