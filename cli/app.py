@@ -21,6 +21,7 @@ from cyclopts import App, CycloptsError
 from cli import output
 from cli.backup import backup, restore
 from cli.buy import buy
+from cli.doctor import doctor
 from cli.drain import drain
 from cli.login import login, logout, whoami
 from cli.mcp import mcp
@@ -63,7 +64,7 @@ _GROUPS = {
 }
 for name, (path, sentence) in _GROUPS.items():
     app.command(path, name=name, help=sentence)
-for command in (backup, drain, login, logout, restore, whoami):
+for command in (backup, doctor, drain, login, logout, restore, whoami):
     app.command(command)
 
 
@@ -140,7 +141,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, mcp, verify, whoami)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, doctor, env, login, logout, mcp, verify, whoami)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.

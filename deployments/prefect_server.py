@@ -95,9 +95,9 @@ async def version(config: Settings) -> str:
         trouble = unreachable.why(error)
     else:
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            given = "another" if config.prefect_auth_string else "no"
+            given = "another one" if config.prefect_auth_string else "none"
             raise Misconfigured(
-                f"{name} wants an auth string, and has been given {given} one; set INSTANT_PREFECT_AUTH_STRING to the"
+                f"{name} wants an auth string, and was given {given}; set INSTANT_PREFECT_AUTH_STRING to the"
                 " PREFECT_SERVER_API_AUTH_STRING of its server"
             )
         told = response.text.strip().strip('"')
@@ -122,6 +122,19 @@ async def pool(config: Settings, name: str) -> Pool | None:
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         pass
     raise Misconfigured("INSTANT_PREFECT_API_URL: Prefect does not tell about its work pools")
+
+
+async def has_deployment(config: Settings, name: str) -> bool:
+    """Ask Prefect's server whether it has a deployment, named as `flow/deployment`.
+
+    Raises:
+        Misconfigured: the server does not answer this.
+    """
+    try:
+        return (await _send(config, "GET", f"/deployments/name/{name}")).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        pass
+    raise Misconfigured("INSTANT_PREFECT_API_URL: Prefect does not tell about its deployments")
 
 
 def how_to_log_in(config: Settings) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "autocommit",
     "connect",
     "dump",
+    "inspection",
     "migrate",
     "notifications",
     "pool",
