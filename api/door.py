@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
@@ -17,10 +17,11 @@ from core import db
 from core.accounts.identity_keys import IdentityKeys
 from core.db import notifications
 from core.db.single_flight import Recent, SingleFlight
-from core.failures import NotFound, TooManyRequests
+from core.failures import NotFound, TooManyRequests, Unavailable
 from core.net.addresses import client_at
 from core.observability import gauges, metrics
 from core.payments.settlement import PaymentClients
+from core.process import worker
 from core.reporting import record
 from core.resources import readiness, versions
 from core.settings import settings
@@ -74,16 +75,19 @@ class Door:
         """
         if not (NAME.fullmatch(handle) and NAME.fullmatch(slug)):
             raise NotFound
-        return await self._offers.do(
+        offered = await self._offers.do(
             (handle, slug), lambda: offers.read_offer(self.pool, self.clients.facilitators, handle, slug)
         )
+        return replace(offered, payouts=(), obstacle="draining") if worker.is_draining() else offered
 
     async def ready(self, version: versions.Version) -> readiness.Ready:
         """Return the readiness of this version, read after this call; concurrent callers share one query.
 
         Raises:
-            Unavailable: it is not ready, as in `readiness.readiness`.
+            Unavailable: it is not ready, as in `readiness.readiness`; `draining`: nothing is, at this door.
         """
+        if worker.is_draining():
+            raise Unavailable("draining")
         return await self._readiness.do(version.version_id, lambda: self._ready(version))
 
     async def record_of(self, resource_id: UUID) -> record.Record:

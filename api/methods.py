@@ -36,6 +36,11 @@ def _path_of(target: str) -> str:
     return f"/{rest.partition('/')[2]}" if scheme.lower() in ("http", "https") else target
 
 
+def named(method: str) -> str:
+    """Return a method as a word of ours: clients may send any token."""
+    return method if method in (*_METHODS, "HEAD", "OPTIONS") else "other"
+
+
 def allowed(request: Request) -> str:
     """Return the value of `Allow`: the methods that some route at the request's path takes."""
     taken = [method for method in _METHODS if _takes(request, method)]

@@ -1,17 +1,22 @@
 """Serve `/metrics`, and count HTTP requests. `core/observability/metrics.py` defines all series."""
 
+import logging
 import time
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import schedules
+from api import methods, schedules
 from api.door import Door
 from api.operators import Books
 from api.upkeep import Upkeep
+from core.net.addresses import client_at
 from core.observability import exposition, metrics
 from core.observability.gauges import Verdicts
+from core.settings import settings
+
+_log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["operators"])
 
@@ -58,9 +63,25 @@ def counting(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, note)
         finally:
-            metrics.answered(_template(scope), status, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            metrics.answered(_template(scope), status, seconds)
+            if settings().access_log:
+                _log_request(scope, status, seconds)
 
     return counted
+
+
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    """Log one request by its route: its path and query may hold an execution's id and its status token."""
+    client = scope.get("client")
+    facts: dict[str, object] = {
+        "method": methods.named(scope["method"]),
+        "route": _template(scope),
+        "status": status,
+        "milliseconds": round(seconds * 1000),
+        "client": client_at(client[0]) if client else "unknown",
+    }
+    _log.info("%(method)s %(route)s %(status)s in %(milliseconds)s ms for %(client)s", facts, extra=facts)
 
 
 def _template(scope: Scope) -> str:

@@ -24,7 +24,7 @@ from core import db
 from core.failures import Unauthorized
 from core.observability import gauges
 from core.payments import reconciliation
-from core.process import scheduled_runs
+from core.process import scheduled_runs, shutdown, worker
 from core.process.background_loop import background_task
 from core.settings import settings
 
@@ -88,7 +88,7 @@ async def live() -> Response:
 
 @router.get("/ready", summary="Whether requests can be served", responses={503: {"description": "Not now"}})
 async def ready(request: Request) -> Response:
-    """200 if the database answers, 503 otherwise.
+    """200 if the database answers and the process is not ending, 503 otherwise.
 
     Differing books, paused networks, late schedules, shared rate limits that are away, and a network or a master key
     that is not right need the operator's attention, but do not stop the other sales. It is computed at most once in
@@ -111,8 +111,10 @@ async def readiness_of(app: FastAPI) -> dict[str, object]:
             verified = {row.network: _network_verdict(row) for row in await gauges.networks(conn)}
     except db.UNREACHABLE:
         return {"ready": False, "database": "unreachable"}
+    is_draining = worker.is_draining() or shutdown.has_begun()
     return {
-        "ready": True,
+        "ready": not is_draining,
+        "draining": is_draining,
         "settling": len(door.settling),
         "limits": {"state": await door.limiter.state()},
         "books": books.verdict(),

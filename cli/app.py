@@ -19,12 +19,16 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from cli import output
+from cli.backup import backup, restore
 from cli.buy import buy
+from cli.doctor import doctor
+from cli.drain import drain
 from cli.login import login, logout, whoami
 from cli.mcp import mcp
 from cli.remote import door, logins
 from cli.shared import Flag, meet_prefect
 from cli.verify import verify
+from core.db import reach
 from core.db.pool import UNREACHABLE, owner_database_url
 from core.failures import Failure, InvalidInput, Misconfigured, NotFound
 from core.settings import Settings, load
@@ -60,7 +64,7 @@ _GROUPS = {
 }
 for name, (path, sentence) in _GROUPS.items():
     app.command(path, name=name, help=sentence)
-for command in (login, logout, whoami):
+for command in (backup, doctor, drain, login, logout, restore, whoami):
     app.command(command)
 
 
@@ -137,7 +141,7 @@ def env() -> None:
 
 
 # These commands start or find the databases themselves, or need none.
-_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, env, login, logout, mcp, verify, whoami)
+_ON_THEIR_OWN: tuple[Callable[..., Any], ...] = (buy, dev, doctor, env, login, logout, mcp, verify, whoami)
 
 
 # What a command or its children write is for its owner alone: keys, books, logs and pictures.
@@ -178,13 +182,23 @@ def main(arguments: list[str] | None = None) -> int:
         return _say("there is no such thing", 1, at)
     except Failure as failure:
         return _say(str(failure), 1, at)
-    except UNREACHABLE:
-        return _say("the database cannot be reached; check INSTANT_DATABASE_URL", 1)
+    except UNREACHABLE as error:
+        return _say(_unreachable(error), 1)
     except BrokenPipeError:
         return _reader_left()
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _unreachable(error: Exception) -> str:
+    """Say which database cannot be reached, and why: the one that another attempt does not reach either."""
+    config = load()
+    for name in ("database_url", "owner_database_url"):
+        url = getattr(config, name)
+        if url is not None and (sentence := reach.look(f"INSTANT_{name.upper()}", url.get_secret_value())):
+            return sentence
+    return f"the database cannot be reached, or went away ({type(error).__name__}); check INSTANT_DATABASE_URL"
 
 
 def _reader_left() -> int:
@@ -239,9 +253,11 @@ def _ready_to_run(*, is_selling: bool) -> Settings:
     Raises:
         Misconfigured: something must be changed before this can start.
     """
+    from core.observability import logs
     from deployments import start_checks
 
     config = load()
+    logs.configure(config)
     start_checks.check_all(config, is_selling=is_selling)
     meet_prefect(config)
     return config

@@ -117,6 +117,35 @@ def resume_network(network: str, /, *, json: Json = False) -> None:
         output.line(f"{network} is on sale again.")
 
 
+@books.command(name="found")
+def list_found(*, json: Json = False) -> None:
+    """List transfers that were found on the chain after a restore, because the backup did not know their payments.
+
+    Args:
+        json: print JSON.
+    """
+    from core.payments import restored
+
+    rows = in_transaction(restored.listing)
+    lines = [
+        {
+            "found": row.found_at,
+            "state": "owed" if row.payment_id is None else "claimed",
+            "usdc": usdc(int(row.amount_atomic)),
+            "payer": row.payer,
+            "payee": row.pay_to,
+            "network": row.network,
+            "transaction": row.transaction,
+            "payment": row.payment_id,
+        }
+        for row in rows
+    ]
+    if json:
+        output.document(lines)
+    else:
+        output.table(lines, empty="Nothing was found: every transfer since the last restore has its payment.")
+
+
 async def _check(network: str | None, since: datetime | None) -> balances.Comparison:
     from core.payments import reconciliation, settlement
 
@@ -163,7 +192,8 @@ def _chain_line(seen: balances.ChainComparison) -> str:
             return "There is nothing to compare with the chain: no creator is paid on this network."
         case "compared":
             waiting = f", {seen.unconfirmed} of the last minute not seen yet" if seen.unconfirmed else ""
-            return f"The chain since {seen.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}."
+            found = f", {seen.found} found after a restore" if seen.found else ""
+            return f"The chain since {seen.since:%Y-%m-%d %H:%M} UTC: {counts}{waiting}{found}."
         case "not_configured":
             return "The chain was not compared: this asset on this network is not configured any more."
         case state:

@@ -9,7 +9,8 @@ from typing import Any
 import uvicorn
 
 from core.process import shutdown
-from core.settings import Settings
+from core.settings import Settings, urls
+from deployments import banner
 from deployments.http_protocol import BoundedProtocol
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ OPTIONS: dict[str, Any] = {
     "access_log": False,
     "server_header": False,
     "log_level": "warning",
+    # Ours has its lines too (`core/observability/logs.py`).
+    "log_config": None,
 }
 """The options of uvicorn for every door."""
 
@@ -44,6 +47,7 @@ class _Server(uvicorn.Server):
 
 def serve(config: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then finish settlements and calls."""
+    banner.say(config, f"door at http://{urls.bracketed(config.host)}:{config.port}, for buyers {config.public_url}")
     server = _Server(
         uvicorn.Config(
             "api.app:create_app",

@@ -8,6 +8,7 @@ import signal
 from core.observability import exposition, logs, tracing
 from core.process import gc_tuning
 from core.settings import settings
+from deployments import banner
 from deployments.launch import launching
 
 log = logging.getLogger(__name__)
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 
 def execute() -> None:
     """Launch until SIGTERM or Ctrl-C, then finish running batches; a second signal ends the process at once."""
+    banner.say(settings(), "executor")
     asyncio.run(_execute())
 
 

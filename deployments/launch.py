@@ -26,6 +26,7 @@ from core.executions import queue as execution_queue
 from core.executions.queue import Batch
 from core.failures import log_unexpected_end, place_of
 from core.notices import posting
+from core.observability import logs
 from core.payments import settlement
 from core.payments.settlement import PaymentClients
 from core.process import worker
@@ -92,6 +93,7 @@ async def launching() -> AsyncIterator[None]:
     own handler. The launcher loads Prefect before the block begins, so that a door opens with everything in place.
     """
     batch_runner.load()
+    logs.configure(settings())
     async with run_in_thread(_main, name="launcher", on_early_end=_stop_the_process):
         yield
 
@@ -146,7 +148,7 @@ async def _launch(launcher: _Launcher) -> None:
     with launcher.hub.event(notifications.QUEUED) as queued:
         for alone_first in cycle((False, True)):
             queued.clear()
-            runner = _choose_runner(launcher)
+            runner = None if worker.is_draining() else _choose_runner(launcher)
             batch = runner and await _claim(launcher, alone_first=alone_first)
             if runner and batch:
                 await _start(launcher, batch, runner)

@@ -17,7 +17,9 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from core import db
+from core.observability import logs
 from core.process import scheduled_runs
+from core.settings import settings
 from deployments.schedules import BY_HAND, SCHEDULES, Schedule
 
 log = logging.getLogger(__name__)
@@ -64,4 +66,5 @@ def _names(error: BaseException) -> set[str]:
 
 
 if __name__ == "__main__":
+    logs.configure(settings())
     asyncio.run(serve())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, kill, money, rotation, schedules, siege, soak
+from drills import catalog, crash, kill, money, restore, rotation, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
 from drills.shield import drill as shield
 from drills.surroundings import surroundings
@@ -31,10 +31,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--table", type=Path, help="crash: where to write the table of boundaries")
     parser.add_argument("--lists", type=int, default=250, help="catalog: how many are synced")
-    parser.add_argument("--payments", type=int, help="money: how many, default 1000; soak: 10000")
+    parser.add_argument("--payments", type=int, help="money: how many, default 1000; restore: 30; soak: 10000")
     parser.add_argument("--values", type=int, default=100_000, help="rotation: how many are sealed before")
     parser.add_argument(
-        "--logs", type=Path, help="kill, rotation, schedules, siege, soak, tenancy: where to keep all output"
+        "--logs", type=Path, help="kill, restore, rotation, schedules, siege, soak, tenancy: where to keep all output"
     )
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     parser.add_argument("--seconds", type=float, default=120, help="siege: how long the attacks last")
@@ -95,6 +95,11 @@ def _kill(arguments: argparse.Namespace) -> dict[str, object]:
         _logs(around.folder, arguments.logs),
     ):
         return asyncio.run(kill.drill(around, arguments.seed, arguments.kills))
+
+
+def _restore(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings() as around, _logs(around.folder, arguments.logs):
+        return asyncio.run(restore.drill(around, arguments.seed, arguments.payments or 30))
 
 
 def _rotation(arguments: argparse.Namespace) -> dict[str, object]:
@@ -160,6 +165,7 @@ _DRILLS = {
     "crash": _crash,
     "kill": _kill,
     "money": _money,
+    "restore": _restore,
     "rotation": _rotation,
     "schedules": _schedules,
     "shield": _shield,

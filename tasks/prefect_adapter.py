@@ -120,6 +120,8 @@ def client_environment(config: Settings) -> dict[str, str]:
         # That a run began and ended is its state, which the UI shows; as log lines it costs a sixth of a busy launcher.
         "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
         "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "WARNING",
+        # Of processes that Prefect starts; our own set up their log themselves.
+        **({"PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json"} if config.log_format == "json" else {}),
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_CLI_PROMPT": "false",

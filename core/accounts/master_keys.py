@@ -48,6 +48,12 @@ async def keys_in_use(conn: db.Connection) -> KeysInUse:
     )
 
 
+async def sealed_ids(conn: db.Connection) -> tuple[str, ...]:
+    """Return the ids of all master keys that sealed anything stored. It reads the head of every sealed value."""
+    ids = {row.key_id async for row in sql.count_sealed(conn)}
+    return tuple(sorted(key_id.decode("ascii", "replace") for key_id in ids if key_id is not None))
+
+
 async def check(conn: db.Connection) -> None:
     """Refuse master keys that open nothing of what they should, and log a warning for those that are missing.
 

@@ -60,11 +60,19 @@ def _migrate(database_url: str, mode: Mode) -> list[str]:
 
 
 def require_up_to_date(database_url: str, mode: Mode) -> None:
-    """Refuse a database that lacks a migration or has the other mode. Changes nothing.
+    """Refuse a database that lacks a migration, has the other mode or may not be read. Changes nothing.
 
     Raises:
         Misconfigured: its sentence says what to do.
     """
+    try:
+        return _require_up_to_date(database_url, mode)
+    except InsufficientPrivilege:
+        pass
+    raise Misconfigured("this role may not read our tables; run deployments/roles/instant.sql as a superuser")
+
+
+def _require_up_to_date(database_url: str, mode: Mode) -> None:
     with psycopg.connect(database_url, autocommit=True) as conn:
         applied = conn.execute("SELECT to_regclass('_yoyo_migration') IS NOT NULL").fetchone()
         rows = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall() if applied == (True,) else []

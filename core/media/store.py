@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
-from urllib.parse import parse_qsl, urlencode
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from uuid import UUID
 
 import obstore
@@ -54,6 +55,11 @@ def check_store() -> None:
     else:
         return
     raise Misconfigured("INSTANT_MEDIA_URL: no place to store files; write file:///folder, s3://…, gs://… or az://…")
+
+
+def folder(url: str) -> Path | None:
+    """Return the folder of a store on this machine; None for a bucket."""
+    return Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
 
 
 async def put(execution_id: UUID, medium: Medium) -> str:

@@ -27,6 +27,7 @@ __all__ = (
     "refund_transfers",
     "refund_wallets",
     "refunds",
+    "restored",
     "settlement",
     "timeline",
     "x402_sdk",

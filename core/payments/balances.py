@@ -53,6 +53,7 @@ class ChainComparison:
         undecided: transfers of payments that are not decided yet.
         foreign: transfers that belong to no payment of ours. A creator's wallet may receive other money.
         unconfirmed: payments of the last minute that the chain does not show yet.
+        found: transfers that no payment knows since a restore, which are owed.
     """
 
     state: ChainState
@@ -61,6 +62,7 @@ class ChainComparison:
     undecided: int = 0
     foreign: int = 0
     unconfirmed: int = 0
+    found: int = 0
 
 
 @dataclass(frozen=True, slots=True)

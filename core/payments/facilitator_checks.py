@@ -29,7 +29,7 @@ async def check_facilitators(facilitators: Mapping[str, Facilitator], *, is_sell
         Misconfigured: one does not serve our network, or not under this URL or with these credentials. The sentence
             names the member of INSTANT_NETWORKS.
     """
-    looks = await asyncio.gather(*map(_look, facilitators.values()))
+    looks = await asyncio.gather(*map(look, facilitators.values()))
     for position, trouble in enumerate(looks):
         if trouble is None:
             continue
@@ -39,7 +39,8 @@ async def check_facilitators(facilitators: Mapping[str, Facilitator], *, is_sell
         log.warning("%s", sentence)
 
 
-async def _look(facilitator: Facilitator) -> Trouble | None:
+async def look(facilitator: Facilitator) -> Trouble | None:
+    """Ask one what it supports; return what is wrong, also if it takes too long."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             return await facilitator.look()

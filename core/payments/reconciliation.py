@@ -133,7 +133,9 @@ class _ChainReading:
 
     def _comparison(self, state: ChainState, since: datetime | None) -> ChainComparison:
         count = self.counts
-        return ChainComparison(state, since, count["all"], count["undecided"], count["foreign"], count["unconfirmed"])
+        return ChainComparison(
+            state, since, count["all"], count["undecided"], count["foreign"], count["unconfirmed"], count["found"]
+        )
 
     async def _compare_page(self, transfers: list[chain.Transfer]) -> None:
         """Compare a page of transfers with the ledger."""
@@ -164,6 +166,8 @@ class _ChainReading:
                 self.proved.add(db.required(row.payment_id))
             case "undecided":
                 self.counts["undecided"] += 1
+            case "transfer_found":
+                self.counts["found"] += 1
             case "transfer_foreign" | "transfer_unrecorded":
                 self.counts["foreign"] += 1
                 # Practice money has no other source; a real wallet may receive other money.

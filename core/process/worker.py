@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary, WeakSet
 
 from core import db
+from core.db.queries.worker import Process as Process
 from core.db.queries.worker import sql
 from core.process.background_loop import run_in_thread
 from core.secrets.vault import vault
@@ -60,10 +61,11 @@ async def registered(
     _worker_ids[loop] = worker_id
     try:
         # In a thread of its own: otherwise a busy event loop would look like a dead process, and lose its executions.
-        async with run_in_thread(lambda stop: _beat(worker_id, stop), name="heartbeat"):
+        async with run_in_thread(lambda stop: _beat(worker_id, stop, loop), name="heartbeat"):
             yield worker_id
     finally:
         del _worker_ids[loop]
+        _draining.discard(loop)
     async with pool.connection() as conn:
         await sql.stop(conn, id=worker_id)
 
@@ -80,8 +82,18 @@ def draining() -> Iterator[None]:
 
 
 def is_draining() -> bool:
-    """Whether this event loop takes no new executions."""
+    """Whether this event loop takes no new executions, because its process stops or was asked to drain."""
     return asyncio.get_running_loop() in _draining
+
+
+async def processes(conn: db.Connection) -> list[Process]:
+    """List the doors and executors, also those of the last day that fell silent without a good end."""
+    return [row async for row in sql.processes(conn, lease_seconds=settings().lease_seconds)]
+
+
+async def ask_to_drain(conn: db.Connection, some: Sequence[Process]) -> None:
+    """Ask processes to take no new work. Each reads it with its next heartbeat; only a restart takes it back."""
+    await sql.ask_to_drain(conn, ids=[worker_id for process in some for worker_id in process.ids])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +115,23 @@ async def launchers(conn: db.Connection) -> int:
     return await sql.launchers(conn, lease_seconds=settings().lease_seconds)
 
 
-async def _beat(worker_id: UUID, stop: asyncio.Event) -> None:
+async def _beat(worker_id: UUID, stop: asyncio.Event, served: asyncio.AbstractEventLoop) -> None:
+    """Write heartbeats until `stop`, and have the loop that is served drain once somebody asked for it."""
     while not stop.is_set():
         try:
             async with await db.connect() as conn:
                 while not stop.is_set():
-                    await sql.beat(conn, id=worker_id)
+                    if await sql.beat(conn, id=worker_id):
+                        served.call_soon_threadsafe(_begin_to_drain, served)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), settings().heartbeat_seconds)
         except db.UNREACHABLE as error:
             log.warning("heartbeat: missed one (%s)", type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), settings().heartbeat_seconds)
+
+
+def _begin_to_drain(served: asyncio.AbstractEventLoop) -> None:
+    if served not in _draining:
+        log.warning("worker: asked to drain; no new work is taken until a restart")
+        _draining.add(served)

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from core.settings import headers, imprint, rules, urls
 from core.settings.accounts import AccountSettings
 from core.settings.networks import Network, practice_network
+from core.settings.operation import OperationSettings
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
@@ -22,7 +23,7 @@ Rate = Annotated[str, AfterValidator(rules.checked_rate)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Settings(AccountSettings):
+class Settings(AccountSettings, OperationSettings):
     """Every setting, with its default. Durations are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(

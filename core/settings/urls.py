@@ -72,6 +72,12 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
+def without_credentials(url: str) -> str:
+    """Return a checked URL as people may read it: without a user and a password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def bracketed(host: str) -> str:
     """Return a host as URLs write it: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -35,6 +35,7 @@ HOMES = {
     "openai": ("core/providers/client.py", "core/providers/connections.py"),
     "opentelemetry": ("core/observability/tracing.py",),
     "prometheus_client": ("core/observability/",),
+    "pythonjsonlogger": ("core/observability/logs.py",),
     "obstore": ("core/media/store.py",),
     "json_repair": ("core/providers/json_repair_process.py",),
     "matplotlib": ("core/reporting/chart.py",),

@@ -1,17 +1,22 @@
 """Prefect's environment, as Prefect itself understands it."""
 
+import http.server
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from core.failures import Misconfigured
 from core.settings import Settings
-from deployments.prefect_server import how_to_log_in, vacuum
+from deployments.prefect_server import Pool, has_deployment, how_to_log_in, pool, vacuum, version
 from tasks.prefect_adapter import client_environment, server_environment
 from tests import practice, servers
 
@@ -138,3 +143,62 @@ async def test_what_a_prefect_server_vacuums(enabled: str, kinds: set[str], is_c
     assert said
     assert (said.kinds, said.is_complete) == (kinds, is_complete)
     assert (said.runs, said.events) == (timedelta(hours=1), timedelta(days=2))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "auth", "words"),
+    [
+        (401, b"", None, "was given none; set INSTANT_PREFECT_AUTH_STRING"),
+        (401, b"", _SECRET, "was given another one"),
+        (404, b"", _SECRET, "is no Prefect API (HTTP 404)"),
+        (200, b"<html>", _SECRET, "is no Prefect API (HTTP 200)"),
+    ],
+)
+async def test_why_prefects_api_cannot_be_used(status: int, body: bytes, auth: str | None, words: str) -> None:
+    """Each cause has its own sentence, which shows neither the auth string nor what the server said."""
+    async with practice.scripted(lambda _request: practice.reply(status, body)) as url:
+        given = SecretStr(auth) if auth else None
+        config = _config(Path()).model_copy(update={"prefect_api_url": f"{url}/api", "prefect_auth_string": given})
+        with pytest.raises(Misconfigured, match=re.escape(words)) as refused:
+            await version(config)
+
+    assert "canary" not in str(refused.value)
+
+
+async def test_why_prefects_api_cannot_be_reached() -> None:
+    """A closed port, a name without an address, and a port that speaks no TLS."""
+    plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=plain.serve_forever).start()
+    try:
+        places = {
+            f"http://127.0.0.1:{servers.free_port()}/api": "closed port",
+            "http://nosuch.invalid/api": "no address is known",
+            f"https://user:canary@127.0.0.1:{plain.server_port}/api": "does not speak the TLS",
+        }
+        for place, words in places.items():
+            config = _config(Path()).model_copy(update={"prefect_api_url": place})
+            with pytest.raises(Misconfigured, match=words) as refused:
+                await version(config)
+            assert "canary" not in str(refused.value)
+    finally:
+        plain.shutdown()
+        plain.server_close()
+    async with practice.scripted(lambda _request: practice.reply(200, b'"3.9.1"')) as url:
+        assert await version(_config(Path()).model_copy(update={"prefect_api_url": f"{url}/api"})) == "3.9.1"
+
+
+async def test_work_pools_and_deployments() -> None:
+    """A pool that is there, one that is not, and a server that does not tell."""
+    told = b'{"status": "NOT_READY", "is_paused": false, "name": "instant"}'
+    async with practice.scripted(lambda _request: practice.reply(200, told)) as url:
+        config = _config(Path()).model_copy(update={"prefect_api_url": url})
+        assert await pool(config, "instant") == Pool("NOT_READY", is_paused=False)
+        assert await has_deployment(config, "instant_execution/pool")
+    async with practice.scripted(lambda _request: practice.reply(404, b"{}")) as url:
+        config = _config(Path()).model_copy(update={"prefect_api_url": url})
+        assert await pool(config, "instant") is None
+        assert not await has_deployment(config, "instant_execution/pool")
+    with pytest.raises(Misconfigured, match="work pools"):
+        await pool(config, "instant")
+    with pytest.raises(Misconfigured, match="deployments"):
+        await has_deployment(config, "instant_execution/pool")

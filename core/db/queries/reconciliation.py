@@ -62,6 +62,7 @@ class RecogniseRow(NamedTuple):
         "refund",
         "transfer_differs",
         "transfer_foreign",
+        "transfer_found",
         "transfer_unrecorded",
         "undecided",
     ]
@@ -166,7 +167,7 @@ class Queries(Protocol):
     ) -> AsyncIterator[RecogniseRow]:
         """Compare transfers on the chain with the ledger. A transfer without a nonce was made without an
         authorization. A transfer of another amount or recipient than its payment is foreign, unless the
-        payment is recorded as paid.
+        payment is recorded as paid. One that was found after a restore is owed.
         """
 
     def paid(

@@ -273,7 +273,8 @@ SELECT pay_to, NULL, min(created_at) FROM payments WHERE network = :network GROU
 
 -- name: recognise(network, asset, payers, nonces, recipients, amounts, transactions, margin_seconds)
 -- Compare transfers on the chain with the ledger. A transfer without a nonce was made without an authorization. A
--- transfer of another amount or recipient than its payment is foreign, unless the payment is recorded as paid.
+-- transfer of another amount or recipient than its payment is foreign, unless the payment is recorded as paid. One that
+-- was found after a restore is owed.
 SELECT
     CASE
         WHEN payments.id IS NULL AND EXISTS (
@@ -282,6 +283,7 @@ SELECT
                 AND refund.nonce = seen.nonce
         ) THEN 'refund'
         WHEN payments.id IS NULL AND seen.nonce IS NULL THEN 'transfer_foreign'
+        WHEN payments.id IS NULL AND found_transfers.nonce IS NOT NULL THEN 'transfer_found'
         WHEN payments.id IS NULL THEN 'transfer_unrecorded'
         WHEN payments.state = 'paid' AND same.money AND payments.transaction = seen.transaction THEN 'agrees'
         WHEN payments.state = 'paid' THEN 'transfer_differs'
@@ -297,6 +299,8 @@ FROM unnest(:payers::text[], :nonces::bytea[], :recipients::text[], :amounts::nu
 LEFT JOIN payments ON payments.network = :network AND payments.asset = :asset AND payments.payer = seen.payer
     AND payments.nonce = seen.nonce
 LEFT JOIN executions ON executions.payment_id = payments.id
+LEFT JOIN found_transfers ON found_transfers.network = :network AND found_transfers.asset = :asset
+    AND found_transfers.payer = seen.payer AND found_transfers.nonce = seen.nonce
 CROSS JOIN LATERAL (
     SELECT payments.pay_to = seen.recipient AND payments.amount_atomic = seen.amount_atomic AS money
 ) AS same;
