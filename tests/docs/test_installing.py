@@ -16,6 +16,9 @@ from tests.docs import outside, readers
 from tests.docs.conftest import INSTALLING, Machine, machine_in
 from tests.docs.pages import blocks
 
+# It starts a database, Prefect's server, a door and a worker, one after the other.
+pytestmark = pytest.mark.timeout(900)
+
 OWN = [block for block in blocks() if block.page == "docs/operators.md" and block.section == INSTALLING]
 NETWORKS = {block.told: block.code for block in OWN if block.mark == "file" and block.language == "json"}
 

@@ -7,7 +7,9 @@ docs/mcp.md is a file for a program, so the program's part is played here.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from mcp import Client, StdioServerParameters
@@ -15,6 +17,9 @@ from mcp import Client, StdioServerParameters
 from tests.docs import outside, readers
 from tests.docs.conftest import INSTALLING, Machine, demo_block
 from tests.docs.pages import ROOT, Block, blocks
+
+# A page has dozens of commands, and the first one waits until the shop has started.
+pytestmark = pytest.mark.timeout(900)
 
 # They are about another place than the shop: tests/docs/test_installing.py.
 _ELSEWHERE = {("docs/operators.md", INSTALLING)}
@@ -33,7 +38,7 @@ READ = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def places(demo: Machine) -> Iterator[dict[str, str]]:
     """What stands in the pages for what stands here; providers outside are practice ones."""
     gateway = f"http://127.0.0.1:{demo.environment['INSTANT_OPENROUTER_PORT']}/compatible/v1"
@@ -46,28 +51,41 @@ def places(demo: Machine) -> Iterator[dict[str, str]]:
         yield demo.places | groq | {"notices.example": address}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def has_npm() -> bool:
     """Whether the packages that the pages install with npm are here."""
     return shutil.which("node") is not None and (_NPM / "installed").exists()
 
 
-@pytest.mark.parametrize("page", READ)
-def test_the_page_can_be_typed(page: str, demo: Machine, places: dict[str, str], has_npm: bool) -> None:
-    """Every command succeeds, every file is used, and every document has members that the real one has."""
-    typed = of_a_shop(page)
-    in_node = [
-        block for block in typed if block.language == "js" or any(one.startswith("node ") for one in block.commands)
-    ]
-    if not has_npm:
-        typed = [block for block in typed if block not in in_node]
-    in_clone = not page.startswith("docs/")
-    (demo.home / "node_modules").unlink(missing_ok=True)
+@pytest.fixture(scope="session")
+def typed(
+    request: pytest.FixtureRequest, demo: Machine, places: dict[str, str], has_npm: bool
+) -> Iterator[Mapping[str, Future[readers.Reader]]]:
+    """Readers of all pages that this session asks for, two at a time: they wait for servers most of the time."""
     (demo.home / "node_modules").symlink_to(_NPM / "node_modules")
-    folder = demo.home / readers.CLONE if in_clone else demo.home
-    with readers.reading(demo.home, demo.environment, places, folder) as reader:
-        reader.read(typed)
-    if in_node and not has_npm:
+
+    def read(page: str) -> readers.Reader:
+        folder = demo.home if page.startswith("docs/") else demo.home / readers.CLONE
+        with readers.reading(demo.home, demo.environment, places, folder) as reader:
+            reader.read([block for block in of_a_shop(page) if has_npm or not _is_of_node(block)])
+        return reader
+
+    parameters = (getattr(item, "callspec", None) for item in request.session.items)
+    asked = {one.params.get("page") for one in parameters if one}
+    longest_first = sorted(READ, key=lambda page: sum(len(block.commands) for block in of_a_shop(page)), reverse=True)
+    with ThreadPoolExecutor(2) as pool:
+        yield {page: pool.submit(read, page) for page in longest_first if page in asked}
+
+
+def _is_of_node(block: Block) -> bool:
+    return block.language == "js" or any(command.startswith("node ") for command in block.commands)
+
+
+@pytest.mark.parametrize("page", READ)
+def test_the_page_can_be_typed(page: str, typed: Mapping[str, Future[readers.Reader]], has_npm: bool) -> None:
+    """Every command succeeds, every file is used, and every document has members that the real one has."""
+    sys.stdout.write("\n".join(typed[page].result().log))
+    if not has_npm and any(map(_is_of_node, of_a_shop(page))):
         pytest.skip(
             "all but Node's part was typed: its packages are not in .clients/, where `make test-docs` puts them"
         )
