@@ -124,3 +124,13 @@ def test_shell_blocks_have_no_prompt() -> None:
     lines = [line for block in blocks() if block.language == "sh" for line in block.commands]
 
     assert [line for line in lines if line.startswith(("$ ", "> ")) or "..." in line] == []
+
+
+def test_every_drill_and_benchmark_is_told() -> None:
+    """README.md has a row for each."""
+    drills, _, benchmarks = (ROOT / "README.md").read_text().partition("| drill |")[2].partition("| benchmark |")
+
+    def rows(table: str) -> set[str]:
+        return {name for row in re.findall(r"^\| (`.*?`) \|", table, re.M) for name in re.findall("`([a-z]+)`", row)}
+
+    assert (rows(drills), rows(benchmarks)) == (set(DRILLS), set(BENCHES))
