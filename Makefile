@@ -8,7 +8,7 @@ SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --ex
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients test-pages test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .langchain .mcp1
+.PHONY: help demo test test-fast test-clients test-pages test-docs test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .langchain .mcp1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,11 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 	@$(BIN)/instant dev --demo
 
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
-test test-fast test-clients test-pages test-drills: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-clients test-pages test-docs test-drills: export PYTHONDONTWRITEBYTECODE :=
 
 # In `make check test` the tests of the architecture have passed already; the folders that it leaves out have commands of their own.
 test: .venv/installed ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
@@ -31,6 +31,9 @@ test-clients: .venv/installed .chain .clients ## run stock programs: a chain nod
 
 test-pages: .venv/installed .pages ## look at the pages in a real Chromium, where one is installed
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/pages
+
+test-docs: .venv/installed .clients ## type every command and snippet of README.md, CONTRIBUTING.md and docs/
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/docs
 
 test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench
@@ -79,7 +82,7 @@ clean: ## remove the virtual environment, practice data and caches
 		|| { echo "Python 3.11, 3.12 or 3.13 is needed; name it with: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing into .venv from requirements.lock, which takes a minute or two the first time"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python .ci/install.py requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

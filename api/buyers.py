@@ -19,7 +19,7 @@ from core import db
 from core.executions import lifecycle, retention
 from core.executions import views as execution_views
 from core.payments import receipts
-from core.resources import versions
+from core.resources import product, versions
 
 # `api/direct.py` calls its endpoint with the request itself.
 shop = APIRouter(tags=["buyers"])
@@ -76,10 +76,18 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
         if body is not None and body != {}:
             versions.validate_inputs(offered.version, body)
 
-    answer = await buying.offer(offered, check)
+    answer = await buying.offer(offered, check, _hint(request, offered.version))
     if wished.privacy and answer.status_code == HTTPStatus.PAYMENT_REQUIRED:
         answer.headers["Preference-Applied"] = wished.privacy
     return answer
+
+
+def _hint(request: Request, version: versions.Version) -> str:
+    """Return what to tell a client that put inputs into the URL; nothing for another one."""
+    names = [name for name in product.properties(version) if name in request.query_params]
+    if not names:
+        return ""
+    return f"Inputs belong into the body, as JSON: {', '.join(names)} in the URL is not read, because logs keep URLs."
 
 
 @router.get(

@@ -229,10 +229,10 @@ async def unpaid(offered: Offered, check: Callable[[], Awaitable[object]]) -> Pa
     return PaymentRequired("payment_required")
 
 
-async def offer(offered: Offered, check: Callable[[], Awaitable[object]]) -> Response:
+async def offer(offered: Offered, check: Callable[[], Awaitable[object]], hint: str = "") -> Response:
     """Answer without a payment: 402, or 400 for inputs that do not fit, both with the offer; as `unpaid` says."""
     reason = await unpaid(offered, check)
-    answer = offered.answer(reason)
+    answer = offered.answer(reason, hint=hint)
     if isinstance(reason, PaymentRequired):
         metrics.offered()
     return answer

@@ -124,6 +124,7 @@ class Offer(Problem):
         default=None, description="JSON Schema that the JSON document in `response` fits, where one is promised"
     )
     rules: list[str]
+    hint: str | None = Field(default=None, description="what was probably overlooked, such as inputs in the URL")
 
 
 _MODELS = (Receipt, Usage, Citation, Result, Processing, Status, Problem, Offer)

@@ -52,13 +52,17 @@ class Offered:
     obstacle: str | None = None
 
     def answer(
-        self, refusal: PaymentRequired | PaymentMalformed | InvalidInput, during: Literal["verify", "settle"] = "verify"
+        self,
+        refusal: PaymentRequired | PaymentMalformed | InvalidInput,
+        during: Literal["verify", "settle"] = "verify",
+        hint: str = "",
     ) -> Response:
         """Build a 402, or a 400, with a fresh quote: v2 in the header, v1 in the body if possible.
 
         Args:
             refusal: why there is no answer.
             during: the step that refused a payment.
+            hint: what the client has probably overlooked.
 
         Raises:
             Unavailable: it cannot be sold now.
@@ -69,7 +73,10 @@ class Offered:
         encoded = _encode(self.version, self.payouts, _reason(refusal, during), _valid_until())
         quote = quotes.make_quote(self.version, self.payouts).encode()
         header = base64.b64encode(encoded.header.replace(encoded.quote, quote)).decode()
-        body = bytes(problem.body).removesuffix(b"}") + b"," + encoded.terms.replace(encoded.quote, quote)[1:]
+        problem_body = bytes(problem.body).removesuffix(b"}") + (
+            b',"hint":' + json.dumps(hint).encode() if hint else b""
+        )
+        body = problem_body + b"," + encoded.terms.replace(encoded.quote, quote)[1:]
         headers = {"PAYMENT-REQUIRED": header, "Cache-Control": "no-store"}
         return Response(body, problem.status_code, headers, problem.media_type)
 

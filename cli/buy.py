@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import httpx
     from x402.schemas import PaymentRequired
 
-    from cli.buy_delivery import Outcome
+    from cli.buy_delivery import Outcome, Reply
     from cli.buy_order import Order
     from cli.buy_stream import Reader
 
@@ -68,6 +68,7 @@ def buy(
     out: Path | None = None,
     resume: Path | None = None,
     stream: Annotated[bool, Many] = False,
+    show: Annotated[bool, Many] = False,
     json: Json = False,
 ) -> int:
     """Buy one execution: show the price, sign one payment, and wait for the answer.
@@ -90,6 +91,7 @@ def buy(
         out: a folder for images.
         resume: continue a payment that was signed before, from the file that the command named.
         stream: print the text while it is made, where the seller streams it.
+        show: only print the offer: price, inputs and rules. No wallet is needed, and nothing is signed.
         json: print one JSON document.
     """
     from cli import buy_order
@@ -103,6 +105,8 @@ def buy(
         raise Misconfigured("give --stream or --json: one prints words as they come, the other one whole document")
     reader = _reader() if stream else None
     try:
+        if show:
+            return _show(url, json)
         if url is not None and resume is None:
             inputs = dict(_input(pair) for pair in param) | dict(_file(pair) for pair in file)
             if message is not None:
@@ -166,25 +170,60 @@ async def _sign(purchase: _Purchase) -> tuple[Order, Path]:
 
 async def _offer(http: httpx.AsyncClient, purchase: _Purchase) -> tuple[PaymentRequired, str]:
     """Get the offer for this request, and the seller's title for it."""
+    from cli.buy_wallet import read_offer
+
+    reply = await _ask(http, purchase.url, purchase.inputs)
+    return read_offer(reply.headers.get("PAYMENT-REQUIRED")), _title(reply, purchase.url)
+
+
+async def _ask(http: httpx.AsyncClient, url: str, inputs: dict[str, str]) -> Reply:
+    """Ask for the offer for these inputs.
+
+    Raises:
+        NotBought: the seller does not answer, or answers otherwise.
+    """
     from cli.buy_delivery import NoReply, ask
     from cli.buy_order import encode
-    from cli.buy_wallet import NotBought, read_offer
+    from cli.buy_wallet import NotBought
 
     try:
-        kind = {"Content-Type": "application/json"}
-        reply = await ask(http, "POST", purchase.url, kind, encode(purchase.inputs), _PROBE_SECONDS)
+        reply = await ask(http, "POST", url, {"Content-Type": "application/json"}, encode(inputs), _PROBE_SECONDS)
     except NoReply:
         reply = None
     if reply is None:
-        raise NotBought(f"{purchase.url} cannot be reached")
+        raise NotBought(f"{url} cannot be reached")
     if reply.status != 402:
         fields = reply.body.get("fields")
         said = "; ".join(map(str, fields.values())) if isinstance(fields, dict) else reply.sentence
-        raise NotBought(f"the seller answered {reply.status}: {said}")
-    required = read_offer(reply.headers.get("PAYMENT-REQUIRED"))
+        raise NotBought(f"the seller answered {reply.status}: {said.removesuffix('.')}")
+    return reply
+
+
+def _show(url: str | None, json: bool) -> int:
+    """Print an offer.
+
+    Raises:
+        NotBought: there is no offer at this address.
+        Misconfigured: there is no address.
+    """
+    from cli import buy_show
+
+    if url is None:
+        raise Misconfigured("give the URL of a resource with --show")
+
+    async def asked() -> Reply:
+        async with _client() as http:
+            return await _ask(http, _checked(url), {})
+
+    reply = asyncio.run(asked())
+    buy_show.show(reply, json)
+    return 0
+
+
+def _title(reply: Reply, url: str) -> str:
     product = reply.body.get("product")
     title = product.get("title") if isinstance(product, dict) else None
-    return required, str(title or purchase.url).replace("\n", " ")[:100]
+    return str(title or url).replace("\n", " ")[:100]
 
 
 async def _fund(http: httpx.AsyncClient, network: str, address: str, amount: str) -> None:

@@ -149,6 +149,17 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
             "creator": f"{HANDLE}; the bearer token is in {_token_file()}",
         },
     )
+    _lines(
+        "practice",
+        {
+            "keys": "sk-or-v1-practice-NAME for OpenRouter, sk-ant-practice-NAME for Anthropic; no real key works here",
+            "asset": f"{SANDBOX_ASSET} on {SANDBOX_NETWORK}, which clients must allow",
+            "money": f"curl {facilitator}/practice/faucet -H 'Content-Type: application/json' -d"
+            f""" '{{"address": "0x…", "amount": {_WALLET_ATOMIC}}}'""",
+            "buy": f"instant buy {door}/@{HANDLE}/{SLUG} -p topic='the sea' --fund",
+            "programs": "docs/buyers.md and docs/creators.md have them; they run as they are copied",
+        },
+    )
 
 
 def _lines(title: str, rows: dict[str, str]) -> None:

@@ -70,7 +70,7 @@ _LONG = ("chain", "deployments", "api", "flows", "cli", "core")
 # A test is pure if it asks for none of these fixtures, stands in none of these folders, and its file imports none of
 # these modules, which start processes.
 _SERVERS = frozenset({"postgres", "prefect_server", "practice_openrouter", "practice_facilitator", "network"})
-_PROCESSES = frozenset({"api", "bench", "chain", "cli", "clients", "deployments", "flows", "pages", "sandbox"})
+_PROCESSES = frozenset({"api", "bench", "chain", "cli", "clients", "deployments", "docs", "flows", "pages", "sandbox"})
 _STARTERS = frozenset({"doors", "executors", "forks", "servers", "subprocess"})
 
 

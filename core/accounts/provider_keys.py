@@ -17,6 +17,7 @@ from core.providers.usage import KeyFacts
 from core.secrets.digests import sha256
 from core.secrets.private import Private
 from core.secrets.vault import vault
+from core.settings import settings
 
 KEY_COLUMN = "provider_keys.sealed_key"
 
@@ -34,6 +35,11 @@ _REFUSED = {
     "provider_403_budget": _DENIED,
     "provider_403_denied": _DENIED,
 }
+# A real key can never work at a practice server, so nobody is sent to make one.
+_NO_PRACTICE_KEY = (
+    "{title} does not accept this key, because here it is a practice server; it takes practice keys such as"
+    " {practice_key}"
+)
 _UNREACHED = "{title} could not be asked about this key, so nothing was changed; try again in a minute"
 _NO_CONNECTION = ("provider_unreachable", "provider_timeout", "provider_silent", "provider_cut")
 _UNCHECKED = (
@@ -205,8 +211,13 @@ async def _checked(provider: Provider, key: Private[str]) -> KeyFacts:
             facts = await provider_client.check_key(provider, key)
     except ExecutionFailed as failure:
         unchecked = _UNREACHED if failure.detail in _NO_CONNECTION else _UNCHECKED
-        refusal = _REFUSED.get(failure.detail, unchecked).format(
-            title=provider.title, keys_place=provider.keys_place, detail=failure.detail
+        is_practice = failure.detail == "provider_401" and settings().mode == "sandbox" and provider.practice_key
+        sentence = _NO_PRACTICE_KEY if is_practice else _REFUSED.get(failure.detail, unchecked)
+        refusal = sentence.format(
+            title=provider.title,
+            keys_place=provider.keys_place,
+            detail=failure.detail,
+            practice_key=provider.practice_key,
         )
     else:
         if not facts.is_management_key:

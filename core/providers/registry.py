@@ -30,6 +30,7 @@ class Provider:
         keys_url: the page where creators manage their keys; None if the operator names none.
         key: the form of its keys, so that no key is ever sent to another provider.
         key_example: the same form, for people.
+        practice_key: a key that the practice server of this provider takes; None if there is none.
         url: returns the base URL from the settings.
         headers: builds the headers of each request from the key and the seconds that the answer should be cached.
         fields: builds the body of a call from the prompt and the number of the send.
@@ -65,6 +66,7 @@ class Provider:
     read_refusal: Callable[[int, Mapping[str, str], bytes], ExecutionFailed]
     id_header: str
     credit_percent: Callable[[], Decimal]
+    practice_key: str | None = None
     parameters: tuple[str, ...] | None = None
     optional_parameters: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("text",)
@@ -94,6 +96,7 @@ OPENROUTER = Provider(
     keys_url="https://openrouter.ai/keys",
     key=re.compile(r"(?!sk-ant-)[\x21-\x7e]{8,512}"),
     key_example="sk-or-v1-…",
+    practice_key="sk-or-v1-practice-ada",
     url=lambda: settings().openrouter_url,
     headers=openrouter.headers,
     fields=openrouter.fields,
@@ -115,6 +118,7 @@ ANTHROPIC = Provider(
     keys_url="https://platform.claude.com/settings/keys",
     key=re.compile(r"sk-ant-[\x21-\x7e]{24,512}"),
     key_example="sk-ant-api03-…",
+    practice_key="sk-ant-practice-ada-for-this-machine",
     url=lambda: settings().anthropic_url,
     headers=anthropic.headers,
     fields=anthropic.fields,

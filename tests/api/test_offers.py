@@ -52,6 +52,19 @@ async def test_an_offer_says_what_is_sold(door: str, shop: Shop) -> None:
     assert refused.json()["fields"] == {"topic": "Parameter 'topic' is longer than 7 characters"}
 
 
+async def test_inputs_in_the_url_are_not_read(door: str, shop: Shop) -> None:
+    """The offer says so to whoever puts an input there, and nothing to others."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        misled = [await http.request(method, f"{door}{shop.path}?topic=sea&utm=x") for method in ("GET", "POST")]
+        other = await http.get(f"{door}{shop.path}?utm=x")
+
+    assert [one.status_code for one in misled] == [402, 402]
+    assert {one.json()["hint"] for one in misled} == {
+        "Inputs belong into the body, as JSON: topic in the URL is not read, because logs keep URLs."
+    }
+    assert "hint" not in other.json()
+
+
 async def test_an_offer_is_never_older_than_its_question(door: str, shop: Shop) -> None:
     """Under constant load, a request that comes after a new price was published gets the new price."""
     published = Decimal("0.01")

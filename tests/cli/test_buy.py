@@ -116,6 +116,21 @@ async def test_practice_money_and_images(door: str, shop: Shop, desk: Desk, tmp_
     assert {"state": "answered", "price_usdc": "0.01", "url": url}.items() <= done.document.items()
 
 
+async def test_an_offer_can_be_looked_at(door: str, shop: Shop, desk: Desk) -> None:
+    """With --show there is no wallet and no payment: title, price, inputs and rules, or the seller's own document."""
+    url = door + shop.path
+    shown = await desk.buy(url, "--show", INSTANT_WALLET_KEY="")
+    document = await desk.buy(url, "--show", "--json", INSTANT_WALLET_KEY="")
+    nothing = await desk.buy(url + "-nothing", "--show")
+
+    assert [done.code for done in (shown, document, nothing)] == [0, 0, 1]
+    assert f"0.01 USDC on eip155:402402 to {shop.payout}".lower() in shown.out.lower()
+    assert "-p topic=" in shown.out
+    assert all(f"- {rule}" in shown.out for rule in document.document["rules"])
+    assert nothing.err.endswith("There is nothing at this address. Nothing was signed.\n")
+    assert desk.kept() == []
+
+
 async def test_what_is_not_bought(door: str, shop: Shop, desk: Desk) -> None:
     """Above the highest price, wrong inputs, an empty wallet: exit 1, no money moved.
 
@@ -133,7 +148,7 @@ async def test_what_is_not_bought(door: str, shop: Shop, desk: Desk) -> None:
     assert "required parameter: topic" in unfit.err
     assert "The seller says that the payment is refused: The wallet holds less" in poor.err
     assert "the signed authorization can be used until: 20" in poor.err
-    assert "404" in missing.err
+    assert "answered 404: There is nothing at this address. Nothing was signed.\n" in missing.err
     assert (await desk.buyer.settles(), await shop.received()) == (0, [])
     (kept,) = desk.kept()
     assert str(kept) in poor.err

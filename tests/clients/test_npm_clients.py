@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests import wire
+from tests.docs.pages import file_of
 from tests.pages.test_pages import shown_call
 from tests.refusals import TOPIC
 from tests.shops import Buyer, Shop, allowed_assets
@@ -37,15 +38,13 @@ def of_axios() -> str:
 
 
 def of_the_docs() -> str:
-    """The client of docs/buyers.md as it stands there, allowed to pay with the practice chain's asset."""
-    (snippet,) = re.findall("```js\n(.*?)```", (ROOT / "docs" / "buyers.md").read_text(), re.DOTALL)
-    return f"""
-        {snippet}
-        const {{ url, inputs, identifier, key: PRIVATE_KEY, allowedAssets }} = JSON.parse(process.argv[2]);
-        const plain = payerFor;
-        payerFor = (name) => plain(name).setSpendControls({{ allowedAssets }});
-        console.log(JSON.stringify(await buy(url, inputs, identifier)));
+    """The client of docs/buyers.md as it stands there, with its key and arguments."""
+    given = """
+        const request = JSON.parse(process.argv[2]);
+        process.env.PRIVATE_KEY = request.key;
+        process.argv = ["node", "buy.mjs", request.url, JSON.stringify(request.inputs), request.identifier];
     """
+    return given + file_of("docs/buyers.md", "buy.mjs")
 
 
 @pytest.fixture(scope="session", autouse=True)

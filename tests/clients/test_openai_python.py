@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
-from x402 import x402Client
 from x402.http.clients.httpx import PaymentError
 
 from api.openai import chat
@@ -26,7 +24,7 @@ from core.resources.parameters import Parameter
 from core.settings import settings
 from tests import selling, shops, wire
 from tests.files import FILES, PDF, data_url
-from tests.shops import PRICE_ATOMIC, Buyer, Shop, allowed_assets
+from tests.shops import PRICE_ATOMIC, Buyer, Shop
 
 ROOT = Path(__file__).parents[2]
 MODEL = "openai/gpt-5-image"
@@ -298,16 +296,6 @@ async def test_a_body_may_be_as_large_as_its_product_takes(
     assert await ask(messages=messages, model=haiku) == (413, "body_too_large")
     assert await ask(messages=messages, user=f'"model": "{look}"', model=haiku) == (413, "body_too_large")
     assert await ask(metadata={"model": look}, messages=messages, model=haiku) == (413, "body_too_large")
-
-
-async def test_the_call_of_the_docs(door: str, shop: Shop, buyer: Buyer) -> None:
-    """docs/openai.md has a call that runs as it stands there, once the practice asset is allowed."""
-    (snippet,) = re.findall("```python\n(.*?)```", (ROOT / "docs" / "openai.md").read_text(), re.DOTALL)
-    names: dict[str, Any] = {"PRIVATE_KEY": buyer.wallet.key}
-    exec(snippet, names)  # noqa: S102 - our own page
-    names["x402Client"] = lambda: x402Client().set_spend_controls({"allowed_assets": allowed_assets()})
-    assert await names["buy"](f"{door}/v1", product_of(shop), "the sea")
-    await paid_once(shop)
 
 
 REFUSED: dict[str, dict[str, Any]] = {

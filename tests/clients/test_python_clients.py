@@ -1,10 +1,10 @@
 """The stock Python clients lose a reply on the way, and call again as their documentation says."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -19,12 +19,12 @@ from x402.mechanisms.evm.exact.register import register_exact_evm_client
 from x402.schemas import PaymentCreationContext
 
 from tests import doors, servers, shops, wire
+from tests.docs.pages import file_of
 from tests.refusals import TOPIC
 from tests.shops import Buyer, Shop, allowed_assets
 
 Call = Callable[[str, dict[str, str]], Awaitable[dict[str, Any]]]
 
-BUYERS = Path(__file__).parents[2] / "docs" / "buyers.md"
 LOST = (PaymentError, RequestsPaymentError, httpx.TransportError, requests.ConnectionError)
 
 
@@ -60,13 +60,9 @@ def of_requests(buyer: Buyer, identifier: str | None) -> Call:
 
 def of_the_docs(buyer: Buyer, identifier: str | None) -> Call:
     """The client of docs/buyers.md, as it stands there."""
-    (snippet,) = re.findall("```python\n(.*?)```", BUYERS.read_text(), re.DOTALL)
-    names: dict[str, Any] = {"PRIVATE_KEY": buyer.wallet.key}
-    exec(snippet, names)  # noqa: S102 - our own page
-    payer_for = names["payer_for"]
-    names["payer_for"] = lambda identifier: payer_for(identifier).set_spend_controls(
-        {"allowed_assets": allowed_assets()}
-    )
+    names: dict[str, Any] = {}
+    exec(file_of("docs/buyers.md", "buy.py"), names)  # noqa: S102 - our own page
+    names["os"] = SimpleNamespace(environ={"PRIVATE_KEY": buyer.wallet.key})
 
     async def call(url: str, _headers: dict[str, str]) -> dict[str, Any]:
         said: dict[str, Any] = await names["buy"](url, TOPIC, identifier)

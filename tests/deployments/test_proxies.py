@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import os
-import re
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -30,10 +30,11 @@ from x402.http.utils import (
 from core import db
 from core.settings import Settings
 from tests import doors, servers, shops
+from tests.docs.pages import blocks
 from tests.refusals import TOPIC, plain
 from tests.shops import Buyer, Shop
 
-PAGE = Path(__file__).parents[2] / "docs" / "deploy.md"
+PAGE = "docs/deploy.md"
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 LIMIT = Settings.model_fields["payment_header_limit"].default
 BODY_LIMIT = Settings.model_fields["body_limit"].default
@@ -61,11 +62,10 @@ class Front:
         return httpx.AsyncHTTPTransport(verify=trust, local_address=f"127.0.3.{next(_visitors)}")
 
 
-def shown(proxy: str) -> str:
-    """The configuration on the page."""
-    blocks = re.findall(rf"<!-- tested: {proxy} -->\n```\w+\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 1
-    return str(blocks[0])
+def shown(language: str) -> str:
+    """The settings of the door, or a proxy's configuration, on the page."""
+    (block,) = (one for one in blocks() if one.page == PAGE and one.language.startswith(language))
+    return block.code
 
 
 def placed(text: str, places: Mapping[str, str]) -> str:
@@ -141,11 +141,10 @@ async def front(surroundings: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """One door for both proxies, which listen at the same port one after the other."""
     folder, port = tmp_path_factory.mktemp("proxies"), servers.free_port()
     certify(folder)
-    settings = {
-        "INSTANT_PUBLIC_URL": f"https://localhost:{port}",
-        "INSTANT_TRUSTED_PROXIES": '["127.0.0.1/32"]',
-        "INSTANT_ADDRESS_RATE": f"{RATE}/hour",
-    }
+    places = {"https://shop.example": f"https://localhost:{port}"}
+    exports = shlex.split(placed(shown("sh"), places), comments=True)
+    settings = dict(word.split("=", 1) for word in exports if word != "export")
+    settings["INSTANT_ADDRESS_RATE"] = f"{RATE}/hour"
     async with db.pool() as pool:
         shop = await shops.open_shop(pool)
     with doors.door(surroundings, servers.free_port(), **settings) as door:

@@ -1,6 +1,7 @@
 """Several providers: the key of each call, what can be sold, and the fate of lost calls."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,9 +25,10 @@ from core.resources import draft as drafts
 from core.resources import publishing, readiness
 from core.resources.repricing import reprice
 from core.secrets.private import Private
+from core.settings import settings
 from core.spend import cost_backfill, usage_log
 from core.spend.cost_backfill import Reconciled
-from tests import orders, selling, shops
+from tests import callers, orders, selling, shops
 from tests.shops import CLAUDE, MODEL, Shop
 
 pytestmark = pytest.mark.usefixtures("practice_openrouter")
@@ -212,7 +214,10 @@ async def obstacle(pool: db.Pool, shop: Shop, slug: str) -> str | None:
 
 
 async def test_no_key_is_shown_to_another_provider(pool: db.Pool) -> None:
-    """A key's form shows its provider, before any request; the error says when Anthropic itself refuses a key."""
+    """A key's form shows its provider, before any request; the error says when Anthropic itself refuses a key.
+
+    Where a practice server refused it, nobody is sent to make a real one.
+    """
     shop = await shops.open_shop(pool)
     for key, at in (
         (shop.key, ANTHROPIC),
@@ -222,10 +227,18 @@ async def test_no_key_is_shown_to_another_provider(pool: db.Pool) -> None:
         with pytest.raises(InvalidInput) as caught:
             await provider_keys.set_key(pool, shop.account.id, Private(key), at)
         assert caught.value.fields == {"key": f"this is not a key of {at.title}; one looks like {at.key_example}"}
-    with pytest.raises(InvalidInput) as caught:
-        await provider_keys.set_key(pool, shop.account.id, Private("sk-ant-unknown-" + "y" * 30), ANTHROPIC)
-    assert "Anthropic does not accept this key" in caught.value.fields["key"]
-    assert ANTHROPIC.keys_url in caught.value.fields["key"]
+    said = {}
+    urls = {"INSTANT_ANTHROPIC_URL": settings().anthropic_url, "INSTANT_OPENROUTER_URL": settings().openrouter_url}
+    nowhere = {"facilitator_url": "http://127.0.0.1:9", "rpc_url": "http://127.0.0.1:9"}
+    live = {"INSTANT_MODE": "live", "INSTANT_NETWORKS": json.dumps([{"id": "eip155:84532"} | nowhere])}
+    for mode, variables in (("sandbox", {}), ("live", live | urls)):
+        with callers.environment(**variables), pytest.raises(InvalidInput) as caught:
+            await provider_keys.set_key(pool, shop.account.id, Private("sk-ant-unknown-" + "y" * 30), ANTHROPIC)
+        said[mode] = caught.value.fields["key"]
+        assert "Anthropic does not accept this key" in said[mode]
+    assert ANTHROPIC.practice_key in said["sandbox"]
+    assert ANTHROPIC.keys_url not in said["sandbox"]
+    assert ANTHROPIC.keys_url in said["live"]
     with pytest.raises(InvalidInput):
         providers.provider_named("openai")
 
