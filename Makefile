@@ -38,10 +38,10 @@ test-drills: .venv/installed ## run the tests of the drills and benchmarks: that
 test-packaging: .venv/installed .packaging ## read image, compose file, chart, units and alerts with the programs that they are for, and run their commands
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/packaging
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules, shield, siege or tenancy (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules, shield, siege, tenancy or upgrade (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
-		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") $(if $(FROM),--from $(FROM))
 
 bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup, shield or stream
 	@$(BIN)/python -m bench $(NAME)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from core.failures import Misconfigured
 from core.settings import load, load_prefect
+from deployments.state import make_private
 
 POOL = "instant"
 """The work pool of prefect.yaml."""
@@ -97,18 +98,28 @@ _PREFECT: dict[str, Callable[[], int]] = {
     "prefect-services": _prefect_services,
 }
 
+WORDS = (*_OURS, *_PREFECT)
+"""What the image can be, for those who write what runs it."""
+
 
 def _client() -> dict[str, str]:
     from tasks.prefect_adapter import client_environment
 
+    config = load()
+    make_private(config.state_dir)  # Prefect makes its own folder in it, but none above
     # A shell sets PWD, and prefect.yaml names the folder of the code by it.
-    return client_environment(load()) | os.environ | {"PWD": os.getcwd()}
+    return client_environment(config) | os.environ | {"PWD": os.getcwd()}
 
 
 def _server() -> dict[str, str]:
     from tasks.prefect_adapter import server_environment
 
-    return server_environment(load_prefect()) | os.environ
+    config = load_prefect()
+    environment = server_environment(config)
+    make_private(config.state_dir)
+    # It writes its pages anew, by default into its own package, which is read-only.
+    pages = str(config.state_dir.resolve() / "prefect" / "ui")
+    return {"PREFECT_SERVER_UI_STATIC_DIRECTORY": pages} | environment | os.environ
 
 
 def _one_of_several() -> dict[str, str]:
@@ -126,6 +137,7 @@ def _one_of_several() -> dict[str, str]:
         "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
         "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
+        "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL": url,
         "PREFECT_SERVER_DOCKET_URL": url,
         # `migrate` does it once, before the servers.
         "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",

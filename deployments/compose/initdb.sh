@@ -9,7 +9,8 @@ export PGUSER=${POSTGRES_USER:-${PGUSER:-postgres}}
 password() { sed -E 's|^[^:]+://[^:]+:([^@]+)@.*$|\1|' "$secrets/$1"; }
 
 for database in instant prefect; do
-    createdb --maintenance-db=postgres "$database"
+    # Whatever the cluster was made with: text is UTF-8.
+    createdb --maintenance-db=postgres --template=template0 --encoding=UTF8 --locale=C.UTF-8 "$database"
     psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --dbname="$database" --file="$roles/$database.sql"
 done
 # On standard input: arguments can be seen by every process.

@@ -1,5 +1,6 @@
 """The image without an engine: the commands of its Dockerfile, run by hand in a folder that stands for its root."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from tests.packaging.tools import DEPLOYMENTS, ROOT, asked
 
 DOCKERFILE = DEPLOYMENTS / "image" / "Dockerfile"
 USER = 10_001
+_NO_NEW_PRIVS, _SET_MDWE = 38, 65  # <linux/prctl.h>
 
 _PARSE = """
 import json, sys
@@ -62,6 +64,7 @@ class Image:
                 env=self.in_folder(state) | environment,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
+                preexec_fn=confine,
                 **user(),
             )
 
@@ -103,6 +106,13 @@ def user() -> dict[str, Any]:
     return {"user": USER, "group": USER, "extra_groups": []} if is_possible else {}
 
 
+def confine() -> None:
+    """What compose file, chart and units ask for: no new rights, and no memory both written and executed."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(_SET_MDWE, 1, 0, 0, 0)  # since Linux 6.3
+
+
 def private_folder(path: Path) -> Path:
     """A folder that only the user of the image may enter."""
     path.mkdir(mode=0o700)
@@ -117,7 +127,7 @@ def steps() -> list[tuple[str, str]]:
 
 
 def built(root: Path) -> Image:
-    """Follow the Dockerfile. Of its last stage only what makes the user is left out, which would change this machine."""
+    """Follow the Dockerfile. Only what makes its user is left out, which would change this machine."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(root)}
     environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     folder, stage, entrypoint = root, 0, [""]

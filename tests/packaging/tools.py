@@ -37,7 +37,7 @@ def accepted(name: str, *arguments: object, text: str | None = None) -> str:
 
 
 def asked(script: str, text: str) -> Any:
-    """What a script says as JSON, in the environment of the readers, which are not installed beside our own packages."""
+    """What a script says as JSON, in the environment of the readers, which is not ours."""
     if not (_FOLDER / "venv/bin/python").exists():
         pytest.skip("make .packaging has not run")
     command = [str(_FOLDER / "venv/bin/python"), "-c", script]
