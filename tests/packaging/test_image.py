@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from tests.packaging import images
 from tests.packaging.tools import DEPLOYMENTS, ROOT, accepted
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 # They serve development, or could fetch and build code.
 _UNWANTED = {
