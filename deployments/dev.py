@@ -59,7 +59,7 @@ def dev(state_dir: Path, *, demo: bool = False, once: bool = False) -> None:
             },
             wait_seconds=_PATIENCE_SECONDS if was_killed else 0,
         )
-        with postgres.provided(config):
+        with postgres.provided(config, with_prefect=True):
             asyncio.run(_dev(load(), demo=demo, once=once))
 
 

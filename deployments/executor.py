@@ -33,6 +33,6 @@ async def _execute() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    async with exposition.serving(settings().metrics_port), tracing.sending(), launching():
+    async with exposition.serving(settings().metrics_port, settings().metrics_host), tracing.sending(), launching():
         gc_tuning.freeze_loaded_objects()
         await stopped.wait()

@@ -69,12 +69,16 @@ def running(state_dir: Path) -> Iterator[Urls]:
 
 
 @contextmanager
-def provided(config: Settings) -> Iterator[None]:
-    """Put both database URLs into the environment: the operator's own, or those of the embedded server.
+def provided(config: Settings, *, with_prefect: bool = False) -> Iterator[None]:
+    """Put the database URLs into the environment: the operator's own, or those of the embedded server.
 
     Enter this before `core.settings.settings` is first called, which reads the environment once.
+
+    Args:
+        config: the settings.
+        with_prefect: whether Prefect's database is needed too, which only its server asks.
     """
-    if config.database_url and config.prefect_database_url:
+    if config.database_url and (config.prefect_database_url or not with_prefect):
         yield
         return
     with running(config.state_dir) as urls:

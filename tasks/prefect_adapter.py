@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from core.failures import Misconfigured
-from core.settings import Settings, settings
+from core.settings import PrefectSettings, Settings, settings
 
 if TYPE_CHECKING:
     from prefect import Task
@@ -131,7 +131,7 @@ def client_environment(config: Settings) -> dict[str, str]:
     }
 
 
-def server_environment(config: Settings) -> dict[str, str]:
+def server_environment(config: PrefectSettings) -> dict[str, str]:
     """The environment of Prefect's server, on loopback and behind the auth string.
 
     The batch sizes halve the server's CPU per run on two cores. The retention keeps its database from growing for ever,
@@ -174,7 +174,7 @@ def artifact_url(config: Settings, key: str) -> str:
     return f"{config.prefect_ui_url}/artifacts/key/{key}"
 
 
-def _auth(config: Settings, name: str) -> dict[str, str]:
+def _auth(config: PrefectSettings, name: str) -> dict[str, str]:
     return {name: config.prefect_auth_string.get_secret_value()} if config.prefect_auth_string else {}
 
 

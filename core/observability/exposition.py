@@ -38,8 +38,8 @@ def exposition(accept: str, snapshot: Snapshot | None, verdicts: Verdicts) -> tu
 
 
 @asynccontextmanager
-async def serving(port: int | None) -> AsyncIterator[None]:
-    """Serve the metrics of a process without a door at http://127.0.0.1:PORT/metrics, for the duration of the block.
+async def serving(port: int | None, host: str = "127.0.0.1") -> AsyncIterator[None]:
+    """Serve the metrics of a process without a door at http://HOST:PORT/metrics, for the duration of the block.
 
     Raises:
         Misconfigured: the port is taken.
@@ -49,9 +49,9 @@ async def serving(port: int | None) -> AsyncIterator[None]:
         return
     server = None
     with suppress(OSError):
-        server, thread = start_http_server(port, "127.0.0.1", registry)
+        server, thread = start_http_server(port, host, registry)
     if server is None:
-        raise Misconfigured(f"127.0.0.1:{port} is taken; set INSTANT_METRICS_PORT to a free port")
+        raise Misconfigured(f"{host}:{port} is taken; set INSTANT_METRICS_PORT to a free port")
     try:
         yield
     finally:

@@ -10,8 +10,9 @@ from core.settings.networks import (
     Network,
     member,
 )
+from core.settings.prefect import PrefectSettings
 from core.settings.providers import BUILT_IN, CompatibleProvider
-from core.settings.reading import load, settings
+from core.settings.reading import load, load_prefect, settings
 from core.settings.rules import warnings
 
 __all__ = (
@@ -23,8 +24,10 @@ __all__ = (
     "CompatibleProvider",
     "Mode",
     "Network",
+    "PrefectSettings",
     "Settings",
     "load",
+    "load_prefect",
     "member",
     "settings",
     "urls",

@@ -8,22 +8,19 @@ from typing import Annotated, Literal, Self, get_origin
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from core.settings import headers, imprint, rules, urls
+from core.settings import imprint, rules, urls
 from core.settings.accounts import AccountSettings
 from core.settings.networks import Network, practice_network
 from core.settings.operation import OperationSettings
+from core.settings.prefect import PREFIX, HeaderSecret, Port, PrefectSettings
 from core.settings.providers import CompatibleProvider
 
 Mode = Literal["sandbox", "live"]
 
-PREFIX = "INSTANT_"
-
-HeaderSecret = Annotated[SecretStr | None, AfterValidator(headers.checked_secret)]
 Rate = Annotated[str, AfterValidator(rules.checked_rate)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Settings(AccountSettings, OperationSettings):
+class Settings(AccountSettings, OperationSettings, PrefectSettings):
     """Every setting, with its default. Durations are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(
@@ -40,14 +37,10 @@ class Settings(AccountSettings, OperationSettings):
     )
 
     mode: Mode = Field(description="sandbox: practice money on the practice chain only; live: never that chain")
-    state_dir: Path = Field(default=Path(".instant"), description="where `instant dev` keeps its data and keys")
 
     database_url: SecretStr | None = Field(default=None, description="our Postgres; unset: the embedded one")
     owner_database_url: SecretStr | None = Field(
         default=None, description="our Postgres as the role that owns its tables, for `instant migrate` alone"
-    )
-    prefect_database_url: SecretStr | None = Field(
-        default=None, description="Prefect's Postgres; unset: the embedded one"
     )
     pool_size: int = Field(default=16, ge=2, description="most connections of one process to our Postgres")
 
@@ -55,13 +48,11 @@ class Settings(AccountSettings, OperationSettings):
     port: Port = Field(default=4020, description="the port that the door listens on")
     openrouter_port: Port = Field(default=4021, description="the port of the practice OpenRouter")
     facilitator_port: Port = Field(default=4022, description="the port of the practice facilitator")
-    prefect_port: Port = Field(default=4200, description="the port of the Prefect server in `instant dev`")
     public_url: str = Field(default="", description="the door's URL for buyers; default http://HOST:PORT")
     service_name: imprint.Name = Field(default="x402 Instant", description="what lists of services call this one")
     contact: imprint.Contact = Field(default=None, description="e-mail or page for questions; default: the public URL")
     service_icon: imprint.Icon = Field(default=None, description="https picture for products that have no icon")
     prefect_api_url: str = Field(default="", description="Prefect's API; default http://127.0.0.1:PREFECT_PORT/api")
-    prefect_auth_string: HeaderSecret = Field(default=None, description="user:password of Prefect's API")
 
     master_keys: SecretStr = Field(
         description="keys that seal secrets: id:base64 of 32 bytes, comma-separated, newest first"
@@ -170,9 +161,9 @@ class Settings(AccountSettings, OperationSettings):
     metrics_port: Port | None = Field(
         default=None, description="port for /metrics of a process without a door; unset: none"
     )
+    metrics_host: str = Field(default="127.0.0.1", description="the address that this port is opened at")
     probe_seconds: float = Field(default=1, ge=0, description="how long an answer of /health/ready and /metrics counts")
     retention_days: float = Field(default=30, ge=1, description="days until inputs and answers are deleted")
-    prefect_retention_days: int = Field(default=7, ge=1, description="days that Prefect keeps its runs and events")
 
     notice_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(), description="JSON list: internal networks that the operator's notices may be sent to"
@@ -234,7 +225,7 @@ class Settings(AccountSettings, OperationSettings):
         is_list = get_origin(cls.model_fields[str(info.field_name)].annotation) is tuple
         return rules.decoded(value) if is_list else value
 
-    @field_validator("host")
+    @field_validator("host", "metrics_host")
     @classmethod
     def _is_host(cls, host: str) -> str:
         if not urls.is_host(host):

@@ -2,17 +2,21 @@
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from core.failures import Misconfigured
-from core.settings.fields import PREFIX, Settings
+from core.settings.fields import Settings
 from core.settings.networks import Network
+from core.settings.prefect import PREFIX, PrefectSettings
 from core.settings.providers import CompatibleProvider
+
+S = TypeVar("S", bound=PrefectSettings)
 
 # How alike two names are if one is the other misspelt. Other programs have INSTANT_ variables too, as our tests do.
 _MISSPELT = 0.85
@@ -54,11 +58,27 @@ def load() -> Settings:
     Raises:
         Misconfigured: one sentence for each wrong, missing or unknown setting, which never shows a value.
     """
+    return _load(Settings)
+
+
+def load_prefect() -> PrefectSettings:
+    """Read the settings of Prefect's server now, wherever no door could run for want of keys.
+
+    Raises:
+        Misconfigured: as `load`.
+    """
+    return _load(PrefectSettings)
+
+
+def _load(kind: type[S]) -> S:
     state_dir = Path(os.environ.get(f"{PREFIX}STATE_DIR") or ".instant")
+    secrets_dir = os.environ.get(f"{PREFIX}SECRETS_DIR")
     sentences = list(_misspelt(os.environ))
     try:
         _check_folder(state_dir)
-        config = Settings(_env_file=state_dir / "instant.env")
+        if secrets_dir:
+            sentences += _wrong_secrets(Path(secrets_dir))
+        config = kind(_env_file=state_dir / "instant.env", _secrets_dir=None if sentences else secrets_dir)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
         # A network that is neither of IPv4 nor of IPv6 has an error for each.
@@ -130,8 +150,19 @@ def _unknown(name: str, location: tuple[int | str, ...]) -> str:
     return f"{name} is unknown; did you mean {meant}?" if close else f"{name} is unknown; remove it"
 
 
-def _misspelt(variables: os._Environ[str]) -> Iterator[str]:
-    """Find environment variables that are nearly a setting. pydantic reads only those that it knows."""
+def _wrong_secrets(folder: Path) -> Iterator[str]:
+    """Find what is wrong with the folder of secrets: pydantic only warns if it is missing, and skips unknown names."""
+    if not folder.is_dir():
+        yield "INSTANT_SECRETS_DIR must be a folder"
+        return
+    yield from _misspelt(name.upper() for name in os.listdir(folder))
+    for file in folder.iterdir():
+        if file.name.upper().startswith(PREFIX) and not os.access(file, os.R_OK):
+            yield f"INSTANT_SECRETS_DIR: this process may not read {file.name}"
+
+
+def _misspelt(variables: Iterable[str]) -> Iterator[str]:
+    """Find variables, or files of secrets, that are nearly a setting. pydantic reads only those that it knows."""
     for variable in sorted(variables):
         name = variable.removeprefix(PREFIX).lower()
         is_unknown = variable.startswith(PREFIX) and name not in Settings.model_fields

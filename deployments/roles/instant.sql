@@ -24,11 +24,14 @@ BEGIN
         SELECT format('ALTER TABLE %s OWNER TO instant_owner', pg_class.oid::regclass)
         FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
+            -- Giving a table to its owner once more would still make everybody wait who uses it.
+            AND relowner::regrole::text IS DISTINCT FROM 'instant_owner'
         UNION ALL
         SELECT format('ALTER ROUTINE %s OWNER TO instant_owner', pg_proc.oid::regprocedure)
         -- Functions of an extension stay with it.
         FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace
+            AND proowner::regrole::text IS DISTINCT FROM 'instant_owner'
             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
     LOOP
         EXECUTE statement;

@@ -538,3 +538,38 @@ def test_what_lists_show_is_what_they_take(
         assert getattr(read(tmp_path, INSTANT_MODE="sandbox", **{name: value}), name[8:].lower()) == value
     for value in wrong:
         assert name in refusal(tmp_path, INSTANT_MODE="sandbox", **{name: value}), value
+
+
+def test_secrets_may_be_files(tmp_path: Path) -> None:
+    """A folder as Docker, Kubernetes and systemd mount it: names as variables, contents without the last newline."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "INSTANT_DATABASE_URL").write_text("postgresql://of-a-file/practice\n")
+    (folder / "INSTANT_NETWORKS").write_text(json.dumps([BASE]))
+    (folder / "instant_operator_token").write_text("practice-operator-token")
+    (folder / "postgres_password").write_text("another program's")
+    found = read(tmp_path, INSTANT_MODE="live", INSTANT_SECRETS_DIR=str(folder))
+    nearer = read(
+        tmp_path, INSTANT_SECRETS_DIR=str(folder), **LIVE, INSTANT_DATABASE_URL="postgresql://nearer/practice"
+    )
+
+    assert found.database_url
+    assert found.database_url.get_secret_value() == "postgresql://of-a-file/practice"
+    assert [network.chain_id for network in found.networks] == [8453]
+    assert found.operator_token
+    assert nearer.database_url
+    assert nearer.database_url.get_secret_value() == "postgresql://nearer/practice"
+
+
+def test_a_folder_of_secrets_is_checked(tmp_path: Path) -> None:
+    """A missing folder and a misspelt file are errors, and a wrong value is never shown."""
+    (tmp_path / "INSTANT_MASTER_KEY").write_text(KEYS)
+    (tmp_path / "INSTANT_PORT").write_text("canary")
+
+    assert (
+        refusal(tmp_path, INSTANT_SECRETS_DIR=str(tmp_path / "none"), **LIVE) == "INSTANT_SECRETS_DIR must be a folder"
+    )
+    said = refusal(tmp_path, INSTANT_SECRETS_DIR=str(tmp_path), **LIVE)
+    assert said == "INSTANT_MASTER_KEY is unknown; did you mean INSTANT_MASTER_KEYS?"
+    (tmp_path / "INSTANT_MASTER_KEY").unlink()
+    assert refusal(tmp_path, INSTANT_SECRETS_DIR=str(tmp_path), **LIVE) == "INSTANT_PORT must be a whole number"

@@ -177,6 +177,8 @@ def test_urls_that_the_operator_set_are_left_alone(state_dir: Path) -> None:
         os.environ |= {"INSTANT_DATABASE_URL": theirs, "INSTANT_PREFECT_DATABASE_URL": ""}
         config = Settings(mode="sandbox", master_keys="", state_dir=state_dir)
         with postgres.provided(config):
+            assert os.environ["INSTANT_PREFECT_DATABASE_URL"] == ""
+        with postgres.provided(config, with_prefect=True):
             assert os.environ["INSTANT_PREFECT_DATABASE_URL"].startswith("postgresql://prefect@/prefect?host=")
             assert "INSTANT_OWNER_DATABASE_URL" not in os.environ
     finally:
