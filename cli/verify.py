@@ -105,7 +105,7 @@ def _check(claims: dict[str, object], held: _Held) -> list[str]:
         receipt_checks.check_answer(claims, held.answer, held.salt)
         checked.append("answer")
     if held.request is not None:
-        salt = held.salt or (held.answer and receipt_checks.salt_of(held.answer))
+        salt = held.salt or (None if held.answer is None else receipt_checks.salt_of(held.answer))
         receipt_checks.check_request(claims, held.request, salt)
         checked.append("request")
     if held.files:
