@@ -27,6 +27,10 @@ _ATOMIC_DIGITS = 6
 FRESH_SECONDS = 60
 
 
+def _handle(creator: str | None) -> str | None:
+    return creator and creator.removeprefix("@")
+
+
 class Filter(BaseModel):
     """Filters; a prompt must match all that are given."""
 
@@ -37,7 +41,9 @@ class Filter(BaseModel):
     )
     kind: Modality | None = Field(default=None, description="of the answer")
     model: str | None = Field(default=None, pattern=f"^{ID.pattern}$", description="the id of the model")
-    creator: str | None = Field(default=None, pattern=f"^{NAME.pattern}$", description="a handle")
+    creator: Annotated[str | None, AfterValidator(_handle)] = Field(
+        default=None, pattern=f"^@?{NAME.pattern}$", description="a handle, also as addresses have it: @creator"
+    )
     tag: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,30}$", description="one of its tags")
     max_price: Decimal | None = Field(
         default=None, alias="maxPrice", ge=0, max_digits=13, decimal_places=6, allow_inf_nan=False, description="USDC"

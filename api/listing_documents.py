@@ -50,4 +50,8 @@ MANIFEST: Answers = _whole("application/json", {"type": "object"})
 TEXT: Answers = _whole("text/plain", {"type": "string"})
 MARKDOWN: Answers = _whole("text/markdown", {"type": "string"})
 SITEMAP: Answers = _whole("application/xml", {"type": "string"})
+LINKS = 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"'
+"""What an API catalog is (RFC 9727, 4)."""
+
+CATALOG: Answers = _whole("application/linkset+json", {"type": "object"})
 ICON: Answers = _whole("image/x-icon", {"type": "string", "contentEncoding": "binary"})

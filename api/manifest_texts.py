@@ -13,6 +13,7 @@ from core.resources.listing import Listed
 from core.settings import settings
 
 _MOST_SKILLS = 50
+CATALOG_PATH = "/.well-known/api-catalog"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~])")
 # What belongs to somebody, or is for operators.
 _PRIVATE = ("/me", "/executions/", "/estimate", "/health/", "/metrics", "/media/")
@@ -73,6 +74,28 @@ def agent_card(rows: Sequence[Listed]) -> dict[str, object]:
         ],
     }
     return card | ({"iconUrl": config.service_icon} if config.service_icon else {})
+
+
+def api_catalog() -> dict[str, object]:
+    """Build a catalog of APIs (RFC 9727, 4.1): of each its address, its description, and words about it."""
+    base = settings().public_url
+
+    def link(path: str, media_type: str) -> list[dict[str, str]]:
+        return [{"href": f"{base}{path}", "type": media_type}]
+
+    guide = link("/llms.txt", "text/markdown")
+    apis: dict[str, dict[str, object]] = {
+        "/": {"service-desc": link("/openapi.json", "application/json"), "service-doc": guide},
+        "/resources": {
+            "service-desc": link("/docs/openapi.json", "application/json"),
+            "service-doc": link("/docs", "text/html"),
+        },
+        "/v1": {"service-desc": link("/docs/openapi.json", "application/json"), "service-doc": guide},
+        "/mcp": {"service-doc": guide},
+    }
+    items = [{"href": f"{base}{path}"} for path in apis]
+    links = [{"anchor": f"{base}{path}"} | told for path, told in apis.items()]
+    return {"linkset": [{"anchor": f"{base}{CATALOG_PATH}", "item": items}, *links]}
 
 
 def llms(rows: Sequence[Listed]) -> str:

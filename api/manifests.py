@@ -1,14 +1,15 @@
-"""Serve what programs read to find us: OpenAPI documents, manifests, llms.txt, a sitemap and an agent card.
+"""Serve what programs read to find us: OpenAPI documents, manifests, llms.txt, a sitemap, cards and catalogs.
 
 Sources: OpenAPI 3.1.1; x402 issue 2582 (`/.well-known/x402.json`, a draft) and x402scan pull request 459
-(`/.well-known/x402`); https://llmstxt.org; RFC 9309 (robots.txt); sitemaps.org; A2A 1.0, 4.4.1.
+(`/.well-known/x402`); https://llmstxt.org; RFC 9309 (robots.txt); sitemaps.org; A2A 1.0, 4.4.1; RFC 9727
+(`/.well-known/api-catalog`).
 """
 
 from typing import Annotated
 from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from api import listing as listed
 from api import listing_documents as documents
@@ -97,6 +98,15 @@ async def agent_card(door: LimitedDoor, if_none_match: KnownTag = "") -> Respons
     return _fresh(texts.agent_card(rows), if_none_match)
 
 
+@router.get("/.well-known/api-catalog", summary="What speaks which API here", responses=documents.CATALOG)
+async def catalog(_door: LimitedDoor, if_none_match: KnownTag = "") -> Response:
+    """A set of links (RFC 9727 and RFC 9264): the address of each API, with where it is described."""
+    answer = JSONResponse(texts.api_catalog(), media_type=documents.LINKS)
+    # RFC 9727, 2: also for HEAD, whose client may not read the links.
+    answer.headers["Link"] = f'<{settings().public_url}{texts.CATALOG_PATH}>; rel="api-catalog"'
+    return paging.unless_known(answer, if_none_match, seconds=_DAY)
+
+
 @router.get("/llms.txt", summary="How to buy here, for language models", responses=documents.MARKDOWN)
 async def llms(door: LimitedDoor, if_none_match: KnownTag = "") -> Response:
     """Markdown (https://llmstxt.org): the rules, and the 200 most sold prompts."""
@@ -113,9 +123,11 @@ async def robots(_door: LimitedDoor, if_none_match: KnownTag = "") -> Response:
 
 @router.get("/sitemap.xml", summary="The pages of what is for sale", responses=documents.SITEMAP)
 async def sitemap(door: LimitedDoor, if_none_match: KnownTag = "") -> Response:
-    """The 1,000 most sold prompts."""
+    """The shop, the 1,000 most sold prompts, and their creators."""
     rows = await _addresses(door)
-    entries = "".join(
+    base = settings().public_url
+    others = [f"{base}/", *(f"{base}/@{handle}" for handle in dict.fromkeys(row.handle for row in rows))]
+    entries = "".join(f"<url><loc>{escape(url)}</loc></url>" for url in others) + "".join(
         f"<url><loc>{escape(offers.url_of(row))}</loc>"
         + (f"<lastmod>{row.offered_at.isoformat(timespec='seconds')}</lastmod>" if row.offered_at else "")
         + "</url>"

@@ -20,7 +20,7 @@ from cyclopts import Parameter, validators
 
 from cli import buy_answer, output
 from cli.buy_answer import how_to_resume
-from cli.shared import Json
+from cli.shared import Json, Usdc
 from core.failures import Misconfigured
 from core.media import files
 from core.resources import template
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _PROBE_SECONDS = 20
 
-Usdc = Annotated[Decimal, Parameter(validator=validators.Number(gte=0))]
 Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=86_400))]
 Many = Parameter(negative=())
 

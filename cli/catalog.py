@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from cli import output
 from cli.catalog_flags import curate, disable, enable, override_modality, uncurate
 from cli.catalog_models import list_models, show_model
-from cli.shared import Flag, Json, in_transaction, meet_prefect
+from cli.shared import DECIMAL, Flag, Json, in_transaction, meet_prefect
 from core import db
 from core.catalog import changes as catalog_changes
 from core.catalog import manual_prices
@@ -70,8 +70,8 @@ def price(
     model_id: str,
     /,
     *,
-    prompt_usd: Decimal,
-    completion_usd: Decimal,
+    prompt_usd: Annotated[Decimal, DECIMAL],
+    completion_usd: Annotated[Decimal, DECIMAL],
     context: int | None = None,
     longest_answer: int | None = None,
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),

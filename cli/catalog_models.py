@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cli import output
-from cli.shared import Json, in_transaction
+from cli.shared import DECIMAL, Json, in_transaction
 from core import db
 from core.amounts import dollars, usdc
 from core.catalog import price_words
@@ -27,7 +27,7 @@ def list_models(
     capability: Annotated[tuple[Capability, ...], Parameter(negative=())] = (),
     parameter: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     min_context: int | None = None,
-    max_price: Decimal | None = None,
+    max_price: Annotated[Decimal | None, DECIMAL] = None,
     expires_before: datetime | None = None,
     reasoning: bool | None = None,
     knows_until: datetime | None = None,

@@ -12,7 +12,7 @@ from cli import output
 from cli.access import show_token
 from cli.remote import door
 from cli.remote import keys as at_door
-from cli.shared import Json, in_transaction, owner, read_secret
+from cli.shared import DECIMAL, Json, in_transaction, owner, read_secret
 from core import db
 from core.accounts import accounts, provider_keys
 from core.failures import InvalidInput, NotFound
@@ -60,7 +60,7 @@ def set_limits(
     *,
     slots: int | None = None,
     queue_limit: int | None = None,
-    daily_spend_cap_usd: Decimal | None = None,
+    daily_spend_cap_usd: Annotated[Decimal | None, DECIMAL] = None,
     json: Json = False,
 ) -> None:
     """Change a creator's limits; options that are not given leave theirs unchanged.

@@ -9,7 +9,8 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from cli import output
-from cli.buy import Many, Usdc
+from cli.buy import Many
+from cli.shared import Usdc
 from core.failures import Misconfigured
 
 

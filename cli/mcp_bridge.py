@@ -132,7 +132,7 @@ class Bridge:
         chosen = buy_wallet.choose(required, self.known, self.limits.most)
         price = buy_wallet.price(chosen)
         if price > self.limits.confirm_above:
-            question = await _confirm(context, params, f"Pay {price:f} USDC on {chosen.network} for {params.name}?")
+            question = await _confirm(context, params, f"Pay {price:f} USDC on {chosen.network} for {url}?")
             if question is not None:
                 return question
         left = mcp_budget.reserve(buy_order.folder().parent / "mcp", price, self.limits.most_per_day)
@@ -240,7 +240,9 @@ async def _confirm(
     form = ElicitRequestFormParams(message=question, requested_schema={"type": "object", "properties": {}})
     told = context.session.client_capabilities
     if told is None or told.elicitation is None:
-        raise NotBought(f"{question} Above --confirm-above you have to be asked, and this program cannot ask you")
+        raise NotBought(
+            f"above --confirm-above you have to be asked, and this program cannot ask you: {question.rstrip('?')}"
+        )
     if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         answer: Any = await context.session.elicit_form(
             question, form.requested_schema, related_request_id=context.request_id

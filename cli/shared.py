@@ -3,11 +3,12 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from getpass import getpass
 from typing import Annotated, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token, validators
 
 from cli import output
 from core import db
@@ -19,6 +20,22 @@ from core.settings import Settings
 
 T = TypeVar("T")
 Flag = Annotated[bool, Parameter(negative=())]
+
+
+def _decimal(_hint: object, tokens: Sequence[Token]) -> Decimal:
+    """Read a finite decimal number. Cyclopts turns a ValueError into its sentence about the option."""
+    try:
+        number = Decimal(tokens[0].value)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise ValueError("Must be a decimal number, such as 0.05.")
+    return number
+
+
+# What every option has that is a Decimal: by itself, cyclopts lets InvalidOperation through.
+DECIMAL = Parameter(converter=_decimal)
+Usdc = Annotated[Decimal, DECIMAL, Parameter(validator=validators.Number(gte=0))]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON document.")]
 
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter, validators
 from cli import output
 from cli.shared import Json
 from core.amounts import usdc
+from core.failures import Misconfigured
 from core.payments import receipt_checks
 from core.payments.receipt_checks import Mismatch
 from core.secrets import signing
@@ -59,7 +60,7 @@ def verify(
         receipt: the signed receipt, or a file with it, or with JSON that has it as `jws` or as `receipt.jws`.
         answer: the JSON that was delivered, or read at the status URL.
         request: the JSON body that was sent.
-        salt: of the hashes; default: the one in the answer.
+        salt: of the hashes; default: the one beside the receipt or in the answer.
         file: a picture or sound of the answer.
         keys: a file or URL with the seller's key set (JWKS) or DID document; default: that of the site in the receipt.
     """
@@ -82,17 +83,19 @@ def verify(
 
 
 def _read(receipt: str, answer: Path | None, request: Path | None, salt: str | None, files: tuple[Path, ...]) -> _Held:
-    token = receipt.strip()
+    token, beside = receipt.strip(), None
     # No name of a file is as long as a signature.
     if len(token) < 256 and Path(token).is_file():
         token = Path(token).read_text(errors="replace").strip()
+    elif len(token) < 256 and not token.startswith("{"):
+        raise Misconfigured(f"there is no file {token}, and it is too short to be a receipt")
     if token.startswith("{"):
         document = receipt_checks.read_json(token.encode(), "receipt")
-        inner = document.get("receipt")
+        inner, beside = document.get("receipt"), receipt_checks.salt_of(document)
         token = str(document.get("jws") or (inner.get("jws") if isinstance(inner, dict) else None))
     answered = None if answer is None else receipt_checks.read_json(answer.read_bytes(), "answer")
     asked = None if request is None else receipt_checks.read_json(request.read_bytes(), "request")
-    return _Held(token, answered, asked, salt, tuple(path.read_bytes() for path in files))
+    return _Held(token, answered, asked, beside if salt is None else salt, tuple(path.read_bytes() for path in files))
 
 
 def _check(claims: dict[str, object], held: _Held) -> list[str]:
@@ -102,7 +105,7 @@ def _check(claims: dict[str, object], held: _Held) -> list[str]:
         receipt_checks.check_answer(claims, held.answer, held.salt)
         checked.append("answer")
     if held.request is not None:
-        salt = held.salt or (held.answer and receipt_checks.salt_of(held.answer)) or ""
+        salt = held.salt or (None if held.answer is None else receipt_checks.salt_of(held.answer))
         receipt_checks.check_request(claims, held.request, salt)
         checked.append("request")
     if held.files:

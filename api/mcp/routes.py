@@ -23,6 +23,7 @@ from core.settings import settings
 router = APIRouter(include_in_schema=False)
 
 CREATOR_PATH: Final = "/@{handle}/mcp"
+_OTHERS: Final = ["GET", "DELETE", "PUT", "PATCH", "OPTIONS"]
 # A message around the inputs of a call: its method, names and what the client tells about itself.
 _ENVELOPE = 16_384
 
@@ -67,10 +68,10 @@ async def creator(request: Request, door: LimitedDoor) -> Response:
     return _serve(request, door, request.app.state.mcp_creator)
 
 
-@router.api_route("/mcp", methods=["GET", "DELETE"])
-@router.api_route(CREATOR_PATH, methods=["GET", "DELETE"])
+@router.api_route("/mcp", methods=_OTHERS)
+@router.api_route(CREATOR_PATH, methods=_OTHERS)
 async def no_session() -> JSONResponse:
-    """There are no sessions, so there is no stream to read, and none to end (MCP 2025-11-25, transports)."""
+    """Take POST alone: without sessions there is no stream to read, and none to end (MCP 2025-11-25, transports)."""
     return problems.problem(405, "Send MCP messages by POST.", "method_not_allowed", {"Allow": "POST"})
 
 

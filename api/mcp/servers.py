@@ -16,7 +16,7 @@ from api.listing import FRESH_SECONDS
 from api.mcp import binding, results, tools
 from api.mcp.binding import Context
 from core import db
-from core.failures import Failure, Unavailable, place_of
+from core.failures import Failure, NotFound, Unavailable, place_of
 from core.observability import metrics
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ _CREATOR = (
     "Each tool is a prompt that is sold by the call, paid by x402. The same payment always gets the same answer, so"
     " repeat a call whose answer was lost. `status` fetches an answer that took longer; it is free."
 )
+_NOT_IN_SHOP = "There is no such prompt, tool or paid call. search_prompts finds the prompts that are for sale."
+_NOT_OF_CREATOR = "There is no such prompt or paid call. tools/list names the prompts that are for sale here."
 
 List = Callable[[Context, str | None], Awaitable[ListToolsResult]]
 CallTool = Callable[[Context, str, Mapping[str, object]], Awaitable[HandlerResult]]
@@ -36,15 +38,15 @@ CallTool = Callable[[Context, str, Mapping[str, object]], Awaitable[HandlerResul
 
 def shop() -> Server:
     """The server at `/mcp`."""
-    return _server("x402-instant", _SHOP, tools.list_shop, tools.call_shop)
+    return _server("x402-instant", _SHOP, _NOT_IN_SHOP, tools.list_shop, tools.call_shop)
 
 
 def creator() -> Server:
     """The server at `/@creator/mcp`, for every creator."""
-    return _server("x402-instant-creator", _CREATOR, tools.list_creator, tools.call_creator)
+    return _server("x402-instant-creator", _CREATOR, _NOT_OF_CREATOR, tools.list_creator, tools.call_creator)
 
 
-def _server(name: str, instructions: str, list_page: List, call: CallTool) -> Server:
+def _server(name: str, instructions: str, not_found: str, list_page: List, call: CallTool) -> Server:
     async def list_tools(context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         return await list_page(context, params.cursor if params else None)
 
@@ -52,6 +54,8 @@ def _server(name: str, instructions: str, list_page: List, call: CallTool) -> Se
         # What a failure says is for the model to read, so it is a result and no error of the protocol.
         try:
             return await call(context, params.name, params.arguments or {})
+        except NotFound as missing:
+            return results.of_problem(problems.problem(404, not_found, missing.code))
         except Failure as error:
             failure = error
         except db.UNREACHABLE:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.failures import InvalidInput
+from core.failures import InvalidInput, NotFound
 from core.resources import attachments, field_errors, product, versions
 from core.resources.template import USER_MESSAGE
 
@@ -91,13 +91,17 @@ def read(body: object, size: int) -> Chat:
     """Read which product a body asks for.
 
     Raises:
-        InvalidInput: it names none, or has the wrong form.
+        InvalidInput: it has the wrong form.
+        NotFound: no product can have the name that it asks for.
     """
     if not isinstance(body, dict):
         raise InvalidInput({"body": "The request must be a JSON object with `model` and `messages`"})
-    named = _MODEL.fullmatch(body["model"]) if isinstance(body.get("model"), str) else None
-    if named is None:
+    model = body.get("model")
+    if not isinstance(model, str):
         raise InvalidInput({"model": "must name a product as @creator/slug; `GET /v1/models` lists them"})
+    named = _MODEL.fullmatch(model)
+    if named is None:
+        raise NotFound
     fields = {}
     if body.get("stream") not in (None, True, False):
         fields["stream"] = "must be true or false"
@@ -192,6 +196,8 @@ def _message(messages: object) -> _Message | str:
             return _Message(text, {})
         case [{"role": "user", "content": list(parts)}]:
             return _parts(parts)
+        case [{"role": "user"}]:
+            return "must have content: text, or a list of parts"
     return (
         "must have exactly one message, of the role user: the product has instructions of its own, and answers each"
         " call without earlier turns"

@@ -48,6 +48,12 @@ async def show_model(door: LimitedDoor, handle: Name, slug: Name, if_none_match:
     return paging.known_or(models.whole_entry(row), if_none_match, seconds=listed.FRESH_SECONDS)
 
 
+@router.get("/models/{name:path}", include_in_schema=False)
+async def no_model(_door: LimitedDoor) -> Response:
+    """A name that no product can have."""
+    return _no_such_model()
+
+
 @router.post(
     "/chat/completions",
     summary="Buy an execution as a chat completion",

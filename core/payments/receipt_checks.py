@@ -85,7 +85,7 @@ def check_answer(claims: Mapping[str, object], answer: Mapping[str, object], sal
     _check_inline(answer)
 
 
-def check_request(claims: Mapping[str, object], request: Mapping[str, object], salt: str) -> None:
+def check_request(claims: Mapping[str, object], request: Mapping[str, object], salt: str | None) -> None:
     """Check that a request body is the one that the receipt names.
 
     Raises:

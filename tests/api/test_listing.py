@@ -26,6 +26,8 @@ async def test_pages(door: str, shop: Shop, document: schemathesis.BaseSchema, h
             break
         url = door + page["next"]
 
+    as_in_addresses = await http.get(f"{door}/resources?creator=@{shop.account.handle}&sort=price")
+    assert as_in_addresses.json()["resources"] == found
     assert [(one["slug"], one["priceUsdc"]) for one in found] == [("haiku", "0.01"), ("poem", "0.5")]
     offered = (await http.get(found[0]["url"])).json()
     assert found[0]["inputs"] == offered["inputs"]

@@ -219,7 +219,10 @@ async def test_each_manifest_names_all(door: str, full_shop: Shop, http: httpx.A
     known = (await http.get(f"{door}/.well-known/x402")).json()
     assert wanted <= set(known["resources"]) or len(known["resources"]) == 1_000
     sitemap = ElementTree.fromstring((await http.get(f"{door}/sitemap.xml")).text)  # noqa: S314 - it is our own
-    assert wanted <= {entry[0].text for entry in sitemap}
+    pages = {f"{door}/", mine.removesuffix("/")}
+    assert wanted | pages <= {entry[0].text for entry in sitemap}
+    for page in pages:
+        assert (await http.get(page, headers={"Accept": "text/html"})).status_code == 200
     card = (await http.get(f"{door}/.well-known/agent-card.json")).json()
     assert {"name", "description", "version", "supportedInterfaces", "capabilities", "skills"} <= card.keys()
     llms = (await http.get(f"{door}/llms.txt")).text
@@ -242,9 +245,22 @@ async def test_what_cannot_be_sold_is_in_no_manifest(door: str, shop: Shop, http
         assert (await http.get(door + path)).status_code == 404
 
 
+async def test_the_catalog_of_apis(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """Each link of RFC 9727's catalog leads to what it says; HEAD names the catalog."""
+    answer = await http.head(f"{door}/.well-known/api-catalog")
+    assert answer.headers["Link"] == f'<{door}/.well-known/api-catalog>; rel="api-catalog"'
+    assert answer.headers["Content-Type"].startswith("application/linkset+json; profile=")
+    catalog, *apis = (await http.get(f"{door}/.well-known/api-catalog")).json()["linkset"]
+    assert [item["href"] for item in catalog["item"]] == [api["anchor"] for api in apis]
+    for link in (link for api in apis for name in api.keys() - {"anchor"} for link in api[name]):
+        found = await http.get(link["href"], headers={"Accept": link["type"]})
+        assert (found.status_code, found.headers["Content-Type"].partition(";")[0]) == (200, link["type"])
+
+
 async def test_head_etag_and_icon(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
     """Every manifest answers HEAD as GET, and 304 to who has it; `Allow` names the methods."""
-    for path in ("/openapi.json", "/llms.txt", "/robots.txt", "/sitemap.xml", "/favicon.ico", "/.well-known/x402"):
+    well_known = ("/.well-known/x402", "/.well-known/api-catalog")
+    for path in ("/openapi.json", "/llms.txt", "/robots.txt", "/sitemap.xml", "/favicon.ico", *well_known):
         whole, head = await http.get(door + path), await http.head(door + path)
         assert (whole.status_code, head.status_code) == (200, 200)
         assert head.headers["Content-Type"] == whole.headers["Content-Type"]

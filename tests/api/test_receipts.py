@@ -66,6 +66,10 @@ async def test_a_stranger_verifies_it(
         ("other", b'{"topic":"snow"}'),
         ("keys", keys.content),
         ("altered", answer.content.replace(b'"response":"', b'"response":"x')),
+        ("dearer", answer.content.replace(b'"paidUsdc":"', b'"paidUsdc":"1')),
+        ("longer", answer.content.replace(b"{", b'{"note":"", ', 1)),
+        ("saltless", answer.content.replace(b'"salt"', b'"salz"')),
+        ("unsigned", answer.content.replace(b'"jws":"', b'"jws":"e30.e30.e30","was":"')),
     ):
         (tmp_path / name).write_bytes(content)
 
@@ -81,17 +85,24 @@ async def test_a_stranger_verifies_it(
     assert "The request is not the one" in capsys.readouterr().err
     assert verify("answer", "request", "--keys", str(tmp_path / "nowhere")) == 3
     assert main(["verify", str(tmp_path / "answer"), "--answer", str(tmp_path / "nowhere")]) == 2
+    assert main(["verify", "nowhere.json", *offline]) == 2
+    assert "there is no file nowhere.json" in capsys.readouterr().err
+    # The salt beside a receipt opens the hash of a request, without the answer.
+    alone = ("--request", str(tmp_path / "request"), *offline)
+    assert [main(["verify", str(tmp_path / name), *alone]) for name in ("answer", "status", "saltless")] == [0, 0, 1]
+    assert "There is no salt" in capsys.readouterr().err
 
-    def by_script(answered: str, asked: str) -> int:
+    def by_script(answered: str, asked: str) -> tuple[int, bool]:
+        """Its exit code, and whether it ended with a sentence or the claims."""
         command = [sys.executable, SCRIPT, *(tmp_path / name for name in (answered, asked, "keys"))]
-        return subprocess.run(command, capture_output=True, check=False).returncode
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.returncode, b"Traceback" not in done.stderr
 
     assert len(SCRIPT.read_text().splitlines()) <= 100
-    assert [by_script(*pair) for pair in (("answer", "request"), ("altered", "request"), ("answer", "other"))] == [
-        0,
-        1,
-        1,
-    ]
+    assert by_script("answer", "request") == by_script("status", "request") == (0, True)
+    assert by_script("answer", "other") == (1, True)
+    for wrong in ("altered", "dearer", "longer", "saltless", "unsigned"):
+        assert (verify(wrong, "request", *offline), by_script(wrong, "request")) == (1, (1, True)), wrong
 
 
 async def test_without_a_file_the_site_is_asked(door: str, shop: Shop, buyer: Buyer, http: httpx.AsyncClient) -> None:

@@ -112,9 +112,17 @@ OUTCOMES = {
     "streamed: silence": (["silent"], 200),
     "by MCP: success": (["echo"], 200),
     "by MCP: key refused": (["status:401"], 200),
+    "by OpenAI: success": (["echo"], 200),
+    "by OpenAI: key refused": (["status:401"], 502),
+    "by OpenAI: moderated": (["status:403"], 422),
+    "by OpenAI in chunks: success": (["echo"], 200),
+    "by OpenAI in chunks: key refused": (["status:401"], 200),
 }
 # A stream that breaks off shows its buyer the beginning of an answer, which quotes their own words.
-ANSWERED = {"success", "anthropic: success", "streamed: success", "streamed: silence", "by MCP: success"}
+ANSWERED = {
+    *("success", "anthropic: success", "streamed: success", "streamed: silence", "by MCP: success"),
+    *("by OpenAI: success", "by OpenAI in chunks: success"),
+}
 
 
 async def try_draft(pool: db.Pool, sale: Sale) -> str:
@@ -194,6 +202,9 @@ async def buy(door: str, sale: Sale) -> httpx.Response:
         url = door + sale.shop.path
         if sale.name.startswith("by MCP: "):
             return sale.hear("answer", await client.post(**call_of(door, sale, paid["PAYMENT-SIGNATURE"])))
+        if sale.name.startswith("by OpenAI"):
+            chat = chat_of(sale, is_streamed=sale.name.startswith("by OpenAI in chunks: "))
+            return sale.hear("answer", await client.post(f"{door}/v1/chat/completions", json=chat, headers=paid))
         accept = streams.EVENTS if sale.name.startswith("streamed: ") else {}
         answer = await client.post(url, json=sale.inputs, headers=paid | {"Prefer": "wait=30"} | accept)
         return sale.hear("answer", answer)
@@ -206,6 +217,20 @@ def call_of(door: str, sale: Sale, header: str) -> dict[str, Any]:
         "url": f"{door}/@{sale.shop.account.handle}/mcp",
         "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
         "headers": {"Accept": "application/json, text/event-stream"},
+    }
+
+
+def chat_of(sale: Sale, *, is_streamed: bool = False) -> dict[str, Any]:
+    """The request of a client of OpenAI: the user's turn and the picture as a message, the rest by name."""
+    parts = [
+        {"type": "text", "text": sale.inputs["user_message"]},
+        {"type": "image_url", "image_url": {"url": sale.inputs["photo"]}},
+    ]
+    return {
+        "model": sale.shop.path.removeprefix("/"),
+        "messages": [{"role": "user", "content": parts}],
+        "inputs": {"topic": sale.inputs["topic"]},
+        "stream": is_streamed,
     }
 
 
@@ -232,7 +257,9 @@ async def queue_tampered(pool: db.Pool, sale: Sale) -> None:
 
 async def ask_wrongly(door: str, sale: Sale) -> None:
     """A request that is refused before payment is not quoted in the response."""
-    url, inputs = door + sale.shop.path, sale.inputs
+    url, inputs, word = door + sale.shop.path, sale.inputs, sale.inputs["topic"]
+    chats, chat, tools = f"{door}/v1/chat/completions", chat_of(sale), f"{door}/@{sale.shop.account.handle}/mcp"
+    both = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
     paid = await sign(door, sale)
     token = {"Authorization": f"Bearer {sale.shop.token[:-1]}"}
     async with httpx.AsyncClient() as client:
@@ -247,6 +274,20 @@ async def ask_wrongly(door: str, sale: Sale) -> None:
             "cut header": client.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": paid["PAYMENT-SIGNATURE"][:-9]}),
             "large header": client.post(url, json=inputs, headers={"PAYMENT-SIGNATURE": "A" * 40_000}),
             "wrong status token": client.get(f"{door}/executions/{uuid4()}", params={"token": inputs["topic"]}),
+            "chat": client.post(chats, json=chat),
+            "chat with a system's turn": client.post(
+                chats, json=chat | {"messages": [{"role": "system", "content": word}]}
+            ),
+            "chat of an unknown member": client.post(chats, json=chat | {"member": word}),
+            "chat of an unknown model": client.post(chats, json=chat | {"model": f"@{word.lower()}/x"}),
+            "chat of a wrong input": client.post(chats, json=chat | {"inputs": {"topic": [word]}}),
+            "chat without JSON": client.post(chats, content=word, headers={"Content-Type": "application/json"}),
+            "chat with a cut header": client.post(
+                chats, json=chat, headers={"PAYMENT-SIGNATURE": paid["PAYMENT-SIGNATURE"][:-9]}
+            ),
+            "model": client.get(f"{door}/v1/models/{word}"),
+            "MCP without JSON": client.post(tools, content=word, headers=both),
+            "MCP of another form": client.post(tools, json={"jsonrpc": "2.0", "id": 1, "words": word}, headers=both),
             "wrong bearer": client.post(f"{door}/me/resources/haiku/test", json=inputs, headers=token),
         }.items():
             assert sale.hear(name, await request).status_code >= 400, name

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.app import main
 from core.secrets.vault import new_master_key
 from tests import forks
 
@@ -36,6 +37,28 @@ def test_version(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (0, f"{metadata.version('x402-instant')}\n")
     assert not (tmp_path / "state").exists()
+
+
+DECIMALS = [
+    ["buy", "http://127.0.0.1:1/", "--max-price"],
+    ["mcp", "http://127.0.0.1:1/mcp", "--max-price"],
+    ["mcp", "http://127.0.0.1:1/mcp", "--max-per-day"],
+    ["mcp", "http://127.0.0.1:1/mcp", "--confirm-above"],
+    ["catalog", "list", "--max-price"],
+    ["catalog", "price", "acme:x", "--prompt-usd", "1", "--completion-usd"],
+    ["catalog", "price", "acme:x", "--completion-usd", "1", "--prompt-usd"],
+    ["creators", "set", "ada", "--daily-spend-cap-usd"],
+]
+
+
+@pytest.mark.parametrize("words", DECIMALS, ids=" ".join)
+def test_what_is_no_number_is_exit_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is started, asked or spent; the sentence names the option."""
+    for wrong in ("abc", "", "NaN", "sNaN", "Infinity"):
+        assert main([*words, wrong]) == 2
+        said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+        assert words[-1] in said
+        assert "decimal number" in said
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["migrate", "--nonsense"]])

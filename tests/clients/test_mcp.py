@@ -119,6 +119,7 @@ async def test_the_whole_shop(door: str, shop: Shop, buyer: Buyer, pool: db.Pool
     assert all(result.is_error for result in wrong)
     assert [result.structured_content["status"] for result in wrong] == [400, 400, 400, 404, 404]
     assert "topics" in wrong[0].structured_content["fields"]
+    assert ["search_prompts finds" in result.structured_content["error"] for result in wrong[3:]] == [True, True]
     assert json.loads(text(bought)).keys() == {"word"}
     assert bought.structured_content["modality"] == "json"
 
@@ -180,13 +181,13 @@ async def test_what_http_refuses(door: str, shop: Shop, http: httpx.AsyncClient)
 
     ours, foreign = await post(Origin=door), await post(Origin="https://evil.example")
     large = await post(content=b" " * 30_000_000)
-    lists = [await http.get(url, headers=both) for url in (at(door, shop), f"{door}/mcp")]
-    ended = await http.delete(at(door, shop))
+    methods = ("GET", "HEAD", "DELETE", "PUT", "PATCH", "OPTIONS")
+    refused = [await http.request(method, url) for url in (at(door, shop), f"{door}/mcp") for method in methods]
     nobody = await post(f"{door}/@nobody-at-all/mcp")
 
     assert (ours.status_code, foreign.status_code, foreign.json()["code"]) == (200, 403, "cross_site")
     assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
-    assert [(answer.status_code, answer.headers["Allow"]) for answer in (*lists, ended)] == [(405, "POST")] * 3
+    assert [(answer.status_code, answer.headers["Allow"]) for answer in refused] == [(405, "POST")] * 12
     assert "There is nothing at this address." in nobody.text
 
 

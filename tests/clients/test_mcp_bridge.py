@@ -20,6 +20,7 @@ from mcp_types import CallToolResult, ElicitResult, TextContent
 from cli import buy_wallet, mcp_budget
 from cli.mcp_bridge import Bridge, Limits, server_of
 from core.failures import Misconfigured
+from core.settings import settings
 from tests import shops, wire
 from tests.agents import LEGACY, MODERN
 from tests.pages.test_pages import shown_call
@@ -111,7 +112,7 @@ async def test_who_is_asked(door: str, shop: Shop, buyer: Buyer, mode: str) -> N
     async with bridged(url, buyer, mode, above="0.005", elicitation_callback=answering("accept")) as willing:
         accepted = await willing.call_tool("haiku", INPUTS)
     assert not accepted.is_error, text(accepted)
-    assert [question.startswith("Pay 0.01 USDC") for question in asked] == [True, True]
+    assert asked == [f"Pay 0.01 USDC on {settings().networks[0].id} for {door}{shop.path}?"] * 2
     assert await buyer.settles() == 1
 
 

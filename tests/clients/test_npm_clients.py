@@ -89,6 +89,33 @@ async def test_the_call_that_a_page_shows(door: str, shop: Shop) -> None:
     assert len(await shop.received()) == 1
 
 
+async def test_the_extension_verifies_offers_and_receipt(door: str, shop: Shop) -> None:
+    """x402's offer-receipt in TypeScript finds our keys by their DID, and refuses whatever was altered."""
+    buyer = await Buyer().fund()
+    request = {
+        "url": door + shop.path,
+        "inputs": TOPIC,
+        "key": "0x" + buyer.wallet.key.hex().removeprefix("0x"),
+        "allowedAssets": allowed_assets(),
+        "stranger": Buyer().wallet.address,
+    }
+    output, errors = await node((Path(__file__).parent / "of_offer_receipt.js").read_text(), json.dumps(request))
+    assert not errors, errors
+    told = json.loads(output)
+    (transfer,) = await shop.received()
+
+    assert told["status"] == 200
+    assert told["accepted"] == told["accepts"]
+    for offer, entry in zip(told["offers"], told["accepts"], strict=True):
+        assert {
+            name: offer[name] for name in ("scheme", "network", "asset", "payTo", "amount")
+        }.items() <= entry.items()
+        assert offer["resourceUrl"] == door + shop.path
+    assert told["receipt"]["payer"].lower() == buyer.wallet.address.lower()
+    assert told["receipt"]["transaction"] == transfer["transaction"]
+    assert (told["matches"], told["matchesStranger"], told["altered"]) == (True, False, [])
+
+
 async def node(program: str, *arguments: str) -> tuple[str, str]:
     """Run a program beside the installed clients: what it printed, and its errors if it failed."""
     process = await asyncio.create_subprocess_exec(

@@ -98,7 +98,7 @@ async def test_products_are_models(shop: Shop, client: AsyncOpenAI, pool: db.Poo
     assert listed.created > 1_700_000_000
     assert listed.model_extra["priceUsdc"] == "0.01"
     assert one.model_extra["inputs"]["required"] == ["topic"]
-    for name in ("@nobody/nothing", product_of(shop, "hidden")):
+    for name in ("@nobody/nothing", product_of(shop, "hidden"), "gpt-5", "@Ada/Haiku", "a/b/c", "@ada"):
         with pytest.raises(openai.NotFoundError) as gone:
             await client.models.retrieve(name)
         assert (gone.value.code, gone.value.param) == ("model_not_found", "model")
@@ -316,7 +316,8 @@ REFUSED: dict[str, dict[str, Any]] = {
     "messages  ": {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
     "messages   ": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}]},
     "messages    ": {"inputs": {"topic": "rain"}},
-    "model": {"model": "gpt-5"},
+    "messages     ": {"messages": [{"role": "user", "content": None}]},
+    "model": {"model": None},
 }
 
 
@@ -363,7 +364,11 @@ async def test_every_failure_has_the_shape(
         (402, "invalid_exact_evm_insufficient_balance", http.post(url, json=body, headers=poor)),
         (400, "payment_malformed", http.post(url, json=body, headers={"PAYMENT-SIGNATURE": "none"})),
         (400, "invalid_input", http.post(url, content=b"{", headers={"Content-Type": "application/json"})),
-        (404, "model_not_found", http.post(url, json=body | {"model": "@nobody/nothing"})),
+        *(
+            (404, "model_not_found", http.post(url, json=body | {"model": name}))
+            for name in ("@nobody/nothing", "gpt-5", "@Ada/Haiku", "ada/haiku", "")
+        ),
+        (404, "model_not_found", http.get(f"{door}/v1/models/")),
         (404, "not_found", http.get(f"{door}/v1/nothing")),
         (405, "method_not_allowed", http.get(url)),
         (413, "body_too_large", http.post(url, json=body | {"user": large})),
