@@ -24,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 ACCOUNT: Final = f"{DESK}/account"
 _CAPS: Final = ("dailySpendCapUsd", "monthlySpendCapUsd", "mostPerCallUsd")
+_CAP_SENTENCE: Final = "must be US dollars with at most six decimals, such as 2.50; empty: no cap of yours"
 
 
 @router.get(ACCOUNT)
@@ -94,7 +95,9 @@ async def change_settings(request: Request, door: LimitedDoor, creator: Publishe
         async with db.acting_for(door.pool, creator.id) as conn:
             await store_changes(conn, creator.id, changes)
     except InvalidInput as refusal:
-        return await _answer(request, door, identity, wrong=_under("settings", refusal), typed=form)
+        wrong = _under("settings", refusal)
+        wrong |= {f"settings.{name}": _CAP_SENTENCE for name in _CAPS if name in refusal.fields}
+        return await _answer(request, door, identity, wrong=wrong, typed=form)
     return back(ACCOUNT, "kept")
 
 

@@ -125,7 +125,12 @@ def document_of(typed: Typed) -> dict[str, object]:
 
 def kept_rows(typed: Typed) -> list[Row]:
     """Return the rows that somebody has typed into."""
-    return [row for row in typed.rows if any(getattr(row, name) for name in _ROW if name != "type")]
+    return [row for row in typed.rows if is_kept(row)]
+
+
+def is_kept(row: Row) -> bool:
+    """Whether somebody has typed into a row."""
+    return any(getattr(row, name) for name in _ROW if name != "type")
 
 
 def typed_of(draft: Draft, revision: int) -> Typed:
