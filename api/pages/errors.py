@@ -27,6 +27,12 @@ _ADVICE = {
     503: "It is not sold now. If you sent a payment, repeat it later: it is charged once or not at all.",
 }
 
+_AT_THE_DESK = _ADVICE | {
+    400: "Nothing was changed.",
+    404: "You have no such thing: the address may be incomplete, or of another account.",
+    429: "Nothing was changed. Wait a little, and try again.",
+}
+
 
 def pages_of_problems(app: ASGIApp) -> ASGIApp:
     """Show problems as pages to those who want pages, and say that answers depend on Accept."""
@@ -59,7 +65,7 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
                     return
                 headers = MutableHeaders(scope=held)
                 kept = {name: headers[name] for name in _KEPT if name in headers}
-                await problem_page(json.loads(bytes(body)), kept)(scope, receive, send)
+                await problem_page(json.loads(bytes(body)), kept, is_desk=_is_desk(request))(scope, receive, send)
                 return
             await send(message)
 
@@ -68,15 +74,26 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
     return answering
 
 
-def problem_page(problem: Mapping[str, object], headers: dict[str, str]) -> HTMLResponse:
+def _is_desk(request: Request) -> bool:
+    return request.url.path.startswith("/desk/")
+
+
+def problem_page(problem: Mapping[str, object], headers: dict[str, str], *, is_desk: bool = False) -> HTMLResponse:
     """Render a problem document (RFC 9457) as a page.
 
     Args:
         problem: with `status`, `title` and `detail`.
         headers: of the answer.
+        is_desk: whether a creator reads it, at the desk.
     """
     status = int(str(problem["status"]))
     fields = problem.get("fields", {})
     return page(
-        "problem.html", status=status, headers=headers, problem=problem, fields=fields, advice=_ADVICE.get(status)
+        "problem.html",
+        status=status,
+        headers=headers,
+        problem=problem,
+        fields=fields,
+        advice=_AT_THE_DESK.get(status) if is_desk else _ADVICE.get(status),
+        is_desk=is_desk,
     )

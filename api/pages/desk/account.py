@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -44,7 +44,9 @@ async def make_token(request: Request, door: LimitedDoor, owner: Owner) -> Respo
         fields["days"] = int(days) if days.isdecimal() and len(days) < 10 else days
     try:
         async with db.acting_for(door.pool, owner.account.id) as conn:
-            made = await tokens.create(conn, owner.account.id, tokens.read(fields), not_after=owner.expires_at)
+            made = await tokens.create(
+                conn, owner.account.id, tokens.read(fields), not_after=owner.expires_at, token_id=form.once()
+            )
     except InvalidInput as refusal:
         return await _answer(request, door, owner, wrong=_under("token", refusal), typed=form)
     return await _answer(request, door, owner, token=made.token)
@@ -132,6 +134,7 @@ async def _answer(
         delay_hours=config.payout_delay_seconds / 3600,
         caps=_CAPS,
         token=token,
+        once=uuid4(),
         wrong=wrong or {},
         typed=typed or Form(),
     )

@@ -9,7 +9,7 @@ from typing import Final, get_args
 from api.pages.forms import Form
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 from core.resources.draft import CAPS, Draft
-from core.resources.parameters import Parameter
+from core.resources.parameters import Parameter, as_typed
 from core.resources.template import USER_MESSAGE
 
 MOST_ROWS: Final = 64
@@ -114,7 +114,7 @@ def document_of(typed: Typed) -> dict[str, object]:
     }
     if choice:
         document["providers"] = choice
-    inputs = {row.name: row.example for row in rows if row.example}
+    inputs = {row.name: as_typed(row.type, row.example) for row in rows if row.example}
     if message := typed.texts.get("example_message"):
         inputs[USER_MESSAGE] = message
     answer = typed.texts.get("example_answer", "")
