@@ -40,6 +40,7 @@ class Goods:
     slug: str
     token_id: str
     address_id: str
+    webhook_id: str
     execution_id: str
     identity_id: str
     state: str
@@ -81,6 +82,8 @@ async def stock(pool: db.Pool, door: str) -> Goods:
         changed.raise_for_status()
         (await http.patch("/me", json={"displayName": f"Creator {mark}"})).raise_for_status()
         address = await _made(http, "/me/notice-addresses", {"url": f"json://127.0.0.1:9/{mark}", "name": mark})
+        hook = {"url": f"http://127.0.0.1:9/{mark}", "name": mark, "events": ["product.paused"]}
+        webhook = await _made(http, "/me/webhooks", hook)
         async with (await Buyer().fund()).client(timeout=30) as buyer:
             sold = await buyer.post(
                 f"{door}/@{shop.account.handle}/{slug}", json={"topic": mark}, headers={"Prefer": "wait=20"}
@@ -94,10 +97,12 @@ async def stock(pool: db.Pool, door: str) -> Goods:
         id=account_id,
         facts=f'{{"label": "{mark}", "provider": "openrouter", "days": 91}}',
     )
-    ids = (token["id"], address["id"], execution.id, execution.transaction, account_id, identity.id)
+    ids = (token["id"], address["id"], webhook["id"], execution.id, execution.transaction, account_id, identity.id)
     marks = frozenset(map(str, (mark, shop.account.handle, shop.payout, *ids)))
     state = begun.url.partition("state%3D")[2].partition("&")[0]
-    return Goods(shop, slug, token["id"], address["id"], str(execution.id), str(identity.id), state, marks)
+    return Goods(
+        shop, slug, token["id"], address["id"], webhook["id"], str(execution.id), str(identity.id), state, marks
+    )
 
 
 async def session(pool: db.Pool, account_id: UUID) -> str:
