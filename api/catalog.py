@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from api import catalog_documents as documents
 from api import paging
 from api.door import LimitedDoor
+from api.pages import negotiation
 from core import db
 from core.catalog import search as catalog
 from core.catalog.model import ID, Capability, Charges
@@ -119,6 +120,8 @@ async def models(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Page by page: `next` leads to the following models, also while models come and go."""
+    if negotiation.wants_page(request):
+        return negotiation.to_shop()
     filters = query.filters()
     after = None if query.cursor is None else _read_cursor(query.cursor, filters.order)
     async with db.autocommit(door.pool) as conn:
@@ -130,11 +133,14 @@ async def models(
 
 @router.get("/{model_id:path}", summary="One model, with what it was since when", responses=documents.ENTRY)
 async def model(
+    request: Request,
     door: LimitedDoor,
     model_id: Annotated[str, Path(pattern=f"^{ID.pattern}$")],
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Any model that was ever listed, sellable or not, with its past prices and capabilities."""
+    if negotiation.wants_page(request):
+        return negotiation.to_shop(model=model_id)
     async with db.autocommit(door.pool) as conn:
         row = await catalog.show(conn, model_id)
         past = await catalog.history(conn, model_id)

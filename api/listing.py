@@ -13,6 +13,7 @@ from api import paging
 from api.bodies import NAME
 from api.catalog import storable
 from api.door import Door, LimitedDoor
+from api.pages import negotiation
 from core import db
 from core.amounts import usdc
 from core.catalog.model import ID
@@ -23,6 +24,8 @@ from core.resources import listing, product
 router = APIRouter(tags=["buyers"])
 
 _ATOMIC_DIGITS = 6
+# The filters that the shop has too; its pages have another length, so their cursors differ.
+_SHARED = frozenset({"search", "kind", "model", "creator", "tag", "maxPrice", "sort"})
 # What is for sale changes within minutes; a client that pays looks at the offer.
 FRESH_SECONDS = 60
 
@@ -77,6 +80,8 @@ async def resources(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Page by page: `next` leads to the following ones, also while prompts come and go."""
+    if negotiation.wants_page(request):
+        return negotiation.to_shop(**{name: text for name, text in request.query_params.items() if name in _SHARED})
     rows, token = await read_page(door, query)
     page = {"resources": [entry(row) for row in rows], "next": paging.next_address(request, token)}
     return paging.known_or(page, if_none_match, seconds=FRESH_SECONDS)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from api import documents, problems
 from api.answers import receipt_of, url_of
 from api.door import LimitedDoor, client_of
+from api.pages import negotiation
 from api.rate_limits import rate
 from core import db
 from core.executions import views
@@ -66,6 +67,8 @@ async def show(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
     """Without a signature: 402 with a message to sign. A signature lists once; `next` leads on."""
+    if negotiation.wants_page(request) and not (cursor or sign_in_with_x):
+        return negotiation.to_shop()
     if cursor:
         reader = purchases.read_cursor(cursor)
     elif sign_in_with_x:

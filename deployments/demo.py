@@ -146,7 +146,8 @@ def _show(answer: dict[str, Any], flow_run_id: UUID | None) -> None:
             "flow runs": f"{prefect}, {how_to_log_in(config)}",
             "artifacts": f"{prefect}/artifacts",
             "facilitator": f"{facilitator}/practice/book",
-            "creator": f"{HANDLE}; the bearer token is in {_token_file()}",
+            "desk": f"{door}/desk, with the practice wallet, or as {HANDLE} by the token in {_token_file()}",
+            "operator": f"{door}/operator, by the INSTANT_OPERATOR_TOKEN of {config.state_dir / 'instant.env'}",
         },
     )
     _lines(

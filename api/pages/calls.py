@@ -50,7 +50,7 @@ _KINDS = (
 
 def calls(version: product.Product) -> list[Call]:
     """Write the calls of a product, with the inputs of its example, or made-up ones."""
-    config, inputs = settings(), product.sample_inputs(version)
+    config, inputs = settings(), _in_order(version, product.sample_inputs(version))
     network = config.networks[0]
     body = json.dumps(inputs, ensure_ascii=False)
     message, named = _as_message(version, inputs)
@@ -66,6 +66,7 @@ def calls(version: product.Product) -> list[Call]:
         "base_url": json.dumps(f"{config.public_url}/v1"),
         "model": json.dumps(models.name_of(version)),
         "creator": version.handle,
+        "answer_field": "images" if version.modality == "image" else "response",
         "json_mcp_url": json.dumps(offers.mcp_url_of(version)),
         "json_url": json.dumps(offers.url_of(version)),
         "practice": network.id == SANDBOX_NETWORK,
@@ -75,6 +76,12 @@ def calls(version: product.Product) -> list[Call]:
         "asset": network.asset,
     }
     return [Call(name, before, text(f"calls/{template}", **values)) for name, template, before in _KINDS]
+
+
+def _in_order(version: product.Product, inputs: Mapping[str, object]) -> dict[str, object]:
+    """Put inputs in the order of the form; the database keeps none."""
+    names = [parameter.name for parameter in version.parameters if parameter.name in inputs]
+    return {name: inputs[name] for name in [*names, *(name for name in inputs if name not in names)]}
 
 
 def _as_message(version: product.Product, inputs: Mapping[str, object]) -> tuple[str, dict[str, object]]:

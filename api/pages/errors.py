@@ -1,6 +1,7 @@
 """Turn problem documents into pages for people, wherever in the door they were made."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import MutableHeaders
@@ -26,6 +27,12 @@ _ADVICE = {
     503: "It is not sold now. If you sent a payment, repeat it later: it is charged once or not at all.",
 }
 
+_AT_THE_DESK = _ADVICE | {
+    400: "Nothing was changed.",
+    404: "You have no such thing: the address may be incomplete, or of another account.",
+    429: "Nothing was changed. Wait a little, and try again.",
+}
+
 
 def pages_of_problems(app: ASGIApp) -> ASGIApp:
     """Show problems as pages to those who want pages, and say that answers depend on Accept."""
@@ -39,7 +46,8 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
         if not is_page and not is_read:
             await app(scope, receive, send)
             return
-        onward = answering_problems(_page, scope, receive, send) if is_page else send
+        shown = partial(problem_page, is_desk=_is_desk(request))
+        onward = answering_problems(shown, scope, receive, send) if is_page else send
 
         async def negotiate(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -53,19 +61,26 @@ def pages_of_problems(app: ASGIApp) -> ASGIApp:
     return answering
 
 
-def _page(problem: Mapping[str, object], headers: Mapping[str, str]) -> HTMLResponse:
-    return problem_page(problem, {name: headers[name] for name in _KEPT if name in headers})
+def _is_desk(request: Request) -> bool:
+    return request.url.path.startswith("/desk/")
 
 
-def problem_page(problem: Mapping[str, object], headers: dict[str, str]) -> HTMLResponse:
+def problem_page(problem: Mapping[str, object], headers: Mapping[str, str], *, is_desk: bool = False) -> HTMLResponse:
     """Render a problem document (RFC 9457) as a page.
 
     Args:
         problem: with `status`, `title` and `detail`.
-        headers: of the answer.
+        headers: of the document; those that a page keeps are taken.
+        is_desk: whether a creator reads it, at the desk.
     """
     status = int(str(problem["status"]))
     fields = problem.get("fields", {})
     return page(
-        "problem.html", status=status, headers=headers, problem=problem, fields=fields, advice=_ADVICE.get(status)
+        "problem.html",
+        status=status,
+        headers={name: headers[name] for name in _KEPT if name in headers},
+        problem=problem,
+        fields=fields,
+        advice=_AT_THE_DESK.get(status) if is_desk else _ADVICE.get(status),
+        is_desk=is_desk,
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
+from uuid import UUID, uuid4
 
 from fastapi import Request
 
@@ -17,6 +18,8 @@ from core.settings import settings
 
 _KIND: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 2_000
+ONCE: Final = "once"
+"""The field with the id of what a form makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Form:
     def raw(self, name: str) -> str:
         """Return the value of a field as it was typed; empty if it is missing."""
         return self.values.get(name, [""])[-1]
+
+    def once(self) -> UUID:
+        """Return the id of what the form makes. The page with the form chose it, so a reload makes nothing more."""
+        try:
+            return UUID(self.text(ONCE))
+        except ValueError:
+            return uuid4()
 
     def chosen(self, name: str) -> bool:
         """Whether a box is ticked."""

@@ -5,9 +5,13 @@ Source: RFC 9110, 12.4.2 and 12.5.1.
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlencode
 from urllib.request import parse_http_list
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
+
+from api.pages.rendering import VARY, link
 
 _HTML = "text/html"
 _DOCUMENTS = ("application/json", "application/problem+json")
@@ -38,6 +42,16 @@ def wants_page(request: Request) -> bool:
     if request.method != "GET" and not (request.method == "POST" and is_form):
         return False
     return prefers_html(",".join(headers.getlist("accept")))
+
+
+def to_shop(**filters: str) -> RedirectResponse:
+    """Lead a person from a list for programs to the shop.
+
+    Args:
+        filters: of the shop, such as `model`.
+    """
+    query = f"?{urlencode(filters)}" if filters else ""
+    return RedirectResponse(link("/") + query, 303, {"Cache-Control": "no-store"} | VARY)
 
 
 def _qualities(accept: str) -> dict[str, float]:

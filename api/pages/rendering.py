@@ -15,6 +15,7 @@ from core.amounts import usdc
 from core.settings import settings
 
 VARY: Final = {"Vary": "Accept"}
+_PRICE_DIGITS: Final = 4
 _PRACTICE_WALLET = "/practice/wallet.js"
 
 
@@ -103,8 +104,12 @@ def in_usd(amount: Decimal) -> str:
 
 
 def _per_million(usd: Decimal | None) -> str:
-    """Say a price per token as one per million tokens."""
-    return "–" if usd is None else f"${usd.scaleb(6).normalize():f}"
+    """Say a price per token as one per million tokens, with four digits that count."""
+    if usd is None:
+        return "–"
+    price = usd.scaleb(6)
+    rounded = price.quantize(Decimal(1).scaleb(min(price.adjusted() - _PRICE_DIGITS + 1, 0)))
+    return f"${rounded.normalize():f}"
 
 
 def _capital(sentence: str) -> str:

@@ -30,6 +30,16 @@ _SORTS = {
     "name": "Title",
     "relevance": "Best match",
 }
+_UNREADABLE: Final = {
+    "search": "A search has at most 200 characters that can be typed.",
+    "kind": "There are answers of the kinds text, json and image.",
+    "model": "No model has such a name.",
+    "creator": "No creator has such a name.",
+    "tag": "A tag is up to 30 lower-case letters, digits and hyphens.",
+    "maxPrice": "A price is digits with at most six decimals, such as 0.05.",
+    "sort": "There is no such order.",
+    "cursor": "This page of the list cannot be found.",
+}
 KINDS: Final[dict[Modality, str]] = {"text": "Text", "json": "JSON", "image": "Picture"}
 """What people call the kinds of answers."""
 
@@ -62,7 +72,7 @@ async def _shelves(request: Request, door: Door, handle: str | None) -> Response
         chosen = Filter.model_validate(asked | {"limit": PRODUCTS_OF_A_PAGE} | ({"creator": handle} if handle else {}))
         rows, following = await read_page(door, chosen)
     except ValidationError as error:
-        wrong = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors(include_input=False))
+        wrong = " ".join(_UNREADABLE[str(name)] for name in {problem["loc"][0]: 0 for problem in error.errors()})
     except InvalidInput as error:
         wrong = "; ".join(error.fields.values())
     async with db.autocommit(door.pool) as conn:

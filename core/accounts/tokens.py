@@ -74,7 +74,14 @@ def read(fields: Mapping[str, object]) -> NewToken:
     return NewToken(str(name), tuple(scope for scope in SCOPES if scope in wanted), cast("int | None", days))
 
 
-async def create(conn: db.Connection, account_id: UUID, new: NewToken, *, not_after: datetime | None = None) -> Created:
+async def create(
+    conn: db.Connection,
+    account_id: UUID,
+    new: NewToken,
+    *,
+    not_after: datetime | None = None,
+    token_id: UUID | None = None,
+) -> Created:
     """Make a token, beside those that there are.
 
     Args:
@@ -82,16 +89,17 @@ async def create(conn: db.Connection, account_id: UUID, new: NewToken, *, not_af
         account_id: whom it stands for.
         new: from `read`.
         not_after: when it ends at the latest (UTC); None: its own days decide.
+        token_id: its id, so that a request that is repeated makes none; None: a new one.
 
     Raises:
-        InvalidInput: the account has as many tokens as it may.
+        InvalidInput: the account has as many tokens as it may, or the one with this id was made.
         NotFound: there is no such account.
     """
     token = "x4i_" + secrets.token_urlsafe(32)
     ends = None if new.days is None else datetime.now(UTC) + timedelta(days=new.days)
     row = await sql.add(
         conn,
-        id=uuid4(),
+        id=token_id or uuid4(),
         account_id=account_id,
         token_sha256=sha256(token),
         name=new.name,
@@ -99,6 +107,8 @@ async def create(conn: db.Connection, account_id: UUID, new: NewToken, *, not_af
         expires_at=min((end for end in (ends, not_after) if end), default=None),
         most=MOST,
     )
+    if row is None and token_id is not None and await sql.was_made(conn, account_id=account_id, id=token_id):
+        raise InvalidInput({"token": "this form made its token already, and showed it then; send it again for another"})
     if row is None:
         raise InvalidInput({"token": f"this account has {MOST} tokens already; revoke one"})
     return Created(token, row)

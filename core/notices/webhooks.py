@@ -90,7 +90,13 @@ class Webhook:
 
 
 async def add(
-    conn: db.Connection, account_id: UUID, url: str, events: Collection[str] = EVENTS, name: str = ""
+    conn: db.Connection,
+    account_id: UUID,
+    url: str,
+    events: Collection[str] = EVENTS,
+    name: str = "",
+    *,
+    webhook_id: UUID | None = None,
 ) -> tuple[Webhook, Private[str]]:
     """Store a webhook, sealed. Nothing is sent to it yet.
 
@@ -100,6 +106,7 @@ async def add(
         url: https, of at most 500 characters, without user and fragment; in the sandbox http too.
         events: what it is told, of EVENTS.
         name: up to 60 characters; empty: its host.
+        webhook_id: its id, so that a request that is repeated adds none; None: a new one.
 
     Returns:
         The webhook, and its secret, which nobody can read later.
@@ -116,7 +123,7 @@ async def add(
     if problems:
         raise InvalidInput(problems)
     wanted = tuple(event for event in EVENTS if event in events)
-    row_id, endpoint = uuid4(), Endpoint(url, _new_secret())
+    row_id, endpoint = webhook_id or uuid4(), Endpoint(url, _new_secret())
     await notice_sql.take_turns(conn)
     row = await sql.add(
         conn,
@@ -127,6 +134,10 @@ async def add(
         sealed_endpoint=_seal(account_id, row_id, endpoint),
         most=_MOST,
     )
+    if row is None and webhook_id in {one.id for one in await listing(conn, account_id)}:
+        raise InvalidInput(
+            {"url": "this form added its webhook already, and showed its secret then; send it again for another"}
+        )
     if row is None:
         raise InvalidInput({"url": f"there are {_MOST} webhooks already; delete one first"})
     return Webhook(row.id, named, url, wanted, row.created_at), endpoint.secret

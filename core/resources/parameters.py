@@ -172,6 +172,14 @@ _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
 }
 
 
+def as_typed(kind: str, text: str) -> object:
+    """Read a text as JSON has a value of this type, if nothing of it gets lost; else it stays text."""
+    if kind not in ("integer", "number", "boolean") or len(text) > NUMBER_LIMIT or not _FORMS[kind][0](text):
+        return text
+    value = _typed(kind, text)
+    return value if as_text(value) == text else text
+
+
 def _typed(kind: str, text: str) -> object:
     """Read a default as JSON has it: a whole number, a number, or true or false."""
     match kind:

@@ -42,6 +42,7 @@ class Goods:
     slug: str
     token_id: str
     address_id: str
+    webhook_id: str
     execution_id: str
     identity_id: str
     owed_id: str
@@ -84,6 +85,8 @@ async def stock(pool: db.Pool, door: str) -> Goods:
         changed.raise_for_status()
         (await http.patch("/me", json={"displayName": f"Creator {mark}"})).raise_for_status()
         address = await _made(http, "/me/notice-addresses", {"url": f"json://127.0.0.1:9/{mark}", "name": mark})
+        hook = {"url": f"http://127.0.0.1:9/{mark}", "name": mark, "events": ["product.paused"]}
+        webhook = await _made(http, "/me/webhooks", hook)
         async with (await Buyer().fund()).client(timeout=30) as buyer:
             sold = await buyer.post(
                 f"{door}/@{shop.account.handle}/{slug}", json={"topic": mark}, headers={"Prefer": "wait=20"}
@@ -109,11 +112,20 @@ async def stock(pool: db.Pool, door: str) -> Goods:
         await refund_transfers.reserve(conn, execution.id, f"0x{mark:0<40}")
     # Recovery would note that it has asked the chain about it.
     await shops.rows(pool, "UPDATE refund_transfers SET looked_at = now() + interval '1 day' RETURNING id")
-    ids = (token["id"], address["id"], execution.id, execution.transaction, account_id, identity.id)
+    ids = (token["id"], address["id"], webhook["id"], execution.id, execution.transaction, account_id, identity.id)
     marks = frozenset(map(str, (mark, shop.account.handle, shop.payout, *ids)))
     state = begun.url.partition("state%3D")[2].partition("&")[0]
     return Goods(
-        shop, slug, token["id"], address["id"], str(execution.id), str(identity.id), str(execution.id), state, marks
+        shop,
+        slug,
+        token["id"],
+        address["id"],
+        webhook["id"],
+        str(execution.id),
+        str(identity.id),
+        str(execution.id),
+        state,
+        marks,
     )
 
 

@@ -2,43 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
+from api.docs_page import OPENAPI_PATH
 from core.reporting.report import BY
 from core.settings import SANDBOX_NETWORK
+from drills.tenancy import desk
+from drills.tenancy.attempts import GONE, Attempt
 from drills.tenancy.goods import Goods, document
 from tests.shops import MODEL, Shop
-
-_GONE = frozenset({403, 404})
-_FINE = frozenset(range(200, 500))
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A request of one creator.
-
-    Attributes:
-        path: of the OpenAPI document.
-        named: the values in the path.
-        expected: what may be answered; who names something of another's gets 403 or 404.
-        as_session: whether it comes with the cookie of a fresh sign-in, and not with a token.
-    """
-
-    method: str
-    path: str
-    named: dict[str, str] = field(default_factory=dict)
-    body: Any = None
-    query: dict[str, str] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    expected: frozenset[int] = _FINE
-    as_session: bool = False
-
-    @property
-    def route(self) -> tuple[str, str]:
-        """Method and path."""
-        return self.method, self.path
 
 
 @dataclass
@@ -62,24 +35,30 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     any_revision = {"If-Match": "*"}
     own = "/me/resources/{slug}"
     stolen = document(theirs.slug, "stolen")
-    yield Attempt("GET", own, at, expected=_GONE)
-    yield Attempt("GET", own, at, query={"version": "1"}, expected=_GONE)
-    yield Attempt("PUT", own, at, stolen, headers=any_revision, expected=_GONE)
-    yield Attempt("PATCH", own, at, {"price_usdc": "0.5"}, headers=any_revision, expected=_GONE)
+    yield Attempt("GET", own, at, expected=GONE)
+    yield Attempt("GET", own, at, query={"version": "1"}, expected=GONE)
+    yield Attempt("PUT", own, at, stolen, headers=any_revision, expected=GONE)
+    yield Attempt("PATCH", own, at, {"price_usdc": "0.5"}, headers=any_revision, expected=GONE)
     for verb in ("publish", "archive", "restore", "test"):
         body = {"topic": "x"} if verb == "test" else None
-        yield Attempt("POST", f"{own}/{verb}", at, body, expected=_GONE)
-    yield Attempt("POST", f"{own}/switch", at, {"model": MODEL}, expected=_GONE)
+        yield Attempt("POST", f"{own}/{verb}", at, body, expected=GONE)
+    yield Attempt("POST", f"{own}/switch", at, {"model": MODEL}, expected=GONE)
     for view in ("preview", "versions"):
-        yield Attempt("GET", f"{own}/{view}", at, expected=_GONE)
+        yield Attempt("GET", f"{own}/{view}", at, expected=GONE)
     numbered = at | {"number": "1"}
-    yield Attempt("GET", f"{own}/versions/{{number}}/diff", numbered, expected=_GONE)
-    yield Attempt("POST", f"{own}/versions/{{number}}/offer", numbered, expected=_GONE)
-    yield Attempt("DELETE", "/me/tokens/{token_id}", {"token_id": theirs.token_id}, expected=_GONE)
-    yield Attempt("DELETE", "/me/notice-addresses/{address_id}", {"address_id": theirs.address_id}, expected=_GONE)
-    yield Attempt("DELETE", "/me/payouts/{network}/next", {"network": SANDBOX_NETWORK}, expected=_GONE)
-    yield Attempt("DELETE", "/me/identities/{identity_id}", {"identity_id": theirs.identity_id}, expected=_GONE)
-    yield Attempt("POST", "/me/identities", body={"token": "a.b.c"}, expected=_GONE)
+    yield Attempt("GET", f"{own}/versions/{{number}}/diff", numbered, expected=GONE)
+    yield Attempt("POST", f"{own}/versions/{{number}}/offer", numbered, expected=GONE)
+    yield Attempt("DELETE", "/me/tokens/{token_id}", {"token_id": theirs.token_id}, expected=GONE)
+    yield Attempt("DELETE", "/me/notice-addresses/{address_id}", {"address_id": theirs.address_id}, expected=GONE)
+    hook = {"webhook_id": theirs.webhook_id}
+    for verb in ("rotate", "test"):
+        yield Attempt("POST", f"/me/webhooks/{{webhook_id}}/{verb}", hook, expected=GONE)
+    yield Attempt("DELETE", "/me/webhooks/{webhook_id}", hook, expected=GONE)
+    yield Attempt("GET", "/me/webhooks")
+    yield Attempt("POST", "/me/webhooks", body={"url": "http://127.0.0.1:9/also-mine"})
+    yield Attempt("DELETE", "/me/payouts/{network}/next", {"network": SANDBOX_NETWORK}, expected=GONE)
+    yield Attempt("DELETE", "/me/identities/{identity_id}", {"identity_id": theirs.identity_id}, expected=GONE)
+    yield Attempt("POST", "/me/identities", body={"token": "a.b.c"}, expected=GONE)
     yield Attempt("POST", "/me/identities", body={"token": "a.b.c"}, as_session=True)
     yield Attempt("GET", "/me/executions")
     yield Attempt("GET", "/me/executions", query={"after": theirs.execution_id})
@@ -92,11 +71,11 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     yield Attempt("GET", "/me/keys")
     yield Attempt("GET", card, at_anthropic)
     yield Attempt("GET", f"{card}/log", at_anthropic)
-    yield Attempt("PATCH", card, at_anthropic, {"enabled": False}, expected=_GONE)
+    yield Attempt("PATCH", card, at_anthropic, {"enabled": False}, expected=GONE)
     yield Attempt("PUT", card, at_anthropic, {"key": "nonsense"})
     yield Attempt("DELETE", card, at_anthropic)
-    yield Attempt("GET", old, at_anthropic, expected=_GONE)
-    yield Attempt("PUT", old, at_anthropic, {"enabled": False}, expected=_GONE)
+    yield Attempt("GET", old, at_anthropic, expected=GONE)
+    yield Attempt("PUT", old, at_anthropic, {"enabled": False}, expected=GONE)
     yield Attempt("DELETE", old, at_anthropic)
     connect = "/me/keys/openrouter"
     yield Attempt("POST", f"{connect}/callback", body={"state": theirs.state, "code": "x"}, expected=frozenset({400}))
@@ -124,11 +103,11 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     yield Attempt("POST", "/me/publish", body={"documents": [stolen], "dry_run": True})
     yield Attempt("POST", "/estimate", body={"draft": stolen})
     pay = {"network": SANDBOX_NETWORK, "address": "0x" + "ab" * 20}
-    yield Attempt("POST", "/me/payouts", body=pay, expected=_GONE)
+    yield Attempt("POST", "/me/payouts", body=pay, expected=GONE)
     yield Attempt("POST", "/me/payouts", body=pay, as_session=True)
     yield Attempt("DELETE", "/me/payouts/{network}/next", {"network": SANDBOX_NETWORK})
     yield Attempt("DELETE", "/session")
-    yield Attempt("DELETE", "/me", expected=_GONE)
+    yield Attempt("DELETE", "/me", expected=GONE)
     yield Attempt("DELETE", "/me", as_session=True)
 
 
@@ -136,12 +115,13 @@ async def walk(door: str, mine: Shop, cookie: str, theirs: Goods) -> Findings:
     """Make all attempts of one creator on another, and look for the other's marks in the answers."""
     found = Findings()
     async with httpx.AsyncClient(base_url=door, timeout=30) as http:
-        for attempt in attempts(theirs):
+        for attempt in (*desk.attempts(theirs), *attempts(theirs)):
             whose = {"Cookie": cookie, "Origin": door} if attempt.as_session else mine.bearer
             request = http.build_request(
                 attempt.method,
                 attempt.path.format_map(attempt.named),
                 json=attempt.body,
+                data=attempt.form,
                 params=attempt.query,
                 headers=whose | attempt.headers,
             )
@@ -164,10 +144,10 @@ async def walk(door: str, mine: Shop, cookie: str, theirs: Goods) -> Findings:
 
 
 async def described(door: str) -> set[tuple[str, str]]:
-    """List the routes that take a creator's token, by the door's OpenAPI document."""
+    """List the routes that take a creator's token, by the door's OpenAPI document, and those of the desk."""
     async with httpx.AsyncClient(base_url=door, timeout=30) as http:
-        paths = (await http.get("/openapi.json")).json()["paths"]
-    return {
+        paths = (await http.get(OPENAPI_PATH)).json()["paths"]
+    return desk.routes() | {
         (method.upper(), path)
         for path, operations in paths.items()
         for method, operation in operations.items()

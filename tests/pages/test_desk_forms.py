@@ -117,6 +117,14 @@ async def test_nothing_typed_is_lost(desk: Browser, shop: Shop) -> None:
     assert page.status_code == 400
     for field in ("price_usdc", "template", "temperature"):
         assert re.search(rf'id="wrong-{re.escape(field)}">[A-Z]', page.text), field
+    assert re.search(r'<a href="#price_usdc">Price of a call, USDC</a> must be', page.text)
+    assert not re.search(r'id="problems"[^>]*>.*price_usdc</code>', page.text, re.DOTALL)
+    # The summary says what still stands against saving, and goes with the last of it.
+    mended = await desk.post("/desk/new", data=wrong | {"price_usdc": "0.02", "do": "estimate", "refused": "fields"})
+    assert "Not saved yet" in mended.text
+    assert 'href="#price_usdc"' not in mended.text
+    whole = await desk.post("/desk/new", data=TYPED | {"do": "estimate", "refused": "fields"})
+    assert "Not saved yet" not in whole.text
     kept = {html.unescape(value) for value in re.findall(r' value="([^"]*)"', page.text)}
     kept |= {html.unescape(text) for text in re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)}
     assert {wrong[name] for name in ("title", "slug", "price_usdc", "template", "temperature", "tags")} <= kept
@@ -225,6 +233,76 @@ async def test_keys_tokens_and_addresses(desk: Browser, shop: Shop) -> None:
     assert "Your changes are kept" in kept.text
     caps = (await desk.get("/me", headers=shop.bearer)).json()
     assert (caps["displayName"], caps["caps"]["mostPerCallUsd"], caps["weeklyDigest"]) == ("Ada", "0.5", False)
+
+
+async def test_a_reload_makes_nothing_more(desk: Browser, shop: Shop) -> None:
+    """A page that shows a secret may be asked for again by its browser, which sends the form again."""
+    for page, path, data in (
+        ("/desk/account", "/desk/account/tokens", {"name": "site", "scope": "read"}),
+        ("/desk/notices", "/desk/notices/webhooks", {"url": "http://127.0.0.1:9/hook", "event": "call.sold"}),
+    ):
+        once = re.search(r'name="once" value="([^"]+)"', (await desk.get(page)).text)
+        assert once
+        assert (await desk.post(path, data=data | {"once": once[1]})).status_code == 200
+        again = await desk.post(path, data=data | {"once": once[1]})
+        assert again.status_code == 400
+        assert re.search(r"This form (made|added) its", again.text)
+        fresh = re.search(r'name="once" value="([^"]+)"', again.text)
+        assert fresh
+        assert fresh[1] != once[1]
+    assert [row["name"] for row in (await desk.get("/me/tokens", headers=shop.bearer)).json()].count("site") == 1
+    assert len((await desk.get("/me/webhooks", headers=shop.bearer)).json()) == 1
+
+
+async def test_what_was_typed_outlives_a_session(desk: Browser, shop: Shop, door: str) -> None:
+    """A form that comes after the session has ended is kept through the sign-in; nothing is saved or sent by that."""
+    hostile = TYPED | {"title": '"><script>alert(1)</script>', "template": "First\r\n{topic}{/topic} <b>"}
+    for path, data in (
+        ("/desk/new", hostile),
+        ("/desk/products/haiku/try?version=1", {"topic": "the <b>sea</b>"}),
+    ):
+        desk.cookies.clear()
+        page = await desk.post(path, data=data)
+        assert page.status_code == 401
+        assert "What you typed is kept" in page.text
+        assert "<script>alert" not in page.text
+        for token in ("x4i_wrong-canary", shop.token):
+            fields = _hidden(page.text, "/desk/sign-in")
+            page = await desk.post("/desk/sign-in", data=fields | {"token": token})
+            assert token not in page.text
+        assert "You are signed in again" in page.text
+        assert html.unescape(re.findall(r'method="post" action="([^"]+)"', page.text)[-1]) == path
+        page = await desk.post(path, data=_hidden(page.text, path))
+        assert page.status_code == 200, page.text
+        shown = html.unescape(page.text)
+        for name in ("title", "template", "topic", "tags", "example_answer"):
+            assert data.get(name, "").replace("\r\n", "\n") in shown, name
+    assert (await desk.get("/desk/products/sonnet")).status_code == 404
+    assert await executions_of(desk, shop) == []
+
+    desk.cookies.clear()
+    # What may be a secret, or comes from elsewhere, is not kept.
+    key = await desk.post("/desk/keys/openrouter", data={"do": "set", "key": "sk-or-v1-canary-key"})
+    assert key.url.params["to"] == "/desk/keys"
+    assert "canary" not in key.text
+    elsewhere = await desk.post("/desk/new", data=TYPED, headers={"Origin": "https://example.org"})
+    assert "Fourteen lines" not in elsewhere.text
+
+
+def _hidden(page: str, path: str) -> dict[str, list[str]]:
+    """What the form to a path sends by itself."""
+    form = re.search(rf'<form method="post"[^>]* ?action="{re.escape(path)}"[^>]*>(.*?)</form>', page, re.DOTALL)
+    assert form, path
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form[1]):
+        fields.setdefault(html.unescape(name), []).append(html.unescape(value))
+    return fields
+
+
+async def executions_of(desk: Browser, shop: Shop) -> list[object]:
+    """The calls that a creator sees."""
+    page = (await desk.get("/me/executions", headers=shop.bearer)).json()
+    return list(page["executions"])
 
 
 async def test_who_is_let_in(desk: Browser, shop: Shop, door: str) -> None:

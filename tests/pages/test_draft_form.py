@@ -3,10 +3,12 @@
 import json
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.desk.draft_form import document_of, typed_of
+from api.pages.desk.draft_form import Row, Typed, document_of, typed_of
+from api.pages.desk.draft_problems import at_rows, in_words
 from core.resources import document
 from core.resources import draft as drafts
 
@@ -78,9 +80,49 @@ def test_an_example_with_its_message_and_a_schema() -> None:
     again = drafts.read(document_of(typed_of(draft, 1)))
 
     assert again.example
-    assert again.example.inputs == {"p": "3", "user_message": "Be brief."}
+    assert again.example.inputs == {"p": 3, "user_message": "Be brief."}
     assert again.temperature == Decimal("0.70")
     assert json.loads(str(again.answer_schema)) == schema | {"additionalProperties": False}
     # Nobody has to fill it in, before and after.
     assert (draft.parameters[0].default, again.parameters[0].default, again.parameters[0].required) == ("", None, False)
     assert document.of_draft(again).keys() == document.of_draft(draft).keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "value"),
+    [
+        ("integer", "12", 12),
+        ("integer", "-3", -3),
+        ("integer", "twelve", "twelve"),
+        ("integer", "9" * 200, "9" * 200),
+        ("number", "1.5", 1.5),
+        ("number", "2", 2),
+        ("number", "0.1000", "0.1000"),
+        ("number", "0.12345678901234567890", "0.12345678901234567890"),
+        ("boolean", "false", False),
+        ("boolean", "no", "no"),
+        ("text", "12", "12"),
+        ("enum", "true", "true"),
+    ],
+)
+def test_an_example_keeps_its_type(kind: str, typed: str, value: object) -> None:
+    """A number stays one, unless a digit would get lost; and what does not fit is left for its sentence."""
+    rows = [Row(name="p", type=kind, example=typed)]
+    document = document_of(Typed({"example_answer": "x"}, rows=rows))
+
+    assert document["example"] == {"inputs": {"p": value}, "answer": "x"}
+    given = document["example"]["inputs"]["p"]  # type: ignore[index]
+    assert type(given) is type(value) or (kind == "number" and not isinstance(value, str))
+
+
+def test_problems_have_the_labels_of_the_form() -> None:
+    """And lead to their fields, also where rows are left out of the document because nobody typed into them."""
+    typed = Typed(rows=[Row(), Row(name="a"), Row(name="b")])
+    wrong = at_rows(typed, {"parameters.1.default": "x", "price_usdc": "y", "parameters": "z", "": "w"})
+
+    assert [(one.label, one.anchor) for one in in_words(wrong)] == [
+        ("Input 3, if left empty", "in-default-2"),
+        ("Price of a call, USDC", "price_usdc"),
+        ("Inputs", ""),
+        ("", ""),
+    ]

@@ -117,6 +117,22 @@ async def test_people_get_pages(door: str, shop: Shop, pool: db.Pool, http: http
     assert "till.js" not in page.text
 
 
+async def test_lists_for_programs_lead_people_to_the_shop(door: str, shop: Shop, http: httpx.AsyncClient) -> None:
+    """With the filters that the shop knows; a program gets its document, and a 402 to sign."""
+    lists = {
+        "/models?limit=2": "/",
+        f"/models/{shop.model}": f"/?model={shop.model.replace('/', '%2F')}",
+        "/purchases": "/",
+        "/resources?search=sea+side&limit=3&kind=text": "/?search=sea+side&kind=text",
+    }
+    for path, place in lists.items():
+        led = await http.get(door + path, headers=BROWSER)
+        assert (led.status_code, led.headers["location"]) == (303, place)
+        assert "Accept" in led.headers["vary"]
+        assert (await http.get(door + place, headers=BROWSER)).status_code == 200
+        assert (await http.get(door + path)).headers["content-type"].endswith("json"), path
+
+
 async def test_the_shelves(door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient) -> None:
     """Page by page, each product once; filters hold on every page, and what none can read is said."""
     for number in range(PRODUCTS_OF_A_PAGE):

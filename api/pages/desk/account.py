@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -24,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 ACCOUNT: Final = f"{DESK}/account"
 _CAPS: Final = ("dailySpendCapUsd", "monthlySpendCapUsd", "mostPerCallUsd")
+_CAP_SENTENCE: Final = "must be US dollars with at most six decimals, such as 2.50; empty: no cap of yours"
 
 
 @router.get(ACCOUNT)
@@ -43,7 +44,9 @@ async def make_token(request: Request, door: LimitedDoor, owner: Owner) -> Respo
         fields["days"] = int(days) if days.isdecimal() and len(days) < 10 else days
     try:
         async with db.acting_for(door.pool, owner.account.id) as conn:
-            made = await tokens.create(conn, owner.account.id, tokens.read(fields), not_after=owner.expires_at)
+            made = await tokens.create(
+                conn, owner.account.id, tokens.read(fields), not_after=owner.expires_at, token_id=form.once()
+            )
     except InvalidInput as refusal:
         return await _answer(request, door, owner, wrong=_under("token", refusal), typed=form)
     return await _answer(request, door, owner, token=made.token)
@@ -94,7 +97,9 @@ async def change_settings(request: Request, door: LimitedDoor, creator: Publishe
         async with db.acting_for(door.pool, creator.id) as conn:
             await store_changes(conn, creator.id, changes)
     except InvalidInput as refusal:
-        return await _answer(request, door, identity, wrong=_under("settings", refusal), typed=form)
+        wrong = _under("settings", refusal)
+        wrong |= {f"settings.{name}": _CAP_SENTENCE for name in _CAPS if name in refusal.fields}
+        return await _answer(request, door, identity, wrong=wrong, typed=form)
     return back(ACCOUNT, "kept")
 
 
@@ -129,6 +134,7 @@ async def _answer(
         delay_hours=config.payout_delay_seconds / 3600,
         caps=_CAPS,
         token=token,
+        once=uuid4(),
         wrong=wrong or {},
         typed=typed or Form(),
     )

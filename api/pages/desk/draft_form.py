@@ -9,7 +9,7 @@ from typing import Final, get_args
 from api.pages.forms import Form
 from core.db.states import InputsIn, Modality, PromptShield, ReasoningEffort
 from core.resources.draft import CAPS, Draft
-from core.resources.parameters import Parameter
+from core.resources.parameters import Parameter, as_typed
 from core.resources.template import USER_MESSAGE
 
 MOST_ROWS: Final = 64
@@ -114,7 +114,7 @@ def document_of(typed: Typed) -> dict[str, object]:
     }
     if choice:
         document["providers"] = choice
-    inputs = {row.name: row.example for row in rows if row.example}
+    inputs = {row.name: as_typed(row.type, row.example) for row in rows if row.example}
     if message := typed.texts.get("example_message"):
         inputs[USER_MESSAGE] = message
     answer = typed.texts.get("example_answer", "")
@@ -125,7 +125,12 @@ def document_of(typed: Typed) -> dict[str, object]:
 
 def kept_rows(typed: Typed) -> list[Row]:
     """Return the rows that somebody has typed into."""
-    return [row for row in typed.rows if any(getattr(row, name) for name in _ROW if name != "type")]
+    return [row for row in typed.rows if is_kept(row)]
+
+
+def is_kept(row: Row) -> bool:
+    """Whether somebody has typed into a row."""
+    return any(getattr(row, name) for name in _ROW if name != "type")
 
 
 def typed_of(draft: Draft, revision: int) -> Typed:

@@ -15,6 +15,7 @@ from api.bodies import Name
 from api.door import Door, LimitedDoor
 from api.pages.desk.costs import Costing, costing
 from api.pages.desk.draft_form import CHOICES, MOST_ROWS, Row, Typed, document_of, kept_rows, read, typed_of
+from api.pages.desk.draft_problems import LABELS, at_rows, in_words
 from api.pages.desk.model_browser import SORTS, browse
 from api.pages.desk.visits import DESK, back, desk_page
 from api.pages.forms import Form, read_form
@@ -113,7 +114,7 @@ async def _save(
     except Changed:
         async with db.acting_for(door.pool, account_id) as conn:
             now = await editing.find(conn, account_id, str(slug))
-        typed, wrong = replace(typed, revision=str(now.row.revision)), {"": _CHANGED}
+        typed, wrong = replace(typed, revision=str(now.row.revision)), {"": "changed"}
     return await _answer(request, door, identity, typed, form, slug=slug, wrong=wrong)
 
 
@@ -127,13 +128,17 @@ async def _answer(
     slug: str | None = None,
     wrong: dict[str, str] | None = None,
 ) -> Response:
-    """Show the form. Without `wrong`, fields that nobody has typed into are not said to be wrong."""
-    is_started = bool(typed.texts.get("model") or typed.texts.get("template"))
+    """Show the form. Before it was refused, fields that nobody has typed into are not said to be wrong."""
+    refused = "" if wrong is None else "changed" if "" in wrong else "fields"
+    refused = refused or (form.text("refused") if form.text("refused") in ("changed", "fields") else "")
+    is_started = bool(typed.texts.get("model") or typed.texts.get("template") or refused)
     async with db.acting_for(door.pool, identity.account.id) as conn:
         found = await costing(conn, identity.account.id, document_of(typed)) if is_started else Costing()
         shelf = await browse(conn, form, typed.texts.get("modality", ""))
-    told = dict(found.problems) if wrong is None else wrong
-    shown = {name: sentence for name, sentence in told.items() if wrong is not None or not typed.is_empty(name)}
+    told = at_rows(typed, found.problems if wrong is None else wrong)
+    shown = {name: sentence for name, sentence in told.items() if refused == "fields" or not typed.is_empty(name)}
+    if refused == "fields" and not shown:
+        refused = ""
     return desk_page(
         request,
         identity,
@@ -142,7 +147,11 @@ async def _answer(
         slug=slug,
         typed=typed,
         wrong=shown,
+        refused=refused,
         is_refused=bool(wrong),
+        problems=in_words(shown),
+        changed=_CHANGED,
+        labels=LABELS,
         costing=found,
         shelf=shelf,
         sorts=SORTS,

@@ -16,6 +16,7 @@ from core.providers.registry import OPENROUTER
 from core.reporting import report as usage_report
 from core.resources import departures, readiness, versions
 from core.resources.obstacles import ADVICE
+from core.settings import settings
 
 router = APIRouter(include_in_schema=False)
 
@@ -93,6 +94,7 @@ async def _steps(
     may_see_keys, may_see_payouts = "keys" in identity.scopes, "money" in identity.scopes
     cards = await key_cards.key_cards(conn, account_id) if may_see_keys else []
     paid_at = await payouts.listing(conn, account_id) if may_see_payouts else []
+    is_practice = settings().mode == "sandbox"
     own = f"{DESK}/products/{sold[0].slug}" if sold else f"{DESK}/new"
     return [
         Step(
@@ -104,9 +106,14 @@ async def _steps(
         ),
         Step(
             "Put credit on that account",
-            True if done.tested else None,
+            True if done.tested or is_practice else None,
             "Buyers pay you in USDC; models are paid by you, from your credit at the provider. These are two purses: "
-            "what you earn here does not refill the credit there.",
+            "what you earn here does not refill the credit there."
+            + (
+                " Practice needs no credit, and any key that begins with sk-or-v1-practice- works."
+                if is_practice
+                else ""
+            ),
             OPENROUTER.credit_url or f"{DESK}/keys",
             "Buy credit at OpenRouter",
         ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -59,7 +59,12 @@ async def add_webhook(request: Request, door: LimitedDoor, creator: Publisher, i
     try:
         async with db.acting_for(door.pool, creator.id) as conn:
             added, secret = await webhooks.add(
-                conn, creator.id, form.text("url"), form.list("event"), form.text("name")
+                conn,
+                creator.id,
+                form.text("url"),
+                form.list("event"),
+                form.text("name"),
+                webhook_id=form.once(),
             )
     except InvalidInput as refusal:
         return await _answer(request, door, identity, wrong=_under("webhook", refusal))
@@ -118,6 +123,7 @@ async def _answer(
         webhooks=programs,
         events=webhooks.EVENTS,
         wrong=wrong or {},
+        once=uuid4(),
         secret=secret and {"name": secret[0], "text": secret[1].reveal()},
     )
 

@@ -13,6 +13,7 @@ from api.authentication import Creator, Identity, Publisher
 from api.bodies import Name
 from api.door import Door, LimitedDoor
 from api.offers import Offered
+from api.pages.desk.draft_problems import Problem, in_words
 from api.pages.desk.visits import DESK, back, desk_page
 from api.pages.forms import read_form
 from api.pages.products import product_page
@@ -51,11 +52,11 @@ class Draft:
     """What publishing the draft would say now.
 
     Attributes:
-        problems: what prevents it, by field; empty if nothing.
+        problems: what prevents it; empty if nothing.
         warnings: sentences about what may be unintended.
     """
 
-    problems: Mapping[str, str]
+    problems: Sequence[Problem]
     warnings: Sequence[str]
 
 
@@ -197,7 +198,7 @@ async def _answer(
         successors=successors,
         caps=caps,
         draft=draft,
-        refused=refused or {},
+        refused=in_words(refused or {}),
     )
 
 
@@ -206,9 +207,9 @@ async def _dry_run(door: Door, account_id: UUID, slug: str) -> Draft:
     try:
         async with db.acting_for(door.pool, account_id) as conn, conn.transaction(force_rollback=True):
             saved = await editing.publish(conn, account_id, slug)
-            return Draft({}, saved.checked.warnings)
+            return Draft((), saved.checked.warnings)
     except InvalidInput as refusal:
-        return Draft(refusal.fields, ())
+        return Draft(in_words(refusal.fields), ())
 
 
 async def _successors(conn: db.Connection, offered: versions.Version, leaving: departures.Facts) -> list[Successor]:

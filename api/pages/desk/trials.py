@@ -39,7 +39,7 @@ async def form(
     """The inputs that a buyer would fill in, of the draft, or of what is on offer if there is none."""
     async with db.acting_for(door.pool, creator.id) as conn:
         tried = (await editing.find(conn, creator.id, slug, number=number_of(version))).version
-    return _form(request, identity, tried, {}, {})
+    return _form(request, identity, tried, {field.name: field.sample for field in input_fields(tried)}, {})
 
 
 @router.post(_TRY)
@@ -58,6 +58,8 @@ async def begin(
     typed = await read_form(request, 2 * versions.body_limit(tried))
     names = [parameter.name for parameter in tried.parameters] + ["user_message"]
     inputs = {name: value for name in names if (value := typed.raw(name))}
+    if typed.text("do") == "again":
+        return _form(request, identity, tried, inputs, {})
     try:
         async with db.acting_for(door.pool, creator.id) as conn:
             test = await own_tests.begin(conn, tried, inputs, is_streamed=True)

@@ -1,5 +1,7 @@
 """Let creators into the desk, by a wallet or a token, and out; and frame its pages."""
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -18,7 +20,7 @@ from api.pages.forms import read_form
 from api.pages.rendering import link, page
 from api.sign_in import SIGN_IN_RATE, forget, keep, sign_out
 from core.accounts import authentication
-from core.failures import Denied, Failure, Unauthorized
+from core.failures import Denied, Failure, InvalidInput, TooLarge, Unauthorized, UnsupportedBody
 from core.settings import settings
 
 DESK: Final = "/desk"
@@ -28,6 +30,13 @@ SIGN_IN: Final = "/desk/sign-in"
 _HEADERS: Final = {"Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
 # A longer one does not fit a cookie.
 _TOKEN_CHARACTERS: Final = 3_500
+
+# A page of the desk that a sign-in may lead to.
+_PAGE: Final = re.compile(rf"{DESK}(/[A-Za-z0-9/_.-]*)?(\?version=[0-9]{{1,9}})?")
+# What somebody writes for long, and no form that takes a secret.
+_KEPT: Final = re.compile(rf"{DESK}/(new|products/[^/]+/(edit|try))")
+_KEPT_BYTES: Final = 500_000
+_PREFIX: Final = "kept."
 
 _SAID: Final = {
     "archived": "It is off sale. Its address stays yours.",
@@ -100,8 +109,27 @@ async def to_sign_in(request: Request, failure: Exception) -> Response:
     path = request.url.path
     if path != DESK and not path.startswith(f"{DESK}/"):
         return await problems.handle(request, failure)
-    wanted = path if request.method == "GET" else DESK
-    return RedirectResponse(f"{link(SIGN_IN)}?to={wanted}", 303, {"Cache-Control": "no-store"})
+    if request.method == "GET":
+        return RedirectResponse(f"{link(SIGN_IN)}?to={path}", 303, {"Cache-Control": "no-store"})
+    wanted = _wanted(f"{path}?{request.url.query}" if request.url.query else path)
+    if _KEPT.fullmatch(path) and (typed := await _typed(request)):
+        return _sign_in_page(request, wanted, kept=typed, status=401)
+    # The page that the form was on; that of a product may be two levels below it.
+    parts = path.split("/")[: 4 if path.startswith(f"{DESK}/products/") else 3]
+    return RedirectResponse(f"{link(SIGN_IN)}?to={'/'.join(parts)}", 303, {"Cache-Control": "no-store"})
+
+
+async def _typed(request: Request) -> list[tuple[str, str]]:
+    """Read what was typed into a form of ours by somebody who is not signed in any more; empty if it cannot be kept."""
+    try:
+        refuse_other_sites(request, needs_proof=True)
+        form = await read_form(request, _KEPT_BYTES)
+    except (Denied, TooLarge, UnsupportedBody, InvalidInput):
+        return []
+    buttons = ("do", "use")
+    fields = [(name, value) for name, values in form.values.items() if name not in buttons for value in values]
+    # It is only shown again: nothing is saved, or paid for, that nobody asks for after the sign-in.
+    return [*fields, ("do", "again")] if fields else []
 
 
 @router.get(SIGN_IN)
@@ -117,13 +145,20 @@ async def sign_in(request: Request, door: LimitedDoor) -> Response:
     await door.count_request(SIGN_IN_RATE, f"sign-in:{client_of(request)}")
     form = await read_form(request)
     token, wanted = form.text("token"), _wanted(form.text("to"))
+    kept = [
+        (name.removeprefix(_PREFIX), value)
+        for name, values in form.values.items()
+        if name.startswith(_PREFIX)
+        for value in values
+    ]
     try:
         if len(token) > _TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
             raise Unauthorized
         await of_token(door, token)
     except (Unauthorized, Denied):
-        return _sign_in_page(request, wanted, "This token opens nothing here: it is wrong, has ended, or was revoked.")
-    response = back(wanted)
+        wrong = "This token opens nothing here: it is wrong, has ended, or was revoked."
+        return _sign_in_page(request, wanted, wrong, kept=kept, status=400)
+    response = desk_page(request, None, "again.html", wanted=wanted, kept=kept) if kept else back(wanted)
     keep(response, token_cookie(), token)
     forget(response, session_cookie())
     return response
@@ -135,14 +170,18 @@ async def leave(door: LimitedDoor, identity: Identity) -> Response:
     return await sign_out(door, identity, back(SIGN_IN))
 
 
-def _sign_in_page(request: Request, wanted: str, wrong: str = "") -> Response:
+def _sign_in_page(
+    request: Request, wanted: str, wrong: str = "", *, kept: Sequence[tuple[str, str]] = (), status: int = 200
+) -> Response:
     config = settings()
     return desk_page(
         request,
         None,
         "sign_in.html",
-        status=400 if wrong else 200,
+        status=status,
         wanted=wanted,
+        kept=kept,
+        prefix=_PREFIX,
         wrong=wrong,
         signup=config.signup,
         networks=[{"id": one.id, "chainId": one.chain_id} for one in config.networks],
@@ -151,5 +190,4 @@ def _sign_in_page(request: Request, wanted: str, wrong: str = "") -> Response:
 
 def _wanted(path: str) -> str:
     """Return a page of the desk to go to; no other address is followed."""
-    is_plain = path.isascii() and all(character.isalnum() or character in "/-_." for character in path)
-    return path if is_plain and path.startswith(f"{DESK}/") and path != SIGN_IN else DESK
+    return path if _PAGE.fullmatch(path) and path != SIGN_IN else DESK

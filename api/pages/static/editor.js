@@ -21,8 +21,11 @@ async function ask(button) {
 function take(page, names) {
   for (const name of names) {
     const old = form.querySelector(`[data-part="${name}"]`);
+    const fresh = page.querySelector(`[data-part="${name}"]`);
+    // What a screen reader was told is not told again.
+    if (name === "problems" && old.textContent === fresh.textContent) continue;
     const open = [...old.querySelectorAll("details")].map((one) => one.open);
-    old.replaceChildren(...page.querySelector(`[data-part="${name}"]`).childNodes);
+    old.replaceChildren(...fresh.childNodes);
     old.querySelectorAll("details").forEach((one, place) => { one.open ||= open[place] ?? false; });
   }
   for (const said of form.querySelectorAll("[id^='wrong-']")) {
@@ -46,7 +49,7 @@ async function update(button, names) {
     const page = await ask(button);
     // What was asked later is answered by a later page.
     if (mine !== asked) return;
-    if (page) take(page, names);
+    if (page) take(page, ["problems", ...names]);
     else say("You are not signed in any more. Sign in in another tab, and go on here.");
   } catch {
     if (mine === asked) say("No reply: what you typed is still here. It is asked again while you type.");

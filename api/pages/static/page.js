@@ -22,5 +22,5 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
   time.title = time.textContent;
-  time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "exact" in time.dataset ? "medium" : "short" });
 }

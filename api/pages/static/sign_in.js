@@ -40,7 +40,10 @@ async function signIn() {
     ["handle", "invite"].map((name) => [name, form.elements[name]?.value.trim()]).filter(([, value]) => value),
   );
   const signed = await post(form.dataset.url, { message: asked.document.message, signature, ...fields });
-  if (signed.ok) return location.assign(form.dataset.to);
+  if (signed.ok) {
+    const again = document.getElementById("again"); // what was typed before the session ended
+    return again ? again.submit() : location.assign(form.dataset.to);
+  }
   return refused(signed.document);
 }
 

@@ -1,5 +1,6 @@
 // The till: check the inputs, have the wallet sign one payment, and send it until there is a clear answer.
 
+import { BadFile, chooserOf, dataUrl } from "./files.js";
 import { authorizationOf, headerOf, offerOf, typedData } from "./payments.js";
 import { find, forget, keep } from "./purchases.js";
 import { walletChoice } from "./wallet_choice.js";
@@ -40,36 +41,24 @@ class Refused extends Error {
   }
 }
 
+/** The file that was chosen instead of an address, as a `data:` URL; undefined if there is none. */
+async function fileOf(element) {
+  try {
+    return await dataUrl(element);
+  } catch (error) {
+    if (!(error instanceof BadFile)) throw error;
+    throw new Refused("Please look at the fields above.", { [element.name]: error.message });
+  }
+}
+
 async function inputsOf() {
   const inputs = {};
   for (const element of form.elements) {
     if (!element.dataset?.kind) continue;
-    const value = (await dataUrl(element)) ?? element.value;
+    const value = (await fileOf(element)) ?? element.value;
     if (value !== "") inputs[element.name] = value;
   }
   return inputs;
-}
-
-/** The file that was chosen instead of an address. */
-function chosen(element) {
-  return form.querySelector(`input[type="file"][data-for="${CSS.escape(element.id)}"]`);
-}
-
-/** Read it as a `data:` URL; undefined if there is none. */
-function dataUrl(element) {
-  const input = chosen(element);
-  const file = input?.files[0];
-  if (!file) return undefined;
-  if (file.size > Number(input.dataset.most)) {
-    const most = (Number(input.dataset.most) / 1e6).toFixed(1);
-    throw new Refused("Please look at the fields above.", { [element.name]: `This file is larger than ${most} MB.` });
-  }
-  return new Promise((done, failed) => {
-    const reader = new FileReader();
-    reader.onload = () => done(reader.result);
-    reader.onerror = () => failed(new Refused(`${file.name} cannot be read.`));
-    reader.readAsDataURL(file);
-  });
 }
 
 function mark(fields) {
@@ -171,7 +160,7 @@ function unfinished(purchase, why) {
 
 async function buy() {
   mark({});
-  const missing = [...form.elements].filter((one) => one.required && !one.value && !chosen(one)?.files.length);
+  const missing = [...form.elements].filter((one) => one.required && !one.value && !chooserOf(one)?.files.length);
   if (missing.length) {
     const fields = Object.fromEntries(missing.map((one) => [one.name, "Please fill this in."]));
     throw new Refused("Please look at the fields above.", fields);

@@ -45,9 +45,12 @@ class Queries(Protocol):
         expires_at: datetime | None,
         most: int,
     ) -> TokenRow | None:
-        """No row means that the account has as many tokens as it may. Its row is locked, so that they are counted
-        exactly.
+        """No row means that the account has as many tokens as it may, or that the id is taken. Its row is locked, so
+        that they are counted exactly.
         """
+
+    async def was_made(self, conn: Connection, *, account_id: UUID, id: UUID) -> bool:
+        """Also of a token that works no more."""
 
     def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[TokenRow]:
         """The tokens that work, the newest first."""

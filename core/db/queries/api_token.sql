@@ -1,5 +1,6 @@
 -- name: add(id, account_id, token_sha256, name, scopes, expires_at, most)^
--- No row means that the account has as many tokens as it may. Its row is locked, so that they are counted exactly.
+-- No row means that the account has as many tokens as it may, or that the id is taken. Its row is locked, so that they
+-- are counted exactly.
 -- types: row=TokenRow
 WITH owner AS (SELECT id FROM accounts WHERE id = :account_id FOR NO KEY UPDATE)
 INSERT INTO api_tokens (id, account_id, token_sha256, name, scopes, expires_at)
@@ -9,7 +10,12 @@ WHERE (
     SELECT count(*) FROM api_tokens
     WHERE api_tokens.account_id = :account_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 ) < :most
+ON CONFLICT (id) DO NOTHING
 RETURNING id, name, scopes, created_at, expires_at, used_at;
+
+-- name: was_made(account_id, id)$
+-- Also of a token that works no more.
+SELECT EXISTS (SELECT FROM api_tokens WHERE account_id = :account_id AND id = :id);
 
 -- name: listing(account_id)
 -- The tokens that work, the newest first.

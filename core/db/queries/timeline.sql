@@ -39,7 +39,7 @@ FROM attempts JOIN mine ON mine.id = execution_id
 WHERE ended_at IS NOT NULL
 UNION ALL
 SELECT released_at, 'reservation released', round,
-    concat('US$ ', reserved_usd, ' reserved, ', spent_usd, ' counted as spent'), NULL, NULL
+    concat('US$ ', trim_scale(reserved_usd), ' reserved, ', trim_scale(spent_usd), ' counted as spent'), NULL, NULL
 FROM reservations JOIN mine ON mine.id = execution_id
 WHERE released_at IS NOT NULL
 UNION ALL

@@ -77,7 +77,9 @@ class Queries(Protocol):
         sealed_endpoint: bytes,
         most: int,
     ) -> AddRow | None:
-        """No row means that the limit of webhooks is reached; runs under `take_turns` of the notices."""
+        """No row means that the limit of webhooks is reached, or that the id is taken; runs under `take_turns` of
+        the notices.
+        """
 
     def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[WebhookRow]:
         """A creator's webhooks, with what waits for each."""

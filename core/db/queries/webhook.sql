@@ -1,8 +1,9 @@
 -- name: add(id, account_id, name, events, sealed_endpoint, most)^
--- No row means that the limit of webhooks is reached; runs under `take_turns` of the notices.
+-- No row means that the limit of webhooks is reached, or that the id is taken; runs under `take_turns` of the notices.
 INSERT INTO webhooks (id, account_id, name, events, sealed_endpoint)
 SELECT :id, :account_id, :name, CAST(:events AS text[]), :sealed_endpoint
 WHERE (SELECT count(*) FROM webhooks WHERE account_id = :account_id) < :most
+ON CONFLICT (id) DO NOTHING
 RETURNING id, created_at;
 
 -- name: listing(account_id)
