@@ -70,7 +70,7 @@ def _cpu(cells: Sequence[Cell], contestant: str) -> Judgement:
     """CPU of our processes, Prefect's server and Postgres together, beside the proxy's one process."""
     ours, theirs = _arriving(cells, "paid", contestant), _arriving(cells, "unpaid", "litellm")
     name = f"CPU per paid call at {_RATE}/s / LiteLLM, {_OURS[contestant]}"
-    return _at_most(name, _cost(ours), _cost(theirs), 1.1, "ms")
+    return _at_most(name, _cost(ours), theirs.cpu_ms.get("ours") if theirs else None, 1.1, "ms")
 
 
 def _wait(cells: Sequence[Cell], contestant: str) -> Judgement:
