@@ -140,6 +140,7 @@ async def present(
             client=client,
             is_streamed=is_streamed,
             is_repeated=is_repeated,
+            ready=offered.ready_for(version),
         )
         execution_id, is_new = await admission.admit(door, purchase)
     except (PaymentRequired, PaymentMalformed) as reason:

@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
@@ -33,6 +33,8 @@ _RULES = (
 
 
 _EXAMPLE_CHARACTERS = 2_000
+# A payment relies on the readiness that its offer was read with, unless its inputs took longer than this to arrive.
+_FRESH_SECONDS = 1.0
 # What almost every offer says; it is made once.
 _UNPAID = problems.of_failure(PaymentRequired("payment_required"))
 
@@ -45,11 +47,20 @@ class Offered:
         version: the version on offer.
         payouts: the networks it can be paid on now, with the payout addresses.
         obstacle: a code for why it cannot be sold now.
+        ready: its readiness; None if it is not ready.
+        read_at: when the query began (`time.monotonic()`).
     """
 
     version: versions.Version
     payouts: tuple[tuple[str, str], ...]
     obstacle: str | None = None
+    ready: readiness.Ready | None = None
+    read_at: float = field(default_factory=time.monotonic)
+
+    def ready_for(self, version: versions.Version) -> readiness.Ready | None:
+        """Return the readiness of a version, if the offer is of it and was read just now; otherwise None."""
+        is_fresh = time.monotonic() - self.read_at <= _FRESH_SECONDS
+        return self.ready if version is self.version and is_fresh else None
 
     def answer(
         self,
@@ -103,13 +114,14 @@ async def read_offer(pool: db.Pool, facilitators: Mapping[str, Facilitator], han
     Raises:
         NotFound: there is no such resource.
     """
+    began = time.monotonic()
     async with db.autocommit(pool) as conn:
         version, ready = await readiness.on_sale(conn, handle, slug)
     if isinstance(ready, Unavailable):
-        return Offered(version, (), ready.code)
+        return Offered(version, (), ready.code, read_at=began)
     # By each facilitator's last answer, so that no buyer waits for a new one.
     payouts = tuple(pair for pair in ready.payouts.items() if facilitators[pair[0]].is_serving())
-    return Offered(version, payouts, None if payouts else "not_supported")
+    return Offered(version, payouts, None if payouts else "not_supported", ready, began)
 
 
 @dataclass(frozen=True, slots=True)

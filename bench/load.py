@@ -8,15 +8,27 @@ a launch. CPU time is that of our processes, Prefect's server and Postgres.
 import json
 import os
 import platform
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import uvloop
 
-from bench import load_asked, load_door, load_launcher, load_litellm, load_paid, load_picture, load_plan, load_rows
+from bench import (
+    load_asked,
+    load_door,
+    load_history,
+    load_launcher,
+    load_litellm,
+    load_paid,
+    load_picture,
+    load_plan,
+    load_rows,
+)
 from bench.load_cells import Cell
 from bench.load_paid import Target
 from bench.load_plan import Part
@@ -28,15 +40,27 @@ from core.settings import settings
 from tests import servers
 from tests.shops import Shop
 
+# The buyers of the calls after which memory is measured. They are not as many as those of another cell.
+_LIFELONG = 64
+
 
 def main(arguments: Sequence[str] = ()) -> None:
     """Run the cells of the command line and print the result."""
     wanted = load_plan.parser().parse_args(arguments)
     parts = load_plan.plan(wanted)
     _say(f"{len(parts)} parts, about {load_plan.seconds(parts) / 60:.0f} minutes")
+    measured = [part for part in parts if part.level != "offers"]
     with stage() as on:
-        cells = uvloop.run(_run(on, parts, wanted.patience))
-    _report(cells, Path(wanted.picture))
+        cells = uvloop.run(_run(on, measured, wanted.patience))
+    _report(cells, _offers() if len(measured) < len(parts) else None, Path(wanted.picture))
+
+
+def _offers() -> dict[str, float]:
+    """Run the benchmark of the door, which has surroundings of its own, and return its ratios."""
+    _say("offers, beside x402's middleware")
+    ran = subprocess.run(python("bench", "door"), stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+    ratios: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])["ratios"]
+    return ratios
 
 
 async def _run(on: Stage, parts: Sequence[Part], patience: float) -> list[Cell]:
@@ -46,6 +70,8 @@ async def _run(on: Stage, parts: Sequence[Part], patience: float) -> list[Cell]:
         for number, part in enumerate(parts, 1):
             _say(f"{number} of {len(parts)}: {part.level}, {part.contestant}, upstream {part.upstream.name}")
             await part.upstream.order(UNPAID_KEY, *(shop.key for shop in sellers))
+            if part.past:
+                await load_history.fill(pool, sellers, part.past)
             async for cell in _part(on, pool, sellers, part, patience):
                 _say(f"  {cell.told()}")
                 cells.append(cell)
@@ -63,17 +89,31 @@ async def _part(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part, p
     elif part.level == "door":
         door = python("bench.contestants", "ours", "--port", str(settings().port))
         with serving(on, *door, url=f"{settings().public_url}/bench/stall"):
-            yield await load_door.measure(on, pool, sellers)
+            for buyers, calls in part.crowds.items():
+                yield await load_door.measure(on, pool, sellers, buyers, calls)
     else:
         async with _asked(on, pool, sellers, part) as target:
             if target is None:
                 return
-            await load_paid.warm_up(target)
-            for rate, seconds in part.loads:
-                yield await load_paid.arriving(on, target, part.upstream, rate, seconds)
-            if part.upstream == FAST:
-                for buyers in load_paid.CROWDS:
-                    yield await load_paid.crowding(on, target, part.upstream, buyers)
+            async for cell in _whole_calls(on, target, part):
+                yield replace(cell, past=part.past)
+
+
+async def _whole_calls(on: Stage, target: Target, part: Part) -> AsyncIterator[Cell]:
+    """Measure whole calls; at last, after a long life of the process, its memory."""
+    await load_paid.warm_up(target)
+    answered = 0
+    for rate, seconds in part.loads:
+        cell = await load_paid.arriving(on, target, part.upstream, rate, seconds)
+        answered += cell.answered
+        yield cell
+    for buyers, calls in part.crowds.items():
+        cell = await load_paid.crowding(on, target, part.upstream, buyers, calls)
+        answered += cell.answered
+        yield cell
+    if part.lifetime > answered:
+        cell = await load_paid.crowding(on, target, part.upstream, _LIFELONG, part.lifetime - answered)
+        yield replace(cell, memory_mib=on.memory_mib("ours", "door"))
 
 
 @asynccontextmanager
@@ -109,8 +149,8 @@ async def _asked(on: Stage, pool: db.Pool, sellers: Sequence[Shop], part: Part) 
         yield Target(part.contestant, port, unpaid)
 
 
-def _report(cells: Sequence[Cell], picture: Path) -> None:
-    judgements = judge(cells)
+def _report(cells: Sequence[Cell], offers: Mapping[str, float] | None, picture: Path) -> None:
+    judgements = judge(cells, offers)
     print("Ours beside the others, and what is wanted of it:")
     for one in judgements:
         told = {True: "held", False: "MISSED", None: ""}[one.ok]

@@ -47,6 +47,8 @@ class Cell:
         cpu_ms: CPU milliseconds per answer, by process.
         late_ms: the lateness of the load itself (p99).
         buyers: the number of concurrent buyers, if the rate is 0.
+        memory_mib: resident memory after these calls by process, if it was measured.
+        past: executions that the database held before.
     """
 
     level: str
@@ -63,6 +65,8 @@ class Cell:
     cpu_ms: dict[str, float] = field(default_factory=dict)
     late_ms: float = 0.0
     buyers: int = 0
+    memory_mib: dict[str, float] = field(default_factory=dict)
+    past: int = 0
 
     @property
     def is_late(self) -> bool:
@@ -79,6 +83,11 @@ class Cell:
         """CPU milliseconds per answer of the contestant itself and of Prefect's server."""
         return sum(self.cpu_ms.get(name, 0.0) for name in ("ours", "door", "worker", "prefect"))
 
+    @property
+    def cpu_of_everything(self) -> float:
+        """CPU milliseconds per answer of all that answers it, Postgres too."""
+        return sum(self.cpu_ms.values())
+
     def told(self) -> str:
         """Describe the cell in one line for people."""
         carried = f", {self.runs} runs of {self.answered / self.runs:.1f}" if self.runs else ""
@@ -86,10 +95,12 @@ class Cell:
         cpu = " + ".join(f"{name} {value:.1f}" for name, value in self.cpu_ms.items())
         late = f"; THE LOAD WAS LATE by {self.late_ms:.0f} ms" if self.is_late else ""
         load = f"{self.rate:g}/s" if self.rate else f"{self.buyers} at once"
+        memory = "".join(f"; {name} has {value:.0f} MiB" for name, value in self.memory_mib.items())
+        past = f"; after {self.past:,} others" if self.past else ""
         parts = (
             f"{self.level:<8} {self.contestant:<9} {self.upstream:<5} {load:>11}: ",
             f"added p50/p95/p99 {self.added} ms{whole}; {self.per_second:.1f} answers/s of {self.arrivals}, ",
-            f"{self.failed} failed{carried}; CPU ms per call {cpu or '-'}{late}",
+            f"{self.failed} failed{carried}; CPU ms per call {cpu or '-'}{memory}{past}{late}",
         )
         return "".join(parts)
 

@@ -10,7 +10,6 @@ import httpx
 from bench.load_asked import paid
 from bench.load_cells import Cell, Latency
 from bench.load_cpu import metered, per_call
-from bench.load_paid import CROWDS
 from bench.load_rows import forget
 from bench.load_stage import Stage
 from bench.wire import Lines, request
@@ -18,13 +17,10 @@ from core import db
 from core.settings import settings
 from tests.shops import Shop
 
-_BUYERS = min(CROWDS)
-_CALLS = CROWDS[_BUYERS]
 
-
-async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
-    """Run a hundred concurrent buyers; a call is answered when its payment is settled and committed."""
-    calls = await paid(sellers, _CALLS, "respond-async")
+async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop], buyers: int, count: int) -> Cell:
+    """Run so many calls of concurrent buyers; one is answered when its payment is settled and committed."""
+    calls = await paid(sellers, count, "respond-async")
     paths = [shop.path for shop in sellers]
     statuses, took, lines = Counter[int](), list[float](), Lines(settings().port)
     waiting = iter(enumerate(calls))
@@ -38,7 +34,7 @@ async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
 
     async with metered(on) as used:
         began = time.perf_counter()
-        await asyncio.gather(*(buyer() for _ in range(_BUYERS)))
+        await asyncio.gather(*(buyer() for _ in range(buyers)))
         async with httpx.AsyncClient(base_url=settings().public_url, trust_env=False) as http:
             while (await http.get("/health/ready")).json()["settling"]:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
@@ -47,8 +43,8 @@ async def measure(on: Stage, pool: db.Pool, sellers: Sequence[Shop]) -> Cell:
     async with pool.connection() as conn:
         row = await (await conn.execute("SELECT count(*) AS queued FROM executions WHERE state = 'queued'")).fetchone()
     await forget(pool)
-    assert statuses[402] == _CALLS, statuses
+    assert statuses[402] == count, statuses
     answered = min(statuses[202], row.queued if row else 0)
     cpu_ms = per_call(used, answered)
     added = Latency.of(took)
-    return Cell("door", "door", "-", 0, 0, _CALLS, answered, added, answered / seconds, cpu_ms=cpu_ms, buyers=_BUYERS)
+    return Cell("door", "door", "-", 0, 0, count, answered, added, answered / seconds, cpu_ms=cpu_ms, buyers=buyers)

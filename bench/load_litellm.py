@@ -17,10 +17,12 @@ KEY = f"sk-{token_hex(16)}"
 
 EXECUTABLE = "INSTANT_BENCH_LITELLM"
 
+_MADE = Path(__file__).parent.parent / ".litellm" / "bin" / "litellm"  # by `make .litellm`
+
 
 def find() -> str | None:
-    """Find its executable: INSTANT_BENCH_LITELLM, or `litellm` on the PATH; None if there is none."""
-    return shutil.which(os.environ.get(EXECUTABLE) or "litellm")
+    """Find its executable: INSTANT_BENCH_LITELLM, what `make .litellm` installs, or `litellm` on the PATH."""
+    return shutil.which(os.environ.get(EXECUTABLE) or (str(_MADE) if _MADE.exists() else "litellm"))
 
 
 def version(executable: str) -> str:

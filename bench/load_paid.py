@@ -21,9 +21,6 @@ from bench.load_upstream import Upstream
 from bench.wire import Lines
 from core import db
 
-CROWDS = {100: 1000, 400: 2000}
-"""The number of concurrent buyers, and of their calls together."""
-
 _SINCE = """
 SELECT extract(epoch FROM executions.call_started_at - queued_at)::float8 AS seconds, attempts.flow_run_id
 FROM executions LEFT JOIN attempts ON attempts.id = executions.attempt_id
@@ -88,9 +85,9 @@ async def arriving(on: Stage, target: Target, upstream: Upstream, rate: float, s
     return await _cell(on, target, upstream, rate, seconds, len(calls), load)
 
 
-async def crowding(on: Stage, target: Target, upstream: Upstream, buyers: int) -> Cell:
-    """Measure calls of concurrent buyers, each with the next one as soon as the last is answered."""
-    calls = await target.ask(CROWDS[buyers])
+async def crowding(on: Stage, target: Target, upstream: Upstream, buyers: int, count: int) -> Cell:
+    """Measure so many calls of concurrent buyers, each with the next one as soon as the last is answered."""
+    calls = await target.ask(count)
 
     async def load(seen: _Seen) -> Punctuality:
         waiting = iter(calls)

@@ -72,6 +72,11 @@ class Stage:
         """Return the CPU seconds so far of each process with its children, by name."""
         return {name: _cpu(process) for name, process in self.processes.items()}
 
+    def memory_mib(self, *names: str) -> dict[str, float]:
+        """Return the resident memory of those of these processes that run, by name."""
+        running = [name for name in names if name in self.processes]
+        return {name: round(self.processes[name].memory_info().rss / 2**20, 1) for name in running}
+
     def is_calm(self, *names: str, seconds: float = 0.5, share: float = 0.1) -> bool:
         """Whether these processes are nearly idle, over a period of observation."""
         before = sum(self.cpu()[name] for name in names)

@@ -1,44 +1,32 @@
 """Judge the cells: ratios first, then each target, met or not."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from statistics import median
 
+from bench import load_ratios
 from bench.load_cells import Cell
+from bench.load_ratios import Judgement, at_least
 from bench.load_upstream import FAST
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """One target.
+def judge(cells: Sequence[Cell], offers: Mapping[str, float] | None = None) -> list[Judgement]:
+    """Judge every target, in order of interest.
 
-    Attributes:
-        name: the target.
-        figures: the measurements.
-        ok: whether it is met; None if it was not measured.
+    Args:
+        cells: the results.
+        offers: the ratios of `make bench NAME=door`, if it was run too.
     """
-
-    name: str
-    figures: str
-    ok: bool | None
-
-
-def judge(cells: Sequence[Cell]) -> list[Judgement]:
-    """Judge every target, in order of interest."""
     fast = [cell for cell in cells if cell.upstream in (FAST.name, "-")]
     paid = [cell for cell in fast if (cell.level, cell.rate) == ("paid", 50)]
-    litellm = _most(fast, "unpaid", "litellm")
     here = [cell for cell in fast if (cell.level, cell.contestant) == ("launcher", "here")]
     return [
+        *load_ratios.judge(fast, offers),
         _within("launcher alone, 1-5/s", [cell for cell in here if cell.rate <= 5], 60, 180),
         _within("launcher alone, 20-50/s", [cell for cell in here if 20 <= cell.rate <= 50], 160, 400),
         _within("launcher alone, 100/s", [cell for cell in here if cell.rate == 100], 400, 800),
         _within("paid, 50/s", paid, 400, 900),
         _whole("paid, 50/s, all that is not the provider's, buyers' view", paid),
-        _ratio("answers held / one run per call", _held(here), _most(fast, "launcher", "one"), 10),
-        _ratio("paid answers / LiteLLM unpaid", _most(fast, "paid", "here", "executor"), litellm, 1),
-        replace(_ratio("the same, all in the door's process", _most(fast, "paid", "here"), litellm, 1), ok=None),
-        _ratio("door and ledger / LiteLLM unpaid", _most(fast, "door", "door"), litellm, 1.5),
+        at_least("answers held / one run per call", _held(here), _most(fast, "launcher", "one"), 10),
         _cpu(here),
         _executor(fast, here),
     ]
@@ -61,13 +49,6 @@ def _whole(name: str, cells: Sequence[Cell]) -> Judgement:
     """Show, beside a target, what it leaves out: payment, settlement and the response."""
     told = (f"{cell.whole.p50:.0f}/{cell.whole.p95:.0f} ms at {cell.rate:g}/s" for cell in cells if cell.whole)
     return Judgement(name, "; ".join(told) or "not run", None)
-
-
-def _ratio(name: str, ours: float | None, theirs: float | None, least: float) -> Judgement:
-    name = f"{name}: {least:g}x"
-    if ours is None or theirs is None:
-        return Judgement(name, "not run", None)
-    return Judgement(name, f"{ours / theirs:.2f}x ({ours:.1f} / {theirs:.1f} a second)", ours / theirs >= least)
 
 
 def _cpu(here: Sequence[Cell]) -> Judgement:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from prefect import flow
@@ -17,9 +18,11 @@ from core.failures import ExecutionFailed, Fault
 from core.process import worker
 from core.providers import client as provider_client
 from core.secrets.private import Private
+from core.settings import settings
 from tasks import instant_execution as step
 from tasks import prefect_adapter
 from tasks.policy import guarded
+from tasks.prefect_adapter import run
 
 # A run's tags name its creators, unless there are too many: every event about the run repeats them.
 _MOST_CREATORS = 10
@@ -60,13 +63,13 @@ async def instant_execution(execution_ids: list[UUID], batch_id: UUID) -> State[
     every call failed and no buyer was at fault.
     """
     async with db.pool() as pool, worker.registered(pool, "run"), provider_client.connections():
-        orders = await step.validate(execution_ids, batch_id)
+        orders = await run(step.validate, execution_ids, batch_id)
         ids = _all_ids(execution_ids, orders)
         prefect_adapter.tell_run(f"begins: {name_of([order.product for order in orders.reveal()])}")
-        opened = await step.decrypt(orders)
-        prepared = await step.substitute(opened)
+        opened = await run(step.decrypt, orders)
+        prepared = await run(step.substitute, opened)
         updating = asyncio.create_task(_update_run(orders.reveal(), ids, batch_id))
-        calls = await asyncio.gather(*(_call(call) for call in prepared))
+        calls = await _call(prepared)
         await _log(ids, after=calls)
         await asyncio.wait({updating}, timeout=_NAMING_SECONDS)
         updating.cancel()
@@ -83,7 +86,7 @@ async def without_prefect(execution_ids: list[UUID], batch_id: UUID) -> None:
         orders = await step.validate.fn(execution_ids, batch_id)
         opened = await step.decrypt.fn(orders)
         prepared = await step.substitute.fn(opened)
-        await asyncio.gather(*(_call_without_prefect(call) for call in prepared))
+        await step.call_together.fn(f"{len(prepared)} executions", Private(prepared))
         await step.log.fn(_all_ids(execution_ids, orders))
 
 
@@ -93,12 +96,12 @@ def _all_ids(execution_ids: Sequence[UUID], orders: Private[list[Order]]) -> lis
 
 
 async def _final_state(
-    orders: Sequence[Order], prepared: Sequence[Private[PreparedCall]], calls: Sequence[State[None]]
+    orders: Sequence[Order], prepared: Sequence[Private[PreparedCall]], calls: Sequence[State[Any]]
 ) -> State[None]:
     """Build the run's state: count the failures by code and fault. A buyer's fault is an answer, as for the money."""
     sent = {call.reveal().order.id for call in prepared}
     unsent = [order.id for order in orders if order.id not in sent]
-    causes = [await _cause(call) for call in calls if not call.is_completed()]
+    causes = [cause for call in calls for cause in await _causes(call)]
     if unsent:
         known = await step.causes(unsent)
         causes += known
@@ -115,9 +118,15 @@ async def _final_state(
     return Completed(name="CompletedWithFailures", message=message)
 
 
-async def _cause(call: State[None]) -> tuple[Fault, str]:
-    failure: object = await call.aresult(raise_on_failure=False)
-    return (failure.fault, failure.detail) if isinstance(failure, ExecutionFailed) else ("ours", "crashed")
+async def _causes(call: State[Any]) -> list[tuple[Fault, str]]:
+    """Tell why calls failed, from the state of the task run that made them."""
+    result: object = await call.aresult(raise_on_failure=False)
+    if isinstance(result, Private):
+        causes: list[tuple[Fault, str]] = result.reveal()
+        return causes
+    if call.is_completed():
+        return []
+    return [(result.fault, result.detail) if isinstance(result, ExecutionFailed) else ("ours", "crashed")]
 
 
 async def _update_run(orders: Sequence[Order], execution_ids: Sequence[UUID], batch_id: UUID) -> None:
@@ -133,14 +142,22 @@ async def _update_run(orders: Sequence[Order], execution_ids: Sequence[UUID], ba
         await prefect.update_flow_run(UUID(flow_run.id), name=name, tags=tags_of(orders), parameters=parameters)
 
 
-async def _log(execution_ids: Sequence[UUID], *, after: Sequence[State[None]]) -> None:
+async def _log(execution_ids: Sequence[UUID], *, after: Sequence[State[Any]]) -> None:
     """Write the usage rows, shown after the calls in the run's graph."""
     logged = await prefect_adapter.run_task(step.log, {"execution_ids": execution_ids}, after=after)
     if not logged.is_completed():
         await logged.aresult()  # raises its failure
 
 
-async def _call(prepared: Private[PreparedCall]) -> State[None]:
+async def _call(prepared: Sequence[Private[PreparedCall]]) -> list[State[Any]]:
+    """Run the calls, each as a task run of its own, or together as one where they are more than INSTANT_CALL_TASKS."""
+    if len(prepared) > settings().call_tasks:
+        together = {"named": f"{len(prepared)} executions", "prepared": Private(list(prepared))}
+        return [await prefect_adapter.run_task(step.call_together, together)]
+    return await asyncio.gather(*(_call_one(call) for call in prepared))
+
+
+async def _call_one(prepared: Private[PreparedCall]) -> State[Any]:
     """Run one call as a task run of its own, named after its execution.
 
     It has no tags: for each task run with tags, Prefect asks its server for a concurrency slot, and keeps a thread and
@@ -148,13 +165,3 @@ async def _call(prepared: Private[PreparedCall]) -> State[None]:
     """
     parameters = {"execution_id": prepared.reveal().order.id, "prepared": prepared}
     return await prefect_adapter.run_task(step.call_within(prepared.reveal().most_sends), parameters)
-
-
-async def _call_without_prefect(prepared: Private[PreparedCall]) -> None:
-    """Run one call with the retries that its task would have; its row records the outcome."""
-    for _ in range(prepared.reveal().most_sends):
-        try:
-            return await step.call.fn(prepared.reveal().order.id, prepared)
-        except ExecutionFailed as failure:
-            if not failure.resend:
-                return

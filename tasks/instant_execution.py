@@ -1,8 +1,9 @@
-"""The five steps of a paid call. Four are one task run for the whole batch; `call` is one per execution.
+"""The five steps of a paid call. Each is one task run for the whole batch; `call` is one per execution in a small one.
 
 Values between steps are wrapped in `Private`: Prefect searches everything else for futures, field by field.
 """
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from core import db
 from core.executions import steps
 from core.executions.queue import Batch
 from core.executions.steps import Opened, Order, PreparedCall
-from core.failures import Fault
+from core.failures import ExecutionFailed, Fault
 from core.process import worker
 from core.secrets.private import Private
 from core.spend import usage_log
@@ -50,6 +51,31 @@ async def call(execution_id: UUID, prepared: Private[PreparedCall]) -> None:
     """Call the model once."""
     async with db.pool() as pool:
         await steps.call(pool, prepared.reveal())
+
+
+@step(task_run_name="call {named}")
+async def call_together(named: str, prepared: Private[list[Private[PreparedCall]]]) -> Private[list[tuple[Fault, str]]]:
+    """Call the model once for each execution, with the retries that a task run of its own would have.
+
+    Returns:
+        The fault and the code of each call that failed. Its row has the outcome too.
+    """
+    causes = await asyncio.gather(*(_call_with_retries(one) for one in prepared.reveal()))
+    return Private([cause for cause in causes if cause is not None])
+
+
+async def _call_with_retries(prepared: Private[PreparedCall]) -> tuple[Fault, str] | None:
+    cause: tuple[Fault, str] | None = None
+    for _ in range(prepared.reveal().most_sends):
+        try:
+            await call.fn(prepared.reveal().order.id, prepared)
+        except ExecutionFailed as failure:
+            cause = failure.fault, failure.detail
+            if not failure.resend:
+                break
+        else:
+            return None
+    return cause
 
 
 @cache

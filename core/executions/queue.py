@@ -59,6 +59,11 @@ async def top_up(conn: db.Connection, batch: Batch, worker_id: UUID, most: int) 
     return Batch(batch.id, batch.execution_ids + await _claim(conn, worker_id, batch.id, room, alone=False))
 
 
+async def count(conn: db.Connection, batch: Batch, worker_id: UUID) -> int:
+    """Count the unfinished executions of a batch, with those that joined it."""
+    return await sql.count_of_batch(conn, batch_id=batch.id, worker_id=worker_id)
+
+
 async def _claim(conn: db.Connection, worker_id: UUID, batch_id: UUID, most: int, *, alone: bool) -> list[UUID]:
     config = settings()
     rows = sql.claim(

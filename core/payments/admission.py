@@ -192,7 +192,7 @@ async def _claim(door: Door, request: ledger.ClaimRequest) -> bool:
 
 async def _match(door: Door, purchase: Purchase) -> matching.MatchedPayment:
     """Check readiness, match the payment with the offer, and check that its quote is still valid."""
-    ready = await door.ready(purchase.version)
+    ready = purchase.ready or await door.ready(purchase.version)
     matched = matching.match(purchase.payload, purchase.version, ready.payouts)
     matching.require_live_quote(purchase.payload)
     return matched

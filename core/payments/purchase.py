@@ -74,6 +74,7 @@ class Purchase:
         client: the address that presents it.
         is_streamed: whether its buyer wants to hear of it while it is made. That is no part of what is bought.
         is_repeated: whether its client says that it repeats a request of which it got no answer.
+        ready: the version's readiness, if it was read just now; None: it is still to be read.
     """
 
     payload: codec.PaymentPayload
@@ -83,6 +84,7 @@ class Purchase:
     client: str = ""
     is_streamed: bool = False
     is_repeated: bool = False
+    ready: readiness.Ready | None = None
 
     @property
     def request_sha256(self) -> bytes:

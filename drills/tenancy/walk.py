@@ -84,10 +84,10 @@ def attempts(theirs: Goods) -> Iterator[Attempt]:
     transfer, owed = "/me/refunds/{execution_id}/transfer", {"execution_id": theirs.owed_id}
     signed = {"wallet": "0x" + "ab" * 20, "signature": "0x" + "cd" * 65}
     yield Attempt("GET", "/me/refunds", query={"wallet": "0x" + "ab" * 20})
-    yield Attempt("POST", transfer, owed, {"wallet": "0x" + "ab" * 20}, expected=_GONE)
-    yield Attempt("PUT", transfer, owed, signed, expected=_GONE)
-    yield Attempt("GET", "/me/refund-wallet", expected=_GONE)
-    yield Attempt("PATCH", "/me/refund-wallet", body={"enabled": False}, expected=_GONE)
+    yield Attempt("POST", transfer, owed, {"wallet": "0x" + "ab" * 20}, expected=GONE)
+    yield Attempt("PUT", transfer, owed, signed, expected=GONE)
+    yield Attempt("GET", "/me/refund-wallet", expected=GONE)
+    yield Attempt("PATCH", "/me/refund-wallet", body={"enabled": False}, expected=GONE)
     yield Attempt("PUT", "/me/refund-wallet", body={"key": "nonsense", "dailyCapUsdc": "1"})
     yield Attempt("DELETE", "/me/refund-wallet")
     for path in ("/me", "/me/tokens", "/me/resources", "/me/payouts", "/me/notices"):

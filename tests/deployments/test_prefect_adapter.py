@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -14,8 +15,11 @@ from prefect import flow, get_run_logger
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.server.utilities.database import Timestamp
 from prefect.settings import get_current_settings
+from prefect.types import DateTime
 from pydantic import SecretStr
+from sqlalchemy.dialects import postgresql
 
 from core.failures import ExecutionFailed
 from core.secrets.private import Private
@@ -75,6 +79,37 @@ async def test_run_task() -> None:
     assert await state.aresult() == ["Completed", "Completed", "Failed"]
     assert [one.name for one in tasks] == ["practice 0", "practice 1", "practice 2"]
     assert seen == [["Running", "Completed"], ["Running", "Retrying", "Completed"], ["Running", "Failed"]]
+
+
+async def test_run() -> None:
+    """`get_call_parameters` and `aresult`: the result of a task, or what it raised, without a Pending state."""
+    failure = ExecutionFailed("resource_unavailable", "creator", "provider_400")
+
+    @flow(persist_result=False, log_prints=False)
+    async def two() -> None:
+        assert await prefect_adapter.run(practise, 0, Private([])) == 0
+        with pytest.raises(ExecutionFailed) as raised:
+            await prefect_adapter.run(practise, number=1, faults=Private([failure]))
+        assert raised.value.detail == "provider_400"
+
+    state = await two(return_state=True)
+    async with get_client() as client:
+        tasks = await tasks_of(client, state.state_details.flow_run_id, 2)
+        seen = [[each.name for each in await client.read_task_run_states(one.id)] for one in tasks]
+
+    assert state.is_completed()
+    assert seen == [["Running", "Completed"], ["Running", "Failed"]]
+
+
+def test_plain_times() -> None:
+    """`Timestamp.process_bind_param`: what the database is given is a plain time, the same to the microsecond."""
+    prefect_adapter.hand_plain_times_to_the_database()
+    time = DateTime(2026, 11, 28, 12, 30, 59, 123456, tzinfo=UTC)
+    given = Timestamp().process_bind_param(time, postgresql.dialect())
+
+    assert type(given) is datetime
+    assert given == time
+    assert (given.microsecond, given.utcoffset()) == (123456, timedelta(0))
 
 
 async def test_clients() -> None:

@@ -22,6 +22,7 @@ from tests.shops import Shop
 pytestmark = pytest.mark.usefixtures("door")
 
 BATCH = 20
+FEW = 6
 
 # Queues one execution that will fail, in the caller's transaction, and returns its id.
 Poison = Callable[[db.Connection, db.Pool, Shop], Coroutine[Any, Any, UUID]]
@@ -101,7 +102,7 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
     The run is named after its product and tagged; its log has two lines, and its graph leads from all calls to `log`.
     """
     await shop.openrouter(latency_seconds=0.1, faults=["status:400"])
-    ids = await burst(pool, shop)
+    ids = await burst(pool, shop, FEW)
     executions = await shops.at_rest(pool, shop)
     ((flow_run_id,),) = {tuple(row) for row in await shops.rows(pool, *mine("flow_run_id", ids))}
     run, tasks = await at_prefect(flow_run_id)
@@ -110,9 +111,9 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
     assert (failed.state, failed.fault, failed.detail, failed.sends) == ("failed", "creator", "provider_400", 1)
     assert (run.state and run.state.name, run.state and run.state.message) == (
         "CompletedWithFailures",
-        f"1 of {BATCH} failed: 1 provider_400 (creator)",
+        f"1 of {FEW} failed: 1 provider_400 (creator)",
     )
-    assert run.name == f"{BATCH} calls: {shop.path[1:]}"
+    assert run.name == f"{FEW} calls: {shop.path[1:]}"
     assert set(run.tags) == {"test", f"@{shop.account.handle}"}
     assert {str(one) for one in ids} == set(run.parameters["execution_ids"])
     assert run.parameters.keys() == {"execution_ids", "batch_id"}
@@ -135,7 +136,24 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
         assert await logged() == [f"begins: {run.name}", f"ends: {run.state.message}"]
     (log,) = [task for task in tasks if task.name == "log"]
     assert {str(one.id) for one in calls.values()} == {str(each.id) for each in log.task_inputs["wait_for"]}
-    assert sorted(told) == [["Running", "Completed"]] * (BATCH - 1) + [["Running", "Failed"]]
+    assert sorted(told) == [["Running", "Completed"]] * (FEW - 1) + [["Running", "Failed"]]
+
+
+async def test_many_calls_share_one_task_run(pool: db.Pool, shop: Shop) -> None:
+    """More than INSTANT_CALL_TASKS calls are one task run, and each is sent and counted as in one of its own."""
+    await shop.openrouter(latency_seconds=0.1, faults=["status:400", "status:403", "status:503"])
+    ids = await burst(pool, shop)
+    executions = await shops.at_rest(pool, shop)
+    ((flow_run_id,),) = {tuple(row) for row in await shops.rows(pool, *mine("flow_run_id", ids))}
+    run, tasks = await at_prefect(flow_run_id)
+
+    assert sorted(one.detail for one in executions if one.state != "succeeded") == ["provider_400", "provider_403"]
+    assert sorted(one.sends for one in executions) == [1] * (BATCH - 1) + [2]
+    assert [one.usage_rows for one in executions] == [1] * BATCH
+    assert run.state
+    assert run.state.name == "CompletedWithFailures"
+    assert run.state.message == f"1 of {BATCH} failed: 1 provider_400 (creator); 1 declined"
+    assert {task.name for task in tasks} == {"validate", "decrypt", "substitute", f"call {BATCH} executions", "log"}
 
 
 @pytest.mark.parametrize(
@@ -148,8 +166,9 @@ async def test_a_failed_call_is_red_and_the_others_are_not(pool: db.Pool, shop: 
             2,
             ("CompletedWithFailures", "1 of 2 failed: 1 provider_400 (creator); 1 declined"),
         ),
+        (["status:500*always"], BATCH, ("Failed", f"{BATCH} of {BATCH} failed: {BATCH} provider_500 (provider)")),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else None,
+    ids=["failed", "declined", "mixed", "all of many"],
 )
 async def test_a_run_is_red_when_nobody_was_answered(
     pool: db.Pool, shop: Shop, faults: list[str], count: int, end: tuple[str, str]

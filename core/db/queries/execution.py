@@ -332,6 +332,9 @@ class Queries(Protocol):
     async def wake_waiting(self, conn: Connection) -> int:
         """A slot of a creator and of a process is free: wake the launchers if executions are waiting."""
 
+    async def count_of_batch(self, conn: Connection, *, batch_id: UUID, worker_id: UUID) -> int:
+        """How many unfinished executions a run carries, with those that joined when it began."""
+
     def release(self, conn: Connection, *, batch_id: UUID, worker_id: UUID) -> AsyncIterator[ReleaseRow]:
         """Return a run's unfinished executions to the queue. Only those that had begun count as taken over."""
 

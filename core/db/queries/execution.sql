@@ -174,6 +174,11 @@ UPDATE attempts SET ended_at = now(), outcome = :outcome WHERE id = ANY(:attempt
 SELECT pg_notify('execution_queued', '')
 WHERE EXISTS (SELECT 1 FROM executions WHERE state = 'queued' AND claimed_by IS NULL);
 
+-- name: count_of_batch(batch_id, worker_id)$
+-- How many unfinished executions a run carries, with those that joined when it began.
+SELECT count(*) FROM executions
+WHERE batch_id = :batch_id AND claimed_by = :worker_id AND state IN ('queued', 'running');
+
 -- name: release(batch_id, worker_id)
 -- Return a run's unfinished executions to the queue. Only those that had begun count as taken over.
 WITH freed AS (
