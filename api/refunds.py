@@ -74,7 +74,7 @@ async def reserve(request: Request, door: LimitedDoor, creator: Payee, execution
     wallet = (await _fields(request, wallet=_ADDRESS))["wallet"].lower()
     await door.count_request(_RATE, f"refund:{creator.id}")
     async with db.acting_for(door.pool, creator.id) as conn:
-        due = [one for one in await refund_payment.due(conn, account_id=creator.id) if one.execution_id == execution_id]
+        due = await refund_payment.due(conn, account_id=creator.id, execution_id=execution_id)
     if due and (found := await refund_payment.find_landed(door.pool, door.clients, due[0], wallet)):
         return _answer({"authorization": None, "token": None, "reason": found.reason or "not_due"})
     async with db.acting_for(door.pool, creator.id) as conn:

@@ -37,8 +37,8 @@ app = App(
     name="instant",
     help="Sell a prompt by the call.",
     help_epilogue=(
-        "Commands about your own prompts, keys, usage, tokens and notices run here, or at a door: at the one that"
-        " `--at URL` names, or else, where there is no database, at the one of `instant login URL`."
+        "Commands about your own prompts, keys, usage, refunds, tokens and notices run here, or at a door: at the one"
+        " that `--at URL` names, or else, where there is no database, at the one of `instant login URL`."
     ),
     version=lambda: metadata.version("x402-instant"),
     version_flags=["--version"],

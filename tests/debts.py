@@ -12,8 +12,7 @@ from core import db
 from core.evm import signatures
 from core.evm.signatures import Wallet
 from core.failures import ExecutionFailed
-from core.payments import ledger, matching, refunds
-from core.payments.refund_transfers import sql as transfers
+from core.payments import ledger, matching, refund_payment, refunds
 from core.resources import versions
 from core.secrets.private import Private
 from core.settings import SANDBOX_NETWORK, settings
@@ -88,8 +87,8 @@ async def owe(pool: db.Pool, payee: str, *, sold: versions.Version | None = None
 async def payable(pool: db.Pool, debt: Debt) -> Any:
     """A debt as a plan has it."""
     async with pool.connection() as conn:
-        due = [row async for row in transfers.payable(conn, handle=None, account_id=None, most=1000)]
-    return next(row for row in due if row.execution_id == debt.execution_id)
+        due = await refund_payment.due(conn, execution_id=debt.execution_id)
+    return due[0]
 
 
 async def refund(pool: db.Pool, debt: Debt) -> Any:

@@ -175,10 +175,16 @@ async def plan(
 
 
 async def due(
-    conn: db.Connection, *, handle: str | None = None, account_id: UUID | None = None, most: int = _MOST
+    conn: db.Connection,
+    *,
+    handle: str | None = None,
+    account_id: UUID | None = None,
+    execution_id: UUID | None = None,
+    most: int = _MOST,
 ) -> list[Payable]:
-    """List refunds that are due, the oldest first; of one creator, or of all."""
-    return [row async for row in sql.payable(conn, handle=handle, account_id=account_id, most=most)]
+    """List refunds that are due, the oldest first; of one creator or execution, or of all."""
+    rows = sql.payable(conn, handle=handle, account_id=account_id, execution_id=execution_id, most=most)
+    return [row async for row in rows]
 
 
 async def balances(clients: PaymentClients, wallet: str, networks: Iterable[str]) -> dict[str, int | None]:

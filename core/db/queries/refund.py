@@ -10,7 +10,7 @@ from uuid import UUID
 
 from core.db.pool import Connection
 from core.db.sql import load
-from core.db.states import RefundState
+from core.db.states import RefundState, TransferState
 
 
 class FallDueRow(NamedTuple):
@@ -29,6 +29,8 @@ class Refund(NamedTuple):
     note: str | None
     due_at: datetime
     decided_at: datetime | None
+    paid_from: str | None
+    transfer: TransferState | None
 
 
 class RecordRow(NamedTuple):
@@ -51,7 +53,9 @@ class Queries(Protocol):
     def listing(
         self, conn: Connection, *, state: RefundState | None, handle: str | None, most: int
     ) -> AsyncIterator[Refund]:
-        """Refunds, oldest first, with everything that is needed to pay them."""
+        """Refunds, oldest first, with everything that is needed to pay them, and the transfer that may pay or has
+        paid them.
+        """
 
     async def record(
         self, conn: Connection, *, transaction: str | None, note: str | None, execution_id: UUID

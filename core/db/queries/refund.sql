@@ -14,13 +14,15 @@ SELECT id, payment_id, account_id, amount_atomic, detail FROM lapsed
 RETURNING execution_id;
 
 -- name: listing(state, handle, most)
--- Refunds, oldest first, with everything that is needed to pay them.
+-- Refunds, oldest first, with everything that is needed to pay them, and the transfer that may pay or has paid them.
 -- types: row=Refund
 SELECT refunds.execution_id, accounts.handle, payments.payer, payments.network, refunds.amount_atomic, refunds.state,
-    refunds.reason, refunds.transaction, refunds.note, refunds.due_at, refunds.decided_at
+    refunds.reason, refunds.transaction, refunds.note, refunds.due_at, refunds.decided_at, transfer.payer AS paid_from,
+    transfer.state AS transfer
 FROM refunds
 JOIN payments ON payments.id = refunds.payment_id
 JOIN accounts ON accounts.id = refunds.account_id
+LEFT JOIN refund_transfers AS transfer ON transfer.id = refunds.transfer_id
 WHERE (:state::text IS NULL OR refunds.state = :state) AND (:handle::text IS NULL OR accounts.handle = :handle)
 ORDER BY refunds.due_at
 LIMIT :most;

@@ -89,7 +89,7 @@ class Queries(Protocol):
     """What `refund_transfer.sql` offers."""
 
     def payable(
-        self, conn: Connection, *, account_id: UUID | None, handle: str | None, most: int
+        self, conn: Connection, *, account_id: UUID | None, handle: str | None, execution_id: UUID | None, most: int
     ) -> AsyncIterator[Payable]:
         """Refunds that are due, oldest first, with everything that is needed to pay them, and the wallet that may
         pay them now.

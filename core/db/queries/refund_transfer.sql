@@ -1,6 +1,6 @@
--- name: payable(account_id, handle, most)
+-- name: payable(account_id, handle, execution_id, most)
 -- Refunds that are due, oldest first, with everything that is needed to pay them, and the wallet that may pay them now.
--- types: row=Payable bound_to? valid_before? stored?
+-- types: row=Payable bound_to? valid_before? stored? :execution_id?
 SELECT refunds.execution_id, refunds.account_id, accounts.handle, payments.network, payments.asset,
     payments.payer AS pay_to, refunds.amount_atomic, refunds.due_at, payments.created_at AS paid_at,
     payments.pay_to AS received_by,
@@ -14,6 +14,7 @@ JOIN accounts ON accounts.id = refunds.account_id
 LEFT JOIN refund_transfers AS transfer ON transfer.id = refunds.transfer_id
 WHERE refunds.state = 'due' AND (:account_id::uuid IS NULL OR refunds.account_id = :account_id)
     AND (:handle::text IS NULL OR accounts.handle = :handle)
+    AND (:execution_id::uuid IS NULL OR refunds.execution_id = :execution_id)
 ORDER BY refunds.due_at, refunds.execution_id
 LIMIT :most;
 
