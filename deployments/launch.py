@@ -34,7 +34,7 @@ from core.process.background_loop import run_in_thread
 from core.providers import client as provider_client
 from core.resources.repricing import reprice
 from core.settings import settings
-from deployments import batch_runner
+from deployments import batch_runner, gathering
 from deployments.batch_runner import Runner
 from tasks import prefect_adapter
 
@@ -50,8 +50,6 @@ _CLOSE_RUNS_SECONDS = 60.0
 _SYNC_PRICES_SECONDS = 60.0
 # How often webhooks are told.
 _TELL_SECONDS = 2.0
-# From 25 calls a second on, a run that follows the last at this distance carries more than that one did.
-_GATHER_SECONDS_PER_CALL = 0.04
 # How long a cancelled run may take to report its end to Prefect.
 _CUT_OFF_SECONDS = 5.0
 
@@ -155,29 +153,10 @@ async def _launch(launcher: _Launcher) -> None:
             if runner and batch:
                 began = time.monotonic()
                 await _start(launcher, batch, runner)
-                await _gather(launcher, batch, time.monotonic() - began)
+                await gathering.wait(launcher.pool, batch, launcher.worker_id, began)
             else:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(queued.wait(), _POLL_SECONDS if runner else _BACK_OFF_SECONDS)
-
-
-async def _gather(launcher: _Launcher, batch: Batch, taken: float) -> None:
-    """Let calls gather for the next run, the longer the more calls this one carries; a few do not wait at all.
-
-    A run costs as much as many calls. Without the pause, a busy launcher starts one as often as Prefect can begin them.
-
-    Args:
-        launcher: the launcher.
-        batch: what was started last.
-        taken: the seconds that its start took.
-    """
-    try:
-        async with db.autocommit(launcher.pool) as conn:
-            carried = await execution_queue.count(conn, batch, launcher.worker_id)
-    except db.UNREACHABLE:
-        return
-    if carried < settings().batch_limit:
-        await asyncio.sleep(min(settings().gather_seconds, _GATHER_SECONDS_PER_CALL * carried) - taken)
 
 
 def _choose_runner(launcher: _Launcher) -> Runner | None:

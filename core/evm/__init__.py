@@ -1,3 +1,3 @@
 """Ethereum: requests to nodes, and signatures of wallets."""
 
-__all__ = ("checks", "node", "signatures", "wallets")
+__all__ = ("addresses", "checks", "node", "signatures", "wallets")

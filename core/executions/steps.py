@@ -28,7 +28,6 @@ from core.process import worker
 from core.providers import client as provider_client
 from core.providers import errors as provider_errors
 from core.providers import registry as providers
-from core.providers.registry import Provider
 from core.providers.response import Reply
 from core.resources import readiness, template
 from core.resources import versions as resource_versions
@@ -71,9 +70,7 @@ async def validate(
             await sql.notify_changed(conn, ids=read_along)
     metrics.began(attempts=len(rows), takeovers=sum(row.takeovers > 0 for row in rows))
     async with pool.connection() as conn:
-        versions = {
-            version_id: await resource_versions.version(conn, version_id) for version_id in {r.version_id for r in rows}
-        }
+        versions = await resource_versions.all_of(conn, {row.version_id for row in rows})
     now = datetime.now(UTC)
     return [
         Order(
@@ -95,18 +92,17 @@ async def validate(
 
 async def decrypt(conn: db.Connection, orders: Sequence[Order]) -> list[tuple[Order, Opened]]:
     """Open the key, template and inputs of each order. An order that cannot be opened fails and is left out."""
-    keys: dict[tuple[UUID, Provider], Private[str]] = {}
+    owners = {order.id: (order.account_id, providers.provider_for(order.version.model_id)) for order in orders}
+    keys = await readiness.Keys.read(conn, set(owners.values()))
 
     async def open_one(order: Order) -> tuple[Order, Opened]:
-        key_owner = order.account_id, providers.provider_for(order.version.model_id)
-        if key_owner not in keys:
-            keys[key_owner] = await readiness.open_key(conn, *key_owner)
+        key = keys.open(*owners[order.id])
         try:
             sealed = vault().open(
                 order.sealed_inputs, account=order.account_id, column="executions.sealed_inputs", row=order.id
             )
             opened = Opened(
-                key=keys[key_owner],
+                key=key,
                 template=resource_versions.open_template(order.version),
                 inputs=Private(json.loads(sealed.reveal())),
             )

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from eth_utils.address import to_checksum_address
-
+from core.evm.addresses import checksummed
 from core.payments.bazaar import Told
 from core.payments.x402_sdk import BAZAAR, PaymentPayload, PaymentRequirements, ResourceInfo
 
@@ -15,7 +14,7 @@ def _plain_number(digits: str) -> str:
 _SIGNATURE_DIGITS = 2 + 2 * 65
 # Members of an authorization, and how we spell them: a signature is over their values, in whatever spelling.
 _SPELLED: dict[str, Callable[[str], str]] = {
-    **dict.fromkeys(("from", "to"), to_checksum_address),
+    **dict.fromkeys(("from", "to"), checksummed),
     "nonce": str.lower,
     **dict.fromkeys(("value", "validAfter", "validBefore"), _plain_number),
 }

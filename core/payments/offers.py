@@ -2,8 +2,7 @@
 
 from functools import lru_cache
 
-from eth_utils.address import to_checksum_address
-
+from core.evm.addresses import checksummed
 from core.payments import bazaar, codec
 from core.payments.x402_sdk import BAZAAR, PaymentRequired, PaymentRequirements, ResourceInfo
 from core.resources import product, versions
@@ -65,7 +64,7 @@ def requirements_for(network: Network, pay_to: str, amount_atomic: int, quote_id
         asset=network.asset,
         amount=str(amount_atomic),
         # Clients sign the payee as written here, and web3.py sends only to addresses in EIP-55's mixed case.
-        pay_to=to_checksum_address(pay_to),
+        pay_to=checksummed(pay_to),
         max_timeout_seconds=settings().payment_window_seconds,
         extra=extra | ({"quoteId": quote_id} if quote_id else {}),
     )

@@ -13,10 +13,10 @@ from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from cachetools import LRUCache
-from eth_utils.address import to_checksum_address
 
 from core import db
 from core.db.queries.receipt_key import sql
+from core.evm.addresses import checksummed
 from core.executions.views import Execution
 from core.payments.x402_sdk import PaymentRequired
 from core.secrets import signing
@@ -123,7 +123,7 @@ def _x402_receipt(row: Execution, delivery: Mapping[str, object]) -> dict[str, o
         "version": 1,
         "network": row.network,
         "resourceUrl": _url_of(row),
-        "payer": to_checksum_address(db.required(row.payer)),
+        "payer": checksummed(db.required(row.payer)),
         "issuedAt": _unix(_answered_at(delivery)),
         "transaction": row.transaction,
     }
@@ -150,11 +150,11 @@ def _claims(row: Execution, told: Mapping[str, object]) -> dict[str, object]:
         "offer": {
             "scheme": "exact",
             "network": row.network,
-            "asset": to_checksum_address(db.required(row.asset)),
-            "payTo": to_checksum_address(db.required(row.pay_to)),
+            "asset": checksummed(db.required(row.asset)),
+            "payTo": checksummed(db.required(row.pay_to)),
             "amount": str(row.amount_atomic),
         },
-        "payer": to_checksum_address(db.required(row.payer)),
+        "payer": checksummed(db.required(row.payer)),
         "transaction": row.transaction,
         "requestSha256": told["request_sha256"],
         "answerSha256": told["answer_sha256"],

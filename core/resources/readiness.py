@@ -1,6 +1,7 @@
 """Check whether a version can be sold now, and open the provider key for a call."""
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from cachetools import LRUCache
@@ -8,7 +9,7 @@ from cachetools import LRUCache
 from core import db
 from core.accounts.provider_keys import KEY_COLUMN
 from core.catalog.model import ABSENCE_TOLERATED
-from core.db.queries.resource import ReadinessRow, ResolveRow, sql
+from core.db.queries.resource import KeysRow, ReadinessRow, ResolveRow, sql
 from core.failures import ExecutionFailed, NotFound, Unavailable, Unreadable
 from core.providers.registry import Provider, provider_for
 from core.resources import versions
@@ -150,14 +151,37 @@ async def open_key(conn: db.Connection, account_id: UUID, provider: Provider) ->
         ExecutionFailed: key_missing or key_disabled (the creator's fault), key_unreadable or unconfigured_provider
             (ours).
     """
-    if not provider.is_configured:
-        raise ExecutionFailed("resource_unavailable", "ours", "unconfigured_provider")
-    row = await sql.key(conn, account_id=account_id, provider=provider.name)
-    if row is None:
-        raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
-    if not row.enabled:
-        raise ExecutionFailed("resource_unavailable", "creator", "key_disabled")
-    return _unseal_key(row.sealed_key, account_id, row.id)
+    return (await Keys.read(conn, {(account_id, provider)})).open(account_id, provider)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Sealed keys of creators at providers, for calls that were paid for; one query reads those of many calls."""
+
+    _rows: dict[tuple[UUID, str], KeysRow] = field(repr=False)
+
+    @classmethod
+    async def read(cls, conn: db.Connection, owners: Set[tuple[UUID, Provider]]) -> "Keys":
+        """Read the keys of these creators at these providers."""
+        accounts, names = [account for account, _ in owners], [provider.name for _, provider in owners]
+        return cls(
+            {(row.account_id, row.provider): row async for row in sql.keys(conn, account_ids=accounts, providers=names)}
+        )
+
+    def open(self, account_id: UUID, provider: Provider) -> Private[str]:
+        """Open one of them.
+
+        Raises:
+            ExecutionFailed: as `open_key` does.
+        """
+        if not provider.is_configured:
+            raise ExecutionFailed("resource_unavailable", "ours", "unconfigured_provider")
+        row = self._rows.get((account_id, provider.name))
+        if row is None:
+            raise ExecutionFailed("resource_unavailable", "creator", "key_missing")
+        if not row.enabled:
+            raise ExecutionFailed("resource_unavailable", "creator", "key_disabled")
+        return _unseal_key(row.sealed_key, account_id, row.id)
 
 
 def _unseal_key(sealed: bytes, account_id: UUID, key_id: UUID) -> Private[str]:

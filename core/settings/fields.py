@@ -91,15 +91,8 @@ class Settings(AccountSettings, OperationSettings, PrefectSettings):
         description="where flows run: here (the door's process), executor (`instant executor`), pool (a work pool)",
     )
     batch_limit: int = Field(default=100, ge=1, description="most executions in one flow run")
-    call_tasks: int = Field(
-        default=8, ge=0, description="most calls of one flow run that have a task run each; more share one task run"
-    )
-    gather_seconds: float = Field(
-        default=0.25,
-        ge=0,
-        le=5,
-        description="how far apart flow runs start at most while many calls come; 0: as soon as the last has begun",
-    )
+    call_tasks: int = Field(default=8, ge=0, description="most calls of a run with a task run each; more share one")
+    gather_seconds: float = Field(default=0.4, ge=0, le=5, description="longest pause between runs if many calls come")
     call_limit: int = Field(default=200, ge=1, description="most executions that one process runs at once")
     drain_seconds: float = Field(default=30, ge=0, description="how long a stopping process lets its executions finish")
     prefect_patience_seconds: float = Field(

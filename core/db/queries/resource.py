@@ -163,7 +163,9 @@ class ReadinessRow(NamedTuple):
     payouts: dict[str, str | None]
 
 
-class KeyRow(NamedTuple):
+class KeysRow(NamedTuple):
+    account_id: UUID
+    provider: str
     id: UUID
     sealed_key: bytes
     enabled: bool
@@ -185,8 +187,8 @@ class Queries(Protocol):
     async def seen(self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str) -> str | None:
         """The hot path of every request: whether everything is as `resolve` read it. NULL: read it again."""
 
-    async def version(self, conn: Connection, *, version_id: UUID) -> VersionRow | None:
-        """Any version, also a replaced or archived one: a sold version stays readable for ever."""
+    def versions(self, conn: Connection, *, version_ids: list[UUID]) -> AsyncIterator[VersionRow]:
+        """Any versions, also replaced or archived ones: a sold version stays readable for ever."""
 
     def listing(self, conn: Connection, *, account_id: UUID) -> AsyncIterator[VersionRow]:
         """A creator's resources, each as the version on offer, or as its draft if there is none; archived ones last."""
@@ -299,8 +301,10 @@ class Queries(Protocol):
     ) -> ReadinessRow | None:
         """Everything that could stop a sale, in one query. It locks nothing: the claim decides again."""
 
-    async def key(self, conn: Connection, *, account_id: UUID, provider: str) -> KeyRow | None:
-        """The sealed key for a paid call. A rejected key is tried all the same: the provider decides."""
+    def keys(self, conn: Connection, *, account_ids: list[UUID], providers: list[str]) -> AsyncIterator[KeysRow]:
+        """The sealed keys of these accounts at these providers, for paid calls. A rejected key is tried all the
+        same: the provider decides.
+        """
 
     def leaving(self, conn: Connection, *, absence_tolerated: timedelta, account_id: UUID) -> AsyncIterator[LeavingRow]:
         """A creator's resources on models that are leaving."""

@@ -12,8 +12,8 @@ WHERE handle = :handle AND slug = :slug AND is_on_offer;
 SELECT seen FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;
 
--- name: version(version_id)^
--- Any version, also a replaced or archived one: a sold version stays readable for ever.
+-- name: versions(version_ids)
+-- Any versions, also replaced or archived ones: a sold version stays readable for ever.
 -- types: row=VersionRow parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives?
 -- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None listed!
 SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id, parameters,
@@ -25,7 +25,7 @@ SELECT version_id, resource_id, account_id, handle, slug, number, title, descrip
        example, offered_at,
        (SELECT resource_versions.listed FROM resource_versions WHERE resource_versions.id = version_id) AS listed
 FROM sale_state(interval '0')
-WHERE version_id = :version_id;
+WHERE version_id = ANY(:version_ids);
 
 -- name: listing(account_id)
 -- A creator's resources, each as the version on offer, or as its draft if there is none; archived ones last.
@@ -156,9 +156,12 @@ SELECT archived, key_id, sealed_key, key_obstacle, model_withdrawn, is_certain_l
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE version_id = :version_id;
 
--- name: key(account_id, provider)^
--- The sealed key for a paid call. A rejected key is tried all the same: the provider decides.
-SELECT id, sealed_key, enabled FROM provider_keys WHERE account_id = :account_id AND provider = :provider;
+-- name: keys(account_ids, providers)
+-- The sealed keys of these accounts at these providers, for paid calls. A rejected key is tried all the same: the
+-- provider decides.
+SELECT account_id, provider, id, sealed_key, enabled
+FROM unnest(:account_ids::uuid[], :providers::text[]) AS asked (account_id, provider)
+JOIN provider_keys USING (account_id, provider);
 
 -- name: leaving(account_id, absence_tolerated)
 -- A creator's resources on models that are leaving.
