@@ -35,7 +35,7 @@ test-pages: .venv/installed .pages ## look at the pages in a real Chromium, wher
 test-drills: .venv/installed ## run the tests of the drills and benchmarks: that they see what they look for
 	@$(BIN)/pytest -q -n 2 --dist worksteal tests/drills tests/bench
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, rotation, soak, schedules, shield, siege or tenancy (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, hosts (as root), kill, rotation, soak, schedules, shield, siege or tenancy (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")

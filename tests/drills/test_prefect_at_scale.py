@@ -180,7 +180,8 @@ def serving(environment: dict[str, str], output: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        servers.stop(process)
+        kill_family(process.pid)  # with the processes of its runs, which would go on without it
+        process.wait()
 
 
 async def worked(client: PrefectClient) -> list[FlowRun]:
