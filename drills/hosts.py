@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -80,10 +80,7 @@ async def drill(around: Surroundings, seed: int, seconds: float) -> dict[str, ob
         seconds: for which the host is cut off.
     """
     async with AsyncExitStack() as stack:
-        # Not in the state folder, which every command of ours closes to all others, Postgres's account among them.
-        made = tempfile.TemporaryDirectory(prefix="instant-hosts-", ignore_cleanup_errors=True)
-        folder = Path(stack.enter_context(made))
-        folder.chmod(0o711)
+        folder = stack.enter_context(_passable())
         joined = stack.enter_context(network())
         first, second = (Server(folder / name, joined.add(name)) for name in ("pg1", "pg2"))
         await _create(stack, first)
@@ -140,6 +137,15 @@ async def drill(around: Surroundings, seed: int, seconds: float) -> dict[str, ob
         "differences": len(judged.wrong) + len(wrong),
         "wrong": [*judged.wrong, *wrong][:20],
     }
+
+
+@contextmanager
+def _passable() -> Iterator[Path]:
+    """A folder for Postgres's account; every command of ours closes the state folder to all others."""
+    with tempfile.TemporaryDirectory(prefix="instant-hosts-", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        folder.chmod(0o711)
+        yield folder
 
 
 async def _create(stack: AsyncExitStack, server: Server) -> None:
