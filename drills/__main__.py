@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, kill, money, restore, rotation, schedules, siege, soak
+from drills import catalog, crash, hosts, kill, money, restore, rotation, schedules, siege, soak
 from drills.pace import MACHINE, Overloaded
 from drills.shield import drill as shield
 from drills.surroundings import surroundings
@@ -34,10 +34,12 @@ def main() -> int:
     parser.add_argument("--payments", type=int, help="money: how many, default 1000; restore: 30; soak: 10000")
     parser.add_argument("--values", type=int, default=100_000, help="rotation: how many are sealed before")
     parser.add_argument(
-        "--logs", type=Path, help="kill, restore, rotation, schedules, siege, soak, tenancy: where to keep all output"
+        "--logs",
+        type=Path,
+        help="hosts, kill, restore, rotation, schedules, siege, soak, tenancy: where to keep all output",
     )
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
-    parser.add_argument("--seconds", type=float, default=120, help="siege: how long the attacks last")
+    parser.add_argument("--seconds", type=float, help="siege: how long the attacks last (120); hosts: the cut (60)")
     parser.add_argument("--only", action="append", choices=siege.NAMES, help="siege: an attack; all by default")
     arguments = parser.parse_args()
     # Ending a drill also ends the processes that it started.
@@ -89,6 +91,16 @@ def _money(arguments: argparse.Namespace) -> dict[str, object]:
         return asyncio.run(money.drill(around, arguments.seed, arguments.payments or 1000))
 
 
+def _hosts(arguments: argparse.Namespace) -> dict[str, object]:
+    if lacking := hosts.why_not():
+        return {"wrong": [], "skipped": lacking}
+    with (
+        surroundings(*hosts.NEEDED, changes=hosts.SETTINGS, pace=hosts.RATES) as around,
+        _logs(around.folder, arguments.logs),
+    ):
+        return asyncio.run(hosts.drill(around, arguments.seed, arguments.seconds or 60))
+
+
 def _kill(arguments: argparse.Namespace) -> dict[str, object]:
     with (
         surroundings(*kill.NEEDED, changes=kill.SETTINGS, durable=True) as around,
@@ -132,7 +144,7 @@ def _siege(arguments: argparse.Namespace) -> dict[str, object]:
         _logs(around.folder, arguments.logs),
     ):
         names = frozenset(arguments.only or siege.NAMES)
-        return asyncio.run(siege.drill(around, arguments.seed, arguments.seconds, names))
+        return asyncio.run(siege.drill(around, arguments.seed, arguments.seconds or 120, names))
 
 
 def _soak(arguments: argparse.Namespace) -> dict[str, object]:
@@ -163,6 +175,7 @@ def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
 _DRILLS = {
     "catalog": _catalog,
     "crash": _crash,
+    "hosts": _hosts,
     "kill": _kill,
     "money": _money,
     "restore": _restore,

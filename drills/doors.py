@@ -3,7 +3,7 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -59,10 +59,14 @@ async def watched(
 
 @asynccontextmanager
 async def calm(
-    port: int, folder: Path, changes: Mapping[str, str], plan: Plan | None = None
+    port: int,
+    folder: Path,
+    changes: Mapping[str, str],
+    plan: Plan | None = None,
+    first: Callable[[], None] | None = None,
 ) -> AsyncIterator[doors.Door]:
-    """Run an ordinary door, or one with a plan; it is killed at the end of the block."""
-    opening = doors.door(folder, port, partial(watch, plan) if plan else None, **changes)
+    """Run an ordinary door, or one with a plan, or one that calls `first`; it is killed at the end of the block."""
+    opening = doors.door(folder, port, partial(watch, plan) if plan else first, **changes)
     # Opening blocks until the door is open, and the first time until everything is imported.
     door = await asyncio.to_thread(opening.__enter__)
     try:
@@ -73,10 +77,14 @@ async def calm(
 
 
 @asynccontextmanager
-async def executor(output: Path, changes: Mapping[str, str]) -> AsyncIterator[forks.Fork]:
+async def executor(
+    output: Path, changes: Mapping[str, str], first: Callable[[], None] | None = None
+) -> AsyncIterator[forks.Fork]:
     """Run an ordinary `instant executor`, which does not report that it is ready; killed at the end of the block."""
     environment = os.environ | changes
-    process = await asyncio.to_thread(forks.start, "cli", "executor", environment=environment, output=output)
+    process = await asyncio.to_thread(
+        forks.start, "cli", "executor", environment=environment, output=output, first=first
+    )
     try:
         yield process
     finally:

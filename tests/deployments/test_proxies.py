@@ -1,14 +1,10 @@
 """The proxies of docs/deploy.md, with exactly the configuration on that page, in front of a real door."""
 
-import asyncio
 import base64
-import os
 import shlex
 import shutil
 import ssl
-import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -29,13 +25,12 @@ from x402.http.utils import (
 
 from core import db
 from core.settings import Settings
-from tests import doors, servers, shops
-from tests.docs.pages import blocks
+from tests import doors, proxies, servers, shops
+from tests.proxies import placed, shown
 from tests.refusals import TOPIC, plain
 from tests.shops import Buyer, Shop
 
 PAGE = "docs/deploy.md"
-PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 LIMIT = Settings.model_fields["payment_header_limit"].default
 BODY_LIMIT = Settings.model_fields["body_limit"].default
 RATE = 8
@@ -62,47 +57,8 @@ class Front:
         return httpx.AsyncHTTPTransport(verify=trust, local_address=f"127.0.3.{next(_visitors)}")
 
 
-def shown(language: str) -> str:
-    """The settings of the door, or a proxy's configuration, on the page."""
-    (block,) = (one for one in blocks() if one.page == PAGE and one.language.startswith(language))
-    return block.code
-
-
-def placed(text: str, places: Mapping[str, str]) -> str:
-    """The same configuration at the addresses and with the files of this machine, each of which the page names."""
-    for there, here in places.items():
-        assert there in text
-        text = text.replace(there, here)
-    return text
-
-
-@asynccontextmanager
-async def running(command: list[str], front: Front) -> AsyncIterator[None]:
-    """A proxy in the foreground, once it accepts connections."""
-    log = front.folder / "proxy.log"
-    own = {"XDG_DATA_HOME": str(front.folder), "XDG_CONFIG_HOME": str(front.folder)}
-    with log.open("wb") as printed:
-        process = subprocess.Popen(command, stdout=printed, stderr=printed, env=os.environ | own)  # noqa: ASYNC220
-
-    async def listens() -> bool:
-        if process.poll() is not None:
-            raise RuntimeError(log.read_text())
-        with suppress(ConnectionRefusedError):
-            _, writer = await asyncio.open_connection("127.0.0.1", front.port)
-            writer.close()
-            return True
-        return False
-
-    try:
-        await shops.eventually(listens)
-        yield
-    finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait, 20)
-
-
 def nginx(program: str, front: Front) -> list[str]:
-    """Nginx without privileges: what belongs to the whole process is in a file around the page's."""
+    """Nginx at this door."""
     folder = front.folder
     places = {
         "127.0.0.1:4020": front.door.removeprefix("http://"),
@@ -110,14 +66,7 @@ def nginx(program: str, front: Front) -> list[str]:
         "server_name shop.example": "server_name localhost",
         "/etc/ssl/shop.example": str(folder / "shop"),
     }
-    (folder / "instant.conf").write_text(placed(shown("nginx"), places))
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    spool = " ".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder / 'nginx.pid'}; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {spool} include {folder / 'instant.conf'}; }}\n"
-    )
-    return [program, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
+    return proxies.nginx(program, folder, placed(shown(PAGE, "nginx"), places))
 
 
 def caddy(program: str, front: Front) -> list[str]:
@@ -129,7 +78,7 @@ def caddy(program: str, front: Front) -> list[str]:
         "/etc/ssl/shop.example": str(folder / "shop"),
         "{\n\t# A redirect": "{\n\tadmin off\n\t# A redirect",
     }
-    (folder / "Caddyfile").write_text(placed(shown("caddy"), places))
+    (folder / "Caddyfile").write_text(placed(shown(PAGE, "caddy"), places))
     return [program, "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
@@ -142,7 +91,7 @@ async def front(surroundings: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder, port = tmp_path_factory.mktemp("proxies"), servers.free_port()
     certify(folder)
     places = {"https://shop.example": f"https://localhost:{port}"}
-    exports = shlex.split(placed(shown("sh"), places), comments=True)
+    exports = shlex.split(placed(shown(PAGE, "sh"), places), comments=True)
     settings = dict(word.split("=", 1) for word in exports if word != "export")
     settings["INSTANT_ADDRESS_RATE"] = f"{RATE}/hour"
     async with db.pool() as pool:
@@ -154,10 +103,10 @@ async def front(surroundings: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module", params=PROXIES)
 async def proxied(request: pytest.FixtureRequest, front: Front) -> AsyncIterator[Front]:
     """The door behind a proxy."""
-    program = shutil.which(request.param, path=PATH)
+    program = shutil.which(request.param, path=proxies.PATH)
     if program is None:
         pytest.skip(f"{request.param} is not installed")
-    async with running(PROXIES[request.param](program, front), front):
+    async with proxies.running(PROXIES[request.param](program, front), front.folder, front.port):
         yield front
 
 

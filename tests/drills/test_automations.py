@@ -39,7 +39,7 @@ async def test_an_automation_fires(postgres: str, monkeypatch: pytest.MonkeyPatc
     settings.cache_clear()
 
 
-async def fired() -> set[str | None]:
+async def fired(seconds: float = 30) -> set[str | None]:
     """Write the automations, let runs fail until the server knows them, and return the names of those that fired."""
     async with prefect_adapter.clients(), get_client() as prefect:
         await automations.write(prefect)
@@ -53,5 +53,5 @@ async def fired() -> set[str | None]:
             names.update(one["resource"].get("prefect.resource.name") for one in found)
             return bool(names)
 
-        await shops.eventually(any_fired)
+        await shops.eventually(any_fired, seconds)
         return names
