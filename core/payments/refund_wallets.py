@@ -93,7 +93,7 @@ class Paid:
 async def pay_due(pool: db.Pool, clients: PaymentClients) -> Paid:
     """Pay due refunds from every stored wallet that is switched on, the oldest first.
 
-    Takes the pool: no connection is held while others are asked. Any number of passes may run at once: a wallet pays in
+    Takes the pool: no connection is held while others are asked. Several passes may run at once: a wallet pays in
     one of them, and reservations keep its cap.
     """
     async with pool.connection() as conn:
