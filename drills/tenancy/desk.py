@@ -17,7 +17,7 @@ _OPEN: Final = {("GET", "/desk/sign-in"), ("POST", "/desk/sign-in")}
 
 def routes() -> set[tuple[str, str]]:
     """List the routes of the desk that take a sign-in; no document has them."""
-    found = {(method, one.path) for one in router.routes if isinstance(one, APIRoute) for method in one.methods}
+    found = {(method, one.path) for one in router.routes if isinstance(one, APIRoute) for method in one.methods or ()}
     return found - _OPEN
 
 
