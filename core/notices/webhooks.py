@@ -9,7 +9,6 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -24,11 +23,10 @@ from core.db.queries.notice import sql as notice_sql
 from core.db.queries.webhook import Message, sql
 from core.db.states import WebhookEvent
 from core.failures import InvalidInput, NotFound, Unreadable
-from core.notices import addresses, egress_guard
+from core.notices import addresses, hook_urls
 from core.notices.sender import Post
 from core.secrets.private import Private
 from core.secrets.vault import vault
-from core.settings import settings
 
 COLUMN = "webhooks.sealed_endpoint"
 EVENTS: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
@@ -38,10 +36,6 @@ OLD_SECRET_HOURS = 24
 
 _PREFIX = "whsec_"
 _MOST = 5
-_LONGEST_URL = 500
-# No name in the DNS ends so, and look-ups read some as addresses (URL Standard, 3.5).
-_NUMBER_AT_END = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
-_URL = re.compile(r"https?://[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ async def add(
     Raises:
         InvalidInput: names `url`, `events` or `name`.
     """
-    problems = {} if (problem := _url_problem(account_id, url)) is None else {"url": problem}
+    problems = {} if (problem := hook_urls.problem(account_id, url)) is None else {"url": problem}
     if not events or not {*events} <= {*EVENTS}:
         problems["events"] = f"must be one or more of: {', '.join(EVENTS)}"
     named = name or (urlsplit(url).hostname or "")[:60] if "url" not in problems else name
@@ -291,21 +285,3 @@ def _url_of(account_id: UUID, webhook_id: UUID, sealed: bytes) -> str | None:
         return open_endpoint(account_id, webhook_id, sealed).url
     except Unreadable:
         return None
-
-
-def _url_problem(account_id: UUID, url: str) -> str | None:
-    """Find why a URL is refused before any look-up. The egress guard checks where its host name leads at each use."""
-    schemes = ("https",) if settings().mode == "live" else ("https", "http")
-    try:
-        parts = urlsplit(url) if len(url) <= _LONGEST_URL and _URL.fullmatch(url) else None
-        host, port = (parts.hostname, parts.port) if parts else (None, None)
-    except ValueError:
-        parts = host = port = None
-    if parts is None or not host or parts.scheme not in schemes or port == 0:
-        return f"must be an {schemes[0]} address of at most {_LONGEST_URL} characters, such as https://example.com/hook"
-    if parts.username is not None or parts.fragment:
-        return "must have no user and no fragment"
-    networks, host = addresses.networks_of(settings(), account_id), host.removesuffix(".")
-    if (":" in host or _NUMBER_AT_END.fullmatch(host)) and not egress_guard.may_reach((host, 0), networks):
-        return "must not lead to an inner network"
-    return None

@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 
 from core import db
 from tests import doors, servers
+from tests.files import png_with
 from tests.pages.conftest import OpenPage
 from tests.pages.test_hostile_text import SCRIPT, harmless
 from tests.pages.test_looks import WIDTHS, bought, objections
@@ -97,6 +98,50 @@ async def test_from_a_wallet_to_a_rollback(shop: Shop, surroundings: Path, open_
         await page.goto(f"{own.url}/@{handle}/rhymes")
         await expect(page.locator(".till-price")).to_have_text("0.03 USDC a call")
 
+        # The session ends while somebody writes: the wallet signs in again, and the form is as it was.
+        await page.goto(f"{own.url}/desk/products/rhymes/edit")
+        await page.get_by_label("Description").fill("Typed before the end")
+        await page.locator("#editor:not([data-asking])").wait_for()
+        await page.context.clear_cookies()
+        await page.get_by_role("button", name="Save the draft").click()
+        await expect(page.get_by_role("status").first).to_contain_text("What you typed is kept")
+        await page.locator("#sign-in[data-ready]").wait_for()
+        await page.locator("#sign").click()
+        await expect(page.get_by_label("Description")).to_have_value("Typed before the end")
+        assert page.url == f"{own.url}/desk/products/rhymes/edit"
+        await page.get_by_label("Title").fill("")
+        await page.get_by_role("button", name="Save the draft").click()
+        problems = page.locator("#problems")
+        await expect(problems).to_be_focused()
+        await problems.get_by_role("link", name="Title").click()
+        await expect(page.get_by_label("Title")).to_be_focused()
+        await page.keyboard.type("Rhymes again")
+        await expect(problems).to_have_count(0)
+        await page.locator("#editor:not([data-asking])").wait_for()
+        await page.get_by_role("button", name="Save the draft").click()
+        await expect(page.get_by_role("status")).to_contain_text("The draft is saved")
+
+
+async def test_a_file_is_chosen_for_a_test(door: str, shop: Shop, pool: db.Pool, open_page: OpenPage) -> None:
+    """As a buyer chooses one; one that is too large is said to be, and nothing is sent."""
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE models SET input_modalities = '{text,image}' WHERE id = %s", [shop.model])
+    picture = png_with("tried")
+    parameters = [{"name": "photo", "type": "image", "max_bytes": len(picture)}]
+    await shop.publish(pool, parameters=parameters, template="See {photo}{/photo}")
+    page = await open_page(f"{door}/desk/sign-in")
+    await sign_in(page, shop.token)
+    await page.goto(f"{door}/desk/products/haiku/try")
+    await page.locator("#try[data-ready]").wait_for()
+    chooser = page.locator('input[type="file"]')
+    large = picture + b"0"
+    await chooser.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": large})
+    await page.get_by_role("button", name="Run it").click()
+    await expect(page.locator("#wrong-photo")).to_contain_text("is larger than")
+    await chooser.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture})
+    await page.get_by_role("button", name="Run it").click()
+    await expect(page.locator("#answer")).to_contain_text("Practice answer")
+
 
 async def test_every_page_of_the_desk(
     door: str, shop: Shop, buyer: Buyer, pool: db.Pool, open_page: OpenPage, axe: str, surroundings: Path
@@ -111,6 +156,7 @@ async def test_every_page_of_the_desk(
     await shop.publish(pool, **hostile, template=f"{SCRIPT}{{topic}}{{/topic}}")
     await bought(door, shop, buyer)
     await bought(door, shop, buyer, "status:402")
+    await shop.publish(pool, slug="w" * 40, title="W" * 100, description="w" * 500)
     page = await open_page(f"{door}/desk/sign-in", reduced_motion="reduce")
     found = await looked_at(page, axe)
     await sign_in(page, shop.token)

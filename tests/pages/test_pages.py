@@ -20,11 +20,12 @@ from api.pages import assets
 from api.pages.negotiation import prefers_html
 from api.pages.shop import PRODUCTS_OF_A_PAGE
 from core import db
-from tests import selling
+from tests import doors, selling, servers
 from tests.api.test_security_headers import policy_of
+from tests.pages.test_desk_forms import OF_A_PRODUCT, PAGES
 from tests.refusals import TOPIC
 from tests.selling import SECRET_TEMPLATE
-from tests.shops import Buyer, Shop, at_rest
+from tests.shops import Buyer, Shop, at_rest, executions
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
 # What programs send: nothing, curl and httpx, axios, browsers' fetch for JSON, a client that knows problems; a tie.
@@ -189,9 +190,12 @@ def assets_path(name: str) -> str:
 
 
 async def test_nothing_private_is_on_a_page(
-    door: str, shop: Shop, pool: db.Pool, buyer: Buyer, http: httpx.AsyncClient
+    door: str, shop: Shop, pool: db.Pool, buyer: Buyer, http: httpx.AsyncClient, surroundings: Path
 ) -> None:
-    """Keys, tokens and templates are on none, and an answer is only on its own: with the token, and for nobody else."""
+    """Keys, tokens and templates are on none, and an answer is only on its own: with the token, and for nobody else.
+
+    The desk and the operator's pages show no buyer's words and no answer either.
+    """
     secret = f"canary-{uuid4().hex}"
     await shop.publish(pool, template=SECRET_TEMPLATE)
     await shop.openrouter(faults=[f"says:{secret} answered"], latency_seconds=0)
@@ -216,6 +220,24 @@ async def test_nothing_private_is_on_a_page(
     assert saved.text == f"{secret} answered"
     assert saved.headers["content-disposition"].startswith("attachment")
     assert (await http.get(own.replace("?", "/answer?") + "x")).status_code == 404
+
+    of_product = [f"/desk/products/haiku{path}" for path in OF_A_PRODUCT]
+    bearer = BROWSER | {"Cookie": f"token={shop.token}"}
+    for address in (*(f"/desk{path}" for path in PAGES), *of_product, "/desk/calls?state=succeeded"):
+        page = await http.get(door + address, headers=bearer)
+        assert page.status_code == 200, address
+        for canary in (secret, shop.key, shop.token, token):
+            assert canary not in page.text, address
+        assert ("canary-template" in page.text) == address.endswith(("/edit", "/versions/1")), address
+    calls = [row.id for row in await executions(pool, shop)]
+    with doors.door(surroundings, servers.free_port(), INSTANT_OPERATOR_TOKEN="practice-operator-token-1") as other:
+        operator = BROWSER | {"Authorization": "Bearer practice-operator-token-1"}
+        for address in ("/operator", "/operator/sign-in", *(f"/operator/calls?reference={one}" for one in calls)):
+            page = await http.get(other.url + address, headers=operator)
+            assert page.status_code == 200, address
+            assert "<h1" in page.text
+            for canary in (secret, shop.key, shop.token, token, "canary-template", "practice-operator-token-1"):
+                assert canary not in page.text, address
 
 
 async def test_pictures_sounds_and_sources(
@@ -292,6 +314,24 @@ async def test_a_call_runs_as_the_page_shows_it(
     assert "Practice answer" in output.decode(), output + errors
     (execution,) = await at_rest(pool, shop)
     assert execution.payment_state == "paid"
+
+
+async def test_calls_of_a_picture_print_its_address(
+    door: str, shop: Shop, pool: db.Pool, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """A picture's answer has no text."""
+    async with pool.connection() as conn:
+        await selling.add_model(conn, id="google/gemini-2.5-flash-image", output_modalities=["image", "text"])
+    await shop.publish(pool, slug="picture", modality="image", model="google/gemini-2.5-flash-image")
+    page = (await http.get(f"{door}/@{shop.account.handle}/picture", headers=BROWSER)).text
+    assert "at most" not in page[page.index("<dt>Answer</dt>") : page.index("<dt>Model</dt>")]
+    assert "said.images ?? said.error" in shown_call(page, "TypeScript")
+    for name in ("Python", "OpenAI"):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", shown_call(page, name)), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        assert re.search(r"(/media/|data:image/)", output.decode()), (name, output)
 
 
 def shown_call(page: str, name: str) -> str:
