@@ -12,7 +12,12 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+NO_SUCH_MODEL = "There is no such product; `GET /v1/models` lists those for sale as @creator/slug."
+MODEL_NOT_FOUND = "model_not_found"
+NO_SUCH_FIELDS = {"model": NO_SUCH_MODEL}
+
 _PREFIX = "/v1/"
+_MODELS = "/v1/models/"
 
 _PROBLEM = "application/problem+json"
 _TYPES = {401: "authentication_error", 402: "payment_required", 403: "permission_error", 429: "rate_limit_error"}
@@ -42,7 +47,11 @@ def errors_of_problems(app: ASGIApp) -> ASGIApp:
                 body.extend(message.get("body", b""))
                 if message.get("more_body", False):
                     return
-                answer = error_of(json.loads(bytes(body)), MutableHeaders(scope=held))
+                problem = json.loads(bytes(body))
+                # Whatever is no address below it, is no model.
+                if problem["code"] == "not_found" and str(scope["path"]).startswith(_MODELS):
+                    problem |= {"detail": NO_SUCH_MODEL, "code": MODEL_NOT_FOUND, "fields": NO_SUCH_FIELDS}
+                answer = error_of(problem, MutableHeaders(scope=held))
                 await answer(scope, receive, send)
                 return
             await send(message)
