@@ -12,7 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problem_answers import answering_problems
 
+NO_SUCH_MODEL = "There is no such product; `GET /v1/models` lists those for sale as @creator/slug."
+MODEL_NOT_FOUND = "model_not_found"
+NO_SUCH_FIELDS = {"model": NO_SUCH_MODEL}
+
 _PREFIX = "/v1/"
+_MODELS = "/v1/models/"
 
 _TYPES = {401: "authentication_error", 402: "payment_required", 403: "permission_error", 429: "rate_limit_error"}
 # Members of a problem that an error says in other words, or leaves to the status line.
@@ -27,7 +32,15 @@ def errors_of_problems(app: ASGIApp) -> ASGIApp:
         if not is_asked(scope):
             await app(scope, receive, send)
             return
-        await app(scope, receive, answering_problems(error_of, scope, receive, send))
+
+        def answer(problem: Mapping[str, object], headers: Mapping[str, str]) -> JSONResponse:
+            # Whatever is no address below it, is no model.
+            if problem["code"] == "not_found" and str(scope["path"]).startswith(_MODELS):
+                said = {"detail": NO_SUCH_MODEL, "code": MODEL_NOT_FOUND, "fields": NO_SUCH_FIELDS}
+                return error_of({**problem, **said}, headers)
+            return error_of(problem, headers)
+
+        await app(scope, receive, answering_problems(answer, scope, receive, send))
 
     return answering
 

@@ -14,7 +14,7 @@ from api.delivery import delivered
 from api.door import Door, LimitedDoor, door_of
 from api.offers import Offered
 from api.openai import chat as chats
-from api.openai import chunks, completions, documents, models
+from api.openai import chunks, completions, documents, errors, models
 from api.openai.chat import Chat
 from api.paging import KnownTag
 from core import db
@@ -44,14 +44,8 @@ async def show_model(door: LimitedDoor, handle: Name, slug: Name, if_none_match:
     async with db.autocommit(door.pool) as conn:
         row = await listing.find(conn, handle, slug)
     if row is None:
-        return _no_such_model()
+        raise NotFound
     return paging.known_or(models.whole_entry(row), if_none_match, seconds=listed.FRESH_SECONDS)
-
-
-@router.get("/models/{name:path}", include_in_schema=False)
-async def no_model(_door: LimitedDoor) -> Response:
-    """A name that no product can have."""
-    return _no_such_model()
 
 
 @router.post(
@@ -67,7 +61,7 @@ async def complete(request: Request) -> Response:
     try:
         chat, offered = await _read(request, door)
     except NotFound:
-        return _no_such_model()
+        return problems.problem(404, errors.NO_SUCH_MODEL, errors.MODEL_NOT_FOUND, fields=errors.NO_SUCH_FIELDS)
     wait = patience(request.headers.getlist("prefer"))
     inputs = partial(_inputs, chat, wait)
     if not any(buying.payments_of(request)):
@@ -126,8 +120,3 @@ async def _run_again(door: Door, row: Execution, until: float, *, is_streamed: b
     if is_streamed:
         return await execution_views.current(door.pool, row.id)
     return await execution_views.follow(door.pool, door.hub, row.id, until)
-
-
-def _no_such_model() -> Response:
-    sentence = "There is no such product; `GET /v1/models` lists those for sale as @creator/slug."
-    return problems.problem(404, sentence, "model_not_found", fields={"model": sentence})

@@ -160,6 +160,9 @@ async def test_offers_and_receipts_of_x402(
     receipt = opened(settled.extensions["offer-receipt"]["info"]["receipt"], keys)
     assert (receipt["payer"], receipt["transaction"]) == (buyer.wallet.address, settled.transaction)
     assert (receipt["resourceUrl"], receipt["version"]) == (door + shop.path, 1)
+    # Where it is after a stream or a 202.
+    status = await http.get(answer.headers["Content-Location"])
+    assert status.headers["PAYMENT-RESPONSE"] == answer.headers["PAYMENT-RESPONSE"]
 
     monkeypatch.setattr(bazaar, "HEADER_LIMIT", 1_000)
     payouts = (("eip155:402402", shop.payout),)

@@ -104,7 +104,7 @@ async def test_products_are_models(shop: Shop, client: AsyncOpenAI, pool: db.Poo
         assert (gone.value.code, gone.value.param) == ("model_not_found", "model")
         assert gone.value.type == "invalid_request_error"
     with pytest.raises(openai.NotFoundError, match="nothing at this address"):
-        await client.models.retrieve("gpt-5")
+        await client.embeddings.create(model="gpt-5", input="the sea")
 
 
 @pytest.mark.usefixtures("seeing")
