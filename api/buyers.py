@@ -84,7 +84,9 @@ async def _offer(request: Request, offered: offers.Offered) -> Response:
 
 def _hint(request: Request, version: versions.Version) -> str:
     """Return what to tell a client that put inputs into the URL; nothing for another one."""
-    names = [name for name in product.properties(version) if name in request.query_params]
+    # Nearly every request has no query, and offers are made by the thousand.
+    query = request.query_params
+    names = [name for name in product.properties(version) if name in query] if query else []
     if not names:
         return ""
     return f"Inputs belong into the body, as JSON: {', '.join(names)} in the URL is not read, because logs keep URLs."
