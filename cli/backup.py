@@ -19,7 +19,7 @@ from core.settings import settings
 if TYPE_CHECKING:
     from core.payments.restored import Looked
 
-_MIB = 1 << 20
+_KIB, _MIB = 1 << 10, 1 << 20
 
 
 @contextmanager
@@ -45,8 +45,8 @@ def backup(target: Path, /, *, json: Json = False) -> None:
     """
     from deployments.backup.make import make
 
-    with output.progress("MiB dumped") as show, _told(target):
-        made = make(settings(), target, lambda done, total: show(done // _MIB, total // _MIB))
+    with output.progress("KiB dumped") as show, _told(target):
+        made = make(settings(), target, lambda done, total: show(done // _KIB, total // _KIB))
     if json:
         output.document({"file": made.file, "bytes": made.bytes} | made.manifest.model_dump())
         return
@@ -100,10 +100,10 @@ def _mark(at: datetime, json: bool) -> None:
 def _restore(file: Path, replace: bool, without_keys: bool, json: bool) -> None:
     from deployments.backup import restore as restoring
 
-    with output.progress("MiB checked") as checked, output.progress("tables restored") as filled, _told(file):
+    with output.progress("KiB checked") as checked, output.progress("tables restored") as filled, _told(file):
         wishes = restoring.Wishes(replace, without_keys)
         run = restoring.restore(
-            settings(), file, wishes, lambda some, total: checked(some // _MIB, total // _MIB), filled
+            settings(), file, wishes, lambda some, total: checked(some // _KIB, total // _KIB), filled
         )
         done = asyncio.run(run)
     told, looked = done.manifest, done.looked

@@ -71,7 +71,9 @@ def database_of(url: str) -> str:
     return reach.environment(url).get("PGDATABASE", "")
 
 
-async def run(program: Program, arguments: Sequence[str], url: str, report: Callable[[Sequence[str]], None]) -> None:
+async def run(
+    program: Program, arguments: Sequence[str], url: str, report: Callable[[Sequence[str]], None]
+) -> list[str]:
     """Run a program on a database to its end.
 
     Args:
@@ -79,6 +81,9 @@ async def run(program: Program, arguments: Sequence[str], url: str, report: Call
         arguments: without the database.
         url: the database; its parts go into the program's environment, which no list of processes shows.
         report: is told all lines that it wrote to standard error, again and again.
+
+    Returns:
+        These lines.
 
     Raises:
         Misconfigured: it failed; the sentence has its first line about an error, which names tables and never rows.
@@ -107,6 +112,7 @@ async def run(program: Program, arguments: Sequence[str], url: str, report: Call
     if code:
         said = next((line for line in lines if ": error: " in line), "it says nothing")
         raise Misconfigured(f"{Path(program.path).name} failed: {said.partition(': error: ')[2] or said}")
+    return lines
 
 
 async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:

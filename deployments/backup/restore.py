@@ -144,16 +144,21 @@ async def _fill(backup: Reader, program: programs.Program, url: str, report: Rep
         backup.extract_dump(path)
         arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-password", "--verbose"]
         database = programs.database_of(url)
-        await programs.run(program, [*arguments, f"--dbname={database}", str(path)], url, _tables(report))
+        said = await programs.run(program, [*arguments, f"--dbname={database}", str(path)], url, _tables(report))
+        # A table with partitions has no rows of its own.
+        report(_filled(said), _filled(said))
 
 
 def _tables(report: Report) -> Callable[[Sequence[str]], None]:
     def told(lines: Sequence[str]) -> None:
         created = sum(": creating TABLE " in line for line in lines)
-        filled = sum(": processing data for table " in line for line in lines)
-        report(filled, max(created, filled))
+        report(_filled(lines), max(created, _filled(lines)))
 
     return told
+
+
+def _filled(lines: Sequence[str]) -> int:
+    return sum(": processing data for table " in line for line in lines)
 
 
 def _missing(manifest: Manifest) -> tuple[str, ...]:

@@ -23,7 +23,11 @@ def look_at_urls(config: Settings) -> list[Finding]:
             continue
         text = url.get_secret_value()
         trouble = reach.look(f"INSTANT_{name.upper()}", text)
-        found.append(findings.wrong("database", trouble) if trouble else findings.ok("database", reach.shown(text)))
+        found.append(
+            findings.wrong("database", trouble)
+            if trouble
+            else findings.ok("database", f"INSTANT_{name.upper()}: {reach.shown(text)}")
+        )
     return found
 
 

@@ -43,7 +43,7 @@ def _processes(processes: list[worker.Process], launchers: int, now: gauges.Snap
     if not launchers:
         state = findings.wrong if now.executions["queued"] else findings.warning
         found.append(state("processes", "nobody runs paid calls; start `instant executor`, or a door that launches"))
-    return found or [findings.ok("processes", f"{doors} doors, {launchers} launchers")]
+    return found or [findings.ok("processes", f"doors: {doors}; launchers: {launchers}")]
 
 
 def _queue(now: gauges.Snapshot) -> Finding:

@@ -94,7 +94,13 @@ async def instant(capsys: pytest.CaptureFixture[str], *arguments: str | Path) ->
 
 def counts(url: str) -> tuple[object, ...]:
     """What is in a database that should be the same in both."""
-    parts = ("count(*) FROM payments", "count(*) FROM sealed_values()", "mode FROM installation")
+    parts = (
+        *("count(*) FROM payments", "count(*) FROM sealed_values()", "mode FROM installation"),
+        *("count(*) FROM pg_policies", "count(*) FROM pg_default_acl", "count(*) FROM pg_indexes"),
+        # An access list is empty or whole: every right of every table, in any order.
+        "md5(string_agg(relname || acl::text, ',' ORDER BY relname, acl::text)) FROM pg_class, unnest(relacl) AS acl"
+        " WHERE relnamespace = 'public'::regnamespace",
+    )
     query = "SELECT " + ", ".join(f"(SELECT {part})" for part in parts)
     with psycopg.connect(url) as conn:
         return tuple(conn.execute(query.encode()).fetchone() or ())

@@ -35,7 +35,9 @@ async def test_all_drain_and_a_new_executor_goes_on(
     await shop.openrouter(latency_seconds=2)
     sold = await shop.version(pool)
     with (
-        doors.door(surroundings, servers.free_port(), INSTANT_LAUNCH="executor") as door,
+        doors.door(
+            surroundings, servers.free_port(), INSTANT_LAUNCH="executor", INSTANT_OPERATOR_TOKEN="canary-" * 4
+        ) as door,
         executors.executor(surroundings) as process,
     ):
         await executors.at_work(pool, process)
@@ -48,6 +50,7 @@ async def test_all_drain_and_a_new_executor_goes_on(
         ready = await http.get(f"{door.url}/health/ready")
         offer = await http.post(f"{door.url}{shop.path}", json={})
         live = await http.get(f"{door.url}/health/live")
+        page = await http.get(f"{door.url}/operator", headers={"Authorization": f"Bearer {'canary-' * 4}"})
         left = await shops.execution(pool, waiting)
         with executors.executor(surroundings):
             await shops.at_rest(pool, shop)
@@ -61,6 +64,8 @@ async def test_all_drain_and_a_new_executor_goes_on(
     assert (answered.state, answered.sends, answered.takeovers) == ("succeeded", 1, 0)
     assert (ready.status_code, ready.json()["ready"], ready.json()["draining"]) == (503, False, True)
     assert (offer.status_code, live.status_code) == (503, 200)
+    assert page.status_code == 200
+    assert "it is draining until it is restarted" in page.text
     assert (left.state, left.claimed_by) == ("queued", None)
 
 
