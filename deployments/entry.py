@@ -151,7 +151,7 @@ def _python(module: str, *arguments: str) -> list[str]:
 def _become(command: Sequence[str], environment: dict[str, str]) -> int:
     """Replace this process, so that signals reach the one that serves. It never returns."""
     sys.stdout.flush()
-    os.execve(command[0], [*command], environment)  # noqa: S606 - our own words, and no shell
+    os.execve(command[0], list(command), environment)  # noqa: S606 - our own words, and no shell
     raise AssertionError("unreachable")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, hosts, kill, money, restore, rotation, schedules, siege, soak
+from drills import catalog, crash, hosts, kill, money, restore, rotation, schedules, siege, soak, upgrade
 from drills.pace import MACHINE, Overloaded
 from drills.shield import drill as shield
 from drills.surroundings import surroundings
@@ -36,7 +36,10 @@ def main() -> int:
     parser.add_argument(
         "--logs",
         type=Path,
-        help="hosts, kill, restore, rotation, schedules, siege, soak, tenancy: where to keep all output",
+        help="hosts, kill, restore, rotation, schedules, siege, soak, tenancy, upgrade: where to keep all output",
+    )
+    parser.add_argument(
+        "--from", dest="commit", help="upgrade: a commit; default: the last without the newest migration"
     )
     parser.add_argument("--kills", type=int, default=60, help="kill: how many")
     parser.add_argument("--seconds", type=float, help="siege: how long the attacks last (120); hosts: the cut (60)")
@@ -160,6 +163,11 @@ def _tenancy(arguments: argparse.Namespace) -> dict[str, object]:
         return asyncio.run(tenancy.drill(around))
 
 
+def _upgrade(arguments: argparse.Namespace) -> dict[str, object]:
+    with surroundings(changes=upgrade.SETTINGS, pace={}) as around, _logs(around.folder, arguments.logs):
+        return asyncio.run(upgrade.drill(around, arguments.commit))
+
+
 @contextmanager
 def _logs(folder: Path, kept: Path | None) -> Iterator[None]:
     """Keep the printed output in a folder; by default the folder ends with its drill."""
@@ -185,6 +193,7 @@ _DRILLS = {
     "siege": _siege,
     "soak": _soak,
     "tenancy": _tenancy,
+    "upgrade": _upgrade,
 }
 
 

@@ -3,12 +3,13 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from yoyo import get_backend, read_migrations
+from yoyo.backends import DatabaseBackend
+from yoyo.migrations import Migration
 
 from core.failures import Failure, Misconfigured
 from core.settings import Mode
@@ -86,7 +87,7 @@ def _for_yoyo(database_url: str) -> str:
     return parts._replace(scheme="postgresql+psycopg", query=text).geturl()
 
 
-def _apply(backend: Any, migration: Any) -> None:
+def _apply(backend: DatabaseBackend, migration: Migration) -> None:
     """Apply one migration, in its own transaction, as soon as the tables that it changes are free for a moment.
 
     Raises:

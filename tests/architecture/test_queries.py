@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import Error
@@ -132,3 +133,54 @@ async def test_a_sound_query_is_not_found(conn: AsyncConnection) -> None:
     ):
         text, parameters = numbered(query)
         assert await fault(conn, text, len(parameters)) is None
+
+
+_LATER = """
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('ALTER TABLE %s ADD COLUMN later integer', pg_class.oid::regclass) FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        UNION ALL
+        SELECT format('ALTER FUNCTION %s RENAME TO %I; ', oid::regprocedure, proname || '_before')
+            || format('CREATE FUNCTION %I(%s) RETURNS %s LANGUAGE sql AS %L', proname, pg_get_function_arguments(oid),
+                regexp_replace(pg_get_function_result(oid), '\\)$', ', later integer)'),
+                format('SELECT *, 1 FROM %I(%s)', proname || '_before',
+                    (SELECT string_agg('$' || number, ', ') FROM generate_series(1, pronargs) AS number)))
+        FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND pg_get_function_result(oid) LIKE 'TABLE(%'
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END $$
+"""
+
+
+def test_a_prepared_query_outlives_a_migration(own_database: str) -> None:
+    """A door keeps its prepared queries while a migration adds columns to tables, and to what functions return.
+
+    Postgres refuses one whose result has changed by that, as that of `SELECT *` has: buyers would get 500.
+    """
+    found, refused = [], set()
+    with psycopg.connect(own_database, autocommit=True) as conn:
+        for noun in nouns():
+            for query in named(noun):
+                if _PREPARABLE.match(query.text):
+                    name = f"{noun}_{query.name}"
+                    conn.execute(f'PREPARE "{name}" AS {query.text}'.encode())
+                    arguments = f"({', '.join(['NULL'] * len(query.parameters))})" if query.parameters else ""
+                    found.append((name, f'EXPLAIN EXECUTE "{name}"{arguments}'.encode()))
+        for _, run in found:
+            conn.execute(run)
+        conn.execute(_LATER.encode())
+        for name, run in found:
+            try:
+                conn.execute(run)
+            except Error:
+                refused.add(name)
+
+    assert len(found) > 100
+    assert refused == set()

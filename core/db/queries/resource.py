@@ -182,7 +182,9 @@ class Queries(Protocol):
     async def resolve(
         self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str
     ) -> ResolveRow | None:
-        """The current version, and its readiness."""
+        """The current version, and its readiness. All columns are named: a door that has prepared this goes on when
+        a later version adds one to sale_state.
+        """
 
     async def seen(self, conn: Connection, *, absence_tolerated: timedelta, handle: str, slug: str) -> str | None:
         """The hot path of every request: whether everything is as `resolve` read it. NULL: read it again."""

@@ -1,8 +1,16 @@
 -- name: resolve(handle, slug, absence_tolerated)^
--- The current version, and its readiness.
+-- The current version, and its readiness. All columns are named: a door that has prepared this goes on when a later
+-- version adds one to sale_state.
 -- types: parameters=list[dict[str,object]] providers=dict[str,list[str]]|None alternatives? payouts=dict[str,str|None]
 -- types: price_tiers=list[dict[str,str|int]] example=dict[str,object]|None listed!
-SELECT *, (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers,
+SELECT version_id, resource_id, account_id, handle, slug, number, title, description, modality, model_id,
+       parameters, allows_user_message, max_output_tokens, temperature, timeout_seconds, price_atomic,
+       worst_cost_usd, zdr, sealed_template, answer_schema, truncated_from_characters, reasoning_effort,
+       prompt_shield, inputs_in, shielded_calls, withheld_calls, providers, fallbacks, alternatives,
+       supported_parameters, output_modalities, prompt_usd, completion_usd, request_usd, archived,
+       allows_loss, tags, icon, example, offered_at, is_on_offer, key_id, sealed_key, key_obstacle,
+       model_withdrawn, is_certain_loss, spend_obstacle, has_room, payouts, seen,
+       (SELECT price_tiers FROM models WHERE models.id = model_id) AS price_tiers,
        (SELECT resource_versions.listed FROM resource_versions WHERE resource_versions.id = version_id) AS listed
 FROM sale_state(CAST(:absence_tolerated AS interval))
 WHERE handle = :handle AND slug = :slug AND is_on_offer;

@@ -60,7 +60,9 @@ INSERT INTO usage_rollup (
     fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
     revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, settle, queue, upstream, total
 )
-SELECT 'hour', start, counted.*
+SELECT 'hour', start, account_id, version_id, model_served, network, kind, calls, succeeded, failed, declined,
+    fault_buyer, fault_creator, fault_provider, fault_ours, charged, sends, input_tokens, output_tokens,
+    revenue_atomic, cost_usd, cost_unknown, spent_usd, truncated, watched, withheld, settle, queue, upstream, total
 FROM unnest(:starts::timestamptz[]) AS start
 CROSS JOIN LATERAL counted_usage(start) AS counted;
 
