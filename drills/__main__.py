@@ -17,7 +17,20 @@ from pathlib import Path
 
 import httpx
 
-from drills import catalog, crash, hosts, kill, money, restore, rotation, schedules, siege, soak, upgrade
+from drills import (
+    catalog,
+    cluster,
+    crash,
+    hosts,
+    kill,
+    money,
+    restore,
+    rotation,
+    schedules,
+    siege,
+    soak,
+    upgrade,
+)
 from drills.pace import MACHINE, Overloaded
 from drills.shield import drill as shield
 from drills.surroundings import surroundings
@@ -95,7 +108,7 @@ def _money(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _hosts(arguments: argparse.Namespace) -> dict[str, object]:
-    if lacking := hosts.why_not():
+    if lacking := cluster.why_not():
         return {"wrong": [], "skipped": lacking}
     with (
         surroundings(*hosts.NEEDED, changes=hosts.SETTINGS, pace=hosts.RATES) as around,

@@ -8,67 +8,36 @@ ledger forgot.
 """
 
 import asyncio
-import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from core import db
 from core.db.migrate import migrate
 from core.payments import reconciliation, settlement
-from core.settings import settings
 from deployments import databases, postgres
-from drills import books, doors, money, verdict
-from drills.market import Market, Purchase, market, seeded
-from drills.network import Host, Network, from_host, network, to_host
-from drills.network import why_not as network_lacks
+from drills import books, money, verdict
+from drills.cluster import cluster
+from drills.market import Market, Purchase, seeded
+from drills.network import network
 from drills.replicas import Server, failed_over, url_of
 from drills.surroundings import PACE, Surroundings, pool
-from tasks.prefect_adapter import server_environment
-from tests import servers, shops
+from tests import shops
 from tests.shops import Shop
 
 # The product's own leases and payment windows, because the docs say what these must be on several hosts.
 RATES = {name: value for name, value in PACE.items() if "RATE" in name or "CONNECTIONS" in name}
 SETTINGS = {"INSTANT_LAUNCH": "executor", "INSTANT_PREFECT_PATIENCE_SECONDS": "3"}
 NEEDED = ("sandbox.openrouter", "sandbox.facilitator")
-AHEAD_SECONDS = 90
-
-_SLOW_SECONDS = 0.1  # each way, so 0.2 for a request and its reply
 _SHOPS = 4
 _BUYERS = 5
 _CALM_SECONDS = 8
 _BEHIND_SECONDS = 6
 _PREFERENCES = ("wait=10", "wait=1", "respond-async")
 _PAUSE_SECONDS = 0.3
-_START_SECONDS = 240  # Prefect's server migrates its database first
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What runs where.
-
-    Attributes:
-        market: the way to both doors.
-        cut: the host of a door and an executor that is cut off.
-        pids: of doors and executors, by name.
-    """
-
-    market: Market
-    cut: Host
-    pids: Mapping[str, int]
-
-
-def why_not() -> str | None:
-    """Say what this machine lacks for the drill; None if nothing."""
-    if lacking := network_lacks():
-        return lacking
-    return None if list(_libraries()) else "libfaketime is not installed (Debian's package libfaketime)"
 
 
 async def drill(around: Surroundings, seed: int, seconds: float) -> dict[str, object]:
@@ -90,38 +59,40 @@ async def drill(around: Surroundings, seed: int, seconds: float) -> dict[str, ob
         async with pool(_url(first)) as opened:
             sellers = [await money.seller(opened) for _ in range(_SHOPS)]
             late = [await money.seller(opened) for _ in range(_SHOPS)]
-        cluster = await stack.enter_async_context(_cluster(around, joined, url_of(first, second)))
-        mining = asyncio.create_task(cluster.market.mine())
+        made = await stack.enter_async_context(cluster(around, joined, url_of(first, second)))
+        mining = asyncio.create_task(made.market.mine())
         stack.callback(mining.cancel)
 
-        async with _trading(cluster.market, sellers, seed, "kept") as kept:
+        async with _trading(made.market, sellers, seed, "kept") as kept:
             await asyncio.sleep(_CALM_SECONDS)
-            joined.cut(cluster.cut)
+            joined.cut(made.hosts[0])
             await asyncio.sleep(seconds)
-            joined.join(cluster.cut)
+            joined.join(made.hosts[0])
             await asyncio.sleep(_CALM_SECONDS)
             await failed_over(first, second)
             await asyncio.sleep(2 * _CALM_SECONDS)
         async with pool(_url(second)) as opened:
             await verdict.rest(opened)
             judged = await verdict.judge(opened, sellers, kept)
-            work = await _work(opened, cluster.pids)
+            work = await _work(opened, made.pids)
 
         third = Server(folder / "pg3", first.host)
         stack.callback(third.stop)
         await asyncio.to_thread(third.follow, second)
         await second.wait_for(third, is_synchronous=False)
-        async with _trading(cluster.market, late, seed, "late") as told:
+        async with _trading(made.market, late, seed, "late") as told:
             await asyncio.sleep(_BEHIND_SECONDS)
             joined.cut(third.host)
             await asyncio.sleep(_BEHIND_SECONDS)
-        await asyncio.to_thread(second.lose)
-        joined.join(third.host)
-        await asyncio.to_thread(third.promote)
+            await asyncio.to_thread(second.lose)
+            joined.join(third.host)
+            await asyncio.to_thread(third.promote)
+            # Who lives on does not know that the ledger went back, and that it waits for what was finished.
+            await made.restart()
         async with pool(_url(third)) as opened:
             await verdict.rest(opened)
             forgotten, wrong = await _forgotten(opened, late, [*sellers, *late])
-            again = await _ask_again(cluster.market, told, forgotten)
+            again = await _ask_again(made.market, told, forgotten)
             wrong += await verdict.unfinished_runs(opened)
     if idle := [name for name, attempts in work.items() if not attempts and name.startswith("executor")]:
         wrong.append(f"did nothing: {', '.join(idle)}")
@@ -129,7 +100,7 @@ async def drill(around: Surroundings, seed: int, seconds: float) -> dict[str, ob
     return {
         "payments": len(kept),
         "work": work,
-        "unreached": cluster.market.unreached,
+        "unreached": made.market.unreached,
         **counts,
         "latePayments": len(told),
         "forgotten": len(forgotten),
@@ -160,91 +131,6 @@ async def _create(stack: AsyncExitStack, server: Server) -> None:
 
 def _url(server: Server) -> str:
     return f"postgresql://postgres@/instant?host={server.data}"
-
-
-@asynccontextmanager
-async def _cluster(around: Surroundings, joined: Network, database_url: str) -> AsyncIterator[Cluster]:
-    """Start Prefect, and doors and executors on three hosts."""
-    config = settings()
-    prefect, plain, slow, ahead = (
-        joined.add("prefect"),
-        joined.add("plain"),
-        joined.add("slow", delay=_SLOW_SECONDS),
-        joined.add("ahead"),
-    )
-    api = f"http://{prefect.address}:{config.prefect_port}/api"
-    ports = [servers.free_port() for _ in range(2)]
-    changes = {
-        "INSTANT_DATABASE_URL": database_url,
-        "INSTANT_PREFECT_API_URL": api,
-        "PREFECT_API_URL": api,
-        "INSTANT_PUBLIC_URL": f"http://127.0.0.1:{ports[0]}",
-    }
-    async with AsyncExitStack() as stack:
-        for host in (plain, slow, ahead):
-            for port in (config.openrouter_port, config.facilitator_port):
-                await from_host(stack, host, port)
-        await to_host(stack, prefect, config.prefect_port, prefect.address)
-        for host, port in zip((plain, ahead), ports, strict=True):
-            await to_host(stack, host, port)
-        served = os.environ | server_environment(config) | {"PREFECT_SERVER_API_HOST": prefect.address}
-        await _running(stack, prefect, "deployments.prefect_process", ready=f"{api}/health", environment=served)
-        door = await stack.enter_async_context(doors.calm(ports[0], around.folder, changes, first=plain.enter))
-        pids = {"door-plain": door.process.pid}
-        for host in (plain, slow):
-            log = around.folder / f"executor-{host.name}.log"
-            process = await stack.enter_async_context(doors.executor(log, changes, host.enter))
-            pids[f"executor-{host.name}"] = process.pid
-        # From scratch, because a library can only be preloaded by a new program.
-        false = os.environ | changes | false_clock()
-        url = f"http://127.0.0.1:{ports[1]}"
-        log = around.folder / "door-ahead.log"
-        own = false | {"INSTANT_PORT": str(ports[1])}
-        pids["door-ahead"] = await _running(
-            stack, ahead, "cli", "api", ready=f"{url}/health/ready", environment=own, output=log
-        )
-        log = around.folder / "executor-ahead.log"
-        pids["executor-ahead"] = await _running(
-            stack, ahead, "cli", "executor", ready=f"{url}/health/ready", environment=false, output=log
-        )
-        place = await stack.enter_async_context(market(*(f"http://127.0.0.1:{port}" for port in ports)))
-        yield Cluster(place, plain, pids)
-
-
-def _libraries() -> Iterator[Path]:
-    return Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
-
-
-def false_clock() -> dict[str, str]:
-    """The environment of a process whose time of day is ahead. What is measured by a stopwatch stays true."""
-    library, *_ = _libraries()
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": f"+{AHEAD_SECONDS}s",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-
-
-async def _running(
-    stack: AsyncExitStack,
-    host: Host,
-    *module: str,
-    ready: str,
-    environment: Mapping[str, str],
-    output: Path | None = None,
-) -> int:
-    """Run a module on a host until the stack ends, and return its process id."""
-    running = servers.running(
-        *(sys.executable, "-m", *module),
-        ready=ready,
-        environment=environment,
-        output=output,
-        patience_seconds=_START_SECONDS,
-    )
-    process = await asyncio.to_thread(host.inside, running.__enter__)
-    stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
-    return int(process.pid)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drills import hosts
+from drills import cluster
 from drills.network import Host, Network, network, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
@@ -47,7 +47,7 @@ def reach(one: Host, other: Host, seconds: float = 5) -> float | None:
 
 
 def test_a_host_is_cut_off_and_joined_again(joined: Network) -> None:
-    """Nothing is refused while it is cut off: frames are lost without a word, as between real hosts."""
+    """Nothing is refused while it is cut off: frames are lost without a word, as between real cluster."""
     one, other = joined.add("one"), joined.add("other")
 
     assert reach(one, other) is not None
@@ -66,12 +66,12 @@ def test_a_slow_host_takes_its_time_in_both_directions(joined: Network) -> None:
     assert (reach(slow, near) or 0) >= 2 * _DELAY
 
 
-@pytest.mark.skipif(bool(hosts.why_not()), reason=str(hosts.why_not()))
+@pytest.mark.skipif(bool(cluster.why_not()), reason=str(cluster.why_not()))
 def test_a_clock_is_ahead() -> None:
     """The time of day is; a stopwatch is not."""
     code = "import time; print(time.time(), time.monotonic())"
-    told = subprocess.run([sys.executable, "-c", code], env=hosts.false_clock(), capture_output=True, check=True)
+    told = subprocess.run([sys.executable, "-c", code], env=cluster.false_clock(), capture_output=True, check=True)
     day, stopwatch = map(float, told.stdout.split())
 
-    assert day - time.time() == pytest.approx(hosts.AHEAD_SECONDS, abs=30)
+    assert day - time.time() == pytest.approx(cluster.AHEAD_SECONDS, abs=30)
     assert stopwatch - time.monotonic() == pytest.approx(0, abs=30)
