@@ -43,6 +43,12 @@ def test_only_who_draws_loads_matplotlib(door: Any) -> None:
     assert "matplotlib" not in door["modules"]
 
 
+def test_only_wallets_load_web3(door: Any) -> None:
+    """It would take 12 MB of each process; x402's package for EVM chains imports it for signers."""
+    assert "core.payments.x402_sdk" in door["modules"]
+    assert "web3" not in door["modules"]
+
+
 def test_nobody_patches_the_event_loop(door: Any) -> None:
     """x402 depends on nest_asyncio, and nothing of it may be loaded."""
     assert "api.app" in door["modules"]
