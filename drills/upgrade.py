@@ -28,7 +28,7 @@ _BUYERS = 3
 _START_SECONDS = 180
 
 SETTINGS = {"INSTANT_ADDRESS_RATE": "1000000/minute"}
-_HANDLE, _SLUG = "demo", "haiku"
+_HANDLE, _SLUG, _KEY = "demo", "haiku", "sk-or-v1-practice-demo"  # as deployments/demo.py makes them
 
 
 async def drill(around: Surroundings, commit: str | None) -> dict[str, object]:
@@ -175,7 +175,7 @@ async def seller(opened: db.Pool) -> Shop:
         " WHERE handle = %(handle)s",
         handle=_HANDLE,
     )
-    return Shop(accounts.Account(row.id, _HANDLE), "", "", row.address, f"/@{_HANDLE}/{_SLUG}")
+    return Shop(accounts.Account(row.id, _HANDLE), "", _KEY, row.address, f"/@{_HANDLE}/{_SLUG}")
 
 
 async def buy_until(place: Market, shop: Shop, over: asyncio.Event, told: list[Purchase], refused: list[int]) -> None:
