@@ -41,7 +41,8 @@ async def drill(around: Surroundings, commit: str | None) -> dict[str, object]:
     old, new = f"http://127.0.0.1:{servers.free_port()}", f"http://127.0.0.1:{servers.free_port()}"
     earlier = unpacked(commit, around.folder / "earlier")
     with servers.our_database(around.postgres, "upgrade") as url:
-        changes = {"INSTANT_DATABASE_URL": url, "INSTANT_OWNER_DATABASE_URL": ""}
+        # Buyers know both doors by one name, as behind a proxy.
+        changes = {"INSTANT_DATABASE_URL": url, "INSTANT_OWNER_DATABASE_URL": "", "INSTANT_PUBLIC_URL": old}
         await run(earlier, changes, around.folder, "cli", "migrate")
         await run(earlier, changes, around.folder, "cli", "catalog", "sync")
         open_doors = [old]
