@@ -28,7 +28,7 @@ _BUYERS = 3
 _START_SECONDS = 180
 
 SETTINGS = {"INSTANT_ADDRESS_RATE": "1000000/minute"}
-_HANDLE, _SLUG = "demo", "haiku"
+_HANDLE, _SLUG, _KEY = "demo", "haiku", "sk-or-v1-practice-demo"  # as deployments/demo.py makes them
 
 
 async def drill(around: Surroundings, commit: str | None) -> dict[str, object]:
@@ -41,7 +41,8 @@ async def drill(around: Surroundings, commit: str | None) -> dict[str, object]:
     old, new = f"http://127.0.0.1:{servers.free_port()}", f"http://127.0.0.1:{servers.free_port()}"
     earlier = unpacked(commit, around.folder / "earlier")
     with servers.our_database(around.postgres, "upgrade") as url:
-        changes = {"INSTANT_DATABASE_URL": url, "INSTANT_OWNER_DATABASE_URL": ""}
+        # Buyers know both doors by one name, as behind a proxy.
+        changes = {"INSTANT_DATABASE_URL": url, "INSTANT_OWNER_DATABASE_URL": "", "INSTANT_PUBLIC_URL": old}
         await run(earlier, changes, around.folder, "cli", "migrate")
         await run(earlier, changes, around.folder, "cli", "catalog", "sync")
         open_doors = [old]
@@ -175,7 +176,7 @@ async def seller(opened: db.Pool) -> Shop:
         " WHERE handle = %(handle)s",
         handle=_HANDLE,
     )
-    return Shop(accounts.Account(row.id, _HANDLE), "", "", row.address, f"/@{_HANDLE}/{_SLUG}")
+    return Shop(accounts.Account(row.id, _HANDLE), "", _KEY, row.address, f"/@{_HANDLE}/{_SLUG}")
 
 
 async def buy_until(place: Market, shop: Shop, over: asyncio.Event, told: list[Purchase], refused: list[int]) -> None:
