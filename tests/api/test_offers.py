@@ -1,12 +1,17 @@
 """Offers to many concurrent buyers: each has its own quote, and none is older than its request."""
 
 import asyncio
+import time
+from dataclasses import replace
 from decimal import Decimal
+from uuid import uuid4
 
 import httpx
 from x402.http.utils import decode_payment_required_header
 
+from api.offers import Offered
 from core import db
+from core.resources import readiness
 from tests.shops import Shop
 
 BUYERS = 32
@@ -86,3 +91,14 @@ async def test_an_offer_is_never_older_than_its_question(door: str, shop: Shop) 
             assert Decimal(offered.json()["product"]["priceUsdc"]) == price
         done.set()
         await asyncio.gather(*asking)
+
+
+async def test_a_payment_relies_only_on_what_was_read_just_now(pool: db.Pool, shop: Shop) -> None:
+    """The readiness of an offer holds for its version, and for a second: then it is read again."""
+    version = await shop.version(pool)
+    other = replace(version, version_id=uuid4())
+    ready = readiness.Ready({})
+
+    assert Offered(version, (), ready=ready).ready_for(version) is ready
+    assert Offered(version, (), ready=ready).ready_for(other) is None
+    assert Offered(version, (), ready=ready, read_at=time.monotonic() - 1.1).ready_for(version) is None
