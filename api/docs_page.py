@@ -13,6 +13,15 @@ _FILES = "/static-offline-docs"
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
+# Swagger UI is dark if its root has this class.
+_BEFORE = """
+<script>
+document.documentElement.classList.toggle("dark-mode", matchMedia("(prefers-color-scheme: dark)").matches);
+</script>
+<nav style="max-width: 1460px; margin: auto; padding: 12px 20px; font-family: sans-serif">
+<a href="/" style="color: #3a9c7a">Shop</a></nav>
+"""
+
 OPENAPI_PATH = "/docs/openapi.json"
 """The document of the door's own routes; `/openapi.json`, where directories look, has what is for sale."""
 
@@ -29,8 +38,8 @@ async def show() -> HTMLResponse:
         swagger_css_url=f"{_FILES}/swagger-ui.css",
         swagger_favicon_url=f"{_FILES}/favicon.png",
     )
-    page.headers["Content-Security-Policy"] = _policy(bytes(page.body).decode())
-    return page
+    text = bytes(page.body).decode().replace("<body>", f"<body>{_BEFORE}", 1)
+    return HTMLResponse(text, headers={"Content-Security-Policy": _policy(text)})
 
 
 def _policy(page: str) -> str:

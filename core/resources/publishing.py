@@ -272,7 +272,7 @@ async def _far_dearer(conn: db.Connection, draft: Draft) -> list[str]:
         return []
     return [
         f"{draft.model} costs at least ten times as much as {cheaper.id}, the cheapest model that is recommended for "
-        f"{draft.modality} here; instant resources estimate, or POST /estimate, compares them for this prompt"
+        f"{draft.modality} here; an estimate compares them for this prompt"
     ]
 
 
