@@ -27,7 +27,8 @@ async def test_json_with_requests(surroundings: Path, shop: Shop, buyer: Buyer, 
         bought = await http.post(url, json=INPUTS, headers={"PAYMENT-SIGNATURE": header, "Prefer": "respond-async"})
         await http.get(f"{bought.json()['statusUrl']}&more=canary-81f0")
         await http.request("CANARY", f"{door.url}/canary-81f0")
-        text = door.output.read_text()
+    # A line is written after its answer; a door that has ended has written all.
+    text = door.output.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     requests = [line for line in lines if line["logger"] == "api.metrics"]
     paid, status, unknown = requests[-3:]

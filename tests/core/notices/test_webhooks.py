@@ -15,7 +15,7 @@ import pytest
 
 from core import db
 from core.failures import ExecutionFailed, InvalidInput, NotFound
-from core.notices import addresses, messages, posting, sender, webhooks
+from core.notices import addresses, hook_urls, messages, posting, sender, webhooks
 from core.notices import rules as notice_rules
 from core.notices.outbox import Delivered
 from core.resources import versions
@@ -340,7 +340,7 @@ async def test_a_live_door_posts_to_https_only(
     pool: db.Pool, sold: versions.Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever listens on the way could read who buys, and replay what was signed."""
-    monkeypatch.setattr(webhooks, "settings", lambda: settings().model_copy(update={"mode": "live"}))
+    monkeypatch.setattr(hook_urls, "settings", lambda: settings().model_copy(update={"mode": "live"}))
     with pytest.raises(InvalidInput) as refused:
         await add(pool, sold, "http://example.org/hook")
     assert refused.value.fields["url"].startswith("must be an https address")
