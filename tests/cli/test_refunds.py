@@ -135,8 +135,9 @@ async def test_the_page_of_operators(
     paid, by_hand, in_person = [await debts.owe(pool, wallet.address, sold=sold) for _ in range(3)]
     (creator,) = await shops.rows(pool, "SELECT handle FROM accounts WHERE handle IS NOT NULL")
     monkeypatch.chdir(tmp_path)
-    Path("paying.key").write_text(wallet.key.reveal())
-    Path("paying.key").chmod(0o600)
+    descriptor = os.open("paying.key", os.O_CREAT | os.O_WRONLY, 0o600)
+    os.write(descriptor, wallet.key.reveal().encode())
+    os.close(descriptor)
     transaction = orders.a_transaction()
 
     def here(words: list[str], debt: Debt, **others: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The commands of docs/containers.md, used for what they are as far as that goes without an engine and a cluster."""
 
+import itertools
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ from core.settings import Settings, load
 from deployments import entry
 from tests.docs.pages import blocks
 from tests.packaging import images, test_chart, test_compose, test_systemd
-from tests.packaging.tools import DEPLOYMENTS, ROOT, accepted, run, tool
+from tests.packaging.tools import ROOT, accepted, run, tool
 
 PAGE = "docs/containers.md"
 
@@ -29,7 +30,7 @@ def told(section: str) -> list[list[str]]:
 
 def options(words: list[str], name: str) -> list[str]:
     """The values of an option, however it is written."""
-    apart = [value for option, value in zip(words, words[1:], strict=False) if option == name]
+    apart = [value for option, value in itertools.pairwise(words) if option == name]
     return apart + [word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")]
 
 
@@ -98,9 +99,7 @@ def own_path() -> dict[str, str]:
     return os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
-def settings_of(
-    given: dict[str, str], secrets: Path, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def settings_of(given: dict[str, str], secrets: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """What a process reads from these variables and a folder of secrets, and nothing else."""
     for name in [name for name in os.environ if name.startswith("INSTANT_")]:
         monkeypatch.delenv(name)
@@ -174,7 +173,9 @@ def test_the_secrets_are_those_of_the_chart(tmp_path: Path, monkeypatch: pytest.
 def test_each_key_is_needed() -> None:
     """The comment beside each name in values.yaml says the same keys."""
     made = made_secrets()
-    comments = dict(re.findall(r"(?m)^  (app|migrate|prefect): [\w-]+ # (.*)$", (test_chart.CHART / "values.yaml").read_text()))
+    comments = dict(
+        re.findall(r"(?m)^  (app|migrate|prefect): [\w-]+ # (.*)$", (test_chart.CHART / "values.yaml").read_text())
+    )
     keys = {part: set(re.findall(r"(?:INSTANT|PREFECT)_[A-Z_]+", comment)) for part, comment in comments.items()}
 
     assert keys["app"] == set(made["instant"])
@@ -187,32 +188,37 @@ def test_the_values_reach_every_pod() -> None:
     *_, words = told("Kubernetes")
     values = dict(value.split("=", 1) for value in options(words, "--set"))
     found = test_chart.pods(installed())
-    pictures = {container["image"].rsplit(":", 1)[0] for pod in found.values() for container in pod["spec"]["containers"]}
+    pictures = {
+        container["image"].rsplit(":", 1)[0] for pod in found.values() for container in pod["spec"]["containers"]
+    }
 
     assert pictures == {values["image.repository"]}
     for path in values:
-        misspelt = [part for name, value in values.items() for part in ("--set", f"{name}{'x' * (name == path)}={value}")]
+        misspelt = [
+            part for name, value in values.items() for part in ("--set", f"{name}{'x' * (name == path)}={value}")
+        ]
         assert run("helm", "template", "shop", test_chart.CHART, *misspelt).returncode != 0, path
 
 
 def test_the_units_are_installed_and_started(tmp_path: Path) -> None:
     """The account that all units run as is made, the files land where systemd looks, and each name is one of them."""
     account, sysusers, copy, reload, start, enable = told("systemd")
-    (source, target), (pattern, folder) = account[1:], copy[1:]
+    target, folder = account[-1], copy[-1]
     root = tmp_path / "root"
     for place in (Path(target).parent, Path(folder)):
         (root / place.relative_to("/")).mkdir(parents=True)
     for words in (account, copy):
         placed = [f"{root}{word}" if word.startswith("/") else word for word in words]
         subprocess.run(["sh", "-c", " ".join(placed)], cwd=ROOT, check=True)
-    (root / "etc/passwd").touch()
-    (root / "etc/group").touch()
     there = {file.name for file in (root / folder.lstrip("/")).iterdir()}
     started = {f"{name}.service" for name in (*start[2:], *enable[3:])}
-    users = set(re.findall(r"(?m)^User=(.+)$", "".join((DEPLOYMENTS / pattern).parent.joinpath(n).read_text() for n in ())))
 
-    assert (ROOT / source).is_file()
     assert sysusers == ["systemd-sysusers"]
+    subprocess.run([tool(sysusers[0]), f"--root={root}"], check=True)
+    accounts = {line.split(":")[0] for line in (root / "etc/passwd").read_text().splitlines()}
+    units = [(root / folder.lstrip("/") / name).read_text() for name in there]
+    assert {user for text in units for user in re.findall(r"(?m)^User=(.+)$", text)} <= accounts
+    assert all("\nUser=" in text for text in units)
     assert reload == ["systemctl", "daemon-reload"]
     assert (start[:2], enable[:3]) == (["systemctl", "start"], ["systemctl", "enable", "--now"])
     assert there == test_systemd.UNITS.keys()

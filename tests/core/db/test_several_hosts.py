@@ -34,7 +34,7 @@ def test_libpq_is_patient_for_seconds_only(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_host_that_is_lost_and_one_that_may_not_write_are_passed_over(own_database: str) -> None:
-    """A connection writes at the second host when nobody listens at the first, and does not take a replica for a primary."""
+    """Where nobody listens at the first host, the second is written to; a replica is not taken for a primary."""
     socket = quote(conninfo_to_dict(own_database)["host"] or "", safe="")
     name = urlsplit(own_database).path
     places = {"10.0.0.20,10.0.0.21/instant": f"127.0.0.1:{servers.free_port()},{socket}{name}"}
