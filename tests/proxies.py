@@ -14,10 +14,18 @@ PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "
 """Where a proxy's program may be: Debian keeps them out of an ordinary account's PATH."""
 
 
-def shown(page: str, language: str) -> str:
-    """The one block of that language on the page that a test reads: the settings of a process, or a configuration."""
+def shown(page: str, language: str, of: str = "") -> str:
+    """The one block of that language on the page that a test reads: the settings of a process, or a configuration.
+
+    Args:
+        page: its path below the root.
+        language: as the fence names it, or how that begins.
+        of: what stands in this block alone, if a test reads several.
+    """
     (block,) = (
-        one for one in blocks() if one.page == page and one.mark == "tested by" and one.language.startswith(language)
+        one
+        for one in blocks()
+        if one.page == page and one.mark == "tested by" and one.language.startswith(language) and of in one.code
     )
     return block.code
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cli.app import main
 from core import db
 from core.evm.signatures import Wallet
 from core.settings import settings
-from tests import debts, orders
+from tests import debts, orders, proxies, shops
 from tests.debts import Debt
 
 
@@ -121,3 +122,38 @@ async def paid(owed: list[Debt]) -> int:
     found = [await debts.received(debt.buyer) for debt in owed]
     assert max(map(len, found)) <= 1
     return sum(map(len, found))
+
+
+async def test_the_page_of_operators(
+    capsys: pytest.CaptureFixture[str], pool: db.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/operators.md: its commands pay one debt, record one and waive one, each within its limits."""
+    page = proxies.shown("docs/operators.md", "sh", "instant refunds waive")
+    pay, record, waive = (shlex.split(line, comments=True)[2:] for line in page.splitlines())
+    wallet = await debts.rich()
+    sold = await orders.version(pool)
+    paid, by_hand, in_person = [await debts.owe(pool, wallet.address, sold=sold) for _ in range(3)]
+    (creator,) = await shops.rows(pool, "SELECT handle FROM accounts WHERE handle IS NOT NULL")
+    monkeypatch.chdir(tmp_path)
+    descriptor = os.open("paying.key", os.O_CREAT | os.O_WRONLY, 0o600)
+    os.write(descriptor, wallet.key.reveal().encode())
+    os.close(descriptor)
+    transaction = orders.a_transaction()
+
+    def here(words: list[str], debt: Debt, **others: str) -> list[str]:
+        given = {"$ID": str(debt.execution_id), "$TRANSACTION": transaction, "ada": creator.handle, **others}
+        return [given.get(word, word) for word in words]
+
+    codes = [
+        (await instant(capsys, None, *here(words, debt)))[0] for words, debt in ((record, by_hand), (waive, in_person))
+    ]
+    codes.append((await instant(capsys, None, *here(pay, paid), "--yes"))[0])
+
+    assert codes == [0, 0, 0]
+    assert len(await debts.received(paid.buyer)) == 1
+    assert (await debts.refund(pool, by_hand)).transaction == transaction
+    assert [(await debts.refund(pool, debt)).state for debt in (paid, by_hand, in_person)] == [
+        "recorded",
+        "recorded",
+        "waived",
+    ]

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from mcp import Client, StdioServerParameters
 
+from tests import servers
 from tests.docs import outside, readers
 from tests.docs.conftest import INSTALLING, Machine, demo_block
 from tests.docs.pages import ROOT, Block, blocks
@@ -47,8 +48,12 @@ def places(demo: Machine) -> Iterator[dict[str, str]]:
         '"gsk_.+"': '"sk-compatible-.+"',
         "gsk_practice": "sk-compatible-practice",
     }
+    backups = demo.home / "backups"
+    backups.mkdir(mode=0o700)
+    metrics = str(servers.free_port())
+    own = {"/srv/backups": str(backups), "127.0.0.1:9464": f"127.0.0.1:{metrics}", "PORT=9464": f"PORT={metrics}"}
     with outside.outside() as address:
-        yield demo.places | groq | {"notices.example": address}
+        yield demo.places | groq | own | {"notices.example": address}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,13 +62,14 @@ async def prefect(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> As
         database = stack.enter_context(servers.database(postgres, "prefect_scale"))
         stack.enter_context(servers.redis(redis))
         environment = told(database, redis)
-        command(environment, "server", "database", "upgrade", "-y")
-        services = stack.enter_context(running(folder / "services.log", environment, "server", "services", "start"))
+        upgrade, api, others = commands()
+        command(environment, *upgrade)
+        services = stack.enter_context(running(folder / "services.log", environment, *others))
         apis = [
             stack.enter_context(
                 servers.running(
-                    *(sys.executable, "-m", "prefect", "server", "start", "--no-services"),
-                    *("--host", "127.0.0.1", "--port", str(port)),
+                    *(sys.executable, "-m", "prefect"),
+                    *({"0.0.0.0": "127.0.0.1", "4200": str(port)}.get(word, word) for word in api),  # noqa: S104
                     ready=f"http://127.0.0.1:{port}/api/health",
                     environment=environment,
                     output=folder / f"api-{port}.log",
@@ -89,11 +91,19 @@ async def prefect(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> As
 
 def told(database: str, redis: int) -> dict[str, str]:
     """The environment of the page, on this machine's Postgres and Redis."""
-    lines = proxies.shown("docs/operators.md", "sh").splitlines()
+    lines = proxies.shown("docs/operators.md", "sh", "PREFECT_MESSAGING_BROKER=").splitlines()
     shown = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert "10.0.0.20" in shown["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
     shown["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = urlsplit(database)._replace(scheme="postgresql+asyncpg").geturl()
     return os.environ | {name: value.replace("10.0.0.30:6379", f"127.0.0.1:{redis}") for name, value in shown.items()}
+
+
+def commands() -> list[list[str]]:
+    """The words behind `prefect` of the page's three commands: for the database, an API, and the services."""
+    lines = proxies.shown("docs/operators.md", "sh", "prefect server services start").splitlines()
+    read = [shlex.split(line, comments=True) for line in lines]
+    assert [words[0] for words in read] == ["prefect"] * 3
+    return [words[1:] for words in read]
 
 
 def command(environment: dict[str, str], *arguments: str) -> None:
