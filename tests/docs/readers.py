@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -168,10 +169,9 @@ def until(is_so: Callable[[], bool], lives: Callable[[], bool], log: Path) -> No
 
 
 def replaced(text: str, places: Mapping[str, str]) -> str:
-    """A text with what stands here for what stands there."""
-    for there, here in places.items():
-        text = text.replace(there, here)
-    return text
+    """A text with what stands here for what stands there, in one pass: what was put in is not replaced again."""
+    longest_first = sorted(places, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda found: places[found[0]], text) if places else text
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -68,3 +68,10 @@ def test_a_block_that_nobody_knows_is_no_page(tmp_path: Path) -> None:
     """It is not passed over."""
     with pytest.raises(pytest.fail.Exception, match="nobody knows"):
         read(tmp_path, "```ruby\nputs 1\n```")
+
+
+def test_what_was_put_in_is_not_replaced_again() -> None:
+    """A free port may begin with the digits of another one."""
+    places = {"127.0.0.1:4020": "127.0.0.1:40213", "127.0.0.1:4021": "127.0.0.1:38311"}
+
+    assert readers.replaced("127.0.0.1:4020 127.0.0.1:4021", places) == "127.0.0.1:40213 127.0.0.1:38311"
