@@ -19,9 +19,9 @@ demo: .venv/installed ## start everything on this machine and buy one call (ONCE
 # Tests start Python many times. Without its bytecode files, each start would compile our modules again.
 test test-fast test-clients test-pages test-docs test-drills test-packaging: export PYTHONDONTWRITEBYTECODE :=
 
-# In `make check test` the tests of the architecture have passed already; the folders that it leaves out have commands of their own.
+# `make check` runs the tests of the architecture, and the other folders that it leaves out have commands of their own.
 test: .venv/installed ## run the tests
-	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench --ignore tests/packaging $(if $(filter check,$(MAKECMDGOALS)),--ignore tests/architecture)
+	@$(BIN)/pytest -n 4 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench --ignore tests/packaging --ignore tests/architecture
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
