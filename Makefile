@@ -21,7 +21,7 @@ test test-fast test-clients test-pages test-docs test-drills test-packaging: exp
 
 # `make check` runs the tests of the architecture, and the other folders that it leaves out have commands of their own.
 test: .venv/installed ## run the tests
-	@$(BIN)/pytest -n 4 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench --ignore tests/packaging --ignore tests/architecture
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore tests/chain --ignore tests/clients --ignore tests/pages --ignore tests/docs --ignore tests/drills --ignore tests/bench --ignore tests/packaging --ignore tests/architecture
 
 test-fast: .venv/installed ## run the tests that need no server, for the inner loop
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m pure -p tests.fewer_examples
