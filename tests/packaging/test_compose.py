@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -186,7 +187,8 @@ def postgres(stack: ExitStack, made: Stack, service: dict[str, Any]) -> None:
         started = [programs / service["command"][0], *options, *service["command"][1:]]
         process = subprocess.Popen(started, env=path, stdout=printed, stderr=printed, **owner)
     stack.callback(process.wait)
-    stack.callback(process.terminate)
+    # Its fast shutdown: whoever is still connected does not hold it up.
+    stack.callback(process.send_signal, signal.SIGINT)
     libpq = path | {"PGHOST": "127.0.0.1", "PGPORT": port, "PGPASSWORD": superuser.read_text()}
     running = Container("postgres", libpq, process, made.folder / "postgres.log")
     made.wait(running, service["healthcheck"]["test"][1:], libpq)
